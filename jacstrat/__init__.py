@@ -1,0 +1,68 @@
+"""Measure every way to contract a Jacobian in PyTorch: divergence, Laplacian, diagonal. Know your Jacobian.
+
+Names are imported when first used (PEP 562), so that `import jacstrat` does not import torch.
+"""
+
+from __future__ import annotations
+
+import importlib
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from jacstrat.errors import JacstratError, ShapeError, UnsupportedError, UsageError
+    from jacstrat.operators import curl, divergence, gradient, jacobian_diagonal, laplacian
+    from jacstrat.problems import PROBLEMS, Problem
+    from jacstrat.records import read_records
+    from jacstrat.strategies import STRATEGIES, Strategy, parse_strategy
+
+__version__ = version("jacstrat")
+
+_HOMES = {
+    "JacstratError": "errors",
+    "ShapeError": "errors",
+    "UnsupportedError": "errors",
+    "UsageError": "errors",
+    "curl": "operators",
+    "divergence": "operators",
+    "gradient": "operators",
+    "jacobian_diagonal": "operators",
+    "laplacian": "operators",
+    "PROBLEMS": "problems",
+    "Problem": "problems",
+    "read_records": "records",
+    "STRATEGIES": "strategies",
+    "Strategy": "strategies",
+    "parse_strategy": "strategies",
+}
+
+__all__ = [
+    "PROBLEMS",
+    "STRATEGIES",
+    "JacstratError",
+    "Problem",
+    "ShapeError",
+    "Strategy",
+    "UnsupportedError",
+    "UsageError",
+    "__version__",
+    "curl",
+    "divergence",
+    "gradient",
+    "jacobian_diagonal",
+    "laplacian",
+    "parse_strategy",
+    "read_records",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'jacstrat' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"jacstrat.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,5 @@
+"""`python -m jacstrat`."""
+
+from jacstrat.cli import main
+
+main()

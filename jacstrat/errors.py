@@ -1,0 +1,47 @@
+"""What can be the matter, each with its name, and the one way to look a name up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+class JacstratError(Exception):
+    """Base of every error that jacstrat raises on purpose; its message is one line."""
+
+
+class UnsupportedError(JacstratError):
+    """A strategy cannot serve this function or operator; the message says why."""
+
+
+class ShapeError(JacstratError):
+    """A tensor or a function's result has a shape that the operator cannot use; names the shapes."""
+
+
+class UsageError(JacstratError):
+    """The caller asked for something that does not exist or cannot be; names the value and the remedy."""
+
+
+def lookup(kind: str, name: str, table: Mapping[str, T]) -> T:
+    """The entry called `name`, or a UsageError that suggests the nearest names.
+
+    Args:
+        kind: What the table holds, in the singular: "strategy".
+        name: The name asked for.
+        table: Entries by name.
+    """
+    try:
+        return table[name]
+    except KeyError:
+        raise UsageError(unknown(kind, name, table)) from None
+
+
+def unknown(kind: str, name: str, names: Iterable[str]) -> str:
+    """One line that says a name is unknown and which ones are near, or all of them where none is."""
+    known = sorted(names)
+    near = get_close_matches(name, known, n=3, cutoff=0.6)
+    remedy = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(known) or 'none'}"
+    return f"unknown {kind} {name!r}; {remedy}"

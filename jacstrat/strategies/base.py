@@ -1,0 +1,154 @@
+"""What a strategy is: a frozen value that prepares an operator for a function, and says so when it cannot."""
+
+from __future__ import annotations
+
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from typing import ClassVar, Literal, final, get_args
+
+import torch
+from torch import Tensor
+
+from jacstrat.errors import ShapeError, UnsupportedError, UsageError, unknown
+
+Operator = Literal["divergence", "laplacian", "jacobian_diagonal"]
+OPERATORS: tuple[Operator, ...] = get_args(Operator)
+Function = Callable[[Tensor], Tensor]
+
+# What torch says when a transform cannot pass an operation; each is a limit of the strategy, not a fault of f.
+_LIMITS = re.compile(
+    "|".join(
+        (
+            r"[Bb]atching rule not implemented",
+            r"does not support.{0,40}vmap",
+            r"vmap: ",
+            r"forward AD",
+            r"forward-mode AD",
+            r"jvp is not implemented",
+            r"must override the .{0,20}(setup_context|vmap|jvp)",
+            r"derivative for .* is not implemented",
+            r"inside of a function being transformed",
+            r"in-place operation .*functorch|mutat\w+ .*captured",
+            r"during a (grad|vmap|vjp|jvp)",
+        )
+    ),
+    re.DOTALL,
+)
+
+
+@dataclass(frozen=True)
+class Strategy(ABC):
+    """A way to contract the Jacobian. Its fields are its parameters; equal fields mean equal strategies.
+
+    A concrete strategy is final: it names itself, says what it costs and when it is exact, and implements `build`.
+    """
+
+    name: ClassVar[str]
+    cost: ClassVar[str]
+    exact_when: ClassVar[str]
+
+    @property
+    @final
+    def spec(self) -> str:
+        """The name with the parameters that differ from their defaults; `parse_strategy` reads it back."""
+        changed = [f"{p.name}={getattr(self, p.name)}" for p in fields(self) if getattr(self, p.name) != p.default]
+        return self.name + (":" + ",".join(changed) if changed else "")
+
+    def __str__(self) -> str:
+        return self.spec
+
+    def refuse(self, operator: Operator) -> str | None:
+        """Why this strategy cannot serve the operator, whatever the function; None where it can."""
+        return None
+
+    @abstractmethod
+    def build(self, operator: Operator, f: Function, x: Tensor, generator: torch.Generator | None) -> Function:
+        """The untimed set-up: a callable x -> result. `f` has had its shapes checked, `x` is valid."""
+
+    @final
+    def prepare(self, operator: str, f: Function, x: Tensor, generator: torch.Generator | None = None) -> Function:
+        """Set up the operator for f once; the callable then serves every x like the given one.
+
+        Args:
+            operator: "divergence" or "jacobian_diagonal" of a field, "laplacian" of a scalar.
+            f: Row-wise field, (B, n) -> (B, n), or scalar, (B, n) -> (B,).
+            x: A point (n,) or points (B, n); its values serve tracing and compilation only.
+            generator: Source of random probes; only stochastic strategies draw.
+
+        Returns:
+            A callable x -> (B,), or (B, n) for "jacobian_diagonal"; without B for a single point.
+
+        Raises:
+            UnsupportedError: The strategy cannot serve this operator or function; says why.
+            ShapeError: x or f(x) has a shape that does not fit; names the shapes. Raised by the callable, too.
+            UsageError: No such operator, or x is not floating-point.
+        """
+        if operator not in OPERATORS:
+            raise UsageError(unknown("operator", operator, OPERATORS))
+        if (reason := self.refuse(operator)) is not None:
+            raise UnsupportedError(f"{self.spec} cannot serve the {operator}: {reason}")
+        check_points(x)
+        with self._limits():
+            evaluate = self.build(operator, checked(f, operator), x, generator)
+        n = x.shape[-1]
+
+        def prepared(x: Tensor) -> Tensor:
+            check_points(x)
+            if x.shape[-1] != n:
+                raise ShapeError(f"prepared for points with n = {n}, got x of shape {tuple(x.shape)}; prepare again")
+            with self._limits():
+                return evaluate(x)
+
+        return prepared
+
+    @contextmanager
+    def _limits(self) -> Iterator[None]:
+        try:
+            yield
+        except (RuntimeError, NotImplementedError) as error:
+            if isinstance(error, torch.OutOfMemoryError) or not _LIMITS.search(str(error)):
+                raise
+            raise UnsupportedError(f"{self.spec} cannot differentiate this function: {_headline(error)}") from error
+
+
+def _headline(error: Exception) -> str:
+    """The first two sentences of a message, on one line."""
+    text = " ".join(str(error).split())
+    return ". ".join(text.split(". ")[:2]).removesuffix(".")
+
+
+def check_points(x: Tensor) -> None:
+    """Refuse what is no point (n,) or batch of points (B, n) of real floating-point numbers."""
+    if not isinstance(x, Tensor):
+        raise UsageError(f"x must be a torch.Tensor, got {type(x).__name__}")
+    if not x.is_floating_point():
+        raise UsageError(f"x must be real and floating-point, got {x.dtype}; use x.double()")
+    if x.dim() not in (1, 2) or x.shape[-1] == 0:
+        raise ShapeError(f"x must be a point (n,) or points (B, n) with n >= 1, got shape {tuple(x.shape)}")
+
+
+def checked(f: Function, operator: str) -> Function:
+    """f, with the shape of each result checked against that of x."""
+    scalar = operator == "laplacian"
+    kind = "scalar" if scalar else "field"
+
+    def function(x: Tensor) -> Tensor:
+        y = f(x)
+        if not isinstance(y, Tensor):
+            raise ShapeError(f"the {kind} must return one tensor, got {type(y).__name__}; return its one output")
+        expected = x.shape[:-1] if scalar else x.shape
+        if y.shape != expected:
+            remedy = "; squeeze its last axis" if scalar and y.shape == (*expected, 1) else ""
+            raise ShapeError(f"the {kind} must map {tuple(x.shape)} to {tuple(expected)}, got {tuple(y.shape)}{remedy}")
+        return y
+
+    return function
+
+
+def positive_or_all(name: str, value: object) -> None:
+    """Refuse a parameter that is neither a positive integer nor "all"."""
+    if value != "all" and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
+        raise UsageError(f"{name} must be a positive integer or all, got {value!r}; leave it out for the default")

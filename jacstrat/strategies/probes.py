@@ -1,0 +1,67 @@
+"""Probes v_k, and the contraction sum_k v_k * (J v_k); its sum over the coordinates is tr(J M), M = sum_k v_k v_k^T."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from jacstrat.strategies.products import Apply
+
+ChunkSize = int | Literal["all"]
+
+
+def unit_diagonal(
+    apply: Apply, x: Tensor, chunk_size: ChunkSize, read: Callable[[Tensor, int], Tensor] | None = None
+) -> Tensor:
+    """The diagonal of J from the n unit vectors, M = I, shaped as x.
+
+    Entry i is read off product i rather than multiplied out with e_i: 0 * inf elsewhere in a row cannot spoil it.
+
+    Args:
+        apply: A product of `products`.
+        x: Points.
+        chunk_size: Probes batched through vmap at a time; 1 is a plain loop, "all" one batch of n.
+        read: How to read entries (..., k) off k products (k, ...), the first of which is that of e_start.
+    """
+    n = x.shape[-1]
+    size = n if chunk_size == "all" else min(chunk_size, n)
+    columns = []
+    for start in range(0, n, size):
+        V = unit_vectors(x, start, min(start + size, n))
+        # A copy, so that the n entries a product leaves behind do not keep its n^2 alive.
+        entries = (read or _entries)(_products(apply, V), start)
+        columns.append(entries.clone(memory_format=torch.contiguous_format))
+    return columns[0] if len(columns) == 1 else torch.cat(columns, -1)
+
+
+def fixed_diagonal(apply: Apply, V: Tensor, chunk_size: ChunkSize) -> Tensor:
+    """sum_k v_k * (J v_k) for given probes V, (K, n), shaped as x: the diagonal where M is I on the pattern of J."""
+    size = len(V) if chunk_size == "all" else chunk_size
+    total: Tensor | None = None
+    for chunk in V.split(size):
+        products = _products(apply, chunk)
+        shape = (len(chunk),) + (1,) * (products.dim() - 2) + (V.shape[-1],)
+        part = (products * chunk.view(shape)).sum(0)
+        total = part if total is None else total + part
+    assert total is not None
+    return total
+
+
+def unit_vectors(x: Tensor, start: int, stop: int) -> Tensor:
+    """Rows e_start .. e_stop - 1 of the identity, (stop - start, n), without making the n^2 of it."""
+    V = torch.zeros(stop - start, x.shape[-1], dtype=x.dtype, device=x.device)
+    V[:, start:stop].fill_diagonal_(1)
+    return V
+
+
+def _products(apply: Apply, V: Tensor) -> Tensor:
+    """apply to each row of V, (K, ...): directly for one row, through vmap for more."""
+    return apply(V[0]).unsqueeze(0) if len(V) == 1 else torch.func.vmap(apply)(V)
+
+
+def _entries(products: Tensor, start: int) -> Tensor:
+    """Entry start + k of product k: (K, ..., n) -> (..., K)."""
+    return products[..., start : start + len(products)].diagonal(dim1=0, dim2=-1)

@@ -1,0 +1,125 @@
+"""The strategies of the one formula tr(J M): probes, product and batching, composed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from jacstrat.strategies.base import Function, Operator, Strategy, positive_or_all
+from jacstrat.strategies.probes import ChunkSize, fixed_diagonal, unit_diagonal
+from jacstrat.strategies.products import (
+    curvature,
+    functional_gradient,
+    jvp,
+    reverse,
+    reverse_gradient,
+    vjp,
+)
+
+
+def summed(operator: Operator, diagonal: Function) -> Function:
+    """The operator's result from a function that gives the diagonal: the diagonal itself, or its sum."""
+    return diagonal if operator == "jacobian_diagonal" else lambda x: diagonal(x).sum(-1)
+
+
+@dataclass(frozen=True)
+class Identity(Strategy):
+    """Unit vectors, one VJP after the other: what everybody writes first.
+
+    On the Laplacian: reverse over reverse. Source: the seed post's general selection, done with unit vectors.
+    """
+
+    name: ClassVar[str] = "identity"
+    cost: ClassVar[str] = "n VJP"
+    exact_when: ClassVar[str] = "always"
+
+    def build(self, operator: Operator, f: Function, x: Tensor, generator: torch.Generator | None) -> Function:
+        field = reverse_gradient(f) if operator == "laplacian" else f
+        return summed(operator, lambda x: unit_diagonal(reverse(field, x), x, chunk_size=1))
+
+
+@dataclass(frozen=True)
+class Ones(Strategy):
+    """The ones vector, one VJP: M = 1 1^T, so the result is the sum of all entries of J.
+
+    On the Laplacian: reverse over reverse. Source: the seed post, "only works in this specific example because J is
+    diagonal".
+    """
+
+    name: ClassVar[str] = "ones"
+    cost: ClassVar[str] = "1 VJP"
+    exact_when: ClassVar[str] = "the off-diagonal entries of J sum to zero: J diagonal"
+
+    def build(self, operator: Operator, f: Function, x: Tensor, generator: torch.Generator | None) -> Function:
+        field = reverse_gradient(f) if operator == "laplacian" else f
+
+        def diagonal(x: Tensor) -> Tensor:
+            V = torch.ones(1, x.shape[-1], dtype=x.dtype, device=x.device)
+            return fixed_diagonal(reverse(field, x), V, chunk_size=1)
+
+        return summed(operator, diagonal)
+
+
+@dataclass(frozen=True)
+class Vmap(Strategy):
+    """Unit vectors, VJPs batched through torch.func.vmap, `chunk_size` at a time.
+
+    On the Laplacian: reverse over reverse. Memory grows with chunk_size * B times the graph of f.
+    """
+
+    name: ClassVar[str] = "vmap"
+    cost: ClassVar[str] = "n VJP, batched"
+    exact_when: ClassVar[str] = "always"
+    chunk_size: ChunkSize = "all"
+
+    def __post_init__(self) -> None:
+        positive_or_all("chunk_size", self.chunk_size)
+
+    def build(self, operator: Operator, f: Function, x: Tensor, generator: torch.Generator | None) -> Function:
+        field = functional_gradient(f) if operator == "laplacian" else f
+        return summed(operator, lambda x: unit_diagonal(vjp(field, x), x, self.chunk_size))
+
+
+@dataclass(frozen=True)
+class Jvp(Strategy):
+    """Unit vectors, JVPs in forward mode, one at a time unless `chunk_size` says otherwise.
+
+    On the Laplacian: forward over reverse. One at a time it needs no graph and the memory of about two evaluations.
+    """
+
+    name: ClassVar[str] = "jvp"
+    cost: ClassVar[str] = "n JVP"
+    exact_when: ClassVar[str] = "always"
+    chunk_size: ChunkSize = 1
+
+    def __post_init__(self) -> None:
+        positive_or_all("chunk_size", self.chunk_size)
+
+    def build(self, operator: Operator, f: Function, x: Tensor, generator: torch.Generator | None) -> Function:
+        field = functional_gradient(f) if operator == "laplacian" else f
+        return summed(operator, lambda x: unit_diagonal(jvp(field, x), x, self.chunk_size))
+
+
+@dataclass(frozen=True)
+class ForwardOverForward(Strategy):
+    """The Laplacian as a sum of n second directional derivatives e_i^T H e_i, each a JVP of a JVP: no reverse mode."""
+
+    name: ClassVar[str] = "forward_over_forward"
+    cost: ClassVar[str] = "n JVP of JVP"
+    exact_when: ClassVar[str] = "always"
+    chunk_size: ChunkSize = "all"
+
+    def __post_init__(self) -> None:
+        positive_or_all("chunk_size", self.chunk_size)
+
+    def refuse(self, operator: Operator) -> str | None:
+        return None if operator == "laplacian" else "it takes second derivatives; use jvp"
+
+    def build(self, operator: Operator, f: Function, x: Tensor, generator: torch.Generator | None) -> Function:
+        def diagonal(x: Tensor) -> Tensor:
+            return unit_diagonal(curvature(f, x), x, self.chunk_size, lambda products, _: products.movedim(0, -1))
+
+        return summed(operator, diagonal)

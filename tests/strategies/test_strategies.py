@@ -1,0 +1,95 @@
+"""Every strategy of the one table, on every problem with a closed form."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from jacstrat import PROBLEMS, STRATEGIES, UnsupportedError, parse_strategy
+from jacstrat.measure.accuracy import errors
+from jacstrat.strategies import OPERATORS, Strategy
+
+EXACT = [kind() for kind in STRATEGIES.values() if kind.exact_when == "always"]
+VARIANTS = [
+    *EXACT,
+    *map(
+        parse_strategy,
+        (
+            "vmap:chunk_size=1",
+            "vmap:chunk_size=2",
+            "jvp:chunk_size=all",
+            "jvp:chunk_size=3",
+            "forward_over_forward:chunk_size=1",
+        ),
+    ),
+]
+SIZES = (1, 2, 3, 17)
+BATCHES = (None, 1, 5)
+
+
+def sizes(problem) -> list[int]:
+    """The sizes to try: those of SIZES that the problem takes, else its own."""
+    return [n for n in SIZES if problem.refuse(n) is None] or list(problem.sizes)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+@pytest.mark.parametrize("name", PROBLEMS)
+@pytest.mark.parametrize("strategy", VARIANTS, ids=str)
+def test_exact_strategies_agree_with_closed_forms(strategy: Strategy, name: str, dtype: torch.dtype) -> None:
+    problem = PROBLEMS[name]
+    served = [operator for operator in problem.operators if strategy.refuse(operator) is None]
+    for n in sizes(problem):
+        for batch in BATCHES:
+            instance = problem.instance(n, batch or 1, dtype)
+            x = instance.x if batch else instance.x[0]
+            for operator in served:
+                reference = instance.reference(operator)
+                value, scale = reference.value(operator), reference.scale(operator)
+                with torch.no_grad():
+                    result = strategy.prepare(operator, instance.f, x)(x)
+                assert result.dtype == dtype
+                assert result.shape == (value.shape if batch else value.shape[1:])
+                found = errors(result, *((value, scale) if batch else (value[0], scale[0])))
+                assert found.within, f"n={n} batch={batch} {operator}: {found}"
+
+
+@pytest.mark.parametrize("operator", OPERATORS)
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_a_strategy_serves_an_operator_or_says_why_not(name: str, operator: str) -> None:
+    strategy = STRATEGIES[name]()
+    x = torch.zeros(2, 3)
+    f = (lambda x: x.sum(-1)) if operator == "laplacian" else torch.sin
+    reason = strategy.refuse(operator)
+    if reason is None:
+        strategy.prepare(operator, f, x)(x)
+    else:
+        with pytest.raises(UnsupportedError) as raised:
+            strategy.prepare(operator, f, x)
+        assert str(raised.value) == f"{name} cannot serve the {operator}: {reason}"
+
+
+def test_ones_sums_all_entries_of_the_jacobian() -> None:
+    for name, problem in PROBLEMS.items():
+        if problem.kind != "field":
+            continue
+        n = sizes(problem)[-1]
+        instance = problem.instance(n, 1)
+        J = torch.func.jacrev(instance.f)(instance.x[0])
+        ones = parse_strategy("ones").prepare("divergence", instance.f, instance.x)(instance.x)
+        torch.testing.assert_close(ones[0], J.sum(), rtol=1e-12, atol=1e-12 * J.abs().sum().item(), msg=name)
+
+
+def test_ones_on_the_seeds_counter_example_is_92_where_the_trace_is_62() -> None:
+    instance = PROBLEMS["seed_coupled"].instance(3, 1)
+    assert parse_strategy("ones").prepare("divergence", instance.f, instance.x)(instance.x).tolist() == [92]
+    assert parse_strategy("identity").prepare("divergence", instance.f, instance.x)(instance.x).tolist() == [62]
+
+
+@pytest.mark.parametrize("spec", ["identity", "ones"])
+def test_sine_at_1001_points_is_exact(spec: str) -> None:
+    instance = PROBLEMS["sin"].instance(1001, 1)
+    reference = instance.reference("divergence")
+    with torch.no_grad():
+        result = parse_strategy(spec).prepare("divergence", instance.f, instance.x)(instance.x)
+    found = errors(result, reference.value("divergence"), reference.scale("divergence"))
+    assert (found.abs_error, found.exact) == (0.0, True)

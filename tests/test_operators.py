@@ -1,0 +1,185 @@
+"""Operators as a user calls them: shapes, gradients, modes, and nothing touched."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+import jacstrat
+from jacstrat import ShapeError, UsageError
+
+N, B = 4, 3
+
+
+class Net(torch.nn.Module):
+    def __init__(self, out: int) -> None:
+        super().__init__()
+        generator = torch.Generator().manual_seed(0)
+        self.first = torch.nn.Parameter(torch.randn(N, 6, dtype=torch.float64, generator=generator))
+        self.last = torch.nn.Parameter(torch.randn(6, out, dtype=torch.float64, generator=generator))
+
+    def forward(self, x):
+        return torch.tanh(x @ self.first) @ self.last
+
+
+FIELD = Net(N)
+SCALAR = Net(1)
+X = torch.randn(B, N, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+
+
+def scalar(x):
+    return SCALAR(x).squeeze(-1)
+
+
+def dense(f, x):
+    return torch.stack([torch.func.jacrev(f)(p) for p in x])
+
+
+def trace(x):
+    return torch.stack([torch.func.jacrev(FIELD)(p).trace() for p in x])
+
+
+def lap(x):
+    return torch.stack([torch.func.hessian(scalar)(p).trace() for p in x])
+
+
+CASES = [
+    pytest.param(jacstrat.divergence, FIELD, trace, FIELD.first, strategy, id=f"divergence-{strategy}")
+    for strategy in ("identity", "vmap", "jvp", "jvp:chunk_size=all", "jacrev", "jacfwd")
+] + [
+    pytest.param(jacstrat.laplacian, scalar, lap, SCALAR.first, strategy, id=f"laplacian-{strategy}")
+    for strategy in ("identity", "vmap", "jvp", "forward_over_reverse", "forward_over_forward", "jacrev", "hessian")
+]
+each = pytest.mark.parametrize(("operator", "f", "truth", "parameter", "strategy"), CASES)
+
+
+@each
+def test_values_for_a_batch_and_a_point(operator, f, truth, parameter, strategy) -> None:
+    torch.testing.assert_close(operator(f, X, strategy), truth(X))
+    single = operator(f, X[0], strategy)
+    assert single.shape == ()
+    torch.testing.assert_close(single, truth(X[:1])[0])
+
+
+@each
+def test_differentiable_in_parameters_and_in_x(operator, f, truth, parameter, strategy) -> None:
+    x = X.clone().requires_grad_()
+    got = torch.autograd.grad(operator(f, x, strategy).square().sum(), (parameter, x))
+    expected = torch.autograd.grad(truth(x).square().sum(), (parameter, x))
+    torch.testing.assert_close(got, expected)
+
+
+@each
+def test_differentiable_through_what_x_was_made_of(operator, f, truth, parameter, strategy) -> None:
+    z = X.clone().requires_grad_()
+    (got,) = torch.autograd.grad(operator(f, z.sin(), strategy).sum(), z)
+    (expected,) = torch.autograd.grad(truth(z.sin()).sum(), z)
+    torch.testing.assert_close(got, expected)
+
+
+@each
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+def test_callers_that_track_nothing(operator, f, truth, parameter, strategy, mode) -> None:
+    with mode():
+        made_inside = X.clone()
+        result = operator(f, made_inside, strategy)
+    assert not result.requires_grad
+    torch.testing.assert_close(result.clone(), truth(X).detach())
+
+
+@each
+def test_frozen_parameters(operator, f, truth, parameter, strategy) -> None:
+    parameters = [*FIELD.parameters(), *SCALAR.parameters()]
+    for p in parameters:
+        p.requires_grad_(False)
+    try:
+        result = operator(f, X, strategy)
+        x = X.clone().requires_grad_()
+        (got,) = torch.autograd.grad(operator(f, x, strategy).sum(), x)
+        (expected,) = torch.autograd.grad(truth(x).sum(), x)
+    finally:
+        for p in parameters:
+            p.requires_grad_(True)
+    torch.testing.assert_close(result, truth(X))
+    torch.testing.assert_close(got, expected)
+
+
+@each
+def test_no_grad_of_anything_is_touched(operator, f, truth, parameter, strategy) -> None:
+    x = X.clone().requires_grad_()
+    operator(f, x, strategy)
+    assert x.grad is None
+    assert all(p.grad is None for p in (*FIELD.parameters(), *SCALAR.parameters()))
+
+
+@pytest.mark.parametrize("strategy", ["identity", "vmap", "jvp"])
+def test_a_function_that_closes_over_x_is_differentiated_in_its_argument_alone(strategy: str) -> None:
+    x = X.clone().requires_grad_()
+    torch.testing.assert_close(jacstrat.divergence(lambda z: z * x, x, strategy), x.sum(-1))
+
+
+@pytest.mark.parametrize("strategy", ["vmap", "jvp", "jvp:chunk_size=all"])
+def test_composes_with_torch_func(strategy: str) -> None:
+    got = torch.func.grad(lambda x: jacstrat.divergence(FIELD, x, strategy).sum())(X)
+    x = X.clone().requires_grad_()
+    (expected,) = torch.autograd.grad(trace(x).sum(), x)
+    torch.testing.assert_close(got, expected)
+    ensemble = torch.func.vmap(lambda x: jacstrat.divergence(FIELD, x, strategy))(torch.stack((X, X + 1)))
+    torch.testing.assert_close(ensemble, torch.stack((trace(X), trace(X + 1))))
+
+
+def test_the_diagonal() -> None:
+    expected = dense(FIELD, X).diagonal(dim1=1, dim2=2)
+    for strategy in ("identity", "vmap", "jvp", "jacrev", "jacfwd"):
+        torch.testing.assert_close(jacstrat.jacobian_diagonal(FIELD, X, strategy), expected)
+        torch.testing.assert_close(jacstrat.jacobian_diagonal(FIELD, X[0], strategy), expected[0])
+
+
+def test_the_seeds_partial_derivatives_are_5_and_8() -> None:
+    def f(p):
+        x, y = p.unbind(-1)
+        return (x + y) * (y + 3)
+
+    assert jacstrat.gradient(f, torch.tensor([1.0, 2.0])).tolist() == [5, 8]
+    assert jacstrat.gradient(f, torch.tensor([[1.0, 2.0], [0.0, 0.0]])).tolist() == [[5, 8], [3, 3]]
+
+
+def test_the_seeds_sine_and_dot_product() -> None:
+    x = torch.linspace(0, 1, 1001, dtype=torch.float64)
+    assert torch.equal(jacstrat.jacobian_diagonal(torch.sin, x, "ones"), x.cos())
+    assert torch.equal(jacstrat.jacobian_diagonal(torch.cos, x, "ones"), -x.sin())
+    ones = torch.ones(3)
+    for strategy in ("ones", "identity"):
+        assert jacstrat.laplacian(lambda x: x.dot(x), ones, strategy) == 6
+
+
+def test_gradient_is_differentiable_and_curl_is_right() -> None:
+    x = X.clone().requires_grad_()
+    (second,) = torch.autograd.grad(jacstrat.gradient(lambda x: x.pow(3).sum(-1), x).sum(), x)
+    torch.testing.assert_close(second, 6 * x)
+    points = X[:, :3]
+    torch.testing.assert_close(
+        jacstrat.curl(lambda p: torch.stack((p[..., 1] ** 2, p[..., 0] * p[..., 2], p[..., 1]), -1), points),
+        torch.stack((1 - points[:, 0], 0 * points[:, 0], points[:, 2] - 2 * points[:, 1]), -1),
+    )
+    rotation = jacstrat.curl(lambda p: torch.stack((-p[..., 1], p[..., 0], 0 * p[..., 2]), -1), points[0])
+    assert rotation.tolist() == [0, 0, 2]
+    # The curl of a gradient vanishes.
+    u = torch.func.grad(lambda p: (p.sin() @ torch.ones(3, dtype=p.dtype)).exp().sum())
+    torch.testing.assert_close(jacstrat.curl(u, points), torch.zeros_like(points), atol=1e-14, rtol=0)
+
+
+def test_curl_outside_three_dimensions() -> None:
+    with pytest.raises(ShapeError, match=r"curl needs n = 3, got x of shape \(3, 4\)"):
+        jacstrat.curl(torch.sin, X)
+
+
+def test_bad_input_is_named() -> None:
+    with pytest.raises(UsageError, match="unknown strategy 'vmapp'; did you mean vmap"):
+        jacstrat.divergence(FIELD, X, "vmapp")
+    with pytest.raises(UsageError, match=r"x must be real and floating-point, got torch.int64; use x.double\(\)"):
+        jacstrat.gradient(scalar, torch.ones(3, dtype=torch.int64))
+    with pytest.raises(ShapeError, match=r"the scalar must map \(3, 4\) to \(3,\), got \(3, 4\)"):
+        jacstrat.gradient(FIELD, X)
+    with pytest.raises(ShapeError, match=r"the field must map \(3, 4\) to \(3, 4\), got \(3,\)"):
+        jacstrat.divergence(scalar, X, "identity")
