@@ -1,0 +1,140 @@
+"""Counts beside seconds: products, evaluations, operations and FLOPs, the same on every machine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import Tensor
+from torch.autograd import Function
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import FlopCounterMode
+
+from jacstrat.measure.memory import peak_bytes
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What one call did.
+
+    Fields:
+        vjp_products, jvp_products, f_evaluations: Passes through f, per point.
+        aten_ops: Operations that reached dispatch, views included.
+        flops: Of matrix products and convolutions, as torch.utils.flop_counter has them; 0 for elementwise work.
+        peak_bytes: See `memory.peak_bytes`.
+    """
+
+    vjp_products: int
+    jvp_products: int
+    f_evaluations: int
+    aten_ops: int
+    flops: int
+    peak_bytes: int
+
+
+@dataclass
+class Tally:
+    """Rows that passed through a tapped function: forward, backward ("vjp") and with a tangent ("jvp")."""
+
+    rows: dict[str, int] = field(default_factory=lambda: {"evaluation": 0, "vjp": 0, "jvp": 0})
+
+
+def tapped(f: Callable[[Tensor], Tensor], tally: Tally) -> Callable[[Tensor], Tensor]:
+    """f, with each evaluation of it and each product through it counted in rows."""
+    return lambda x: f(_Tap.apply(x, tally))
+
+
+def count(make: Callable[[Callable[[Tensor], Tensor]], Callable[[], object]], f: Any, x: Tensor) -> Counts:
+    """What one call costs.
+
+    Args:
+        make: From a function (f itself or f tapped) to the work to count, ready to call: prepared, and run once, so
+            that what happens only the first time is not counted.
+        f: Row-wise function.
+        x: The points that the work is about, (B, n) or (n,).
+    """
+    tally = Tally()
+    work = make(tapped(f, tally))
+    tally.rows.update(dict.fromkeys(tally.rows, 0))
+    work()
+    rows = {name: total // max(_rows(x), 1) for name, total in tally.rows.items()}
+
+    work = make(f)
+    with FlopCounterMode(display=False) as flops, _OpCounter() as ops:
+        work()
+    return Counts(
+        vjp_products=rows["vjp"],
+        jvp_products=rows["jvp"],
+        f_evaluations=rows["evaluation"],
+        aten_ops=ops.total,
+        flops=flops.get_total_flops(),
+        peak_bytes=peak_bytes(work, x.device.type),
+    )
+
+
+class _OpCounter(TorchDispatchMode):
+    def __init__(self) -> None:
+        super().__init__()
+        self.total = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.total += 1
+        return func(*args, **(kwargs or {}))
+
+
+def _rows(x: Tensor) -> int:
+    return x.shape[:-1].numel()
+
+
+class _Tap(Function):
+    """The identity, placed in front of f: whatever passes through f passes here, in either direction.
+
+    Under vmap the batch is moved into the leading axes, so that rows count every probe and every point.
+    """
+
+    @staticmethod
+    def forward(x: Tensor, tally: Tally) -> Tensor:
+        tally.rows["evaluation"] += _rows(x)
+        return x.clone()
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: Any, output: Tensor) -> None:
+        ctx.tally = inputs[1]
+
+    @staticmethod
+    def backward(ctx: Any, cotangent: Tensor) -> Any:
+        return _Mark.apply(cotangent, ctx.tally, "vjp"), None
+
+    @staticmethod
+    def jvp(ctx: Any, tangent: Tensor, _: None) -> Any:
+        return _Mark.apply(tangent, ctx.tally, "jvp")
+
+    @staticmethod
+    def vmap(info: Any, in_dims: Any, x: Tensor, tally: Tally) -> Any:
+        return _Tap.apply(x.movedim(in_dims[0], 0), tally), 0
+
+
+class _Mark(Function):
+    """The identity on a cotangent or tangent, counting its rows. Its own derivatives are not counted."""
+
+    @staticmethod
+    def forward(g: Tensor, tally: Tally, name: str) -> Tensor:
+        tally.rows[name] += _rows(g)
+        return g.clone()
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: Any, output: Tensor) -> None:
+        pass
+
+    @staticmethod
+    def backward(ctx: Any, cotangent: Tensor) -> Any:
+        return cotangent, None, None
+
+    @staticmethod
+    def jvp(ctx: Any, tangent: Tensor, *_: None) -> Any:
+        return tangent.clone()
+
+    @staticmethod
+    def vmap(info: Any, in_dims: Any, g: Tensor, tally: Tally, name: str) -> Any:
+        return _Mark.apply(g.movedim(in_dims[0], 0), tally, name), 0

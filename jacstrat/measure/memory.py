@@ -1,0 +1,83 @@
+"""Peak memory of a piece of work, above what was resident before it."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+import psutil
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from jacstrat.measure.hardware import read_hardware
+
+
+class StorageMode(TorchDispatchMode):
+    """Tracks the bytes of tensor storage alive that was made under this mode; `peak_bytes` is their maximum.
+
+    Works where no allocator keeps statistics: on the CPU and on the meta device. A storage that is first seen as an
+    input was resident and does not count; a view does not count twice. What an operation takes and gives back within
+    itself (workspaces of a convolution or a sort) never reaches dispatch and cannot be seen.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.peak_bytes = 0
+        self._alive = 0
+        # Storage address -> (weak reference, bytes); bytes are 0 for what was resident. The reference's callback
+        # frees the entry before the address can be used again.
+        self._seen: dict[int, tuple[weakref.ref, int]] = {}
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        for tensor in _tensors((args, kwargs)):
+            self._note(tensor, made=False)
+        out = func(*args, **(kwargs or {}))
+        for tensor in _tensors(out):
+            self._note(tensor, made=True)
+        return out
+
+    def _note(self, tensor: Tensor, made: bool) -> None:
+        storage = tensor.untyped_storage()
+        address = storage._cdata
+        if address in self._seen:
+            return
+        size = storage.nbytes() if made else 0
+        self._seen[address] = (weakref.ref(storage, lambda _: self._free(address)), size)
+        self._alive += size
+        self.peak_bytes = max(self.peak_bytes, self._alive)
+
+    def _free(self, address: int) -> None:
+        self._alive -= self._seen.pop(address)[1]
+
+
+def _tensors(tree: Any) -> list[Tensor]:
+    return [leaf for leaf in tree_leaves(tree) if isinstance(leaf, Tensor)]
+
+
+def peak_bytes(work: Callable[[], object], device: str) -> int:
+    """The most bytes that one call of `work` holds at once on the device, its result included.
+
+    On an accelerator the allocator's peak above what was allocated before; elsewhere tensor storage, see StorageMode.
+    """
+    if torch.device(device).type in ("cpu", "meta"):
+        with StorageMode() as mode:
+            work()
+        return mode.peak_bytes
+    torch.accelerator.synchronize()
+    torch.accelerator.reset_peak_memory_stats()
+    resident = torch.accelerator.memory_allocated()
+    result = work()
+    torch.accelerator.synchronize()
+    peak = torch.accelerator.max_memory_allocated() - resident
+    del result
+    return int(peak)
+
+
+def available_bytes() -> int:
+    """Memory that this process may still take: the system's, or what its control group leaves."""
+    limit = read_hardware().memory_limit_bytes
+    available = int(psutil.virtual_memory().available)
+    return available if limit is None else min(available, limit)

@@ -1,0 +1,163 @@
+"""Sampling: warm up until steady, size blocks to the clock, then shuffled rounds until every median is known.
+
+The work to compare is sampled side by side: each round takes one block of each, in random order, so that the drift of
+a shared machine hits all alike and ratios are taken within a round.
+"""
+
+from __future__ import annotations
+
+import gc
+import math
+import random
+import statistics
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from jacstrat.measure.clocks import Clock, Work
+from jacstrat.statistics import Summary, summarise
+
+PRECISE = "precise"
+TIME_LIMIT = "time limit"
+MAX_SAMPLES = "most samples"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """When a number is good enough.
+
+    Fields:
+        half_width: Of the median's 95 % interval over the median; sampling stops within it.
+        min_samples, max_samples: Fewest and most samples of one piece of work.
+        limit_s: Time to spend on one piece of work, warm-up apart; one sample is taken in any case.
+        warmup_s: Most time to spend on warming up one piece of work.
+        block_s: Shortest sample; a sample also lasts at least `ticks` ticks of the clock.
+        steady: Relative difference of two successive halves of the warm-up that counts as steady.
+    """
+
+    half_width: float = 0.02
+    min_samples: int = 10
+    max_samples: int = 500
+    limit_s: float = 1.0
+    warmup_s: float = 0.2
+    block_s: float = 1e-3
+    ticks: int = 1000
+    steady: float = 0.1
+
+
+@dataclass
+class Series:
+    """The samples of one piece of work: seconds a call by round, and why sampling stopped; `error` where it raised."""
+
+    calls: int = 1
+    seconds: dict[int, float] = field(default_factory=dict)
+    host_s: dict[int, float] = field(default_factory=dict)
+    spent_s: float = 0.0
+    stop_reason: str = ""
+    error: BaseException | None = None
+
+    @property
+    def summary(self) -> Summary:
+        return summarise(list(self.seconds.values()))
+
+
+def warm_up(work: Work, clock: Clock, settings: Settings) -> float:
+    """Call until two successive halves of the last calls agree, or the time is up; seconds a call, at the end.
+
+    A window of 10 calls, doubled each time that its halves do not agree: a slow settling needs a long view.
+    """
+    window, times, spent = 10, [], 0.0
+    while True:
+        timing = clock.time(work, 1)
+        times.append(timing.seconds)
+        spent += max(timing.seconds, timing.host_s)
+        if len(times) == window:
+            first, second = (statistics.median(half) for half in (times[: window // 2], times[window // 2 :]))
+            if abs(first - second) <= settings.steady * second:
+                return second
+            times, window = times[window // 2 :], min(2 * window, 320)
+        if spent >= settings.warmup_s:
+            return statistics.median(times[-5:])
+
+
+def sample(
+    works: Mapping[str, Work],
+    clock: Clock,
+    settings: Settings,
+    rng: random.Random,
+    reference: str | None = None,
+    attending: Callable[[str], object] = lambda name: None,
+) -> dict[str, Series]:
+    """Sample pieces of work in shuffled, interleaved rounds.
+
+    Args:
+        works: The work by name.
+        clock: Times blocks of calls.
+        settings: When to stop.
+        rng: Shuffles each round.
+        reference: The one that goes on in every round as long as any other does, for ratios.
+        attending: Told the name of the work about to be called, so that a hang can be put down to it.
+
+    Returns:
+        The series of each, with the rounds they took part in. Work that raises keeps its error and takes no more part.
+    """
+    series = {name: Series() for name in works}
+    active = set(works)
+
+    @contextmanager
+    def turn(name: str) -> Iterator[Series]:
+        attending(name)
+        try:
+            yield series[name]
+        except (Exception, SystemExit) as error:
+            series[name].error = error
+            active.discard(name)
+
+    for name, work in works.items():
+        with turn(name) as one:
+            call_s = warm_up(work, clock, settings)
+            block_s = max(settings.block_s, settings.ticks * clock.tick_s)
+            one.calls = max(1, math.ceil(block_s / max(call_s, 1e-9)))
+
+    round_number = 0
+    with _garbage_held():
+        while active - {reference} or (active and round_number < settings.min_samples):
+            going_on = active | ({reference} if reference and not series[reference].error else set())
+            order = sorted(going_on)
+            rng.shuffle(order)
+            for name in order:
+                with turn(name) as one:
+                    timing = clock.time(works[name], one.calls)
+                    one.seconds[round_number] = timing.seconds / one.calls
+                    one.host_s[round_number] = timing.host_s / one.calls
+                    one.spent_s += max(timing.seconds, timing.host_s)
+                    if name in active and (reason := _stop(one, settings)):
+                        one.stop_reason = reason
+                        active.discard(name)
+            round_number += 1
+    return series
+
+
+def _stop(series: Series, settings: Settings) -> str:
+    """Why to stop, or "" to go on."""
+    count = len(series.seconds)
+    # The interval needs a sort; looking at it at every tenth of the count so far is soon enough.
+    due = count >= settings.min_samples and count % max(1, count // 10) == 0
+    if due and series.summary.half_width <= settings.half_width:
+        return PRECISE
+    if series.spent_s >= settings.limit_s:
+        return TIME_LIMIT
+    return MAX_SAMPLES if count >= settings.max_samples else ""
+
+
+@contextmanager
+def _garbage_held() -> Iterator[None]:
+    """Collect now and not again until the end: a collection inside a block would be put down to the work."""
+    enabled = gc.isenabled()
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()

@@ -1,0 +1,316 @@
+"""What an NVIDIA card says of itself through NVML: clocks, power, temperature, energy, and why it is slow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from importlib import import_module
+from types import MappingProxyType
+from typing import Any, Protocol
+
+from jacstrat.errors import JacstratError, UsageError
+
+# The bits of nvmlClocksEventReasons in nvml.h, called throttle reasons before driver 535.
+REASONS: Mapping[int, str] = MappingProxyType(
+    {
+        0x001: "idle",
+        0x002: "application_clocks",
+        0x004: "sw_power_cap",
+        0x008: "hw_slowdown",
+        0x010: "sync_boost",
+        0x020: "sw_thermal_slowdown",
+        0x040: "hw_thermal_slowdown",
+        0x080: "hw_power_brake",
+        0x100: "display_clocks",
+        0x200: "board_limit",
+        0x400: "reliability",
+    }
+)
+
+# The card runs below the clock asked of it because of heat or power, so the time is not that of the code. The other
+# reasons are a clock that somebody has chosen (application, display, sync boost), a card with nothing to do, and the
+# voltage limit at the top of an ordinary boost (reliability).
+SPOILING = frozenset(
+    {
+        "sw_power_cap",
+        "hw_slowdown",
+        "sw_thermal_slowdown",
+        "hw_thermal_slowdown",
+        "hw_power_brake",
+        "board_limit",
+    }
+)
+
+
+class TelemetryError(JacstratError):
+    """The driver is there and does not serve; the message says what it answers."""
+
+
+class DeviceLostError(TelemetryError):
+    """The card has fallen off the bus or waits for a reset: nothing measured on it counts any more."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Card:
+    """What of a card stays; None for what it lacks.
+
+    Fields:
+        name: "NVIDIA H200", ...
+        driver: Version of the driver.
+        sm_clock_max_mhz, memory_clock_max_mhz: The highest clocks.
+        power_limit_w: The limit in force, watts.
+        slowdown_c: Temperature at which the card slows down, degrees Celsius.
+        memory_bytes: Memory of the card.
+    """
+
+    name: str | None
+    driver: str | None
+    sm_clock_max_mhz: int | None
+    memory_clock_max_mhz: int | None
+    power_limit_w: float | None
+    slowdown_c: int | None
+    memory_bytes: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeviceState:
+    """What of a card moves, at one moment; None for what it lacks.
+
+    Fields:
+        sm_clock_mhz, memory_clock_mhz: Current clocks.
+        power_w: Power draw, watts.
+        temperature_c: Of the GPU, degrees Celsius.
+        reasons: Names from REASONS of why the clock is what it is; a bit without a name is "bit_0x...".
+        energy_j: Energy used since the driver was loaded, joules.
+        memory_used_bytes: Memory in use, by everybody.
+    """
+
+    sm_clock_mhz: int | None = None
+    memory_clock_mhz: int | None = None
+    power_w: float | None = None
+    temperature_c: int | None = None
+    reasons: tuple[str, ...] | None = None
+    energy_j: float | None = None
+    memory_used_bytes: int | None = None
+
+
+def throttled(state: DeviceState) -> tuple[str, ...]:
+    """The reasons in a state that spoil a sample; none also where the card does not tell its reasons."""
+    return tuple(reason for reason in state.reasons or () if reason in SPOILING)
+
+
+class DeviceSource(Protocol):
+    """What sampling asks of a card; Telemetry is one, and so is any object with these two."""
+
+    def state(self) -> DeviceState:
+        """The card now."""
+        ...
+
+    def energy_j(self) -> float | None:
+        """The card's energy counter, joules, or None where it has none."""
+        ...
+
+
+class Telemetry:
+    """An open card. Close it, or use it as a context manager.
+
+    Open it in the process that reads it: NVML does not survive a fork. A MIG slice is read through its whole card,
+    since clocks, power and energy are the card's.
+
+    Fields:
+        label: The card in messages.
+        card: What of it stays.
+    """
+
+    def __init__(self, nvml: Any, find: str, key: int | str, label: str) -> None:
+        """Takes over one start of NVML, and shuts it down where the card does not open.
+
+        Args:
+            nvml: The module pynvml, started.
+            find: Its function that finds the card.
+            key: What the function finds it by.
+            label: The card in messages.
+        """
+        self._nvml = nvml
+        self._missing: dict[str, str] = {}
+        self.label = label
+        with ExitStack() as started:
+            started.callback(_call, nvml, label, "nvmlShutdown")
+            self._handle = _call(nvml, label, find, key)
+            self.card = self._read_card()
+            self._started = started.pop_all()
+
+    @classmethod
+    def open(cls, index: int = 0) -> Telemetry | None:
+        """The card behind torch's CUDA device `index`, or None without CUDA in torch or without a driver.
+
+        Torch numbers the cards that CUDA_VISIBLE_DEVICES leaves, in CUDA's order, NVML all of them in PCI order; the
+        PCI address is what both know. Asking torch for it starts CUDA in this process.
+
+        Raises:
+            UsageError: Torch has no such device.
+            TelemetryError: The driver does not serve.
+        """
+        address = _pci_address(index)
+        nvml = _start() if address else None
+        if nvml is None or address is None:
+            return None
+        return cls(nvml, "nvmlDeviceGetHandleByPciBusId", address, f"NVIDIA device {address}")
+
+    def __enter__(self) -> Telemetry:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the driver, once however often it is called; other open cards stay open."""
+        self._started.close()
+
+    @property
+    def missing(self) -> Mapping[str, str]:
+        """Readings that came back as None so far, each with the driver's first reason."""
+        return MappingProxyType(self._missing)
+
+    def state(self) -> DeviceState:
+        """The card now, one call of the driver a field.
+
+        Raises:
+            DeviceLostError: The card is gone.
+            TelemetryError: NVML is shut down.
+        """
+        nvml = self._nvml
+        memory = self._read("memory_used_bytes", "nvmlDeviceGetMemoryInfo")
+        return DeviceState(
+            sm_clock_mhz=self._read("sm_clock_mhz", "nvmlDeviceGetClockInfo", nvml.NVML_CLOCK_SM),
+            memory_clock_mhz=self._read("memory_clock_mhz", "nvmlDeviceGetClockInfo", nvml.NVML_CLOCK_MEM),
+            power_w=_thousandth(self._read("power_w", "nvmlDeviceGetPowerUsage")),
+            temperature_c=self._read("temperature_c", "nvmlDeviceGetTemperature", nvml.NVML_TEMPERATURE_GPU),
+            reasons=self._reasons(),
+            energy_j=self.energy_j(),
+            memory_used_bytes=None if memory is None else int(memory.used),
+        )
+
+    def energy_j(self) -> float | None:
+        """The card's energy counter, joules since the driver was loaded, or None where it has none.
+
+        The driver refreshes it now and then, not at each call: the difference over a few milliseconds can be 0.
+
+        Raises:
+            DeviceLostError: The card is gone.
+            TelemetryError: NVML is shut down.
+        """
+        return _thousandth(self._read("energy_j", "nvmlDeviceGetTotalEnergyConsumption"))
+
+    def _read_card(self) -> Card:
+        nvml = self._nvml
+        clock, threshold = "nvmlDeviceGetMaxClockInfo", nvml.NVML_TEMPERATURE_THRESHOLD_SLOWDOWN
+        memory = self._read("memory_bytes", "nvmlDeviceGetMemoryInfo")
+        return Card(
+            name=self._read("name", "nvmlDeviceGetName"),
+            driver=_call(nvml, self.label, "nvmlSystemGetDriverVersion"),
+            sm_clock_max_mhz=self._read("sm_clock_max_mhz", clock, nvml.NVML_CLOCK_SM),
+            memory_clock_max_mhz=self._read("memory_clock_max_mhz", clock, nvml.NVML_CLOCK_MEM),
+            power_limit_w=_thousandth(self._read("power_limit_w", "nvmlDeviceGetEnforcedPowerLimit")),
+            slowdown_c=self._read("slowdown_c", "nvmlDeviceGetTemperatureThreshold", threshold),
+            memory_bytes=None if memory is None else int(memory.total),
+        )
+
+    def _reasons(self) -> tuple[str, ...] | None:
+        new, old = "nvmlDeviceGetCurrentClocksEventReasons", "nvmlDeviceGetCurrentClocksThrottleReasons"
+        mask = self._read("reasons", new, older=old)
+        if mask is None:
+            return None
+        bits = (1 << bit for bit in range(mask.bit_length()))
+        return tuple(REASONS.get(bit, f"bit_{bit:#x}") for bit in bits if mask & bit)
+
+    def _read(self, reading: str, function: str, *arguments: int, older: str | None = None) -> Any:
+        """What the driver says of the card, or None with the reason in `missing`.
+
+        Args:
+            reading: Name of the value.
+            function: Of pynvml.
+            arguments: Of the function, after the card.
+            older: The function's name in drivers that lack it.
+        """
+        nvml = self._nvml
+        try:
+            return getattr(nvml, function)(self._handle, *arguments)
+        except nvml.NVMLError as error:
+            if older and error.value == nvml.NVML_ERROR_FUNCTION_NOT_FOUND:
+                return self._read(reading, older, *arguments)
+            # These two are about every reading to come, any other error about this one.
+            if _is_lost(nvml, error) or error.value == nvml.NVML_ERROR_UNINITIALIZED:
+                raise _failure(nvml, error, self.label, function) from None
+            self._missing.setdefault(reading, f"{error} ({function})")
+            return None
+
+
+@contextmanager
+def every_card() -> Iterator[tuple[Telemetry, ...]]:
+    """Every card of the driver, open, in NVML's order, without starting CUDA; none without a driver.
+
+    Raises:
+        TelemetryError: The driver does not serve, or one of the cards does not.
+    """
+    with ExitStack() as opened:
+        count = 0
+        if nvml := _start():
+            opened.callback(_call, nvml, "NVML", "nvmlShutdown")
+            count = _call(nvml, "NVML", "nvmlDeviceGetCount")
+        find = "nvmlDeviceGetHandleByIndex"
+        yield tuple(
+            opened.enter_context(Telemetry(_start(), find, index, f"NVIDIA device {index}")) for index in range(count)
+        )
+
+
+def _start() -> Any:
+    """The module pynvml, with NVML started once more, or None without a driver. NVML counts its starts."""
+    nvml: Any = import_module("pynvml")
+    try:
+        nvml.nvmlInit()
+    except nvml.NVMLError as error:
+        if error.value in (nvml.NVML_ERROR_LIBRARY_NOT_FOUND, nvml.NVML_ERROR_DRIVER_NOT_LOADED):
+            return None
+        raise _failure(nvml, error, "NVML", "nvmlInit") from None
+    return nvml
+
+
+def _call(nvml: Any, label: str, function: str, *arguments: Any) -> Any:
+    """What a function of pynvml returns that has to succeed."""
+    try:
+        return getattr(nvml, function)(*arguments)
+    except nvml.NVMLError as error:
+        raise _failure(nvml, error, label, function) from None
+
+
+def _pci_address(index: int) -> str | None:
+    """The PCI address of torch's CUDA device, "00000000:3B:00.0", or None where torch has no NVIDIA device."""
+    import torch
+
+    if torch.version.cuda is None or not torch.cuda.is_available():
+        return None
+    count = torch.cuda.device_count()
+    if not 0 <= index < count:
+        raise UsageError(f"there is no CUDA device {index}; torch sees {count}, counted from 0")
+    device: Any = torch.cuda.get_device_properties(index)  # torch's type stub lacks the address
+    return f"{device.pci_domain_id:08X}:{device.pci_bus_id:02X}:{device.pci_device_id:02X}.0"
+
+
+def _is_lost(nvml: Any, error: Any) -> bool:
+    return error.value in (nvml.NVML_ERROR_GPU_IS_LOST, nvml.NVML_ERROR_RESET_REQUIRED)
+
+
+def _failure(nvml: Any, error: Any, label: str, function: str) -> TelemetryError:
+    """What to raise for one of NVML's errors."""
+    if _is_lost(nvml, error):
+        return DeviceLostError(
+            f"{label} does not answer: {error} ({function}); reset it, and discard what was measured on it"
+        )
+    return TelemetryError(f"{label} does not serve: {error} ({function}); see whether nvidia-smi runs")
+
+
+def _thousandth(value: int | None) -> float | None:
+    """NVML counts power in milliwatts and energy in millijoules."""
+    return None if value is None else value / 1000

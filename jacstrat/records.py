@@ -1,0 +1,213 @@
+"""The row and its file: one record a case, in records.csv, and every raw sample in samples.jsonl.
+
+Knows neither torch nor strategies, so that reports and verdicts can be made anywhere.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import types
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from io import StringIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, get_args, get_type_hints
+
+from jacstrat.errors import UsageError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SCHEMA = 1
+RECORDS = "records.csv"
+SAMPLES = "samples.jsonl"
+ENVIRONMENT = "environment.json"
+SWEEP = "sweep.toml"
+PLOTS = "plots"
+
+Status = Literal["ok", "wrong", "unsupported", "skipped", "timeout", "oom", "crashed", "error"]
+STATUSES: Mapping[Status, str] = {
+    "ok": "the result is within the tolerance of its dtype",
+    "wrong": "the result is beyond the tolerance of its dtype",
+    "unsupported": "the strategy cannot serve this function; see reason",
+    "skipped": "not tried; see reason",
+    "timeout": "ended at its time limit",
+    "oom": "memory ran out",
+    "crashed": "the process died",
+    "error": "the function or the strategy raised; see reason",
+}
+assert tuple(STATUSES) == get_args(Status)
+
+
+def _column(doc: str, **options: Any) -> Any:
+    return field(metadata={"doc": doc}, **options)
+
+
+def _empty(doc: str) -> Any:
+    return _column(doc, default=None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """One row of records.csv: a case, how it ended, and what was measured.
+
+    A value that was not measured is None, an empty cell in the file, never 0.
+    """
+
+    case: str = _column("stable key of the case, made of the columns that follow")
+    problem: str = _column("name of the problem")
+    operator: str = _column("divergence, laplacian or jacobian_diagonal")
+    strategy: str = _column("spec of the strategy")
+    n: int = _column("inputs, the dimension of a point")
+    batch: int = _column("points, B")
+    dtype: str = _column("float32, float64, ...")
+    device: str = _column("cpu, cuda, ...")
+    workload: str = _column("evaluate (the operator) or train (with backward to the parameters)")
+    threads: int = _column("threads torch computes with")
+    seed: int = _column("seed of weights, points and random probes")
+    status: Status = _column("how the case ended, see the statuses")
+    reason: str = _column("why, where the status is not ok", default="")
+    median_s: float | None = _empty("median time of one call, seconds")
+    q1_s: float | None = _empty("first quartile of the time of one call, seconds")
+    q3_s: float | None = _empty("third quartile of the time of one call, seconds")
+    min_s: float | None = _empty("shortest time of one call, seconds")
+    ci_low_s: float | None = _empty("lower end of the 95 % confidence interval of the median, seconds")
+    ci_high_s: float | None = _empty("upper end of the 95 % confidence interval of the median, seconds")
+    samples: int | None = _empty("samples taken; each is the mean of a block of calls")
+    stop_reason: str = _column("why sampling stopped: precise, time limit, ...", default="")
+    prepare_s: float | None = _empty("time of prepare and the first call, once, seconds")
+    f_median_s: float | None = _empty("median time of one evaluation of f on the same x, seconds")
+    cost_ratio: float | None = _empty("median over rounds of the operator's time over f's time in the same round")
+    cost_ratio_low: float | None = _empty("lower end of the 95 % confidence interval of cost_ratio")
+    cost_ratio_high: float | None = _empty("upper end of the 95 % confidence interval of cost_ratio")
+    peak_bytes: int | None = _empty("tensor storage alive at the peak of one call, above what was resident")
+    vjp_products: int | None = _empty("vector-Jacobian products through f in one call, per point")
+    jvp_products: int | None = _empty("Jacobian-vector products through f in one call, per point")
+    f_evaluations: int | None = _empty("evaluations of f in one call, per point")
+    aten_ops: int | None = _empty("aten operations dispatched in one call")
+    flops: int | None = _empty("floating-point operations of matrix products and convolutions in one call")
+    abs_error: float | None = _empty("largest |result - reference| over the batch")
+    rel_error: float | None = _empty("largest |result - reference| / sum |J_ii| over the batch")
+    ulp_error: float | None = _empty("largest |result - reference| over the batch, in units in the last place")
+    exact: bool | None = _empty("the error is 0: every result is the reference rounded to the dtype")
+    std_error: float | None = _empty("standard error that a stochastic strategy claims")
+    reference: str = _column("what the result was compared with", default="")
+    energy_j: float | None = _empty("energy of one call from the device's own counter, joules")
+    schema: int = _column("version of this table", default=SCHEMA)
+
+
+COLUMNS: Mapping[str, str] = {column.name: column.metadata["doc"] for column in fields(Record)}
+KEY = ("problem", "operator", "strategy", "n", "batch", "dtype", "device", "workload", "threads", "seed")
+
+_PANDAS = {int: "Int64", float: "Float64", bool: "boolean", str: "string"}
+
+
+def _column_types() -> dict[str, type]:
+    """The plain type of each column: int | None counts as int, a Literal as str."""
+    plain: dict[str, type] = {}
+    for name, hint in get_type_hints(Record).items():
+        options = [t for t in get_args(hint) if t is not type(None)] if isinstance(hint, types.UnionType) else [hint]
+        plain[name] = options[0] if isinstance(options[0], type) else str
+    return plain
+
+
+TYPES: Mapping[str, type] = _column_types()
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    return repr(value) if isinstance(value, float) else str(value)
+
+
+class RecordWriter:
+    """Appends records and samples to a directory; each row is on disk when `write` returns.
+
+    Use as a context manager. The header is written when the file is new or empty.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._records = (directory / RECORDS).open("a", newline="", encoding="utf-8")
+        self._samples = (directory / SAMPLES).open("a", encoding="utf-8")
+        self._rows = csv.writer(self._records, lineterminator="\n")
+        if self._records.tell() == 0:
+            self._rows.writerow(COLUMNS)
+            self._records.flush()
+
+    def __enter__(self) -> RecordWriter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._records.close()
+        self._samples.close()
+
+    def write(self, record: Record) -> None:
+        """Append one row."""
+        self._rows.writerow([_cell(value) for value in asdict(record).values()])
+        self._records.flush()
+
+    def write_samples(self, case: str, samples: Mapping[str, Any]) -> None:
+        """Append the raw samples of a case as one line of JSON. Written before its row, so that a row that is there
+        has them, also after a kill between the two."""
+        self._samples.write(json.dumps({"case": case, **samples}) + "\n")
+        self._samples.flush()
+
+
+def read_records(path: str | Path) -> pd.DataFrame:
+    """The rows of a records.csv, or of the one in a directory, with a dtype per column.
+
+    Raises:
+        UsageError: There is no such file, it is empty, it lacks columns, or its schema is another one.
+    """
+    import pandas as pd
+
+    file = Path(path)
+    if file.is_dir():
+        file = file / RECORDS
+    if not file.is_file():
+        raise UsageError(f"{file} does not exist; `jacstrat run --out {file.parent}` writes it")
+    try:
+        text = file.read_text(encoding="utf-8")
+        # A last line without its end is being written, or was when its run was killed.
+        frame = pd.read_csv(StringIO(text[: text.rfind("\n") + 1]), dtype="string", keep_default_na=False)
+    except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError) as error:
+        raise UsageError(f"{file} is not a table of records: {str(error).strip()}") from None
+    if missing := [name for name in COLUMNS if name not in frame.columns]:
+        raise UsageError(f"{file} lacks the columns {', '.join(missing)}; was it written by jacstrat?")
+    try:
+        frame = pd.DataFrame({name: _parse(frame[name], TYPES.get(name, str)) for name in frame.columns})
+    except (ValueError, TypeError) as error:
+        raise UsageError(f"{file} holds a value that its column cannot: {error}") from None
+    if foreign := sorted({int(version) for version in frame["schema"].dropna() if version != SCHEMA}):
+        raise UsageError(f"{file} has schema {foreign[0]}, this version reads schema {SCHEMA}")
+    return frame
+
+
+def _parse(column: pd.Series, kind: type) -> pd.Series:
+    import pandas as pd
+
+    if kind is str:
+        return column.astype("string")
+    present = column.where(column != "", pd.NA)
+    if kind is bool:
+        strange = set(present.dropna()) - {"True", "False"}
+        if strange:
+            raise ValueError(f"{strange.pop()!r} is neither True nor False in {column.name}")
+        return present.map({"True": True, "False": False}).astype("boolean")
+    return pd.to_numeric(present).astype(_PANDAS[kind])  # type: ignore[call-overload]
+
+
+def read_samples(path: str | Path) -> dict[str, dict[str, Any]]:
+    """Raw samples by case: the last line of each case in samples.jsonl; an incomplete last line is left out."""
+    file = Path(path)
+    if file.is_dir():
+        file = file / SAMPLES
+    samples = {}
+    if file.is_file():
+        with file.open(encoding="utf-8") as lines:
+            for line in lines:
+                if line.endswith("\n"):
+                    row = json.loads(line)
+                    samples[row.pop("case")] = row
+    return samples

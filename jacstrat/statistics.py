@@ -1,0 +1,90 @@
+"""Statistics of samples that assume no distribution: quartiles, the interval of a median, ratios by round.
+
+Torch-free, so that reports and verdicts use the same figures as the runner.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A sample in six numbers; the interval is None where there are too few values for it.
+
+    Fields:
+        median, q1, q3, minimum: Of the values, in their unit.
+        low, high: The 95 % confidence interval of the median, from order statistics.
+        samples: How many values.
+    """
+
+    median: float
+    q1: float
+    q3: float
+    minimum: float
+    low: float | None
+    high: float | None
+    samples: int
+
+    @property
+    def half_width(self) -> float:
+        """Half the interval over the median: how well the median is known; infinite where there is no interval."""
+        if self.low is None or self.high is None or self.median == 0:
+            return math.inf
+        return (self.high - self.low) / (2 * abs(self.median))
+
+
+def summarise(values: Sequence[float]) -> Summary:
+    """Six numbers of at least one value."""
+    q1, median, q3 = np.quantile(values, (0.25, 0.5, 0.75))
+    interval = median_interval(values)
+    low, high = interval if interval else (None, None)
+    return Summary(float(median), float(q1), float(q3), min(values), low, high, len(values))
+
+
+def median_interval(values: Sequence[float]) -> tuple[float, float] | None:
+    """The 95 % confidence interval of the median, from order statistics; None for fewer than six values.
+
+    The k-th smallest and the k-th largest of N values enclose the median with probability 1 - 2 P(X < k),
+    X ~ Binomial(N, 1/2), whatever the distribution; k is the largest with at least 95 %.
+    """
+    k = _rank(len(values))
+    if k == 0:
+        return None
+    ordered = np.sort(values)
+    return float(ordered[k - 1]), float(ordered[-k])
+
+
+@lru_cache(maxsize=4096)
+def _rank(count: int) -> int:
+    """The largest k with 2 P(X < k) <= 5 %, X ~ Binomial(count, 1/2); 0 where there is none."""
+    term = math.exp2(-count) if count < 1000 else 0.0
+    if term == 0.0:
+        # The normal approximation of the binomial, to within one rank from here on.
+        return max(int(count / 2 - 1.96 * math.sqrt(count) / 2), 0)
+    tail, k = term, 0
+    while 2 * tail <= 1 - CONFIDENCE:
+        k += 1
+        term *= (count - k + 1) / k
+        tail += term
+    return k
+
+
+def ratio(numerator: Mapping[int, float], denominator: Mapping[int, float]) -> Summary | None:
+    """The ratio of two series taken side by side, by round: drift hits both and cancels.
+
+    Args:
+        numerator, denominator: Values by round.
+
+    Returns:
+        The summary of the ratios over the rounds that both have; None where they share none.
+    """
+    rounds = numerator.keys() & denominator.keys()
+    return summarise([numerator[r] / denominator[r] for r in sorted(rounds)]) if rounds else None
