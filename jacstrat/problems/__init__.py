@@ -1,0 +1,18 @@
+"""What to differentiate: functions with answers derived by hand, in one table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from jacstrat.problems.base import Instance, Problem, Reference
+from jacstrat.problems.fields import FIELDS
+from jacstrat.problems.networks import NETWORKS
+from jacstrat.problems.scalars import SCALARS
+from jacstrat.problems.seed import SEED
+
+PROBLEMS: Mapping[str, Problem] = MappingProxyType(
+    {problem.name: problem for problem in (*SEED, *FIELDS, *SCALARS, *NETWORKS)}
+)
+
+__all__ = ["PROBLEMS", "Instance", "Problem", "Reference"]
