@@ -1,0 +1,135 @@
+"""The directory of a run: claimed by one run at a time, continued after an interruption, never mixed."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from jacstrat.errors import UsageError
+from jacstrat.harness.sweep import Grid, Sweep, load_sweep
+from jacstrat.records import RECORDS, SAMPLES, SWEEP, read_records
+
+LOCK = ".lock"
+# How a run is limited may change on resuming: a longer time is why one tries again. What is measured may not.
+LIMITS = ("timeout_s", "max_memory_bytes")
+
+
+@contextmanager
+def claimed(directory: Path) -> Iterator[None]:
+    """Make the directory, and hold it against a second run.
+
+    Raises:
+        UsageError: It cannot be written, or another run holds it.
+    """
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        with FileLock(directory / LOCK, blocking=False):
+            yield
+    except Timeout:
+        raise UsageError(f"{directory} is in use by another run; name another with --out") from None
+    except OSError as error:
+        raise UsageError(f"{directory} cannot be written: {error.strerror or error}; name another with --out") from None
+
+
+def finished(directory: Path, sweep: Sweep, resume: bool, retry: Collection[str]) -> Mapping[str, tuple[str, str]]:
+    """Status and reason of the cases that the directory has and that stand, by key.
+
+    Args:
+        directory: A claimed directory.
+        sweep: What is asked now.
+        resume: Whether to go on with what is there.
+        retry: Statuses whose rows are taken out, to be measured again; with "timeout" or "oom" also those that were
+            skipped on their account.
+
+    Raises:
+        UsageError: There are results and `resume` is False, or they are another sweep's; names the difference.
+    """
+    file = directory / RECORDS
+    if not file.exists() or file.stat().st_size == 0:
+        return {}
+    if not resume:
+        raise UsageError(f"{directory} holds records already; go on with --resume, or name another with --out")
+    _same_sweep(directory / SWEEP, sweep)
+    for name in (RECORDS, SAMPLES):
+        _repair(directory / name)
+    if file.stat().st_size == 0:
+        return {}
+    _take_out(file, retry)
+    frame = read_records(file)
+    standing = zip(frame["status"], frame["reason"], strict=True)
+    return dict(zip(frame["case"], standing, strict=True))
+
+
+def write_json(file: Path, value: Any) -> None:
+    """Write a file whole or not at all."""
+    _replace(file, json.dumps(value, indent=2) + "\n")
+
+
+def read_json(file: Path) -> Any:
+    """What `write_json` wrote; None where there is no file."""
+    return json.loads(file.read_text(encoding="utf-8")) if file.exists() else None
+
+
+def _same_sweep(file: Path, sweep: Sweep) -> None:
+    if not file.exists():
+        raise UsageError(f"{file} is missing, so nothing says what its records belong to; name another with --out")
+    before = load_sweep(str(file))
+    differences = [
+        f"{f.name} was {getattr(before, f.name)}, asked is {getattr(sweep, f.name)}"
+        for f in fields(Sweep)
+        if f.name not in ("grids", *LIMITS) and getattr(before, f.name) != getattr(sweep, f.name)
+    ]
+    if len(before.grids) != len(sweep.grids):
+        differences.append(f"it had {len(before.grids)} grids, asked are {len(sweep.grids)}")
+    for old, new in zip(before.grids, sweep.grids, strict=False):
+        differences += [
+            f"{f.name} was {_listed(getattr(old, f.name))}, asked is {_listed(getattr(new, f.name))}"
+            for f in fields(Grid)
+            if getattr(old, f.name) != getattr(new, f.name)
+        ]
+    if differences:
+        raise UsageError(f"{file.parent} holds another sweep: {differences[0]}; name another with --out")
+
+
+def _listed(values: tuple[Any, ...]) -> str:
+    return ",".join(map(str, values)) or "left open"
+
+
+def _repair(file: Path) -> None:
+    """Cut off a last line that a kill left unfinished."""
+    if file.exists():
+        content = file.read_bytes()
+        whole = content.rfind(b"\n") + 1
+        if whole < len(content):
+            os.truncate(file, whole)
+
+
+def _take_out(file: Path, retry: Collection[str]) -> None:
+    with file.open(newline="", encoding="utf-8") as lines:
+        header, *rows = csv.reader(lines)
+    status, reason = header.index("status"), header.index("reason")
+    causes = tuple(f"{cause} at n = " for cause in retry)
+
+    def again(row: list[str]) -> bool:
+        return row[status] in retry or (row[status] == "skipped" and bool(causes) and row[reason].startswith(causes))
+
+    left = [row for row in rows if not again(row)]
+    if len(left) < len(rows):
+        temporary = file.with_suffix(".tmp")
+        with temporary.open("w", newline="", encoding="utf-8") as out:
+            csv.writer(out, lineterminator="\n").writerows([header, *left])
+        temporary.replace(file)
+
+
+def _replace(file: Path, text: str) -> None:
+    temporary = file.with_suffix(".tmp")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(file)

@@ -1,0 +1,165 @@
+"""Measure a cell in children of a fork server: what hangs, crashes or devours memory is a row, and the rest goes on."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
+
+import psutil
+
+from jacstrat.harness import child
+from jacstrat.harness.cases import Cell, F
+from jacstrat.harness.cell import Outcome
+from jacstrat.harness.child import Limits
+from jacstrat.measure.sampling import Settings
+from jacstrat.records import Status
+
+# How often the parent looks at the clock and at the memory of a child.
+LOOK_S = 0.05
+
+
+def measure_isolated(
+    cell: Cell, settings: Settings, limits: Limits, attend: Callable[[str], object] = lambda name: None
+) -> Generator[Outcome, None, None]:
+    """Every case of the cell, each as a row: `harness.cell.measure`, in a child that may die.
+
+    When a child dies, the strategy it was at gets the row, and a fresh child goes on with the others. When it dies in
+    f itself, before any strategy, all of them get it.
+
+    Args:
+        cell: What to measure.
+        settings: When a number is good enough.
+        limits: What a case may use.
+        attend: Told the strategy under way, about every LOOK_S seconds.
+    """
+    left = list(cell.strategies)
+    while left:
+        with _Child(replace(cell, strategies=tuple(left)), settings, limits) as running:
+            for outcome in running.outcomes(attend):
+                if outcome.record:
+                    left.remove(outcome.record.strategy)
+                yield outcome
+        if running.death is None:
+            return
+        status, reason = running.death
+        culprit = running.attended
+        reached = left if culprit == F else [culprit]
+        for case in [case for case in cell.cases if case.strategy in reached]:
+            record = case.record(status, f"f itself: {reason}" if culprit == F else reason)
+            yield Outcome(record.case, record, None)
+            left.remove(case.strategy)
+
+
+class _Child:
+    """One child at work on one cell; killed, with its group, at the end of the with block."""
+
+    def __init__(self, cell: Cell, settings: Settings, limits: Limits) -> None:
+        self.names = (F, *cell.strategies)
+        self.limits = limits
+        self.death: tuple[Status, str] | None = None
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload([child.__name__])
+        self._state = context.RawArray("q", [0, time.monotonic_ns()])
+        descriptor, self._errors = tempfile.mkstemp(prefix="jacstrat-")
+        os.close(descriptor)
+        self._receiver, sender = context.Pipe(duplex=False)
+        with _no_main_module():
+            self._process = context.Process(
+                target=child.main, args=(sender, self._state, self._errors, cell, settings, limits)
+            )
+            self._process.start()
+        sender.close()
+        self._resident: int | None = None
+
+    def __enter__(self) -> _Child:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._kill()
+        self._receiver.close()
+        Path(self._errors).unlink(missing_ok=True)
+
+    @property
+    def attended(self) -> str:
+        """The strategy, or f, whose code ran when the child was last seen."""
+        return self.names[self._state[0]]
+
+    def outcomes(self, attend: Callable[[str], object]) -> Generator[Outcome, None, None]:
+        """What the child sends, until it is done or dead; then `death` says how."""
+        while self.death is None:
+            attend(self.attended)
+            try:
+                if self._receiver.poll(LOOK_S):
+                    message = self._receiver.recv()
+                    if message is None:
+                        return
+                    yield message
+                    continue
+            except (EOFError, OSError):
+                self._process.join()
+                self.death = self._post_mortem()
+                return
+            self.death = self._over_limit()
+
+    def _over_limit(self) -> tuple[Status, str] | None:
+        idle_s = (time.monotonic_ns() - self._state[1]) / 1e9
+        if idle_s > self.limits.timeout_s:
+            return "timeout", f"no end after {self.limits.timeout_s:g} s"
+        with suppress(psutil.Error):
+            resident = psutil.Process(self._process.pid).memory_info().rss
+            if self._resident is None:
+                self._resident = resident
+            if resident - self._resident > self.limits.memory_bytes:
+                return "oom", f"resident memory grew beyond {self.limits.memory_bytes / 2**20:.0f} MiB"
+        return None
+
+    def _post_mortem(self) -> tuple[Status, str]:
+        code = self._process.exitcode or 0
+        last = _last_line(Path(self._errors))
+        said = f"; last words: {last}" if last else ""
+        if code >= 0:
+            return (
+                ("error", last)
+                if last.startswith("KeyboardInterrupt")
+                else ("crashed", f"exited with code {code}{said}")
+            )
+        name = signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"
+        hint = "; did the system run out of memory?" if name == "SIGKILL" else ""
+        return "crashed", f"killed by {name}{hint}{said}"
+
+    def _kill(self) -> None:
+        if self._process.pid is not None:
+            # The child leads a group of its own; what it started goes with it.
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):
+                os.kill(self._process.pid, signal.SIGKILL)
+        self._process.join()
+
+
+@contextmanager
+def _no_main_module() -> Iterator[None]:
+    """Keep multiprocessing from running the caller's script again in each child: nothing there is needed."""
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
+
+
+def _last_line(path: Path, most: int = 4096) -> str:
+    """The last line that is not empty among the last bytes of a file, shortened to fit a reason."""
+    with path.open("rb") as file:
+        file.seek(max(0, file.seek(0, os.SEEK_END) - most))
+        lines = file.read().decode("utf-8", "replace").split("\n")
+    return next((" ".join(line.split())[:200] for line in reversed(lines) if line.strip()), "")

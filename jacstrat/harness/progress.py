@@ -1,0 +1,54 @@
+"""The progress of a run on a terminal: a bar, the case under way, the time left. Quiet where there is none."""
+
+from __future__ import annotations
+
+from types import TracebackType
+
+from rich import progress as rich_progress
+from rich.console import Console
+from rich.markup import escape
+
+from jacstrat.harness.cases import Case
+from jacstrat.records import Record
+
+
+class Progress:
+    """An observer of a run that draws on a console."""
+
+    def __init__(self, console: Console) -> None:
+        self._bar = rich_progress.Progress(
+            rich_progress.BarColumn(bar_width=20),
+            rich_progress.MofNCompleteColumn(),
+            rich_progress.TimeRemainingColumn(compact=True),
+            rich_progress.TextColumn("{task.description}"),
+            console=console,
+            disable=not console.is_terminal,
+            transient=True,
+            refresh_per_second=2,
+        )
+        self._task = self._bar.add_task("starting", total=None)
+        self._shown = ""
+
+    def __enter__(self) -> Progress:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.stop()
+
+    def started(self, done: int, total: int) -> None:
+        self._bar.update(self._task, total=total, completed=done)
+
+    def attending(self, case: Case) -> None:
+        if case.key != self._shown:
+            self._shown = case.key
+            cell = case.cell
+            text = (
+                f"{cell.problem} {cell.operator} n={cell.n} B={cell.batch} {cell.dtype} {cell.device}: {case.strategy}"
+            )
+            self._bar.update(self._task, description=escape(text))
+
+    def finished(self, record: Record) -> None:
+        self._bar.advance(self._task)

@@ -1,0 +1,234 @@
+"""A sweep: what to measure, from TOML and the command line, checked as a whole before anything runs."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from importlib.resources import files
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import torch
+
+from jacstrat.errors import UsageError, lookup, unknown
+from jacstrat.harness.cases import Cell
+from jacstrat.problems.base import Problem
+from jacstrat.problems.load import find_problem
+from jacstrat.strategies import OPERATORS, parse_strategy
+
+DTYPES: Mapping[str, torch.dtype] = MappingProxyType(
+    {name: getattr(torch, name) for name in ("float64", "float32", "float16", "bfloat16")}
+)
+WORKLOADS: Mapping[str, str] = MappingProxyType(
+    {
+        "evaluate": "the operator, nothing tracked",
+        "train": "the operator, its mean squared, and backward to the parameters of f",
+    }
+)
+DEVICES = ("cpu", "cuda", "xpu", "mps")
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A product of values: every combination is a cell. An empty `operators` means all that a problem has,
+    an empty `threads` torch's own number."""
+
+    problems: tuple[str, ...] = ()
+    operators: tuple[str, ...] = ()
+    strategies: tuple[str, ...] = ("identity", "vmap", "jvp")
+    n: tuple[int, ...] = (1, 2, 4, 8, 16)
+    batch: tuple[int, ...] = (1,)
+    dtype: tuple[str, ...] = ("float64",)
+    device: tuple[str, ...] = ("cpu",)
+    workload: tuple[str, ...] = ("evaluate",)
+    threads: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """Grids, and how to run them.
+
+    Fields:
+        grids: Each a product of values; together the sweep, each case once.
+        seed: Of weights, points, random probes and the order of sampling.
+        sample_s: Time to spend on sampling one strategy of one cell, at most.
+        timeout_s: A case that keeps its process busy for longer ends as `timeout`.
+        max_memory_bytes: A case that needs more ends as `oom`; None for four fifths of what is available.
+    """
+
+    grids: tuple[Grid, ...]
+    seed: int = 0
+    sample_s: float = 0.25
+    timeout_s: float = 30.0
+    max_memory_bytes: int | None = None
+
+    def override(self, **values: Any) -> Sweep:
+        """The sweep with values put over those of every grid, and over its own; None leaves a value as it is."""
+        given = {name: value for name, value in values.items() if value is not None}
+        own = {name: given.pop(name) for name in list(given) if name in _OWN}
+        return replace(self, grids=tuple(dict.fromkeys(replace(grid, **given) for grid in self.grids)), **own)
+
+    def cells(self) -> tuple[Cell, ...]:
+        """The cells, cheap sizes first within a line, each case once, checked.
+
+        Raises:
+            UsageError: A name, a size or a number is not one; says which, and what is near.
+        """
+        self._check()
+        strategies: dict[Cell, dict[str, None]] = {}
+        for grid in self.grids:
+            specs = [parse_strategy(spec).spec for spec in grid.strategies]
+            for cell in self._products(grid):
+                strategies.setdefault(cell, {}).update(dict.fromkeys(specs))
+        cells = [replace(cell, strategies=tuple(specs)) for cell, specs in strategies.items()]
+        if not all(cell.strategies for cell in cells) or not cells:
+            raise UsageError("the sweep is empty: name at least one problem, strategy, n and batch")
+        return tuple(cells)
+
+    def _products(self, grid: Grid) -> list[Cell]:
+        threads = grid.threads or (torch.get_num_threads(),)
+        return [
+            Cell(name, operator, n, batch, dtype, device, workload, count, self.seed, ())
+            for name in grid.problems
+            for operator in _operators(find_problem(name), grid.operators)
+            for device in grid.device
+            for dtype in grid.dtype
+            for workload in grid.workload
+            for count in threads
+            for batch in grid.batch
+            for n in sorted(grid.n)
+        ]
+
+    def _check(self) -> None:
+        for name in ("sample_s", "timeout_s"):
+            if not getattr(self, name) > 0:
+                raise UsageError(f"{name} must be more than 0 seconds, got {getattr(self, name)}")
+        if self.max_memory_bytes is not None and self.max_memory_bytes <= 0:
+            raise UsageError(f"max_memory_bytes must be more than 0, got {self.max_memory_bytes}")
+        if not 0 <= self.seed < 2**63:
+            raise UsageError(f"seed must be from 0 to 2^63 - 1, got {self.seed}")
+        for grid in self.grids:
+            for key in ("n", "batch", "threads"):
+                for number in getattr(grid, key):
+                    if number < 1:
+                        raise UsageError(f"{key} must be a positive integer, got {number}")
+            for kind, names, known in (
+                ("operator", grid.operators, OPERATORS),
+                ("dtype", grid.dtype, DTYPES),
+                ("device", [device.split(":")[0] for device in grid.device], DEVICES),
+                ("workload", grid.workload, WORKLOADS),
+            ):
+                for name in names:
+                    if name not in known:
+                        raise UsageError(unknown(kind, name, known))
+
+    def to_toml(self) -> str:
+        """The sweep as TOML that `load_sweep` reads back to an equal one."""
+        # JSON strings, numbers and arrays of these are TOML as they stand.
+        own = {name: getattr(self, name) for name in _OWN}
+        lines = [f"{name} = {json.dumps(value)}" for name, value in own.items() if value is not None]
+        for grid in self.grids:
+            lines += ["", "[[grid]]"]
+            lines += [f"{f.name} = {json.dumps(list(getattr(grid, f.name)))}" for f in fields(Grid)]
+        return "\n".join(lines) + "\n"
+
+
+_OWN = tuple(f.name for f in fields(Sweep) if f.name != "grids")
+
+
+def _operators(problem: Problem, asked: tuple[str, ...]) -> tuple[str, ...]:
+    """Those of the operators asked for that the problem has, or all that it has."""
+    if not asked and problem.kind is None:
+        raise UsageError(
+            f"{problem.name} is a plain function: say -o divergence or -o jacobian_diagonal for a field, "
+            "-o laplacian for a scalar"
+        )
+    chosen = tuple(operator for operator in problem.operators if not asked or operator in asked)
+    if not chosen:
+        raise UsageError(
+            f"{problem.name} is a {problem.kind} and has no {' or '.join(asked)}; it has {', '.join(problem.operators)}"
+        )
+    return chosen
+
+
+def shipped_sweeps() -> Mapping[str, Path]:
+    """The sweeps that come with the package, by name."""
+    folder = Path(str(files("jacstrat.harness") / "sweeps"))
+    return {path.stem: path for path in sorted(folder.glob("*.toml"))}
+
+
+def load_sweep(name: str) -> Sweep:
+    """A shipped sweep by its name, or one from a TOML file.
+
+    Keys at the top are those of Sweep and Grid; a table [[grid]] puts its own over the latter, and there may be many.
+
+    Raises:
+        UsageError: No such sweep, no such file, malformed TOML, or a key or value that is none; says where.
+    """
+    if name.endswith(".toml"):
+        path = Path(name)
+        if not path.is_file():
+            raise UsageError(f"sweep file {name} does not exist")
+    else:
+        path = lookup("sweep", name, shipped_sweeps())
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        raise UsageError(f"sweep file {path} cannot be read: {error}") from None
+    try:
+        return _sweep(table)
+    except UsageError as error:
+        raise UsageError(f"sweep file {path}: {error}") from None
+
+
+def _sweep(table: dict[str, Any]) -> Sweep:
+    grids = table.pop("grid", [{}])
+    if not isinstance(grids, list) or not all(isinstance(grid, dict) for grid in grids):
+        raise UsageError("grid must be a table of its own, [[grid]]")
+    own = {key: _number(key, table.pop(key)) for key in _OWN if key in table}
+    shared = {key: _values(key, value) for key, value in table.items()}
+    return Sweep(
+        tuple(Grid(**shared | {key: _values(key, value) for key, value in grid.items()}) for grid in grids), **own
+    )
+
+
+def _number(key: str, value: Any) -> Any:
+    whole = key in ("seed", "max_memory_bytes")
+    if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)):
+        raise UsageError(f"{key} must be {'a whole number' if whole else 'a number'}, got {value!r}")
+    return value
+
+
+def _values(key: str, value: Any) -> tuple[Any, ...]:
+    """The values of a grid's key: a list, or one value on its own."""
+    lookup("key", key, {f.name: f for f in fields(Grid)} | dict.fromkeys(_OWN))
+    values = value if isinstance(value, list) else [value]
+    kind, word = (int, "whole numbers") if key in ("n", "batch", "threads") else (str, "names in quotes")
+    if any(not isinstance(v, kind) or isinstance(v, bool) for v in values):
+        raise UsageError(f"{key} must be a list of {word}, got {value!r}")
+    return tuple(values)
+
+
+def check_devices(devices: tuple[str, ...]) -> None:
+    """Refuse a device that this machine lacks; names those that it has.
+
+    Raises:
+        UsageError: The device is not there.
+    """
+    for device in devices:
+        if (reason := missing_device(device)) is not None:
+            raise UsageError(reason)
+
+
+def missing_device(device: str) -> str | None:
+    """Why torch cannot compute on the device here, or None where it can."""
+    kind, _, index = device.partition(":")
+    accelerator = torch.accelerator.current_accelerator(check_available=True)
+    count = torch.accelerator.device_count() if accelerator else 0
+    here = ["cpu"] + [f"{accelerator.type}:{i}" for i in range(count)] if accelerator else ["cpu"]
+    if device == "cpu" or (accelerator and kind == accelerator.type and int(index or 0) < count):
+        return None
+    return f"device {device} is not available; here: {', '.join(here)}"

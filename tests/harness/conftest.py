@@ -1,0 +1,44 @@
+"""Cells and runs made in one line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from jacstrat.harness.cases import Cell
+from jacstrat.harness.child import Limits
+from jacstrat.measure.sampling import Settings
+
+FUNCTIONS = Path(__file__).with_name("functions.py")
+QUICK = Settings(limit_s=0.02, warmup_s=0.01, block_s=1e-4, min_samples=6)
+LIMITS = Limits(timeout_s=20, memory_bytes=2**32)
+
+
+def mine(attribute: str) -> str:
+    """The spec of a function in functions.py."""
+    return f"{FUNCTIONS}:{attribute}"
+
+
+@pytest.fixture
+def cell() -> Callable[..., Cell]:
+    """Makes a cell; anything not given is the smallest that works."""
+
+    def make(problem: str, *strategies: str, **values) -> Cell:
+        return Cell(
+            problem,
+            values.pop("operator", "divergence"),
+            n=values.pop("n", 3),
+            batch=values.pop("batch", 2),
+            dtype=values.pop("dtype", "float64"),
+            device=values.pop("device", "cpu"),
+            workload=values.pop("workload", "evaluate"),
+            threads=values.pop("threads", torch.get_num_threads()),
+            seed=values.pop("seed", 0),
+            strategies=strategies or ("identity", "vmap"),
+            **values,
+        )
+
+    return make

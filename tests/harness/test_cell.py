@@ -1,0 +1,157 @@
+"""One cell in this process: every case a row, with what was measured."""
+
+from __future__ import annotations
+
+import gc
+
+import pytest
+import torch
+
+from jacstrat import STRATEGIES
+from jacstrat.harness.cell import measure
+from tests.harness.conftest import QUICK, mine
+
+
+def rows(cell):
+    """Records by strategy."""
+    return {o.record.strategy: o.record for o in measure(cell, QUICK) if o.record}
+
+
+def test_every_case_is_a_row_with_its_measurements(cell) -> None:
+    found = rows(cell("sin", "identity", "ones", "vmap"))
+    assert list(found) == ["identity", "ones", "vmap"]
+    for record in found.values():
+        assert (record.status, record.reason) == ("ok", "")
+        assert record.exact
+        assert record.median_s > 0
+        assert record.q1_s <= record.median_s <= record.q3_s
+        assert record.min_s <= record.median_s
+        assert record.f_median_s > 0
+        assert record.cost_ratio > 1
+        assert record.cost_ratio_low <= record.cost_ratio <= record.cost_ratio_high
+        assert record.samples >= 1
+        assert record.stop_reason
+        assert record.prepare_s > 0
+        assert record.peak_bytes > 0
+        assert record.aten_ops > 1
+        assert record.flops == 0
+        assert record.reference == "closed form in numpy.longdouble"
+        assert record.energy_j is record.std_error is None
+    assert (found["identity"].vjp_products, found["ones"].vjp_products, found["vmap"].vjp_products) == (3, 1, 3)
+
+
+def test_samples_come_with_rounds_and_those_of_f(cell) -> None:
+    outcomes = list(measure(cell("sin", "identity"), QUICK))
+    samples = {o.case.split("/")[2]: o.samples for o in outcomes}
+    assert set(samples) == {"f", "identity"}
+    for raw in samples.values():
+        assert len(raw["rounds"]) == len(raw["seconds"]) == len(raw["host_s"]) > 0
+        assert raw["calls"] >= 1
+    assert set(samples["identity"]["rounds"]) <= set(samples["f"]["rounds"])
+
+
+def test_ones_on_a_coupled_field_is_wrong_and_measured_all_the_same(cell) -> None:
+    found = rows(cell("seed_coupled", "ones", "identity", batch=1))
+    assert found["ones"].status == "wrong"
+    assert found["ones"].abs_error == 30
+    assert found["ones"].rel_error == pytest.approx(30 / 62)
+    assert found["ones"].reason == "relative error 0.48 is beyond the tolerance 1e-12 of float64"
+    assert found["ones"].median_s > 0
+    assert found["identity"].status == "ok"
+
+
+def test_a_strategy_that_cannot_is_a_row_with_its_reason(cell) -> None:
+    found = rows(cell("sin", "hessian", "identity"))
+    assert found["hessian"].status == "unsupported"
+    assert (
+        found["hessian"].reason == "hessian cannot serve the divergence: a field has no Hessian; use jacrev or jacfwd"
+    )
+    assert found["hessian"].median_s is None
+    assert found["identity"].status == "ok"
+
+
+def test_training_counts_the_way_back_to_the_parameters(cell) -> None:
+    evaluate = rows(cell("tanh_scalar", "vmap", operator="laplacian"))["vmap"]
+    train = rows(cell("tanh_scalar", "vmap", operator="laplacian", workload="train"))["vmap"]
+    assert train.status == "ok"
+    assert train.flops > 1.5 * evaluate.flops
+    assert train.peak_bytes > evaluate.peak_bytes
+
+
+def test_training_touches_no_grad_and_needs_parameters(cell) -> None:
+    found = rows(cell("sin", "vmap", workload="train"))["vmap"]
+    assert (found.status, found.reason) == ("unsupported", "f itself: it has no parameters to train")
+
+
+def test_a_size_that_a_problem_cannot_have_is_skipped(cell) -> None:
+    found = rows(cell("seed_coupled", n=5))
+    assert {r.status for r in found.values()} == {"skipped"}
+    assert "seed_coupled cannot have n = 5" in found["identity"].reason
+
+
+@pytest.mark.skipif(torch.accelerator.is_available(), reason="there is an accelerator")
+def test_a_device_that_is_not_here_is_skipped(cell) -> None:
+    found = rows(cell("sin", device="cuda"))
+    assert {(r.status, r.reason) for r in found.values()} == {("skipped", "device cuda is not available; here: cpu")}
+
+
+@pytest.mark.parametrize(
+    ("function", "status", "reason"),
+    [
+        ("wrong_shape", "error", "f itself: the field must map (2, 3) to (2, 3), got (2, 1)"),
+        ("tuple_of", "error", "f itself: the field must return one tensor, got tuple; return its one output"),
+        ("raises_system_exit", "error", "f itself: SystemExit: 5"),
+        ("half_only", "error", "f itself: RuntimeError: expected m1 and m2 to have the same dtype"),
+        ("not_a_number", "wrong", "the reference is not finite: is x in the domain of f?"),
+    ],
+)
+def test_bad_functions(cell, function: str, status: str, reason: str) -> None:
+    found = rows(cell(mine(function)))
+    assert {r.status for r in found.values()} == {status}
+    assert all(r.reason.startswith(reason) for r in found.values()), found
+
+
+def test_a_constant_has_divergence_zero(cell) -> None:
+    strategies = [name for name, kind in STRATEGIES.items() if kind().refuse("divergence") is None]
+    found = rows(cell(mine("constant"), *strategies))
+    assert {(r.status, r.abs_error) for r in found.values()} == {("ok", 0.0)}
+
+
+def test_an_error_in_one_strategy_is_its_row_alone_on_one_line(cell) -> None:
+    found = rows(cell(mine("raises_in_transform")))
+    assert found["vmap"].status == "error"
+    assert found["vmap"].reason == "ValueError: mine, over two lines"
+    assert found["identity"].status == "ok"
+
+
+def test_an_error_in_the_middle_of_sampling(cell) -> None:
+    found = rows(cell(mine("raises_later"), "identity"))
+    assert (found["identity"].status, found["identity"].reason) == ("error", "RuntimeError: call 201")
+
+
+def test_a_plain_function_is_compared_with_a_dense_jacobian(cell) -> None:
+    found = rows(cell(mine("linear"), "ones", "vmap"))
+    assert found["vmap"].reference == "dense autograd in float64"
+    assert (found["vmap"].status, found["vmap"].abs_error) == ("ok", 0)
+    # n = 3: the flip adds 1 in the middle of the diagonal and 1, 1 off it.
+    assert (found["ones"].status, found["ones"].abs_error) == ("wrong", 2)
+
+
+def test_a_problem_of_ones_own(cell) -> None:
+    found = rows(cell(mine("problem"), operator="jacobian_diagonal"))
+    assert found["vmap"].exact
+
+
+def test_surroundings_come_back(cell) -> None:
+    rows(cell("sin", threads=2))
+    assert torch.get_num_threads() == 1
+    assert torch.is_grad_enabled()
+    rows(cell(mine("meddles"), "identity"))
+    assert torch.get_default_dtype() == torch.float32
+    assert gc.isenabled()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16"])
+def test_other_dtypes(cell, dtype: str) -> None:
+    found = rows(cell("linear", dtype=dtype))
+    assert {r.status for r in found.values()} == {"ok"}

@@ -1,0 +1,89 @@
+"""Children: what hangs, dies or devours memory is a row, and the rest goes on."""
+
+from __future__ import annotations
+
+import signal
+import time
+
+import psutil
+import pytest
+
+from jacstrat.harness.child import Limits
+from jacstrat.harness.isolation import measure_isolated
+from tests.harness.conftest import LIMITS, QUICK, mine
+
+
+def rows(cell, limits=LIMITS):
+    return {o.record.strategy: o.record for o in measure_isolated(cell, QUICK, limits) if o.record}
+
+
+def cases() -> list[psutil.Process]:
+    """Children of the fork server that are alive: at most one measures at a time."""
+    return [p for child in psutil.Process().children() for p in child.children(recursive=True) if p.is_running()]
+
+
+def test_a_cell_in_a_child_gives_what_it_gives_here(cell) -> None:
+    outcomes = list(measure_isolated(cell("sin", "identity", "hessian"), QUICK, LIMITS))
+    found = {o.record.strategy: o.record for o in outcomes if o.record}
+    assert (found["identity"].status, found["hessian"].status) == ("ok", "unsupported")
+    assert found["identity"].exact
+    assert [o.case.split("/")[2] for o in outcomes if o.samples] == ["f", "identity"]
+
+
+@pytest.mark.parametrize(
+    ("function", "status", "reason"),
+    [
+        ("exits", "crashed", "f itself: exited with code 3"),
+        ("raises_system_exit", "error", "f itself: SystemExit: 5"),
+        ("raises_keyboard_interrupt", "error", "f itself: KeyboardInterrupt raised by f"),
+        ("aborts", "crashed", "f itself: killed by SIGABRT; last words: terminate called: a C++ exception"),
+        ("allocates", "oom", "f itself: "),
+        ("hangs", "timeout", "f itself: no end after 1 s"),
+    ],
+)
+def test_what_f_does_at_once_is_the_row_of_every_strategy(cell, function: str, status: str, reason: str) -> None:
+    found = rows(cell(mine(function)), Limits(1, 2**32))
+    assert list(found) == ["identity", "vmap"]
+    assert {r.status for r in found.values()} == {status}
+    assert all(r.reason.startswith(reason) for r in found.values()), found
+
+
+@pytest.mark.parametrize(
+    ("function", "limits", "status", "reason"),
+    [
+        ("hangs_in_transform", Limits(1, 2**32), "timeout", "no end after 1 s"),
+        ("segfaults_in_transform", LIMITS, "crashed", "killed by SIGSEGV"),
+        ("allocates_behind_torch", Limits(20, 2**28), "oom", "resident memory grew beyond 256 MiB"),
+        ("raises_in_transform", LIMITS, "error", "ValueError: mine, over two lines"),
+    ],
+)
+def test_what_one_strategy_does_is_its_row_and_the_others_go_on(cell, function, limits, status, reason) -> None:
+    found = rows(cell(mine(function), "identity", "vmap", "ones"), limits)
+    assert set(found) == {"identity", "vmap", "ones"}
+    assert found["vmap"].status == status
+    assert found["vmap"].reason.startswith(reason)
+    assert found["identity"].status == found["ones"].status == "ok"
+
+
+def test_output_goes_nowhere_and_meddling_ends_with_the_child(cell, capfd) -> None:
+    assert {r.status for r in rows(cell(mine("prints"))).values()} == {"ok"}
+    assert {r.status for r in rows(cell(mine("meddles"))).values()} == {"ok"}
+    assert capfd.readouterr() == ("", "")
+    assert {r.status for r in rows(cell("sin", dtype="float32")).values()} == {"ok"}
+
+
+def test_no_child_stays_when_the_run_is_left_in_the_middle(cell) -> None:
+    running = measure_isolated(cell(mine("hangs_in_transform"), "ones", "identity", "vmap"), QUICK, LIMITS, attend)
+    with pytest.raises(KeyboardInterrupt):
+        list(running)
+    running.close()
+    deadline = time.monotonic() + 5
+    while cases() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert cases() == []
+
+
+def attend(name: str) -> None:
+    """Ctrl-C as soon as vmap is at work."""
+    if name == "vmap":
+        signal.raise_signal(signal.SIGINT)

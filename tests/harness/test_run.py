@@ -1,0 +1,221 @@
+"""Runs into a directory: complete, readable at any moment, continued, never mixed."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+from filelock import FileLock
+
+from jacstrat import UsageError, read_records
+from jacstrat.harness.directory import LOCK
+from jacstrat.harness.run import Options, run
+from jacstrat.harness.sweep import Grid, Sweep, load_sweep
+from jacstrat.records import read_samples
+from tests.harness.conftest import mine
+
+SWEEP = Sweep(
+    (Grid(problems=("sin",), operators=("divergence",), strategies=("identity", "vmap", "hessian"), n=(2, 4)),),
+    sample_s=0.01,
+)
+
+
+class Log:
+    """An observer that remembers, and may interrupt after a number of rows."""
+
+    def __init__(self, interrupt_after: int | None = None) -> None:
+        self.begun: tuple[int, int] | None = None
+        self.records = []
+        self.interrupt_after = interrupt_after
+
+    def started(self, done: int, total: int) -> None:
+        self.begun = (done, total)
+
+    def attending(self, case) -> None:
+        pass
+
+    def finished(self, record) -> None:
+        self.records.append(record)
+        if len(self.records) == self.interrupt_after:
+            raise KeyboardInterrupt
+
+
+def go(directory: Path, sweep: Sweep = SWEEP, log: Log | None = None, **options) -> Log:
+    log = log or Log()
+    run(sweep, directory, log, Options(**{"isolate": False} | options), lambda: {"machine": "test"})
+    return log
+
+
+def test_a_directory_holds_all_that_was_asked_and_found(tmp_path) -> None:
+    log = go(tmp_path / "new" / "dir")
+    assert log.begun == (0, 6)
+    directory = tmp_path / "new" / "dir"
+    frame = read_records(directory)
+    assert len(frame) == frame["case"].nunique() == len(log.records) == 6
+    assert frame["status"].value_counts().to_dict() == {"ok": 4, "unsupported": 2}
+    assert load_sweep(str(directory / "sweep.toml")) == SWEEP
+    session = {"machine": "test"}
+    assert json.loads((directory / "environment.json").read_text()) == [{"start": session, "end": session}]
+    samples = read_samples(directory)
+    measured = frame[frame["status"] == "ok"]
+    assert set(samples) == set(measured["case"]) | {c.replace("/vmap/", "/f/") for c in measured["case"] if "vmap" in c}
+    for row in measured.itertuples():
+        assert row.samples == len(samples[row.case]["seconds"])
+        assert row.min_s == min(samples[row.case]["seconds"])
+
+
+def test_an_interrupted_run_is_readable_and_resumes_to_the_same_cases(tmp_path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        go(tmp_path, log=Log(interrupt_after=2))
+    assert len(read_records(tmp_path)) == 2
+    log = go(tmp_path, resume=True)
+    assert log.begun == (2, 6)
+    assert len(log.records) == 4
+    frame = read_records(tmp_path)
+    assert sorted(frame["case"]) == sorted(case.key for cell in SWEEP.cells() for case in cell.cases)
+    assert len(json.loads((tmp_path / "environment.json").read_text())) == 2
+    assert go(tmp_path, resume=True).records == []
+
+
+@pytest.mark.parametrize("cut", [1, 7, 60, 150])
+def test_a_half_written_last_line_is_repaired(tmp_path, cut: int) -> None:
+    go(tmp_path)
+    file = tmp_path / "records.csv"
+    content = file.read_bytes()
+    file.write_bytes(content[:-cut])
+    samples = (tmp_path / "samples.jsonl").read_bytes()
+    (tmp_path / "samples.jsonl").write_bytes(samples[:-3])
+    assert len(read_records(tmp_path)) == 5
+    assert len(go(tmp_path, resume=True).records) == 1
+    frame = read_records(tmp_path)
+    assert len(frame) == frame["case"].nunique() == 6
+
+
+def test_a_header_cut_short_starts_afresh(tmp_path) -> None:
+    go(tmp_path)
+    file = tmp_path / "records.csv"
+    file.write_bytes(file.read_bytes()[:20])
+    assert len(go(tmp_path, resume=True).records) == 6
+    assert len(read_records(tmp_path)) == 6
+
+
+def test_results_are_not_overwritten(tmp_path) -> None:
+    go(tmp_path)
+    with pytest.raises(UsageError, match="holds records already; go on with --resume, or name another with --out"):
+        go(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("change", "difference"),
+    [
+        ({"n": (2, 4, 8)}, "n was 2,4, asked is 2,4,8"),
+        ({"seed": 3}, "seed was 0, asked is 3"),
+        ({"operators": ()}, "operators was divergence, asked is left open"),
+        ({"sample_s": 0.02}, "sample_s was 0.01, asked is 0.02"),
+    ],
+)
+def test_another_sweep_is_refused_with_the_difference(tmp_path, change, difference: str) -> None:
+    go(tmp_path)
+    before = (tmp_path / "records.csv").read_bytes()
+    with pytest.raises(UsageError, match=f"holds another sweep: {difference}; name another with --out"):
+        go(tmp_path, SWEEP.override(**change), resume=True)
+    assert (tmp_path / "records.csv").read_bytes() == before
+
+
+def test_records_without_their_sweep_are_refused(tmp_path) -> None:
+    go(tmp_path)
+    (tmp_path / "sweep.toml").unlink()
+    with pytest.raises(UsageError, match=r"sweep\.toml is missing"):
+        go(tmp_path, resume=True)
+
+
+def test_a_second_run_into_the_same_directory_is_refused(tmp_path) -> None:
+    with FileLock(tmp_path / LOCK), pytest.raises(UsageError, match="is in use by another run"):
+        go(tmp_path)
+
+
+def test_a_directory_that_cannot_be_written_is_refused(tmp_path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UsageError, match=r"file/out cannot be written: Not a directory; name another with --out"):
+        go(tmp_path / "file" / "out")
+
+
+def hanging(timeout_s: float) -> Sweep:
+    grid = Grid(
+        problems=(mine("hangs_in_transform"),), operators=("divergence",), strategies=("identity", "vmap"), n=(2, 4, 8)
+    )
+    return Sweep((grid,), sample_s=0.01, timeout_s=timeout_s)
+
+
+def test_a_timeout_skips_larger_sizes_of_its_line_and_is_tried_again_on_request(tmp_path) -> None:
+    go(tmp_path, hanging(0.5), isolate=True)
+    rows = {(r.strategy, r.n): (r.status, r.reason) for r in read_records(tmp_path).itertuples()}
+    assert rows["vmap", 2] == ("timeout", "no end after 0.5 s")
+    assert rows["vmap", 4] == rows["vmap", 8] == ("skipped", "timeout at n = 2: no end after 0.5 s")
+    assert {rows["identity", n][0] for n in (2, 4, 8)} == {"ok"}
+
+    assert go(tmp_path, hanging(0.5), isolate=True, resume=True).records == []
+    log = go(tmp_path, hanging(0.7), isolate=True, resume=True, retry=("timeout",))
+    assert log.begun == (3, 6)
+    assert [(r.n, r.status) for r in log.records] == [(2, "timeout"), (4, "skipped"), (8, "skipped")]
+    assert log.records[1].reason == "timeout at n = 2: no end after 0.7 s"
+    frame = read_records(tmp_path)
+    assert len(frame) == frame["case"].nunique() == 6
+
+
+def test_a_timeout_found_on_resuming_skips_larger_sizes_too(tmp_path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        go(tmp_path, hanging(0.5), Log(interrupt_after=2), isolate=True)
+    log = go(tmp_path, hanging(0.5), isolate=True, resume=True)
+    assert [(r.n, r.status) for r in log.records if r.strategy == "vmap"] == [(4, "skipped"), (8, "skipped")]
+
+
+SCRIPT = """
+import sys
+from pathlib import Path
+from jacstrat.harness.run import Options, run
+from jacstrat.harness.sweep import load_sweep
+from tests.harness.test_run import Log
+log = Log()
+print("ready", flush=True)
+run(load_sweep(sys.argv[1]), Path(sys.argv[2]), log, Options(resume=True), dict)
+"""
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_a_killed_run_leaves_no_process_and_resumes(tmp_path, how: signal.Signals) -> None:
+    file = tmp_path / "sweep.toml"
+    file.write_text(hanging(30).to_toml())
+    root = Path(__file__).parents[2]
+    parent = subprocess.Popen(
+        [sys.executable, "-c", SCRIPT, str(file), str(tmp_path / "out")],
+        cwd=root,
+        env={**os.environ, "PYTHONPATH": str(root)},
+        start_new_session=True,
+        stderr=subprocess.DEVNULL,
+    )
+    records = tmp_path / "out" / "samples.jsonl"
+    descendants: list[psutil.Process] = []
+    deadline = time.monotonic() + 60
+    # Wait until the child has reached the strategy that hangs: server and child are there, no row yet.
+    while time.monotonic() < deadline and len(descendants) < 3:
+        descendants = psutil.Process(parent.pid).children(recursive=True)
+        time.sleep(0.05)
+    time.sleep(0.5)
+    descendants = psutil.Process(parent.pid).children(recursive=True)
+    assert len(descendants) >= 2
+    assert records.exists()
+    parent.send_signal(how)
+    parent.wait(20)
+    _, alive = psutil.wait_procs(descendants, timeout=10)
+    assert alive == []
+    log = go(tmp_path / "out", hanging(0.5), isolate=True, resume=True)
+    assert log.begun == (0, 6)
+    assert len(read_records(tmp_path / "out")) == 6
