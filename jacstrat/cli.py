@@ -141,14 +141,21 @@ def _run(sweep: Sweep, directory: Path, resume: bool, retry: str | None, isolate
     retried = tuple(_several(retry) or ())
     for status in retried:
         _one_of("status", status, STATUSES)
-    start = snapshot()
-    for warning in warnings(start):
-        console.print(f"warning: {warning}", style="yellow", highlight=False, markup=False)
+    warned = False
+
+    def environment() -> dict[str, object]:
+        nonlocal warned
+        found = snapshot()
+        for warning in () if warned else warnings(found):
+            console.print(f"warning: {warning}", style="yellow", highlight=False, markup=False, soft_wrap=True)
+        warned = True
+        return found.to_json()
+
     interrupted = False
     with Progress(console) as progress:
         try:
             options = Options(isolate=isolate, resume=resume, retry=retried)
-            run(sweep, directory, progress, options, lambda: snapshot().to_json())
+            run(sweep, directory, progress, options, environment)
         except KeyboardInterrupt:
             interrupted = True
     if interrupted:

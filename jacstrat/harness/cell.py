@@ -97,9 +97,9 @@ def measure(cell: Cell, settings: Settings, attend: Attend = lambda name: None) 
     if reason := _reason_to_skip(cell):
         yield from (_row(case.record("skipped", reason)) for case in cell.cases)
         return
-    with _surroundings(cell):
+    with surroundings(cell):
         try:
-            bench = _set_up(cell)
+            bench = set_up(cell)
         except (Exception, SystemExit) as error:
             status, reason = failure(error)
             yield from (_row(case.record(status, f"f itself: {reason}")) for case in cell.cases)
@@ -108,7 +108,7 @@ def measure(cell: Cell, settings: Settings, attend: Attend = lambda name: None) 
         for case in cell.cases:
             attend(case.strategy)
             try:
-                contestants[case.strategy] = _enter(case, bench, attend)
+                contestants[case.strategy] = enter(case, bench, attend)
             except (Exception, SystemExit) as error:
                 yield _row(case.record(*failure(error)))
         if contestants:
@@ -143,7 +143,7 @@ def _reason_to_skip(cell: Cell) -> str | None:
 
 
 @contextmanager
-def _surroundings(cell: Cell) -> Iterator[None]:
+def surroundings(cell: Cell) -> Iterator[None]:
     """Threads as the cell says, gradients tracked only where it trains; what was before comes back."""
     threads, dtype = torch.get_num_threads(), torch.get_default_dtype()
     torch.set_num_threads(cell.threads)
@@ -155,7 +155,12 @@ def _surroundings(cell: Cell) -> Iterator[None]:
         torch.set_default_dtype(dtype)
 
 
-def _set_up(cell: Cell) -> Bench:
+def set_up(cell: Cell) -> Bench:
+    """The instance of a cell and its reference, f evaluated once.
+
+    Raises:
+        JacstratError, or whatever f raises: The cell cannot be measured.
+    """
     instance = find_problem(cell.problem).instance(cell.n, cell.batch, DTYPES[cell.dtype], cell.device, cell.seed)
     train = cell.workload == "train"
     if train and not instance.parameters:
@@ -166,7 +171,7 @@ def _set_up(cell: Cell) -> Bench:
     return bench
 
 
-def _enter(case: Case, bench: Bench, attend: Attend) -> Contestant:
+def enter(case: Case, bench: Bench, attend: Attend) -> Contestant:
     """Prepare a strategy, run it once, compare the result with the reference, and count what a call does."""
     f, x = bench.instance.f, bench.instance.x
     begin = time.perf_counter()
@@ -189,7 +194,7 @@ def _enter(case: Case, bench: Bench, attend: Attend) -> Contestant:
 
 
 def _record(contestant: Contestant, bench: Bench, series: Series, f_series: Series) -> Record:
-    status, reason = _verdict(contestant.errors, bench)
+    status, reason = verdict(contestant.errors, bench)
     times = series.summary
     cost = ratio(series.seconds, f_series.seconds)
     found = contestant.errors
@@ -218,7 +223,8 @@ def _record(contestant: Contestant, bench: Bench, series: Series, f_series: Seri
     )
 
 
-def _verdict(found: Errors, bench: Bench) -> tuple[Status, str]:
+def verdict(found: Errors, bench: Bench) -> tuple[Status, str]:
+    """ok or wrong, and why."""
     if not np.isfinite(bench.reference.diagonal).all():
         return "wrong", "the reference is not finite: is x in the domain of f?"
     if found.within:

@@ -1,0 +1,69 @@
+"""Instances and references, apart from any one problem."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from jacstrat.problems import PROBLEMS, Problem, Reference
+from jacstrat.problems.base import uniform
+
+
+def test_value_and_scale_of_a_reference() -> None:
+    reference = Reference(np.array([[1.0, -3.0], [2.0, 0.0]], np.longdouble), "by hand")
+    assert reference.value("divergence").tolist() == [-2, 2]
+    assert reference.value("laplacian").tolist() == [-2, 2]
+    assert reference.value("jacobian_diagonal").tolist() == [[1, -3], [2, 0]]
+    assert reference.scale("divergence").tolist() == [4, 2]
+    assert reference.scale("jacobian_diagonal").tolist() == [[3, 3], [2, 2]]
+
+
+def test_reference_is_that_of_the_rounded_points_and_weights() -> None:
+    single = PROBLEMS["two_body"].instance(6, batch=3, dtype=torch.float32)
+    double = PROBLEMS["two_body"].instance(6, batch=3)
+    assert torch.equal(single.x, double.x.float())
+    function = PROBLEMS["two_body"].diagonal
+    assert function is not None
+    c = single.parameters["c"].detach().double().numpy().astype(np.longdouble)
+    expected = function(single.x.double().numpy().astype(np.longdouble), c=c)
+    assert (single.reference("laplacian").diagonal == expected).all()
+    assert (double.reference("laplacian").diagonal != expected).all()
+
+
+@pytest.mark.parametrize("name", ["softmax", "tanh_field", "rosenbrock", "tanh_scalar"])
+def test_without_a_closed_form_the_reference_is_dense_autograd(name: str) -> None:
+    known = PROBLEMS[name]
+    operator = known.operators[0]
+    closed = known.instance(4, batch=3).reference(operator)
+    dense = replace(known, diagonal=None).instance(4, batch=3).reference(operator)
+    assert closed.source == "closed form in numpy.longdouble"
+    assert dense.source == "dense autograd in float64"
+    assert np.abs(dense.diagonal - closed.diagonal).max() <= 1e-13 * np.abs(closed.diagonal).max()
+
+
+def test_operators_follow_from_the_kind() -> None:
+    assert PROBLEMS["sin"].operators == ("divergence", "jacobian_diagonal")
+    assert PROBLEMS["sin_sum"].operators == ("laplacian",)
+    assert replace(PROBLEMS["sin"], kind=None).operators == ("divergence", "jacobian_diagonal", "laplacian")
+
+
+def test_a_problem_with_few_words_has_the_defaults() -> None:
+    problem = Problem("id", "field", "F(x) = x", "n", torch.clone, np.ones_like, "diagonal")
+    instance = problem.instance(3, batch=100, dtype=torch.float32)
+    assert instance.x.shape == (100, 3)
+    assert instance.x.dtype == torch.float32
+    assert -1 <= float(instance.x.min()) < -0.9
+    assert 0.9 < float(instance.x.max()) <= 1
+    assert instance.parameters == {}
+    assert torch.equal(instance.f(instance.x), instance.x)
+    assert instance.reference("divergence").value("divergence").tolist() == [3] * 100
+
+
+def test_uniform_fills_rows_in_order() -> None:
+    small, large = (uniform(2.0, 3.0)(4, batch, np.random.default_rng(5)) for batch in (2, 6))
+    assert (small == large[:2]).all()
+    assert small.min() >= 2
+    assert small.max() < 3

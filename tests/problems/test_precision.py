@@ -1,0 +1,77 @@
+"""The closed forms in longdouble against forty digits: derivatives of the formulas themselves, taken by mpmath."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from mpmath import mp, mpf
+
+from jacstrat.problems import PROBLEMS
+from jacstrat.problems.base import Instance
+from tests.problems.formulas import FORMULAS, exact
+
+EPS = np.finfo(np.longdouble).eps
+
+
+@pytest.fixture(autouse=True)
+def _forty_digits() -> Any:
+    with mp.workdps(40):
+        yield
+
+
+def test_every_problem_has_a_formula() -> None:
+    assert set(FORMULAS) == set(PROBLEMS)
+
+
+def test_exact_keeps_every_digit_of_a_longdouble() -> None:
+    assert exact(np.longdouble(1) + EPS) - 1 == mpf(float(EPS))
+
+
+def _sizes(name: str) -> list[int]:
+    # The networks are 64 wide at any n: two coordinates say as much as four, in half the time.
+    wanted = (2,) if name.startswith("tanh") else (1, 2, 3, 4, 5)
+    return [n for n in wanted if PROBLEMS[name].refuse(n) is None]
+
+
+@pytest.mark.parametrize(("name", "n"), [(name, n) for name in PROBLEMS for n in _sizes(name)])
+def test_diagonal_has_the_digits_of_longdouble(name: str, n: int) -> None:
+    instance = PROBLEMS[name].instance(n, batch=2, seed=7)
+    diagonal = instance.reference(instance.problem.operators[0]).diagonal
+    assert diagonal.dtype == np.longdouble
+    for row in range(2):
+        true = derivatives(instance, row)
+        error = max(abs(exact(value) - t) for value, t in zip(diagonal[row], true, strict=True))
+        # 2e-33: what is left of forty digits where the answer itself is 0.
+        assert error <= 16 * float(EPS) * max(abs(t) for t in true) + mpf("2e-33")
+
+
+@pytest.mark.parametrize(("name", "n"), [(name, _sizes(name)[-1]) for name in PROBLEMS])
+def test_function_is_its_formula(name: str, n: int) -> None:
+    instance = PROBLEMS[name].instance(n, batch=2, seed=7)
+    weights = {key: _nested(value) for key, value in instance.parameters.items()}
+    for row, values in zip(instance.x, instance.f(instance.x).detach().reshape(2, -1).tolist(), strict=True):
+        true = FORMULAS[name](_nested(row), **weights)
+        assert values == pytest.approx([float(t) for t in np.atleast_1d(true)], rel=1e-14, abs=1e-14)
+
+
+def derivatives(instance: Instance, row: int) -> list[mpf]:
+    """dF_i/dx_i, or d2u/dx_i2, at one point: derivatives of t -> F(x + t e_i) at t = 0."""
+    formula = FORMULAS[instance.problem.name]
+    x = _nested(instance.x[row])
+    weights = {name: _nested(value) for name, value in instance.parameters.items()}
+
+    def along(i: int) -> mpf:
+        def line(t: mpf) -> mpf:
+            value = formula([a + t * (k == i) for k, a in enumerate(x)], **weights)
+            return value[i] if instance.problem.kind == "field" else value
+
+        return mp.diff(line, 0, 1 if instance.problem.kind == "field" else 2)
+
+    return [along(i) for i in range(len(x))]
+
+
+def _nested(tensor: Any) -> Any:
+    values = tensor.tolist()
+    return [[mpf(v) for v in row] for row in values] if tensor.dim() == 2 else [mpf(v) for v in values]

@@ -1,0 +1,275 @@
+"""What every problem in the table keeps to."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+from torch.func import grad, hessian, jacfwd, jacrev, jvp, vmap
+
+from jacstrat.errors import UsageError
+from jacstrat.problems import PROBLEMS, Instance, Problem
+from jacstrat.problems.fields import FIELDS
+from jacstrat.problems.networks import NETWORKS
+from jacstrat.problems.scalars import SCALARS
+from jacstrat.problems.seed import SEED
+
+EVERY = tuple(PROBLEMS.values())
+each = pytest.mark.parametrize("problem", EVERY, ids=lambda problem: problem.name)
+
+
+def some_sizes(problem: Problem) -> list[int]:
+    return [n for n in (1, 2, 3, 4, 5, 8, 12) if problem.refuse(n) is None]
+
+
+def middle(problem: Problem) -> int:
+    """A size large enough for a structure to show, where the problem has one."""
+    return 8 if problem.refuse(8) is None else problem.sizes[0]
+
+
+def dense(instance: Instance, outer: Callable = jacrev, inner: Callable = jacrev) -> Tensor:
+    """Jacobians, or Hessians, of all rows: (B, n, n)."""
+    f = instance.f
+    return vmap(outer(f) if instance.problem.kind == "field" else outer(inner(f)))(instance.x).detach()
+
+
+def test_names_are_unique_and_listed_once() -> None:
+    names = Counter(problem.name for problem in (*SEED, *FIELDS, *SCALARS, *NETWORKS))
+    assert [name for name, count in names.items() if count > 1] == []
+    assert list(PROBLEMS) == list(names)
+    assert all(PROBLEMS[name].name == name for name in names)
+
+
+def test_table_is_the_library() -> None:
+    assert " ".join(PROBLEMS) == (
+        "sin sin_sum seed_product squared_norm seed_coupled "
+        "linear softmax cubic lorenz96 bratu burgers "
+        "sine_product cosine_sum bilinear log_quadratic gaussian logsumexp quadratic rosenbrock exponential "
+        "inverse_distance two_body three_body "
+        "tanh_field tanh_scalar"
+    )
+
+
+def test_table_is_read_only() -> None:
+    with pytest.raises(TypeError, match="does not support item assignment"):
+        PROBLEMS["sin"] = PROBLEMS["linear"]  # type: ignore[index]
+
+
+@each
+def test_words_are_one_line_each(problem: Problem) -> None:
+    for words in (problem.formula, problem.answer, problem.domain, problem.origin):
+        assert words
+        assert words == " ".join(words.split())
+
+
+@each
+def test_sizes_rise_and_are_not_refused(problem: Problem) -> None:
+    assert list(problem.sizes) == sorted(set(problem.sizes))
+    assert [n for n in problem.sizes if problem.refuse(n) is not None] == []
+
+
+@each
+def test_diagonal_is_that_of_the_dense_matrix(problem: Problem) -> None:
+    for n in some_sizes(problem):
+        instance = problem.instance(n, batch=3, seed=n)
+        reference = instance.reference(problem.operators[0])
+        error = np.abs(dense(instance).diagonal(dim1=-2, dim2=-1).numpy() - reference.diagonal)
+        assert error.max() <= 1e-12 * np.abs(reference.diagonal).max(), n
+
+
+@each
+@pytest.mark.parametrize(
+    ("outer", "inner"), [(jacfwd, jacrev), (jacrev, jacfwd), (jacfwd, jacfwd)], ids=["fr", "rf", "ff"]
+)
+def test_every_mode_gives_the_same_matrix(problem: Problem, outer: Callable, inner: Callable) -> None:
+    instance = problem.instance(middle(problem), batch=2)
+    expected = dense(instance)
+    torch.testing.assert_close(
+        dense(instance, outer, inner), expected, rtol=0, atol=1e-12 * float(expected.abs().max())
+    )
+
+
+@each
+def test_batch_of_products_without_vmap_over_the_batch(problem: Problem) -> None:
+    # As the strategies do it: the function sees (B, n), the products take it whole.
+    instance = problem.instance(middle(problem), batch=3)
+    f, v = instance.f, torch.linspace(-1, 2, middle(problem), dtype=torch.float64)
+    F = f if problem.kind == "field" else grad(lambda x: f(x).sum())
+    (_, product) = jvp(F, (instance.x,), (v.expand_as(instance.x),))
+    torch.testing.assert_close(product.detach(), dense(instance) @ v, rtol=1e-12, atol=1e-12)
+
+
+@each
+def test_plain_autograd_twice(problem: Problem) -> None:
+    instance = problem.instance(middle(problem), batch=2)
+    x = instance.x.requires_grad_()
+    y = instance.f(x)
+    if problem.kind == "scalar":
+        (y,) = torch.autograd.grad(y.sum(), x, create_graph=True)
+    rows = [torch.autograd.grad(y[:, i].sum(), x, retain_graph=True)[0] for i in range(x.shape[-1])]
+    expected = dense(problem.instance(middle(problem), batch=2))
+    torch.testing.assert_close(torch.stack(rows, 1), expected, rtol=1e-12, atol=1e-12)
+
+
+@each
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+@pytest.mark.parametrize("device", ["cpu", "meta"])
+def test_shapes_dtype_and_device(problem: Problem, dtype: torch.dtype, device: str) -> None:
+    n = middle(problem)
+    instance = problem.instance(n, batch=3, dtype=dtype, device=device)
+    y, single = instance.f(instance.x), instance.f(instance.x[0])
+    assert y.shape == ((3, n) if problem.kind == "field" else (3,))
+    assert single.shape == y.shape[1:]
+    assert (y.dtype, y.device.type) == (dtype, device)
+    assert (single.dtype, single.device.type) == (dtype, device)
+
+
+@each
+def test_meta_carries_second_derivatives(problem: Problem) -> None:
+    n = middle(problem)
+    instance = problem.instance(n, batch=3, device="meta")
+    matrix = vmap(jacrev(instance.f) if problem.kind == "field" else hessian(instance.f))(instance.x)
+    assert matrix.shape == (3, n, n)
+    assert matrix.device.type == "meta"
+
+
+@each
+def test_rows_do_not_know_each_other(problem: Problem) -> None:
+    instance = problem.instance(middle(problem), batch=3)
+    others = problem.instance(middle(problem), batch=3, seed=1).x
+    mixed = torch.stack((others[0], instance.x[1], others[2]))
+    y = instance.f(instance.x)
+    assert torch.equal(instance.f(mixed)[1], y[1])
+    for row in range(3):
+        torch.testing.assert_close(instance.f(instance.x[row]), y[row], rtol=1e-14, atol=1e-14)
+
+
+@each
+def test_diagonal_of_one_point_is_its_row(problem: Problem) -> None:
+    instance = problem.instance(middle(problem), batch=3)
+    weights = {name: value.detach().numpy() for name, value in instance.parameters.items()}
+    x = instance.x.numpy()
+    assert problem.diagonal is not None
+    rows = problem.diagonal(x, **weights)
+    for row in range(3):
+        np.testing.assert_allclose(problem.diagonal(x[row], **weights), rows[row], rtol=1e-13, atol=1e-13)
+
+
+@each
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.longdouble])
+def test_diagonal_keeps_the_precision_of_x(problem: Problem, dtype: type) -> None:
+    instance = problem.instance(middle(problem), batch=2)
+    weights = {name: value.detach().numpy().astype(dtype) for name, value in instance.parameters.items()}
+    assert problem.diagonal is not None
+    diagonal = problem.diagonal(instance.x.numpy().astype(dtype), **weights)
+    assert diagonal.dtype == dtype
+    assert diagonal.shape == (2, middle(problem))
+
+
+def off_diagonal_within(n: int, structure: str) -> np.ndarray:
+    """Where a structure allows J_ij != 0; a band goes around the ring, two to either side."""
+    distance = np.abs(np.subtract.outer(np.arange(n), np.arange(n)))
+    return {
+        "diagonal": distance == 0,
+        "tridiagonal": distance <= 1,
+        "banded": np.minimum(distance, n - distance) <= 2,
+        "dense": distance >= 0,
+    }[structure]
+
+
+@each
+def test_structure_is_true_and_no_narrower_one_is(problem: Problem) -> None:
+    n = middle(problem)
+    matrix = dense(problem.instance(n, batch=2)).abs().numpy().max(0)
+    allowed = off_diagonal_within(n, problem.structure)
+    assert (matrix[~allowed] == 0).all()
+    order = ["diagonal", "tridiagonal", "banded", "dense"]
+    narrower = [
+        s for s in order[: order.index(problem.structure)] if not np.array_equal(off_diagonal_within(n, s), allowed)
+    ]
+    for structure in narrower:
+        assert matrix[~off_diagonal_within(n, structure)].max() > 0, structure
+
+
+@each
+def test_same_seed_same_numbers(problem: Problem) -> None:
+    n = middle(problem)
+    one, two, other = problem.instance(n, 2), problem.instance(n, 2), problem.instance(n, 2, seed=1)
+    assert torch.equal(one.x, two.x)
+    # Row 0 is the post's point in some, whatever the seed.
+    assert not torch.equal(one.x[1], other.x[1])
+    for name, value in one.parameters.items():
+        assert torch.equal(value, two.parameters[name])
+
+
+@each
+def test_weights_and_first_rows_stay_when_the_batch_grows(problem: Problem) -> None:
+    n = middle(problem)
+    small, large = problem.instance(n, 2), problem.instance(n, 5)
+    assert torch.equal(small.x, large.x[:2])
+    assert small.parameters.keys() == large.parameters.keys()
+    for name, value in small.parameters.items():
+        assert torch.equal(value, large.parameters[name])
+
+
+@pytest.mark.parametrize(
+    "name", ["seed_coupled", "linear", "quadratic", "two_body", "three_body", "tanh_field", "tanh_scalar"]
+)
+def test_results_are_differentiable_in_the_parameters(name: str) -> None:
+    problem = PROBLEMS[name]
+    instance = problem.instance(middle(problem), batch=2)
+    parameters = list(instance.parameters.values())
+    trace = vmap(jacrev(instance.f) if problem.kind == "field" else hessian(instance.f))(instance.x).diagonal(
+        dim1=-2, dim2=-1
+    )
+    gradients = torch.autograd.grad(trace.square().sum(), parameters, materialize_grads=True)
+    # The last bias moves no derivative; everything else does.
+    idle = [key for key, g in zip(instance.parameters, gradients, strict=True) if not g.any()]
+    assert idle == {"tanh_field": ["b3"], "tanh_scalar": ["b4"]}.get(name, [])
+
+
+@each
+@pytest.mark.parametrize("n", [0, -1])
+def test_sizes_below_one_are_refused(problem: Problem, n: int) -> None:
+    with pytest.raises(UsageError, match=rf"^n must be a positive integer, got {n}$"):
+        problem.instance(n, batch=1)
+
+
+@pytest.mark.parametrize(
+    ("name", "n", "message"),
+    [
+        ("seed_product", 3, "seed_product cannot have n = 3: n must be 2"),
+        ("seed_coupled", 4, "seed_coupled cannot have n = 4: n must be 3"),
+        ("lorenz96", 3, "lorenz96 cannot have n = 3: n must be at least 4"),
+        ("burgers", 2, "burgers cannot have n = 2: n must be at least 3"),
+        ("bilinear", 5, "bilinear cannot have n = 5: n must be even"),
+        ("rosenbrock", 1, "rosenbrock cannot have n = 1: n must be at least 2"),
+        ("two_body", 1, "two_body cannot have n = 1: n must be at least 2"),
+        ("three_body", 2, "three_body cannot have n = 2: n must be at least 3"),
+    ],
+)
+def test_refusals_say_which_sizes_are_possible(name: str, n: int, message: str) -> None:
+    with pytest.raises(UsageError) as error:
+        PROBLEMS[name].instance(n, batch=1)
+    assert str(error.value) == message
+
+
+def test_only_the_named_problems_refuse_a_size() -> None:
+    refusing = {problem.name for problem in EVERY if any(problem.refuse(n) for n in range(1, 6))}
+    assert refusing == {
+        "seed_product", "seed_coupled", "lorenz96", "burgers", "bilinear", "rosenbrock", "two_body", "three_body",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+@pytest.mark.parametrize("name", ["sine_product", "gaussian", "exponential", "inverse_distance"])
+def test_value_stays_of_order_one_at_large_n(name: str, dtype: torch.dtype) -> None:
+    for n in (10, 1000):
+        instance = PROBLEMS[name].instance(n, batch=16, dtype=dtype)
+        u = instance.f(instance.x)
+        assert float(u.min()) > 0.05
+        assert float(u.max()) < 3
