@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from jacstrat.problems.base import Instance, Problem, Reference
+from jacstrat.problems.bodies import BODIES
 from jacstrat.problems.fields import FIELDS
 from jacstrat.problems.networks import NETWORKS
 from jacstrat.problems.scalars import SCALARS
 from jacstrat.problems.seed import SEED
 
 PROBLEMS: Mapping[str, Problem] = MappingProxyType(
-    {problem.name: problem for problem in (*SEED, *FIELDS, *SCALARS, *NETWORKS)}
+    {problem.name: problem for problem in (*SEED, *FIELDS, *SCALARS, *BODIES, *NETWORKS)}
 )
 
 __all__ = ["PROBLEMS", "Instance", "Problem", "Reference"]

@@ -37,6 +37,11 @@ def any_size(n: int) -> str | None:
     return None
 
 
+def at_least(least: int) -> Callable[[int], str | None]:
+    """The rule of a function that needs so many coordinates."""
+    return lambda n: None if n >= least else f"n must be at least {least}"
+
+
 @dataclass(frozen=True)
 class Problem:
     """A function to differentiate, with its answer.
@@ -50,7 +55,8 @@ class Problem:
         diagonal: The diagonal J_ii of the field's Jacobian, or H_ii of the scalar's Hessian, derived by hand:
             numpy, `diagonal(x, **parameters)`, (B, n) -> (B, n), in whatever precision x has. None where there is no
             closed form: the reference is then a dense autodiff matrix.
-        structure: Of J or H: "diagonal", "tridiagonal", "banded", "dense", or "unknown".
+        structure: Of J or H: "diagonal", "tridiagonal", "banded" (a few beside the diagonal, around the ring where it
+            is periodic), "dense", or "unknown".
         parameters: Weights by name, float64, from n and a seeded generator: `parameters(n, rng)`.
         points: Points in the domain, float64, (B, n): `points(n, batch, rng)`.
         domain: Where the points lie, in words.
@@ -86,8 +92,9 @@ class Problem:
         Raises:
             UsageError: The function cannot have this n; says which it can.
         """
-        if n < 1:
-            raise UsageError(f"n must be a positive integer, got {n}")
+        for name, number in (("n", n), ("batch", batch)):
+            if number < 1:
+                raise UsageError(f"{name} must be a positive integer, got {number}")
         if reason := self.refuse(n):
             raise UsageError(f"{self.name} cannot have n = {n}: {reason}")
         # Two streams, so that the weights do not move when the batch does. PCG64 is the same on every platform.

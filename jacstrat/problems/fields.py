@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import torch
 from torch import Tensor
 
-from jacstrat.problems.base import Problem, uniform
+from jacstrat.problems.base import Problem, at_least, uniform
 
 VISCOSITY = 0.01
-
-
-def at_least(least: int) -> Callable[[int], str | None]:
-    """The rule of a function that needs so many coordinates."""
-    return lambda n: None if n >= least else f"n must be at least {least}"
 
 
 def matrix(n: int, rng: np.random.Generator) -> dict[str, np.ndarray]:

@@ -13,6 +13,7 @@ from torch.func import grad, hessian, jacfwd, jacrev, jvp, vmap
 
 from jacstrat.errors import UsageError
 from jacstrat.problems import PROBLEMS, Instance, Problem
+from jacstrat.problems.bodies import BODIES
 from jacstrat.problems.fields import FIELDS
 from jacstrat.problems.networks import NETWORKS
 from jacstrat.problems.scalars import SCALARS
@@ -38,7 +39,7 @@ def dense(instance: Instance, outer: Callable = jacrev, inner: Callable = jacrev
 
 
 def test_names_are_unique_and_listed_once() -> None:
-    names = Counter(problem.name for problem in (*SEED, *FIELDS, *SCALARS, *NETWORKS))
+    names = Counter(problem.name for problem in (*SEED, *FIELDS, *SCALARS, *BODIES, *NETWORKS))
     assert [name for name, count in names.items() if count > 1] == []
     assert list(PROBLEMS) == list(names)
     assert all(PROBLEMS[name].name == name for name in names)

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jacstrat.problems import PROBLEMS
+from jacstrat.problems.bodies import BODIES
 from jacstrat.problems.scalars import SCALARS
 
 Weights = Mapping[str, np.ndarray]
@@ -75,7 +76,7 @@ LAPLACIANS: dict[str, Callable[[np.ndarray, Weights], np.ndarray]] = {
 
 
 def test_every_scalar_has_a_laplacian_here() -> None:
-    assert list(LAPLACIANS) == [problem.name for problem in SCALARS]
+    assert list(LAPLACIANS) == [problem.name for problem in (*SCALARS, *BODIES)]
 
 
 @pytest.mark.parametrize("name", LAPLACIANS)
