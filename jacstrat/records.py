@@ -116,9 +116,10 @@ TYPES: Mapping[str, type] = _column_types()
 
 
 def _cell(value: Any) -> str:
-    if value is None:
+    """A value as a cell: on one line, so that a line is a row; empty where there is no number."""
+    if value is None or value != value:
         return ""
-    return repr(value) if isinstance(value, float) else str(value)
+    return repr(value) if isinstance(value, float) else " ".join(str(value).splitlines())
 
 
 class RecordWriter:
@@ -128,8 +129,8 @@ class RecordWriter:
     """
 
     def __init__(self, directory: Path) -> None:
-        self._records = (directory / RECORDS).open("a", newline="", encoding="utf-8")
-        self._samples = (directory / SAMPLES).open("a", encoding="utf-8")
+        self._records = (directory / RECORDS).open("a", newline="", encoding="utf-8", errors="replace")
+        self._samples = (directory / SAMPLES).open("a", encoding="utf-8", errors="replace")
         self._rows = csv.writer(self._records, lineterminator="\n")
         if self._records.tell() == 0:
             self._rows.writerow(COLUMNS)
@@ -195,7 +196,14 @@ def _parse(column: pd.Series, kind: type) -> pd.Series:
         if strange:
             raise ValueError(f"{strange.pop()!r} is neither True nor False in {column.name}")
         return present.map({"True": True, "False": False}).astype("boolean")
-    return pd.to_numeric(present).astype(_PANDAS[kind])  # type: ignore[call-overload]
+    try:
+        numbers = pd.to_numeric(present)
+    except ValueError as error:
+        raise ValueError(f"{column.name}: {error}") from None
+    # What is no int64 comes as another kind of number: fractions, infinities, 2^63.
+    if kind is int and numbers.notna().any() and str(numbers.dtype).lower() != "int64":
+        raise ValueError(f"{column.name}: {numbers.dropna().max()} is not a whole number")
+    return numbers.astype(_PANDAS[kind])  # type: ignore[call-overload]
 
 
 def read_samples(path: str | Path) -> dict[str, dict[str, Any]]:

@@ -213,7 +213,7 @@ def test_a_number_that_is_none(tmp_path: Path, column: str) -> None:
     file = spoilt(tmp_path, column, "fast")
     message = message_of(file)
     assert message.startswith(f"{file} holds a value that its column cannot: ")
-    assert '"fast"' in message
+    assert "fast" in message
 
 
 @pytest.mark.parametrize("text", ["yes", "true", "1"])

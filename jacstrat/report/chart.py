@@ -1,0 +1,306 @@
+"""A chart: the series of one setting over n, or side by side where there is a single n.
+
+Built on matplotlib.figure.Figure alone: no pyplot, no state that outlives a figure.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FixedFormatter, FixedLocator, FuncFormatter, LogLocator, NullLocator
+from matplotlib.transforms import ScaledTranslation
+
+from jacstrat.report.palette import WRONG_DASH, style
+from jacstrat.report.series import Point, Series, touches_wrong
+
+SIZE_INCHES = (8.0, 5.0)
+GREY = "#808080"
+DARK = "#404040"
+NAME_LIMIT = 28
+ANNOTATED_LIMIT = 12
+
+Place = Callable[[Series, Point], float]
+
+
+def own_value(series: Series, point: Point) -> float:
+    """A point at its value."""
+    return point.value
+
+
+def single(series: Sequence[Series]) -> int | None:
+    """The n, where all points share one."""
+    ns = {point.n for line in series for point in line.points}
+    return ns.pop() if len(ns) == 1 else None
+
+
+def empty_chart(title: str, answer: str, ylabel: str, series: Sequence[Series], base: int = 10) -> tuple[Figure, Axes]:
+    """A figure with axes for these series, logarithmic in y, and in x unless there is a single n.
+
+    Args:
+        title: What is shown, in bold.
+        answer: What it says, one line below.
+        ylabel: The quantity and its unit.
+        base: Of the y axis.
+    """
+    figure = Figure(figsize=SIZE_INCHES, layout="constrained", facecolor="white")
+    axes = figure.add_subplot()
+    axes.set_yscale("log", base=base)
+    axes.set_ylabel(ylabel, fontsize=11, color=DARK)
+    axes.grid(visible=True, which="major", color="#E4E4E4", linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.tick_params(labelsize=10, colors=DARK)
+    # Text is drawn as it is: a "$" in a name starts no formula.
+    axes.set_title(title, loc="left", pad=24, fontsize=_fitting(13, title), fontweight="bold", parse_math=False)
+    axes.annotate(
+        answer,
+        (0, 1),
+        xycoords="axes fraction",
+        xytext=(0, 8),
+        textcoords="offset points",
+        fontsize=_fitting(10.5, answer),
+        color=DARK,
+        parse_math=False,
+    ).set_in_layout(False)
+    _x_axis(axes, series)
+    return figure, axes
+
+
+def _fitting(size: float, text: str) -> float:
+    """A font size in which the text fits the figure's width; a letter is about 0.58 of its size wide."""
+    return min(size, SIZE_INCHES[0] * 72 / (0.6 * max(len(text), 1)))
+
+
+def _x_axis(axes: Axes, series: Sequence[Series]) -> None:
+    n = single(series)
+    if n is not None:
+        axes.margins(y=0.2)  # room for the values above the points
+        axes.set_xlim(0.4, len(series) + 0.6)
+        axes.xaxis.set_major_locator(NullLocator())
+        axes.set_xlabel(f"n = {n}; strategies in the order of the legend", fontsize=11, color=DARK)
+        return
+    axes.set_xscale("log", base=2)
+    ns = sorted({point.n for line in series for point in line.points})
+    margin = (ns[-1] / ns[0]) ** 0.03
+    axes.set_xlim(ns[0] / margin, ns[-1] * margin)
+    ticks = _spread(ns)
+    axes.xaxis.set_major_locator(FixedLocator(ticks))
+    axes.xaxis.set_major_formatter(FixedFormatter([f"{tick}" for tick in ticks]))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.set_xlabel("n, number of inputs", fontsize=11, color=DARK)
+
+
+def _spread(ns: Sequence[int]) -> list[int]:
+    """Those n's, from the largest down, whose labels have room for themselves."""
+    room = math.log(ns[-1] / ns[0]) / 12
+    kept = [ns[-1]]
+    for n in reversed(ns[:-1]):
+        if math.log(kept[-1] / n) >= room:
+            kept.append(n)
+    return kept[::-1]
+
+
+def draw(axes: Axes, series: Sequence[Series], describe: Callable[[float], str], place: Place = own_value) -> None:
+    """Every series with its band; wrong points are hollow, and lines that touch them dashed.
+
+    The artists of a series bear its strategy as their label. The highest line is drawn first, so that the lowest, which
+    is the best, lies on top.
+
+    Args:
+        axes: From `empty_chart` for the same series.
+        series: In the order of `series_of`.
+        describe: A value as text, for the labels of points side by side.
+        place: Where a point stands in y.
+    """
+    if single(series) is None:
+        for i, line in enumerate(series):
+            _draw_line(axes, line, place, sum(_coincide(line, later, place) for later in series[i + 1 :]))
+        return
+    for rank, line in enumerate(series, start=1):
+        _draw_rank(axes, rank, line, place)
+    if len(series) <= ANNOTATED_LIMIT:
+        _annotate(axes, series, describe, place)
+
+
+def _coincide(line: Series, other: Series, place: Place) -> bool:
+    """The points of two series at most of their common n's lie within 3 % of each other."""
+    others = {point.n: place(other, point) for point in other.points}
+    shared = [(place(line, point), others[point.n]) for point in line.points if point.n in others]
+    return 2 * sum(abs(y - z) <= 0.03 * z for y, z in shared) > len(shared)
+
+
+def _draw_line(axes: Axes, line: Series, place: Place, covers: int) -> None:
+    """One series, wider and larger the more others cover it, so that it shows on both sides of them."""
+    extra = min(covers, 3) * 2.0
+    look = style(line.strategy)
+    for run in line.runs():
+        xs, ys = [point.n for point in run], [place(line, point) for point in run]
+        dash = WRONG_DASH if touches_wrong(run) else look.dash
+        axes.plot(xs, ys, color=look.color, linestyle=dash, linewidth=1.8 + extra, label=line.strategy)
+        band = [(point.low, point.high) for point in run]
+        lows, highs = [low for low, _ in band if low is not None], [high for _, high in band if high is not None]
+        if len(lows) == len(highs) == len(run):
+            axes.fill_between(xs, lows, highs, color=look.color, alpha=0.18, linewidth=0, label=line.strategy)
+    for wrong in (False, True):
+        points = [point for point in line.points if point.wrong is wrong]
+        _markers(axes, line, [(point.n, place(line, point)) for point in points], wrong, extra)
+
+
+def _draw_rank(axes: Axes, rank: int, line: Series, place: Place) -> None:
+    (point,) = line.points
+    if point.low is not None and point.high is not None:
+        color = style(line.strategy).color
+        axes.vlines(rank, point.low, point.high, colors=color, linewidth=1.6, label=line.strategy)
+    _markers(axes, line, [(rank, place(line, point))], point.wrong)
+
+
+def _markers(axes: Axes, line: Series, at: Sequence[tuple[float, float]], hollow: bool, extra: float = 0) -> None:
+    if at:
+        xs, ys = zip(*at, strict=True)
+        axes.plot(xs, ys, label=line.strategy, **_marker(line.strategy, hollow, extra))
+
+
+def _marker(strategy: str, hollow: bool, extra: float = 0) -> dict[str, Any]:
+    look = style(strategy)
+    fill = "white" if hollow else look.color
+    return {
+        "linestyle": "none",
+        "marker": look.marker,
+        "markersize": 7.5 + extra,
+        "markerfacecolor": fill,
+        "markeredgecolor": look.color if hollow else "white",
+        "markeredgewidth": 1.6 if hollow else 0.5,
+        "zorder": 3,
+    }
+
+
+def _annotate(axes: Axes, series: Sequence[Series], describe: Callable[[float], str], place: Place) -> None:
+    """The value above each point side by side, turned where many stand in the way of each other."""
+    turned = len(series) > 8
+    for rank, line in enumerate(series, start=1):
+        (point,) = line.points
+        y = max(place(line, point), point.high or 0.0)
+        axes.annotate(
+            describe(point.value),
+            (rank, y),
+            xytext=(0, 7),
+            textcoords="offset points",
+            ha="left" if turned else "center",
+            rotation=35 if turned else 0,
+            rotation_mode="anchor",
+            fontsize=9,
+            color=DARK,
+        )
+
+
+def positions(axes: Axes, series: Sequence[Series]) -> list[float]:
+    """Values of n at which to evaluate a theoretical curve: across the axes, or the single n."""
+    n = single(series)
+    if n is not None:
+        return [float(n)]
+    low, high = axes.get_xlim()
+    return [low * (high / low) ** (i / 64) for i in range(65)]
+
+
+def reference(axes: Axes, series: Sequence[Series], at: Sequence[tuple[float, float]], label: str) -> tuple[float, str]:
+    """A thin grey line through the (n, y) given, right across where there is a single n.
+
+    Returns:
+        What `notes` needs to label its end.
+    """
+    n = single(series)
+    xs = [x for x, _ in at] if n is None else list(axes.get_xlim())
+    ys = [y for _, y in at] if n is None else [dict(at)[n]] * 2
+    axes.plot(xs, ys, color=GREY, linewidth=1.0, zorder=1, label=label)
+    return ys[-1], label
+
+
+def notes(axes: Axes, ends: Iterable[tuple[float, str]]) -> None:
+    """Grey texts right of the axes, each at its height y; those that would overlap share one."""
+    low, high = axes.get_ylim()
+    room = math.log(high / low) / 22
+    shown: list[tuple[float, str]] = []
+    for y, text in sorted(ends):
+        if shown and math.log(y / shown[-1][0]) < room:
+            shown[-1] = (shown[-1][0], f"{shown[-1][1]}, {text}")
+        else:
+            shown.append((y, text))
+    for y, text in shown:
+        axes.annotate(
+            text,
+            (1, y),
+            xycoords=("axes fraction", "data"),
+            xytext=(4, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=9,
+            color=GREY,
+            annotation_clip=False,
+        )
+
+
+def legend(figure: Figure, axes: Axes, series: Sequence[Series], note_width: float = 0.0) -> None:
+    """Names and remarks right of the axes, in the order of the lines' ends.
+
+    Args:
+        figure, axes: With everything drawn.
+        series: In that order.
+        note_width: Room to leave for notes, in points.
+    """
+    lines = sum(1 + bool(line.remark) * (1 + line.remark.count("\n")) for line in series)
+    size, columns = next(
+        ((s, c) for limit, s, c in ((20, 9.5, 1), (26, 7.5, 1), (64, 6.0, 2)) if lines <= limit), (4.0, 3)
+    )
+    handles = [_handle(line) for line in series]
+    labels = ["\n".join(filter(None, (shortened(line.strategy), line.remark))) for line in series]
+    box = axes.legend(
+        handles,
+        labels,
+        loc="upper left",
+        bbox_to_anchor=(1, 1),
+        bbox_transform=axes.transAxes + ScaledTranslation((note_width + 8) / 72, 0, figure.dpi_scale_trans),
+        borderaxespad=0,
+        borderpad=0,
+        frameon=False,
+        fontsize=size,
+        ncols=columns,
+        handlelength=2.6,
+    )
+    for text in box.get_texts():
+        text.set_parse_math(False)
+
+
+def _handle(line: Series) -> Line2D:
+    look = style(line.strategy)
+    marker = {**_marker(line.strategy, line.wrong), "linestyle": WRONG_DASH if line.wrong else look.dash}
+    return Line2D([], [], color=look.color, linewidth=1.8, **marker)
+
+
+def shortened(name: str) -> str:
+    """A name that fits a legend: the middle of a long one is left out, since variants differ at their ends."""
+    if len(name) <= NAME_LIMIT:
+        return name
+    half = (NAME_LIMIT - 1) // 2
+    return f"{name[:half]}…{name[-half:]}"
+
+
+def scale_y(axes: Axes, tick: Callable[[float], str], base: int = 10) -> None:
+    """Limits and ticks of a logarithmic y axis, once everything is drawn.
+
+    The axis spans at least a factor of 5, so that noise does not look like a difference.
+    """
+    low, high = axes.get_ylim()
+    if high / low < 5:
+        middle = math.sqrt(low * high)
+        low, high = middle / math.sqrt(5), middle * math.sqrt(5)
+        axes.set_ylim(low, high)
+    few = high / low < 10**2.5
+    subs = (1.0, 2.0, 5.0) if base == 10 and few else (1.0,)
+    axes.yaxis.set_major_locator(LogLocator(base=base, subs=subs, numticks=10))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: tick(value)))
+    axes.yaxis.set_minor_locator(NullLocator())

@@ -1,0 +1,51 @@
+"""README and docs say what the code says: their tables, their blocks and their numbers."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from jacstrat import STRATEGIES
+from jacstrat.records import COLUMNS, STATUSES
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")])
+
+
+def python_blocks(page: Path) -> list[str]:
+    return re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_python_blocks_run(page: Path, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(ROOT)
+    names: dict[str, object] = {}
+    for block in python_blocks(page):
+        exec(compile(block, str(page), "exec"), names)
+
+
+def test_the_readme_has_blocks_to_run() -> None:
+    assert len(python_blocks(ROOT / "README.md")) == 2
+
+
+def test_the_table_of_strategies_is_that_of_the_code() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(\S+)` \| (.*) \| (.*) \|$", text, re.MULTILINE)
+    assert rows == [(name, kind.cost, kind.exact_when) for name, kind in STRATEGIES.items()]
+
+
+def test_statuses_and_columns_that_the_readme_names_exist() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert all(f"`{status}`" in text for status in STATUSES)
+    named = set(re.findall(r"`([a-z0-9_]+_(?:s|bytes|error|products|ops|evaluations|ratio))`", text))
+    assert named
+    assert named <= set(COLUMNS)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)", page.read_text(encoding="utf-8")):
+        if "://" not in target:
+            assert (page.parent / target).exists(), f"{page.name} links to {target}"
