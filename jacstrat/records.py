@@ -81,6 +81,9 @@ class Record:
     cost_ratio: float | None = _empty("median over rounds of the operator's time over f's time in the same round")
     cost_ratio_low: float | None = _empty("lower end of the 95 % confidence interval of cost_ratio")
     cost_ratio_high: float | None = _empty("upper end of the 95 % confidence interval of cost_ratio")
+    over_fastest: float | None = _empty("median over rounds of the time over that of the cell's fastest right strategy")
+    over_fastest_low: float | None = _empty("lower end of the 95 % confidence interval of over_fastest")
+    over_fastest_high: float | None = _empty("upper end of the 95 % confidence interval of over_fastest")
     peak_bytes: int | None = _empty("tensor storage alive at the peak of one call, above what was resident")
     vjp_products: int | None = _empty("vector-Jacobian products through f in one call, per point")
     jvp_products: int | None = _empty("Jacobian-vector products through f in one call, per point")
@@ -219,3 +222,12 @@ def read_samples(path: str | Path) -> dict[str, dict[str, Any]]:
                     row = json.loads(line)
                     samples[row.pop("case")] = row
     return samples
+
+
+def by_round(samples: Mapping[str, Any]) -> dict[tuple[str, int], float]:
+    """Seconds a call by session and round, as `jacstrat.statistics.ratio` takes them.
+
+    Rounds of two sessions (a child that died, a resumed run) were not taken side by side, whatever their numbers.
+    """
+    session = samples["session"]
+    return {(session, r): s for r, s in zip(samples["rounds"], samples["seconds"], strict=True)}

@@ -6,9 +6,10 @@ Torch-free, so that reports and verdicts use the same figures as the runner.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TypeVar
 
 import numpy as np
 
@@ -77,7 +78,10 @@ def _rank(count: int) -> int:
     return k
 
 
-def ratio(numerator: Mapping[int, float], denominator: Mapping[int, float]) -> Summary | None:
+Round = TypeVar("Round", bound=Hashable)
+
+
+def ratio(numerator: Mapping[Round, float], denominator: Mapping[Round, float]) -> Summary | None:
     """The ratio of two series taken side by side, by round: drift hits both and cancels.
 
     Args:
@@ -86,5 +90,5 @@ def ratio(numerator: Mapping[int, float], denominator: Mapping[int, float]) -> S
     Returns:
         The summary of the ratios over the rounds that both have; None where they share none.
     """
-    rounds = numerator.keys() & denominator.keys()
-    return summarise([numerator[r] / denominator[r] for r in sorted(rounds)]) if rounds else None
+    both = [numerator[r] / denominator[r] for r in numerator if r in denominator]
+    return summarise(both) if both else None

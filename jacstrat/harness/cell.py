@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import time
+import uuid
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -28,7 +29,7 @@ from jacstrat.measure.counters import Counts, count
 from jacstrat.measure.sampling import Series, Settings, sample
 from jacstrat.problems.base import Instance, Reference
 from jacstrat.problems.load import find_problem
-from jacstrat.records import Record, Status
+from jacstrat.records import COLUMNS, Record, Status
 from jacstrat.statistics import ratio
 from jacstrat.strategies import parse_strategy
 from jacstrat.strategies.base import checked
@@ -121,15 +122,50 @@ def _compete(
     f, x = bench.instance.f, bench.instance.x
     works: dict[str, Work] = {F: lambda: f(x)}
     works |= {name: contestant.work for name, contestant in contestants.items()}
+    session = uuid.uuid4().hex[:8]
     series = sample(works, clock, settings, random.Random(f"{cell.seed} {cell.key}"), F, attend)
-    yield Outcome(Case(cell, F).key, None, _raw(series[F]))
+    yield Outcome(Case(cell, F).key, None, _raw(series[F], session))
+    verdicts = {name: verdict(contestant.errors, bench) for name, contestant in contestants.items()}
+    right = [name for name in contestants if verdicts[name][0] == "ok" and not series[name].error]
+    fastest = min(right, key=lambda name: series[name].summary.median, default=None)
     for name, contestant in contestants.items():
         error = series[name].error
         if error is not None:
             yield _row(contestant.case.record(*failure(error)))
-        else:
-            record = _record(contestant, bench, series[name], series[F])
-            yield Outcome(record.case, record, _raw(series[name]))
+            continue
+        measured = {
+            **_times(series[name]),
+            **_ratios("cost_ratio", series[name], series[F]),
+            **(_ratios("over_fastest", series[name], series[fastest]) if fastest else {}),
+            "f_median_s": series[F].summary.median if series[F].seconds else None,
+            "prepare_s": contestant.prepare_s,
+            "reference": bench.reference.source,
+            **asdict(contestant.counts),
+            **{key: value for key, value in asdict(contestant.errors).items() if key in COLUMNS},
+        }
+        status, reason = verdicts[name]
+        record = contestant.case.record(status, reason, **measured)
+        yield Outcome(record.case, record, _raw(series[name], session))
+
+
+def _times(series: Series) -> dict[str, Any]:
+    times = series.summary
+    return {
+        "median_s": times.median,
+        "q1_s": times.q1,
+        "q3_s": times.q3,
+        "min_s": times.minimum,
+        "ci_low_s": times.low,
+        "ci_high_s": times.high,
+        "samples": times.samples,
+        "stop_reason": series.stop_reason,
+    }
+
+
+def _ratios(name: str, numerator: Series, denominator: Series) -> dict[str, Any]:
+    """The ratio by round and its interval, as the columns `name`, `name`_low, `name`_high."""
+    found = ratio(numerator.seconds, denominator.seconds)
+    return {name: found.median, f"{name}_low": found.low, f"{name}_high": found.high} if found else {}
 
 
 def _reason_to_skip(cell: Cell) -> str | None:
@@ -193,36 +229,6 @@ def enter(case: Case, bench: Bench, attend: Attend) -> Contestant:
     return Contestant(case, bench.work(evaluate), prepare_s, error, count(counted, f, x))
 
 
-def _record(contestant: Contestant, bench: Bench, series: Series, f_series: Series) -> Record:
-    status, reason = verdict(contestant.errors, bench)
-    times = series.summary
-    cost = ratio(series.seconds, f_series.seconds)
-    found = contestant.errors
-    return contestant.case.record(
-        status,
-        reason,
-        median_s=times.median,
-        q1_s=times.q1,
-        q3_s=times.q3,
-        min_s=times.minimum,
-        ci_low_s=times.low,
-        ci_high_s=times.high,
-        samples=times.samples,
-        stop_reason=series.stop_reason,
-        prepare_s=contestant.prepare_s,
-        f_median_s=f_series.summary.median if f_series.seconds else None,
-        cost_ratio=cost.median if cost else None,
-        cost_ratio_low=cost.low if cost else None,
-        cost_ratio_high=cost.high if cost else None,
-        **asdict(contestant.counts),
-        abs_error=found.abs_error,
-        rel_error=found.rel_error,
-        ulp_error=found.ulp_error,
-        exact=found.exact,
-        reference=bench.reference.source,
-    )
-
-
 def verdict(found: Errors, bench: Bench) -> tuple[Status, str]:
     """ok or wrong, and why."""
     if not np.isfinite(bench.reference.diagonal).all():
@@ -252,8 +258,9 @@ def _row(record: Record) -> Outcome:
     return Outcome(record.case, record, None)
 
 
-def _raw(series: Series) -> dict[str, Any]:
+def _raw(series: Series, session: str) -> dict[str, Any]:
     return {
+        "session": session,
         "calls": series.calls,
         "rounds": list(series.seconds),
         "seconds": list(series.seconds.values()),

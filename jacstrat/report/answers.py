@@ -31,8 +31,9 @@ class Winner:
         setting, n, strategy: Where, and which one.
         median_s: Its median time of one call, seconds.
         cost_ratio: Its time over the time of f, or None.
-        level: Itself, and every strategy that cannot be told from it: the 95 % intervals of the medians overlap.
-        runner_up, over_runner_up: The next one, and its median over the winner's; None where there is no other.
+        level: Itself, and every strategy that cannot be told from it: the 95 % interval of the ratio by round covers 1,
+            or where that was not recorded the intervals of the medians overlap.
+        runner_up, over_runner_up: The next one, and its time over the winner's; None where there is no other.
         slowest, over_slowest: The last one, likewise.
     """
 
@@ -63,6 +64,8 @@ def _winner(setting: Setting, n: int, ranking: Sequence[tuple[float, Record]]) -
     (best_s, first), *others = ranking
 
     def meets(other: Record) -> bool:
+        if other.over_fastest_low is not None:
+            return other.over_fastest_low <= 1
         return other.ci_low_s is not None and first.ci_high_s is not None and other.ci_low_s <= first.ci_high_s
 
     level = (first.strategy, *(other.strategy for _, other in others if meets(other)))
@@ -73,9 +76,9 @@ def _winner(setting: Setting, n: int, ranking: Sequence[tuple[float, Record]]) -
     return replace(
         winner,
         runner_up=second.strategy,
-        over_runner_up=second_s / best_s,
+        over_runner_up=second.over_fastest or second_s / best_s,
         slowest=last.strategy,
-        over_slowest=last_s / best_s,
+        over_slowest=last.over_fastest or last_s / best_s,
     )
 
 

@@ -9,6 +9,8 @@ import torch
 
 from jacstrat import STRATEGIES
 from jacstrat.harness.cell import measure
+from jacstrat.records import by_round
+from jacstrat.statistics import ratio
 from tests.harness.conftest import QUICK, mine
 
 
@@ -29,6 +31,7 @@ def test_every_case_is_a_row_with_its_measurements(cell) -> None:
         assert record.f_median_s > 0
         assert record.cost_ratio > 1
         assert record.cost_ratio_low <= record.cost_ratio <= record.cost_ratio_high
+        assert record.over_fastest_low <= record.over_fastest <= record.over_fastest_high
         assert record.samples >= 1
         assert record.stop_reason
         assert record.prepare_s > 0
@@ -48,6 +51,20 @@ def test_samples_come_with_rounds_and_those_of_f(cell) -> None:
         assert len(raw["rounds"]) == len(raw["seconds"]) == len(raw["host_s"]) > 0
         assert raw["calls"] >= 1
     assert set(samples["identity"]["rounds"]) <= set(samples["f"]["rounds"])
+
+
+def test_ratios_are_those_of_the_samples_by_round(cell) -> None:
+    outcomes = {o.case.split("/")[2]: o for o in measure(cell("sin", "identity", "ones"), QUICK)}
+    rounds = {name: by_round(outcome.samples) for name, outcome in outcomes.items()}
+    records = {name: outcome.record for name, outcome in outcomes.items() if outcome.record}
+    fastest = min(records, key=lambda name: records[name].median_s)
+    for name, record in records.items():
+        assert record.cost_ratio == pytest.approx(ratio(rounds[name], rounds["f"]).median)
+        assert record.over_fastest == pytest.approx(ratio(rounds[name], rounds[fastest]).median)
+    assert records[fastest].over_fastest == 1
+    # Rounds of another session were not side by side.
+    other = by_round(outcomes["ones"].samples | {"session": "another"})
+    assert ratio(other, rounds["f"]) is None
 
 
 def test_ones_on_a_coupled_field_is_wrong_and_measured_all_the_same(cell) -> None:

@@ -38,6 +38,17 @@ def test_a_winner_and_how_far_it_is_ahead(record: Make, frame_of: FrameOf) -> No
     assert winner.level == ("vmap",)
 
 
+def test_ratios_by_round_go_before_those_of_medians(record: Make, frame_of: FrameOf) -> None:
+    rows = [
+        record(strategy="vmap", median_s=10e-6, over_fastest=1.0, over_fastest_low=1.0, over_fastest_high=1.0),
+        record(strategy="jvp", median_s=30e-6, over_fastest=2.5, over_fastest_low=0.9, over_fastest_high=2.6),
+        record(strategy="identity", median_s=31e-6, over_fastest=2.7, over_fastest_low=2.6, over_fastest_high=2.8),
+    ]
+    (winner,) = winners(frame_of(rows))
+    assert (winner.over_runner_up, winner.over_slowest) == (2.5, 2.7)
+    assert winner.level == ("vmap", "jvp")
+
+
 @pytest.mark.parametrize("status", [status for status in STATUSES if status != "ok"])
 def test_only_a_right_result_wins(record: Make, frame_of: FrameOf, status: str) -> None:
     rows = [record(strategy="ones", median_s=1e-6, status=status), record(strategy="vmap")]
