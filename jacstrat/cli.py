@@ -146,10 +146,11 @@ def _run(sweep: Sweep, directory: Path, resume: bool, retry: str | None, isolate
     def environment() -> dict[str, object]:
         nonlocal warned
         found = snapshot()
-        for warning in () if warned else warnings(found):
+        said = warnings(found)
+        for warning in () if warned else said:
             console.print(f"warning: {warning}", style="yellow", highlight=False, markup=False, soft_wrap=True)
         warned = True
-        return found.to_json()
+        return found.to_json() | {"warnings": said}
 
     interrupted = False
     with Progress(console) as progress:

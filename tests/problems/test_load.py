@@ -1,0 +1,97 @@
+"""Finding a problem by name, file or module."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+import torch
+
+from jacstrat import PROBLEMS, UsageError
+from jacstrat.problems.base import dense_reference
+from jacstrat.problems.load import find_problem
+
+SOURCE = """
+import neighbour
+from jacstrat import Problem
+
+def field(x):
+    return neighbour.factor * x
+
+number = 3
+problem = Problem(name="mine", kind="field", formula="", answer="", function=field, diagonal=None, structure="diagonal")
+"""
+
+
+@pytest.fixture
+def place(tmp_path):
+    (tmp_path / "neighbour.py").write_text("factor = 2")
+    (tmp_path / "mine.py").write_text(SOURCE)
+    yield tmp_path / "mine.py"
+    sys.modules.pop("neighbour", None)
+
+
+def test_a_name_is_one_of_the_table() -> None:
+    assert find_problem("sin") is PROBLEMS["sin"]
+    with pytest.raises(UsageError, match="unknown problem 'cos'"):
+        find_problem("cos")
+
+
+def test_a_function_in_a_file_with_its_neighbours(place) -> None:
+    problem = find_problem(f"{place}:field")
+    assert (problem.name, problem.kind, problem.diagonal) == (f"{place}:field", None, None)
+    assert problem.operators == ("divergence", "jacobian_diagonal", "laplacian")
+    instance = problem.instance(3, 2)
+    assert torch.equal(instance.f(instance.x), 2 * instance.x)
+    assert str(place.parent) not in sys.path
+
+
+def test_a_problem_in_a_file_is_that_problem_and_its_file_runs_once(place) -> None:
+    problem = find_problem(f"{place}:problem")
+    assert problem.name == "mine"
+    assert find_problem(f"{place}:problem") is problem
+
+
+def test_a_module() -> None:
+    assert find_problem("torch:sin").function is torch.sin
+
+
+@pytest.mark.parametrize(
+    ("attribute", "message"),
+    [
+        ("feild", "unknown attribute 'feild'; did you mean field"),
+        ("number", "is a int, neither a Problem nor a function of x"),
+    ],
+)
+def test_what_is_no_function(place, attribute: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        find_problem(f"{place}:{attribute}")
+
+
+def test_a_file_that_does_not_run_says_why_and_may_be_mended(tmp_path) -> None:
+    file = tmp_path / "broken.py"
+    file.write_text("import nonsense_that_is_not_there")
+    with pytest.raises(UsageError, match=r"broken\.py cannot be imported: ModuleNotFoundError: No module named"):
+        find_problem(f"{file}:f")
+    file.write_text("def f(x): return x")
+    assert find_problem(f"{file}:f").name == f"{file}:f"
+
+
+@pytest.mark.parametrize("batch", [1, 4])
+def test_the_dense_reference_of_a_field_and_of_a_scalar(batch: int) -> None:
+    x = torch.rand(batch, 3)
+    A = torch.arange(9.0).reshape(3, 3).double()
+    field = dense_reference(lambda x: x @ A.T, x, "divergence")
+    assert field.source == "dense autograd in float64"
+    assert field.diagonal.tolist() == [[0, 4, 8]] * batch
+    scalar = dense_reference(lambda x: ((x @ A) * x).sum(-1), x, "laplacian")
+    assert scalar.diagonal.tolist() == [[0, 8, 16]] * batch
+    assert dense_reference(lambda x: x.sum(-1), x, "laplacian").diagonal.tolist() == [[0, 0, 0]] * batch
+    assert dense_reference(torch.ones_like, x, "divergence").diagonal.tolist() == [[0, 0, 0]] * batch
+
+
+def test_a_function_that_holds_weights_of_its_own_dtype_is_compared_in_that() -> None:
+    W = torch.ones(3, 3)
+    found = dense_reference(lambda x: x @ W, torch.rand(2, 3), "divergence")
+    assert found.source == "dense autograd in float32"
+    assert found.diagonal.tolist() == [[1, 1, 1]] * 2
