@@ -10,8 +10,7 @@ import torch
 from torch import Tensor
 
 from jacstrat.strategies.base import Function, Operator, Strategy
-from jacstrat.strategies.probing import summed
-from jacstrat.strategies.products import functional_gradient
+from jacstrat.strategies.probing import field_of, summed
 
 
 def _diagonal(matrix: Callable[[Function], Callable[..., Any]], f: Function) -> Function:
@@ -36,8 +35,7 @@ class Jacrev(Strategy):
     exact_when: ClassVar[str] = "always"
 
     def build(self, operator: Operator, f: Function, x: Tensor, generator: torch.Generator | None) -> Function:
-        field = functional_gradient(f) if operator == "laplacian" else f
-        return summed(operator, _diagonal(torch.func.jacrev, field))
+        return summed(operator, _diagonal(torch.func.jacrev, field_of(operator, f)))
 
 
 @dataclass(frozen=True)
@@ -49,8 +47,7 @@ class Jacfwd(Strategy):
     exact_when: ClassVar[str] = "always"
 
     def build(self, operator: Operator, f: Function, x: Tensor, generator: torch.Generator | None) -> Function:
-        field = functional_gradient(f) if operator == "laplacian" else f
-        return summed(operator, _diagonal(torch.func.jacfwd, field))
+        return summed(operator, _diagonal(torch.func.jacfwd, field_of(operator, f)))
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -18,6 +19,13 @@ from jacstrat.strategies.products import (
     reverse_gradient,
     vjp,
 )
+
+
+def field_of(
+    operator: Operator, f: Function, gradient: Callable[[Function], Function] = functional_gradient
+) -> Function:
+    """The field whose divergence is wanted: f, or for the Laplacian of a scalar f its gradient."""
+    return gradient(f) if operator == "laplacian" else f
 
 
 def summed(operator: Operator, diagonal: Function) -> Function:
@@ -37,7 +45,7 @@ class Identity(Strategy):
     exact_when: ClassVar[str] = "always"
 
     def build(self, operator: Operator, f: Function, x: Tensor, generator: torch.Generator | None) -> Function:
-        field = reverse_gradient(f) if operator == "laplacian" else f
+        field = field_of(operator, f, reverse_gradient)
         return summed(operator, lambda x: unit_diagonal(reverse(field, x), x, chunk_size=1))
 
 
@@ -54,7 +62,7 @@ class Ones(Strategy):
     exact_when: ClassVar[str] = "the off-diagonal entries of J sum to zero: J diagonal"
 
     def build(self, operator: Operator, f: Function, x: Tensor, generator: torch.Generator | None) -> Function:
-        field = reverse_gradient(f) if operator == "laplacian" else f
+        field = field_of(operator, f, reverse_gradient)
 
         def diagonal(x: Tensor) -> Tensor:
             V = torch.ones(1, x.shape[-1], dtype=x.dtype, device=x.device)
@@ -79,7 +87,7 @@ class Vmap(Strategy):
         positive_or_all("chunk_size", self.chunk_size)
 
     def build(self, operator: Operator, f: Function, x: Tensor, generator: torch.Generator | None) -> Function:
-        field = functional_gradient(f) if operator == "laplacian" else f
+        field = field_of(operator, f)
         return summed(operator, lambda x: unit_diagonal(vjp(field, x), x, self.chunk_size))
 
 
@@ -99,7 +107,7 @@ class Jvp(Strategy):
         positive_or_all("chunk_size", self.chunk_size)
 
     def build(self, operator: Operator, f: Function, x: Tensor, generator: torch.Generator | None) -> Function:
-        field = functional_gradient(f) if operator == "laplacian" else f
+        field = field_of(operator, f)
         return summed(operator, lambda x: unit_diagonal(jvp(field, x), x, self.chunk_size))
 
 
