@@ -88,8 +88,7 @@ def test_peak_is_what_is_alive_at_once() -> None:
         b = a + 1  # 16000
         del a  # 8000
         c = b * 2  # 16000
-        d = c + b  # 24000
-        return d
+        return c + b  # 24000
 
     assert peak_bytes(work, "cpu") == 24000
 
