@@ -60,27 +60,37 @@ def _bytes(option: str, text: str | None) -> int | None:
         raise UsageError(f"{option} must be bytes such as 2GiB, got {text!r}") from None
 
 
+# The options that choose cases, once for every command that has them.
+SweepArgument = Annotated[str | None, typer.Argument(help="A shipped sweep (see `list sweeps`) or a TOML file.")]
+Problems = Annotated[list[str] | None, typer.Option("-p", "--problem", help="Name, file.py:attr or module:attr.")]
+Operators = Annotated[list[str] | None, typer.Option("-o", "--operator", help="divergence, laplacian, ...")]
+Strategies = Annotated[list[str] | None, typer.Option("-s", "--strategy", help="Spec, such as vmap:chunk_size=8.")]
+Inputs = Annotated[str | None, typer.Option("-n", help="Inputs: 1,2,4.")]
+Points = Annotated[str | None, typer.Option(help="Points: 1,64.")]
+Dtypes = Annotated[str | None, typer.Option(help="float32,float64.")]
+Devices = Annotated[str | None, typer.Option(help="cpu,cuda.")]
+Workloads = Annotated[str | None, typer.Option(help="evaluate,train.")]
+Threads = Annotated[str | None, typer.Option(help="Threads torch computes with: 1,2.")]
+Timeout = Annotated[float | None, typer.Option(help="Seconds after which a case that does not end is ended.")]
+MaxMemory = Annotated[str | None, typer.Option(help="Memory a case may take, such as 2GiB.")]
+Seed = Annotated[int | None, typer.Option(help="Of weights, points and probes.")]
+
+
 @app.command()
 def run(
-    sweep: Annotated[str | None, typer.Argument(help="A shipped sweep (see `list sweeps`) or a TOML file.")] = None,
-    problem: Annotated[
-        list[str] | None, typer.Option("-p", "--problem", help="Name, file.py:attr or module:attr.")
-    ] = None,
-    operator: Annotated[list[str] | None, typer.Option("-o", "--operator", help="divergence, laplacian, ...")] = None,
-    strategy: Annotated[
-        list[str] | None, typer.Option("-s", "--strategy", help="Spec, such as vmap:chunk_size=8.")
-    ] = None,
-    n: Annotated[str | None, typer.Option("-n", help="Inputs: 1,2,4.")] = None,
-    batch: Annotated[str | None, typer.Option(help="Points: 1,64.")] = None,
-    dtype: Annotated[str | None, typer.Option(help="float32,float64.")] = None,
-    device: Annotated[str | None, typer.Option(help="cpu,cuda.")] = None,
-    workload: Annotated[str | None, typer.Option(help="evaluate,train.")] = None,
-    threads: Annotated[str | None, typer.Option(help="Threads torch computes with: 1,2.")] = None,
-    timeout: Annotated[
-        float | None, typer.Option(help="Seconds after which a case that does not end is ended.")
-    ] = None,
-    max_memory: Annotated[str | None, typer.Option(help="Memory a case may take, such as 2GiB.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Of weights, points and probes.")] = None,
+    sweep: SweepArgument = None,
+    problem: Problems = None,
+    operator: Operators = None,
+    strategy: Strategies = None,
+    n: Inputs = None,
+    batch: Points = None,
+    dtype: Dtypes = None,
+    device: Devices = None,
+    workload: Workloads = None,
+    threads: Threads = None,
+    timeout: Timeout = None,
+    max_memory: MaxMemory = None,
+    seed: Seed = None,
     sample: Annotated[float | None, typer.Option(help="Most seconds to sample one strategy of one cell.")] = None,
     out: Annotated[Path | None, typer.Option(help="Directory for the results [results/DATE].")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run in the directory.")] = False,
@@ -88,16 +98,64 @@ def run(
     no_isolation: Annotated[bool, typer.Option("--no-isolation", help="All in this process, for debuggers.")] = False,
 ) -> None:
     """Measure a sweep: every strategy on every problem at every size."""
+    if retry and not resume:
+        raise UsageError("--retry measures again what an earlier run left; give --resume with it")
+    chosen = _chosen(
+        sweep, problem, operator, strategy, n, batch, dtype, device, workload, threads, timeout, max_memory, seed
+    )
+    _check_devices(device)
+    _run(chosen.override(sample_s=sample), out or _dated(), resume, retry, not no_isolation)
+
+
+@app.command()
+def plan(
+    sweep: SweepArgument = None,
+    problem: Problems = None,
+    operator: Operators = None,
+    strategy: Strategies = None,
+    n: Inputs = None,
+    batch: Points = None,
+    dtype: Dtypes = None,
+    device: Devices = None,
+    workload: Workloads = None,
+    threads: Threads = None,
+    timeout: Timeout = None,
+    max_memory: MaxMemory = None,
+    seed: Seed = None,
+    assume_memory: Annotated[
+        str | None, typer.Option(help="Plan for devices with so much memory, here or not: 80GiB.")
+    ] = None,
+) -> None:
+    """Predict what a run would take, and what it would skip; measures nothing."""
+    assumed = _bytes("--assume-memory", assume_memory)
+    chosen = _chosen(
+        sweep, problem, operator, strategy, n, batch, dtype, device, workload, threads, timeout, max_memory, seed
+    )
+    if assumed is None:
+        _check_devices(device, "; --assume-memory 80GiB plans without it")
+    _plan(chosen, assumed)
+
+
+def _chosen(
+    sweep: str | None,
+    problem: list[str] | None,
+    operator: list[str] | None,
+    strategy: list[str] | None,
+    n: str | None,
+    batch: str | None,
+    dtype: str | None,
+    device: str | None,
+    workload: str | None,
+    threads: str | None,
+    timeout: float | None,
+    max_memory: str | None,
+    seed: int | None,
+) -> Sweep:
+    """The sweep that the options choose."""
     # Names first: a wrong option is answered before torch is imported.
     numbers = {"n": _numbers("-n", n), "batch": _numbers("--batch", batch), "threads": _numbers("--threads", threads)}
     memory = _bytes("--max-memory", max_memory)
-    if retry and not resume:
-        raise UsageError("--retry measures again what an earlier run left; give --resume with it")
-
-    from jacstrat.harness.sweep import check_devices
-
-    check_devices(_several(device) or ())
-    chosen = _sweep(sweep, problem).override(
+    return _sweep(sweep, problem).override(
         problems=tuple(problem) if problem else None,
         operators=tuple(operator) if operator else None,
         strategies=tuple(strategy) if strategy else None,
@@ -107,10 +165,18 @@ def run(
         timeout_s=timeout,
         max_memory_bytes=memory,
         seed=seed,
-        sample_s=sample,
         **numbers,
     )
-    _run(chosen, out or _dated(), resume, retry, not no_isolation)
+
+
+def _check_devices(device: str | None, remedy: str = "") -> None:
+    """Refuse a device that was asked for and is not here."""
+    from jacstrat.harness.sweep import check_devices
+
+    try:
+        check_devices(_several(device) or ())
+    except UsageError as error:
+        raise UsageError(f"{error}{remedy}") from None
 
 
 def _sweep(name: str | None, problems: list[str] | None) -> Sweep:
@@ -165,6 +231,25 @@ def _run(sweep: Sweep, directory: Path, resume: bool, retry: str | None, isolate
         )
         raise typer.Exit(EXIT_INTERRUPTED)
     _report(directory, Console())
+
+
+def _plan(sweep: Sweep, assume_bytes: int | None) -> None:
+    from rich.console import Console
+
+    from jacstrat.harness.plan import plan, print_plan
+    from jacstrat.harness.progress import Progress
+
+    total = sum(len(cell.strategies) for cell in sweep.cells())
+    forecasts = []
+    with Progress(Console(stderr=True)) as progress:
+        progress.started(0, total)
+        try:
+            for forecast in plan(sweep, assume_bytes, progress.attending):
+                forecasts.append(forecast)
+                progress.started(len(forecasts), total)
+        except KeyboardInterrupt:
+            raise typer.Exit(EXIT_INTERRUPTED) from None
+    print_plan(forecasts, Console())
 
 
 def _one_of(kind: str, name: str, table: object) -> None:

@@ -1,7 +1,7 @@
-"""What runs in an isolated child: one cell, its outcomes sent to the parent as they come.
+"""What runs in an isolated child: work on one cell, its outcomes sent to the parent as they come.
 
-The fork server imports this module before it forks, torch with it, so that a child starts in milliseconds. Importing
-must therefore run no torch operation: a thread pool that it started would not survive the fork.
+The fork server imports this module and those of the work before it forks, torch with them, so that a child starts in
+milliseconds. Importing must therefore run no torch operation: a thread pool that it started would not survive the fork.
 """
 
 from __future__ import annotations
@@ -11,14 +11,13 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from multiprocessing import forkserver
 from multiprocessing.connection import Connection
 from typing import Any
 
 from jacstrat.harness.cases import Cell, F
-from jacstrat.harness.cell import measure
-from jacstrat.measure.sampling import Settings
 
 PR_SET_PDEATHSIG = 1
 # Thread stacks and the allocator's arenas, which no tensor asked for.
@@ -33,8 +32,15 @@ class Limits:
     memory_bytes: int
 
 
-def main(outcomes: Connection, attended: Any, errors: str, cell: Cell, settings: Settings, limits: Limits) -> None:
-    """Measure the cell, send each outcome, then None; whatever f leaves running ends with the process.
+def main(
+    outcomes: Connection,
+    attended: Any,
+    errors: str,
+    work: Callable[..., Iterable[Any]],
+    cell: Cell,
+    limits: Limits,
+) -> None:
+    """Do the work on the cell, send each outcome, then None; whatever f leaves running ends with the process.
 
     Args:
         outcomes: Where to send.
@@ -42,6 +48,9 @@ def main(outcomes: Connection, attended: Any, errors: str, cell: Cell, settings:
             in nanoseconds of the monotonic clock. Shared memory, since a message would wake the parent beside a
             measurement.
         errors: A file that takes what is written to standard error; standard output is thrown away.
+        work: work(cell, attend=...) makes the outcomes; `attend` is to be told the strategy whose code is about to run.
+        cell: What to work on.
+        limits: What may be used.
     """
     _die_with_server()
     _detach(errors)
@@ -53,7 +62,7 @@ def main(outcomes: Connection, attended: Any, errors: str, cell: Cell, settings:
         attended[0], attended[1] = positions[name], time.monotonic_ns()
 
     try:
-        for outcome in measure(cell, settings, attend):
+        for outcome in work(cell, attend=attend):
             outcomes.send(outcome)
         outcomes.send(None)
     except KeyboardInterrupt:

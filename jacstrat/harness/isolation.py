@@ -1,4 +1,4 @@
-"""Measure a cell in children of a fork server: what hangs, crashes or devours memory is a row, and the rest goes on."""
+"""Work on a cell in children of a fork server: what hangs, crashes or devours memory is a row, and the rest goes on."""
 
 from __future__ import annotations
 
@@ -11,70 +11,100 @@ import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import ModuleType
+from typing import Any, Protocol, TypeVar
 
 import psutil
 
 from jacstrat.harness import child
-from jacstrat.harness.cases import Cell, F
-from jacstrat.harness.cell import Outcome
+from jacstrat.harness.cases import Case, Cell, F
+from jacstrat.harness.cell import Outcome, measure
 from jacstrat.harness.child import Limits
 from jacstrat.measure.sampling import Settings
 from jacstrat.records import Status
 
 # How often the parent looks at the clock and at the memory of a child.
 LOOK_S = 0.05
+# Where a child's work is, imported before the fork.
+PRELOAD = ("jacstrat.harness.child", "jacstrat.harness.cell", "jacstrat.harness.predict")
+
+
+class Message(Protocol):
+    """What a child sends of a cell."""
+
+    @property
+    def settles(self) -> str | None:
+        """The strategy whose case this ends, if it ends one."""
+
+
+M = TypeVar("M", bound=Message)
 
 
 def measure_isolated(
     cell: Cell, settings: Settings, limits: Limits, attend: Callable[[str], object] = lambda name: None
 ) -> Generator[Outcome, None, None]:
-    """Every case of the cell, each as a row: `harness.cell.measure`, in a child that may die.
+    """Every case of the cell, each as a row: `harness.cell.measure`, `isolated`."""
+
+    def died(case: Case, status: Status, reason: str) -> Outcome:
+        return Outcome(case.key, case.record(status, reason), None)
+
+    yield from isolated(partial(measure, settings=settings), died, cell, limits, attend)
+
+
+def isolated(
+    work: Callable[..., Generator[M, None, None]],
+    died: Callable[[Case, Status, str], M],
+    cell: Cell,
+    limits: Limits,
+    attend: Callable[[str], object] = lambda name: None,
+) -> Generator[M, None, None]:
+    """What the work gives for every case of the cell, in a child that may die.
 
     When a child dies, the strategy it was at gets the row, and a fresh child goes on with the others. When it dies in
     f itself, before any strategy, all of them get it.
 
     Args:
-        cell: What to measure.
-        settings: When a number is good enough.
+        work: work(cell, attend=...) makes the messages, such as `harness.cell.measure`; it is pickled.
+        died: The message of a case that ended its child, from the status and the reason.
+        cell: What to work on.
         limits: What a case may use.
         attend: Told the strategy under way, about every LOOK_S seconds.
     """
     left = list(cell.strategies)
     while left:
-        with _Child(replace(cell, strategies=tuple(left)), settings, limits) as running:
-            for outcome in running.outcomes(attend):
-                if outcome.record:
-                    left.remove(outcome.record.strategy)
-                yield outcome
+        with _Child(work, replace(cell, strategies=tuple(left)), limits) as running:
+            for message in running.messages(attend):
+                if message.settles:
+                    left.remove(message.settles)
+                yield message
         if running.death is None:
             return
         status, reason = running.death
         culprit = running.attended
         reached = left if culprit == F else [culprit]
         for case in [case for case in cell.cases if case.strategy in reached]:
-            record = case.record(status, f"f itself: {reason}" if culprit == F else reason)
-            yield Outcome(record.case, record, None)
+            yield died(case, status, f"f itself: {reason}" if culprit == F else reason)
             left.remove(case.strategy)
 
 
 class _Child:
     """One child at work on one cell; killed, with its group, at the end of the with block."""
 
-    def __init__(self, cell: Cell, settings: Settings, limits: Limits) -> None:
+    def __init__(self, work: Callable[..., Generator[Any, None, None]], cell: Cell, limits: Limits) -> None:
         self.names = (F, *cell.strategies)
         self.limits = limits
         self.death: tuple[Status, str] | None = None
         context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload([child.__name__])
+        context.set_forkserver_preload(list(PRELOAD))
         self._state = context.RawArray("q", [0, time.monotonic_ns()])
         descriptor, self._errors = tempfile.mkstemp(prefix="jacstrat-")
         os.close(descriptor)
         self._receiver, sender = context.Pipe(duplex=False)
         with _no_main_module():
             self._process = context.Process(
-                target=child.main, args=(sender, self._state, self._errors, cell, settings, limits)
+                target=child.main, args=(sender, self._state, self._errors, work, cell, limits)
             )
             self._process.start()
         sender.close()
@@ -93,7 +123,7 @@ class _Child:
         """The strategy, or f, whose code ran when the child was last seen."""
         return self.names[self._state[0]]
 
-    def outcomes(self, attend: Callable[[str], object]) -> Generator[Outcome, None, None]:
+    def messages(self, attend: Callable[[str], object]) -> Generator[Any, None, None]:
         """What the child sends, until it is done or dead; then `death` says how."""
         while self.death is None:
             attend(self.attended)

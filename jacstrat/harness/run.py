@@ -13,6 +13,7 @@ from jacstrat.harness.cell import Outcome, measure
 from jacstrat.harness.child import Limits
 from jacstrat.harness.directory import claimed, finished, read_json, write_json
 from jacstrat.harness.isolation import measure_isolated
+from jacstrat.harness.predict import BEYOND, Forecast, forecasts, forecasts_isolated, might_not_fit
 from jacstrat.harness.sweep import Sweep
 from jacstrat.measure.memory import available_bytes
 from jacstrat.measure.sampling import Settings
@@ -85,6 +86,30 @@ def run(sweep: Sweep, directory: Path, observer: Observer, options: Options, env
             write_json(directory / ENVIRONMENT, [*earlier, session | {"end": environment()}])
 
 
+def limits_of(sweep: Sweep) -> Limits:
+    """What a case of the sweep may use."""
+    return Limits(sweep.timeout_s, sweep.max_memory_bytes or available_bytes() * 4 // 5)
+
+
+def ends_line(case: Case, status: str, reason: str) -> str | None:
+    """Why larger n of the case's line are not to be tried; None where they are."""
+    beyond = status == "skipped" and reason.startswith(BEYOND)
+    return f"{status} at n = {case.cell.n}: {reason}" if beyond or status in ENDS_LINE else None
+
+
+def _forecasts(
+    cell: Cell, limits: Limits, isolate: bool, attend: Callable[[str], object]
+) -> Generator[Forecast, None, None]:
+    """What is to be known before the cell is measured: nothing, unless it might not fit."""
+    if not might_not_fit(cell, limits.memory_bytes):
+        return
+    memory_bytes = limits.memory_bytes if cell.device == "cpu" else None
+    if isolate:
+        yield from forecasts_isolated(cell, memory_bytes, limits.timeout_s, attend)
+    else:
+        yield from forecasts(cell, memory_bytes, attend)
+
+
 def _outcomes(
     cells: tuple[Cell, ...],
     done: Mapping[str, tuple[str, str]],
@@ -93,12 +118,12 @@ def _outcomes(
     options: Options,
 ) -> Generator[Outcome, None, None]:
     settings = Settings(limit_s=sweep.sample_s)
-    limits = Limits(sweep.timeout_s, sweep.max_memory_bytes or available_bytes() * 4 // 5)
+    limits = limits_of(sweep)
     ended: dict[tuple[Any, ...], str] = {}
 
     def note(case: Case, status: str, reason: str) -> None:
-        if status in ENDS_LINE:
-            ended[case.line] = f"{status} at n = {case.cell.n}: {reason}"
+        if cause := ends_line(case, status, reason):
+            ended[case.line] = cause
 
     for cell in cells:
         left = []
@@ -116,6 +141,15 @@ def _outcomes(
         def attend(name: str, cell: Cell = part) -> None:
             observer.attending(Case(cell, name))
 
+        with closing(_forecasts(part, limits, options.isolate, attend)) as found:
+            for case, _, skip, _ in found:
+                if skip:
+                    left.remove(case.strategy)
+                    note(case, "skipped", skip)
+                    yield Outcome(case.key, case.record("skipped", skip), None)
+        if not left:
+            continue
+        part = replace(part, strategies=tuple(left))
         isolated = measure_isolated(part, settings, limits, attend) if options.isolate else None
         with closing(isolated or measure(part, settings, attend)) as outcomes:
             for outcome in outcomes:

@@ -26,6 +26,7 @@ WORKLOADS: Mapping[str, str] = MappingProxyType(
     {
         "evaluate": "the operator, nothing tracked",
         "train": "the operator, its mean squared, and backward to the parameters of f",
+        "replay": "the operator, captured once in a graph of the device and replayed",
     }
 )
 DEVICES = ("cpu", "cuda", "xpu", "mps")

@@ -2,6 +2,9 @@
 
 The work to compare is sampled side by side: each round takes one block of each, in random order, so that the drift of
 a shared machine hits all alike and ratios are taken within a round.
+
+A sample that was spoiled, as by a card that slowed down for heat, is dropped and counted. Such a rule alone would
+leave nothing of a card that never reaches its full clock: from a share of drops on samples are kept again.
 """
 
 from __future__ import annotations
@@ -14,12 +17,16 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from jacstrat.measure.clocks import Clock, Work
+from jacstrat.measure.clocks import Clock, Timing, Work
 from jacstrat.statistics import Summary, summarise
 
 PRECISE = "precise"
 TIME_LIMIT = "time limit"
 MAX_SAMPLES = "most samples"
+THROTTLED = "throttled"
+
+# Spoiled samples are kept again once they are min_samples and more than this share of those taken.
+MOST_DROPPED = 0.5
 
 
 @dataclass(frozen=True)
@@ -47,11 +54,23 @@ class Settings:
 
 @dataclass
 class Series:
-    """The samples of one piece of work: seconds a call by round, and why sampling stopped; `error` where it raised."""
+    """The samples of one piece of work.
+
+    Fields:
+        calls: Calls in a block, of which a sample is the mean.
+        seconds, host_s: Time of a call by round, as in `clocks.Timing`.
+        dropped: The rounds whose sample was spoiled and is in neither, with the reasons.
+        throttled: Too much was spoiled: from then on such samples were kept, too.
+        spent_s: Time in blocks, dropped ones included.
+        stop_reason: Why sampling stopped; THROTTLED, whatever it was, where spoiled samples were kept.
+        error: What the work raised.
+    """
 
     calls: int = 1
     seconds: dict[int, float] = field(default_factory=dict)
     host_s: dict[int, float] = field(default_factory=dict)
+    dropped: dict[int, tuple[str, ...]] = field(default_factory=dict)
+    throttled: bool = False
     spent_s: float = 0.0
     stop_reason: str = ""
     error: BaseException | None = None
@@ -87,6 +106,7 @@ def sample(
     rng: random.Random,
     reference: str | None = None,
     attending: Callable[[str], object] = lambda name: None,
+    spoiled: Callable[[], tuple[str, ...]] = tuple,
 ) -> dict[str, Series]:
     """Sample pieces of work in shuffled, interleaved rounds.
 
@@ -97,6 +117,8 @@ def sample(
         rng: Shuffles each round.
         reference: The one that goes on in every round as long as any other does, for ratios.
         attending: Told the name of the work about to be called, so that a hang can be put down to it.
+        spoiled: Asked after each block for what spoiled it, such as `telemetry.throttled` of the device's state; by
+            default nothing ever does.
 
     Returns:
         The series of each, with the rounds they took part in. Work that raises keeps its error and takes no more part.
@@ -121,21 +143,38 @@ def sample(
 
     round_number = 0
     with _garbage_held():
-        while active - {reference} or (active and round_number < settings.min_samples):
+        while active - {reference} or (reference in active and len(series[reference].seconds) < settings.min_samples):
             going_on = active | ({reference} if reference and not series[reference].error else set())
             order = sorted(going_on)
             rng.shuffle(order)
             for name in order:
                 with turn(name) as one:
-                    timing = clock.time(works[name], one.calls)
-                    one.seconds[round_number] = timing.seconds / one.calls
-                    one.host_s[round_number] = timing.host_s / one.calls
-                    one.spent_s += max(timing.seconds, timing.host_s)
+                    _take(one, round_number, clock.time(works[name], one.calls), spoiled(), settings)
                     if name in active and (reason := _stop(one, settings)):
                         one.stop_reason = reason
                         active.discard(name)
             round_number += 1
+    for one in series.values():
+        one.stop_reason = THROTTLED if one.throttled else one.stop_reason
     return series
+
+
+def _take(series: Series, round_number: int, timing: Timing, spoiled: tuple[str, ...], settings: Settings) -> None:
+    """Enter the block of a round, as a sample or, where it was spoiled and may be dropped, as dropped."""
+    series.spent_s += max(timing.seconds, timing.host_s)
+    series.throttled |= bool(spoiled) and _enough_dropped(series, settings)
+    if spoiled and not series.throttled:
+        series.dropped[round_number] = spoiled
+    else:
+        series.seconds[round_number] = timing.seconds / series.calls
+        series.host_s[round_number] = timing.host_s / series.calls
+
+
+def _enough_dropped(series: Series, settings: Settings) -> bool:
+    """Whether a spoiled sample has to be kept: too many were dropped, or it is the last and there is no other."""
+    drops = len(series.dropped)
+    many = drops >= settings.min_samples and drops > MOST_DROPPED * (drops + len(series.seconds))
+    return many or (not series.seconds and series.spent_s >= settings.limit_s)
 
 
 def _stop(series: Series, settings: Settings) -> str:

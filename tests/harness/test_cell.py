@@ -172,3 +172,23 @@ def test_surroundings_come_back(cell) -> None:
 def test_other_dtypes(cell, dtype: str) -> None:
     found = rows(cell("linear", dtype=dtype))
     assert {r.status for r in found.values()} == {"ok"}
+
+
+def test_a_replay_needs_a_device_with_graphs(cell) -> None:
+    found = rows(cell("sin", workload="replay"))
+    assert {(r.status, r.reason) for r in found.values()} == {
+        ("unsupported", "f itself: device cpu has no graphs here; cuda and xpu have them")
+    }
+
+
+def test_a_replay_is_timed_and_its_counts_are_those_of_the_work(cell, monkeypatch) -> None:
+    replayed = []
+
+    def captured(work, device):
+        work()
+        return lambda: replayed.append(device.type)
+
+    monkeypatch.setattr("jacstrat.harness.bench.captured", captured)
+    found = rows(cell("sin", "vmap", workload="replay"))["vmap"]
+    assert (found.status, found.vjp_products) == ("ok", 3)
+    assert set(replayed) == {"cpu"}

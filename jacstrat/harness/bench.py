@@ -1,0 +1,180 @@
+"""The bench of a cell: the instance, its reference and the workload, and each strategy brought to a first result."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+
+# Torch imports these when a derivative or a dispatch mode is first used: half a second that would be put down to the
+# first strategy of every child.
+import torch._decomp.decompositions_for_jvp
+import torch._dynamo
+import torch.fx.experimental.symbolic_shapes
+from torch import Tensor
+
+from jacstrat.errors import JacstratError, UnsupportedError
+from jacstrat.harness.cases import Case, Cell
+from jacstrat.harness.sweep import DTYPES, missing_device
+from jacstrat.measure.accuracy import TOLERANCE, Errors, errors
+from jacstrat.measure.clocks import Work
+from jacstrat.measure.counters import Counts, count
+from jacstrat.measure.graphs import captured
+from jacstrat.problems.base import Instance, Reference
+from jacstrat.problems.load import find_problem
+from jacstrat.records import Status
+from jacstrat.strategies import parse_strategy
+from jacstrat.strategies.base import checked
+
+Attend = Callable[[str], object]
+
+
+@dataclass
+class Contestant:
+    """A strategy that got as far as a first result."""
+
+    case: Case
+    work: Work
+    prepare_s: float
+    errors: Errors
+    counts: Counts
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What every strategy of the cell is measured against: the instance, its reference, the workload."""
+
+    instance: Instance
+    reference: Reference
+    operator: str
+    train: bool
+    replay: bool = False
+    generator: torch.Generator = field(default_factory=torch.Generator)
+
+    def prepare(self, spec: str, f: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+        return parse_strategy(spec).prepare(self.operator, f, self.instance.x, self.generator)
+
+    def work(self, evaluate: Callable[[Tensor], Tensor]) -> Work:
+        """One call of the workload."""
+        return one_call(evaluate, self.instance, self.train)
+
+    def timed(self, work: Work) -> Work:
+        """The work as it is timed: itself, or a replay of its graph, whose counts are those of the work."""
+        return captured(work, self.instance.x.device) if self.replay else work
+
+
+def one_call(evaluate: Callable[[Tensor], Tensor], instance: Instance, train: bool) -> Work:
+    """What one call of the workload does: the operator alone, or with the way back to the parameters."""
+    x, parameters = instance.x, tuple(instance.parameters.values())
+    if not train:
+        return lambda: evaluate(x)
+
+    def step() -> object:
+        loss = evaluate(x).square().mean()
+        # A result that no parameter enters has nothing to send back.
+        return torch.autograd.grad(loss, parameters, allow_unused=True) if loss.requires_grad else None
+
+    return step
+
+
+def reason_to_skip(cell: Cell, here: bool = True) -> str | None:
+    """Why the cell cannot be tried here, or on any machine, known before f runs."""
+    problem = find_problem(cell.problem)
+    if here and (reason := missing_device(cell.device)):
+        return reason
+    if reason := problem.refuse(cell.n):
+        return f"{problem.name} cannot have n = {cell.n}: {reason}"
+    return None
+
+
+@contextmanager
+def surroundings(cell: Cell) -> Iterator[None]:
+    """Threads and device as the cell says, gradients tracked only where it trains; what was before comes back."""
+    threads, dtype = torch.get_num_threads(), torch.get_default_dtype()
+    torch.set_num_threads(cell.threads)
+    try:
+        # Of several devices the current one: the allocator's peaks, too, are of that.
+        index = torch.device(cell.device).index
+        with torch.accelerator.device_index(index), torch.set_grad_enabled(cell.workload == "train"):
+            yield
+    finally:
+        torch.set_num_threads(threads)
+        torch.set_default_dtype(dtype)
+
+
+def instantiate(cell: Cell, device: str) -> Instance:
+    """The instance of a cell on a device.
+
+    Raises:
+        JacstratError: The problem cannot have this n, or has nothing to train.
+    """
+    instance = find_problem(cell.problem).instance(cell.n, cell.batch, DTYPES[cell.dtype], device, cell.seed)
+    if cell.workload == "train" and not instance.parameters:
+        raise UnsupportedError("it has no parameters to train")
+    return instance
+
+
+def set_up(cell: Cell) -> Bench:
+    """The instance of a cell and its reference, f evaluated once.
+
+    Raises:
+        JacstratError, or whatever f raises: The cell cannot be measured.
+    """
+    instance = instantiate(cell, cell.device)
+    checked(instance.f, cell.operator)(instance.x)
+    reference = instance.reference(cell.operator)
+    bench = Bench(instance, reference, cell.operator, cell.workload == "train", cell.workload == "replay")
+    bench.generator.manual_seed(cell.seed)
+    return bench
+
+
+def enter(case: Case, bench: Bench, attend: Attend) -> Contestant:
+    """Prepare a strategy, run it once, compare the result with the reference, and count what a call does."""
+    f, x = bench.instance.f, bench.instance.x
+    begin = time.perf_counter()
+    evaluate = bench.prepare(case.strategy, f)
+    result = evaluate(x)
+    if x.device.type != "cpu":
+        torch.accelerator.synchronize(x.device)
+    prepare_s = time.perf_counter() - begin
+
+    reference, operator = bench.reference, bench.operator
+    error = errors(result, reference.value(operator), reference.scale(operator))
+
+    def counted(g: Callable[[Tensor], Tensor]) -> Work:
+        work = bench.work(evaluate if g is f else bench.prepare(case.strategy, g))
+        work()
+        return work
+
+    attend(case.strategy)
+    counts = count(counted, f, x)
+    return Contestant(case, bench.timed(bench.work(evaluate)), prepare_s, error, counts)
+
+
+def verdict(found: Errors, bench: Bench) -> tuple[Status, str]:
+    """ok or wrong, and why."""
+    if not np.isfinite(bench.reference.diagonal).all():
+        return "wrong", "the reference is not finite: is x in the domain of f?"
+    if found.within:
+        return "ok", ""
+    if not found.finite:
+        return "wrong", "the result is not finite"
+    dtype = bench.instance.x.dtype
+    tolerance = f"{TOLERANCE[dtype]:g} of {str(dtype).removeprefix('torch.')}"
+    return "wrong", f"relative error {found.rel_error:.2g} is beyond the tolerance {tolerance}"
+
+
+def failure(error: BaseException) -> tuple[Status, str]:
+    """The status of an exception, and its message on one line."""
+    text = " ".join(str(error).split()) or "no message"
+    if isinstance(error, UnsupportedError):
+        return "unsupported", text
+    if isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in text:
+        return "oom", text
+    if isinstance(error, RuntimeError) and "not implemented for '" in text:
+        return "unsupported", text
+    return "error", text if isinstance(error, JacstratError) else f"{type(error).__name__}: {text}"

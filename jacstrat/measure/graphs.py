@@ -1,0 +1,191 @@
+"""Graphs: work captured once on an accelerator and replayed as one launch, without the host time of its operations."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any, Protocol
+from weakref import WeakSet
+
+import torch
+from torch import Tensor
+from torch.utils._pytree import tree_leaves
+
+from jacstrat.errors import UnsupportedError
+from jacstrat.measure.clocks import Work
+
+# Calls before a capture, as torch.cuda.make_graphed_callables makes them: libraries set themselves up in the first.
+WARM_UPS = 3
+
+# The graphs that torch's device modules have. torch.accelerator.Graph of torch 2.13 has no CUDA behind it.
+KINDS = ("CUDAGraph", "XPUGraph")
+
+
+class Graph(Protocol):
+    """A captured graph."""
+
+    def replay(self) -> None:
+        """Queue what was captured."""
+        ...
+
+    def reset(self) -> None:
+        """Let go of what was captured, and of its memory."""
+        ...
+
+
+class Backend(Protocol):
+    """What captures work on one device; torch's, or a fake in tests."""
+
+    def warm_up(self, work: Work, calls: int) -> object:
+        """Call the work on the stream that captures it; what the last call returned."""
+        ...
+
+    def capture(self, work: Work) -> tuple[Graph, object]:
+        """Call the work once without running it; its graph, and the result that a replay will write."""
+        ...
+
+    def synchronize(self) -> None:
+        """Wait until the device is idle."""
+        ...
+
+
+class Captured:
+    """Captured work: a call replays it and returns the result, which is the same tensors each time, written anew.
+
+    Graphs of one device share their memory, so that a result stands until another of them is replayed.
+    """
+
+    def __init__(self, graph: Graph, result: object) -> None:
+        self._graph: Graph | None = graph
+        self._result = result
+
+    def __call__(self) -> object:
+        if self._graph is None:
+            raise RuntimeError("the graph is closed; capture the work again")
+        self._graph.replay()
+        return self._result
+
+    def close(self) -> None:
+        """Free the graph. The memory goes back to torch's allocator with the last graph that shares it."""
+        if self._graph is not None:
+            self._graph.reset()
+        self._graph = self._result = None
+
+
+def captured(work: Work, device: str | torch.device, backend: Backend | None = None) -> Captured:
+    """Capture work in a graph of the device.
+
+    What the work reads is read at the same addresses by every replay: with inputs that do not change a replay
+    computes the same again, and that it does is checked once. Torch's generator can be left unusable by a capture
+    that fails, so that the process should be one that may be given up.
+
+    Args:
+        work: Runs on the device alone.
+        device: An accelerator.
+        backend: What captures there; by default torch.
+
+    Raises:
+        UnsupportedError: The device has no graphs; or the work synchronises, needs the CPU, or has shapes or numbers
+            that differ from call to call.
+    """
+    device = torch.device(device)
+    backend = backend_for(device) if backend is None else backend
+    expected = backend.warm_up(work, WARM_UPS)
+    failures: list[Exception] = []
+
+    def watched() -> object:
+        try:
+            return work()
+        except Exception as error:
+            # Ending a capture that has failed raises again, and says less.
+            failures.append(error)
+            raise
+
+    try:
+        graph, result = backend.capture(watched)
+    except Exception as error:
+        cause = failures[0] if failures else error
+        if isinstance(cause, torch.OutOfMemoryError):
+            raise cause from None
+        raise UnsupportedError(f"it cannot be captured in a graph: {_headline(cause)}") from error
+    replay = Captured(graph, result)
+    replay()
+    backend.synchronize()
+    if reason := _difference(_tensors(result), _tensors(expected), device):
+        replay.close()
+        raise UnsupportedError(reason)
+    return replay
+
+
+def _headline(error: Exception) -> str:
+    return str(error).strip().split("\n")[0].removesuffix(".") or type(error).__name__
+
+
+def _tensors(result: object) -> list[Tensor]:
+    return [leaf for leaf in tree_leaves(result) if isinstance(leaf, Tensor)]
+
+
+def _difference(result: list[Tensor], expected: list[Tensor], device: torch.device) -> str | None:
+    """Why a replay is not the call that it was captured from, or None where it is."""
+    for tensor in result:
+        if tensor.device.type != device.type:
+            return f"its result is on {tensor.device.type}, which a graph of {device.type} does not compute again"
+    try:
+        torch.testing.assert_close(result, expected, equal_nan=True)
+    except AssertionError:
+        return "a replay of its graph has another result than the call: does it draw random numbers?"
+    return None
+
+
+class TorchGraphs:
+    """The graphs of a device module of torch, torch.cuda or torch.xpu.
+
+    All are captured on one side stream into one pool of memory, since they are replayed one at a time.
+    """
+
+    def __init__(self, module: Any, device: torch.device) -> None:
+        self._module = module
+        self._device = device
+        self._kind = next(getattr(module, kind) for kind in KINDS if hasattr(module, kind))
+        self._stream = module.Stream(device)
+        self._live: WeakSet[Any] = WeakSet()
+
+    def warm_up(self, work: Work, calls: int) -> object:
+        module, side, result = self._module, self._stream, None
+        with module.device(self._device):
+            side.wait_stream(module.current_stream())
+            with module.stream(side):
+                for _ in range(calls):
+                    result = work()
+            module.current_stream().wait_stream(side)
+        return result
+
+    def capture(self, work: Work) -> tuple[Graph, object]:
+        module, graph = self._module, self._kind()
+        # A pool ends with the last of its graphs and cannot be taken up again: only one in use can be shared.
+        pool = next((live.pool() for live in self._live), None)
+        side = self._stream
+        # The graph enters the side stream by itself, and leaves it current where the end of a failed capture raises.
+        with module.device(self._device), module.stream(side), module.graph(graph, pool=pool, stream=side):
+            result = work()
+        self._live.add(graph)
+        return graph, result
+
+    def synchronize(self) -> None:
+        self._module.synchronize(self._device)
+
+
+def backend_for(device: torch.device) -> Backend:
+    """What captures on a device of this machine.
+
+    Raises:
+        UnsupportedError: The device has no graphs, or is not here.
+    """
+    here = torch.accelerator.current_accelerator(check_available=True)
+    if here is None or here.type != device.type or not any(hasattr(torch.get_device_module(here), k) for k in KINDS):
+        raise UnsupportedError(f"device {device} has no graphs here; cuda and xpu have them")
+    return _torch_graphs(device)
+
+
+@cache
+def _torch_graphs(device: torch.device) -> TorchGraphs:
+    return TorchGraphs(torch.get_device_module(device), device)

@@ -1,0 +1,72 @@
+"""A cell and a run on the accelerator: every case a row, with what was measured on the device."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+import torch
+
+from jacstrat.harness.cases import Cell
+from jacstrat.harness.cell import Outcome, measure
+from jacstrat.measure.sampling import Settings
+from jacstrat.records import Record, read_records
+
+pytestmark = pytest.mark.gpu
+
+SETTINGS = Settings(limit_s=0.2)
+
+
+def cell(problem: str, operator: str, device: str, workload: str) -> Cell:
+    return Cell(
+        problem,
+        operator,
+        n=16,
+        batch=64,
+        dtype="float32",
+        device=device,
+        workload=workload,
+        threads=torch.get_num_threads(),
+        seed=0,
+        strategies=("identity", "vmap", "jvp"),
+    )
+
+
+def records(outcomes: Iterable[Outcome]) -> list[Record]:
+    return [outcome.record for outcome in outcomes if outcome.record]
+
+
+@pytest.mark.parametrize("workload", ["evaluate", "train"])
+@pytest.mark.parametrize(("problem", "operator"), [("tanh_field", "divergence"), ("tanh_scalar", "laplacian")])
+def test_every_case_is_measured(problem: str, operator: str, device: str, workload: str) -> None:
+    found = records(measure(cell(problem, operator, device, workload), SETTINGS))
+    assert [(record.status, record.reason) for record in found] == [("ok", "")] * 3
+    for record in found:
+        assert record.device == device
+        assert record.median_s is not None
+        assert 0 < record.median_s < 1
+        assert record.peak_bytes is not None
+        assert record.peak_bytes > 0
+        assert record.cost_ratio is not None
+        assert record.cost_ratio > 1
+
+
+def test_a_run_on_the_device_ends_with_its_report(device: str, tmp_path: Path) -> None:
+    """In children of a fork server, each of which starts the device for itself."""
+    selection = ["-p", "tanh_field", "-o", "divergence", "-s", "vmap", "-s", "ones", "-n", "4,8", "--batch", "16"]
+    options = ["--dtype", "float32", "--device", device, "--sample", "0.05", "--timeout", "120", "--out", str(tmp_path)]
+    command = [sys.executable, "-m", "jacstrat", "run", *selection, *options]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    found = read_records(tmp_path)
+    assert list(zip(found["strategy"], found["n"], found["status"], strict=True)) == [
+        ("vmap", 4, "ok"),
+        ("ones", 4, "wrong"),
+        ("vmap", 8, "ok"),
+        ("ones", 8, "wrong"),
+    ]
+    assert (found["median_s"] > 0).all()
+    assert "4 cases" in done.stdout

@@ -1,0 +1,66 @@
+"""Every strategy agrees with the closed forms on the accelerator."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from jacstrat import PROBLEMS, STRATEGIES
+from jacstrat.measure.accuracy import errors
+from jacstrat.problems.base import Problem
+from jacstrat.strategies import Strategy
+
+pytestmark = pytest.mark.gpu
+
+EXACT = [kind() for kind in STRATEGIES.values() if kind.exact_when == "always"]
+BATCH = 5
+
+
+def dtypes(device: str) -> tuple[torch.dtype, ...]:
+    """Those that the accelerator computes in; Metal has no float64."""
+    return (torch.float32,) if device == "mps" else (torch.float32, torch.float64)
+
+
+def sizes(problem: Problem) -> list[int]:
+    return [n for n in (1, 3, 17) if problem.refuse(n) is None] or list(problem.sizes)
+
+
+@pytest.mark.parametrize("problem", PROBLEMS.values(), ids=lambda problem: problem.name)
+@pytest.mark.parametrize("strategy", EXACT, ids=str)
+def test_exact_strategies_agree_with_closed_forms(strategy: Strategy, problem: Problem, device: str) -> None:
+    for dtype in dtypes(device):
+        for n in sizes(problem):
+            instance = problem.instance(n, BATCH, dtype, device)
+            for operator in problem.operators:
+                if strategy.refuse(operator) is None:
+                    reference = instance.reference(operator)
+                    with torch.no_grad():
+                        result = strategy.prepare(operator, instance.f, instance.x)(instance.x)
+                    assert result.device.type == device
+                    found = errors(result, reference.value(operator), reference.scale(operator))
+                    assert found.within, f"n={n} {dtype} {operator}: {found}"
+
+
+@pytest.mark.parametrize("problem", PROBLEMS.values(), ids=lambda problem: problem.name)
+@pytest.mark.parametrize("strategy", EXACT, ids=str)
+def test_gradients_of_the_parameters_agree_with_those_of_the_cpu(
+    strategy: Strategy, problem: Problem, device: str
+) -> None:
+    n, dtype = sizes(problem)[-1], dtypes(device)[-1]
+    tolerance = 1e-3 if dtype == torch.float32 else 1e-9
+    for operator in problem.operators:
+        if strategy.refuse(operator) is not None:
+            continue
+        gradients = []
+        for place in ("cpu", device):
+            instance = problem.instance(n, BATCH, dtype, place)
+            parameters = tuple(instance.parameters.values())
+            loss = strategy.prepare(operator, instance.f, instance.x)(instance.x).square().mean()
+            if parameters and loss.requires_grad:
+                gradients.append(torch.autograd.grad(loss, parameters, allow_unused=True))
+        if gradients:
+            expected, found = gradients
+            for mine, its in zip(found, expected, strict=True):
+                assert (mine is None) == (its is None)
+                if mine is not None:
+                    assert (mine.cpu() - its).norm() <= tolerance * (its.norm() + 1)
