@@ -12,8 +12,8 @@ import pytest
 import torch
 
 from jacstrat.errors import UnsupportedError
+from jacstrat.harness.bench import enter, set_up, surroundings, verdict
 from jacstrat.harness.cases import Case
-from jacstrat.harness.cell import enter, set_up, surroundings, verdict
 from jacstrat.harness.sweep import load_sweep, missing_device
 from jacstrat.measure.clocks import clock_for
 from jacstrat.measure.sampling import Settings, sample

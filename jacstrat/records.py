@@ -63,7 +63,7 @@ class Record:
     batch: int = _column("points, B")
     dtype: str = _column("float32, float64, ...")
     device: str = _column("cpu, cuda, ...")
-    workload: str = _column("evaluate (the operator), train (with backward to the parameters) or replay (a graph of it)")
+    workload: str = _column("evaluate (the operator), train (and back to the parameters) or replay (a graph of it)")
     threads: int = _column("threads torch computes with")
     seed: int = _column("seed of weights, points and random probes")
     status: Status = _column("how the case ended, see the statuses")

@@ -164,9 +164,10 @@ def free_bytes(device: str) -> int | None:
 
 def _predictions(cell: Cell, attend: Attend) -> Generator[tuple[Case, Prediction], None, None]:
     """The prediction of every case of the cell; f is evaluated once before, so that its faults are its own."""
-    with surroundings(cell):
+    on_meta = replace(cell, device="meta")
+    with surroundings(on_meta):
         try:
-            instance = instantiate(cell, "meta")
+            instance = instantiate(cell, on_meta.device)
             _followed(lambda: checked(instance.f, cell.operator)(instance.x))
             fault = ""
         except (Exception, SystemExit) as error:
@@ -176,7 +177,7 @@ def _predictions(cell: Cell, attend: Attend) -> Generator[tuple[Case, Prediction
             yield case, Prediction(reason=fault)
             continue
         attend(case.strategy)
-        with surroundings(cell):
+        with surroundings(on_meta):
             prediction = _prediction(case, instance)
         yield case, prediction
 

@@ -1,0 +1,1 @@
+"""What the harness is held to, each a target and a figure; docs/measuring.md says why."""

@@ -1,0 +1,6 @@
+"""Measure the harness itself: `python bench/measuring.py [known|aa|isolation|kill|all]`; the checks are in checks/."""
+
+from checks.program import main
+
+if __name__ == "__main__":
+    main()
