@@ -68,9 +68,16 @@ def finished(directory: Path, sweep: Sweep, resume: bool, retry: Collection[str]
     return dict(zip(frame["case"], standing, strict=True))
 
 
+def write_whole(file: Path, text: str) -> None:
+    """Write a file whole or not at all, whenever the process is killed."""
+    temporary = file.with_suffix(".tmp")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(file)
+
+
 def write_json(file: Path, value: Any) -> None:
-    """Write a file whole or not at all."""
-    _replace(file, json.dumps(value, indent=2) + "\n")
+    """Write a value as JSON, whole or not at all."""
+    write_whole(file, json.dumps(value, indent=2) + "\n")
 
 
 def read_json(file: Path) -> Any:
@@ -127,9 +134,3 @@ def _take_out(file: Path, retry: Collection[str]) -> None:
         with temporary.open("w", newline="", encoding="utf-8") as out:
             csv.writer(out, lineterminator="\n").writerows([header, *left])
         temporary.replace(file)
-
-
-def _replace(file: Path, text: str) -> None:
-    temporary = file.with_suffix(".tmp")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(file)

@@ -12,9 +12,10 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
+from multiprocessing import forkserver
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Protocol, TypeVar
+from typing import Any, BinaryIO, Protocol, TypeVar
 
 import psutil
 
@@ -99,13 +100,12 @@ class _Child:
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(list(PRELOAD))
         self._state = context.RawArray("q", [0, time.monotonic_ns()])
-        descriptor, self._errors = tempfile.mkstemp(prefix="jacstrat-")
-        os.close(descriptor)
+        descriptor, self._errors_name = tempfile.mkstemp(prefix="jacstrat-")
+        self._errors = os.fdopen(descriptor, "rb")
         self._receiver, sender = context.Pipe(duplex=False)
-        with _no_main_module():
-            self._process = context.Process(
-                target=child.main, args=(sender, self._state, self._errors, work, cell, limits)
-            )
+        with _no_main_module(), _same_modules():
+            forkserver.ensure_running()
+            self._process = context.Process(target=child.main, args=(sender, self._state, self._errors_name, work, cell, limits))
             self._process.start()
         sender.close()
         self._resident: int | None = None
@@ -116,7 +116,9 @@ class _Child:
     def __exit__(self, *_: object) -> None:
         self._kill()
         self._receiver.close()
-        Path(self._errors).unlink(missing_ok=True)
+        self._errors.close()
+        # A child that had come so far has unlinked it already.
+        Path(self._errors_name).unlink(missing_ok=True)
 
     @property
     def attended(self) -> str:
@@ -154,7 +156,7 @@ class _Child:
 
     def _post_mortem(self) -> tuple[Status, str]:
         code = self._process.exitcode or 0
-        last = _last_line(Path(self._errors))
+        last = _last_line(self._errors)
         said = f"; last words: {last}" if last else ""
         if code >= 0:
             return (
@@ -187,9 +189,24 @@ def _no_main_module() -> Iterator[None]:
         sys.modules["__main__"] = main
 
 
-def _last_line(path: Path, most: int = 4096) -> str:
+@contextmanager
+def _same_modules() -> Iterator[None]:
+    """Have the fork server, started within, import what this process would, and nothing from the working directory."""
+    ours = {"PYTHONSAFEPATH": "1", "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    before = {name: os.environ.get(name) for name in ours}
+    os.environ.update(ours)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def _last_line(file: BinaryIO, most: int = 4096) -> str:
     """The last line that is not empty among the last bytes of a file, shortened to fit a reason."""
-    with path.open("rb") as file:
-        file.seek(max(0, file.seek(0, os.SEEK_END) - most))
-        lines = file.read().decode("utf-8", "replace").split("\n")
+    file.seek(max(0, file.seek(0, os.SEEK_END) - most))
+    lines = file.read().decode("utf-8", "replace").split("\n")
     return next((" ".join(line.split())[:200] for line in reversed(lines) if line.strip()), "")

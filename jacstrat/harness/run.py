@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from jacstrat.harness.cases import Case, Cell
 from jacstrat.harness.cell import Outcome, measure
 from jacstrat.harness.child import Limits
-from jacstrat.harness.directory import claimed, finished, read_json, write_json
+from jacstrat.harness.directory import claimed, finished, read_json, write_json, write_whole
 from jacstrat.harness.isolation import measure_isolated
 from jacstrat.harness.predict import BEYOND, Forecast, forecasts, forecasts_isolated, might_not_fit
 from jacstrat.harness.sweep import Sweep
@@ -72,7 +72,7 @@ def run(sweep: Sweep, directory: Path, observer: Observer, options: Options, env
         earlier = (read_json(directory / ENVIRONMENT) or []) if done else []
         session = {"start": environment()}
         write_json(directory / ENVIRONMENT, [*earlier, session])
-        (directory / SWEEP).write_text(sweep.to_toml(), encoding="utf-8")
+        write_whole(directory / SWEEP, sweep.to_toml())
         writer = stack.enter_context(RecordWriter(directory))
         observer.started(len(done), sum(len(cell.strategies) for cell in cells))
         try:

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import signal
+import subprocess
+import sys
+import tempfile
 import time
+from pathlib import Path
 
 import psutil
 import pytest
 
+from jacstrat import read_records
 from jacstrat.harness.child import Limits
 from jacstrat.harness.isolation import measure_isolated
 from tests.harness.conftest import LIMITS, QUICK, mine
@@ -87,3 +92,22 @@ def attend(name: str) -> None:
     """Ctrl-C as soon as vmap is at work."""
     if name == "vmap":
         signal.raise_signal(signal.SIGINT)
+
+
+def test_children_import_nothing_from_the_working_directory(tmp_path) -> None:
+    (tmp_path / "statistics.py").write_text("raise SystemExit('the wrong module')")
+    (tmp_path / "jacstrat").mkdir()
+    (tmp_path / "jacstrat" / "__init__.py").write_text("raise SystemExit('the wrong checkout')")
+    command = ["run", "-p", "sin", "-o", "divergence", "-s", "ones", "-n", "2", "--sample", "0.01", "--out", "out"]
+    done = subprocess.run(
+        [Path(sys.executable).with_name("jacstrat"), *command], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert list(read_records(tmp_path / "out")["status"]) == ["ok"]
+
+
+def test_no_file_is_left_in_the_temporary_directory(cell, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    rows(cell("sin"))
+    rows(cell(mine("exits")))
+    assert list(tmp_path.iterdir()) == []
