@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from jacstrat import STRATEGIES
+from jacstrat import STRATEGIES, read_records
 from jacstrat.records import COLUMNS, STATUSES
 
 ROOT = Path(__file__).parents[1]
@@ -49,3 +49,33 @@ def test_links_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#]+)", page.read_text(encoding="utf-8")):
         if "://" not in target:
             assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def findings() -> str:
+    """The README's paragraph on the reference run, with the numbers of its records."""
+    frame = read_records(ROOT / "results" / "reference")
+    network = frame[(frame["problem"] == "tanh_scalar") & (frame["dtype"] == "float64") & (frame["n"] == 128)]
+    network = network.set_index("strategy")
+    right = network[network["status"] == "ok"].sort_values("median_s")
+    first, second = right.index[0], right.index[1]
+    ahead = right.loc[second]
+    sine = frame[(frame["problem"] == "sin") & (frame["n"] == 1001)].set_index("strategy")
+    behind = sine.loc["identity"]
+    assert sine.loc["ones", "exact"]
+    assert behind["exact"]
+    assert sine["median_s"].idxmin() == "ones"
+    assert network.loc["ones", "status"] == "wrong"
+    return (
+        f"At n = 128 `{first}` is the fastest right strategy; the next, `{second}`, takes"
+        f" {ahead['over_fastest']:.2f} times as long (95 % interval {ahead['over_fastest_low']:.2f} to"
+        f" {ahead['over_fastest_high']:.2f}), one unit vector after the other"
+        f" {right.loc['identity', 'over_fastest']:.1f} times. `ones` is faster still and wrong, by"
+        f" {network.loc['ones', 'rel_error']:.1f} times the sum of |H_ii|. On the post's own example, sin at n = 1001,"
+        f" where the Jacobian is diagonal, `ones` is right, and `identity` takes {behind['over_fastest']:.0f} times as"
+        " long; both have an error of exactly 0."
+    )
+
+
+def test_the_readme_states_what_the_reference_run_found() -> None:
+    text = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+    assert " ".join(findings().split()) in text

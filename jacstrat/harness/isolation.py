@@ -105,7 +105,8 @@ class _Child:
         self._receiver, sender = context.Pipe(duplex=False)
         with _no_main_module(), _same_modules():
             forkserver.ensure_running()
-            self._process = context.Process(target=child.main, args=(sender, self._state, self._errors_name, work, cell, limits))
+            arguments = (sender, self._state, self._errors_name, work, cell, limits)
+            self._process = context.Process(target=child.main, args=arguments)
             self._process.start()
         sender.close()
         self._resident: int | None = None

@@ -158,7 +158,7 @@ def free_bytes(device: str) -> int | None:
     """Memory that an accelerator has free; None where it does not say."""
     try:
         return int(torch.accelerator.get_memory_info(device)[0])
-    except (RuntimeError, NotImplementedError):
+    except (RuntimeError, NotImplementedError, AttributeError):
         return None
 
 
@@ -211,15 +211,11 @@ class _TooLongError(BaseException):
 
 
 class _Meter(StorageMode):
-    """StorageMode for the meta device: counts operations, ends after MAX_OPS, and counts no storage that would not be.
-
-    Forward mode has tangents that are known to be zero. They have a shape and no storage, although they name a size;
-    an operation on them finds the shape of its result with `prims` on the meta device, also in a computation that runs
-    elsewhere. Both would be taken for memory here.
-    """
+    """StorageMode for the meta device: counts operations, ends after MAX_OPS, and counts no helper that only finds the
+    shape of a result, which forward mode makes with `prims` on the meta device wherever it runs."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__("meta")
         self.operations = 0
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -235,9 +231,6 @@ class _Meter(StorageMode):
         for tensor in _tensors(out):
             self._note(tensor, made=func.namespace != "prims")
         return out
-
-    def _note(self, tensor: Tensor, made: bool) -> None:
-        super()._note(tensor, made and not tensor._is_zerotensor())
 
 
 def _refuse_strays(taken: list[Tensor]) -> None:

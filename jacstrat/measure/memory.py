@@ -21,11 +21,18 @@ class StorageMode(TorchDispatchMode):
     Works where no allocator keeps statistics: on the CPU and on the meta device. A storage that is first seen as an
     input was resident and does not count; a view does not count twice. What an operation takes and gives back within
     itself (workspaces of a convolution or a sort) never reaches dispatch and cannot be seen.
+
+    Forward mode has tangents known to be zero, which name a size and have no storage, and finds shapes by helpers on
+    the meta device in a computation that runs elsewhere: neither is memory.
+
+    Args:
+        device: The type of device whose bytes count.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, device: str = "cpu") -> None:
         super().__init__()
         self.peak_bytes = 0
+        self._device = device
         self._alive = 0
         # Storage address -> (weak reference, bytes); bytes are 0 for what was resident. The reference's callback
         # frees the entry before the address can be used again.
@@ -44,7 +51,8 @@ class StorageMode(TorchDispatchMode):
         address = storage._cdata
         if address in self._seen:
             return
-        size = storage.nbytes() if made else 0
+        held = made and tensor.device.type == self._device and not tensor._is_zerotensor()
+        size = storage.nbytes() if held else 0
         self._seen[address] = (weakref.ref(storage, lambda _: self._free(address)), size)
         self._alive += size
         self.peak_bytes = max(self.peak_bytes, self._alive)
@@ -62,8 +70,9 @@ def peak_bytes(work: Callable[[], object], device: str) -> int:
 
     On an accelerator the allocator's peak above what was allocated before; elsewhere tensor storage, see StorageMode.
     """
-    if torch.device(device).type in ("cpu", "meta"):
-        with StorageMode() as mode:
+    kind = torch.device(device).type
+    if kind in ("cpu", "meta"):
+        with StorageMode(kind) as mode:
             work()
         return mode.peak_bytes
     torch.accelerator.synchronize()
