@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 from torch.utils._pytree import tree_leaves
-from torch.utils.flop_counter import FlopCounterMode
 
 from jacstrat.errors import UnsupportedError
 from jacstrat.harness.bench import Attend, failure, instantiate, one_call, reason_to_skip, surroundings
@@ -19,6 +18,7 @@ from jacstrat.harness.cases import Case, Cell, F
 from jacstrat.harness.child import Limits
 from jacstrat.harness.isolation import isolated
 from jacstrat.harness.sweep import DTYPES
+from jacstrat.measure.counters import OperationCounter
 from jacstrat.measure.memory import StorageMode, available_bytes
 from jacstrat.problems.base import Instance
 from jacstrat.records import Status
@@ -194,12 +194,12 @@ def _prediction(case: Case, instance: Instance) -> Prediction:
 
 def _followed(work: Callable[[], object]) -> Prediction:
     """What the work takes, until its end or MAX_OPS."""
-    with FlopCounterMode(display=False) as flops, _Meter() as meter:
+    with OperationCounter() as counter, _Meter() as meter:
         try:
             work()
         except _TooLongError:
             return Prediction(meter.peak_bytes, reason=f"not followed beyond {MAX_OPS} operations")
-    return Prediction(meter.peak_bytes, flops.get_total_flops(), meter.operations)
+    return Prediction(meter.peak_bytes, counter.flops, meter.operations)
 
 
 def _reason(error: BaseException) -> str:

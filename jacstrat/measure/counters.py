@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor
 from torch.autograd import Function
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils.flop_counter import flop_registry
 
 from jacstrat.measure.memory import peak_bytes
 
@@ -61,26 +61,36 @@ def count(make: Callable[[Callable[[Tensor], Tensor]], Callable[[], object]], f:
     rows = {name: total // max(_rows(x), 1) for name, total in tally.rows.items()}
 
     work = make(f)
-    with FlopCounterMode(display=False) as flops, _OpCounter() as ops:
+    with OperationCounter() as operations:
         work()
     return Counts(
         vjp_products=rows["vjp"],
         jvp_products=rows["jvp"],
         f_evaluations=rows["evaluation"],
-        aten_ops=ops.total,
-        flops=flops.get_total_flops(),
+        aten_ops=operations.total,
+        flops=operations.flops,
         peak_bytes=peak_bytes(work, x.device.type),
     )
 
 
-class _OpCounter(TorchDispatchMode):
+class OperationCounter(TorchDispatchMode):
+    """Counts operations that reach dispatch, and FLOPs by the formulas of torch.utils.flop_counter.
+
+    FlopCounterMode itself also tracks modules, by hooks on gradients that torch.autograd.grad refuses: with it no
+    nn.Module whose parameters require grad could be counted.
+    """
+
     def __init__(self) -> None:
         super().__init__()
         self.total = 0
+        self.flops = 0
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = func(*args, **(kwargs or {}))
         self.total += 1
-        return func(*args, **(kwargs or {}))
+        if formula := flop_registry.get(func._overloadpacket):
+            self.flops += formula(*args, **(kwargs or {}), out_val=out)
+        return out
 
 
 def _rows(x: Tensor) -> int:

@@ -107,6 +107,13 @@ def tuple_of(x):
     return x, x
 
 
+net = torch.nn.Sequential(torch.nn.Linear(3, 5), torch.nn.Tanh(), torch.nn.Linear(5, 3)).double()
+
+
+def network(x):
+    return net(x)
+
+
 def constant(x):
     return torch.ones_like(x)
 

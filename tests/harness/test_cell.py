@@ -154,6 +154,16 @@ def test_a_plain_function_is_compared_with_a_dense_jacobian(cell) -> None:
     assert (found["ones"].status, found["ones"].abs_error) == ("wrong", 2)
 
 
+@pytest.mark.parametrize("attribute", ["net", "network"])
+def test_a_network_of_ones_own_is_served_by_every_strategy(cell, attribute: str) -> None:
+    strategies = [name for name, kind in STRATEGIES.items() if kind().refuse("divergence") is None]
+    found = rows(cell(mine(attribute), *strategies))
+    assert {name: r.status for name, r in found.items() if name != "ones"} == dict.fromkeys(
+        [name for name in strategies if name != "ones"], "ok"
+    )
+    assert found["ones"].status == "wrong"
+
+
 def test_a_problem_of_ones_own(cell) -> None:
     found = rows(cell(mine("problem"), operator="jacobian_diagonal"))
     assert found["vmap"].exact

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from jacstrat.measure.counters import count
 from jacstrat.measure.memory import StorageMode, peak_bytes
@@ -73,6 +74,31 @@ def test_plain_autograd_counts_each_call_of_grad() -> None:
             torch.autograd.grad(y, x, torch.ones_like(y), retain_graph=True)
 
     assert passes(counted(use)) == (1, 4, 0)
+
+
+@pytest.mark.parametrize("tracked", [True, False])
+def test_a_module_whose_parameters_require_grad(tracked: bool) -> None:
+    net = torch.nn.Sequential(torch.nn.Linear(N, 7), torch.nn.Tanh(), torch.nn.Linear(7, N)).double()
+
+    def use(f, x):
+        x = x.clone().requires_grad_()
+        with torch.enable_grad():
+            y = f(x)
+        torch.autograd.grad(y, x, torch.ones_like(y), create_graph=tracked)
+
+    counts = counted(use, f=net)
+    assert passes(counts) == (1, 1, 0)
+    # Forward 2 (N 7 + 7 N) a row, backward to x as much again.
+    assert counts.flops == 2 * 2 * B * 2 * N * 7
+
+
+def test_flops_are_those_of_torchs_own_counter() -> None:
+    def use(f, x):
+        return torch.func.vmap(torch.func.hessian(lambda p: f(p).sum()))(x)
+
+    with FlopCounterMode(display=False) as expected:
+        use(field, X)
+    assert counted(use).flops == expected.get_total_flops() > 0
 
 
 def test_counting_changes_no_result() -> None:
