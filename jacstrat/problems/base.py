@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -51,7 +52,7 @@ class Problem:
         kind: "field", (B, n) -> (B, n), or "scalar", (B, n) -> (B,); None where the caller says which by the operator.
         formula: The function, in one line of plain text.
         answer: The operator's closed form, in one line of plain text.
-        function: Row-wise torch function `function(x, **parameters)`.
+        function: Row-wise torch function `function(x, **parameters)`, or an nn.Module, copied to each dtype and device.
         diagonal: The diagonal J_ii of the field's Jacobian, or H_ii of the scalar's Hessian, derived by hand:
             numpy, `diagonal(x, **parameters)`, (B, n) -> (B, n), in whatever precision x has. None where there is no
             closed form: the reference is then a dense autodiff matrix.
@@ -103,27 +104,35 @@ class Problem:
         def tensor(array: np.ndarray) -> Tensor:
             return torch.from_numpy(np.array(array, dtype=np.float64)).to(dtype=dtype, device=device)
 
+        x = tensor(self.points(n, batch, points))
+        if isinstance(self.function, torch.nn.Module):
+            module = copy.deepcopy(self.function).to(dtype=dtype, device=device)
+            return Instance(self, x, module, {name: p for name, p in module.named_parameters() if p.requires_grad})
         parameters = {name: tensor(array).requires_grad_() for name, array in self.parameters(n, weights).items()}
-        return Instance(self, tensor(self.points(n, batch, points)), parameters)
+        return Instance(self, x, partial(self.function, **parameters), parameters)
 
 
 @dataclass(frozen=True, eq=False)
 class Instance:
-    """A problem at one n, batch, dtype, device and seed: f, x, the parameters of f, and the reference."""
+    """A problem at one n, batch, dtype, device and seed.
+
+    Fields:
+        problem: What it is an instance of.
+        x: The points, (B, n).
+        f: The row-wise function, its parameters bound.
+        parameters: Those that require grad, by name.
+    """
 
     problem: Problem
     x: Tensor
+    f: Callable[[Tensor], Tensor]
     parameters: Mapping[str, Tensor]
-
-    @property
-    def f(self) -> Callable[[Tensor], Tensor]:
-        """The row-wise function with its parameters bound."""
-        return partial(self.problem.function, **self.parameters)
 
     def reference(self, operator: str) -> Reference:
         """The answer for exactly these x and parameters, as rounded to their dtype."""
         if self.problem.diagonal is None:
-            return dense_reference(self.f, self.x, operator)
+            f = copy.deepcopy(self.f).double() if isinstance(self.f, torch.nn.Module) else self.f
+            return dense_reference(f, self.x, operator)
         parameters = {name: _wide(value) for name, value in self.parameters.items()}
         diagonal = self.problem.diagonal(_wide(self.x), **parameters)
         return Reference(diagonal, "closed form in numpy.longdouble")

@@ -164,6 +164,11 @@ def test_a_network_of_ones_own_is_served_by_every_strategy(cell, attribute: str)
     assert found["ones"].status == "wrong"
 
 
+def test_a_network_of_ones_own_trains_in_any_dtype(cell) -> None:
+    found = rows(cell(mine("net"), "vmap", "identity", dtype="float32", workload="train"))
+    assert {(r.status, r.reference) for r in found.values()} == {("ok", "dense autograd in float64")}
+
+
 def test_a_problem_of_ones_own(cell) -> None:
     found = rows(cell(mine("problem"), operator="jacobian_diagonal"))
     assert found["vmap"].exact

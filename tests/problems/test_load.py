@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 
 import pytest
 import torch
@@ -95,3 +96,24 @@ def test_a_function_that_holds_weights_of_its_own_dtype_is_compared_in_that() ->
     found = dense_reference(lambda x: x @ W, torch.rand(2, 3), "divergence")
     assert found.source == "dense autograd in float32"
     assert found.diagonal.tolist() == [[1, 1, 1]] * 2
+
+
+NET = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.Tanh(), torch.nn.Linear(4, 3))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_module_is_copied_to_the_dtype_and_compared_in_float64(tmp_path, dtype: torch.dtype) -> None:
+    problem = replace(find_problem("torch:sin"), function=NET)
+    instance = problem.instance(3, 2, dtype)
+    assert instance.f(instance.x).dtype == dtype
+    assert list(instance.parameters) == ["0.weight", "0.bias", "2.weight", "2.bias"]
+    reference = instance.reference("divergence")
+    assert reference.source == "dense autograd in float64"
+    J = torch.func.vmap(torch.func.jacrev(instance.f))(instance.x)
+    torch.testing.assert_close(J.diagonal(dim1=1, dim2=2).double(), torch.from_numpy(reference.diagonal.astype(float)))
+    assert NET[0].weight.dtype == torch.float32
+
+
+def test_a_module_may_go_to_the_meta_device() -> None:
+    instance = replace(find_problem("torch:sin"), function=NET).instance(3, 2, device="meta")
+    assert instance.f(instance.x).is_meta
