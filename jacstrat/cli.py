@@ -296,7 +296,7 @@ def list_(what: Annotated[str, typer.Argument(help="problems, strategies or swee
     from jacstrat.harness import listing
 
     lookup("list", what, listing.LISTS)
-    Console().print(listing.LISTS[what]())
+    listing.print_list(what, Console())
 
 
 @app.command()

@@ -1,59 +1,65 @@
-"""What there is to choose from, as tables: problems, strategies, sweeps."""
+"""What there is to choose from: problems, strategies, sweeps; an entry each, readable at any width."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import fields
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, fields
 from inspect import getdoc
 from types import MappingProxyType
 
-from rich.markup import escape
-from rich.table import Table
+from rich.console import Console
+from rich.padding import Padding
+from rich.text import Text
 
 from jacstrat.harness.sweep import load_sweep, shipped_sweeps
 from jacstrat.problems import PROBLEMS
 from jacstrat.strategies import ALIASES, STRATEGIES
 
 
-def strategies() -> Table:
-    """Each strategy: its cost in products, when it is exact, its parameters with their defaults."""
-    table = _table("strategy", "parameters", "cost", "exact when", "what it does")
+@dataclass(frozen=True)
+class Entry:
+    """One thing to choose: its name, what there is to know at a glance, and what it is."""
+
+    name: str
+    facts: str
+    lines: tuple[str, ...] = ()
+
+
+def strategies() -> Iterator[Entry]:
+    """Each strategy: its cost in products, when it is exact, its parameters with their defaults, what it does."""
     for name, kind in STRATEGIES.items():
-        parameters = ", ".join(f"{p.name}={p.default}" for p in fields(kind))
-        summary = (getdoc(kind) or "").split("\n\n")[0].replace("\n", " ")
-        table.add_row(*map(escape, (name, parameters, kind.cost, kind.exact_when, summary)))
+        parameters = "".join(f"; {p.name}={p.default}" for p in fields(kind))
+        summary = " ".join((getdoc(kind) or "").split("\n\n")[0].split())
+        yield Entry(name, f"{kind.cost}; exact: {kind.exact_when}{parameters}", (summary,))
     for name, strategy in ALIASES.items():
-        table.add_row(name, "", "", "", f"another name of {strategy.spec}")
-    return table
+        yield Entry(name, f"another name of {strategy.spec}, for the Laplacian")
 
 
-def problems() -> Table:
-    """Each problem: its kind, structure, formula and answer."""
-    table = _table("problem", "operators", "structure", "formula", "answer")
+def problems() -> Iterator[Entry]:
+    """Each problem: its operators, structure, formula, answer and origin."""
     for name, problem in PROBLEMS.items():
-        table.add_row(
-            *map(escape, (name, ", ".join(problem.operators), problem.structure, problem.formula, problem.answer))
-        )
-    return table
+        facts = f"{', '.join(problem.operators)}; {problem.structure}"
+        answer = f"{problem.operators[0]}: {problem.answer}"
+        yield Entry(name, facts, (problem.formula, answer, f"from {problem.origin}"))
 
 
-def sweeps() -> Table:
-    """Each shipped sweep: its cases and where its file is."""
-    table = _table("sweep", "cells", "cases", "problems")
+def sweeps() -> Iterator[Entry]:
+    """Each shipped sweep: how many cases, and of which problems."""
     for name in shipped_sweeps():
         cells = load_sweep(name).cells()
         cases = sum(len(cell.strategies) for cell in cells)
-        table.add_row(name, str(len(cells)), str(cases), ", ".join(dict.fromkeys(cell.problem for cell in cells)))
-    return table
+        named = ", ".join(dict.fromkeys(cell.problem for cell in cells))
+        yield Entry(name, f"{cases} cases in {len(cells)} cells", (named,))
 
 
-def _table(*columns: str) -> Table:
-    table = Table(header_style="bold", box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for column in columns:
-        table.add_column(column, overflow="fold", no_wrap=column == columns[0])
-    return table
-
-
-LISTS: Mapping[str, Callable[[], Table]] = MappingProxyType(
+LISTS: Mapping[str, Callable[[], Iterator[Entry]]] = MappingProxyType(
     {"problems": problems, "strategies": strategies, "sweeps": sweeps}
 )
+
+
+def print_list(what: str, console: Console) -> None:
+    """The entries of one of LISTS."""
+    for entry in LISTS[what]():
+        console.print(Text.assemble((entry.name, "bold"), "  ", (entry.facts, "dim")))
+        for line in entry.lines:
+            console.print(Padding(Text(line), (0, 0, 0, 4)))
