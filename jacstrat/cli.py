@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 
 from jacstrat.errors import JacstratError, UsageError
+from jacstrat.records import SWEEP
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -56,7 +57,7 @@ def _bytes(option: str, text: str | None) -> int | None:
     digits = text.rstrip("BKMGTik ")
     try:
         return int(float(digits) * units[text[len(digits) :].strip()])
-    except (ValueError, KeyError):
+    except (ValueError, KeyError, OverflowError):
         raise UsageError(f"{option} must be bytes such as 2GiB, got {text!r}") from None
 
 
@@ -100,6 +101,10 @@ def run(
     """Measure a sweep: every strategy on every problem at every size."""
     if retry and not resume:
         raise UsageError("--retry measures again what an earlier run left; give --resume with it")
+    if resume and out is None:
+        raise UsageError("--resume goes on with a directory; name it with --out")
+    if resume and out and sweep is None and not problem and (out / SWEEP).is_file():
+        sweep = str(out / SWEEP)
     chosen = _chosen(
         sweep, problem, operator, strategy, n, batch, dtype, device, workload, threads, timeout, max_memory, seed
     )

@@ -82,6 +82,15 @@ def test_report_repeats_what_the_run_said(tmp_path) -> None:
     assert again.stdout == ran.stdout
 
 
+def test_resume_takes_the_sweep_of_the_directory(tmp_path) -> None:
+    out = str(tmp_path / "out")
+    call("run", *SMALL, "--out", out, "--no-isolation")
+    before = (tmp_path / "out" / "records.csv").read_bytes()
+    again = call("run", "--resume", "--out", out, "--no-isolation")
+    assert again.exit_code == 0, again.output
+    assert (tmp_path / "out" / "records.csv").read_bytes() == before
+
+
 def test_nothing_measured_is_exit_code_3(tmp_path) -> None:
     done = call(
         "run", "-p", mine("wrong_shape"), "-o", "divergence", "-n", "3", "--out", str(tmp_path), "--no-isolation"
@@ -103,9 +112,12 @@ def test_nothing_measured_is_exit_code_3(tmp_path) -> None:
         (["run", "-p", "sin", "-n", "-3"], "n must be a positive integer, got -3"),
         (["run", "-p", "sin", "-n", "two"], "-n must be whole numbers with commas between, such as 1,2,4; got 'two'"),
         (["run", "-p", "sin", "--max-memory", "much"], "--max-memory must be bytes such as 2GiB, got 'much'"),
-        (["run", "-p", "sin", "--timeout", "-1"], "timeout_s must be more than 0 seconds, got -1.0"),
+        (["run", "-p", "sin", "--timeout", "-1"], "timeout_s must be more than 0 seconds and finite, got -1.0"),
         (["run", "-p", "sin", "--retry", "timeout"], "give --resume with it"),
-        (["run", "-p", "sin", "--resume", "--retry", "late"], "unknown status 'late'"),
+        (["run", "-p", "sin", "--resume", "--out", "o", "--retry", "late"], "unknown status 'late'"),
+        (["run", "-p", "sin", "--resume"], "--resume goes on with a directory; name it with --out"),
+        (["run", "-p", "sin", "--max-memory", "infGiB"], "--max-memory must be bytes such as 2GiB, got 'infGiB'"),
+        (["run", "-p", "sin", "--device", "cud"], "unknown device 'cud'; did you mean cuda"),
         (["run", "-p", "sin", "--out", "/proc/no"], "/proc/no cannot be written"),
         (["run", "mine.toml"], "sweep file mine.toml does not exist"),
         (["list", "problem"], "unknown list 'problem'; did you mean problems?"),

@@ -18,7 +18,7 @@ import torch.fx.experimental.symbolic_shapes
 from torch import Tensor
 
 from jacstrat.errors import JacstratError, UnsupportedError
-from jacstrat.harness.cases import Case, Cell
+from jacstrat.harness.cases import Case, Cell, F
 from jacstrat.harness.sweep import DTYPES, missing_device
 from jacstrat.measure.accuracy import TOLERANCE, Errors, errors
 from jacstrat.measure.clocks import Work
@@ -118,7 +118,7 @@ def instantiate(cell: Cell, device: str) -> Instance:
     return instance
 
 
-def set_up(cell: Cell) -> Bench:
+def set_up(cell: Cell, attend: Attend = lambda name: None) -> Bench:
     """The instance of a cell and its reference, f evaluated once.
 
     Raises:
@@ -126,6 +126,8 @@ def set_up(cell: Cell) -> Bench:
     """
     instance = instantiate(cell, cell.device)
     checked(instance.f, cell.operator)(instance.x)
+    # A time of its own for the reference, which takes n products where it is a dense matrix.
+    attend(F)
     reference = instance.reference(cell.operator)
     bench = Bench(instance, reference, cell.operator, cell.workload == "train", cell.workload == "replay")
     bench.generator.manual_seed(cell.seed)

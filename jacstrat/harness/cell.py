@@ -58,7 +58,7 @@ def measure(cell: Cell, settings: Settings, attend: Attend = lambda name: None) 
         return
     with surroundings(cell), ExitStack() as opened:
         try:
-            bench = set_up(cell)
+            bench = set_up(cell, attend)
             f, x = bench.instance.f, bench.instance.x
             f_work = bench.timed(lambda: f(x))
             instruments = opened.enter_context(instruments_for(cell.device))

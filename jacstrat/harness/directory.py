@@ -29,14 +29,18 @@ def claimed(directory: Path) -> Iterator[None]:
     Raises:
         UsageError: It cannot be written, or another run holds it.
     """
+    lock = FileLock(directory / LOCK, blocking=False)
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        with FileLock(directory / LOCK, blocking=False):
-            yield
+        lock.acquire()
     except Timeout:
         raise UsageError(f"{directory} is in use by another run; name another with --out") from None
     except OSError as error:
         raise UsageError(f"{directory} cannot be written: {error.strerror or error}; name another with --out") from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def finished(directory: Path, sweep: Sweep, resume: bool, retry: Collection[str]) -> Mapping[str, tuple[str, str]]:

@@ -138,9 +138,11 @@ class _Child:
                     yield message
                     continue
             except (EOFError, OSError):
-                self._process.join()
-                self.death = self._post_mortem()
-                return
+                # Dead, as a rule; or f closed the pipe and goes on, until its time is up.
+                self._process.join(LOOK_S)
+                if self._process.exitcode is not None:
+                    self.death = self._post_mortem()
+                    return
             self.death = self._over_limit()
 
     def _over_limit(self) -> tuple[Status, str] | None:

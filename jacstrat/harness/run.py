@@ -65,6 +65,7 @@ def run(sweep: Sweep, directory: Path, observer: Observer, options: Options, env
         UsageError: The sweep is none, the directory cannot be written, is in use, or holds another sweep's results.
         KeyboardInterrupt: Ends the run at once; every row that was finished is on disk, no process stays behind.
     """
+    sweep = sweep.pinned()
     cells = sweep.cells()
     with ExitStack() as stack:
         stack.enter_context(claimed(directory))
@@ -119,19 +120,19 @@ def _outcomes(
 ) -> Generator[Outcome, None, None]:
     settings = Settings(limit_s=sweep.sample_s)
     limits = limits_of(sweep)
-    ended: dict[tuple[Any, ...], str] = {}
+    ended: dict[tuple[Any, ...], tuple[int, str]] = {}
 
     def note(case: Case, status: str, reason: str) -> None:
         if cause := ends_line(case, status, reason):
-            ended[case.line] = cause
+            ended[case.line] = min(ended.get(case.line, (case.cell.n, cause)), (case.cell.n, cause))
 
     for cell in cells:
         left = []
         for case in cell.cases:
             if case.key in done:
                 note(case, *done[case.key])
-            elif cause := ended.get(case.line):
-                yield Outcome(case.key, case.record("skipped", cause), None)
+            elif case.line in ended and cell.n > ended[case.line][0]:
+                yield Outcome(case.key, case.record("skipped", ended[case.line][1]), None)
             else:
                 left.append(case.strategy)
         if not left:

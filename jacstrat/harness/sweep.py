@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
@@ -29,6 +31,7 @@ WORKLOADS: Mapping[str, str] = MappingProxyType(
         "replay": "the operator, captured once in a graph of the device and replayed",
     }
 )
+MOST_THREADS = 4096
 DEVICES = ("cpu", "cuda", "xpu", "mps")
 
 
@@ -85,6 +88,9 @@ class Sweep:
             for cell in self._products(grid):
                 strategies.setdefault(cell, {}).update(dict.fromkeys(specs))
         cells = [replace(cell, strategies=tuple(specs)) for cell, specs in strategies.items()]
+        # Small sizes first, also where grids overlap: what fails at n is not tried at larger n. Lines keep their order.
+        lines = {line: i for i, line in enumerate(dict.fromkeys(map(_line, cells)))}
+        cells.sort(key=lambda cell: (lines[_line(cell)], cell.n))
         if not all(cell.strategies for cell in cells) or not cells:
             raise UsageError("the sweep is empty: name at least one problem, strategy, n and batch")
         return tuple(cells)
@@ -103,10 +109,15 @@ class Sweep:
             for n in sorted(grid.n)
         ]
 
+    def pinned(self) -> Sweep:
+        """The sweep with torch's number of threads written out: what a run keeps, so that it can be repeated."""
+        here = (torch.get_num_threads(),)
+        return replace(self, grids=tuple(replace(grid, threads=grid.threads or here) for grid in self.grids))
+
     def _check(self) -> None:
         for name in ("sample_s", "timeout_s"):
-            if not getattr(self, name) > 0:
-                raise UsageError(f"{name} must be more than 0 seconds, got {getattr(self, name)}")
+            if not 0 < getattr(self, name) < math.inf:
+                raise UsageError(f"{name} must be more than 0 seconds and finite, got {getattr(self, name)}")
         if self.max_memory_bytes is not None and self.max_memory_bytes <= 0:
             raise UsageError(f"max_memory_bytes must be more than 0, got {self.max_memory_bytes}")
         if not 0 <= self.seed < 2**63:
@@ -116,10 +127,12 @@ class Sweep:
                 for number in getattr(grid, key):
                     if number < 1:
                         raise UsageError(f"{key} must be a positive integer, got {number}")
+                    if key == "threads" and number > MOST_THREADS:
+                        raise UsageError(f"threads must be at most {MOST_THREADS}, got {number}")
             for kind, names, known in (
                 ("operator", grid.operators, OPERATORS),
                 ("dtype", grid.dtype, DTYPES),
-                ("device", [device.split(":")[0] for device in grid.device], DEVICES),
+                ("device", [re.sub(r":\d+$", "", device) for device in grid.device], DEVICES),
                 ("workload", grid.workload, WORKLOADS),
             ):
                 for name in names:
@@ -133,8 +146,13 @@ class Sweep:
         lines = [f"{name} = {json.dumps(value)}" for name, value in own.items() if value is not None]
         for grid in self.grids:
             lines += ["", "[[grid]]"]
-            lines += [f"{f.name} = {json.dumps(list(getattr(grid, f.name)))}" for f in fields(Grid)]
+            lines += [f"{f.name} = {json.dumps(list(getattr(grid, f.name)), ensure_ascii=False)}" for f in fields(Grid)]
         return "\n".join(lines) + "\n"
+
+
+def _line(cell: Cell) -> Cell:
+    """What cells share that differ in n and strategies alone."""
+    return replace(cell, n=0, strategies=())
 
 
 _OWN = tuple(f.name for f in fields(Sweep) if f.name != "grids")
@@ -205,6 +223,8 @@ def _number(key: str, value: Any) -> Any:
 
 def _values(key: str, value: Any) -> tuple[Any, ...]:
     """The values of a grid's key: a list, or one value on its own."""
+    if key in _OWN:
+        raise UsageError(f"{key} stands at the top of the file, not in [[grid]]")
     lookup("key", key, {f.name: f for f in fields(Grid)} | dict.fromkeys(_OWN))
     values = value if isinstance(value, list) else [value]
     kind, word = (int, "whole numbers") if key in ("n", "batch", "threads") else (str, "names in quotes")
@@ -220,6 +240,8 @@ def check_devices(devices: tuple[str, ...]) -> None:
         UsageError: The device is not there.
     """
     for device in devices:
+        if (kind := re.sub(r":\d+$", "", device)) not in DEVICES:
+            raise UsageError(unknown("device", kind, DEVICES))
         if (reason := missing_device(device)) is not None:
             raise UsageError(reason)
 

@@ -79,4 +79,5 @@ def _ulp(best: Tensor) -> Tensor:
     info = torch.finfo(best.dtype)
     _, exponent = torch.frexp(best.double())
     power = torch.exp2((exponent - 1).double())
-    return (info.eps * power).clamp_min(info.smallest_normal * info.eps)
+    smallest = info.smallest_normal * info.eps
+    return torch.where(best == 0, smallest, info.eps * power).clamp_min(smallest)

@@ -47,6 +47,9 @@ class StorageMode(TorchDispatchMode):
         return out
 
     def _note(self, tensor: Tensor, made: bool) -> None:
+        if tensor.layout is not torch.strided:
+            # Sparse tensors have no storage of their own; what they are made of passes dispatch, too.
+            return
         storage = tensor.untyped_storage()
         address = storage._cdata
         if address in self._seen:
@@ -86,7 +89,11 @@ def peak_bytes(work: Callable[[], object], device: str) -> int:
 
 
 def available_bytes() -> int:
-    """Memory that this process may still take: the system's, or what its control group leaves."""
+    """Memory that this process may still take: the system's, or what its control group leaves beside the process.
+
+    Other processes of the same group are not seen.
+    """
     limit = read_hardware().memory_limit_bytes
     available = int(psutil.virtual_memory().available)
-    return available if limit is None else min(available, limit)
+    own = int(psutil.Process().memory_info().rss)
+    return available if limit is None else max(min(available, limit - own), 1)

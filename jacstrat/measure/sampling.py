@@ -23,6 +23,7 @@ from jacstrat.statistics import Summary, summarise
 PRECISE = "precise"
 TIME_LIMIT = "time limit"
 MAX_SAMPLES = "most samples"
+OTHERS_DONE = "others done"
 THROTTLED = "throttled"
 
 # Spoiled samples are kept again once they are min_samples and more than this share of those taken.
@@ -155,7 +156,7 @@ def sample(
                         active.discard(name)
             round_number += 1
     for one in series.values():
-        one.stop_reason = THROTTLED if one.throttled else one.stop_reason
+        one.stop_reason = THROTTLED if one.throttled else one.stop_reason or OTHERS_DONE
     return series
 
 

@@ -65,9 +65,9 @@ def _file(place: str) -> ModuleType:
     sys.path.insert(0, str(path.parent))
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         del sys.modules[name]
-        raise UsageError(f"{place} cannot be imported: {type(error).__name__}: {error}") from error
+        raise UsageError(f"{place} cannot be imported: {_words(error)}") from error
     finally:
         sys.path.remove(str(path.parent))
     return module
@@ -76,5 +76,9 @@ def _file(place: str) -> ModuleType:
 def _module(place: str) -> ModuleType:
     try:
         return importlib.import_module(place)
-    except Exception as error:
-        raise UsageError(f"module {place} cannot be imported: {type(error).__name__}: {error}") from error
+    except (Exception, SystemExit) as error:
+        raise UsageError(f"module {place} cannot be imported: {_words(error)}") from error
+
+
+def _words(error: BaseException) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"

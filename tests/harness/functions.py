@@ -44,6 +44,15 @@ def hangs_in_transform(x):
     return torch.sin(x)
 
 
+def closes_the_pipe_and_hangs(x):
+    os.closerange(3, 500)
+    time.sleep(1000)
+
+
+def sparse(x):
+    return (torch.eye(x.shape[-1], dtype=x.dtype).to_sparse() @ x.T).T
+
+
 def exits(x):
     os._exit(3)
 

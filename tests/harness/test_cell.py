@@ -169,6 +169,12 @@ def test_a_network_of_ones_own_trains_in_any_dtype(cell) -> None:
     assert {(r.status, r.reference) for r in found.values()} == {("ok", "dense autograd in float64")}
 
 
+def test_sparse_weights_are_counted(cell) -> None:
+    found = rows(cell(mine("sparse"), "identity"))["identity"]
+    assert (found.status, found.reason) == ("ok", "")
+    assert found.peak_bytes > 0
+
+
 def test_a_problem_of_ones_own(cell) -> None:
     found = rows(cell(mine("problem"), operator="jacobian_diagonal"))
     assert found["vmap"].exact

@@ -44,6 +44,7 @@ def test_a_cell_in_a_child_gives_what_it_gives_here(cell) -> None:
         ("aborts", "crashed", "f itself: killed by SIGABRT; last words: terminate called: a C++ exception"),
         ("allocates", "oom", "f itself: "),
         ("hangs", "timeout", "f itself: no end after 1 s"),
+        ("closes_the_pipe_and_hangs", "timeout", "f itself: no end after 1 s"),
     ],
 )
 def test_what_f_does_at_once_is_the_row_of_every_strategy(cell, function: str, status: str, reason: str) -> None:

@@ -211,7 +211,7 @@ def test_the_command_plans_for_a_device_that_is_not_here(monkeypatch, capsys) ->
         (["-p", "sin", "-n", "two"], "-n must be whole numbers with commas between, such as 1,2,4; got 'two'"),
         (["-p", "sin", "--assume-memory", "much"], "--assume-memory must be bytes such as 2GiB, got 'much'"),
         (["-p", "sin", "--assume-memory", "0"], "the memory to assume must be more than 0 bytes, got 0"),
-        (["-p", "sin", "--timeout", "0"], "timeout_s must be more than 0 seconds, got 0.0"),
+        (["-p", "sin", "--timeout", "0"], "timeout_s must be more than 0 seconds and finite, got 0.0"),
     ],
 )
 def test_wrong_use_is_one_line_and_exit_code_2(monkeypatch, capsys, arguments: list[str], message: str) -> None:

@@ -8,10 +8,12 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
 import pytest
+import torch
 from filelock import FileLock
 
 from jacstrat import UsageError, read_records
@@ -60,7 +62,7 @@ def test_a_directory_holds_all_that_was_asked_and_found(tmp_path) -> None:
     frame = read_records(directory)
     assert len(frame) == frame["case"].nunique() == len(log.records) == 6
     assert frame["status"].value_counts().to_dict() == {"ok": 4, "unsupported": 2}
-    assert load_sweep(str(directory / "sweep.toml")) == SWEEP
+    assert load_sweep(str(directory / "sweep.toml")) == SWEEP.pinned()
     session = {"machine": "test"}
     assert json.loads((directory / "environment.json").read_text()) == [{"start": session, "end": session}]
     samples = read_samples(directory)
@@ -110,6 +112,13 @@ def test_results_are_not_overwritten(tmp_path) -> None:
     go(tmp_path)
     with pytest.raises(UsageError, match="holds records already; go on with --resume, or name another with --out"):
         go(tmp_path)
+
+
+def test_another_number_of_threads_is_another_sweep(tmp_path) -> None:
+    go(tmp_path)
+    torch.set_num_threads(2)
+    with pytest.raises(UsageError, match="threads was 1, asked is 2"):
+        go(tmp_path, resume=True)
 
 
 @pytest.mark.parametrize(
@@ -175,6 +184,14 @@ def test_a_timeout_found_on_resuming_skips_larger_sizes_too(tmp_path) -> None:
         go(tmp_path, hanging(0.5), Log(interrupt_after=2), isolate=True)
     log = go(tmp_path, hanging(0.5), isolate=True, resume=True)
     assert [(r.n, r.status) for r in log.records if r.strategy == "vmap"] == [(4, "skipped"), (8, "skipped")]
+
+
+def test_a_failure_at_n_says_nothing_of_smaller_n(tmp_path) -> None:
+    (grid,) = hanging(0.5).grids
+    grids = (replace(grid, n=(4,)), replace(grid, n=(2,)))
+    go(tmp_path, Sweep(grids, sample_s=0.01, timeout_s=0.5), isolate=True)
+    rows = {(r.strategy, r.n): r.status for r in read_records(tmp_path).itertuples()}
+    assert (rows["vmap", 2], rows["vmap", 4]) == ("timeout", "skipped")
 
 
 SCRIPT = """

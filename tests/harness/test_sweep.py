@@ -91,8 +91,11 @@ def test_toml_round_trips(tmp_path_factory, grids, seed, timeout_s, memory) -> N
         ({"problems": ()}, "the sweep is empty"),
         ({"strategies": ()}, "the sweep is empty"),
         ({"seed": -1}, "seed must be from 0"),
-        ({"sample_s": 0.0}, "sample_s must be more than 0 seconds, got 0.0"),
-        ({"timeout_s": float("nan")}, "timeout_s must be more than 0 seconds, got nan"),
+        ({"sample_s": 0.0}, "sample_s must be more than 0 seconds and finite, got 0.0"),
+        ({"timeout_s": float("nan")}, "timeout_s must be more than 0 seconds and finite, got nan"),
+        ({"timeout_s": float("inf")}, "timeout_s must be more than 0 seconds and finite, got inf"),
+        ({"device": ("cuda:x",)}, "unknown device 'cuda:x'; did you mean cuda"),
+        ({"threads": (10**11,)}, "threads must be at most 4096, got 100000000000"),
         ({"max_memory_bytes": -5}, "max_memory_bytes must be more than 0, got -5"),
         ({"problems": ("nowhere.py:f",)}, "nowhere.py does not exist"),
         ({"problems": ("no.such.module:f",)}, "module no.such.module cannot be imported: ModuleNotFoundError"),
@@ -120,7 +123,8 @@ def test_a_wrong_value_is_named_before_anything_runs(change, message: str) -> No
         ("timeout_s = 'long'", "timeout_s must be a number, got 'long'"),
         ("seed = 1.5", "seed must be a whole number, got 1.5"),
         ("[grid]\nn = [1]", "grid must be a table of its own, [[grid]]"),
-        ("[[grid]]\nseed = 1", "seed"),
+        ("[[grid]]\nseed = 1", "seed stands at the top of the file, not in [[grid]]"),
+        ('[[grid]]\nseed = "a"', "seed stands at the top of the file, not in [[grid]]"),
     ],
 )
 def test_a_malformed_file_is_named_with_the_reason(tmp_path, text: str, message: str) -> None:

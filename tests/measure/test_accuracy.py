@@ -59,6 +59,10 @@ def test_terms_that_vanish_excuse_no_error() -> None:
     assert measured([1e-300], [0.0], scale=[0.0]).rel_error == math.inf
 
 
+def test_the_step_from_zero_is_the_smallest_number() -> None:
+    assert measured([5e-324], [0.0], scale=[1.0]).ulp_error == 1
+
+
 def test_an_empty_batch_is_exact() -> None:
     assert measured([], []).exact
 

@@ -74,6 +74,12 @@ def test_a_file_that_does_not_run_says_why_and_may_be_mended(tmp_path) -> None:
     file.write_text("import nonsense_that_is_not_there")
     with pytest.raises(UsageError, match=r"broken\.py cannot be imported: ModuleNotFoundError: No module named"):
         find_problem(f"{file}:f")
+    file.write_text("raise SystemExit(0)")
+    with pytest.raises(UsageError, match=r"broken\.py cannot be imported: SystemExit: 0"):
+        find_problem(f"{file}:f")
+    file.write_text("raise ValueError('two\\nlines')")
+    with pytest.raises(UsageError, match=r"ValueError: two lines$"):
+        find_problem(f"{file}:f")
     file.write_text("def f(x): return x")
     assert find_problem(f"{file}:f").name == f"{file}:f"
 
