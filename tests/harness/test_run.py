@@ -158,7 +158,11 @@ def test_a_directory_that_cannot_be_written_is_refused(tmp_path) -> None:
 
 def hanging(timeout_s: float) -> Sweep:
     grid = Grid(
-        problems=(mine("hangs_in_transform"),), operators=("divergence",), strategies=("identity", "vmap"), n=(2, 4, 8)
+        problems=(mine("hangs_in_transform"),),
+        operators=("divergence",),
+        strategies=("identity", "vmap"),
+        n=(2, 4, 8),
+        threads=(1,),
     )
     return Sweep((grid,), sample_s=0.01, timeout_s=timeout_s)
 
