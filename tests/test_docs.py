@@ -19,15 +19,25 @@ def python_blocks(page: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_python_blocks_run(page: Path, monkeypatch, capsys) -> None:
+def test_python_blocks_run(page: Path, monkeypatch) -> None:
     monkeypatch.chdir(ROOT)
     names: dict[str, object] = {}
-    for block in python_blocks(page):
+    blocks = python_blocks(page)
+    for block in blocks:
         exec(compile(block, str(page), "exec"), names)
+    assert bool(names) == bool(blocks)
 
 
-def test_the_readme_has_blocks_to_run() -> None:
-    assert len(python_blocks(ROOT / "README.md")) == 2
+def test_the_blocks_of_the_readme_give_what_they_say(monkeypatch, capsys) -> None:
+    monkeypatch.chdir(ROOT)
+    names: dict = {}
+    own, records = python_blocks(ROOT / "README.md")
+    exec(own, names)
+    assert names["div"].shape == names["lap"].shape == (256,)
+    assert all(parameter.grad is not None for parameter in names["net"].parameters() if parameter.dim() == 2)
+    exec(records, names)
+    assert set(names["right"]["status"]) == {"ok"}
+    assert "median_s" in capsys.readouterr().out
 
 
 def test_the_table_of_strategies_is_that_of_the_code() -> None:
