@@ -19,7 +19,7 @@ from jacstrat.errors import UsageError
 if TYPE_CHECKING:
     import pandas as pd
 
-SCHEMA = 1
+SCHEMA = 2
 RECORDS = "records.csv"
 SAMPLES = "samples.jsonl"
 ENVIRONMENT = "environment.json"
@@ -93,8 +93,14 @@ class Record:
     abs_error: float | None = _empty("largest |result - reference| over the batch")
     rel_error: float | None = _empty("largest |result - reference| / sum |J_ii| over the batch")
     ulp_error: float | None = _empty("largest |result - reference| over the batch, in units in the last place")
+    abs_error_median: float | None = _empty("median over the batch of |result - reference|")
+    rel_error_median: float | None = _empty("median over the batch of |result - reference| / sum |J_ii|")
+    ulp_error_median: float | None = _empty("median over the batch of |result - reference|, in units in the last place")
+    cancellation: float | None = _empty("largest sum |J_ii| / |sum J_ii| over the batch: what the sum itself loses")
     exact: bool | None = _empty("the error is 0: every result is the reference rounded to the dtype")
-    std_error: float | None = _empty("standard error that a stochastic strategy claims")
+    std_error: float | None = _empty("standard error that a stochastic strategy claims, median over draws and batch")
+    coverage: float | None = _empty("share of repeated draws within the claimed standard error of the reference")
+    draws: int | None = _empty("repeated draws that coverage and the errors of a stochastic strategy are taken over")
     reference: str = _column("what the result was compared with", default="")
     energy_j: float | None = _empty("energy of one call from the device's own counter, joules")
     schema: int = _column("version of this table", default=SCHEMA)

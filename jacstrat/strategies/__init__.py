@@ -3,12 +3,22 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from jacstrat.strategies.base import OPERATORS, Operator, Strategy
+from jacstrat.strategies.base import OPERATORS, Contraction, Estimate, Operator, Prepared, Strategy
 from jacstrat.strategies.dense import Hessian, Jacfwd, Jacrev
 from jacstrat.strategies.probing import ForwardOverForward, Identity, Jvp, Ones, Vmap
 from jacstrat.strategies.spec import parse
 
-__all__ = ["ALIASES", "OPERATORS", "STRATEGIES", "Operator", "Strategy", "parse_strategy"]
+__all__ = [
+    "ALIASES",
+    "OPERATORS",
+    "STRATEGIES",
+    "Contraction",
+    "Estimate",
+    "Operator",
+    "Prepared",
+    "Strategy",
+    "parse_strategy",
+]
 
 STRATEGIES: Mapping[str, type[Strategy]] = MappingProxyType(
     {kind.name: kind for kind in (Identity, Ones, Vmap, Jvp, ForwardOverForward, Jacrev, Jacfwd, Hessian)}

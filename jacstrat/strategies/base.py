@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
-from typing import ClassVar, Literal, final, get_args
+from typing import Any, ClassVar, Literal, NamedTuple, final, get_args
 
 import torch
 from torch import Tensor
@@ -39,6 +39,77 @@ _LIMITS = re.compile(
 )
 
 
+class Estimate(NamedTuple):
+    """A result, and how far off its strategy believes it to be.
+
+    Fields:
+        value: The operator's result, in its shape.
+        std_error: The standard error of each number of `value`, in its shape; None where the strategy claims none,
+            since it is exact or has too few probes to tell.
+    """
+
+    value: Tensor
+    std_error: Tensor | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Contraction:
+    """What `build` gives where there is more to it than a callable x -> result.
+
+    Fields:
+        evaluate: x -> result.
+        estimate: x -> Estimate, for a strategy with a standard error.
+        chosen: The strategy that `evaluate` is, where the one asked for chooses among others.
+        reason: Why it was chosen, or on what ground it is right, in one line.
+    """
+
+    evaluate: Function
+    estimate: Callable[[Tensor], Estimate] | None = None
+    chosen: Strategy | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """An operator set up for a function: a callable x -> (B,), or (B, n) for "jacobian_diagonal"; less B for a point.
+
+    Fields:
+        strategy: The strategy that does the work; where "auto" was asked for, its choice.
+        operator, n: What it was prepared for.
+        contraction: What was built.
+
+    Raises, when called:
+        ShapeError: x or f(x) has a shape that does not fit; names the shapes.
+        UnsupportedError: The strategy cannot serve this function; says why.
+    """
+
+    strategy: Strategy
+    operator: Operator
+    n: int
+    contraction: Contraction
+
+    @property
+    def reason(self) -> str:
+        """Why this strategy, or on what ground it is right, in one line; "" where there is nothing to say."""
+        return self.contraction.reason
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return self._within_limits(self.contraction.evaluate, x)
+
+    def estimate(self, x: Tensor) -> Estimate:
+        """The result with its standard error; without one where the strategy claims none."""
+        if self.contraction.estimate is None:
+            return Estimate(self(x))
+        return self._within_limits(self.contraction.estimate, x)
+
+    def _within_limits(self, work: Callable[[Tensor], Any], x: Tensor) -> Any:
+        check_points(x)
+        if x.shape[-1] != self.n:
+            raise ShapeError(f"prepared for points with n = {self.n}, got x of shape {tuple(x.shape)}; prepare again")
+        with self.strategy._limits():
+            return work(x)
+
+
 @dataclass(frozen=True)
 class Strategy(ABC):
     """A way to contract the Jacobian. Its fields are its parameters; equal fields mean equal strategies.
@@ -49,12 +120,15 @@ class Strategy(ABC):
     name: ClassVar[str]
     cost: ClassVar[str]
     exact_when: ClassVar[str]
+    # Draws random probes, and is judged by the standard error that it claims.
+    stochastic: ClassVar[bool] = False
 
     @property
     @final
     def spec(self) -> str:
         """The name with the parameters that differ from their defaults; `parse_strategy` reads it back."""
-        changed = [f"{p.name}={getattr(self, p.name)}" for p in fields(self) if getattr(self, p.name) != p.default]
+        values = {p.name: getattr(self, p.name) for p in fields(self)}
+        changed = [f"{p.name}={_text(values[p.name])}" for p in fields(self) if values[p.name] != p.default]
         return self.name + (":" + ",".join(changed) if changed else "")
 
     def __str__(self) -> str:
@@ -65,11 +139,13 @@ class Strategy(ABC):
         return None
 
     @abstractmethod
-    def build(self, operator: Operator, f: Function, x: Tensor, generator: torch.Generator | None) -> Function:
+    def build(
+        self, operator: Operator, f: Function, x: Tensor, generator: torch.Generator | None
+    ) -> Function | Contraction:
         """The untimed set-up: a callable x -> result. `f` has had its shapes checked, `x` is valid."""
 
     @final
-    def prepare(self, operator: str, f: Function, x: Tensor, generator: torch.Generator | None = None) -> Function:
+    def prepare(self, operator: str, f: Function, x: Tensor, generator: torch.Generator | None = None) -> Prepared:
         """Set up the operator for f once; the callable then serves every x like the given one.
 
         Args:
@@ -83,7 +159,7 @@ class Strategy(ABC):
 
         Raises:
             UnsupportedError: The strategy cannot serve this operator or function; says why.
-            ShapeError: x or f(x) has a shape that does not fit; names the shapes. Raised by the callable, too.
+            ShapeError: x or f(x) has a shape that does not fit; names the shapes.
             UsageError: No such operator, or x is not floating-point.
         """
         if operator not in OPERATORS:
@@ -92,17 +168,9 @@ class Strategy(ABC):
             raise UnsupportedError(f"{self.spec} cannot serve the {operator}: {reason}")
         check_points(x)
         with self._limits():
-            evaluate = self.build(operator, checked(f, operator), x, generator)
-        n = x.shape[-1]
-
-        def prepared(x: Tensor) -> Tensor:
-            check_points(x)
-            if x.shape[-1] != n:
-                raise ShapeError(f"prepared for points with n = {n}, got x of shape {tuple(x.shape)}; prepare again")
-            with self._limits():
-                return evaluate(x)
-
-        return prepared
+            built = self.build(operator, checked(f, operator), x, generator)
+        contraction = built if isinstance(built, Contraction) else Contraction(built)
+        return Prepared(contraction.chosen or self, operator, x.shape[-1], contraction)
 
     @contextmanager
     def _limits(self) -> Iterator[None]:
@@ -112,6 +180,11 @@ class Strategy(ABC):
             if isinstance(error, torch.OutOfMemoryError) or not _LIMITS.search(str(error)):
                 raise
             raise UnsupportedError(f"{self.spec} cannot differentiate this function: {_headline(error)}") from error
+
+
+def _text(value: object) -> str:
+    """A parameter as a spec has it: true and false in small letters."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _headline(error: Exception) -> str:
