@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from jacstrat.errors import JacstratError, ShapeError, UnsupportedError, UsageError
+    from jacstrat.harness.benchmark import benchmark
     from jacstrat.operators import curl, divergence, gradient, jacobian_diagonal, laplacian
     from jacstrat.problems import PROBLEMS, Problem
     from jacstrat.records import read_records
@@ -23,6 +24,7 @@ _HOMES = {
     "ShapeError": "errors",
     "UnsupportedError": "errors",
     "UsageError": "errors",
+    "benchmark": "harness.benchmark",
     "curl": "operators",
     "divergence": "operators",
     "gradient": "operators",
@@ -46,6 +48,7 @@ __all__ = [
     "UnsupportedError",
     "UsageError",
     "__version__",
+    "benchmark",
     "curl",
     "divergence",
     "gradient",

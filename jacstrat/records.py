@@ -8,7 +8,7 @@ from __future__ import annotations
 import csv
 import json
 import types
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from io import StringIO
 from pathlib import Path
@@ -192,6 +192,14 @@ def read_records(path: str | Path) -> pd.DataFrame:
     if foreign := sorted({int(version) for version in frame["schema"].dropna() if version != SCHEMA}):
         raise UsageError(f"{file} has schema {foreign[0]}, this version reads schema {SCHEMA}")
     return frame
+
+
+def to_frame(records: Sequence[Record]) -> pd.DataFrame:
+    """Records as `read_records` gives them once they are written: the same values, with the same dtype per column."""
+    import pandas as pd
+
+    cells = {name: pd.Series([_cell(getattr(r, name)) for r in records], dtype="string") for name in COLUMNS}
+    return pd.DataFrame({name: _parse(column, TYPES[name]) for name, column in cells.items()})
 
 
 def _parse(column: pd.Series, kind: type) -> pd.Series:

@@ -118,13 +118,13 @@ def instantiate(cell: Cell, device: str) -> Instance:
     return instance
 
 
-def set_up(cell: Cell, attend: Attend = lambda name: None) -> Bench:
-    """The instance of a cell and its reference, f evaluated once.
+def set_up(cell: Cell, attend: Attend = lambda name: None, instance: Instance | None = None) -> Bench:
+    """The instance of a cell, or the one that is given, and its reference, f evaluated once.
 
     Raises:
         JacstratError, or whatever f raises: The cell cannot be measured.
     """
-    instance = instantiate(cell, cell.device)
+    instance = instance or instantiate(cell, cell.device)
     checked(instance.f, cell.operator)(instance.x)
     # A time of its own for the reference, which takes n products where it is a dense matrix.
     attend(F)

@@ -24,6 +24,7 @@ from jacstrat.harness.cases import Case, Cell, F
 from jacstrat.harness.instruments import Instruments, instruments_for
 from jacstrat.measure.clocks import Work
 from jacstrat.measure.sampling import Series, Settings, sample
+from jacstrat.problems.base import Instance
 from jacstrat.records import COLUMNS, Record
 from jacstrat.statistics import ratio
 
@@ -41,28 +42,34 @@ class Outcome(NamedTuple):
         return self.record.strategy if self.record else None
 
 
-def measure(cell: Cell, settings: Settings, attend: Attend = lambda name: None) -> Generator[Outcome, None, None]:
+def measure(
+    cell: Cell, settings: Settings, attend: Attend = lambda name: None, instance: Instance | None = None
+) -> Generator[Outcome, None, None]:
     """Every case of the cell, each as a row, whatever happens to it.
 
     Args:
         cell: What to measure.
         settings: When a number is good enough.
         attend: Told the strategy (or "f") whose code is about to run, so that a hang can be put down to it.
+        instance: What to measure instead of the problem that the cell names.
 
     Raises:
         KeyboardInterrupt: Only this ends it early; rows that were yielded stand.
+        Exception: What a given instance raises by itself, before any strategy; its caller is here to see it.
     """
     attend(F)
-    if reason := reason_to_skip(cell):
+    if instance is None and (reason := reason_to_skip(cell)):
         yield from (_row(case.record("skipped", reason)) for case in cell.cases)
         return
     with surroundings(cell), ExitStack() as opened:
         try:
-            bench = set_up(cell, attend)
+            bench = set_up(cell, attend, instance)
             f, x = bench.instance.f, bench.instance.x
             f_work = bench.timed(lambda: f(x))
             instruments = opened.enter_context(instruments_for(cell.device))
         except (Exception, SystemExit) as error:
+            if instance is not None:
+                raise
             status, reason = failure(error)
             yield from (_row(case.record(status, f"f itself: {reason}")) for case in cell.cases)
             return

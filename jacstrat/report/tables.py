@@ -231,6 +231,11 @@ def growth_table(frame: pd.DataFrame) -> Sheet:
 
 
 def records_table(frame: pd.DataFrame) -> Group:
+    """The sheets of every case, one below the other."""
+    return Group(*records_sheets(frame))
+
+
+def records_sheets(frame: pd.DataFrame) -> list[Sheet]:
     """Every case, a sheet a problem and operator, fastest first at each n.
 
     What is the same in all cases of a sheet stands in its title. `cost` is the cost ratio, `error` the relative error,
@@ -241,7 +246,7 @@ def records_table(frame: pd.DataFrame) -> Group:
     for setting, records in by_setting(to_records(frame)).items():
         groups.setdefault(setting.name, []).extend(records)
         settings.setdefault(setting.name, []).append(setting)
-    return Group(*(_records(settings[name], records) for name, records in groups.items()))
+    return [_records(settings[name], records) for name, records in groups.items()]
 
 
 def _records(settings: Sequence[Setting], records: Sequence[Record]) -> Sheet:

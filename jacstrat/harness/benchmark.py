@@ -1,0 +1,210 @@
+"""Strategies measured on a function and points at hand, in this process: for a notebook or a script."""
+
+from __future__ import annotations
+
+import io
+import math
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from jacstrat.errors import UsageError, lookup, unknown
+from jacstrat.harness.cases import Cell
+from jacstrat.harness.cell import measure
+from jacstrat.harness.sweep import DTYPES, WORKLOADS, missing_device
+from jacstrat.measure.sampling import Settings
+from jacstrat.problems.base import Instance, Problem
+from jacstrat.records import Record, to_frame
+from jacstrat.strategies import OPERATORS, STRATEGIES, Operator, Strategy, parse_strategy
+from jacstrat.strategies.base import check_points
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+    from jacstrat.report.tables import Sheet
+
+
+@dataclass(frozen=True, repr=False)
+class Benchmark:
+    """What `benchmark` measured. Prints as a table, fastest first, and shows as one in a notebook.
+
+    Fields:
+        records: A record a strategy, in the order asked for.
+        samples: The raw samples by case, as `jacstrat.records.read_samples` gives them; those of f have "f" where
+            their case has the strategy.
+    """
+
+    records: tuple[Record, ...]
+    samples: Mapping[str, Mapping[str, Any]]
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """A row a strategy: the columns of records.csv, with their dtypes, as `read_records` gives them."""
+        return to_frame(self.records)
+
+    def plot(self, kind: str = "time") -> Figure:
+        """One of the plots of `jacstrat report`, of these strategies.
+
+        Args:
+            kind: "time", "cost-ratio", "error" or "memory".
+
+        Raises:
+            UsageError: No such plot, or nothing was measured that it could show.
+        """
+        # A notebook shows a figure once its backend is set up, which comes with this import.
+        import matplotlib.pyplot  # noqa: F401
+
+        from jacstrat.report.plots import PLOTS
+
+        figure = lookup("plot", kind, PLOTS)(self.to_dataframe())
+        if figure is None:
+            raise UsageError(f"no strategy was measured, so there is no {kind} plot; print the result for the reasons")
+        return figure
+
+    def _sheets(self) -> list[Sheet]:
+        """The cases, and the reasons of those that have no result."""
+        from jacstrat.report.answers import failures, unsupported
+        from jacstrat.report.tables import failures_table, records_sheets, unsupported_table
+
+        frame = self.to_dataframe()
+        sheets = records_sheets(frame)
+        sheets += [failures_table(frame)] if failures(frame) else []
+        return sheets + ([unsupported_table(frame)] if unsupported(frame) else [])
+
+    def __repr__(self) -> str:
+        """The tables as plain text, as wide as the terminal."""
+        from rich.console import Console
+
+        encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+        with io.TextIOWrapper(io.BytesIO(), encoding=encoding) as file:
+            console = Console(file=file, color_system=None, force_terminal=False, force_jupyter=False)
+            for sheet in self._sheets():
+                console.print(sheet)
+                console.print()
+            file.seek(0)
+            return "\n".join(line.rstrip() for line in file.read().rstrip().splitlines())
+
+    def _repr_html_(self) -> str:
+        from jacstrat.report.html import sheets_html
+
+        return sheets_html(self._sheets())
+
+
+def benchmark(
+    f: Callable[[Tensor], Tensor],
+    x: Tensor,
+    operator: str = "divergence",
+    strategies: str | Strategy | Sequence[str | Strategy] | None = None,
+    *,
+    workload: str = "evaluate",
+    parameters: Iterable[Tensor] | None = None,
+    seed: int = 0,
+    sample_s: float = 0.25,
+) -> Benchmark:
+    """Measure strategies on a function at given points, side by side with f itself.
+
+    This is one cell of `jacstrat run`, measured in this process: nothing ends a strategy that hangs or takes too much
+    memory. Results are compared with a dense Jacobian (or Hessian) by autograd, in float64 where f takes it.
+
+    Args:
+        f: Row-wise field, (B, n) -> (B, n), or for the "laplacian" scalar, (B, n) -> (B,); an nn.Module is one, too.
+        x: Points, (B, n), or (n,) for one; their dtype and device are measured on.
+        operator: "divergence", "laplacian" or "jacobian_diagonal".
+        strategies: Strategies or their specs; all in STRATEGIES that serve the operator unless given.
+        workload: "evaluate", "train" (with the way back to the parameters) or, on devices with graphs, "replay".
+        parameters: What "train" goes back to; those of f, where it is an nn.Module, unless given.
+        seed: Of random probes, and of the order of sampling.
+        sample_s: Most seconds to sample one strategy, preparation and warm-up apart.
+
+    Returns:
+        A result that prints as a table, with `.to_dataframe()`, `.plot()` and `.samples`. A strategy that cannot serve
+        f is a row of it, with the reason.
+
+    Raises:
+        UsageError: An argument is none that can be; says which, and the remedy.
+        ShapeError: x or f(x) has a shape that does not fit; names the shapes.
+        KeyboardInterrupt: It was interrupted.
+        Exception: Whatever f itself raises.
+
+    Cost: a strategy, `sample_s` and about as much again; once, n products in float64 for the reference.
+    """
+    specs = _specs(operator, strategies)
+    _check_numbers(seed, sample_s)
+    # Autograd works only outside of inference mode.
+    with torch.inference_mode(False):
+        instance = _instance(f, x, workload, parameters)
+        cell = Cell(
+            problem=instance.problem.name,
+            operator=operator,
+            n=x.shape[-1],
+            batch=x.numel() // x.shape[-1],
+            dtype=str(x.dtype).removeprefix("torch."),
+            device=str(x.device),
+            workload=workload,
+            threads=torch.get_num_threads(),
+            seed=seed,
+            strategies=specs,
+        )
+        outcomes = list(measure(cell, Settings(limit_s=sample_s), instance=instance))
+    found = {outcome.record.strategy: outcome.record for outcome in outcomes if outcome.record}
+    samples = {outcome.case: outcome.samples for outcome in outcomes if outcome.samples}
+    return Benchmark(tuple(found[spec] for spec in specs), samples)
+
+
+def _specs(operator: str, strategies: str | Strategy | Sequence[str | Strategy] | None) -> tuple[str, ...]:
+    """The strategies by spec, each once, that have a place in the table."""
+    if operator not in OPERATORS:
+        raise UsageError(unknown("operator", operator, OPERATORS))
+    if strategies is None:
+        return tuple(name for name in STRATEGIES if _serves(parse_strategy(name), operator))
+    asked = [strategies] if isinstance(strategies, str | Strategy) else strategies
+    specs = [parse_strategy(strategy).spec for strategy in asked]
+    if not specs:
+        raise UsageError("strategies is empty; leave it out for all that serve the operator")
+    return tuple(dict.fromkeys(parse_strategy(spec).spec for spec in specs))
+
+
+def _serves(strategy: Strategy, operator: Operator) -> bool:
+    return strategy.refuse(operator) is None
+
+
+def _check_numbers(seed: object, sample_s: object) -> None:
+    if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < 2**63:
+        raise UsageError(f"seed must be a whole number from 0 to 2^63 - 1, got {seed!r}")
+    if not isinstance(sample_s, int | float) or isinstance(sample_s, bool) or not 0 < sample_s < math.inf:
+        raise UsageError(f"sample_s must be more than 0 seconds and finite, got {sample_s!r}")
+
+
+def _instance(f: Callable[[Tensor], Tensor], x: Tensor, workload: str, parameters: Iterable[Tensor] | None) -> Instance:
+    """f and x as they are, as an instance of a problem of their own."""
+    if not callable(f):
+        raise UsageError(f"f must be a row-wise function of x, got {type(f).__name__}")
+    check_points(x)
+    if x.numel() == 0:
+        raise UsageError(f"x must hold at least one point, got shape {tuple(x.shape)}")
+    if x.dtype not in DTYPES.values():
+        raise UsageError(f"x must be of {', '.join(DTYPES)}, got {x.dtype}; use x.float()")
+    if reason := missing_device(str(x.device)):
+        raise UsageError(reason)
+    if workload not in WORKLOADS:
+        raise UsageError(unknown("workload", workload, WORKLOADS))
+    if parameters is None and isinstance(f, torch.nn.Module):
+        parameters = f.parameters()
+    trained = {str(i): p for i, p in enumerate(parameters or ()) if p.requires_grad}
+    if workload == "train" and not trained:
+        raise UsageError("f has no parameters that require grad; give those to train as parameters=net.parameters()")
+    problem = Problem(
+        name=f.__name__ if hasattr(f, "__name__") else type(f).__name__,
+        kind=None,
+        formula="f(x)",
+        answer="none known: the reference is a dense autograd matrix",
+        function=f,
+        diagonal=None,
+        structure="unknown",
+    )
+    # A copy: a tensor made in inference mode has no derivative, and one that requires grad has another's graph.
+    return Instance(problem, x.detach().clone(), f, trained)

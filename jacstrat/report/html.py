@@ -1,0 +1,31 @@
+"""A sheet as HTML for a notebook: one table that needs no style sheet, its colours those of the page around it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from html import escape
+
+from jacstrat.report.tables import ROW_STYLES, Sheet
+
+WRONG = "#D8392B"
+"""Of a wrong row: on white and on the near-black of dark pages alike its contrast is above 4."""
+_LEFT, _RIGHT = ' style="text-align:left"', ' style="text-align:right"'
+
+
+def sheets_html(sheets: Iterable[Sheet]) -> str:
+    """The sheets one below the other, every column of each; text is escaped, so that nothing in it is markup."""
+    return "".join(map(_table, sheets))
+
+
+def _table(sheet: Sheet) -> str:
+    sides = [_RIGHT if column.numeric else _LEFT for column in sheet.columns]
+    header = "".join(
+        f"<th{side}>{escape(column.header)}</th>" for side, column in zip(sides, sheet.columns, strict=True)
+    )
+    rows = []
+    for row, style in zip(sheet.rows, sheet.styles, strict=True):
+        mark = f' style="color:{WRONG};font-weight:bold"' if style == ROW_STYLES["wrong"] else ""
+        cells = "".join(f"<td{side}>{escape(cell)}</td>" for side, cell in zip(sides, row, strict=True))
+        rows.append(f"<tr{mark}>{cells}</tr>")
+    caption = f'<caption style="text-align:left;white-space:nowrap">{escape(sheet.title)}</caption>'
+    return f"<table>{caption}<thead><tr>{header}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
