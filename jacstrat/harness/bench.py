@@ -24,8 +24,9 @@ from jacstrat.measure.accuracy import TOLERANCE, Errors, errors
 from jacstrat.measure.clocks import Work
 from jacstrat.measure.counters import Counts, count
 from jacstrat.measure.graphs import captured
-from jacstrat.problems.base import Instance, Reference
+from jacstrat.problems.base import Instance
 from jacstrat.problems.load import find_problem
+from jacstrat.problems.reference import Reference
 from jacstrat.records import Status
 from jacstrat.strategies import parse_strategy
 from jacstrat.strategies.base import checked

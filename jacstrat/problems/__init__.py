@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from jacstrat.problems.base import Instance, Problem, Reference
+from jacstrat.problems.base import Instance, Problem
 from jacstrat.problems.bodies import BODIES
 from jacstrat.problems.fields import FIELDS
 from jacstrat.problems.networks import NETWORKS
+from jacstrat.problems.reference import Reference
 from jacstrat.problems.scalars import SCALARS
 from jacstrat.problems.seed import SEED
 

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from jacstrat.errors import UsageError
+from jacstrat.problems.reference import Reference, dense_reference, wide
 
 Kind = Literal["field", "scalar"]
 Parameters = Mapping[str, np.ndarray]
@@ -133,64 +134,6 @@ class Instance:
         if self.problem.diagonal is None:
             f = copy.deepcopy(self.f).double() if isinstance(self.f, torch.nn.Module) else self.f
             return dense_reference(f, self.x, operator)
-        parameters = {name: _wide(value) for name, value in self.parameters.items()}
-        diagonal = self.problem.diagonal(_wide(self.x), **parameters)
+        parameters = {name: wide(value) for name, value in self.parameters.items()}
+        diagonal = self.problem.diagonal(wide(self.x), **parameters)
         return Reference(diagonal, "closed form in numpy.longdouble")
-
-
-@dataclass(frozen=True, eq=False)
-class Reference:
-    """The true diagonal, and what follows from it.
-
-    Fields:
-        diagonal: J_ii or H_ii, (B, n), numpy.longdouble.
-        source: How it was found, in words.
-    """
-
-    diagonal: np.ndarray
-    source: str
-
-    def value(self, operator: str) -> np.ndarray:
-        """The operator's answer: (B, n) for "jacobian_diagonal", else (B,)."""
-        return self.diagonal if operator == "jacobian_diagonal" else self.diagonal.sum(-1)
-
-    def scale(self, operator: str) -> np.ndarray:
-        """The size of the terms, which a relative error is relative to, in the shape of `value`.
-
-        The sum of |J_ii| over i, so that a trace near zero is not excused; for "jacobian_diagonal" the largest |J_ii|.
-        """
-        size = np.abs(self.diagonal)
-        if operator == "jacobian_diagonal":
-            return np.broadcast_to(size.max(-1, keepdims=True), size.shape)
-        return size.sum(-1)
-
-
-def dense_reference(f: Callable[[Tensor], Tensor], x: Tensor, operator: str) -> Reference:
-    """The diagonal of a dense Jacobian, or Hessian for "laplacian", by torch.autograd, row by row.
-
-    In float64 where f takes it; else, as when f holds weights of another dtype, in the dtype of x.
-    """
-    try:
-        diagonal = _dense_diagonal(f, x.detach().double(), operator)
-    except RuntimeError:
-        diagonal = _dense_diagonal(f, x.detach().clone(), operator)
-    return Reference(_wide(diagonal), f"dense autograd in {str(diagonal.dtype).removeprefix('torch.')}")
-
-
-def _dense_diagonal(f: Callable[[Tensor], Tensor], x: Tensor, operator: str) -> Tensor:
-    with torch.enable_grad():
-        x.requires_grad_()
-        y = f(x)
-        if operator == "laplacian" and y.requires_grad:
-            (y,) = torch.autograd.grad(y.sum(), x, create_graph=True, materialize_grads=True)
-        if not y.requires_grad:
-            return torch.zeros_like(x)
-        rows = (
-            torch.autograd.grad(y[..., i].sum(), x, retain_graph=True, materialize_grads=True)[0]
-            for i in range(x.shape[-1])
-        )
-        return torch.stack([row[..., i] for i, row in enumerate(rows)], -1)
-
-
-def _wide(tensor: Tensor) -> np.ndarray:
-    return tensor.detach().to("cpu", torch.float64).numpy().astype(np.longdouble)

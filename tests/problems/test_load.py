@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from jacstrat import PROBLEMS, UsageError
-from jacstrat.problems.base import dense_reference
 from jacstrat.problems.load import find_problem
+from jacstrat.problems.reference import dense_reference
 
 SOURCE = """
 import neighbour
