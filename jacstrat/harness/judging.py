@@ -24,7 +24,7 @@ from jacstrat.statistics import chance_of_share, student_within
 from jacstrat.strategies.base import Estimate, Function, Strategy
 
 # Draws are taken for DRAW_S seconds, within these bounds.
-LEAST_DRAWS, MOST_DRAWS, DRAW_S = 40, 256, 0.5
+LEAST_DRAWS, MOST_DRAWS, DRAW_S = 40, 256, 0.25
 
 # How unlikely a share of covered truths, and a mean, must be if the strategy is right, to be called wrong. For the mean
 # by Student's t, whose tails are too light for draws as skewed as the square of a normal value: with 40 of these the
