@@ -92,3 +92,30 @@ def ratio(numerator: Mapping[Round, float], denominator: Mapping[Round, float]) 
     """
     both = [numerator[r] / denominator[r] for r in numerator if r in denominator]
     return summarise(both) if both else None
+
+
+def student_within(t: float, degrees: int) -> float:
+    """P(|T| <= t) of Student's t with whole degrees of freedom, t >= 0.
+
+    With a = atan(t / sqrt(degrees)) a finite sum in sin a and cos a: Abramowitz and Stegun 26.7.3 and 26.7.4.
+    """
+    angle = math.atan2(t, math.sqrt(degrees))
+    sine, cosine = math.sin(angle), math.cos(angle)
+    odd = degrees % 2
+    total, term = 0.0, cosine if odd else 1.0
+    for j in range(2 + odd, degrees + 1 + odd, 2):
+        total += term
+        term *= (j - 1) / j * cosine**2
+    return 2 / math.pi * (angle + sine * total) if odd else sine * total
+
+
+def chance_of_share(share: float, trials: int, rate: float) -> float:
+    """At most how likely a share this low is among independent trials that each succeed with at least this rate.
+
+    Chernoff's bound exp(-trials KL(share || rate)); it holds for the mean of independent values in [0, 1], too, and for
+    rates that differ, rate then being their mean (Hoeffding 1963, theorem 1).
+    """
+    if share >= rate:
+        return 1.0
+    terms = ((share, rate), (1 - share, 1 - rate))
+    return math.exp(-trials * sum(p * math.log(p / q) for p, q in terms if p > 0))

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from jacstrat.errors import JacstratError, UnsupportedError
 from jacstrat.harness.cases import Case, Cell, F
+from jacstrat.harness.judging import Drawn, judge
 from jacstrat.harness.sweep import DTYPES, missing_device
 from jacstrat.measure.accuracy import TOLERANCE, Errors, errors
 from jacstrat.measure.clocks import Work
@@ -29,7 +30,7 @@ from jacstrat.problems.load import find_problem
 from jacstrat.problems.reference import Reference
 from jacstrat.records import Status
 from jacstrat.strategies import parse_strategy
-from jacstrat.strategies.base import checked
+from jacstrat.strategies.base import Prepared, checked
 
 Attend = Callable[[str], object]
 
@@ -43,6 +44,7 @@ class Contestant:
     prepare_s: float
     errors: Errors
     counts: Counts
+    drawn: Drawn | None = None
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,7 @@ class Bench:
     replay: bool = False
     generator: torch.Generator = field(default_factory=torch.Generator)
 
-    def prepare(self, spec: str, f: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+    def prepare(self, spec: str, f: Callable[[Tensor], Tensor]) -> Prepared:
         return parse_strategy(spec).prepare(self.operator, f, self.instance.x, self.generator)
 
     def work(self, evaluate: Callable[[Tensor], Tensor]) -> Work:
@@ -147,6 +149,9 @@ def enter(case: Case, bench: Bench, attend: Attend) -> Contestant:
 
     reference, operator = bench.reference, bench.operator
     error = errors(result, reference.value(operator), reference.scale(operator))
+    drawn = None
+    if (strategy := evaluate.strategy).stochastic:
+        drawn = judge(strategy, operator, f, x, reference, case.key, lambda: attend(case.strategy))
 
     def counted(g: Callable[[Tensor], Tensor]) -> Work:
         work = bench.work(evaluate if g is f else bench.prepare(case.strategy, g))
@@ -155,13 +160,15 @@ def enter(case: Case, bench: Bench, attend: Attend) -> Contestant:
 
     attend(case.strategy)
     counts = count(counted, f, x)
-    return Contestant(case, bench.timed(bench.work(evaluate)), prepare_s, error, counts)
+    return Contestant(case, bench.timed(bench.work(evaluate)), prepare_s, error, counts, drawn)
 
 
-def verdict(found: Errors, bench: Bench) -> tuple[Status, str]:
-    """ok or wrong, and why."""
+def verdict(found: Errors, bench: Bench, drawn: Drawn | None = None) -> tuple[Status, str]:
+    """ok or wrong, and why; a stochastic strategy by its draws."""
     if not np.isfinite(bench.reference.diagonal).all():
         return "wrong", "the reference is not finite: is x in the domain of f?"
+    if drawn is not None:
+        return ("wrong", drawn.fault) if drawn.fault else ("ok", "")
     if found.within:
         return "ok", ""
     if not found.finite:

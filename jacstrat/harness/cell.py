@@ -99,8 +99,10 @@ def _compete(
     rng = random.Random(f"{cell.seed} {cell.key}")
     series = sample(works, instruments.clock, settings, rng, F, attend, instruments.spoiled)
     yield Outcome(Case(cell, F).key, None, _raw(series[F], session))
-    verdicts = {name: verdict(contestant.errors, bench) for name, contestant in contestants.items()}
-    right = [name for name in contestants if verdicts[name][0] == "ok" and not series[name].error]
+    verdicts = {name: verdict(contestant.errors, bench, contestant.drawn) for name, contestant in contestants.items()}
+    # What is right on average is not to be compared with what is right: the fastest is an exact one.
+    exact = [name for name, contestant in contestants.items() if contestant.drawn is None]
+    right = [name for name in exact if verdicts[name][0] == "ok" and not series[name].error]
     fastest = min(right, key=lambda name: series[name].summary.median, default=None)
     for name, contestant in contestants.items():
         error = series[name].error
@@ -124,6 +126,7 @@ def _compete(
             "reference": bench.reference.source,
             **asdict(contestant.counts),
             **{key: value for key, value in asdict(contestant.errors).items() if key in COLUMNS},
+            **(contestant.drawn.columns if contestant.drawn else {}),
         }
         status, reason = verdicts[name]
         record = contestant.case.record(status, reason, **measured)

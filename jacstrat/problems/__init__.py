@@ -12,9 +12,10 @@ from jacstrat.problems.networks import NETWORKS
 from jacstrat.problems.reference import Reference
 from jacstrat.problems.scalars import SCALARS
 from jacstrat.problems.seed import SEED
+from jacstrat.problems.spectra import SPECTRA
 
 PROBLEMS: Mapping[str, Problem] = MappingProxyType(
-    {problem.name: problem for problem in (*SEED, *FIELDS, *SCALARS, *BODIES, *NETWORKS)}
+    {problem.name: problem for problem in (*SEED, *FIELDS, *SCALARS, *BODIES, *NETWORKS, *SPECTRA)}
 )
 
 __all__ = ["PROBLEMS", "Instance", "Problem", "Reference"]

@@ -25,7 +25,7 @@ LINE = ("problem", "operator", "strategy")
 
 @dataclass(frozen=True)
 class Winner:
-    """The fastest strategy with a right result at one n.
+    """The fastest exact strategy with a right result at one n; see `jacstrat.report.stochastic` for the others.
 
     Fields:
         setting, n, strategy: Where, and which one.
@@ -54,7 +54,7 @@ def winners(frame: pd.DataFrame) -> tuple[Winner, ...]:
     found = []
     for setting, group in by_setting(to_records(frame)).items():
         for n in sorted({record.n for record in group}):
-            times = [(r.median_s, r) for r in group if r.n == n and r.status == "ok" and r.median_s]
+            times = [(r.median_s, r) for r in group if r.n == n and r.status == "ok" and r.median_s and not r.draws]
             if times:
                 found.append(_winner(setting, n, sorted(times, key=lambda pair: pair[0])))
     return tuple(found)

@@ -1,4 +1,4 @@
-"""The plots of a run: time, cost ratio, error and memory against n, one file a plot and setting."""
+"""The plots of a run: time, cost ratio, error and memory against n, error against products; a file each a setting."""
 
 from __future__ import annotations
 
@@ -20,8 +20,9 @@ from jacstrat.records import Record
 from jacstrat.report.answers import Winner, winners
 from jacstrat.report.chart import draw, empty_chart, legend, notes, positions, reference, scale_y, shortened
 from jacstrat.report.errorscale import ErrorScale
-from jacstrat.report.series import Series, series_of
+from jacstrat.report.series import Point, Series, series_of
 from jacstrat.report.setting import SETTING, Setting, by_setting, to_records, varying
+from jacstrat.report.stochastic import TARGET, Family, families
 from jacstrat.report.units import (
     BYTES,
     SECONDS,
@@ -158,8 +159,45 @@ def memory_plot(frame: pd.DataFrame, title: str | None = None) -> Figure | None:
     return figure
 
 
+def budget_plot(frame: pd.DataFrame, title: str | None = None) -> Figure | None:
+    """Relative error of the stochastic strategies against products, at the largest n that has any. As `time_plot`."""
+    setting, _ = _only(frame)
+    found = families(frame)
+    if setting is None or not found:
+        return None
+    n = max(family.n for family in found)
+    shown = [family for family in found if family.n == n]
+    budgets = tuple(sorted({budget.products for family in shown for budget in family.budgets}))
+    lines = sorted(shown, key=lambda family: -family.budgets[-1].rel_error)
+    series = tuple(Series(family.strategy, budgets, _points(family), "") for family in lines)
+    reached = [(b.products, family.strategy) for family in shown for b in family.budgets if b.rel_error <= TARGET]
+    answer = f"No budget reaches a relative error of {TARGET:g}"
+    if reached:
+        products, strategy = min(reached)
+        answer = f"Fewest products within a relative error of {TARGET:g}: {products}, {shortened(strategy)}"
+    figure, axes = empty_chart(f"{title or setting.title()}, n = {n}", answer, "relative error", series)
+    scale = ErrorScale.of(series, TARGET)
+    draw(axes, series, format_error, scale.place)
+    scale.apply(axes)
+    notes(axes, [reference(axes, series, [(m, TARGET) for m in positions(axes, series)], f"{TARGET:g}")])
+    axes.set_xlabel("products a point" + ("; strategies in the order of the legend" if len(budgets) == 1 else ""))
+    legend(figure, axes, series, note_width=28)
+    return figure
+
+
+def _points(family: Family) -> tuple[Point, ...]:
+    """The budgets of a family as points, their products in the place of n."""
+    return tuple(Point(budget.products, budget.rel_error, None, None, wrong=False) for budget in family.budgets)
+
+
 PLOTS: Mapping[str, Callable[..., Figure | None]] = MappingProxyType(
-    {"time": time_plot, "cost-ratio": cost_ratio_plot, "error": error_plot, "memory": memory_plot}
+    {
+        "time": time_plot,
+        "cost-ratio": cost_ratio_plot,
+        "error": error_plot,
+        "memory": memory_plot,
+        "budget": budget_plot,
+    }
 )
 
 

@@ -21,6 +21,7 @@ from rich.text import Text
 from jacstrat.records import Record
 from jacstrat.report.answers import MEASURED, Unmeasured, failures, growths, unsupported, winner_ranges, wrong
 from jacstrat.report.setting import SETTING, Setting, by_setting, quantity, to_records, varying
+from jacstrat.report.stochastic import TARGET, crossovers
 from jacstrat.report.units import (
     format_bytes,
     format_error,
@@ -184,6 +185,44 @@ def wrong_table(frame: pd.DataFrame) -> Sheet:
     return _sheet("Wrong results", columns, rows, [ROW_STYLES["wrong"]] * len(rows))
 
 
+def stochastic_table(frame: pd.DataFrame) -> Sheet:
+    """What each family of stochastic strategies gives for its products, at its largest n."""
+    found = crossovers(frame)
+    differing = varying(crossover.setting for crossover in found)
+    columns = [
+        Column("problem"),
+        Column("case"),
+        Column("strategy"),
+        Column("n", numeric=True),
+        Column("products", numeric=True, rank=3),
+        Column("error", numeric=True, rank=2),
+        Column("coverage", numeric=True, rank=5),
+        Column(f"time to {TARGET:g}", numeric=True, rank=4),
+        Column("over exact", numeric=True),
+        Column("wins from n", numeric=True, rank=1),
+    ]
+    rows = []
+    for crossover in found:
+        largest = crossover.largest
+        first, last = largest.budgets[0], largest.budgets[-1]
+        rows.append(
+            [
+                crossover.setting.name,
+                crossover.setting.words(differing, brief=True),
+                crossover.strategy,
+                str(largest.n),
+                format_range(str(first.products), str(last.products)),
+                format_range(format_error(first.rel_error), format_error(last.rel_error)),
+                _extent([budget.coverage for budget in largest.budgets], "{:.0%}".format),
+                format_seconds(largest.reach_s) or "not known",
+                format_factor(largest.over_exact),
+                "" if crossover.n is None else str(crossover.n),
+            ]
+        )
+    title = f"Stochastic strategies, least to most products; over exact: time to relative error {TARGET:g}"
+    return _sheet(title, columns, rows)
+
+
 def failures_table(frame: pd.DataFrame) -> Sheet:
     """What was skipped or did not come to its end, with reasons."""
     return _unmeasured("Failed and skipped", failures(frame))
@@ -288,6 +327,9 @@ def print_findings(frame: pd.DataFrame, console: Console) -> None:
         return
     console.print(winners_table(frame))
     console.print()
+    if any(record.draws for record in records):
+        console.print(stochastic_table(frame))
+        console.print()
     if any(record.status == "wrong" for record in records):
         console.print(wrong_table(frame))
     else:

@@ -5,8 +5,12 @@ from types import MappingProxyType
 
 from jacstrat.strategies.base import OPERATORS, Contraction, Estimate, Operator, Prepared, Strategy
 from jacstrat.strategies.dense import Hessian, Jacfwd, Jacrev
+from jacstrat.strategies.hutchinson import Hutchinson
+from jacstrat.strategies.hutchpp import HutchPlusPlus
 from jacstrat.strategies.probing import ForwardOverForward, Identity, Jvp, Ones, Vmap
 from jacstrat.strategies.spec import parse
+from jacstrat.strategies.xnystrace import XNysTrace
+from jacstrat.strategies.xtrace import XTrace
 
 __all__ = [
     "ALIASES",
@@ -21,7 +25,13 @@ __all__ = [
 ]
 
 STRATEGIES: Mapping[str, type[Strategy]] = MappingProxyType(
-    {kind.name: kind for kind in (Identity, Ones, Vmap, Jvp, ForwardOverForward, Jacrev, Jacfwd, Hessian)}
+    {
+        kind.name: kind
+        for kind in (
+            *(Identity, Ones, Vmap, Jvp, ForwardOverForward, Jacrev, Jacfwd, Hessian),
+            *(Hutchinson, HutchPlusPlus, XTrace, XNysTrace),
+        )
+    }
 )
 
 # Other names of the same values: how the field calls the nestings of a Laplacian.

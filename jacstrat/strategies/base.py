@@ -131,6 +131,11 @@ class Strategy(ABC):
         changed = [f"{p.name}={_text(values[p.name])}" for p in fields(self) if values[p.name] != p.default]
         return self.name + (":" + ",".join(changed) if changed else "")
 
+    @property
+    def claimed_rate(self) -> float | None:
+        """The least share of draws in which the truth is to lie within one standard error; None: it claims none."""
+        return None
+
     def __str__(self) -> str:
         return self.spec
 

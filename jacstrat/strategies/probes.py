@@ -57,6 +57,13 @@ def unit_vectors(x: Tensor, start: int, stop: int) -> Tensor:
     return V
 
 
+def products_of(apply: Apply, V: Tensor, chunk_size: ChunkSize) -> Tensor:
+    """apply to each of the probes V, (K, ...), `chunk_size` at a time: (K, ..., n)."""
+    if chunk_size == "all" or chunk_size >= len(V):
+        return _products(apply, V)
+    return torch.cat([_products(apply, chunk) for chunk in V.split(chunk_size)])
+
+
 def _products(apply: Apply, V: Tensor) -> Tensor:
     """apply to each row of V, (K, ...): directly for one row, through vmap for more."""
     return apply(V[0]).unsqueeze(0) if len(V) == 1 else torch.func.vmap(apply)(V)

@@ -111,4 +111,5 @@ FORMULAS: dict[str, Callable[..., Any]] = {
     "three_body": three_body,
     "tanh_field": lambda x, **weights: network(x, 2, weights),
     "tanh_scalar": lambda x, **weights: network(x, 3, weights)[0],
+    "decaying": lambda x, A: mp.fsum(a * b for a, b in zip(product(A, x), x, strict=True)) / 2,
 }

@@ -18,6 +18,7 @@ from jacstrat.problems.fields import FIELDS
 from jacstrat.problems.networks import NETWORKS
 from jacstrat.problems.scalars import SCALARS
 from jacstrat.problems.seed import SEED
+from jacstrat.problems.spectra import SPECTRA
 
 EVERY = tuple(PROBLEMS.values())
 each = pytest.mark.parametrize("problem", EVERY, ids=lambda problem: problem.name)
@@ -39,7 +40,7 @@ def dense(instance: Instance, outer: Callable = jacrev, inner: Callable = jacrev
 
 
 def test_names_are_unique_and_listed_once() -> None:
-    names = Counter(problem.name for problem in (*SEED, *FIELDS, *SCALARS, *BODIES, *NETWORKS))
+    names = Counter(problem.name for problem in (*SEED, *FIELDS, *SCALARS, *BODIES, *NETWORKS, *SPECTRA))
     assert [name for name, count in names.items() if count > 1] == []
     assert list(PROBLEMS) == list(names)
     assert all(PROBLEMS[name].name == name for name in names)
@@ -51,7 +52,8 @@ def test_table_is_the_library() -> None:
         "linear softmax cubic lorenz96 bratu burgers "
         "sine_product cosine_sum bilinear log_quadratic gaussian logsumexp quadratic rosenbrock exponential "
         "inverse_distance two_body three_body "
-        "tanh_field tanh_scalar"
+        "tanh_field tanh_scalar "
+        "decaying"
     )
 
 
@@ -218,7 +220,7 @@ def test_weights_and_first_rows_stay_when_the_batch_grows(problem: Problem) -> N
 
 
 @pytest.mark.parametrize(
-    "name", ["seed_coupled", "linear", "quadratic", "two_body", "three_body", "tanh_field", "tanh_scalar"]
+    "name", ["seed_coupled", "linear", "quadratic", "two_body", "three_body", "tanh_field", "tanh_scalar", "decaying"]
 )
 def test_results_are_differentiable_in_the_parameters(name: str) -> None:
     problem = PROBLEMS[name]
