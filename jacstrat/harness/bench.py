@@ -26,9 +26,10 @@ from jacstrat.measure.counters import Counts, count
 from jacstrat.measure.graphs import captured
 from jacstrat.problems.base import Instance, Reference
 from jacstrat.problems.load import find_problem
+from jacstrat.problems.rules import check
 from jacstrat.records import Status
 from jacstrat.strategies import parse_strategy
-from jacstrat.strategies.base import checked
+from jacstrat.strategies.limits import within_limits
 
 Attend = Callable[[str], object]
 
@@ -119,16 +120,17 @@ def instantiate(cell: Cell, device: str) -> Instance:
 
 
 def set_up(cell: Cell, attend: Attend = lambda name: None) -> Bench:
-    """The instance of a cell and its reference, f evaluated once.
+    """The instance of a cell and its reference, f checked.
 
     Raises:
         JacstratError, or whatever f raises: The cell cannot be measured.
     """
     instance = instantiate(cell, cell.device)
-    checked(instance.f, cell.operator)(instance.x)
+    check(instance.f, instance.x, cell.operator)
     # A time of its own for the reference, which takes n products where it is a dense matrix.
     attend(F)
-    reference = instance.reference(cell.operator)
+    with within_limits("the reference by autograd"):
+        reference = instance.reference(cell.operator)
     bench = Bench(instance, reference, cell.operator, cell.workload == "train", cell.workload == "replay")
     bench.generator.manual_seed(cell.seed)
     return bench
