@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from jacstrat.errors import JacstratError, ShapeError, UnsupportedError, UsageError
     from jacstrat.harness.benchmark import benchmark
     from jacstrat.operators import curl, divergence, gradient, jacobian_diagonal, laplacian
-    from jacstrat.problems import PROBLEMS, Problem
+    from jacstrat.problems import PROBLEMS, Problem, problem
     from jacstrat.records import read_records
     from jacstrat.strategies import STRATEGIES, Strategy, parse_strategy
 
@@ -32,6 +32,7 @@ _HOMES = {
     "laplacian": "operators",
     "PROBLEMS": "problems",
     "Problem": "problems",
+    "problem": "problems",
     "read_records": "records",
     "STRATEGIES": "strategies",
     "Strategy": "strategies",
@@ -55,6 +56,7 @@ __all__ = [
     "jacobian_diagonal",
     "laplacian",
     "parse_strategy",
+    "problem",
     "read_records",
 ]
 

@@ -25,6 +25,12 @@ class UsageError(JacstratError):
     """The caller asked for something that does not exist or cannot be; names the value and the remedy."""
 
 
+def in_words(error: BaseException) -> str:
+    """An exception on one line: its message, and before it its type unless the message was written to be read alone."""
+    text = " ".join(str(error).split()) or "no message"
+    return text if isinstance(error, JacstratError) else f"{type(error).__name__}: {text}"
+
+
 def lookup(kind: str, name: str, table: Mapping[str, T]) -> T:
     """The entry called `name`, or a UsageError that suggests the nearest names.
 

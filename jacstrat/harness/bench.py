@@ -28,9 +28,10 @@ from jacstrat.measure.graphs import captured
 from jacstrat.problems.base import Instance
 from jacstrat.problems.load import find_problem
 from jacstrat.problems.reference import Reference
+from jacstrat.problems.rules import check
 from jacstrat.records import Status
-from jacstrat.strategies import parse_strategy
-from jacstrat.strategies.base import Prepared, checked
+from jacstrat.strategies import Prepared, parse_strategy
+from jacstrat.strategies.limits import within_limits
 
 Attend = Callable[[str], object]
 
@@ -122,16 +123,17 @@ def instantiate(cell: Cell, device: str) -> Instance:
 
 
 def set_up(cell: Cell, attend: Attend = lambda name: None, instance: Instance | None = None) -> Bench:
-    """The instance of a cell, or the one that is given, and its reference, f evaluated once.
+    """The instance of a cell, or the one that is given, and its reference, f checked.
 
     Raises:
         JacstratError, or whatever f raises: The cell cannot be measured.
     """
     instance = instance or instantiate(cell, cell.device)
-    checked(instance.f, cell.operator)(instance.x)
+    check(instance.f, instance.x, cell.operator)
     # A time of its own for the reference, which takes n products where it is a dense matrix.
     attend(F)
-    reference = instance.reference(cell.operator)
+    with within_limits("the reference by autograd"):
+        reference = instance.reference(cell.operator)
     bench = Bench(instance, reference, cell.operator, cell.workload == "train", cell.workload == "replay")
     bench.generator.manual_seed(cell.seed)
     return bench

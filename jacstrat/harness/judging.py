@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from jacstrat.measure.accuracy import TOLERANCE
-from jacstrat.problems.base import Reference
+from jacstrat.problems.reference import Reference
 from jacstrat.statistics import chance_of_share, student_within
 from jacstrat.strategies.base import Estimate, Function, Strategy
 

@@ -1,21 +1,33 @@
-"""What to differentiate: functions with answers derived by hand, in one table."""
+"""What to differentiate: functions with answers derived by hand, and those of installed packages, in one table."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from jacstrat.errors import UsageError
+from jacstrat.plugins import registered
 from jacstrat.problems.base import Instance, Problem
 from jacstrat.problems.bodies import BODIES
 from jacstrat.problems.fields import FIELDS
 from jacstrat.problems.networks import NETWORKS
+from jacstrat.problems.own import as_problem, problem
 from jacstrat.problems.reference import Reference
 from jacstrat.problems.scalars import SCALARS
 from jacstrat.problems.seed import SEED
 from jacstrat.problems.spectra import SPECTRA
 
-PROBLEMS: Mapping[str, Problem] = MappingProxyType(
-    {problem.name: problem for problem in (*SEED, *FIELDS, *SCALARS, *BODIES, *NETWORKS, *SPECTRA)}
-)
+__all__ = ["PROBLEMS", "Instance", "Problem", "Reference", "problem"]
 
-__all__ = ["PROBLEMS", "Instance", "Problem", "Reference"]
+
+def _accepted(name: str, found: object) -> Problem:
+    """The entry of the table that a package registers."""
+    problem = as_problem(found, name, origin=getattr(found, "__module__", ""))
+    if problem.name != name:
+        raise UsageError(f"the problem calls itself {problem.name!r}; it must be registered under that name")
+    return problem
+
+
+_LIBRARY = {problem.name: problem for problem in (*SEED, *FIELDS, *SCALARS, *BODIES, *NETWORKS, *SPECTRA)}
+# Last: a package that registers a problem imports from here.
+PROBLEMS: Mapping[str, Problem] = MappingProxyType(_LIBRARY | registered("jacstrat.problems", _LIBRARY, _accepted))

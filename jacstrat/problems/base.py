@@ -6,13 +6,13 @@ import copy
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from jacstrat.errors import UsageError
+from jacstrat.errors import UsageError, in_words
 from jacstrat.problems.reference import Reference, dense_reference, wide
 
 Kind = Literal["field", "scalar"]
@@ -53,7 +53,8 @@ class Problem:
         kind: "field", (B, n) -> (B, n), or "scalar", (B, n) -> (B,); None where the caller says which by the operator.
         formula: The function, in one line of plain text.
         answer: The operator's closed form, in one line of plain text.
-        function: Row-wise torch function `function(x, **parameters)`, or an nn.Module, copied to each dtype and device.
+        function: Row-wise torch function `function(x, **parameters)`, or an nn.Module, copied to each dtype and device;
+            or a factory of either, `function(n)`.
         diagonal: The diagonal J_ii of the field's Jacobian, or H_ii of the scalar's Hessian, derived by hand:
             numpy, `diagonal(x, **parameters)`, (B, n) -> (B, n), in whatever precision x has. None where there is no
             closed form: the reference is then a dense autodiff matrix.
@@ -65,6 +66,8 @@ class Problem:
         origin: Where the problem comes from.
         refuse: A reason why the function cannot have this n, or None.
         sizes: Values of n that suit it.
+        factory: Whether `function` is a factory. It is called with torch's generator on the CPU seeded and restored
+            afterwards, so that the weights it draws are the seed's.
     """
 
     name: str
@@ -80,6 +83,7 @@ class Problem:
     origin: str = ""
     refuse: Callable[[int], str | None] = any_size
     sizes: tuple[int, ...] = (1, 2, 4, 8, 16, 32, 64)
+    factory: bool = False
 
     @property
     def operators(self) -> tuple[str, ...]:
@@ -92,7 +96,7 @@ class Problem:
         """The function and its points at one size, the same numbers on every machine.
 
         Raises:
-            UsageError: The function cannot have this n; says which it can.
+            UsageError: The function cannot have this n, and which it can; or its factory fails, and how.
         """
         for name, number in (("n", n), ("batch", batch)):
             if number < 1:
@@ -106,11 +110,27 @@ class Problem:
             return torch.from_numpy(np.array(array, dtype=np.float64)).to(dtype=dtype, device=device)
 
         x = tensor(self.points(n, batch, points))
-        if isinstance(self.function, torch.nn.Module):
-            module = copy.deepcopy(self.function).to(dtype=dtype, device=device)
+        function = self._made(n, seed) if self.factory else self.function
+        if isinstance(function, torch.nn.Module):
+            module = copy.deepcopy(function).to(dtype=dtype, device=device)
             return Instance(self, x, module, {name: p for name, p in module.named_parameters() if p.requires_grad})
         parameters = {name: tensor(array).requires_grad_() for name, array in self.parameters(n, weights).items()}
-        return Instance(self, x, partial(self.function, **parameters), parameters)
+        return Instance(self, x, partial(function, **parameters), parameters)
+
+    def _made(self, n: int, seed: int) -> Callable[..., Tensor]:
+        """What the factory makes for this n and seed."""
+        with torch.random.fork_rng(devices=()):
+            torch.default_generator.manual_seed(seed)
+            try:
+                made: Any = self.function(n)
+            except Exception as error:
+                raise UsageError(f"the factory {self.name} fails at n = {n}: {in_words(error)}") from error
+        if not callable(made) or isinstance(made, type):
+            raise UsageError(
+                f"the factory {self.name} gives a {type(made).__name__} at n = {n}; "
+                "let it return a row-wise function or an nn.Module"
+            )
+        return made
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,16 +9,17 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
-from jacstrat.errors import UsageError, lookup, unknown
+from jacstrat.errors import UsageError, in_words, lookup, unknown
 from jacstrat.problems import PROBLEMS
 from jacstrat.problems.base import Problem
+from jacstrat.problems.own import as_problem
 
 
 def find_problem(name: str) -> Problem:
-    """The problem of that name, or the Problem or plain row-wise function that "file.py:attr" or "module:attr" names.
+    """The problem of that name, or what "file.py:attr" or "module:attr" names: a Problem, or what makes one.
 
     Raises:
-        UsageError: No such problem, file, module or attribute, or it is neither a Problem nor callable.
+        UsageError: No such problem, file, module or attribute, or it is nothing that `own.as_problem` takes.
     """
     if name in PROBLEMS or ":" not in name:
         return lookup("problem", name, PROBLEMS)
@@ -28,20 +29,7 @@ def find_problem(name: str) -> Problem:
         found = getattr(module, attribute)
     except AttributeError:
         raise UsageError(f"{place}: {unknown('attribute', attribute, _public(module))}") from None
-    if isinstance(found, Problem):
-        return found
-    if not callable(found):
-        raise UsageError(f"{name} is a {type(found).__name__}, neither a Problem nor a function of x")
-    return Problem(
-        name=name,
-        kind=None,
-        formula=f"{attribute}(x)",
-        answer="none known: the reference is a dense autograd matrix",
-        function=found,
-        diagonal=None,
-        structure="unknown",
-        origin=place,
-    )
+    return as_problem(found, name, attribute, place)
 
 
 def _public(module: ModuleType) -> list[str]:
@@ -67,7 +55,7 @@ def _file(place: str) -> ModuleType:
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:
         del sys.modules[name]
-        raise UsageError(f"{place} cannot be imported: {_words(error)}") from error
+        raise UsageError(f"{place} cannot be imported: {in_words(error)}") from error
     finally:
         sys.path.remove(str(path.parent))
     return module
@@ -77,8 +65,4 @@ def _module(place: str) -> ModuleType:
     try:
         return importlib.import_module(place)
     except (Exception, SystemExit) as error:
-        raise UsageError(f"module {place} cannot be imported: {_words(error)}") from error
-
-
-def _words(error: BaseException) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"
+        raise UsageError(f"module {place} cannot be imported: {in_words(error)}") from error

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from jacstrat.errors import UsageError
+from jacstrat.plugins import registered
 from jacstrat.strategies.base import OPERATORS, Contraction, Estimate, Operator, Prepared, Strategy
 from jacstrat.strategies.dense import Hessian, Jacfwd, Jacrev
 from jacstrat.strategies.hutchinson import Hutchinson
@@ -24,15 +26,13 @@ __all__ = [
     "parse_strategy",
 ]
 
-STRATEGIES: Mapping[str, type[Strategy]] = MappingProxyType(
-    {
-        kind.name: kind
-        for kind in (
-            *(Identity, Ones, Vmap, Jvp, ForwardOverForward, Jacrev, Jacfwd, Hessian),
-            *(Hutchinson, HutchPlusPlus, XTrace, XNysTrace),
-        )
-    }
-)
+_OWN: dict[str, type[Strategy]] = {
+    kind.name: kind
+    for kind in (
+        *(Identity, Ones, Vmap, Jvp, ForwardOverForward, Jacrev, Jacfwd, Hessian),
+        *(Hutchinson, HutchPlusPlus, XTrace, XNysTrace),
+    )
+}
 
 # Other names of the same values: how the field calls the nestings of a Laplacian.
 ALIASES: Mapping[str, Strategy] = MappingProxyType(
@@ -47,3 +47,23 @@ def parse_strategy(spec: str | Strategy) -> Strategy:
         UsageError: An unknown name or parameter, with the nearest ones, or a value out of range.
     """
     return spec if isinstance(spec, Strategy) else parse(spec, STRATEGIES, ALIASES)
+
+
+def _accepted(name: str, found: object) -> type[Strategy]:
+    """The entry of the table that a package registers."""
+    if not isinstance(found, type) or not issubclass(found, Strategy):
+        raise UsageError("it is no subclass of jacstrat.Strategy")
+    for word in ("name", "cost", "exact_when"):
+        if not isinstance(getattr(found, word, None), str):
+            raise UsageError(f"its class has no {word}")
+    if found.name != name:
+        raise UsageError(f"the strategy calls itself {found.name!r}; it must be registered under that name")
+    # Every parameter has a default, and nothing abstract is left.
+    found()
+    return found
+
+
+# Last: a package that registers a strategy imports from here.
+STRATEGIES: Mapping[str, type[Strategy]] = MappingProxyType(
+    _OWN | registered("jacstrat.strategies", _OWN.keys() | ALIASES.keys(), _accepted)
+)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Literal, NamedTuple, final, get_args
 
@@ -13,30 +11,11 @@ import torch
 from torch import Tensor
 
 from jacstrat.errors import ShapeError, UnsupportedError, UsageError, unknown
+from jacstrat.strategies.limits import within_limits
 
 Operator = Literal["divergence", "laplacian", "jacobian_diagonal"]
 OPERATORS: tuple[Operator, ...] = get_args(Operator)
 Function = Callable[[Tensor], Tensor]
-
-# What torch says when a transform cannot pass an operation; each is a limit of the strategy, not a fault of f.
-_LIMITS = re.compile(
-    "|".join(
-        (
-            r"[Bb]atching rule not implemented",
-            r"does not support.{0,40}vmap",
-            r"vmap: ",
-            r"forward AD",
-            r"forward-mode AD",
-            r"jvp is not implemented",
-            r"must override the .{0,20}(setup_context|vmap|jvp)",
-            r"derivative for .* is not implemented",
-            r"inside of a function being transformed",
-            r"in-place operation .*functorch|mutat\w+ .*captured",
-            r"during a (grad|vmap|vjp|jvp)",
-        )
-    ),
-    re.DOTALL,
-)
 
 
 class Estimate(NamedTuple):
@@ -106,7 +85,7 @@ class Prepared:
         check_points(x)
         if x.shape[-1] != self.n:
             raise ShapeError(f"prepared for points with n = {self.n}, got x of shape {tuple(x.shape)}; prepare again")
-        with self.strategy._limits():
+        with within_limits(self.strategy.spec):
             return work(x)
 
 
@@ -172,30 +151,15 @@ class Strategy(ABC):
         if (reason := self.refuse(operator)) is not None:
             raise UnsupportedError(f"{self.spec} cannot serve the {operator}: {reason}")
         check_points(x)
-        with self._limits():
+        with within_limits(self.spec):
             built = self.build(operator, checked(f, operator), x, generator)
         contraction = built if isinstance(built, Contraction) else Contraction(built)
         return Prepared(contraction.chosen or self, operator, x.shape[-1], contraction)
-
-    @contextmanager
-    def _limits(self) -> Iterator[None]:
-        try:
-            yield
-        except (RuntimeError, NotImplementedError) as error:
-            if isinstance(error, torch.OutOfMemoryError) or not _LIMITS.search(str(error)):
-                raise
-            raise UnsupportedError(f"{self.spec} cannot differentiate this function: {_headline(error)}") from error
 
 
 def _text(value: object) -> str:
     """A parameter as a spec has it: true and false in small letters."""
     return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def _headline(error: Exception) -> str:
-    """The first two sentences of a message, on one line."""
-    text = " ".join(str(error).split())
-    return ". ".join(text.split(". ")[:2]).removesuffix(".")
 
 
 def check_points(x: Tensor) -> None:

@@ -131,6 +131,10 @@ def not_a_number(x):
     return torch.sqrt(x - 1e9)
 
 
+def infinite_slope(x):
+    return torch.sqrt(0 * x)
+
+
 def half_only(x):
     return x @ torch.ones(x.shape[-1], x.shape[-1], dtype=torch.float16)
 

@@ -1,0 +1,102 @@
+"""What an exception of f means: one line with what raised, where, and what to do about it."""
+
+from __future__ import annotations
+
+import re
+import sysconfig
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from jacstrat.errors import JacstratError, ShapeError, UnsupportedError, UsageError, in_words
+from jacstrat.problems.held import inputs, mixing
+
+Function = Callable[[Tensor], Tensor]
+# Code that f calls, whose lines say nothing to the one who wrote f.
+_ELSEWHERE = (str(Path(torch.__file__).parent), str(Path(__file__).parents[1]), sysconfig.get_path("stdlib"))
+# Sizes to try on f, where it rejects the n of x.
+_MOST_TRIES = 6
+
+# What torch and Python say, and what to do about it.
+_REMEDIES = (
+    (r"leaf Variable that requires grad", "f changes x in place; let it work on a copy, x = x.clone()"),
+    (r"modified by an inplace operation", "f changes in place what its derivative needs; write y = y + 1, not y += 1"),
+    (
+        r"Can't call numpy\(\)|can't convert \S+ device type tensor to numpy",
+        "f leaves torch for numpy, which has no derivative; write it with torch's functions",
+    ),
+    (
+        r"one element tensors can be converted|elements cannot be converted to Scalar|must be real number, not Tensor",
+        "f makes a Python number of a tensor; write it with torch's functions, torch.sin and not math.sin",
+    ),
+    (r"Boolean value of Tensor", "f asks whether a whole batch is true; choose row by row, with torch.where"),
+    (
+        r"missing \d+ required (positional|keyword-only) argument|takes \d+ positional argument|takes no arguments",
+        "f must take x alone; bind what else it needs in a function of x, or in a factory whose one parameter is n",
+    ),
+    (
+        r"same device|not on the expected device|on the meta device|[Ee]xpected .* device",
+        "f holds tensors on another device than x; make them on x.device, or name the nn.Module, which is moved",
+    ),
+    (
+        r"same dtype|expected scalar type|dtype mismatch|[Ii]nput type .* and (weight|bias) type",
+        "f holds tensors of another dtype than x, {dtype}; name the nn.Module, which is copied to it, or give --dtype",
+    ),
+)
+_SHAPES = r"shape|size|dimension|out of bounds|out of range|normalized_shape|should contain \d+ elements"
+
+
+def explained(error: Exception, f: Function, x: Tensor) -> Exception:
+    """What to raise in place of an exception of f at x: its fault in one line, or itself where that says all."""
+    text = " ".join(str(error).split())
+    if isinstance(error, JacstratError | MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in text:
+        return error
+    if isinstance(error, RuntimeError) and "not implemented for '" in text:
+        return UnsupportedError(text)
+    words, place = in_words(error), _place(error)
+    said = f"{place}: {words.split('. ')[0]}".removeprefix(": ")
+    if "more than 1 value per channel when training" in text and (layer := mixing(f)):
+        return UsageError(f"{layer} is in training mode, where it mixes the rows of x; call .eval() on it")
+    for pattern, remedy in _REMEDIES:
+        if re.search(pattern, text):
+            dtype = str(x.dtype).removeprefix("torch.")
+            return UsageError(f"{remedy.format(dtype=dtype)} ({said})")
+    if re.search(_SHAPES, text) and (n := _other_n(text, f, x)):
+        return ShapeError(f"f takes n = {n}, and x has n = {x.shape[-1]}; give -n {n} ({said})")
+    return UsageError(f"{words} ({place})" if place else words)
+
+
+def takes(f: Function, x: Tensor) -> bool:
+    """Whether f gives a tensor for x, whatever its shape."""
+    try:
+        with torch.no_grad():
+            return isinstance(f(x), Tensor)
+    except Exception:
+        return False
+
+
+def _other_n(text: str, f: Function, x: Tensor) -> int | None:
+    """An n that f takes, of those that its layers or the message of its error suggest; each is tried."""
+    n = x.shape[-1]
+    numbers = [int(number) for number in re.findall(r"\d+", text)]
+    if "out of" in text:
+        numbers = [number + 1 for number in numbers]
+    if shape := re.search(r"shape '\[(.+?)\]'", text):
+        # A view of each row as so many by so many numbers.
+        sizes = [int(size) for size in shape[1].split(", ")][1:]
+        numbers.insert(0, abs(int(torch.tensor(sizes).prod())))
+    suggested = dict.fromkeys(m for m in (*inputs(f), *numbers) if m != n and 0 < m < 10**5)
+    return next((m for m in list(suggested)[:_MOST_TRIES] if takes(f, x.new_ones(2, m))), None)
+
+
+def _place(error: Exception) -> str:
+    """Where the user's own code raised it, as "model.py, line 12"; "" where none of it did."""
+    own = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if not frame.filename.startswith((*_ELSEWHERE, "<"))
+    ]
+    return f"{Path(own[-1].filename).name}, line {own[-1].lineno}" if own else ""
