@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from jacstrat.problems import PROBLEMS, Problem, problem
     from jacstrat.records import read_records
     from jacstrat.strategies import STRATEGIES, Strategy, parse_strategy
+    from jacstrat.structure import Structure, detect_structure
 
 __version__ = version("jacstrat")
 
@@ -37,6 +38,8 @@ _HOMES = {
     "STRATEGIES": "strategies",
     "Strategy": "strategies",
     "parse_strategy": "strategies",
+    "Structure": "structure",
+    "detect_structure": "structure",
 }
 
 __all__ = [
@@ -46,11 +49,13 @@ __all__ = [
     "Problem",
     "ShapeError",
     "Strategy",
+    "Structure",
     "UnsupportedError",
     "UsageError",
     "__version__",
     "benchmark",
     "curl",
+    "detect_structure",
     "divergence",
     "gradient",
     "jacobian_diagonal",

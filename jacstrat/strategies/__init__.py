@@ -6,6 +6,7 @@ from types import MappingProxyType
 from jacstrat.errors import UsageError
 from jacstrat.plugins import registered
 from jacstrat.strategies.base import OPERATORS, Contraction, Estimate, Operator, Prepared, Strategy
+from jacstrat.strategies.coloring import Coloring
 from jacstrat.strategies.dense import Hessian, Jacfwd, Jacrev
 from jacstrat.strategies.hutchinson import Hutchinson
 from jacstrat.strategies.hutchpp import HutchPlusPlus
@@ -29,7 +30,7 @@ __all__ = [
 _OWN: dict[str, type[Strategy]] = {
     kind.name: kind
     for kind in (
-        *(Identity, Ones, Vmap, Jvp, ForwardOverForward, Jacrev, Jacfwd, Hessian),
+        *(Identity, Ones, Vmap, Jvp, ForwardOverForward, Coloring, Jacrev, Jacfwd, Hessian),
         *(Hutchinson, HutchPlusPlus, XTrace, XNysTrace),
     )
 }
