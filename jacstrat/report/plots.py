@@ -180,7 +180,8 @@ def budget_plot(frame: pd.DataFrame, title: str | None = None) -> Figure | None:
     draw(axes, series, format_error, scale.place)
     scale.apply(axes)
     notes(axes, [reference(axes, series, [(m, TARGET) for m in positions(axes, series)], f"{TARGET:g}")])
-    axes.set_xlabel("products a point" + ("; strategies in the order of the legend" if len(budgets) == 1 else ""))
+    alone = f": {budgets[0]}; strategies in the order of the legend" if len(budgets) == 1 else ""
+    axes.set_xlabel(f"products a point{alone}")
     legend(figure, axes, series, note_width=28)
     return figure
 
