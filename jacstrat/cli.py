@@ -66,7 +66,7 @@ SweepArgument = Annotated[str | None, typer.Argument(help="A shipped sweep (see 
 Problems = Annotated[list[str] | None, typer.Option("-p", "--problem", help="Name, file.py:attr or module:attr.")]
 Operators = Annotated[list[str] | None, typer.Option("-o", "--operator", help="divergence, laplacian, ...")]
 Strategies = Annotated[list[str] | None, typer.Option("-s", "--strategy", help="Spec, such as vmap:chunk_size=8.")]
-Inputs = Annotated[str | None, typer.Option("-n", help="Inputs: 1,2,4.")]
+Inputs = Annotated[str | None, typer.Option("-n", help="Inputs: 1,2,4 [the problem's sizes].")]
 Points = Annotated[str | None, typer.Option(help="Points: 1,64.")]
 Dtypes = Annotated[str | None, typer.Option(help="float32,float64.")]
 Devices = Annotated[str | None, typer.Option(help="cpu,cuda.")]
@@ -185,12 +185,12 @@ def _check_devices(device: str | None, remedy: str = "") -> None:
 
 
 def _sweep(name: str | None, problems: list[str] | None) -> Sweep:
-    """The sweep by name; without one the default, or for problems of one's own every strategy on them."""
+    """The sweep by name; without one the default, or for named problems every strategy on them at their own sizes."""
     from jacstrat.harness.sweep import Grid, Sweep, load_sweep
     from jacstrat.strategies import STRATEGIES
 
     if name is None and problems:
-        return Sweep((Grid(strategies=tuple(STRATEGIES)),))
+        return Sweep((Grid(strategies=tuple(STRATEGIES), n=()),))
     return load_sweep(name or "default")
 
 

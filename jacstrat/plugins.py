@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Callable, Container
+from collections.abc import Callable, Collection, Iterator, Mapping
 from importlib.metadata import entry_points
 from typing import TypeVar
 
@@ -13,13 +13,50 @@ from jacstrat.errors import UsageError, in_words
 T = TypeVar("T")
 
 
-def registered(group: str, taken: Container[str], accept: Callable[[str, object], T]) -> dict[str, T]:
+class Table(Mapping[str, T]):
+    """A read-only table of entries of our own and, behind them, of those that installed packages register.
+
+    Packages are imported when the table is first read and not before: they import jacstrat themselves, and a fork
+    server must not run what they run. While they are imported, the table holds our own entries.
+
+    Args:
+        own: Our own entries, by name.
+        group: Of entry points: "jacstrat.problems" or "jacstrat.strategies".
+        accept: accept(name, loaded) gives the entry; raises where it cannot be one, saying why.
+        taken: Further names that no package may take.
+    """
+
+    def __init__(
+        self, own: Mapping[str, T], group: str, accept: Callable[[str, object], T], taken: Collection[str] = ()
+    ) -> None:
+        self._entries = dict(own)
+        self._load: Callable[[], dict[str, T]] | None = lambda: registered(group, {*own, *taken}, accept)
+
+    def _all(self) -> dict[str, T]:
+        if self._load is not None:
+            load, self._load = self._load, None
+            self._entries |= load()
+        return self._entries
+
+    def __getitem__(self, name: str) -> T:
+        return self._all()[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._all())
+
+    def __len__(self) -> int:
+        return len(self._all())
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(self)})"
+
+
+def registered(group: str, taken: Collection[str], accept: Callable[[str, object], T]) -> dict[str, T]:
     """What the entry points of a group give, by name; a bad one is a warning and left out, whatever it does.
 
     Args:
-        group: "jacstrat.problems" or "jacstrat.strategies".
+        group, accept: As of a Table.
         taken: Names that exist already; none of them is overridden.
-        accept: accept(name, loaded) gives the table's entry; raises where it cannot be one, saying why.
     """
     found: dict[str, T] = {}
     for entry in sorted(entry_points(group=group), key=lambda entry: (entry.name, entry.value)):

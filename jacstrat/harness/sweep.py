@@ -37,8 +37,8 @@ DEVICES = ("cpu", "cuda", "xpu", "mps")
 
 @dataclass(frozen=True)
 class Grid:
-    """A product of values: every combination is a cell. An empty `operators` means all that a problem has,
-    an empty `threads` torch's own number."""
+    """A product of values: every combination is a cell. An empty `operators` means all that a problem has, an empty `n`
+    the sizes that it names, an empty `threads` torch's own number."""
 
     problems: tuple[str, ...] = ()
     operators: tuple[str, ...] = ()
@@ -92,7 +92,7 @@ class Sweep:
         lines = {line: i for i, line in enumerate(dict.fromkeys(map(_line, cells)))}
         cells.sort(key=lambda cell: (lines[_line(cell)], cell.n))
         if not all(cell.strategies for cell in cells) or not cells:
-            raise UsageError("the sweep is empty: name at least one problem, strategy, n and batch")
+            raise UsageError("the sweep is empty: name at least one problem, strategy and batch")
         return tuple(cells)
 
     def _products(self, grid: Grid) -> list[Cell]:
@@ -106,7 +106,7 @@ class Sweep:
             for workload in grid.workload
             for count in threads
             for batch in grid.batch
-            for n in sorted(grid.n)
+            for n in sorted(grid.n or find_problem(name).sizes)
         ]
 
     def pinned(self) -> Sweep:

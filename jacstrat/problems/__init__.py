@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from types import MappingProxyType
 
 from jacstrat.errors import UsageError
-from jacstrat.plugins import registered
+from jacstrat.plugins import Table
 from jacstrat.problems.base import Instance, Problem
 from jacstrat.problems.bodies import BODIES
 from jacstrat.problems.fields import FIELDS
@@ -28,6 +27,8 @@ def _accepted(name: str, found: object) -> Problem:
     return problem
 
 
-_LIBRARY = {problem.name: problem for problem in (*SEED, *FIELDS, *SCALARS, *BODIES, *NETWORKS, *SPECTRA)}
-# Last: a package that registers a problem imports from here.
-PROBLEMS: Mapping[str, Problem] = MappingProxyType(_LIBRARY | registered("jacstrat.problems", _LIBRARY, _accepted))
+PROBLEMS: Mapping[str, Problem] = Table(
+    {problem.name: problem for problem in (*SEED, *FIELDS, *SCALARS, *BODIES, *NETWORKS, *SPECTRA)},
+    "jacstrat.problems",
+    _accepted,
+)

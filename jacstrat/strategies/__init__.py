@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from jacstrat.errors import UsageError
-from jacstrat.plugins import registered
+from jacstrat.plugins import Table
 from jacstrat.strategies.base import OPERATORS, Contraction, Estimate, Operator, Prepared, Strategy
 from jacstrat.strategies.coloring import Coloring
 from jacstrat.strategies.dense import Hessian, Jacfwd, Jacrev
@@ -26,14 +26,6 @@ __all__ = [
     "Strategy",
     "parse_strategy",
 ]
-
-_OWN: dict[str, type[Strategy]] = {
-    kind.name: kind
-    for kind in (
-        *(Identity, Ones, Vmap, Jvp, ForwardOverForward, Coloring, Jacrev, Jacfwd, Hessian),
-        *(Hutchinson, HutchPlusPlus, XTrace, XNysTrace),
-    )
-}
 
 # Other names of the same values: how the field calls the nestings of a Laplacian.
 ALIASES: Mapping[str, Strategy] = MappingProxyType(
@@ -64,7 +56,15 @@ def _accepted(name: str, found: object) -> type[Strategy]:
     return found
 
 
-# Last: a package that registers a strategy imports from here.
-STRATEGIES: Mapping[str, type[Strategy]] = MappingProxyType(
-    _OWN | registered("jacstrat.strategies", _OWN.keys() | ALIASES.keys(), _accepted)
+STRATEGIES: Mapping[str, type[Strategy]] = Table(
+    {
+        kind.name: kind
+        for kind in (
+            *(Identity, Ones, Vmap, Jvp, ForwardOverForward, Coloring, Jacrev, Jacfwd, Hessian),
+            *(Hutchinson, HutchPlusPlus, XTrace, XNysTrace),
+        )
+    },
+    "jacstrat.strategies",
+    _accepted,
+    ALIASES,
 )

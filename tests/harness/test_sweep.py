@@ -54,6 +54,12 @@ def test_the_full_sweep_has_every_problem_and_strategy() -> None:
     assert {s.split(":")[0] for c in cells for s in c.strategies} == set(STRATEGIES)
 
 
+def test_a_grid_without_n_takes_the_sizes_of_each_problem() -> None:
+    grid = Grid(problems=("seed_coupled", "bilinear"), strategies=("ones",), n=())
+    found = [(cell.problem, cell.n) for cell in Sweep((grid,)).cells() if cell.operator != "jacobian_diagonal"]
+    assert found == [("seed_coupled", 3), *[("bilinear", n) for n in (2, 4, 8, 16, 32, 64)]]
+
+
 names = st.lists(st.sampled_from(sorted(PROBLEMS)), min_size=1, max_size=3, unique=True).map(tuple)
 numbers = st.lists(st.integers(1, 100), min_size=1, max_size=3).map(tuple)
 
@@ -87,8 +93,7 @@ def test_toml_round_trips(tmp_path_factory, grids, seed, timeout_s, memory) -> N
         ({"n": (0,)}, "n must be a positive integer, got 0"),
         ({"batch": (0,)}, "batch must be a positive integer, got 0"),
         ({"threads": (-2,)}, "threads must be a positive integer, got -2"),
-        ({"n": ()}, "the sweep is empty"),
-        ({"problems": ()}, "the sweep is empty"),
+        ({"problems": ()}, "the sweep is empty: name at least one problem, strategy and batch"),
         ({"strategies": ()}, "the sweep is empty"),
         ({"seed": -1}, "seed must be from 0"),
         ({"sample_s": 0.0}, "sample_s must be more than 0 seconds and finite, got 0.0"),
