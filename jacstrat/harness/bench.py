@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -19,8 +20,10 @@ from torch import Tensor
 
 from jacstrat.errors import JacstratError, UnsupportedError
 from jacstrat.harness.cases import Case, Cell, F
-from jacstrat.harness.sweep import DTYPES, missing_device
-from jacstrat.measure.accuracy import TOLERANCE, Errors, errors
+from jacstrat.harness.precision import DTYPES, TF32, float32_products, missing_tf32
+from jacstrat.harness.references import find_reference
+from jacstrat.harness.sweep import missing_device
+from jacstrat.measure.accuracy import Errors, errors
 from jacstrat.measure.clocks import Work
 from jacstrat.measure.counters import Counts, count
 from jacstrat.measure.graphs import captured
@@ -87,6 +90,8 @@ def reason_to_skip(cell: Cell, here: bool = True) -> str | None:
     problem = find_problem(cell.problem)
     if here and (reason := missing_device(cell.device)):
         return reason
+    if cell.dtype == TF32 and (reason := missing_tf32(cell.device, here)):
+        return reason
     if reason := problem.refuse(cell.n):
         return f"{problem.name} cannot have n = {cell.n}: {reason}"
     return None
@@ -94,13 +99,17 @@ def reason_to_skip(cell: Cell, here: bool = True) -> str | None:
 
 @contextmanager
 def surroundings(cell: Cell) -> Iterator[None]:
-    """Threads and device as the cell says, gradients tracked only where it trains; what was before comes back."""
+    """Threads, device and TF32 as the cell says, gradients tracked only where it trains; what was before comes back."""
     threads, dtype = torch.get_num_threads(), torch.get_default_dtype()
     torch.set_num_threads(cell.threads)
     try:
         # Of several devices the current one: the allocator's peaks, too, are of that.
         index = torch.device(cell.device).index
-        with torch.accelerator.device_index(index), torch.set_grad_enabled(cell.workload == "train"):
+        with (
+            torch.accelerator.device_index(index),
+            torch.set_grad_enabled(cell.workload == "train"),
+            float32_products(cell.dtype == TF32),
+        ):
             yield
     finally:
         torch.set_num_threads(threads)
@@ -119,8 +128,8 @@ def instantiate(cell: Cell, device: str) -> Instance:
     return instance
 
 
-def set_up(cell: Cell, attend: Attend = lambda name: None) -> Bench:
-    """The instance of a cell and its reference, f evaluated once.
+def set_up(cell: Cell, attend: Attend = lambda name: None, cache: Path | None = None) -> Bench:
+    """The instance of a cell and its reference, from the cache if it is there; f evaluated once.
 
     Raises:
         JacstratError, or whatever f raises: The cell cannot be measured.
@@ -129,7 +138,7 @@ def set_up(cell: Cell, attend: Attend = lambda name: None) -> Bench:
     checked(instance.f, cell.operator)(instance.x)
     # A time of its own for the reference, which takes n products where it is a dense matrix.
     attend(F)
-    reference = instance.reference(cell.operator)
+    reference = find_reference(instance, cell, cache)
     bench = Bench(instance, reference, cell.operator, cell.workload == "train", cell.workload == "replay")
     bench.generator.manual_seed(cell.seed)
     return bench
@@ -146,7 +155,7 @@ def enter(case: Case, bench: Bench, attend: Attend) -> Contestant:
     prepare_s = time.perf_counter() - begin
 
     reference, operator = bench.reference, bench.operator
-    error = errors(result, reference.value(operator), reference.scale(operator))
+    error = errors(result, reference.value(operator), reference.scale(operator), case.cell.dtype)
 
     def counted(g: Callable[[Tensor], Tensor]) -> Work:
         work = bench.work(evaluate if g is f else bench.prepare(case.strategy, g))
@@ -164,11 +173,12 @@ def verdict(found: Errors, bench: Bench) -> tuple[Status, str]:
         return "wrong", "the reference is not finite: is x in the domain of f?"
     if found.within:
         return "ok", ""
+    dtype, largest = found.tolerance.dtype, torch.finfo(bench.instance.x.dtype).max
+    if not found.in_range:
+        return "wrong", f"the answer is beyond the range of {dtype}, which ends at {largest:.3g}"
     if not found.finite:
-        return "wrong", "the result is not finite"
-    dtype = bench.instance.x.dtype
-    tolerance = f"{TOLERANCE[dtype]:g} of {str(dtype).removeprefix('torch.')}"
-    return "wrong", f"relative error {found.rel_error:.2g} is beyond the tolerance {tolerance}"
+        return "wrong", f"the result is not finite; {dtype} ends at {largest:.3g}"
+    return "wrong", f"relative error {found.rel_error:.2g} is beyond the tolerance {found.tolerance}"
 
 
 def failure(error: BaseException) -> tuple[Status, str]:

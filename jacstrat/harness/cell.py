@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Generator
 from contextlib import ExitStack
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from jacstrat.harness.bench import (
@@ -41,13 +42,16 @@ class Outcome(NamedTuple):
         return self.record.strategy if self.record else None
 
 
-def measure(cell: Cell, settings: Settings, attend: Attend = lambda name: None) -> Generator[Outcome, None, None]:
+def measure(
+    cell: Cell, settings: Settings, attend: Attend = lambda name: None, cache: Path | None = None
+) -> Generator[Outcome, None, None]:
     """Every case of the cell, each as a row, whatever happens to it.
 
     Args:
         cell: What to measure.
         settings: When a number is good enough.
         attend: Told the strategy (or "f") whose code is about to run, so that a hang can be put down to it.
+        cache: Where references are kept, see `harness.references`.
 
     Raises:
         KeyboardInterrupt: Only this ends it early; rows that were yielded stand.
@@ -58,7 +62,7 @@ def measure(cell: Cell, settings: Settings, attend: Attend = lambda name: None) 
         return
     with surroundings(cell), ExitStack() as opened:
         try:
-            bench = set_up(cell, attend)
+            bench = set_up(cell, attend, cache)
             f, x = bench.instance.f, bench.instance.x
             f_work = bench.timed(lambda: f(x))
             instruments = opened.enter_context(instruments_for(cell.device))
@@ -115,6 +119,7 @@ def _compete(
             "f_median_s": series[F].summary.median if series[F].seconds else None,
             "prepare_s": contestant.prepare_s,
             "reference": bench.reference.source,
+            "cancellation": bench.reference.cancellation(cell.operator),
             **asdict(contestant.counts),
             **{key: value for key, value in asdict(contestant.errors).items() if key in COLUMNS},
         }
