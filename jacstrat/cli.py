@@ -68,7 +68,7 @@ Operators = Annotated[list[str] | None, typer.Option("-o", "--operator", help="d
 Strategies = Annotated[list[str] | None, typer.Option("-s", "--strategy", help="Spec, such as vmap:chunk_size=8.")]
 Inputs = Annotated[str | None, typer.Option("-n", help="Inputs: 1,2,4 [the problem's sizes].")]
 Points = Annotated[str | None, typer.Option(help="Points: 1,64.")]
-Dtypes = Annotated[str | None, typer.Option(help="float32,float64.")]
+Dtypes = Annotated[str | None, typer.Option(help="float64,float32,tf32,float16,bfloat16.")]
 Devices = Annotated[str | None, typer.Option(help="cpu,cuda.")]
 Workloads = Annotated[str | None, typer.Option(help="evaluate,train,replay.")]
 Threads = Annotated[str | None, typer.Option(help="Threads torch computes with: 1,2.")]

@@ -61,7 +61,7 @@ class Record:
     strategy: str = _column("spec of the strategy")
     n: int = _column("inputs, the dimension of a point")
     batch: int = _column("points, B")
-    dtype: str = _column("float32, float64, ...")
+    dtype: str = _column("float64, float32, tf32 (float32 with its products in TF32), float16 or bfloat16")
     device: str = _column("cpu, cuda, ...")
     workload: str = _column("evaluate (the operator), train (and back to the parameters) or replay (a graph of it)")
     threads: int = _column("threads torch computes with")

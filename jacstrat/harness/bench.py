@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -20,8 +21,10 @@ from torch import Tensor
 from jacstrat.errors import JacstratError, UnsupportedError
 from jacstrat.harness.cases import Case, Cell, F
 from jacstrat.harness.judging import Drawn, judge
-from jacstrat.harness.sweep import DTYPES, missing_device
-from jacstrat.measure.accuracy import TOLERANCE, Errors, errors
+from jacstrat.harness.precision import DTYPES, TF32, float32_products, missing_tf32
+from jacstrat.harness.references import find_reference
+from jacstrat.harness.sweep import missing_device
+from jacstrat.measure.accuracy import Errors, errors
 from jacstrat.measure.clocks import Work
 from jacstrat.measure.counters import Counts, count
 from jacstrat.measure.graphs import captured
@@ -90,6 +93,8 @@ def reason_to_skip(cell: Cell, here: bool = True) -> str | None:
     problem = find_problem(cell.problem)
     if here and (reason := missing_device(cell.device)):
         return reason
+    if cell.dtype == TF32 and (reason := missing_tf32(cell.device, here)):
+        return reason
     if reason := problem.refuse(cell.n):
         return f"{problem.name} cannot have n = {cell.n}: {reason}"
     return None
@@ -97,13 +102,17 @@ def reason_to_skip(cell: Cell, here: bool = True) -> str | None:
 
 @contextmanager
 def surroundings(cell: Cell) -> Iterator[None]:
-    """Threads and device as the cell says, gradients tracked only where it trains; what was before comes back."""
+    """Threads, device and TF32 as the cell says, gradients tracked only where it trains; what was before comes back."""
     threads, dtype = torch.get_num_threads(), torch.get_default_dtype()
     torch.set_num_threads(cell.threads)
     try:
         # Of several devices the current one: the allocator's peaks, too, are of that.
         index = torch.device(cell.device).index
-        with torch.accelerator.device_index(index), torch.set_grad_enabled(cell.workload == "train"):
+        with (
+            torch.accelerator.device_index(index),
+            torch.set_grad_enabled(cell.workload == "train"),
+            float32_products(cell.dtype == TF32),
+        ):
             yield
     finally:
         torch.set_num_threads(threads)
@@ -122,8 +131,10 @@ def instantiate(cell: Cell, device: str) -> Instance:
     return instance
 
 
-def set_up(cell: Cell, attend: Attend = lambda name: None, instance: Instance | None = None) -> Bench:
-    """The instance of a cell, or the one that is given, and its reference, f checked.
+def set_up(
+    cell: Cell, attend: Attend = lambda name: None, cache: Path | None = None, instance: Instance | None = None
+) -> Bench:
+    """The instance of a cell, or the one that is given, f checked, and its reference, from the cache if it is there.
 
     Raises:
         JacstratError, or whatever f raises: The cell cannot be measured.
@@ -133,7 +144,7 @@ def set_up(cell: Cell, attend: Attend = lambda name: None, instance: Instance | 
     # A time of its own for the reference, which takes n products where it is a dense matrix.
     attend(F)
     with within_limits("the reference by autograd"):
-        reference = instance.reference(cell.operator)
+        reference = find_reference(instance, cell, cache)
     bench = Bench(instance, reference, cell.operator, cell.workload == "train", cell.workload == "replay")
     bench.generator.manual_seed(cell.seed)
     return bench
@@ -150,10 +161,11 @@ def enter(case: Case, bench: Bench, attend: Attend) -> Contestant:
     prepare_s = time.perf_counter() - begin
 
     reference, operator = bench.reference, bench.operator
-    error = errors(result, reference.value(operator), reference.scale(operator))
+    error = errors(result, reference.value(operator), reference.scale(operator), case.cell.dtype)
     drawn = None
     if (strategy := evaluate.strategy).stochastic:
-        drawn = judge(strategy, operator, f, x, reference, case.key, lambda: attend(case.strategy))
+        slack = error.tolerance.value
+        drawn = judge(strategy, operator, f, x, reference, slack, case.key, lambda: attend(case.strategy))
 
     def counted(g: Callable[[Tensor], Tensor]) -> Work:
         work = bench.work(evaluate if g is f else bench.prepare(case.strategy, g))
@@ -173,11 +185,12 @@ def verdict(found: Errors, bench: Bench, drawn: Drawn | None = None) -> tuple[St
         return ("wrong", drawn.fault) if drawn.fault else ("ok", "")
     if found.within:
         return "ok", ""
+    dtype, largest = found.tolerance.dtype, torch.finfo(bench.instance.x.dtype).max
+    if not found.in_range:
+        return "wrong", f"the answer is beyond the range of {dtype}, which ends at {largest:.3g}"
     if not found.finite:
-        return "wrong", "the result is not finite"
-    dtype = bench.instance.x.dtype
-    tolerance = f"{TOLERANCE[dtype]:g} of {str(dtype).removeprefix('torch.')}"
-    return "wrong", f"relative error {found.rel_error:.2g} is beyond the tolerance {tolerance}"
+        return "wrong", f"the result is not finite; {dtype} ends at {largest:.3g}"
+    return "wrong", f"relative error {found.rel_error:.2g} is beyond the tolerance {found.tolerance}"
 
 
 def failure(error: BaseException) -> tuple[Status, str]:

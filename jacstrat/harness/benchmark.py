@@ -15,7 +15,8 @@ from torch import Tensor
 from jacstrat.errors import UsageError, lookup, unknown
 from jacstrat.harness.cases import Cell
 from jacstrat.harness.cell import measure
-from jacstrat.harness.sweep import DTYPES, WORKLOADS, missing_device
+from jacstrat.harness.precision import DTYPES
+from jacstrat.harness.sweep import WORKLOADS, missing_device
 from jacstrat.measure.sampling import Settings
 from jacstrat.problems.base import Instance, Problem
 from jacstrat.records import Record, to_frame

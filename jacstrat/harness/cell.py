@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Generator
 from contextlib import ExitStack
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from jacstrat.harness.bench import (
@@ -43,7 +44,11 @@ class Outcome(NamedTuple):
 
 
 def measure(
-    cell: Cell, settings: Settings, attend: Attend = lambda name: None, instance: Instance | None = None
+    cell: Cell,
+    settings: Settings,
+    attend: Attend = lambda name: None,
+    cache: Path | None = None,
+    instance: Instance | None = None,
 ) -> Generator[Outcome, None, None]:
     """Every case of the cell, each as a row, whatever happens to it.
 
@@ -51,6 +56,7 @@ def measure(
         cell: What to measure.
         settings: When a number is good enough.
         attend: Told the strategy (or "f") whose code is about to run, so that a hang can be put down to it.
+        cache: Where references are kept, see `harness.references`.
         instance: What to measure instead of the problem that the cell names.
 
     Raises:
@@ -63,7 +69,7 @@ def measure(
         return
     with surroundings(cell), ExitStack() as opened:
         try:
-            bench = set_up(cell, attend, instance)
+            bench = set_up(cell, attend, cache, instance)
             f, x = bench.instance.f, bench.instance.x
             f_work = bench.timed(lambda: f(x))
             instruments = opened.enter_context(instruments_for(cell.device))
@@ -124,6 +130,7 @@ def _compete(
             "f_median_s": series[F].summary.median if series[F].seconds else None,
             "prepare_s": contestant.prepare_s,
             "reference": bench.reference.source,
+            "cancellation": bench.reference.cancellation(cell.operator),
             **asdict(contestant.counts),
             **{key: value for key, value in asdict(contestant.errors).items() if key in COLUMNS},
             **(contestant.drawn.columns if contestant.drawn else {}),

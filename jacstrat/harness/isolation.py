@@ -44,14 +44,18 @@ M = TypeVar("M", bound=Message)
 
 
 def measure_isolated(
-    cell: Cell, settings: Settings, limits: Limits, attend: Callable[[str], object] = lambda name: None
+    cell: Cell,
+    settings: Settings,
+    limits: Limits,
+    attend: Callable[[str], object] = lambda name: None,
+    cache: Path | None = None,
 ) -> Generator[Outcome, None, None]:
     """Every case of the cell, each as a row: `harness.cell.measure`, `isolated`."""
 
     def died(case: Case, status: Status, reason: str) -> Outcome:
         return Outcome(case.key, case.record(status, reason), None)
 
-    yield from isolated(partial(measure, settings=settings), died, cell, limits, attend)
+    yield from isolated(partial(measure, settings=settings, cache=cache), died, cell, limits, attend)
 
 
 def isolated(

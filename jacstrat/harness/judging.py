@@ -18,7 +18,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from jacstrat.measure.accuracy import TOLERANCE
 from jacstrat.problems.reference import Reference
 from jacstrat.statistics import chance_of_share, student_within
 from jacstrat.strategies.base import Estimate, Function, Strategy
@@ -70,6 +69,7 @@ def judge(
     f: Function,
     x: Tensor,
     reference: Reference,
+    tolerance: float,
     key: str,
     attend: Callable[[], object] = lambda: None,
     clock: Callable[[], float] = time.perf_counter,
@@ -80,12 +80,13 @@ def judge(
         strategy: A stochastic one. It is prepared anew for each draw, so that one with fixed probes draws, too.
         operator, f, x: As for `Strategy.prepare`.
         reference: The answer.
+        tolerance: What rounding may add to an error, relative to the size of the terms.
         key: Seeds the draws: the same key gives the same ones, though perhaps not as many.
         attend: Told before each draw, as a sign of life.
         clock: Seconds.
     """
     generator = torch.Generator().manual_seed(crc32(key.encode()))
-    tally = _Tally.of(reference, operator, x)
+    tally = _Tally.of(reference, operator, x, tolerance)
     begin = clock()
     with torch.no_grad():
         while tally.draws < LEAST_DRAWS or (tally.draws < MOST_DRAWS and clock() - begin < DRAW_S):
@@ -119,12 +120,12 @@ class _Tally:
     claims: list[float] = field(default_factory=list)
 
     @classmethod
-    def of(cls, reference: Reference, operator: str, x: Tensor) -> _Tally:
+    def of(cls, reference: Reference, operator: str, x: Tensor, tolerance: float) -> _Tally:
         value, scale = reference.value(operator), reference.scale(operator)
         best = torch.from_numpy(np.asarray(value, dtype=np.float64)).to(x.dtype)
         upward = torch.nextafter(best.abs(), torch.full_like(best, math.inf))
         truth = _wide(best)
-        return cls(truth, _wide(upward) - np.abs(truth), scale, TOLERANCE[x.dtype] * scale, np.zeros_like(truth))
+        return cls(truth, _wide(upward) - np.abs(truth), scale, tolerance * scale, np.zeros_like(truth))
 
     @property
     def draws(self) -> int:

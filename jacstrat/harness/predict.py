@@ -17,7 +17,7 @@ from jacstrat.harness.bench import Attend, failure, instantiate, one_call, reaso
 from jacstrat.harness.cases import Case, Cell, F
 from jacstrat.harness.child import Limits
 from jacstrat.harness.isolation import isolated
-from jacstrat.harness.sweep import DTYPES
+from jacstrat.harness.precision import DTYPES
 from jacstrat.measure.counters import OperationCounter
 from jacstrat.measure.memory import StorageMode, available_bytes
 from jacstrat.problems.base import Instance

@@ -6,6 +6,7 @@ from collections.abc import Callable, Generator, Mapping
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Protocol
 
 from jacstrat.harness.cases import Case, Cell
@@ -75,9 +76,11 @@ def run(sweep: Sweep, directory: Path, observer: Observer, options: Options, env
         write_json(directory / ENVIRONMENT, [*earlier, session])
         write_whole(directory / SWEEP, sweep.to_toml())
         writer = stack.enter_context(RecordWriter(directory))
+        # Ends with the run, so that a reference outlives no change of the code that it came from.
+        cache = Path(stack.enter_context(TemporaryDirectory(prefix="jacstrat-")))
         observer.started(len(done), sum(len(cell.strategies) for cell in cells))
         try:
-            for outcome in _outcomes(cells, done, sweep, observer, options):
+            for outcome in _outcomes(cells, done, sweep, observer, options, cache):
                 if outcome.samples:
                     writer.write_samples(outcome.case, outcome.samples)
                 if outcome.record:
@@ -117,6 +120,7 @@ def _outcomes(
     sweep: Sweep,
     observer: Observer,
     options: Options,
+    cache: Path,
 ) -> Generator[Outcome, None, None]:
     settings = Settings(limit_s=sweep.sample_s)
     limits = limits_of(sweep)
@@ -151,8 +155,8 @@ def _outcomes(
         if not left:
             continue
         part = replace(part, strategies=tuple(left))
-        isolated = measure_isolated(part, settings, limits, attend) if options.isolate else None
-        with closing(isolated or measure(part, settings, attend)) as outcomes:
+        isolated = measure_isolated(part, settings, limits, attend, cache) if options.isolate else None
+        with closing(isolated or measure(part, settings, attend, cache)) as outcomes:
             for outcome in outcomes:
                 if record := outcome.record:
                     note(Case(cell, record.strategy), record.status, record.reason)

@@ -17,13 +17,11 @@ import torch
 
 from jacstrat.errors import UsageError, lookup, unknown
 from jacstrat.harness.cases import Cell
+from jacstrat.harness.precision import DTYPES
 from jacstrat.problems.base import Problem
 from jacstrat.problems.load import find_problem
 from jacstrat.strategies import OPERATORS, parse_strategy
 
-DTYPES: Mapping[str, torch.dtype] = MappingProxyType(
-    {name: getattr(torch, name) for name in ("float64", "float32", "float16", "bfloat16")}
-)
 WORKLOADS: Mapping[str, str] = MappingProxyType(
     {
         "evaluate": "the operator, nothing tracked",

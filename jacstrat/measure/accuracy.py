@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -10,64 +11,131 @@ import numpy as np
 import torch
 from torch import Tensor
 
-# The largest relative error that still counts as right. A derivative by a few hundred operations loses a few hundred
-# eps in the worst case, and the terms of a sum over hundreds of coordinates add theirs: about 1000 eps, rounded up.
-# Half precision computes with 8 and 11 bits; a wrong contraction is off by far more than these.
-TOLERANCE: Mapping[torch.dtype, float] = MappingProxyType(
-    {torch.float64: 1e-12, torch.float32: 2e-4, torch.float16: 5e-2, torch.bfloat16: 3e-1}
+# A product and a sum for each of 1024 coordinates, the largest n of the shipped sweeps: roundings in a row.
+ROUNDINGS = 2048
+# Matrix products in a row: five layers forward, back, and once more for a second derivative.
+PRODUCTS = 16
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """The largest relative error of a dtype that still counts as right.
+
+    Fields:
+        dtype: The name of the dtype in a sweep.
+        epsilon: Distance from 1 to the next number; rounding is off by half of that, relative to the result.
+        multiple: How many epsilons are tolerated.
+        why: Where the multiple comes from, in words.
+    """
+
+    dtype: str
+    epsilon: float
+    multiple: float
+    why: str
+
+    @property
+    def value(self) -> float:
+        """The tolerance itself, a relative error."""
+        return self.multiple * self.epsilon
+
+    def __str__(self) -> str:
+        return f"{self.value:.2g} of {self.dtype}"
+
+
+_WORST = f"{ROUNDINGS} roundings in a row, all in one direction: {ROUNDINGS}/2 epsilon"
+_LIKELY = f"that many roundings that do not conspire, two standard deviations of 1/2 epsilon each: sqrt({ROUNDINGS})"
+_FACTORS = f"{PRODUCTS} matrix products in a row, all in one direction, each of two factors rounded to 11 bits"
+
+TOLERANCES: Mapping[str, Tolerance] = MappingProxyType(
+    {
+        tolerance.dtype: tolerance
+        for tolerance in (
+            Tolerance("float64", 2.0**-52, ROUNDINGS / 2, _WORST),
+            Tolerance("float32", 2.0**-23, ROUNDINGS / 2, _WORST),
+            Tolerance("tf32", 2.0**-10, PRODUCTS, _FACTORS),
+            Tolerance("float16", 2.0**-10, math.sqrt(ROUNDINGS), _LIKELY),
+            Tolerance("bfloat16", 2.0**-7, math.sqrt(ROUNDINGS), _LIKELY),
+        )
+    }
 )
 
 
 @dataclass(frozen=True)
 class Errors:
-    """How far results are from their reference: the largest over the batch.
+    """How far results are from their reference, over the batch.
+
+    Where the result is a diagonal, the error of a point is that of its worst entry.
 
     Fields:
-        abs_error: |result - reference|, the reference rounded to the dtype of the result.
+        abs_error: The largest |result - reference|, the reference rounded to the dtype of the result.
         rel_error: The same over the size of the terms; infinite where these vanish and the error does not.
         ulp_error: The same in units in the last place of the reference.
+        abs_error_median, rel_error_median, ulp_error_median: The median over the batch in place of the largest.
         exact: The error is 0: every result is the best that its dtype has.
         finite: Every result is a number.
-        within: rel_error is within the tolerance of the dtype, and every result is as finite as its reference.
+        in_range: Every reference that is finite is so in the dtype, too.
+        tolerance: What rel_error is judged by.
     """
 
     abs_error: float
     rel_error: float
     ulp_error: float
+    abs_error_median: float
+    rel_error_median: float
+    ulp_error_median: float
     exact: bool
     finite: bool
-    within: bool
+    in_range: bool
+    tolerance: Tolerance
+
+    @property
+    def within(self) -> bool:
+        """rel_error is within the tolerance, and no reference is beyond the range of the dtype."""
+        return self.in_range and self.rel_error <= self.tolerance.value
 
 
-def errors(result: Tensor, value: np.ndarray, scale: np.ndarray) -> Errors:
+def errors(result: Tensor, value: np.ndarray, scale: np.ndarray, dtype: str | None = None) -> Errors:
     """The errors of a result.
 
     Args:
-        result: Of any floating dtype.
+        result: Of any floating dtype, (B,), () or, where it is a diagonal, (B, n).
         value: The reference, numpy.longdouble, in the shape of the result.
         scale: The size of the terms that add up to each value, same shape.
+        dtype: The name in TOLERANCES that the result is judged by; that of its own dtype unless given.
     """
-    dtype = result.dtype
+    tolerance = TOLERANCES[dtype or str(result.dtype).removeprefix("torch.")]
     # The best answer that the dtype has; through float64, whose double rounding matters to no tolerance here.
-    best = torch.from_numpy(np.asarray(value, dtype=np.float64)).to(dtype)
+    best = torch.from_numpy(np.asarray(value, dtype=np.float64)).to(result.dtype)
     got = result.detach().cpu()
     if best.numel() == 0:
-        return Errors(0.0, 0.0, 0.0, exact=True, finite=True, within=True)
-    finite = bool(torch.isfinite(got).all())
+        return Errors(0, 0, 0, 0, 0, 0, exact=True, finite=True, in_range=True, tolerance=tolerance)
     same = got == best
     with np.errstate(divide="ignore", invalid="ignore"):
         difference = np.where(same, 0, np.abs(_wide(got) - _wide(best)))
         relative = np.where(difference == 0, 0, difference / scale)
         units = np.where(difference == 0, 0, difference / _wide(_ulp(best)))
-    relative, units, difference = (np.where(np.isnan(a), np.inf, a) for a in (relative, units, difference))
+    abs_error, abs_median = _over_batch(difference)
+    rel_error, rel_median = _over_batch(relative)
+    ulp_error, ulp_median = _over_batch(units)
+    in_range = not (np.isfinite(value) & torch.isinf(best).numpy()).any()
     return Errors(
-        abs_error=float(difference.max()),
-        rel_error=float(relative.max()),
-        ulp_error=float(units.max()),
-        exact=bool(same.all()),
-        finite=finite,
-        within=bool(relative.max() <= TOLERANCE[dtype]),
+        abs_error=abs_error,
+        rel_error=rel_error,
+        ulp_error=ulp_error,
+        abs_error_median=abs_median,
+        rel_error_median=rel_median,
+        ulp_error_median=ulp_median,
+        exact=bool(same.all()) and in_range,
+        finite=bool(torch.isfinite(got).all()),
+        in_range=in_range,
+        tolerance=tolerance,
     )
+
+
+def _over_batch(error: np.ndarray) -> tuple[float, float]:
+    """The largest error and the median over the points; what is no number is infinitely wrong."""
+    points = np.where(np.isnan(error), np.inf, error).reshape(len(error) if error.ndim else 1, -1).max(-1)
+    return float(points.max()), float(np.median(points))
 
 
 def _wide(tensor: Tensor) -> np.ndarray:

@@ -36,32 +36,49 @@ class Reference:
             return np.broadcast_to(size.max(-1, keepdims=True), size.shape)
         return size.sum(-1)
 
+    def cancellation(self, operator: str) -> float | None:
+        """The largest sum |J_ii| / |sum J_ii| over the batch: by how much a sum magnifies the errors of its terms.
+
+        Infinite where terms cancel to exactly 0, 1 where there are none to cancel, all being 0; None for
+        "jacobian_diagonal", which sums nothing.
+        """
+        if operator == "jacobian_diagonal" or self.diagonal.size == 0:
+            return None
+        size, total = self.scale(operator), np.abs(self.value(operator))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return float(np.where(size == 0, 1, size / total).max())
+
 
 def dense_reference(f: Callable[[Tensor], Tensor], x: Tensor, operator: str) -> Reference:
     """The diagonal of a dense Jacobian, or Hessian for "laplacian", by torch.autograd, row by row.
 
-    In float64 where f takes it; else, as when f holds weights of another dtype, in the dtype of x.
+    In float64 where f and the device take it; else, as when f holds weights of another dtype, in the dtype of x.
+    Memory is that of one row at all points, (B, n), beside the graph of f.
     """
     try:
         diagonal = _dense_diagonal(f, x.detach().double(), operator)
-    except RuntimeError:
+    except (RuntimeError, TypeError):
         diagonal = _dense_diagonal(f, x.detach().clone(), operator)
-    return Reference(wide(diagonal), f"dense autograd in {str(diagonal.dtype).removeprefix('torch.')}")
+    return Reference(wide(diagonal), f"dense autograd in {dtype_name(diagonal)}")
 
 
 def _dense_diagonal(f: Callable[[Tensor], Tensor], x: Tensor, operator: str) -> Tensor:
+    diagonal = torch.zeros_like(x)
     with torch.enable_grad():
         x.requires_grad_()
         y = f(x)
         if operator == "laplacian" and y.requires_grad:
             (y,) = torch.autograd.grad(y.sum(), x, create_graph=True, materialize_grads=True)
-        if not y.requires_grad:
-            return torch.zeros_like(x)
-        rows = (
-            torch.autograd.grad(y[..., i].sum(), x, retain_graph=True, materialize_grads=True)[0]
-            for i in range(x.shape[-1])
-        )
-        return torch.stack([row[..., i] for i, row in enumerate(rows)], -1)
+        if y.requires_grad:
+            for i in range(x.shape[-1]):
+                (row,) = torch.autograd.grad(y[..., i].sum(), x, retain_graph=True, materialize_grads=True)
+                diagonal[..., i] = row[..., i]
+    return diagonal
+
+
+def dtype_name(tensor: Tensor) -> str:
+    """The dtype of a tensor without torch's name before it."""
+    return str(tensor.dtype).removeprefix("torch.")
 
 
 def wide(tensor: Tensor) -> np.ndarray:

@@ -16,8 +16,9 @@ from jacstrat.problems.fields import matrix, softmax_diagonal
 
 
 def _near_centre(n: int, batch: int, rng: np.random.Generator) -> np.ndarray:
-    # A spread of 1/sqrt n keeps the product of n sines of order one for every n.
-    return 0.5 + rng.uniform(-0.5, 0.5, (batch, n)) / np.sqrt(n)
+    # A spread of 1/sqrt n keeps the product of n sines of order one for every n. At n = 1, too, it ends well inside
+    # the cube: on its faces u and its Laplacian are 0, and the derivatives of a product lose what they divide by.
+    return 0.5 + rng.uniform(-0.25, 0.25, (batch, n)) / np.sqrt(n)
 
 
 def _shell(n: int, batch: int, rng: np.random.Generator) -> np.ndarray:
@@ -131,7 +132,7 @@ SCALARS = (
         diagonal=_sine_product_diagonal,
         structure="dense",
         points=_near_centre,
-        domain="(1/2, ..., 1/2) + [-1/2, 1/2)^n / sqrt n",
+        domain="(1/2, ..., 1/2) + [-1/4, 1/4)^n / sqrt n",
         origin="the lowest Dirichlet eigenfunction of the Laplacian on the unit cube",
     ),
     Problem(
@@ -164,6 +165,9 @@ SCALARS = (
         function=_log_quadratic,
         diagonal=_log_quadratic_diagonal,
         structure="dense",
+        # At n = 1 the answer is 0 at |x| = 1, and has no digits near it.
+        points=uniform(-0.75, 0.75),
+        domain="[-3/4, 3/4)^n",
         origin="Han, Jentzen, E 2018, Solving high-dimensional partial differential equations using deep learning",
     ),
     Problem(
@@ -174,6 +178,9 @@ SCALARS = (
         function=_gaussian,
         diagonal=_gaussian_diagonal,
         structure="dense",
+        # At n = 1 the answer is 0 at |x| = 1, and has no digits near it.
+        points=uniform(-0.75, 0.75),
+        domain="[-3/4, 3/4)^n",
         origin="a radial basis function, its width scaled so that u stays of order one",
     ),
     Problem(

@@ -41,7 +41,13 @@ DPI = 150
 # No date, no version, no random ids: the same records give the same bytes.
 METADATA = {"png": {"Software": None}, "svg": {"Date": None, "Creator": None}}
 
-EPSILON: Mapping[str, float] = {"float64": 2.0**-52, "float32": 2.0**-23, "bfloat16": 2.0**-7, "float16": 2.0**-10}
+EPSILON: Mapping[str, float] = {
+    "float64": 2.0**-52,
+    "float32": 2.0**-23,
+    "tf32": 2.0**-10,
+    "float16": 2.0**-10,
+    "bfloat16": 2.0**-7,
+}
 
 THEORY: Mapping[str, Callable[[float], float]] = {"1": lambda n: 1.0, "n": lambda n: n, "n + 2": lambda n: n + 2.0}
 """Evaluations of f: the least there is, one product an input, and collapsed Taylor mode."""

@@ -17,11 +17,15 @@ from jacstrat.harness import judging
 from jacstrat.harness.cases import Cell
 from jacstrat.harness.cell import measure
 from jacstrat.harness.judging import DRAW_S, LEAST_DRAWS, MOST_DRAWS, Drawn, judge
+from jacstrat.measure.accuracy import TOLERANCES
 from jacstrat.problems.base import Reference
 from jacstrat.records import COLUMNS
 from jacstrat.strategies.base import Contraction, Estimate, Strategy
 from jacstrat.strategies.hutchinson import Hutchinson
 from tests.harness.conftest import QUICK
+
+# What rounding may add to an error.
+EXACT = TOLERANCES["float64"].value
 
 
 def until(draws: int) -> Callable[[], float]:
@@ -36,7 +40,9 @@ def judged(
     instance = PROBLEMS[problem].instance(n, batch)
     operator = instance.problem.operators[0]
     key = f"{strategy} {problem}"
-    return judge(strategy, operator, instance.f, instance.x, instance.reference(operator), key, clock=until(draws))
+    return judge(
+        strategy, operator, instance.f, instance.x, instance.reference(operator), EXACT, key, clock=until(draws)
+    )
 
 
 RIGHT = (
@@ -89,7 +95,14 @@ class TestTally:
 
         diagonal = np.array([[10.0, 0.0], [30.0, -10.0]], dtype=np.longdouble)
         return judge(
-            Told(), "divergence", torch.sin, torch.zeros(2, 2), Reference(diagonal, ""), "", clock=iter([0, 9]).__next__
+            Told(),
+            "divergence",
+            torch.sin,
+            torch.zeros(2, 2),
+            Reference(diagonal, ""),
+            EXACT,
+            "",
+            clock=iter([0, 9]).__next__,
         )
 
     def test_errors_are_root_mean_squares_over_draws(self, found: Drawn) -> None:
@@ -216,7 +229,7 @@ def test_the_key_seeds_the_draws() -> None:
     def found(key: str) -> Drawn:
         reference = instance.reference("divergence")
         strategy = parse_strategy("hutchinson")
-        return judge(strategy, "divergence", instance.f, instance.x, reference, key, clock=until(LEAST_DRAWS))
+        return judge(strategy, "divergence", instance.f, instance.x, reference, EXACT, key, clock=until(LEAST_DRAWS))
 
     assert found("a") == found("a") != found("b")
 
@@ -230,6 +243,7 @@ def test_each_draw_is_a_sign_of_life() -> None:
         instance.f,
         instance.x,
         instance.reference("divergence"),
+        EXACT,
         "",
         attend=lambda: seen.append(1),
     )

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -136,6 +137,27 @@ def test_another_sweep_is_refused_with_the_difference(tmp_path, change, differen
     with pytest.raises(UsageError, match=f"holds another sweep: {difference}; name another with --out"):
         go(tmp_path, SWEEP.override(**change), resume=True)
     assert (tmp_path / "records.csv").read_bytes() == before
+
+
+@pytest.mark.parametrize("isolate", [False, True])
+def test_a_reference_is_found_once_a_run_and_does_not_outlive_it(tmp_path, monkeypatch, isolate: bool) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    kept: list[int] = []
+
+    class Looking(Log):
+        def finished(self, record) -> None:
+            super().finished(record)
+            kept.append(len(list(tmp_path.glob("jacstrat-*/*.npz"))))
+
+    (grid,) = SWEEP.grids
+    sweep = replace(SWEEP, grids=(replace(grid, problems=("linear",), n=(2,), workload=("evaluate", "train")),))
+    log = go(tmp_path / "out", sweep, Looking(), isolate=isolate)
+    assert {r.reference for r in log.records if r.status == "ok"} == {"closed form in numpy.longdouble"}
+    assert kept == [1] * 6
+    assert list(tmp_path.glob("jacstrat-*")) == []
+    with pytest.raises(KeyboardInterrupt):
+        go(tmp_path / "interrupted", sweep, Log(interrupt_after=2), isolate=isolate)
+    assert list(tmp_path.glob("jacstrat-*")) == []
 
 
 def test_records_without_their_sweep_are_refused(tmp_path) -> None:

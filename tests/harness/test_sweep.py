@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jacstrat import PROBLEMS, STRATEGIES, UsageError
-from jacstrat.harness.sweep import DTYPES, Grid, Sweep, check_devices, load_sweep, shipped_sweeps
+from jacstrat.harness.sweep import Grid, Sweep, check_devices, load_sweep, shipped_sweeps
 from tests.harness.conftest import mine
 
 SMALL = Sweep((Grid(problems=("sin",), n=(4, 2), strategies=("vmap", "identity")),))
@@ -153,7 +153,3 @@ def test_a_missing_device_names_what_is_there() -> None:
     check_devices(("cpu",))
     with pytest.raises(UsageError, match="device cuda is not available; here: cpu"):
         check_devices(("cpu", "cuda"))
-
-
-def test_dtypes_are_torchs() -> None:
-    assert all(str(dtype) == f"torch.{name}" for name, dtype in DTYPES.items())

@@ -21,6 +21,17 @@ def test_value_and_scale_of_a_reference() -> None:
     assert reference.scale("jacobian_diagonal").tolist() == [[3, 3], [2, 2]]
 
 
+def test_cancellation_is_what_a_sum_magnifies() -> None:
+    rows = [[1.0, -3.0], [2.0, 0.0]]
+    reference = Reference(np.array(rows, np.longdouble), "by hand")
+    assert reference.cancellation("divergence") == reference.cancellation("laplacian") == 2
+    # A diagonal is no sum.
+    assert reference.cancellation("jacobian_diagonal") is None
+    assert Reference(np.array([[1.0, -1.0], [2.0, 0.0]]), "by hand").cancellation("divergence") == np.inf
+    # Terms that are all 0 cannot cancel: nothing is magnified.
+    assert Reference(np.zeros((2, 2)), "by hand").cancellation("divergence") == 1
+
+
 def test_reference_is_that_of_the_rounded_points_and_weights() -> None:
     single = PROBLEMS["two_body"].instance(6, batch=3, dtype=torch.float32)
     double = PROBLEMS["two_body"].instance(6, batch=3)

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from jacstrat import PROBLEMS, UsageError
+from jacstrat.measure.memory import peak_bytes
 from jacstrat.problems.load import find_problem
 from jacstrat.problems.reference import dense_reference
 
@@ -95,6 +96,13 @@ def test_the_dense_reference_of_a_field_and_of_a_scalar(batch: int) -> None:
     assert scalar.diagonal.tolist() == [[0, 8, 16]] * batch
     assert dense_reference(lambda x: x.sum(-1), x, "laplacian").diagonal.tolist() == [[0, 0, 0]] * batch
     assert dense_reference(torch.ones_like, x, "divergence").diagonal.tolist() == [[0, 0, 0]] * batch
+
+
+def test_the_dense_reference_takes_the_memory_of_one_row() -> None:
+    x = torch.rand(8, 300, dtype=torch.float64)
+    taken = peak_bytes(lambda: dense_reference(lambda x: x * x, x, "divergence"), "cpu")
+    # f's graph, a row, its way through autograd, the diagonal: all of the size of x, and not 300 of them.
+    assert x.nbytes < taken < 20 * x.nbytes
 
 
 def test_a_function_that_holds_weights_of_its_own_dtype_is_compared_in_that() -> None:

@@ -1,0 +1,157 @@
+"""The reference of an instance, found once: in a closed form, by a dense matrix, or else by an exact strategy."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import os
+import tempfile
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from jacstrat.errors import UnsupportedError
+from jacstrat.harness.cases import Cell
+from jacstrat.harness.precision import float32_products
+from jacstrat.problems import PROBLEMS
+from jacstrat.problems.base import Instance
+from jacstrat.problems.reference import Reference, dtype_name, wide
+from jacstrat.strategies import parse_strategy
+
+# Exact, and without reverse mode where that has failed: one for a field, one for a scalar.
+STRATEGIES = ("jvp", "forward_over_forward")
+
+
+def find_reference(instance: Instance, cell: Cell, cache: Path | None = None) -> Reference:
+    """The reference of a cell's instance, from the cache where an equal one was found before.
+
+    The problem's closed form; without one a dense matrix by autograd, row by row; where reverse mode cannot
+    differentiate f, the first of STRATEGIES that can. The latter two in float64, or where f refuses that in the dtype
+    of x, never in TF32. `source` says which it was.
+
+    Args:
+        instance: What it is the reference of.
+        cell: Its problem and operator.
+        cache: A directory of references, which must not outlive the code of f; None to find it anew.
+
+    Raises:
+        RuntimeError: f cannot be differentiated by any of them; as autograd raised it.
+
+    Cost: without a closed form n products in float64. All kinds are kept: the closed form of a network, in
+    numpy.longdouble, takes longer than any strategy.
+    """
+    with float32_products(tf32=False):
+        if cache is None:
+            return _found(instance, cell.operator)
+        file = cache / f"{_key(instance, cell)}.npz"
+        with suppress(FileNotFoundError), np.load(file, allow_pickle=False) as kept:
+            return Reference(kept["diagonal"], str(kept["source"]))
+        reference = _found(instance, cell.operator)
+    # Without room for it the next one computes it again.
+    with suppress(OSError):
+        _keep(reference, file)
+    return reference
+
+
+def _found(instance: Instance, operator: str) -> Reference:
+    try:
+        return instance.reference(operator)
+    except RuntimeError as error:
+        if isinstance(error, torch.OutOfMemoryError) or not (found := _by_strategy(instance, operator)):
+            raise
+        return found
+
+
+def _by_strategy(instance: Instance, operator: str) -> Reference | None:
+    """What the first of STRATEGIES gives that can, in float64 where any of them can.
+
+    A strategy is no judge of itself, and torch drops terms of some nested derivatives without a word, as of a forward
+    rule within another: what difference quotients contradict is none.
+    """
+    diagonal_by = _scalar_diagonal if operator == "laplacian" else _field_diagonal
+    for double in (True, False):
+        for spec in STRATEGIES:
+            with suppress(RuntimeError, TypeError, UnsupportedError), torch.no_grad():
+                f, x = (_in_float64(instance), instance.x.double()) if double else (instance.f, instance.x)
+                diagonal = diagonal_by(spec, f, x)
+                if _agrees(diagonal, f, x, operator):
+                    return Reference(wide(diagonal), f"strategy {spec} in {dtype_name(diagonal)}")
+    return None
+
+
+def _in_float64(instance: Instance) -> Callable[[Tensor], Tensor]:
+    """f with its parameters in float64, as rounded to their dtype."""
+    f = instance.f
+    if isinstance(f, torch.nn.Module):
+        return copy.deepcopy(f).double()
+    if isinstance(f, partial):
+        return partial(f.func, **{name: value.double() for name, value in f.keywords.items()})
+    return f
+
+
+def _field_diagonal(spec: str, f: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    return parse_strategy(spec).prepare("jacobian_diagonal", f, x)(x)
+
+
+def _scalar_diagonal(spec: str, f: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    """H_ii as the Laplacian of f along one coordinate, the others held: z -> f(x + (z - x_i) e_i)."""
+
+    def entry(i: int) -> Tensor:
+        def along(z: Tensor) -> Tensor:
+            return f(torch.cat((x[..., :i], z, x[..., i + 1 :]), -1))
+
+        z = x[..., i : i + 1]
+        return parse_strategy(spec).prepare("laplacian", along, z)(z)
+
+    return torch.stack([entry(i) for i in range(x.shape[-1])], -1)
+
+
+def _agrees(diagonal: Tensor, f: Callable[[Tensor], Tensor], x: Tensor, operator: str) -> bool:
+    """Whether central difference quotients give the same diagonal, to a hundredth of its largest entry.
+
+    Of a first derivative (f(x + h) - f(x - h)) / 2h, h = eps^(1/3); of a second (f(x + h) - 2 f(x) + f(x - h)) / h^2,
+    h = eps^(1/4): where the rounding of f, eps/h or eps/h^2 times its size, is about the error of the quotient.
+    """
+    eps = torch.finfo(x.dtype).eps
+    order = 2 if operator == "laplacian" else 1
+    h = eps ** (1 / (order + 2))
+    unit = h * torch.eye(x.shape[-1], dtype=x.dtype, device=x.device)
+    for i in range(x.shape[-1]):
+        up, middle, down = f(x + unit[i]), f(x), f(x - unit[i])
+        if order == 2:
+            quotient = (up - 2 * middle + down) / h**2
+        else:
+            quotient, middle = (up[..., i] - down[..., i]) / (2 * h), middle[..., i]
+        slack = 0.01 * diagonal.abs().amax(-1) + 16 * eps / h**order * middle.abs()
+        if not bool(((quotient - diagonal[..., i]).abs() <= slack).all()):
+            return False
+    return True
+
+
+def _key(instance: Instance, cell: Cell) -> str:
+    """A hash of all that the reference follows from: cells that differ in workload, threads or device share it.
+
+    A function from outside the library may hold weights that are none of its parameters, drawn anew in each process:
+    its values at x tell them apart.
+    """
+    tensors = {"x": instance.x, **instance.parameters}
+    if PROBLEMS.get(cell.problem) is not instance.problem:
+        tensors["f(x)"] = instance.f(instance.x)
+    key = hashlib.sha256(f"{cell.problem} {cell.operator}".encode())
+    for name, tensor in tensors.items():
+        key.update(f" {name} {tensor.dtype} {tuple(tensor.shape)} ".encode())
+        key.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return key.hexdigest()
+
+
+def _keep(reference: Reference, file: Path) -> None:
+    """Write the file whole or not at all: another process may look for it, and this one may be killed."""
+    descriptor, name = tempfile.mkstemp(suffix=".part", dir=file.parent)
+    with os.fdopen(descriptor, "wb") as part:
+        np.savez(part, diagonal=reference.diagonal, source=np.array(reference.source))
+    os.replace(name, file)
