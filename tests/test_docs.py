@@ -9,29 +9,40 @@ import pytest
 
 from jacstrat import STRATEGIES, read_records
 from jacstrat.records import COLUMNS, STATUSES
+from tests.pages import PAGES, README, ROOT, blocks_of, name_of
+from tests.reader import LANGUAGES, Reader, parse
 
-ROOT = Path(__file__).parents[1]
-PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")])
+
+def read(page: Path) -> str:
+    return page.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_the_blocks_of_a_page_run_and_give_what_they_show(page: Path, tmp_path, monkeypatch) -> None:
+    blocks = [block for block in blocks_of(read(page)) if block.info != "indented"]
+    Reader(tmp_path, monkeypatch).run(*blocks)
+    assert {block.language for block in blocks} <= set(LANGUAGES)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_code_stands_in_fences(page: Path) -> None:
+    indented = [block for block in blocks_of(read(page)) if block.info == "indented"]
+    if page == README:
+        for block in indented:
+            for command in block.text.splitlines():
+                parse(command)
+    else:
+        assert indented == []
 
 
 def python_blocks(page: Path) -> list[str]:
-    return re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
-
-
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_python_blocks_run(page: Path, monkeypatch) -> None:
-    monkeypatch.chdir(ROOT)
-    names: dict[str, object] = {}
-    blocks = python_blocks(page)
-    for block in blocks:
-        exec(compile(block, str(page), "exec"), names)
-    assert bool(names) == bool(blocks)
+    return [block.text for block in blocks_of(read(page)) if block.language == "python"]
 
 
 def test_the_blocks_of_the_readme_give_what_they_say(monkeypatch, capsys) -> None:
     monkeypatch.chdir(ROOT)
     names: dict = {}
-    own, records = python_blocks(ROOT / "README.md")
+    own, records = python_blocks(README)
     exec(own, names)
     assert names["div"].shape == names["lap"].shape == (256,)
     assert all(parameter.grad is not None for parameter in names["net"].parameters() if parameter.dim() == 2)
@@ -41,24 +52,45 @@ def test_the_blocks_of_the_readme_give_what_they_say(monkeypatch, capsys) -> Non
 
 
 def test_the_table_of_strategies_is_that_of_the_code() -> None:
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    rows = re.findall(r"^\| `(\S+)` \| (.*) \| (.*) \|$", text, re.MULTILINE)
+    rows = re.findall(r"^\| `(\S+)` \| (.*) \| (.*) \|$", read(README), re.MULTILINE)
     assert rows == [(name, kind.cost, kind.exact_when) for name, kind in STRATEGIES.items()]
 
 
 def test_statuses_and_columns_that_the_readme_names_exist() -> None:
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    text = read(README)
     assert all(f"`{status}`" in text for status in STATUSES)
     named = set(re.findall(r"`([a-z0-9_]+_(?:s|bytes|error|products|ops|evaluations|ratio))`", text))
     assert named
     assert named <= set(COLUMNS)
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_links_lead_somewhere(page: Path) -> None:
-    for target in re.findall(r"\]\(([^)#]+)", page.read_text(encoding="utf-8")):
-        if "://" not in target:
-            assert (page.parent / target).exists(), f"{page.name} links to {target}"
+    prose = re.sub(r"^ *```.*?^ *```", "", read(page), flags=re.MULTILINE | re.DOTALL)
+    for target, _, anchor in re.findall(r"\]\(([^)#\s]*)(#([^)\s]*))?\)", prose):
+        if "://" in target:
+            continue
+        file = page.parent / target if target else page
+        assert file.exists(), f"{name_of(page)} links to {target}"
+        if anchor:
+            assert anchor in anchors(file), f"{name_of(page)} links to {target}#{anchor}"
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors of a page's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.*)$", read(page), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_every_page_can_be_reached_from_the_first() -> None:
+    reached, left = set(), [ROOT / "docs" / "index.md"]
+    while left:
+        page = left.pop()
+        if page not in reached:
+            reached.add(page)
+            targets = re.findall(r"\]\(([^)#\s]+\.md)", read(page))
+            left += [(page.parent / target).resolve() for target in targets if "://" not in target]
+    assert set((ROOT / "docs").rglob("*.md")) <= reached
 
 
 def findings() -> str:
@@ -87,5 +119,5 @@ def findings() -> str:
 
 
 def test_the_readme_states_what_the_reference_run_found() -> None:
-    text = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+    text = " ".join(read(README).split())
     assert " ".join(findings().split()) in text

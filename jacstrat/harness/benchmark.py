@@ -56,9 +56,6 @@ class Benchmark:
         Raises:
             UsageError: No such plot, or nothing was measured that it could show.
         """
-        # A notebook shows a figure once its backend is set up, which comes with this import.
-        import matplotlib.pyplot  # noqa: F401
-
         from jacstrat.report.plots import PLOTS
 
         figure = lookup("plot", kind, PLOTS)(self.to_dataframe())
@@ -90,7 +87,7 @@ class Benchmark:
             return "\n".join(line.rstrip() for line in file.read().rstrip().splitlines())
 
     def _repr_html_(self) -> str:
-        from jacstrat.report.html import sheets_html
+        from jacstrat.report.notebook import sheets_html
 
         return sheets_html(self._sheets())
 

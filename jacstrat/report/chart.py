@@ -15,6 +15,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedFormatter, FixedLocator, FuncFormatter, LogLocator, NullLocator
 from matplotlib.transforms import ScaledTranslation
 
+from jacstrat.report.notebook import ShownFigure
 from jacstrat.report.palette import WRONG_DASH, style
 from jacstrat.report.series import Point, Series, touches_wrong
 
@@ -47,7 +48,7 @@ def empty_chart(title: str, answer: str, ylabel: str, series: Sequence[Series], 
         ylabel: The quantity and its unit.
         base: Of the y axis.
     """
-    figure = Figure(figsize=SIZE_INCHES, layout="constrained", facecolor="white")
+    figure = ShownFigure(figsize=SIZE_INCHES, layout="constrained", facecolor="white")
     axes = figure.add_subplot()
     axes.set_yscale("log", base=base)
     axes.set_ylabel(ylabel, fontsize=11, color=DARK)

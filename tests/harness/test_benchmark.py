@@ -15,7 +15,7 @@ import jacstrat
 from jacstrat import STRATEGIES, ShapeError, UsageError, benchmark, parse_strategy, read_records
 from jacstrat.harness.benchmark import Benchmark
 from jacstrat.records import COLUMNS, RecordWriter, by_round, to_frame
-from jacstrat.report.html import WRONG
+from jacstrat.report.notebook import WRONG
 from jacstrat.report.plots import PLOTS
 from jacstrat.statistics import ratio
 
@@ -338,6 +338,10 @@ def test_every_plot_of_a_report_can_be_drawn(result: Benchmark, kind: str, tmp_p
 
 def test_the_default_plot_is_time(result: Benchmark) -> None:
     assert result.plot().axes[0].get_ylabel() == "time of one call"
+
+
+def test_a_notebook_shows_a_plot_by_itself(result: Benchmark) -> None:
+    assert result.plot()._repr_png_().startswith(b"\x89PNG")
 
 
 def test_no_plot_is_one_line(result: Benchmark) -> None:

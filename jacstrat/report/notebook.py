@@ -1,15 +1,30 @@
-"""A sheet as HTML for a notebook: one table that needs no style sheet, its colours those of the page around it."""
+"""What a notebook shows: sheets as HTML, and figures as they are.
+
+A sheet is one table that needs no style sheet; its colours are those of the page around it.
+"""
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterable
 from html import escape
+
+from matplotlib.figure import Figure
 
 from jacstrat.report.tables import ROW_STYLES, Sheet
 
 WRONG = "#D8392B"
 """Of a wrong row: on white and on the near-black of dark pages alike its contrast is above 4."""
 _LEFT, _RIGHT = ' style="text-align:left"', ' style="text-align:right"'
+
+
+class ShownFigure(Figure):
+    """A figure that a notebook shows by itself; one made without pyplot is else a line of text there."""
+
+    def _repr_png_(self) -> bytes:
+        file = io.BytesIO()
+        self.savefig(file, format="png")
+        return file.getvalue()
 
 
 def sheets_html(sheets: Iterable[Sheet]) -> str:
