@@ -59,7 +59,7 @@ class Problem:
             numpy, `diagonal(x, **parameters)`, (B, n) -> (B, n), in whatever precision x has. None where there is no
             closed form: the reference is then a dense autodiff matrix.
         structure: Of J or H: "diagonal", "tridiagonal", "banded" (a few beside the diagonal, around the ring where it
-            is periodic), "dense", or "unknown".
+            is periodic), "sparse" (a few anywhere in a row), "dense", or "unknown".
         parameters: Weights by name, float64, from n and a seeded generator: `parameters(n, rng)`.
         points: Points in the domain, float64, (B, n): `points(n, batch, rng)`.
         domain: Where the points lie, in words.
@@ -152,7 +152,11 @@ class Instance:
     def reference(self, operator: str) -> Reference:
         """The answer for exactly these x and parameters, as rounded to their dtype."""
         if self.problem.diagonal is None:
-            f = copy.deepcopy(self.f).double() if isinstance(self.f, torch.nn.Module) else self.f
+            if isinstance(self.f, torch.nn.Module):
+                f: Callable[[Tensor], Tensor] = copy.deepcopy(self.f).double()
+            else:
+                double = {name: value.detach().double() for name, value in self.parameters.items()}
+                f = partial(self.problem.function, **double)
             return dense_reference(f, self.x, operator)
         parameters = {name: wide(value) for name, value in self.parameters.items()}
         diagonal = self.problem.diagonal(wide(self.x), **parameters)

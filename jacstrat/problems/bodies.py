@@ -13,7 +13,8 @@ from jacstrat.problems.base import Problem, at_least
 STDE = "Shi, Hu, Lin, Kawaguchi 2024, Stochastic Taylor Derivative Estimator, NeurIPS; the terms are not periodic"
 
 
-def _ball(n: int, batch: int, rng: np.random.Generator) -> np.ndarray:
+def ball(n: int, batch: int, rng: np.random.Generator) -> np.ndarray:
+    """A sampler of points inside the unit ball, (B, n)."""
     # By division and square root alone, which every machine rounds alike; a norm's sum depends on the order of it.
     return rng.uniform(-1.0, 1.0, (batch, n)) / np.sqrt(n)
 
@@ -39,7 +40,7 @@ def _two_body_diagonal(x: np.ndarray, c: np.ndarray) -> np.ndarray:
     first[..., 1:] += cosine * p_b
     second[..., :-1] += cosine * p_aa - sine * p_a**2
     second[..., 1:] += cosine * p_bb - sine * p_b**2
-    return _in_ball(x, sine.sum(-1, keepdims=True), first, second)
+    return in_ball(x, sine.sum(-1, keepdims=True), first, second)
 
 
 def _three_body(x: Tensor, c: Tensor) -> Tensor:
@@ -57,10 +58,10 @@ def _three_body_diagonal(x: np.ndarray, c: np.ndarray) -> np.ndarray:
         q = neighbours[(k + 1) % 3] * neighbours[(k + 2) % 3]
         first[..., k : n - 2 + k] += terms * q
         second[..., k : n - 2 + k] += terms * q**2
-    return _in_ball(x, terms.sum(-1, keepdims=True), first, second)
+    return in_ball(x, terms.sum(-1, keepdims=True), first, second)
 
 
-def _in_ball(x: np.ndarray, S: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+def in_ball(x: np.ndarray, S: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """H_ii of (1 - r2) S from S, S_i and S_ii, by the product rule."""
     return (1 - (x * x).sum(-1, keepdims=True)) * second - 4 * x * first - 2 * S
 
@@ -80,7 +81,7 @@ BODIES = (
         diagonal=_two_body_diagonal,
         structure="dense",
         parameters=_coefficients(2),
-        points=_ball,
+        points=ball,
         domain="[-1, 1)^n / sqrt n, inside the unit ball",
         origin=STDE,
         refuse=at_least(2),
@@ -95,7 +96,7 @@ BODIES = (
         diagonal=_three_body_diagonal,
         structure="dense",
         parameters=_coefficients(3),
-        points=_ball,
+        points=ball,
         domain="[-1, 1)^n / sqrt n, inside the unit ball",
         origin=STDE,
         refuse=at_least(3),

@@ -1,4 +1,4 @@
-"""Vector fields with a Jacobian diagonal in closed form; sums and shifts run over the coordinates."""
+"""Vector fields whose coordinates are coupled all to all, with a Jacobian diagonal in closed form."""
 
 from __future__ import annotations
 
@@ -6,9 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from jacstrat.problems.base import Problem, at_least, uniform
-
-VISCOSITY = 0.01
+from jacstrat.problems.base import Problem, uniform
 
 
 def matrix(n: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
@@ -42,33 +40,6 @@ def _cubic(x: Tensor) -> Tensor:
 def _cubic_diagonal(x: np.ndarray) -> np.ndarray:
     # J = r2 I + 2 x x^T.
     return (x * x).sum(-1, keepdims=True) + 2 * x * x
-
-
-def _lorenz96(x: Tensor) -> Tensor:
-    return (x.roll(-1, -1) - x.roll(2, -1)) * x.roll(1, -1) - x + 8
-
-
-def _lorenz96_diagonal(x: np.ndarray) -> np.ndarray:
-    # For n >= 4 the neighbours i+1, i-1, i-2 all differ from i, so that -x_i alone is left.
-    return np.full_like(x, -1)
-
-
-def _bratu(x: Tensor) -> Tensor:
-    padded = torch.nn.functional.pad(x, (1, 1))
-    return padded[..., 2:] - 2 * x + padded[..., :-2] + torch.exp(x)
-
-
-def _bratu_diagonal(x: np.ndarray) -> np.ndarray:
-    return np.exp(x) - 2
-
-
-def _burgers(x: Tensor) -> Tensor:
-    after, before = x.roll(-1, -1), x.roll(1, -1)
-    return -x * (after - before) / 2 + VISCOSITY * (after - 2 * x + before)
-
-
-def _burgers_diagonal(x: np.ndarray) -> np.ndarray:
-    return (np.roll(x, 1, -1) - np.roll(x, -1, -1)) / 2 - 2 * VISCOSITY
 
 
 FIELDS = (
@@ -105,41 +76,5 @@ FIELDS = (
         diagonal=_cubic_diagonal,
         structure="dense",
         origin="a central force that grows with the cube of the distance",
-    ),
-    Problem(
-        name="lorenz96",
-        kind="field",
-        formula="F_i = (x_{i+1} - x_{i-2}) x_{i-1} - x_i + 8, periodic",
-        answer="-n",
-        function=_lorenz96,
-        diagonal=_lorenz96_diagonal,
-        structure="banded",
-        points=uniform(-4.0, 8.0),
-        domain="[-4, 8)^n",
-        origin="Lorenz 1996, Predictability: a problem partly solved; the rate at which volumes contract",
-        refuse=at_least(4),
-        sizes=(4, 8, 16, 32, 64),
-    ),
-    Problem(
-        name="bratu",
-        kind="field",
-        formula="F_i = x_{i+1} - 2 x_i + x_{i-1} + exp x_i, x_0 = x_{n+1} = 0",
-        answer="sum (exp x_i - 2)",
-        function=_bratu,
-        diagonal=_bratu_diagonal,
-        structure="tridiagonal",
-        origin="Bratu 1914, Sur les équations intégrales non linéaires; on a grid of unit spacing",
-    ),
-    Problem(
-        name="burgers",
-        kind="field",
-        formula="F_i = -x_i (x_{i+1} - x_{i-1})/2 + nu (x_{i+1} - 2 x_i + x_{i-1}), periodic, nu = 0.01",
-        answer="-2 n nu: the differences cancel around the ring",
-        function=_burgers,
-        diagonal=_burgers_diagonal,
-        structure="banded",
-        origin="Burgers 1948, A mathematical model illustrating the theory of turbulence; on a grid of unit spacing",
-        refuse=at_least(3),
-        sizes=(4, 8, 16, 32, 64),
     ),
 )

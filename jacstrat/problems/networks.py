@@ -15,7 +15,9 @@ from jacstrat.problems.base import Problem
 WIDTH = 64
 
 
-def _weights(hidden: int, outputs: int | None = None) -> Callable[[int, np.random.Generator], dict[str, np.ndarray]]:
+def dense_layers(
+    hidden: int, outputs: int | None = None
+) -> Callable[[int, np.random.Generator], dict[str, np.ndarray]]:
     """W_l (h_l, h_{l-1}) and b_l (h_l,) of n -> 64 -> ... -> outputs, or n, normal with variance 1/h_{l-1}."""
 
     def weights(n: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
@@ -29,7 +31,7 @@ def _weights(hidden: int, outputs: int | None = None) -> Callable[[int, np.rando
     return weights
 
 
-def _slope(z: np.ndarray) -> np.ndarray:
+def tanh_slope(z: np.ndarray) -> np.ndarray:
     """s'(z), which keeps its digits where 1 - tanh(z)^2 loses them."""
     return 1 / np.cosh(z) ** 2
 
@@ -53,8 +55,8 @@ def _tanh_field_diagonal(
     def point(x: np.ndarray) -> np.ndarray:
         z1 = W1 @ x + b1
         z2 = W2 @ np.tanh(z1) + b2
-        T = (W2 * _slope(z1)) @ W1
-        return ((W3 * _slope(z2)).T * T).sum(0)
+        T = (W2 * tanh_slope(z1)) @ W1
+        return ((W3 * tanh_slope(z2)).T * T).sum(0)
 
     return np.apply_along_axis(point, -1, x)
 
@@ -92,7 +94,7 @@ def _tanh_scalar_diagonal(
         z1 = W1 @ x + b1
         z2 = W2 @ np.tanh(z1) + b2
         z3 = W3 @ np.tanh(z2) + b3
-        d1, d2, d3 = _slope(z1), _slope(z2), _slope(z3)
+        d1, d2, d3 = tanh_slope(z1), tanh_slope(z2), tanh_slope(z3)
         T2 = (W2 * d1) @ W1
         T3 = (W3 * d2) @ T2
         g3 = W4[0]
@@ -113,7 +115,7 @@ NETWORKS = (
         function=_tanh_field,
         diagonal=_tanh_field_diagonal,
         structure="dense",
-        parameters=_weights(hidden=2),
+        parameters=dense_layers(hidden=2),
         origin="the field of a continuous normalising flow: Chen et al. 2018, Neural ordinary differential equations",
     ),
     Problem(
@@ -124,7 +126,7 @@ NETWORKS = (
         function=_tanh_scalar,
         diagonal=_tanh_scalar_diagonal,
         structure="dense",
-        parameters=_weights(hidden=3, outputs=1),
+        parameters=dense_layers(hidden=3, outputs=1),
         origin="the ansatz of a physics-informed network: Raissi, Perdikaris, Karniadakis 2019",
     ),
 )

@@ -120,7 +120,7 @@ def cells_of(cell, problem: str, workload: str, **values) -> list[Cell]:
 
     The peaks are above a few KiB."""
     refuse = PROBLEMS[problem].refuse
-    few = next(n for n in (3, 4, 2) if refuse(n) is None)
+    few = next(n for n in (3, 4, 2, 6) if refuse(n) is None)
     sized = [cell(problem, *EXACT, n=few, batch=300, workload=workload, **values)]
     if refuse(16) is None and workload == "evaluate":
         sized.append(cell(problem, *BATCHED, n=16, batch=16, **values))

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from itertools import pairwise
+from itertools import combinations, pairwise
 from typing import Any
 
 import numpy as np
 from mpmath import mp, mpf
+
+from jacstrat.problems.wavefunctions import EPSILON, SOFT
 
 Vector = Sequence[Any]
 
@@ -42,13 +44,108 @@ def bratu(x: Vector) -> list[Any]:
     return [padded[i + 2] - 2 * a + padded[i] + mp.exp(a) for i, a in enumerate(x)]
 
 
-def network(x: Vector, hidden: int, weights: dict[str, Any]) -> list[Any]:
-    def layer(number: int, a: Vector) -> list[Any]:
-        return [s + b for s, b in zip(product(weights[f"W{number}"], a), weights[f"b{number}"], strict=True)]
+def bratu_2d(x: Vector) -> list[Any]:
+    m = math.isqrt(len(x))
+    grid = {(i, j): x[i * m + j] for i in range(m) for j in range(m)}
 
+    def around(i: int, j: int) -> Any:
+        return sum(grid.get(place, 0) for place in ((i + 1, j), (i - 1, j), (i, j + 1), (i, j - 1)))
+
+    return [around(i, j) - 4 * a + mp.exp(a) for (i, j), a in grid.items()]
+
+
+def graph_diffusion(x: Vector, k: Vector) -> list[Any]:
+    n = len(x)
+    edges = [(s, (s + 1) % n) for s in range(n)] + [(s, (2 * s + 1) % n) for s in range(n - 1)]
+    F = [mpf(0)] * n
+    for conductivity, (s, t) in zip(k, edges, strict=True):
+        flux = conductivity * mp.tanh(x[t] - x[s])
+        F[s], F[t] = F[s] + flux, F[t] - flux
+    return F
+
+
+def convolution(x: Vector, A: Any, b: Vector, C: Any, e: Vector) -> list[Any]:
+    hidden = [
+        [mp.tanh(z + bias) for z in ring(lambda *a, k=kernel[0]: mp.fdot(k, a), x, -1, 0, 1)]
+        for kernel, bias in zip(A, b, strict=True)
+    ]
+    parts = [ring(lambda *a, k=kernel: mp.fdot(k, a), h, -1, 0, 1) for kernel, h in zip(C[0], hidden, strict=True)]
+    return [e[0] + mp.fsum(column) for column in zip(*parts, strict=True)]
+
+
+def affine(W: Sequence[Vector], x: Vector, b: Vector) -> list[Any]:
+    return [s + c for s, c in zip(product(W, x), b, strict=True)]
+
+
+def network(x: Vector, hidden: int, weights: dict[str, Any], activation: Callable[[Any], Any] = mp.tanh) -> list[Any]:
     for number in range(1, hidden + 1):
-        x = [mp.tanh(z) for z in layer(number, x)]
-    return layer(hidden + 1, x)
+        x = [activation(z) for z in affine(weights[f"W{number}"], x, weights[f"b{number}"])]
+    return affine(weights[f"W{hidden + 1}"], x, weights[f"b{hidden + 1}"])
+
+
+def flow(x: Vector, t: Any, **weights: Any) -> list[Any]:
+    for number in (1, 2, 3):
+        W, b, g, c, d = (weights[f"{letter}{number}"] for letter in "Wbgcd")
+        gates = [1 / (1 + mp.exp(-(slope * t + shift))) for slope, shift in zip(g, c, strict=True)]
+        z = [s * gate + drift * t for s, gate, drift in zip(affine(W, x, b), gates, d, strict=True)]
+        x = z if number == 3 else [mp.tanh(a) for a in z]
+    return x
+
+
+def score(x: Vector, activation: Callable[[Any], Any], weights: dict[str, Any]) -> list[Any]:
+    h = affine(weights["W_in"], x, weights["b_in"])
+    for block in (1, 2):
+        inner = [activation(z) for z in affine(weights[f"U{block}"], h, weights[f"b{block}"])]
+        h = affine(weights[f"V{block}"], inner, h)
+    return affine(weights["W_out"], h, weights["b_out"])
+
+
+def places(x: Vector) -> list[Vector]:
+    return [x[i : i + 3] for i in range(0, len(x), 3)]
+
+
+def minus(a: Vector, b: Vector) -> list[Any]:
+    return [p - q for p, q in zip(a, b, strict=True)]
+
+
+def lennard_jones(x: Vector) -> Any:
+    r = [mp.sqrt(square(minus(a, b))) for a, b in combinations(places(x), 2)]
+    return mp.fsum(4 * (1 / d**12 - 1 / d**6) for d in r)
+
+
+def wavefunction(x: Vector, **w: Any) -> Any:
+    electrons = places(x)
+
+    def soft(d: Vector) -> Any:
+        return mp.sqrt(square(d) + mpf(SOFT**2))
+
+    def features(i: int) -> list[Any]:
+        own = affine(w["W_one"], [soft(minus(electrons[i], R)) for R in w["nuclei"]], w["b_one"])
+        for other in electrons:
+            d = minus(electrons[i], other)
+            pair = affine(w["W_pair"], [*d, soft(d)], w["b_pair"])
+            own = [a + mp.tanh(z) / len(electrons) for a, z in zip(own, pair, strict=True)]
+        return own
+
+    def normalised(h: Vector) -> list[Any]:
+        mean = mp.fsum(h) / len(h)
+        size = mp.sqrt(square([a - mean for a in h]) / len(h) + mpf(EPSILON))
+        return [(a - mean) / size * s + t for a, s, t in zip(h, w["scale"], w["shift"], strict=True)]
+
+    rows = [features(i) for i in range(len(electrons))]
+    inputs = [normalised(h) for h in rows]
+    keys, values = [product(w["W_key"], h) for h in inputs], [product(w["W_value"], h) for h in inputs]
+
+    def orbitals(i: int) -> list[Any]:
+        query = product(w["W_query"], inputs[i])
+        weights = softmax([mp.fdot(query, key) / mp.sqrt(len(key)) for key in keys])
+        h = [a + mp.fdot(weights, v) for a, v in zip(rows[i], zip(*values, strict=True), strict=True)]
+        decays = [mp.exp(-k * soft(minus(electrons[i], R))) for k, R in zip(w["decay"], w["nuclei"], strict=True)]
+        return [a * e for a, e in zip(affine(w["W_orbital"], h, w["b_orbital"]), decays, strict=True)]
+
+    determinant = mp.det(mp.matrix([orbitals(i) for i in range(len(electrons))]))
+    distances = [soft(minus(a, b)) for a in electrons for b in electrons]
+    return mp.log(abs(determinant)) - mp.fsum(w["cusp"] ** 2 / (w["cusp"] + d) for d in distances) / 8
 
 
 def softmax(x: Vector) -> list[Any]:
@@ -97,6 +194,9 @@ FORMULAS: dict[str, Callable[..., Any]] = {
     "lorenz96": lorenz96,
     "bratu": bratu,
     "burgers": burgers,
+    "bratu_2d": bratu_2d,
+    "graph_diffusion": graph_diffusion,
+    "convolution": convolution,
     "sine_product": lambda x: mp.fprod(mp.sin(pi() * a) for a in x),
     "cosine_sum": lambda x: mp.fsum(mp.cos(pi() * a) for a in x),
     "bilinear": lambda x: mp.fsum(a * b for a, b in zip(x[0::2], x[1::2], strict=True)),
@@ -109,7 +209,15 @@ FORMULAS: dict[str, Callable[..., Any]] = {
     "inverse_distance": lambda x: 1 / mp.sqrt(square(x)),
     "two_body": two_body,
     "three_body": three_body,
+    "lennard_jones": lennard_jones,
     "tanh_field": lambda x, **weights: network(x, 2, weights),
     "tanh_scalar": lambda x, **weights: network(x, 3, weights)[0],
     "decaying": lambda x, A: mp.fsum(a * b for a, b in zip(product(A, x), x, strict=True)) / 2,
+    "pinn_tanh": lambda x, **weights: (1 - square(x)) * network(x, 3, weights)[0],
+    "pinn_sine": lambda x, **weights: (1 - square(x)) * network(x, 2, weights, mp.sin)[0],
+    "plane_waves": lambda x, W, b, c: mp.fdot(c, [mp.sin(z) for z in affine(W, x, b)]),
+    "flow": flow,
+    "score_gelu": lambda x, **weights: score(x, lambda z: z * (1 + mp.erf(z / mp.sqrt(2))) / 2, weights),
+    "score_silu": lambda x, **weights: score(x, lambda z: z / (1 + mp.exp(-z)), weights),
+    "wavefunction": wavefunction,
 }

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jacstrat.problems import PROBLEMS
-from jacstrat.problems.fields import FIELDS, VISCOSITY
+from jacstrat.problems.fields import FIELDS
 
 Weights = Mapping[str, np.ndarray]
 
@@ -24,9 +24,6 @@ DIVERGENCES: dict[str, Callable[[np.ndarray, Weights], np.ndarray]] = {
     "linear": lambda x, w: np.full(len(x), np.trace(w["A"])),
     "softmax": lambda x, w: 1 - (softmax(x) ** 2).sum(-1),
     "cubic": lambda x, w: (x.shape[-1] + 2) * (x**2).sum(-1),
-    "lorenz96": lambda x, w: np.full(len(x), -np.longdouble(x.shape[-1])),
-    "bratu": lambda x, w: (np.exp(x) - 2).sum(-1),
-    "burgers": lambda x, w: np.full(len(x), -2 * x.shape[-1] * np.longdouble(VISCOSITY)),
 }
 
 
@@ -36,7 +33,7 @@ def test_every_field_has_a_divergence_here() -> None:
 
 @pytest.mark.parametrize("name", DIVERGENCES)
 @settings(max_examples=25, deadline=None)
-@given(n=st.integers(4, 24), seed=st.integers(0, 2**32))
+@given(n=st.integers(1, 24), seed=st.integers(0, 2**32))
 def test_divergence_is_the_simplified_one(name: str, n: int, seed: int) -> None:
     instance = PROBLEMS[name].instance(n, batch=3, seed=seed)
     reference = instance.reference("divergence")
@@ -55,9 +52,6 @@ def test_a_few_numbers_by_hand() -> None:
 
     assert diagonal("cubic", 1, 2) == [5 + 2, 5 + 8]
     assert diagonal("softmax", 3, 3) == [0.25, 0.25]
-    assert diagonal("lorenz96", 1, 2, 3, 4) == [-1, -1, -1, -1]
-    assert diagonal("bratu", 0, 0) == [-1, -1]
-    assert diagonal("burgers", 1, 2, 4) == pytest.approx([1 - 0.02, -1.5 - 0.02, 0.5 - 0.02], abs=1e-15)
 
 
 def test_softmax_survives_large_arguments() -> None:
@@ -71,19 +65,6 @@ def test_values_by_hand() -> None:
         return PROBLEMS[name].function(torch.tensor(x, dtype=torch.float64)).tolist()
 
     assert value("cubic", 1, 2) == [5, 10]
-    # i = 1: (x_2 - x_4)(x_5) - x_1 + 8.
-    assert value("lorenz96", 1, 2, 4, 7, 11) == [
-        (2 - 7) * 11 - 1 + 8,
-        (4 - 11) * 1 - 2 + 8,
-        (7 - 1) * 2 - 4 + 8,
-        (11 - 2) * 4 - 7 + 8,
-        (1 - 4) * 7 - 11 + 8,
-    ]
-    assert value("bratu", 0, 0) == [1, 1]
-    assert value("bratu", 0) == [1]
-    assert value("burgers", 1, 2, 4) == pytest.approx(
-        [-1 * (2 - 4) / 2 + 0.01 * 4, -2 * (4 - 1) / 2 + 0.01, -4 * (1 - 2) / 2 - 0.01 * 5]
-    )
 
 
 def test_numbers_are_pinned() -> None:
