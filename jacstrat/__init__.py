@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from jacstrat.problems import PROBLEMS, Problem
     from jacstrat.records import read_records
     from jacstrat.strategies import STRATEGIES, Strategy, parse_strategy
+    from jacstrat.structure import Structure, detect_structure
 
 __version__ = version("jacstrat")
 
@@ -34,6 +35,8 @@ _HOMES = {
     "STRATEGIES": "strategies",
     "Strategy": "strategies",
     "parse_strategy": "strategies",
+    "Structure": "structure",
+    "detect_structure": "structure",
 }
 
 __all__ = [
@@ -43,10 +46,12 @@ __all__ = [
     "Problem",
     "ShapeError",
     "Strategy",
+    "Structure",
     "UnsupportedError",
     "UsageError",
     "__version__",
     "curl",
+    "detect_structure",
     "divergence",
     "gradient",
     "jacobian_diagonal",

@@ -9,7 +9,7 @@ from jacstrat import PROBLEMS, STRATEGIES, UnsupportedError, parse_strategy
 from jacstrat.measure.accuracy import errors
 from jacstrat.strategies import OPERATORS, Strategy
 
-EXACT = [kind() for kind in STRATEGIES.values() if kind.exact_when == "always"]
+EXACT = [kind() for kind in STRATEGIES.values() if kind.exact_when.startswith("always")]
 VARIANTS = [
     *EXACT,
     *map(

@@ -1,0 +1,178 @@
+"""What each aten operation does to sets: one table, operation -> rule.
+
+A rule takes a Call and gives the sets of the result, or a list where there are several results. An operation without a
+rule, or a rule that does not know, is served by `everything`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._pytree import tree_map_only
+
+from jacstrat.structure.sets import Sets, aligned, together
+
+
+class UnknownError(Exception):
+    """A rule cannot say anything about this call, as where an index is computed from x."""
+
+
+@dataclass(frozen=True, eq=False)
+class Slot:
+    """The place of a tensor among the arguments of a call.
+
+    Fields:
+        shape, differentiable: Of the tensor.
+        sets: What its elements depend on; None for a constant.
+        value: Gives the tensor of a constant, on the CPU; raises UnknownError where that is not to be relied on.
+    """
+
+    shape: tuple[int, ...]
+    differentiable: bool
+    sets: Sets | None
+    value: Callable[[], Tensor]
+
+
+@dataclass(frozen=True, eq=False)
+class Call:
+    """One operation of the graph.
+
+    Fields:
+        operation: The aten overload.
+        arguments: By their names in its schema, with defaults; a Slot for each tensor.
+        shapes: Of the results.
+        n: Coordinates of x.
+    """
+
+    operation: Any
+    arguments: Mapping[str, Any]
+    shapes: tuple[tuple[int, ...], ...]
+    n: int
+
+    def __getitem__(self, name: str) -> Any:
+        return self.arguments.get(name)
+
+    @property
+    def dependent(self) -> list[Sets]:
+        """Sets of the tensors that depend on x."""
+        found: list[Sets] = []
+        tree_map_only(Slot, lambda slot: found.append(slot.sets) if slot.sets else None, dict(self.arguments))
+        return found
+
+    def sets(self, name: str) -> Sets:
+        """Sets of a tensor argument; empty ones for a constant."""
+        slot = self.arguments[name]
+        return slot.sets or Sets.constant(slot.shape, self.n)
+
+    def only(self, *names: str) -> None:
+        """Raises UnknownError unless nothing but these arguments depends on x."""
+        if any(slot.sets for name, slot in self.arguments.items() if isinstance(slot, Slot) and name not in names):
+            raise UnknownError
+
+
+Rule = Callable[[Call], Sets | list[Sets]]
+RULES: dict[str, Rule] = {}
+
+
+def rule(*names: str) -> Callable[[Rule], Rule]:
+    """Enters a rule for aten operations, all overloads of each name."""
+
+    def enter(function: Rule) -> Rule:
+        RULES.update(dict.fromkeys(names, function))
+        return function
+
+    return enter
+
+
+def everything(call: Call) -> list[Sets]:
+    """Each element of each result depends on all that any argument depends on: true of every operation."""
+    union = together([sets.all() for sets in call.dependent])
+    return [union.expand(shape) for shape in call.shapes]
+
+
+@rule("_to_copy", "fill", "hardtanh_backward", "_conj", "_conj_physical", "real", "imag", "_fused_dropout")
+def pointwise(call: Call) -> Sets:
+    """Element by element, broadcast; also every operation that torch tags as pointwise."""
+    return together(call.dependent).expand(call.shapes[0])
+
+
+# With these the elements are moved, never combined: done to ids instead of numbers, they give the ids of the result.
+# What fills new places is the number 0, which is the id of the empty set; `FILL` names such arguments.
+MOVES = """
+    view _unsafe_view reshape permute transpose t expand squeeze unsqueeze slice select cat stack roll flip rot90 repeat
+    unfold split split_with_sizes unbind chunk diagonal alias clone detach lift_fresh lift_fresh_copy constant_pad_nd
+    index _unsafe_index take slice_scatter select_scatter diagonal_scatter copy tril triu diag_embed
+    pixel_shuffle pixel_unshuffle channel_shuffle repeat_interleave
+"""
+FILL = ("value", "self", "other")
+
+
+@rule(*MOVES.split())
+def moved(call: Call) -> list[Sets]:
+    """The operation itself, on ids; index tensors must be constants whose values are known."""
+    slots: list[Slot] = []
+    tree_map_only(Slot, lambda slot: slots.append(slot) if slot.differentiable else None, dict(call.arguments))
+    ids, table = aligned([slot.sets or Sets.constant(slot.shape, call.n) for slot in slots])
+    places = {id(slot): one for slot, one in zip(slots, ids, strict=True)}
+
+    def given(slot: Slot) -> Tensor:
+        return places[id(slot)] if slot.differentiable else slot.value()
+
+    arguments = tree_map_only(Slot, given, dict(call.arguments))
+    arguments |= {name: 0 for name in FILL if isinstance(arguments.get(name), int | float | complex)}
+    results = call.operation(**arguments)
+    results = results if isinstance(results, list | tuple) else [results]
+    if any(one.dtype != torch.int64 for one in results):
+        # A view of other bits.
+        raise UnknownError
+    return [Sets(one, table) for one in results]
+
+
+@rule("where", "masked_fill")
+def chosen(call: Call) -> Sets | list[Sets]:
+    """By a mask that is known an element is moved; by any other it may come from either."""
+    try:
+        return moved(call)
+    except UnknownError:
+        return pointwise(call)
+
+
+@rule(
+    "sum", "mean", "prod", "amax", "amin", "max", "min", "logsumexp", "linalg_vector_norm", "norm", "var", "std",
+    "var_mean", "std_mean", "nansum", "median", "nanmedian", "mode", "kthvalue", "aminmax",
+)  # fmt: skip
+def reduced(call: Call) -> list[Sets]:
+    """Each result depends on all that it is reduced from."""
+    name = next(name for name in ("self", "input") if name in call.arguments)
+    call.only(name)
+    sets, dims = call.sets(name), call["dim"]
+    dims = range(sets.ids.dim()) if dims is None or dims == [] else [dims] if isinstance(dims, int) else dims
+    union = sets.over(dims)
+    return [Sets(union.ids.reshape(shape), union.table) for shape in call.shapes]
+
+
+@rule(
+    "_softmax", "_log_softmax", "cumsum", "cumprod", "logcumsumexp", "cummax", "cummin", "sort", "topk",
+    "_softmax_backward_data", "_log_softmax_backward_data",
+)  # fmt: skip
+def along(call: Call) -> list[Sets]:
+    """Each result depends on everything along the dimension."""
+    dim = call["dim"]
+    union = together([sets.over([dim]) for sets in call.dependent])
+    return [union.expand(shape) for shape in call.shapes]
+
+
+@rule("mm", "bmm", "mv", "dot", "vdot")
+def contracted(call: Call) -> Sets:
+    """Entry ij depends on row i of the one matrix and on column j of the other, whatever their numbers are."""
+    first = call.sets("self")
+    second = call.sets(next(name for name in ("mat2", "vec", "tensor", "other") if name in call.arguments))
+    rows = first.over([-1])
+    columns = second.over([-2] if second.ids.dim() > 1 else [-1])
+    if second.ids.dim() == 1:
+        rows, columns = (Sets(one.ids.reshape(one.ids.shape[:-1]), one.table) for one in (rows, columns))
+    return together([rows, columns]).expand(call.shapes[0])

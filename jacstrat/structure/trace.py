@@ -1,0 +1,129 @@
+"""The graph of a function's operations, traced at points that have a shape and no values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import cache
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.fx import GraphModule
+
+from jacstrat.errors import ShapeError
+
+Function = Callable[[Tensor], Tensor]
+
+# What a decomposition makes of elementary operations, beside those of the core set.
+COMPOSED = (
+    "addmm",
+    "addmv",
+    "addbmm",
+    "baddbmm",
+    "native_layer_norm",
+    "native_group_norm",
+    "native_group_norm_backward",
+    "_native_batch_norm_legit_no_training",
+)
+
+
+class UntracedError(Exception):
+    """The graph would not prove anything; the message says why."""
+
+
+def traced(f: Function, x: Tensor, operator: str) -> GraphModule:
+    """The aten operations of f at one point or two, or for the Laplacian those of its gradient.
+
+    The points are a fake tensor: an operation that needs a value, as a branch on one does, raises. In-place operations
+    become pure ones, and what is composed of elementary operations is taken apart.
+
+    Args:
+        f: Row-wise.
+        x: Whose shape, dtype and device are taken.
+        operator: "laplacian", or any other for f itself.
+
+    Raises:
+        ShapeError: f(x) has a shape that does not fit.
+        UntracedError: f depends on values, draws random numbers, or has derivatives of its own making; says which.
+    """
+    from torch._subclasses.fake_tensor import FakeTensorMode
+    from torch.fx.experimental.proxy_tensor import make_fx
+
+    mode = FakeTensorMode(allow_fallback_kernels=False, allow_non_fake_inputs=True)
+    with mode:
+        points = torch.empty(few(x), dtype=x.dtype, device=x.device)
+    try:
+        with torch.inference_mode(False), torch.enable_grad():
+            with mode:
+                _refuse_own_derivatives(_checked(f, points.detach().requires_grad_(), operator))
+            field = torch.func.functionalize(_as_differentiated(f, operator))
+            graph = make_fx(field, _decompositions(), tracing_mode="fake", _allow_non_fake_inputs=True)(points)
+    except (UntracedError, ShapeError):
+        raise
+    except Exception as error:
+        raise UntracedError(_headline(error)) from error
+    for node in graph.graph.nodes:
+        if torch.Tag.nondeterministic_seeded in getattr(node.target, "tags", ()):
+            raise UntracedError(f"it draws random numbers: {node.target}")
+    return graph
+
+
+def few(x: Tensor) -> tuple[int, ...]:
+    """The shape of x with two rows at most, and one where it has none: rows are independent, and alike.
+
+    Not always one, since f may squeeze a batch of one away.
+    """
+    return (min(max(len(x), 1), 2), x.shape[-1]) if x.dim() == 2 else (x.shape[-1],)
+
+
+def _as_differentiated(f: Function, operator: str) -> Function:
+    """What is traced, inside the transform that differentiates it, so that f sees an x that requires grad."""
+    if operator == "laplacian":
+        return lambda x: torch.func.grad(lambda x: f(x).sum())(x)
+    return lambda x: torch.func.vjp(f, x)[0]
+
+
+def _checked(f: Function, points: Tensor, operator: str) -> Tensor:
+    """f(points), where its shape is the operator's."""
+    y = f(points)
+    if not isinstance(y, Tensor):
+        raise ShapeError(f"f must return one tensor, got {type(y).__name__}; return its one output")
+    expected = points.shape[:-1] if operator == "laplacian" else points.shape
+    if y.shape != expected:
+        raise ShapeError(f"f must map {tuple(points.shape)} to {tuple(expected)}, got {tuple(y.shape)}")
+    return y
+
+
+def _refuse_own_derivatives(y: Tensor) -> None:
+    """A custom autograd.Function is traced through its forward, and its backward need not be the derivative of that."""
+    for node in _autograd_nodes(y.grad_fn):
+        if isinstance(node, torch.autograd.function.BackwardCFunction):
+            name = type(node).__name__.removesuffix("Backward")
+            raise UntracedError(f"it has a derivative of its own making: the autograd.Function {name}")
+
+
+def _autograd_nodes(root: Any) -> Iterator[Any]:
+    found, waiting = set(), [root]
+    while waiting:
+        node = waiting.pop()
+        if node is not None and node not in found:
+            found.add(node)
+            yield node
+            waiting += [before for before, _ in node.next_functions]
+
+
+@cache
+def _decompositions() -> dict[Any, Any]:
+    from torch._decomp import core_aten_decompositions, get_decompositions
+
+    composed = get_decompositions([getattr(torch.ops.aten, name) for name in COMPOSED])
+    return {**core_aten_decompositions(), **composed}
+
+
+def _headline(error: Exception) -> str:
+    from torch._subclasses import fake_tensor
+
+    if isinstance(error, fake_tensor.DataDependentOutputException | fake_tensor.DynamicOutputShapeException):
+        return f"it depends on a value: {error.func}"
+    text = " ".join(str(error).split()) or "no message"
+    return f"it cannot be traced: {type(error).__name__}: {text.split('. ')[0].removesuffix('.')[:200]}"
