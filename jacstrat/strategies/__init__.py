@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from jacstrat.strategies.auto import Auto
 from jacstrat.strategies.base import OPERATORS, Contraction, Estimate, Operator, Prepared, Strategy
 from jacstrat.strategies.coloring import Coloring
 from jacstrat.strategies.dense import Hessian, Jacfwd, Jacrev
@@ -22,7 +23,10 @@ __all__ = [
 ]
 
 STRATEGIES: Mapping[str, type[Strategy]] = MappingProxyType(
-    {kind.name: kind for kind in (Identity, Ones, Vmap, Jvp, ForwardOverForward, Coloring, Jacrev, Jacfwd, Hessian)}
+    {
+        kind.name: kind
+        for kind in (Auto, Identity, Ones, Vmap, Jvp, ForwardOverForward, Coloring, Jacrev, Jacfwd, Hessian)
+    }
 )
 
 # Other names of the same values: how the field calls the nestings of a Laplacian.
