@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import Tensor
 from torch.autograd import Function
+from torch.fx.experimental.proxy_tensor import get_proxy_mode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
@@ -41,8 +42,11 @@ class Tally:
 
 
 def tapped(f: Callable[[Tensor], Tensor], tally: Tally) -> Callable[[Tensor], Tensor]:
-    """f, with each evaluation of it and each product through it counted in rows."""
-    return lambda x: f(_Tap.apply(x, tally))
+    """f, with each evaluation of it and each product through it counted in rows.
+
+    A strategy that traces f when preparing sees f itself: a trace is no evaluation, and the tap no part of f.
+    """
+    return lambda x: f(x) if get_proxy_mode() else f(_Tap.apply(x, tally))
 
 
 def count(make: Callable[[Callable[[Tensor], Tensor]], Callable[[], object]], f: Any, x: Tensor) -> Counts:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from jacstrat.errors import UnsupportedError, UsageError
 from jacstrat.strategies.base import Contraction, Function, Operator, Strategy, positive_or_all
-from jacstrat.strategies.probes import ChunkSize, fixed_diagonal, selected, unit_diagonal
+from jacstrat.strategies.probes import ChunkSize, fixed_diagonal, unit_diagonal
 from jacstrat.strategies.probing import field_of, summed
 from jacstrat.strategies.products import jvp, vjp
 from jacstrat.structure import Structure, detect_structure
@@ -64,6 +64,6 @@ class Coloring(Strategy):
         V = (color == torch.arange(K, device=x.device).unsqueeze(1)).to(x.dtype)
 
         def diagonal(x: Tensor) -> Tensor:
-            return fixed_diagonal(product(field, x), V.to(x), self.chunk_size, selected)
+            return fixed_diagonal(product(field, x), V.to(x), self.chunk_size)
 
         return Contraction(summed(operator, diagonal), reason=str(structure))

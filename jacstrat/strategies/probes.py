@@ -37,31 +37,17 @@ def unit_diagonal(
     return columns[0] if len(columns) == 1 else torch.cat(columns, -1)
 
 
-def fixed_diagonal(
-    apply: Apply, V: Tensor, chunk_size: ChunkSize, weigh: Callable[[Tensor, Tensor], Tensor] = torch.mul
-) -> Tensor:
-    """sum_k v_k * (J v_k) for given probes V, (K, n), shaped as x: the diagonal where M is I on the pattern of J.
-
-    Args:
-        apply: A product of `products`.
-        V: Probes.
-        chunk_size: Probes batched through vmap at a time; 1 is a plain loop, "all" one batch of K.
-        weigh: (products, V) to v_k * (J v_k); `selected` for probes of zeros and ones.
-    """
+def fixed_diagonal(apply: Apply, V: Tensor, chunk_size: ChunkSize) -> Tensor:
+    """sum_k v_k * (J v_k) for given probes V, (K, n), shaped as x: the diagonal where M is I on the pattern of J."""
     size = len(V) if chunk_size == "all" else chunk_size
     total: Tensor | None = None
     for chunk in V.split(size):
         products = _products(apply, chunk)
         shape = (len(chunk),) + (1,) * (products.dim() - 2) + (V.shape[-1],)
-        part = weigh(products, chunk.view(shape)).sum(0)
+        part = (products * chunk.view(shape)).sum(0)
         total = part if total is None else total + part
     assert total is not None
     return total
-
-
-def selected(products: Tensor, V: Tensor) -> Tensor:
-    """v_k * (J v_k) for indicator vectors v_k, without multiplying: 0 * inf outside of v_k cannot spoil the sum."""
-    return torch.where(V != 0, products, 0)
 
 
 def unit_vectors(x: Tensor, start: int, stop: int) -> Tensor:

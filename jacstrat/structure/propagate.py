@@ -22,7 +22,10 @@ from jacstrat.structure.trace import UntracedError
 # Elements that a tensor may have for each of them to have a set of its own.
 MAX_ELEMENTS = 4_000_000
 # What these give depends on the shape of their argument alone.
-SHAPED = ("zeros_like", "ones_like", "full_like", "empty_like", "new_zeros", "new_ones", "new_full", "new_empty")
+SHAPED = (
+    *("zeros_like", "ones_like", "full_like", "empty_like"),
+    *("new_zeros", "new_ones", "new_full", "new_empty", "new_empty_strided"),
+)
 
 # What is known of a node: sets of its one result or of each of several; None where it does not depend on x.
 Known = Sets | list[Sets | None] | None
@@ -64,6 +67,8 @@ def _result(node: Node, known: Mapping[Node, Known], constants: _Constants, n: i
         return source[place]
     made = _made(node)
     results = list(made) if isinstance(made, list | tuple) else [made]
+    if not any(isinstance(result, Tensor) for result in results):
+        return None
     shapes = tuple(tuple(one.shape) if isinstance(one, Tensor) else () for one in results)
     call = Call(node.target, _bound(node, known, constants), shapes, n)
     found = _apply(_rule(node), call)
@@ -82,8 +87,11 @@ def _apply(rule: Rule, call: Call) -> list[Sets]:
         return everything(call)
     try:
         found = rule(call)
-    except (UnknownError, RuntimeError):
-        # Also where torch does not move integers, which ids are, as it moves numbers.
+    except UntracedError:
+        raise
+    except Exception:
+        # UnknownError, and where an operation, or an overload that the rule was not made for, does not take ids: what
+        # is true of every operation is true of this one.
         return everything(call)
     found = found if isinstance(found, list) else [found]
     if [tuple(one.ids.shape) for one in found] != list(call.shapes):
@@ -111,7 +119,8 @@ def _bound(node: Node, known: Mapping[Node, Known], constants: _Constants) -> di
         if not isinstance(made, Tensor):
             return made
         assert not isinstance(found, list)
-        return Slot(tuple(made.shape), _differentiable(made), found, lambda: constants.value(argument, found))
+        whole = made.is_contiguous() and made.untyped_storage().nbytes() == made.numel() * made.itemsize
+        return Slot(tuple(made.shape), _differentiable(made), whole, found, lambda: constants.value(argument, found))
 
     args, kwargs = _plain(map_arg((node.args, node.kwargs), slot))
     if not isinstance(node.target, OpOverload):

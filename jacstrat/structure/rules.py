@@ -7,7 +7,7 @@ rule, or a rule that does not know, is served by `everything`.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -26,13 +26,16 @@ class Slot:
     """The place of a tensor among the arguments of a call.
 
     Fields:
-        shape, differentiable: Of the tensor.
+        shape: Of the tensor.
+        differentiable: Its numbers are real or complex.
+        whole: Its storage has its elements in their order and no others.
         sets: What its elements depend on; None for a constant.
         value: Gives the tensor of a constant, on the CPU; raises UnknownError where that is not to be relied on.
     """
 
     shape: tuple[int, ...]
     differentiable: bool
+    whole: bool
     sets: Sets | None
     value: Callable[[], Tensor]
 
@@ -103,7 +106,7 @@ def pointwise(call: Call) -> Sets:
 # With these the elements are moved, never combined: done to ids instead of numbers, they give the ids of the result.
 # What fills new places is the number 0, which is the id of the empty set; `FILL` names such arguments.
 MOVES = """
-    view _unsafe_view reshape permute transpose t expand squeeze unsqueeze slice select cat stack roll flip rot90 repeat
+    permute transpose t expand squeeze unsqueeze slice select cat stack roll flip rot90 repeat
     unfold split split_with_sizes unbind chunk diagonal alias clone detach lift_fresh lift_fresh_copy constant_pad_nd
     index _unsafe_index take slice_scatter select_scatter diagonal_scatter copy tril triu diag_embed
     pixel_shuffle pixel_unshuffle channel_shuffle repeat_interleave
@@ -130,6 +133,24 @@ def moved(call: Call) -> list[Sets]:
         # A view of other bits.
         raise UnknownError
     return [Sets(one, table) for one in results]
+
+
+@rule("view", "_unsafe_view", "reshape")
+def viewed(call: Call) -> Sets:
+    """Another shape, which ids that are repeated may have to be copied for; other bits are unknown."""
+    if call["dtype"] is not None:
+        raise UnknownError
+    sets = call.sets("self")
+    return Sets(sets.ids.reshape(call.shapes[0]), sets.table)
+
+
+@rule("as_strided", "as_strided_scatter")
+def strided(call: Call) -> Sets | list[Sets]:
+    """Of a storage in its plain order, which ids that are repeated do not have."""
+    if not call["self"].whole:
+        raise UnknownError
+    plain = Sets(call.sets("self").ids.clone(memory_format=torch.contiguous_format), call.sets("self").table)
+    return moved(replace(call, arguments={**call.arguments, "self": replace(call["self"], sets=plain)}))
 
 
 @rule("where", "masked_fill")

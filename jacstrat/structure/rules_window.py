@@ -33,7 +33,8 @@ def convolved_back(call: Call) -> list[Sets]:
     kernel = call["weight"].shape[2:]
     reach = _gathered if call["transposed"] else _spread
     gradient = _by_groups(call, call.sets("grad_output"), kernel, call["input"].shape, reach)
-    return [gradient for _ in call.shapes]
+    # No gradients of the weight and of the bias.
+    return [gradient, *(Sets.constant(shape, call.n) for shape in call.shapes[1:])]
 
 
 def _by_groups(

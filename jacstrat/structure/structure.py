@@ -72,7 +72,7 @@ class Structure:
         rows, columns = self.pattern.nonzero()
         apart = np.abs(rows - columns)
         around = int(np.minimum(apart, self.n - apart).max())
-        return f"banded around the ring, bandwidth {around}" if around < self.bandwidth else "sparse"
+        return f"banded around the ring, bandwidth {around}" if around < min(self.bandwidth, self.n // 2) else "sparse"
 
     def __str__(self) -> str:
         what = f", bandwidth {self.bandwidth}" if self.form in ("tridiagonal", "sparse") else ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -23,7 +23,8 @@ COMPOSED = (
     "native_layer_norm",
     "native_group_norm",
     "native_group_norm_backward",
-    "_native_batch_norm_legit_no_training",
+    "native_batch_norm",
+    "native_batch_norm_backward",
 )
 
 
@@ -54,11 +55,9 @@ def traced(f: Function, x: Tensor, operator: str) -> GraphModule:
         points = torch.empty(few(x), dtype=x.dtype, device=x.device)
     try:
         with torch.inference_mode(False), torch.enable_grad():
-            with mode:
-                _refuse_own_derivatives(_checked(f, points.detach().requires_grad_(), operator))
-            field = torch.func.functionalize(_as_differentiated(f, operator))
+            field = torch.func.functionalize(_as_differentiated(_checked(f, operator), operator))
             graph = make_fx(field, _decompositions(), tracing_mode="fake", _allow_non_fake_inputs=True)(points)
-    except (UntracedError, ShapeError):
+    except ShapeError:
         raise
     except Exception as error:
         raise UntracedError(_headline(error)) from error
@@ -77,39 +76,29 @@ def few(x: Tensor) -> tuple[int, ...]:
 
 
 def _as_differentiated(f: Function, operator: str) -> Function:
-    """What is traced, inside the transform that differentiates it, so that f sees an x that requires grad."""
+    """What is traced, inside the transform that differentiates it.
+
+    There f sees an x that requires grad; it may not change what it holds, which would raise before it was changed; nor
+    may it call an autograd.Function, whose backward need not be the derivative of the forward that would be traced.
+    """
     if operator == "laplacian":
         return lambda x: torch.func.grad(lambda x: f(x).sum())(x)
     return lambda x: torch.func.vjp(f, x)[0]
 
 
-def _checked(f: Function, points: Tensor, operator: str) -> Tensor:
-    """f(points), where its shape is the operator's."""
-    y = f(points)
-    if not isinstance(y, Tensor):
-        raise ShapeError(f"f must return one tensor, got {type(y).__name__}; return its one output")
-    expected = points.shape[:-1] if operator == "laplacian" else points.shape
-    if y.shape != expected:
-        raise ShapeError(f"f must map {tuple(points.shape)} to {tuple(expected)}, got {tuple(y.shape)}")
-    return y
+def _checked(f: Function, operator: str) -> Function:
+    """f, refused where the shape of its result is not the operator's."""
 
+    def function(x: Tensor) -> Tensor:
+        y = f(x)
+        if not isinstance(y, Tensor):
+            raise ShapeError(f"f must return one tensor, got {type(y).__name__}; return its one output")
+        expected = x.shape[:-1] if operator == "laplacian" else x.shape
+        if y.shape != expected:
+            raise ShapeError(f"f must map {tuple(x.shape)} to {tuple(expected)}, got {tuple(y.shape)}")
+        return y
 
-def _refuse_own_derivatives(y: Tensor) -> None:
-    """A custom autograd.Function is traced through its forward, and its backward need not be the derivative of that."""
-    for node in _autograd_nodes(y.grad_fn):
-        if isinstance(node, torch.autograd.function.BackwardCFunction):
-            name = type(node).__name__.removesuffix("Backward")
-            raise UntracedError(f"it has a derivative of its own making: the autograd.Function {name}")
-
-
-def _autograd_nodes(root: Any) -> Iterator[Any]:
-    found, waiting = set(), [root]
-    while waiting:
-        node = waiting.pop()
-        if node is not None and node not in found:
-            found.add(node)
-            yield node
-            waiting += [before for before, _ in node.next_functions]
+    return function
 
 
 @cache
@@ -126,4 +115,6 @@ def _headline(error: Exception) -> str:
     if isinstance(error, fake_tensor.DataDependentOutputException | fake_tensor.DynamicOutputShapeException):
         return f"it depends on a value: {error.func}"
     text = " ".join(str(error).split()) or "no message"
+    if "custom_function_call" in text or "setup_context" in text:
+        return "it has a derivative of its own making, an autograd.Function"
     return f"it cannot be traced: {type(error).__name__}: {text.split('. ')[0].removesuffix('.')[:200]}"
