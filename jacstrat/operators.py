@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
 from jacstrat.errors import ShapeError
 from jacstrat.strategies import Operator, Strategy, parse_strategy
-from jacstrat.strategies.base import check_points, checked
+from jacstrat.strategies.auto import Auto
+from jacstrat.strategies.base import check_points, checked, outside_inference_mode, usable
 from jacstrat.strategies.products import functional_gradient
 
-DEFAULT = "vmap"
+DEFAULT = "auto"
 Function = Callable[[Tensor], Tensor]
 
 
@@ -87,8 +87,8 @@ def gradient(scalar: Function, x: Tensor) -> Tensor:
     Cost: one evaluation and one VJP for the whole batch.
     """
     check_points(x)
-    with _outside_inference_mode():
-        return functional_gradient(checked(scalar, "laplacian"))(_usable(x))
+    with outside_inference_mode():
+        return functional_gradient(checked(scalar, "laplacian"))(usable(x))
 
 
 def curl(field: Function, x: Tensor) -> Tensor:
@@ -102,8 +102,8 @@ def curl(field: Function, x: Tensor) -> Tensor:
     check_points(x)
     if x.shape[-1] != 3:
         raise ShapeError(f"curl needs n = 3, got x of shape {tuple(x.shape)}")
-    with _outside_inference_mode():
-        x = _usable(x)
+    with outside_inference_mode():
+        x = usable(x)
         _, pull, *_ = torch.func.vjp(checked(field, "divergence"), x)
         J = torch.func.vmap(lambda v: pull(v.expand_as(x))[0])(torch.eye(3, dtype=x.dtype, device=x.device))
         return torch.stack((J[2, ..., 1] - J[1, ..., 2], J[0, ..., 2] - J[2, ..., 0], J[1, ..., 0] - J[0, ..., 1]), -1)
@@ -112,21 +112,7 @@ def curl(field: Function, x: Tensor) -> Tensor:
 def _apply(
     operator: Operator, f: Function, x: Tensor, strategy: str | Strategy, generator: torch.Generator | None
 ) -> Tensor:
-    with _outside_inference_mode():
-        x = _usable(x)
-        return parse_strategy(strategy).prepare(operator, f, x, generator)(x)
-
-
-@contextmanager
-def _outside_inference_mode() -> Iterator[None]:
-    """Derivatives need autograd, which inference mode turns off altogether; no_grad is enough to stay untracked."""
-    if torch.is_inference_mode_enabled():
-        with torch.inference_mode(False), torch.no_grad():
-            yield
-    else:
-        yield
-
-
-def _usable(x: Tensor) -> Tensor:
-    """x, or a copy of it where it was made in inference mode and autograd would refuse it."""
-    return x.clone() if isinstance(x, Tensor) and x.is_inference() else x
+    chosen = parse_strategy(strategy)
+    if isinstance(chosen, Auto):
+        return chosen.apply(operator, f, x)
+    return chosen.prepare(operator, f, x, generator)(x)

@@ -8,6 +8,9 @@ import pytest
 import torch
 from hypothesis import settings
 
+from jacstrat.strategies import trial
+from jacstrat.strategies.auto import RECALL
+
 # Timing decides no test, and CI repeats what failed.
 settings.register_profile("here", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True)
@@ -20,6 +23,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("gpu"):
             item.add_marker(pytest.mark.skip(reason="no accelerator here"))
+
+
+@pytest.fixture(autouse=True)
+def _no_choices_of_other_tests(monkeypatch, tmp_path_factory) -> None:
+    """What `auto` chose in other tests, or on this machine at all, is not to be found."""
+    monkeypatch.setenv("JACSTRAT_CACHE", str(tmp_path_factory.mktemp("choices")))
+    RECALL.forget()
+    # A trial calls the most promising a few times and is over.
+    monkeypatch.setattr(trial, "ALLOWANCE_S", 0.0)
+    monkeypatch.setattr(trial, "LEAST_S", 0.0)
 
 
 @pytest.fixture(autouse=True)

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_leaves
 
+from jacstrat.available import available_bytes
 from jacstrat.errors import UnsupportedError
 from jacstrat.harness.bench import Attend, failure, instantiate, one_call, reason_to_skip, surroundings
 from jacstrat.harness.cases import Case, Cell, F
@@ -19,7 +20,7 @@ from jacstrat.harness.child import Limits
 from jacstrat.harness.isolation import isolated
 from jacstrat.harness.precision import DTYPES
 from jacstrat.measure.counters import OperationCounter
-from jacstrat.measure.memory import StorageMode, available_bytes
+from jacstrat.measure.memory import StorageMode
 from jacstrat.problems.base import Instance
 from jacstrat.records import Status
 from jacstrat.report.units import format_bytes

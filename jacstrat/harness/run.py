@@ -9,6 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Protocol
 
+from jacstrat.available import available_bytes
 from jacstrat.harness.cases import Case, Cell
 from jacstrat.harness.cell import Outcome, measure
 from jacstrat.harness.child import Limits
@@ -16,7 +17,6 @@ from jacstrat.harness.directory import claimed, finished, read_json, write_json,
 from jacstrat.harness.isolation import measure_isolated
 from jacstrat.harness.predict import BEYOND, Forecast, forecasts, forecasts_isolated, might_not_fit
 from jacstrat.harness.sweep import Sweep
-from jacstrat.measure.memory import available_bytes
 from jacstrat.measure.sampling import Settings
 from jacstrat.records import ENVIRONMENT, SWEEP, Record, RecordWriter
 

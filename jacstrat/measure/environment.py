@@ -11,7 +11,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from jacstrat.measure.hardware import ROOT, Hardware, Load, read_hardware, read_load
+from jacstrat.available import ROOT
+from jacstrat.measure.hardware import Hardware, Load, read_hardware, read_load
 from jacstrat.measure.software import (
     Checkout,
     Torch,

@@ -9,14 +9,11 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import psutil
 
-ROOT = Path("/")
-
-# A cgroup v1 memory limit of "none" is the largest page-aligned int64, which depends on the page size.
-_NO_LIMIT_BYTES = 2**62
+from jacstrat.available import ROOT, cgroups, memory_limit_bytes, read_number, read_text
 
 _CPU_SENSORS = ("coretemp", "k10temp", "zenpower", "cpu_thermal")
 
@@ -88,16 +85,16 @@ def read_hardware(root: Path = ROOT) -> Hardware:
     Args:
         root: Where /proc, /sys and /etc lie.
     """
-    quota, limit = _cgroup_limits(root)
+    quotas = [quota for group in cgroups(root) for quota in _quotas(group)]
     return Hardware(
         cpu_model=_cpu_model(root),
         architecture=platform.machine() or None,
         physical_cores=psutil.cpu_count(logical=False) or None,
         logical_cores=psutil.cpu_count(logical=True) or None,
         affinity=_affinity(),
-        cpu_quota_cores=quota,
+        cpu_quota_cores=min(quotas, default=None),
         memory_bytes=psutil.virtual_memory().total or None,
-        memory_limit_bytes=limit,
+        memory_limit_bytes=memory_limit_bytes(root),
         governor=_governor(root),
         system=_system(root),
         kernel=platform.release() or None,
@@ -122,23 +119,9 @@ def read_load(root: Path = ROOT) -> Load:
     )
 
 
-def _text(path: Path) -> str | None:
-    """The stripped text of a file, or None where it cannot be read or is empty."""
-    try:
-        return path.read_text(encoding="utf-8", errors="replace").strip() or None
-    except OSError:
-        return None
-
-
-def _number(path: Path) -> int | None:
-    """The integer in a file, or None where there is no such file or it holds something else, such as "max"."""
-    text = _text(path)
-    return int(text) if text and re.fullmatch(r"-?\d+", text) else None
-
-
 def _cpuinfo(root: Path, key: str) -> list[str]:
     """The values of one key of /proc/cpuinfo, one a hardware thread."""
-    return re.findall(rf"^{key}[ \t]*:[ \t]*(.+)$", _text(root / "proc/cpuinfo") or "", re.MULTILINE)
+    return re.findall(rf"^{key}[ \t]*:[ \t]*(.+)$", read_text(root / "proc/cpuinfo") or "", re.MULTILINE)
 
 
 def _cpu_model(root: Path) -> str | None:
@@ -170,11 +153,11 @@ def _affinity() -> tuple[int, ...] | None:
 
 def _governor(root: Path) -> str | None:
     files = root.glob("sys/devices/system/cpu/cpu[0-9]*/cpufreq/scaling_governor")
-    return "+".join(sorted({governor for file in files if (governor := _text(file))})) or None
+    return "+".join(sorted({governor for file in files if (governor := read_text(file))})) or None
 
 
 def _system(root: Path) -> str | None:
-    release = re.search(r'^PRETTY_NAME="?([^"\n]+)', _text(root / "etc/os-release") or "", re.MULTILINE)
+    release = re.search(r'^PRETTY_NAME="?([^"\n]+)', read_text(root / "etc/os-release") or "", re.MULTILINE)
     if release:
         return release[1].strip()
     if sys.platform == "darwin":
@@ -184,7 +167,7 @@ def _system(root: Path) -> str | None:
 
 def _frequency_mhz(root: Path) -> float | None:
     files = root.glob("sys/devices/system/cpu/cpu[0-9]*/cpufreq/scaling_cur_freq")
-    mhz = [khz / 1000 for file in files if (khz := _number(file))]
+    mhz = [khz / 1000 for file in files if (khz := read_number(file))]
     mhz = mhz or [float(value) for value in _cpuinfo(root, "cpu MHz") if re.fullmatch(r"[\d.]+", value)]
     return sum(mhz) / len(mhz) if mhz else None
 
@@ -193,46 +176,17 @@ def _temperature_c(root: Path) -> float | None:
     sensors = [
         file
         for chip in root.glob("sys/class/hwmon/hwmon*")
-        if _text(chip / "name") in _CPU_SENSORS
+        if read_text(chip / "name") in _CPU_SENSORS
         for file in chip.glob("temp*_input")
     ]
-    return max((milli / 1000 for file in sensors if (milli := _number(file)) is not None), default=None)
-
-
-def _cgroup_limits(root: Path) -> tuple[float | None, int | None]:
-    """The tightest CPU quota (cores) and memory limit (bytes) of this process's cgroups, versions 1 and 2."""
-    quotas: list[float] = []
-    limits: list[int] = []
-    for group in _cgroups(root):
-        quotas += _quotas(group)
-        limits += [
-            limit
-            for name in ("memory.max", "memory.limit_in_bytes")
-            if (limit := _number(group / name)) is not None and limit < _NO_LIMIT_BYTES
-        ]
-    return min(quotas, default=None), min(limits, default=None)
+    return max((milli / 1000 for file in sensors if (milli := read_number(file)) is not None), default=None)
 
 
 def _quotas(group: Path) -> Iterator[float]:
-    quota, _, period = (_text(group / "cpu.max") or "").partition(" ")
+    """CPU quotas of one cgroup in cores, versions 1 and 2."""
+    quota, _, period = (read_text(group / "cpu.max") or "").partition(" ")
     if quota.isdigit() and period.isdigit():  # "max 100000" is no quota
         yield int(quota) / int(period)
-    microseconds, every = _number(group / "cpu.cfs_quota_us"), _number(group / "cpu.cfs_period_us")
+    microseconds, every = read_number(group / "cpu.cfs_quota_us"), read_number(group / "cpu.cfs_period_us")
     if microseconds and every and microseconds > 0:  # -1 is no quota
         yield microseconds / every
-
-
-def _cgroups(root: Path) -> Iterator[Path]:
-    """The folders of this process's cgroups and of all above them: the limits of each hold.
-
-    A container often sees its own cgroup mounted at the top while /proc/self/cgroup names the path outside; the
-    folders that are not there read as no limit.
-    """
-    for line in (_text(root / "proc/self/cgroup") or "").splitlines():
-        _, controllers, path = line.split(":", 2)
-        # Version 2 is one tree, version 1 a tree a controller, named "cpu,cpuacct" or by a link "cpu".
-        mounts = {controllers, *controllers.split(",")} if controllers else {"", "unified"}
-        here = PurePosixPath(path)
-        for mount in mounts:
-            for group in (here, *here.parents):
-                yield root / "sys/fs/cgroup" / mount / str(group).lstrip("/")

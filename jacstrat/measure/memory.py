@@ -6,13 +6,10 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
-import psutil
 import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
-
-from jacstrat.measure.hardware import read_hardware
 
 
 class StorageMode(TorchDispatchMode):
@@ -86,14 +83,3 @@ def peak_bytes(work: Callable[[], object], device: str) -> int:
     peak = torch.accelerator.max_memory_allocated() - resident
     del result
     return int(peak)
-
-
-def available_bytes() -> int:
-    """Memory that this process may still take: the system's, or what its control group leaves beside the process.
-
-    Other processes of the same group are not seen.
-    """
-    limit = read_hardware().memory_limit_bytes
-    available = int(psutil.virtual_memory().available)
-    own = int(psutil.Process().memory_info().rss)
-    return available if limit is None else max(min(available, limit - own), 1)

@@ -5,6 +5,7 @@ from types import MappingProxyType
 
 from jacstrat.errors import UsageError
 from jacstrat.plugins import Table
+from jacstrat.strategies.auto import Auto
 from jacstrat.strategies.base import OPERATORS, Contraction, Estimate, Operator, Prepared, Strategy
 from jacstrat.strategies.coloring import Coloring
 from jacstrat.strategies.dense import Hessian, Jacfwd, Jacrev
@@ -60,7 +61,7 @@ STRATEGIES: Mapping[str, type[Strategy]] = Table(
     {
         kind.name: kind
         for kind in (
-            *(Identity, Ones, Vmap, Jvp, ForwardOverForward, Coloring, Jacrev, Jacfwd, Hessian),
+            *(Auto, Identity, Ones, Vmap, Jvp, ForwardOverForward, Coloring, Jacrev, Jacfwd, Hessian),
             *(Hutchinson, HutchPlusPlus, XTrace, XNysTrace),
         )
     },

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Literal, NamedTuple, final, get_args
 
@@ -85,8 +86,8 @@ class Prepared:
         check_points(x)
         if x.shape[-1] != self.n:
             raise ShapeError(f"prepared for points with n = {self.n}, got x of shape {tuple(x.shape)}; prepare again")
-        with within_limits(self.strategy.spec):
-            return work(x)
+        with outside_inference_mode(), within_limits(self.strategy.spec):
+            return work(usable(x))
 
 
 @dataclass(frozen=True)
@@ -151,8 +152,8 @@ class Strategy(ABC):
         if (reason := self.refuse(operator)) is not None:
             raise UnsupportedError(f"{self.spec} cannot serve the {operator}: {reason}")
         check_points(x)
-        with within_limits(self.spec):
-            built = self.build(operator, checked(f, operator), x, generator)
+        with outside_inference_mode(), within_limits(self.spec):
+            built = self.build(operator, checked(f, operator), usable(x), generator)
         contraction = built if isinstance(built, Contraction) else Contraction(built)
         return Prepared(contraction.chosen or self, operator, x.shape[-1], contraction)
 
@@ -172,6 +173,21 @@ def check_points(x: Tensor) -> None:
         raise ShapeError(f"x must be a point (n,) or points (B, n) with n >= 1, got shape {tuple(x.shape)}")
 
 
+@contextmanager
+def outside_inference_mode() -> Iterator[None]:
+    """Derivatives need autograd, which inference mode turns off altogether; no_grad is enough to stay untracked."""
+    if torch.is_inference_mode_enabled():
+        with torch.inference_mode(False), torch.no_grad():
+            yield
+    else:
+        yield
+
+
+def usable(x: Tensor) -> Tensor:
+    """x, or a copy of it where it was made in inference mode and autograd would refuse it."""
+    return x.clone() if isinstance(x, Tensor) and x.is_inference() else x
+
+
 def checked(f: Function, operator: str) -> Function:
     """f, with the shape of each result checked against that of x."""
     scalar = operator == "laplacian"
@@ -187,6 +203,8 @@ def checked(f: Function, operator: str) -> Function:
             raise ShapeError(f"the {kind} must map {tuple(x.shape)} to {tuple(expected)}, got {tuple(y.shape)}{remedy}")
         return y
 
+    # As functools.wraps leaves it: what this is a wrapping of.
+    function.__wrapped__ = f  # type: ignore[attr-defined]
     return function
 
 

@@ -13,7 +13,7 @@ from jacstrat.strategies.base import Contraction, Function, Operator, Strategy, 
 from jacstrat.strategies.probes import ChunkSize, fixed_diagonal, unit_diagonal
 from jacstrat.strategies.probing import field_of, summed
 from jacstrat.strategies.products import jvp, vjp
-from jacstrat.structure import detect_structure
+from jacstrat.structure import Structure, detect_structure
 
 PRODUCTS = {"reverse": vjp, "forward": jvp}
 
@@ -51,6 +51,10 @@ class Coloring(Strategy):
                 f"{self.spec} has no proof of the structure of this function: {structure.reason}; "
                 "trust=true takes the pattern that was sampled"
             )
+        return self.along(structure, operator, f, x)
+
+    def along(self, structure: Structure, operator: Operator, f: Function, x: Tensor) -> Contraction:
+        """The strategy on a structure that is known already."""
         field, product, K = field_of(operator, f), PRODUCTS[self.product], structure.colors
         if structure.n == K:
             return Contraction(

@@ -106,7 +106,7 @@ def detect_structure(f: Callable[[Tensor], Tensor], x: Tensor, operator: str = "
         raise UsageError(f"unknown operator {operator!r}; known: {', '.join(OPERATORS)}")
     n = x.shape[-1]
     try:
-        return _from_sets(propagate(traced(f, x, operator), n))
+        return prove_structure(f, x, operator)
     except UntracedError as error:
         reason = str(error)
     if x.is_meta or n > sample.MAX_N:
@@ -116,6 +116,15 @@ def detect_structure(f: Callable[[Tensor], Tensor], x: Tensor, operator: str = "
     if pattern is None:
         return _dense(n, "sampled", f"{reason}; f is not finite near x")
     return _from_pattern(pattern, "sampled", reason)
+
+
+def prove_structure(f: Callable[[Tensor], Tensor], x: Tensor, operator: str) -> Structure:
+    """The structure by a trace and nothing else: it holds for every x and every value of the parameters.
+
+    Raises:
+        UntracedError: f cannot be traced; says why.
+    """
+    return _from_sets(propagate(traced(f, x, operator), x.shape[-1]))
 
 
 def _from_sets(sets: Sets) -> Structure:

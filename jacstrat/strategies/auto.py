@@ -1,0 +1,161 @@
+"""The strategy that chooses, and where it may look: a proof, counts, a trial, or what it chose before."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Hashable
+from dataclasses import dataclass
+from typing import ClassVar, Literal, NamedTuple
+
+import torch
+from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensor
+from torch.utils._python_dispatch import _get_current_dispatch_mode_stack
+
+from jacstrat.errors import UnsupportedError, UsageError, unknown
+from jacstrat.strategies.base import Contraction, Function, Operator, Strategy, check_points
+from jacstrat.strategies.candidates import Candidate, assumed_diagonal, on_structure
+from jacstrat.strategies.choosing import Choosing, import_torch_parts
+from jacstrat.strategies.limits import within_limits
+from jacstrat.strategies.probing import Identity, Vmap
+from jacstrat.strategies.recall import Recall
+from jacstrat.structure import Structure, UntracedError, detect_structure, prove_structure
+
+ASSUMPTIONS = ("diagonal", "sampled")
+
+# Where a call stands: on its own; in a transform of torch.func, where nothing can be traced or timed; or followed by a
+# tracer, a graph being captured, or another mode, which would take in every operation that is not the result's, too.
+Place = Literal["free", "transformed", "followed"]
+
+
+class Chosen(NamedTuple):
+    """A choice of this process.
+
+    Fields:
+        strategy, reason: As in Prepared.
+        conditional: It is right by a proof or an assumption, which is to be made again.
+        single: What to use for a single call, with nothing prepared: the fastest that needs no proof, where tracing
+            takes longer than the structure saves; None where `strategy` is still the best.
+    """
+
+    strategy: Strategy
+    reason: str
+    conditional: bool = False
+    single: Strategy | None = None
+
+
+RECALL: Recall[Chosen] = Recall()
+
+
+@dataclass(frozen=True)
+class Auto(Strategy):
+    """The fastest exact strategy for this function, size, device and workload, by structure, counts and a short trial.
+
+    The choice is kept for the prepared operator, for later calls in this process, and on disk. `ones` and `coloring`
+    are chosen only where a trace, made in every preparation, proves them right, or under `assume`. With trial=false
+    nothing is timed and counts decide. Inside transforms of torch.func there is neither trace nor trial; under
+    torch.compile and other tracers the number of calls decides. With assume=diagonal `ones` may be chosen unproved,
+    with assume=sampled a pattern will do that was only seen at several points.
+    """
+
+    name: ClassVar[str] = "auto"
+    cost: ClassVar[str] = "that of its choice"
+    exact_when: ClassVar[str] = "always"
+    trial: bool = True
+    assume: str = ""
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.trial, bool):
+            raise UsageError(f"trial must be true or false, got {self.trial!r}; leave it out for true")
+        if self.assume and self.assume not in ASSUMPTIONS:
+            raise UsageError(f"{unknown('assumption', str(self.assume), ASSUMPTIONS)}; leave it out for none")
+
+    def apply(self, operator: str, f: Function, x: Tensor) -> Tensor:
+        """The result at x, for a caller that keeps no prepared operator, such as `divergence` in a training step.
+
+        What was chosen for f before is used at once; a trace is made only where the structure saves more.
+        """
+        check_points(x)
+        if not torch.compiler.is_compiling():
+            kept = RECALL.get(f, self._circumstances(operator, x))
+            known = kept and (kept.single or (None if kept.conditional else kept.strategy))
+            if known is not None:
+                try:
+                    return known.prepare(operator, f, x)(x)
+                except UnsupportedError:
+                    # f is not what it was: its layers, or what it reads, were changed in place.
+                    RECALL.forget()
+        return self.prepare(operator, f, x)(x)
+
+    def build(self, operator: Operator, f: Function, x: Tensor, generator: torch.Generator | None) -> Contraction:
+        if torch.compiler.is_compiling():
+            return _contraction(_by_calls(x), None, operator, f, x)
+        circumstances = self._circumstances(operator, x)
+        kept = RECALL.get(f, circumstances)
+        if kept is not None and not kept.conditional:
+            return _contraction(kept, None, operator, f, x)
+        place = _place()
+        if place == "followed":
+            return _contraction(_by_calls(x), None, operator, f, x)
+        import_torch_parts()
+        begin = time.perf_counter()
+        free = place == "free"
+        if kept is not None:
+            again = [one for one in self._conditional(operator, f, x, free) if one.strategy == kept.strategy]
+            if again:
+                return _contraction(kept, again[0], operator, f, x)
+        values = free and _has_values(x)
+        choosing = Choosing(operator, f, x, begin, values=values, timed=values and self.trial)
+        choice = choosing.choose(lambda: self._conditional(operator, f, x, free))
+        chosen = Chosen(choice.candidate.strategy, choice.reason, bool(choice.candidate.ground), choice.single)
+        RECALL.keep(f, circumstances, chosen)
+        return _contraction(chosen, choice.candidate, operator, f, x)
+
+    def _conditional(self, operator: Operator, f: Function, x: Tensor, free: bool) -> list[Candidate]:
+        """Candidates that are right for this function alone, assumed or proved now."""
+        if self.assume == "diagonal":
+            return [assumed_diagonal()]
+        if not free:
+            return []
+        structure: Structure | None
+        try:
+            structure = prove_structure(f, x, operator)
+        except UntracedError:
+            # Sampling would take five times n products.
+            structure = detect_structure(f, x, operator) if self.assume == "sampled" else None
+        return on_structure(structure, x) if structure else []
+
+    def _circumstances(self, operator: str, x: Tensor) -> Hashable:
+        """What a choice depends on beside f. Batches of up to twice the size share one."""
+        transformed = torch._C._functorch.peek_interpreter_stack() is not None
+        points = x.shape[0].bit_length() if x.dim() == 2 else None
+        modes = (torch.is_grad_enabled(), torch.get_num_threads(), transformed)
+        return (self, operator, x.shape[-1], points, x.dtype, x.device, x.requires_grad, type(x), modes)
+
+
+def _contraction(
+    chosen: Chosen, candidate: Candidate | None, operator: Operator, f: Function, x: Tensor
+) -> Contraction:
+    """What the chosen strategy builds, under its name."""
+    with within_limits(chosen.strategy.spec):
+        built = candidate.build(operator, f, x) if candidate else chosen.strategy.build(operator, f, x, None)
+    evaluate = built.evaluate if isinstance(built, Contraction) else built
+    return Contraction(evaluate, chosen=chosen.strategy, reason=chosen.reason)
+
+
+def _by_calls(x: Tensor) -> Chosen:
+    """The choice where nothing may be run but the result: the fewest calls through f."""
+    if x.shape[-1] == 1:
+        return Chosen(Identity(), "identity: one product, where a tracer allows neither counts nor a trial")
+    return Chosen(Vmap(), "vmap: all products in one call, where a tracer allows neither counts nor a trial")
+
+
+def _place() -> Place:
+    if _get_current_dispatch_mode_stack() or (torch.cuda.is_initialized() and torch.cuda.is_current_stream_capturing()):
+        return "followed"
+    return "transformed" if torch._C._functorch.peek_interpreter_stack() is not None else "free"
+
+
+def _has_values(x: Tensor) -> bool:
+    """Whether f can be evaluated and timed."""
+    return x.numel() > 0 and not x.is_meta and not isinstance(x, FakeTensor)

@@ -1,0 +1,195 @@
+"""What `auto` chooses among: exact strategies with the products they take, and the time predicted from counts.
+
+    time = operations x overhead + FLOPs / rate + bytes written / rate
+
+The overhead depends on how the operations are dispatched, the rates on the device. The constants are those of one
+machine and serve to rank: what is close is left to the trial.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from jacstrat.available import available_bytes
+from jacstrat.strategies.base import Contraction, Function, Operator, Strategy
+from jacstrat.strategies.coloring import Coloring
+from jacstrat.strategies.counting import ProductCost
+from jacstrat.strategies.dense import Hessian, Jacfwd, Jacrev
+from jacstrat.strategies.probing import ForwardOverForward, Identity, Jvp, Ones, Vmap
+from jacstrat.structure import Structure
+
+
+class Rates(NamedTuple):
+    """What a device does in a second: floating-point operations of matrix products, bytes written by operations."""
+
+    flops: float
+    bytes: float
+
+
+# Fitted to the shipped reference run (results/reference): float64 on one core of the machine that it names.
+CPU_THREAD = Rates(flops=30e9, bytes=4e9)
+# The order of what data-centre cards publish, a tenth of their peak; nothing was fitted.
+ACCELERATOR = Rates(flops=5e12, bytes=5e11)
+
+# Bytes that the products of one call may write before probes are also tried in chunks: beyond the caches of a CPU.
+CHUNK_BYTES = 64 * 2**20
+# Share of the free memory that one call may fill by the bound of `ProductCost.alive`.
+MEMORY_SHARE = 0.5
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """An exact strategy, and what it does for one operator.
+
+    Fields:
+        strategy: What would do the work.
+        product: What it multiplies with, of `counting.PRODUCTS`.
+        probes: How many.
+        chunk: How many a call.
+        op_s: Overhead of one operation, seconds.
+        stored: Numbers that it keeps for each point besides, such as the n^2 of a dense matrix.
+        ground: Why it is exact for this function, where it is not always; "" where it is.
+        structure: What `coloring` colours.
+    """
+
+    strategy: Strategy
+    product: str
+    probes: int
+    chunk: int
+    op_s: float
+    stored: int = 0
+    ground: str = ""
+    structure: Structure | None = None
+
+    def build(self, operator: Operator, f: Function, x: Tensor) -> Function | Contraction:
+        """What the strategy builds, without tracing again what was traced."""
+        if self.structure is not None and isinstance(self.strategy, Coloring):
+            return self.strategy.along(self.structure, operator, f, x)
+        return self.strategy.build(operator, f, x, None)
+
+    def seconds(self, cost: ProductCost, x: Tensor) -> float:
+        """The time of one call, predicted."""
+        work = cost.total(self.probes, self.chunk, _points(x))
+        rates = rates_of(x.device)
+        stored = self.stored * _points(x) * x.itemsize
+        return work.ops * self.op_s + work.flops / rates.flops + (work.bytes + stored) / rates.bytes
+
+    def bytes(self, cost: ProductCost, x: Tensor) -> float:
+        """Memory of one call, an upper bound."""
+        return cost.alive(self.chunk, _points(x)) + self.stored * _points(x) * x.itemsize
+
+
+class Row(NamedTuple):
+    """A strategy in the table of those that are always exact.
+
+    Fields:
+        strategy, product, op_s, as in Candidate; op_s was found at small n, where nothing else counts.
+        batched: All n probes in one call; else one a call.
+        dense: It stores the n^2 entries of every point.
+    """
+
+    strategy: Strategy
+    product: str
+    op_s: float
+    batched: bool = True
+    dense: bool = False
+
+
+# Overheads by the reference run: median over n <= 8 of median_s / aten_ops, to the microsecond.
+ALWAYS: tuple[Row, ...] = (
+    Row(Identity(), "reverse", 4e-6, batched=False),
+    Row(Vmap(), "vjp", 12e-6),
+    Row(Jvp(chunk_size="all"), "jvp", 15e-6),
+    Row(Jvp(), "jvp", 9e-6, batched=False),
+    Row(ForwardOverForward(), "curvature", 14e-6),
+    Row(Jacrev(), "vjp", 20e-6, dense=True),
+    Row(Jacfwd(), "jvp", 21e-6, dense=True),
+    Row(Hessian(), "jvp", 24e-6, dense=True),
+)
+_CHUNKED: Mapping[str, type] = MappingProxyType({"vjp": Vmap, "jvp": Jvp, "curvature": ForwardOverForward})
+
+
+def always_exact(operator: Operator, costs: Mapping[str, ProductCost], x: Tensor) -> Iterator[Candidate]:
+    """Those of the table that serve the operator, by a product that serves f, and fit into free memory.
+
+    Where all probes at once would take much, or too much, memory, the same strategy in chunks stands beside it, or in
+    its place. What goes probe by probe is there in any case.
+
+    Args:
+        operator: What is wanted.
+        costs: What each product costs, by name, without those that failed.
+        x: The points.
+    """
+    n = x.shape[-1]
+    free = free_bytes(x.device)
+    for row in ALWAYS:
+        cost = costs.get(row.product)
+        if row.strategy.refuse(operator) is not None or cost is None:
+            continue
+        whole = Candidate(
+            row.strategy, row.product, n, n if row.batched else 1, row.op_s, stored=n * n if row.dense else 0
+        )
+        if not row.batched or whole.bytes(cost, x) <= free:
+            yield whole
+        if row.batched and not row.dense and (size := _chunk(whole, cost, x, free)) < n:
+            chunked = _CHUNKED[row.product](chunk_size=size)
+            yield Candidate(chunked, row.product, n, size, row.op_s)
+
+
+def on_structure(structure: Structure, x: Tensor) -> list[Candidate]:
+    """Those that a pattern makes exact: one product for a diagonal one, one a colour for a sparse one."""
+    colors, n, trust = structure.colors, x.shape[-1], structure.source == "sampled"
+    if colors == n:
+        return []
+    ground = f"{structure.source} {structure.form}, {colors} product{'' if colors == 1 else 's'} instead of {n}"
+    found = [
+        Candidate(Coloring(trust=trust), "vjp", colors, colors, 12e-6, ground=ground, structure=structure),
+        Candidate(
+            Coloring(product="forward", trust=trust), "jvp", colors, colors, 15e-6, ground=ground, structure=structure
+        ),
+    ]
+    return [Candidate(Ones(), "reverse", 1, 1, 4e-6, ground=ground), *found] if structure.kind == "diagonal" else found
+
+
+def assumed_diagonal() -> Candidate:
+    """The ones vector on the caller's word."""
+    return Candidate(Ones(), "reverse", 1, 1, 4e-6, ground="assumed diagonal, 1 product")
+
+
+def rates_of(device: torch.device) -> Rates:
+    """Rates of a device; those of a CPU grow with the threads that torch computes with."""
+    if device.type in ("cpu", "meta"):
+        threads = torch.get_num_threads()
+        return Rates(CPU_THREAD.flops * threads, CPU_THREAD.bytes * threads)
+    return ACCELERATOR
+
+
+def free_bytes(device: torch.device) -> float:
+    """Bytes that one call may take on the device; without bound where the device does not say."""
+    if device.type == "cpu":
+        return MEMORY_SHARE * available_bytes()
+    try:
+        return MEMORY_SHARE * torch.accelerator.get_memory_info(device)[0]
+    except (RuntimeError, NotImplementedError, AttributeError, AssertionError, ValueError):
+        return float("inf")
+
+
+def _chunk(whole: Candidate, cost: ProductCost, x: Tensor, free: float) -> int:
+    """The largest power of two of probes whose call stays small, or n where all of them do."""
+    room = min(free, CHUNK_BYTES) if x.device.type == "cpu" else free
+    if whole.bytes(cost, x) <= room:
+        return whole.probes
+    size = 1 << max(whole.probes - 1, 1).bit_length() - 1
+    while size > 1 and cost.alive(size, _points(x)) > room:
+        size //= 2
+    return size
+
+
+def _points(x: Tensor) -> int:
+    return x.shape[:-1].numel()

@@ -1,0 +1,74 @@
+"""Choices of `auto` on disk: a small JSON file each, by a hash of all that the choice depends on.
+
+What is read is a hint about speed and nothing else: whoever reads it checks that the strategy is right here. So a file
+that is corrupt, foreign or out of date costs time, never a wrong result, and a place that cannot be written none.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple
+
+VARIABLE = "JACSTRAT_CACHE"
+OFF = ("", "off")
+
+
+class Kept(NamedTuple):
+    """A strategy's spec, and why it was chosen, in one line."""
+
+    strategy: str
+    reason: str
+
+
+def folder() -> Path | None:
+    """Where choices are kept: $JACSTRAT_CACHE, else $XDG_CACHE_HOME/jacstrat, else ~/.cache/jacstrat.
+
+    None where $JACSTRAT_CACHE is empty or "off", and where there is no home.
+    """
+    if (place := os.environ.get(VARIABLE)) is not None:
+        return None if place.lower() in OFF else Path(place)
+    if base := os.environ.get("XDG_CACHE_HOME"):
+        return Path(base) / "jacstrat"
+    try:
+        return Path.home() / ".cache" / "jacstrat"
+    except RuntimeError:
+        return None
+
+
+def digest(facts: Mapping[str, object]) -> str:
+    """A name for what a choice depends on: equal facts, equal names; another size, device or version, another."""
+    return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def load(name: str) -> Kept | None:
+    """The choice of that name; None where there is none that can be read."""
+    if (place := folder()) is None:
+        return None
+    try:
+        found = json.loads((place / f"{name}.json").read_text(encoding="utf-8"))
+        choice = Kept(found["strategy"], found["reason"])
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+    return choice if all(isinstance(text, str) for text in choice) else None
+
+
+def store(name: str, choice: Kept) -> None:
+    """Keep a choice, where that can be done: the file is there as a whole or not at all."""
+    if (place := folder()) is None:
+        return
+    with suppress(OSError):
+        place.mkdir(parents=True, exist_ok=True)
+        descriptor, temporary = tempfile.mkstemp(dir=place, prefix=name[:8], suffix=".tmp")
+        try:
+            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+                json.dump(choice._asdict(), file)
+            os.replace(temporary, place / f"{name}.json")
+        except OSError:
+            Path(temporary).unlink(missing_ok=True)
+            raise

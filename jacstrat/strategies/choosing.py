@@ -1,0 +1,220 @@
+"""How a choice is made: count the products, predict every candidate, time the promising ones, keep the fastest."""
+
+from __future__ import annotations
+
+import platform
+import re
+import textwrap
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from jacstrat.available import read_text
+from jacstrat.strategies import choices
+from jacstrat.strategies.base import Contraction, Function, Operator, Strategy
+from jacstrat.strategies.candidates import Candidate, always_exact
+from jacstrat.strategies.choices import Kept
+from jacstrat.strategies.counting import PRODUCTS, ProductCost, looks_dense, product_cost
+from jacstrat.strategies.trial import Trial, run_trial
+from jacstrat.strategies.workload import Workload, same_random_numbers
+
+
+def import_torch_parts() -> None:
+    """Have torch import what it imports when a transform or a trace is first used: once a process, and no choice's."""
+    import torch._decomp.decompositions_for_jvp
+    import torch._dynamo
+    import torch.fx.experimental.proxy_tensor
+    import torch.fx.experimental.symbolic_shapes  # noqa: F401
+
+
+class Choice(NamedTuple):
+    """What was chosen.
+
+    Fields:
+        candidate: What to use.
+        reason: Why, in one line.
+        single: What to use for a single call instead; see `auto.Chosen`.
+    """
+
+    candidate: Candidate
+    reason: str
+    single: Strategy | None = None
+
+
+@dataclass
+class Choosing:
+    """One choice under way.
+
+    Fields:
+        operator, f, x: What is to be prepared.
+        begin: When the time of the first call began to run, by time.perf_counter.
+        values: f can be evaluated at x, and rows of J be looked at.
+        timed: There may be a trial, too; else counts decide.
+    """
+
+    operator: Operator
+    f: Function
+    x: Tensor
+    begin: float
+    values: bool
+    timed: bool
+
+    def choose(self, conditional: Callable[[], list[Candidate]]) -> Choice:
+        """The fastest candidate, and why.
+
+        Args:
+            conditional: Finds the candidates that are exact for this f alone; called only where there may be any.
+
+        Raises:
+            Whatever f raises, where no product serves it.
+        """
+        with same_random_numbers(self.x.device):
+            return self._choose(conditional)
+
+    def _choose(self, conditional: Callable[[], list[Candidate]]) -> Choice:
+        costs, failures = self._costs()
+        always = [one for one in always_exact(self.operator, costs, self.x) if one.product in costs]
+        workload = Workload.of(self.f, self.x) if self.timed else None
+        name = self._name(costs, workload) if workload else None
+        kept = choices.load(name) if name else None
+        if kept and (same := [one for one in always if one.strategy.spec == kept.strategy]):
+            return Choice(same[0], kept.reason)
+        start = time.perf_counter()
+        found = [one for one in conditional() if one.product in costs] if self._may_be_sparse(costs) else []
+        trace_s = time.perf_counter() - start
+        candidates = {one.strategy: one for one in (*always, *found)}
+        predicted = {one.strategy: one.seconds(costs[one.product], self.x) for one in candidates.values()}
+        if workload is None:
+            return _choice(candidates, predicted, predicted, failures, trace_s)
+        if kept and (same := [one for one in found if one.strategy.spec == kept.strategy]):
+            return Choice(same[0], kept.reason, _single(candidates, predicted, same[0].strategy, trace_s))
+        trial = self._trial(candidates, predicted, workload)
+        failures |= {strategy.spec: error for strategy, error in trial.failures.items()}
+        medians = {strategy: trial.median_s(strategy) for strategy in trial.calls}
+        choice = _choice(candidates, medians, predicted, failures, trace_s)
+        if name:
+            choices.store(name, Kept(choice.candidate.strategy.spec, choice.reason))
+        return choice
+
+    def _may_be_sparse(self, costs: Mapping[str, ProductCost]) -> bool:
+        """Whether a trace may find structure: not where rows of J are seen to have no zeros, or where n is 1."""
+        if self.x.shape[-1] == 1:
+            return False
+        if not self.values:
+            return True
+        product = PRODUCTS["vjp" if "vjp" in costs else "reverse"]
+        try:
+            return not looks_dense(product, self.operator, self.f, self.x)
+        except Exception:
+            return True
+
+    def _costs(self) -> tuple[dict[str, ProductCost], dict[str, Exception]]:
+        """What each product costs, and what those raised that cannot serve f; counted at one point where f takes it."""
+        f, x = self.f, self.x
+        for points in (x[:1], x) if x.dim() == 2 and len(x) > 1 else (x,):
+            costs, failures = {}, {}
+            for name, product in PRODUCTS.items():
+                if product.serves(self.operator):
+                    try:
+                        costs[name] = product_cost(product, self.operator, f, points)
+                    except Exception as error:
+                        failures[name] = error
+            if costs:
+                return costs, failures
+        raise failures["reverse"]
+
+    def _trial(
+        self, candidates: Mapping[Strategy, Candidate], predicted: Mapping[Strategy, float], workload: Workload
+    ) -> Trial[Strategy]:
+        """A trial of the candidates; of the way there alone where none has a way back to the parameters."""
+        for one in dict.fromkeys((workload, Workload(workload.x, ()))):
+            works = {strategy: self._work(candidate, one) for strategy, candidate in candidates.items()}
+            trial = run_trial(works, predicted, self.begin)
+            if trial.calls:
+                return trial
+        raise next(iter(trial.failures.values()))
+
+    def _work(self, candidate: Candidate, workload: Workload) -> Callable[[], None]:
+        """Calls of a candidate, which is built within the first: what fails in building fails in the trial."""
+        evaluate: list[Function] = []
+
+        def call() -> None:
+            if not evaluate:
+                built = candidate.build(self.operator, self.f, self.x)
+                evaluate.append(built.evaluate if isinstance(built, Contraction) else built)
+            workload.call(evaluate[0])
+
+        return call
+
+    def _name(self, costs: Mapping[str, ProductCost], workload: Workload) -> str:
+        """What the choice is kept under: all that it depends on, memory and load of the machine apart."""
+        x = self.x
+        device = torch.cuda.get_device_name(x.device) if x.device.type == "cuda" else f"{x.device.type} {_processor()}"
+        return choices.digest(
+            {
+                "products": {name: cost.log for name, cost in costs.items()},
+                "operator": self.operator,
+                "shape": tuple(x.shape),
+                "dtype": str(x.dtype),
+                "device": device,
+                "threads": torch.get_num_threads(),
+                "workload": workload.name,
+                "tracked": (torch.is_grad_enabled(), x.requires_grad),
+                "torch": torch.__version__,
+                "jacstrat": version("jacstrat"),
+            }
+        )
+
+
+def _choice(
+    candidates: Mapping[Strategy, Candidate],
+    seconds: Mapping[Strategy, float],
+    predicted: Mapping[Strategy, float],
+    failures: Mapping[str, Exception],
+    trace_s: float,
+) -> Choice:
+    """The fastest by seconds that were measured, or are `predicted` themselves."""
+    best = min(seconds, key=seconds.__getitem__)
+    # What was not called takes as many times the best's time as was predicted.
+    every = {one: seconds.get(one, predicted[one] / predicted[best] * seconds[best]) for one in candidates}
+    found = f"{_time(every[best])}{' by counts' if seconds is predicted else ''}"
+    if others := sorted((one for one in candidates if one != best), key=every.__getitem__):
+        guess = "" if others[0] in seconds else "a predicted "
+        found += f" against {guess}{_time(every[others[0]])} of {others[0]}"
+    text = f"{best}: " + "; ".join(filter(None, (candidates[best].ground, found)))
+    text += "".join(f"; without {name}: {_headline(error)}" for name, error in failures.items())
+    return Choice(candidates[best], text, _single(candidates, every, best, trace_s))
+
+
+def _single(
+    candidates: Mapping[Strategy, Candidate], seconds: Mapping[Strategy, float], best: Strategy, trace_s: float
+) -> Strategy | None:
+    """The fastest that needs no proof, where a trace and the best together take longer."""
+    plain = min((one for one in candidates if not candidates[one].ground), key=seconds.__getitem__, default=best)
+    return plain if plain != best and trace_s + seconds[best] > seconds[plain] else None
+
+
+def _time(seconds: float) -> str:
+    """Three digits and a unit: "31.2 us"."""
+    for unit, size in (("s", 1.0), ("ms", 1e-3)):
+        if seconds >= size:
+            return f"{seconds / size:.3g} {unit}"
+    return f"{seconds / 1e-6:.3g} us"
+
+
+def _headline(error: Exception) -> str:
+    return textwrap.shorten(f"{type(error).__name__}: {' '.join(str(error).split())}", 80, placeholder=" ...")
+
+
+@cache
+def _processor() -> str:
+    """The model of the processor, since a home may be shared between machines."""
+    model = re.search(r"^model name\s*:\s*(.+)$", read_text(Path("/proc/cpuinfo")) or "", re.MULTILINE)
+    return model[1] if model else platform.processor() or platform.machine()

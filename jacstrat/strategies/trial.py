@@ -1,0 +1,111 @@
+"""A short measured trial: the most promising first, interleaved rounds of single calls, ended by a budget.
+
+The budget is of the whole first call of `auto`: CALLS calls of the fastest and ALLOWANCE_S. A call cannot be broken
+off, so a candidate is called only where its predicted time, scaled by what was measured so far, still fits.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+K = TypeVar("K", bound=Hashable)
+Clock = Callable[[], float]
+
+# Calls of the fastest that the first call may take; the last of them gives the result, outside the trial.
+CALLS = 5
+# Seconds beside them, counting and tracing among them. The trial leaves a part unused, for what a busy machine adds.
+ALLOWANCE_S = 0.2
+USED = 0.6
+# Seconds that a trial may take in any case: counts alone tell strategies apart that differ by a factor, no closer ones.
+LEAST_S = 0.05
+# What is predicted to be so many times slower than the best is not called: predictions are right within two or so.
+HOPELESS = 3.0
+# From so many rounds on what is clearly behind is dropped: its shortest call is longer than the best's median by this.
+SEEN, BEHIND = 3, 1.15
+MAX_ROUNDS = 100
+
+
+@dataclass
+class Trial(Generic[K]):
+    """What a trial found.
+
+    Fields:
+        calls: Seconds of each call of a candidate; the first is a warm-up.
+        failures: What those raised that could not be called; none of them is in `calls`.
+    """
+
+    calls: dict[K, list[float]] = field(default_factory=dict)
+    failures: dict[K, Exception] = field(default_factory=dict)
+
+    def median_s(self, name: K) -> float:
+        """Median time of a call, seconds; that of the first where there is no other."""
+        calls = self.calls[name]
+        return statistics.median(calls[1:] or calls)
+
+    @property
+    def fastest(self) -> K:
+        """The candidate with the least median."""
+        return min(self.calls, key=self.median_s)
+
+
+def run_trial(
+    works: Mapping[K, Callable[[], object]],
+    predicted: Mapping[K, float],
+    begin: float | None = None,
+    clock: Clock = time.perf_counter,
+) -> Trial[K]:
+    """Time the candidates that may be the fastest, as far as the budget goes.
+
+    Args:
+        works: One call of each candidate, ended when it returns.
+        predicted: Seconds that each is predicted to take, right up to a common factor.
+        begin: When the budget began to run, by the clock; now where it is not given.
+        clock: Seconds.
+
+    Returns:
+        The trial; without calls where every candidate failed.
+    """
+    now = clock()
+    end = max((now if begin is None else begin) + USED * ALLOWANCE_S, now + LEAST_S)
+    trial: Trial[K] = Trial()
+
+    def fits(call_s: float) -> bool:
+        return clock() + call_s <= end + (CALLS - 1) * trial.median_s(trial.fastest)
+
+    def call(name: K) -> None:
+        start = clock()
+        try:
+            works[name]()
+        except Exception as error:
+            trial.calls.pop(name, None)
+            trial.failures[name] = error
+        else:
+            trial.calls.setdefault(name, []).append(clock() - start)
+
+    for name in sorted(works, key=lambda name: predicted[name]):
+        if trial.calls:
+            best = trial.fastest
+            ratio = predicted[name] / predicted[best]
+            if ratio > HOPELESS or not fits(ratio * trial.median_s(best)):
+                continue
+        call(name)
+
+    active = list(trial.calls)
+    for count in range(MAX_ROUNDS):
+        if not active or (len(active) == 1 and count >= SEEN):
+            break
+        # Each round begins with another one: what follows a slow call runs in other caches.
+        shift = count % len(active)
+        for name in active[shift:] + active[:shift]:
+            if not fits(min(trial.calls[name])):
+                return trial
+            call(name)
+        active = [name for name in active if name in trial.calls]
+        if active and count + 1 >= SEEN:
+            limit_s = BEHIND * trial.median_s(trial.fastest)
+            active = [name for name in active if min(trial.calls[name][1:]) <= limit_s]
+    return trial

@@ -1,0 +1,70 @@
+"""What a trial times: a call as it will be used, in training with the way back; nothing of the caller's is touched."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from jacstrat.strategies.base import Function
+
+
+@dataclass(frozen=True, eq=False)
+class Workload:
+    """Points to call with, and the tensors that a gradient is wanted for.
+
+    Fields:
+        x: The caller's points, cut off from the graph that made them.
+        leaves: Where gradients of f end, x among them where it requires grad; empty where nothing is tracked.
+    """
+
+    x: Tensor
+    leaves: tuple[Tensor, ...]
+
+    @classmethod
+    def of(cls, f: Function, x: Tensor) -> Workload:
+        """The workload of calls like the present one: training where gradients are tracked and f has any."""
+        points = x.detach().requires_grad_(x.requires_grad)
+        return cls(points, tuple(_leaves(f, points)) if torch.is_grad_enabled() else ())
+
+    @property
+    def name(self) -> str:
+        """ "train" or "evaluate", as in a sweep."""
+        return "train" if self.leaves else "evaluate"
+
+    def call(self, evaluate: Function) -> None:
+        """One call of it, ended when this returns. Fills no .grad, and keeps the graph of what f closes over."""
+        result = evaluate(self.x)
+        if self.leaves and result.requires_grad:
+            torch.autograd.grad(result.sum(), self.leaves, retain_graph=True, allow_unused=True)
+        if self.x.device.type != "cpu":
+            torch.accelerator.synchronize(self.x.device)
+
+
+@contextmanager
+def same_random_numbers(device: torch.device) -> Iterator[None]:
+    """Leave torch's generators as they were: that f was called more often must not change what it draws later."""
+    if device.type == "cpu":
+        with torch.random.fork_rng(devices=[]):
+            yield
+    else:
+        with torch.random.fork_rng(devices=[device], device_type=device.type):
+            yield
+
+
+def _leaves(f: Function, x: Tensor) -> Iterator[Tensor]:
+    """Tensors in which the graph of f ends, found at one point: every strategy's result depends on no others."""
+    found: set[Any] = set()
+    waiting = [f(x[:1] if x.dim() == 2 else x).grad_fn]
+    while waiting:
+        node = waiting.pop()
+        if node is None or node in found:
+            continue
+        found.add(node)
+        if (variable := getattr(node, "variable", None)) is not None:
+            yield variable
+        waiting += [before for before, _ in node.next_functions]
