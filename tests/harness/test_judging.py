@@ -201,7 +201,7 @@ def test_rounding_of_an_exact_estimate_is_no_fault() -> None:
     found = judged("hutchinson:probes=3", "cosine_sum", 100)
     assert 0 < found.abs_error < 1e-12
     assert (found.coverage, found.fault, found.exact) == (1.0, "", False)
-    assert judged("xtrace", "sin", n=8).exact
+    assert judged("xtrace", "squared_norm", n=8).exact
 
 
 def test_draws_are_bounded_by_time_and_number() -> None:
