@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jacstrat.statistics import _rank, median_interval, ratio, summarise
+from jacstrat.statistics import _rank, chance_of_share, median_interval, ratio, student_within, summarise
 
 positive = st.floats(1e-9, 1e3)
 
@@ -78,3 +78,38 @@ def test_a_ratio_uses_the_rounds_that_both_have() -> None:
     r = ratio({0: 2.0, 1: 4.0, 9: 100.0}, {0: 1.0, 1: 1.0, 2: 7.0})
     assert (r.median, r.samples) == (3, 2)
     assert ratio({0: 1.0}, {1: 1.0}) is None
+
+
+@pytest.mark.parametrize(
+    ("t", "degrees", "within"),
+    # Tables of Student's t, two-sided.
+    [
+        *((12.7062, 1, 0.95), (4.30265, 2, 0.95), (3.18245, 3, 0.95), (2.22814, 10, 0.95), (2.04523, 29, 0.95)),
+        *((63.6567, 1, 0.99), (3.16927, 10, 0.99), (2.75639, 29, 0.99), (1.0, 1, 0.5), (0.0, 5, 0.0)),
+    ],
+)
+def test_students_t_is_that_of_the_tables(t: float, degrees: int, within: float) -> None:
+    assert student_within(t, degrees) == pytest.approx(within, abs=2e-6)
+
+
+@given(st.floats(0, 50), st.integers(1, 300))
+def test_students_t_is_a_probability_that_grows_with_t(t: float, degrees: int) -> None:
+    near, far = student_within(t, degrees), student_within(t + 1, degrees)
+    assert 0 <= near <= far + 1e-14
+    assert far <= 1 + 1e-14
+    assert student_within(math.inf, degrees) == pytest.approx(1)
+
+
+@given(st.integers(1, 60), st.floats(0.05, 0.95), st.data())
+def test_the_chance_of_a_share_bounds_the_binomial(trials: int, rate: float, data) -> None:
+    hits = data.draw(st.integers(0, trials))
+    tail = sum(math.comb(trials, k) * rate**k * (1 - rate) ** (trials - k) for k in range(hits + 1))
+    bound = chance_of_share(hits / trials, trials, rate)
+    assert tail <= bound * (1 + 1e-9)
+    assert bound == 1 or hits / trials < rate
+
+
+def test_the_chance_of_a_share_falls_with_the_number_of_trials() -> None:
+    assert chance_of_share(0.4, 10, 0.5) > 0.5
+    assert chance_of_share(0.4, 1000, 0.5) < 1e-8
+    assert chance_of_share(0.0, 10, 0.5) == pytest.approx(2.0**-10)

@@ -25,7 +25,7 @@ DISTRIBUTIONS = ("rademacher", "normal", "sphere")
 PRODUCTS = {"reverse": vjp, "forward": jvp}
 
 # What is claimed of the rate of normal values: those of probes are skewed, or few, at n = 2 two in all. The least found
-# among matrices of many kinds is 0.85 of it for independent values, 0.82 for exchangeable ones.
+# among matrices of many kinds is 0.85 of it.
 CAUTION = 0.75
 
 

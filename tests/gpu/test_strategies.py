@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from jacstrat import PROBLEMS, STRATEGIES
+from jacstrat import PROBLEMS, STRATEGIES, parse_strategy
 from jacstrat.measure.accuracy import errors
 from jacstrat.problems.base import Problem
 from jacstrat.strategies import Strategy
@@ -64,3 +64,15 @@ def test_gradients_of_the_parameters_agree_with_those_of_the_cpu(
                 assert (mine is None) == (its is None)
                 if mine is not None:
                     assert (mine.cpu() - its).norm() <= tolerance * (its.norm() + 1)
+
+
+@pytest.mark.parametrize("spec", ["hutchinson", "hutchinson:fixed=true", "hutch++", "xtrace", "xnystrace"])
+def test_a_seed_gives_the_same_estimate_on_the_accelerator_as_on_the_cpu(spec: str, device: str) -> None:
+    strategy = parse_strategy(spec)
+    values = []
+    for place in ("cpu", device):
+        instance = PROBLEMS["decaying"].instance(40, BATCH, torch.float32, place)
+        with torch.no_grad():
+            prepared = strategy.prepare("laplacian", instance.f, instance.x, torch.Generator().manual_seed(0))
+            values.append(prepared(instance.x).cpu())
+    torch.testing.assert_close(values[1], values[0], rtol=1e-2, atol=0)
