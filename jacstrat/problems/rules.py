@@ -70,7 +70,6 @@ class _Chain:
     def __init__(self, f: Function, rows: Tensor, operator: str) -> None:
         orders = 2 if operator == "laplacian" else 1
         with torch.enable_grad():
-            # Not the leaf itself: f may turn its gradients on and off.
             x = rows.clone().requires_grad_()
             self.values = [_result(f, x, operator)]
             self.ends = False
@@ -104,7 +103,8 @@ def _compare(f: Function, first: _Chain, moved: _Chain) -> None:
     if not _alike(first.row(0), moved.row(0)):
         raise UsageError(f"row 0 of f(x) changes when row 1 of x does; {_mixing(f)}")
     last = len(first.values) - 1
-    if not first.ends or _alike(first.row(1, last), moved.row(1, last)):
+    # Where f moved is constant, as on another side of an if, there is nothing to compare.
+    if not first.ends or last >= len(moved.values) or _alike(first.row(1, last), moved.row(1, last)):
         return
     if last == 0:
         raise UsageError(f"f(x) changes with x, and no derivative leads back to x; look for {LOST}")

@@ -152,6 +152,13 @@ def test_a_domain_that_ends_beside_the_points_is_no_fault() -> None:
         check(near_one, 0.9 + 0.1 * torch.rand(batch, 3), "divergence")
 
 
+def test_a_branch_without_a_derivative_is_not_compared() -> None:
+    x = torch.zeros(5, 3)
+    x[1], x[2] = 1, -1
+    # Linear with row 1 as it is, and a constant with row 2 in its place; the same at row 0 either way.
+    check(lambda x: x[:, 0] if x.sum() > 0 else torch.zeros(len(x)), x, "laplacian")
+
+
 def test_noise_of_rounding_is_no_mixing() -> None:
     # The value is what rounding leaves of 0, and another for another number of rows.
     A = torch.rand(64, 64, dtype=torch.float64)

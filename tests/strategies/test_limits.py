@@ -13,7 +13,7 @@ from jacstrat.strategies.limits import limit, within_limits
     ("text", "words"),
     [
         (
-            "Trying to use forward AD with _cdist_forward that does not support it because\nit has not been implemented",
+            "Trying to use forward AD with _cdist_forward that does not support it because\nit has not",
             "_cdist_forward has no forward-mode rule in torch",
         ),
         ("derivative for aten::_x_backward is not implemented", "aten::_x_backward has no derivative in torch"),
