@@ -1,4 +1,4 @@
-"""What the records say, as data: who is fastest, who is wrong, who failed, how time grows with n.
+"""What the records say, as data: who is fastest, who is wrong, who failed, how time and error grow with n.
 
 Every function takes a frame as `jacstrat.records.read_records` returns it. Where a case stands in it twice, as after a
 resumed run, the later row counts.
@@ -213,11 +213,11 @@ def _grouped(records: Iterable[Record], columns: Sequence[str]) -> dict[tuple[An
 
 @dataclass(frozen=True)
 class Growth:
-    """The fit median_s ~ n^exponent for a strategy of one setting.
+    """The fit column ~ n^exponent for a strategy of one setting.
 
     Fields:
         setting, strategy: Which.
-        exponent: Slope of log median_s over log n, by least squares.
+        exponent: Slope of the logarithm of the column over log n, by least squares.
         std_error: Standard error of the slope.
         n_low, n_high, points: What was fitted: the larger half of the n's.
     """
@@ -231,18 +231,20 @@ class Growth:
     points: int
 
 
-def growths(frame: pd.DataFrame) -> tuple[Growth, ...]:
-    """How time grows with n, over the larger half of the n's of each strategy, where that has 3 points or more.
+def growths(frame: pd.DataFrame, column: str = "median_s") -> tuple[Growth, ...]:
+    """How a column grows with n, over the larger half of the n's of each strategy, where that has 3 points or more.
 
-    Wrong results count, too: their times are as true as any.
+    A logarithm has no place for 0 or infinity: an exact result is no point of an error's growth. The time of a wrong
+    result is as true as any; its error grows with what the strategy leaves out, not with rounding, and does not count.
     """
+    statuses = ("ok",) if column.endswith("_error") else MEASURED
     found = []
     for setting, group in by_setting(to_records(frame)).items():
-        timed = [r for r in group if r.status in MEASURED and r.n > 0 and r.median_s]
-        for (strategy,), line in _grouped(timed, ("strategy",)).items():
+        valued = [r for r in group if r.status in statuses and r.n > 0 and 0 < (getattr(r, column) or 0) < math.inf]
+        for (strategy,), line in _grouped(valued, ("strategy",)).items():
             half = line[len(line) // 2 :]
             if len(half) >= 3:
-                slope, error = _slope([(math.log(r.n), math.log(r.median_s)) for r in half if r.median_s])
+                slope, error = _slope([(math.log(r.n), math.log(getattr(r, column))) for r in half])
                 found.append(Growth(setting, strategy, slope, error, half[0].n, half[-1].n, len(half)))
     return tuple(found)
 

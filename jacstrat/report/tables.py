@@ -19,7 +19,17 @@ from rich.table import Table
 from rich.text import Text
 
 from jacstrat.records import Record
-from jacstrat.report.answers import MEASURED, Unmeasured, failures, growths, unsupported, winner_ranges, wrong
+from jacstrat.report.answers import (
+    MEASURED,
+    Growth,
+    Unmeasured,
+    failures,
+    growths,
+    unsupported,
+    winner_ranges,
+    winners,
+    wrong,
+)
 from jacstrat.report.setting import SETTING, Setting, by_setting, quantity, to_records, varying
 from jacstrat.report.stochastic import TARGET, crossovers
 from jacstrat.report.units import (
@@ -37,6 +47,9 @@ ASCII = str.maketrans({"µ": "u", "–": "-", "×": "x", "±": "+-"})
 ROW_STYLES = {"ok": "", "wrong": "bold red"}
 NARROW = 16
 """Characters to which a column that may fold is narrowed before columns are left out."""
+
+MUCH = 10
+"""The factor from which two numbers are worth a column each."""
 
 
 @dataclass(frozen=True)
@@ -245,28 +258,44 @@ def _unmeasured(title: str, found: Sequence[Unmeasured]) -> Sheet:
     return _sheet(title, columns, rows)
 
 
-def growth_table(frame: pd.DataFrame) -> Sheet:
-    """How time grows with n."""
-    found = growths(frame)
-    differing = varying(growth.setting for growth in found)
+def growth_table(frame: pd.DataFrame, fastest_only: bool = False) -> Sheet:
+    """How time and error grow with n.
+
+    Args:
+        frame: Records.
+        fastest_only: Leave out all but the fastest right strategy at the largest n of each setting.
+    """
+    fits: dict[tuple[Setting, str], dict[str, Growth]] = {}
+    for column in ("median_s", "rel_error"):
+        for growth in growths(frame, column):
+            fits.setdefault((growth.setting, growth.strategy), {})[column] = growth
+    if fastest_only:
+        fastest = {(winner.setting, winner.strategy) for winner in {w.setting: w for w in winners(frame)}.values()}
+        fits = {line: fit for line, fit in fits.items() if line in fastest}
+    differing = varying(setting for setting, _ in fits)
     columns = [
         Column("problem"),
         Column("case"),
         Column("strategy"),
-        Column("exponent", numeric=True),
+        Column("time", numeric=True),
         Column("n", numeric=True, rank=2),
+        Column("error", numeric=True),
+        Column("n of the error", numeric=True, rank=3),
     ]
     rows = [
-        [
-            growth.setting.name,
-            growth.setting.words(differing),
-            growth.strategy,
-            f"{growth.exponent:.2f} ± {growth.std_error:.2f}",
-            format_range(str(growth.n_low), str(growth.n_high)),
-        ]
-        for growth in found
+        [setting.name, setting.words(differing), strategy, *_fit(fit.get("median_s")), *_fit(fit.get("rel_error"))]
+        for (setting, strategy), fit in fits.items()
     ]
-    return _sheet("Growth of time: n to this power, fitted over the larger half of n, ± standard error", columns, rows)
+    whose = "Growth of the fastest" if fastest_only else "Growth"
+    title = f"{whose}: n to this power, fitted over the larger half of n, ± standard error"
+    return _sheet(title, columns, rows)
+
+
+def _fit(growth: Growth | None) -> tuple[str, str]:
+    """An exponent, and the range of n it was fitted over."""
+    if growth is None:
+        return "", ""
+    return f"{growth.exponent:.2f} ± {growth.std_error:.2f}", format_range(str(growth.n_low), str(growth.n_high))
 
 
 def records_table(frame: pd.DataFrame) -> Group:
@@ -278,7 +307,8 @@ def records_sheets(frame: pd.DataFrame) -> list[Sheet]:
     """Every case, a sheet a problem and operator, fastest first at each n.
 
     What is the same in all cases of a sheet stands in its title. `cost` is the cost ratio, `error` the relative error,
-    "exact" where there is none.
+    "exact" where there is none. Where the worst error is MUCH of the median one or more, that stands beside it; where a
+    sum magnifies the errors of its terms by MUCH squared or more, that does.
     """
     groups: dict[str, list[Record]] = {}
     settings: dict[str, list[Setting]] = {}
@@ -299,6 +329,8 @@ def _records(settings: Sequence[Setting], records: Sequence[Record]) -> Sheet:
         Column("cost", numeric=True, rank=2),
         Column("error", numeric=True, rank=3),
         Column("peak", numeric=True, rank=4),
+        Column("median error", numeric=True, rank=5),
+        Column("cancellation", numeric=True, rank=6),
     ]
     ordered = sorted(records, key=lambda r: (r.n, r.median_s if r.median_s is not None else math.inf, r.strategy))
     rows = [
@@ -311,6 +343,8 @@ def _records(settings: Sequence[Setting], records: Sequence[Record]) -> Sheet:
             format_ratio(r.cost_ratio),
             "exact" if r.exact else format_error(r.rel_error),
             format_bytes(r.peak_bytes),
+            format_error(r.rel_error_median) if 0 < MUCH * (r.rel_error_median or 0) <= (r.rel_error or 0) else "",
+            format_error(r.cancellation) if (r.cancellation or 0) >= MUCH**2 else "",
         ]
         for r in ordered
     ]
@@ -334,6 +368,9 @@ def print_findings(frame: pd.DataFrame, console: Console) -> None:
         console.print(wrong_table(frame))
     else:
         console.print("No result is wrong.", markup=False)
+    if (growth := growth_table(frame, fastest_only=True)).rows:
+        console.print()
+        console.print(growth)
     for status_table, found in ((failures_table, failures(frame)), (unsupported_table, unsupported(frame))):
         if found:
             console.print()

@@ -183,6 +183,17 @@ def test_growth_counts_wrong_results_and_no_failures(record: Make, frame_of: Fra
     assert (growth.n_high, growth.exponent) == (32, pytest.approx(1))
 
 
+def test_growth_of_error_counts_right_results_that_have_one(record: Make, frame_of: FrameOf) -> None:
+    errors = {1: 9.0, 2: 9.0, 4: 1e-16, 8: 0.0, 16: 2e-16, 32: 3e-16, 64: 4e-16, 128: math.inf, 256: None}
+    rows = [record(n=n, rel_error=error) for n, error in errors.items()]
+    rows += [record(n=n, rel_error=n / 10, strategy="ones", status="wrong") for n in errors]
+    (growth,) = growths(frame_of(rows), "rel_error")
+    assert (growth.strategy, growth.n_low, growth.n_high, growth.points) == ("vmap", 16, 64, 3)
+    # From 2 to 4 over two doublings.
+    assert growth.exponent == pytest.approx(0.5)
+    assert {growth.strategy for growth in growths(frame_of(rows))} == {"vmap", "ones"}
+
+
 @given(st.lists(st.floats(-3, 3), min_size=3, max_size=12))
 def test_the_slope_and_its_error_are_those_of_least_squares(ys: list[float]) -> None:
     xs = [math.log(2) * i for i in range(len(ys))]

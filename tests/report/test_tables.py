@@ -1,4 +1,5 @@
 import io
+import math
 from collections.abc import Callable, Iterable
 
 import pandas as pd
@@ -108,6 +109,42 @@ def test_growth(record: Make, frame_of: FrameOf) -> None:
     assert rows_of(text_of(growth_table(frame_of(rows))))[0][3:] == ["vmap", "2.00", "±", "0.00", "8–32"]
 
 
+def test_growth_of_time_and_of_error_over_their_own_n(record: Make, frame_of: FrameOf) -> None:
+    # Exact at n = 32, which no logarithm has a place for.
+    rows = [record(n=2**k, median_s=1e-6 * 4**k, rel_error=1e-16 * 2**k * (k != 5)) for k in range(7)]
+    (row,) = rows_of(text_of(growth_table(frame_of(rows)), width=120))
+    assert row[3:] == ["vmap", "2.00", "±", "0.00", "8–64", "1.00", "±", "0.00", "8–64"]
+    rows = rows[:6]
+    (row,) = rows_of(text_of(growth_table(frame_of(rows)), width=120))
+    assert row[3:] == ["vmap", "2.00", "±", "0.00", "8–32", "1.00", "±", "0.00", "4–16"]
+
+
+def test_findings_show_the_growth_of_the_fastest_where_there_is_any(
+    sweep: Sweep, record: Make, frame_of: FrameOf
+) -> None:
+    text = findings_of(frame_of(sweep("linear")), 100)
+    (row,) = rows_of(text[text.index("Growth of the fastest: n to this power") :])
+    assert row[:4] == ["divergence", "of", "linear", "vmap"]
+    assert "Growth" not in findings_of(frame_of(sweep("linear", ns=(1, 2, 4))))
+    assert "Growth" not in findings_of(frame_of([record(status="wrong", n=n) for n in range(1, 9)]))
+
+
+def test_the_median_error_stands_beside_a_worst_one_that_differs_much(record: Make, frame_of: FrameOf) -> None:
+    rows = [record(strategy="a", rel_error=1e-13, rel_error_median=1e-14), record(strategy="b", rel_error=2e-16)]
+    text = text_of(records_table(frame_of(rows)), width=120)
+    assert "median error" in text
+    assert [row[-1] for row in rows_of(text)] == ["1.0e-14", "2.0e-16"]
+    near = [record(rel_error=1e-13, rel_error_median=2e-14), record(strategy="b", rel_error=1e-16, rel_error_median=0)]
+    assert "median error" not in text_of(records_table(frame_of(near)), width=120)
+
+
+def test_large_cancellation_is_shown(record: Make, frame_of: FrameOf) -> None:
+    rows = [record(n=n, rel_error=1e-16, cancellation=c) for n, c in ((1, 1.0), (2, 99.0), (3, 1e4), (4, math.inf))]
+    text = text_of(records_table(frame_of(rows)), width=120)
+    assert [row[-1] for row in rows_of(text)] == ["1.0e-16", "1.0e-16", "1.0e+04", "inf"]
+    assert "cancellation" not in text_of(records_table(frame_of(rows[:2])), width=120)
+
+
 def test_the_full_table_fits_80_columns_and_shows_every_value(record: Make, frame_of: FrameOf) -> None:
     row = record(
         strategy="vmap:chunk_size=8",
@@ -179,7 +216,8 @@ def test_findings_end_a_run(sweep: Sweep, record: Make, frame_of: FrameOf) -> No
 
 
 def test_findings_without_anything_wrong(sweep: Sweep, frame_of: FrameOf) -> None:
-    assert findings_of(frame_of(sweep("sin"))).splitlines()[-1] == "No result is wrong."
+    assert "No result is wrong." in findings_of(frame_of(sweep("sin"))).splitlines()
+    assert "Wrong results" not in findings_of(frame_of(sweep("sin")))
 
 
 def test_findings_of_nothing(frame_of: FrameOf) -> None:
