@@ -30,6 +30,7 @@ from jacstrat.report.answers import (
     winners,
     wrong,
 )
+from jacstrat.report.payback import paybacks
 from jacstrat.report.setting import SETTING, Setting, by_setting, quantity, to_records, varying
 from jacstrat.report.stochastic import TARGET, crossovers
 from jacstrat.report.units import (
@@ -371,6 +372,8 @@ def print_findings(frame: pd.DataFrame, console: Console) -> None:
     if (growth := growth_table(frame, fastest_only=True)).rows:
         console.print()
         console.print(growth)
+    for payback in paybacks(frame):
+        console.print(payback.sentence, markup=False, highlight=False)
     for status_table, found in ((failures_table, failures(frame)), (unsupported_table, unsupported(frame))):
         if found:
             console.print()
