@@ -28,7 +28,7 @@ from jacstrat.problems.base import Instance, Reference
 from jacstrat.problems.load import find_problem
 from jacstrat.records import Status
 from jacstrat.strategies import parse_strategy
-from jacstrat.strategies.base import checked
+from jacstrat.strategies.base import Prepared, checked
 
 Attend = Callable[[str], object]
 
@@ -55,7 +55,7 @@ class Bench:
     replay: bool = False
     generator: torch.Generator = field(default_factory=torch.Generator)
 
-    def prepare(self, spec: str, f: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+    def prepare(self, spec: str, f: Callable[[Tensor], Tensor]) -> Prepared:
         return parse_strategy(spec).prepare(self.operator, f, self.instance.x, self.generator)
 
     def work(self, evaluate: Callable[[Tensor], Tensor]) -> Work:
@@ -147,8 +147,11 @@ def enter(case: Case, bench: Bench, attend: Attend) -> Contestant:
     reference, operator = bench.reference, bench.operator
     error = errors(result, reference.value(operator), reference.scale(operator))
 
+    # `auto` is counted by what it chose: with taps in f it would choose anew.
+    spec = evaluate.strategy.spec
+
     def counted(g: Callable[[Tensor], Tensor]) -> Work:
-        work = bench.work(evaluate if g is f else bench.prepare(case.strategy, g))
+        work = bench.work(evaluate if g is f else bench.prepare(spec, g))
         work()
         return work
 
