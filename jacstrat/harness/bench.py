@@ -167,8 +167,11 @@ def enter(case: Case, bench: Bench, attend: Attend) -> Contestant:
         slack = error.tolerance.value
         drawn = judge(strategy, operator, f, x, reference, slack, case.key, lambda: attend(case.strategy))
 
+    # `auto` is counted by what it chose: with taps in f it would choose anew.
+    spec = evaluate.strategy.spec
+
     def counted(g: Callable[[Tensor], Tensor]) -> Work:
-        work = bench.work(evaluate if g is f else bench.prepare(case.strategy, g))
+        work = bench.work(evaluate if g is f else bench.prepare(spec, g))
         work()
         return work
 

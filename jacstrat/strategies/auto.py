@@ -17,7 +17,7 @@ from jacstrat.strategies.base import Contraction, Function, Operator, Strategy, 
 from jacstrat.strategies.candidates import Candidate, assumed_diagonal, on_structure
 from jacstrat.strategies.choosing import Choosing, import_torch_parts
 from jacstrat.strategies.limits import within_limits
-from jacstrat.strategies.probing import Identity, Vmap
+from jacstrat.strategies.probing import Vmap
 from jacstrat.strategies.recall import Recall
 from jacstrat.structure import Structure, UntracedError, detect_structure, prove_structure
 
@@ -89,14 +89,14 @@ class Auto(Strategy):
 
     def build(self, operator: Operator, f: Function, x: Tensor, generator: torch.Generator | None) -> Contraction:
         if torch.compiler.is_compiling():
-            return _contraction(_by_calls(x), None, operator, f, x)
+            return _contraction(_by_calls(), None, operator, f, x)
         circumstances = self._circumstances(operator, x)
         kept = RECALL.get(f, circumstances)
         if kept is not None and not kept.conditional:
             return _contraction(kept, None, operator, f, x)
-        place = _place()
+        place = _place(x)
         if place == "followed":
-            return _contraction(_by_calls(x), None, operator, f, x)
+            return _contraction(_by_calls(), None, operator, f, x)
         import_torch_parts()
         begin = time.perf_counter()
         free = place == "free"
@@ -104,18 +104,18 @@ class Auto(Strategy):
             again = [one for one in self._conditional(operator, f, x, free) if one.strategy == kept.strategy]
             if again:
                 return _contraction(kept, again[0], operator, f, x)
-        values = free and _has_values(x)
+        values = free and x.numel() > 0 and not x.is_meta
         choosing = Choosing(operator, f, x, begin, values=values, timed=values and self.trial)
-        choice = choosing.choose(lambda: self._conditional(operator, f, x, free))
+        choice = choosing.choose(lambda sparse: self._conditional(operator, f, x, free and sparse))
         chosen = Chosen(choice.candidate.strategy, choice.reason, bool(choice.candidate.ground), choice.single)
         RECALL.keep(f, circumstances, chosen)
         return _contraction(chosen, choice.candidate, operator, f, x)
 
-    def _conditional(self, operator: Operator, f: Function, x: Tensor, free: bool) -> list[Candidate]:
+    def _conditional(self, operator: Operator, f: Function, x: Tensor, trace: bool) -> list[Candidate]:
         """Candidates that are right for this function alone, assumed or proved now."""
         if self.assume == "diagonal":
             return [assumed_diagonal()]
-        if not free:
+        if not trace:
             return []
         structure: Structure | None
         try:
@@ -143,19 +143,13 @@ def _contraction(
     return Contraction(evaluate, chosen=chosen.strategy, reason=chosen.reason)
 
 
-def _by_calls(x: Tensor) -> Chosen:
+def _by_calls() -> Chosen:
     """The choice where nothing may be run but the result: the fewest calls through f."""
-    if x.shape[-1] == 1:
-        return Chosen(Identity(), "identity: one product, where a tracer allows neither counts nor a trial")
     return Chosen(Vmap(), "vmap: all products in one call, where a tracer allows neither counts nor a trial")
 
 
-def _place() -> Place:
-    if _get_current_dispatch_mode_stack() or (torch.cuda.is_initialized() and torch.cuda.is_current_stream_capturing()):
+def _place(x: Tensor) -> Place:
+    capturing = torch.cuda.is_initialized() and torch.cuda.is_current_stream_capturing()
+    if capturing or isinstance(x, FakeTensor) or _get_current_dispatch_mode_stack():
         return "followed"
     return "transformed" if torch._C._functorch.peek_interpreter_stack() is not None else "free"
-
-
-def _has_values(x: Tensor) -> bool:
-    """Whether f can be evaluated and timed."""
-    return x.numel() > 0 and not x.is_meta and not isinstance(x, FakeTensor)

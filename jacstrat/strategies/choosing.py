@@ -66,11 +66,11 @@ class Choosing:
     values: bool
     timed: bool
 
-    def choose(self, conditional: Callable[[], list[Candidate]]) -> Choice:
+    def choose(self, conditional: Callable[[bool], list[Candidate]]) -> Choice:
         """The fastest candidate, and why.
 
         Args:
-            conditional: Finds the candidates that are exact for this f alone; called only where there may be any.
+            conditional: Finds the candidates that are exact for this f alone; told whether a trace may find structure.
 
         Raises:
             Whatever f raises, where no product serves it.
@@ -78,16 +78,16 @@ class Choosing:
         with same_random_numbers(self.x.device):
             return self._choose(conditional)
 
-    def _choose(self, conditional: Callable[[], list[Candidate]]) -> Choice:
-        costs, failures = self._costs()
+    def _choose(self, conditional: Callable[[bool], list[Candidate]]) -> Choice:
+        costs, failures, rows = self._costs()
         always = [one for one in always_exact(self.operator, costs, self.x) if one.product in costs]
-        workload = Workload.of(self.f, self.x) if self.timed else None
+        workload = Workload.of(self.f, self.x, rows) if self.timed else None
         name = self._name(costs, workload) if workload else None
         kept = choices.load(name) if name else None
         if kept and (same := [one for one in always if one.strategy.spec == kept.strategy]):
             return Choice(same[0], kept.reason)
         start = time.perf_counter()
-        found = [one for one in conditional() if one.product in costs] if self._may_be_sparse(costs) else []
+        found = [one for one in conditional(self._may_be_sparse(costs)) if one.product in costs]
         trace_s = time.perf_counter() - start
         candidates = {one.strategy: one for one in (*always, *found)}
         predicted = {one.strategy: one.seconds(costs[one.product], self.x) for one in candidates.values()}
@@ -115,8 +115,8 @@ class Choosing:
         except Exception:
             return True
 
-    def _costs(self) -> tuple[dict[str, ProductCost], dict[str, Exception]]:
-        """What each product costs, and what those raised that cannot serve f; counted at one point where f takes it."""
+    def _costs(self) -> tuple[dict[str, ProductCost], dict[str, Exception], int]:
+        """What each product costs, what those raised that cannot serve f, and how many points were counted."""
         f, x = self.f, self.x
         for points in (x[:1], x) if x.dim() == 2 and len(x) > 1 else (x,):
             costs, failures = {}, {}
@@ -127,7 +127,7 @@ class Choosing:
                     except Exception as error:
                         failures[name] = error
             if costs:
-                return costs, failures
+                return costs, failures, len(points)
         raise failures["reverse"]
 
     def _trial(

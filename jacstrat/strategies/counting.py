@@ -108,7 +108,9 @@ def product_cost(product: Product, operator: Operator, f: Function, points: Tens
     Raises:
         Whatever f or the transform raises: then the product cannot serve f.
     """
-    x = points.detach().requires_grad_(points.requires_grad)
+    x = points.detach()
+    if points.requires_grad and torch._C._functorch.peek_interpreter_stack() is None:
+        x.requires_grad_()
     probes = min(2, x.shape[-1]) if product.batched else 1
     V = unit_vectors(x, 0, probes)
     with _Counter() as once:

@@ -26,10 +26,17 @@ class Workload:
     leaves: tuple[Tensor, ...]
 
     @classmethod
-    def of(cls, f: Function, x: Tensor) -> Workload:
-        """The workload of calls like the present one: training where gradients are tracked and f has any."""
+    def of(cls, f: Function, x: Tensor, rows: int) -> Workload:
+        """The workload of calls like the present one: training where gradients are tracked and f has any.
+
+        Args:
+            f: Row-wise, evaluated at the first `rows` points: every strategy's result depends on no other leaves.
+            x: The points.
+            rows: How many of them f takes.
+        """
         points = x.detach().requires_grad_(x.requires_grad)
-        return cls(points, tuple(_leaves(f, points)) if torch.is_grad_enabled() else ())
+        some = points[:rows] if x.dim() == 2 else points
+        return cls(points, tuple(_leaves(f(some))) if torch.is_grad_enabled() else ())
 
     @property
     def name(self) -> str:
@@ -56,10 +63,10 @@ def same_random_numbers(device: torch.device) -> Iterator[None]:
             yield
 
 
-def _leaves(f: Function, x: Tensor) -> Iterator[Tensor]:
-    """Tensors in which the graph of f ends, found at one point: every strategy's result depends on no others."""
+def _leaves(y: Tensor) -> Iterator[Tensor]:
+    """Tensors that require grad in which the graph of y ends."""
     found: set[Any] = set()
-    waiting = [f(x[:1] if x.dim() == 2 else x).grad_fn]
+    waiting = [y.grad_fn]
     while waiting:
         node = waiting.pop()
         if node is None or node in found:

@@ -1,0 +1,410 @@
+"""What `auto` chooses and on what ground, that it is right in any case, and that it leaves no mark."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+from torch.fx.experimental.proxy_tensor import make_fx
+
+import jacstrat
+from jacstrat import PROBLEMS, ShapeError, UsageError, parse_strategy
+from jacstrat.strategies import auto, candidates, choices, choosing
+from jacstrat.strategies.auto import RECALL, Auto
+from jacstrat.strategies.trial import Trial
+from tests.strategies.test_base import _OldStyle
+
+B, N = 3, 6
+X = torch.linspace(-1, 1, B * N, dtype=torch.float64).reshape(B, N)
+W = torch.linspace(0.1, 1, N * N, dtype=torch.float64).reshape(N, N).sin()
+
+
+def dense(x):
+    return torch.tanh(x @ W)
+
+
+def scalar(x):
+    return dense(x).square().sum(-1)
+
+
+def tridiagonal(x):
+    return x.sin() + x.roll(1, -1) * torch.tensor([0.0] + [1.0] * (N - 1)).to(x)
+
+
+def trace_of(f, x=X):
+    return torch.stack([torch.func.jacrev(lambda p: f(p[None])[0])(p).trace() for p in x.detach()])
+
+
+def prepare(f, x=X, operator="divergence", **parameters):
+    return Auto(**parameters).prepare(operator, f, x)
+
+
+@pytest.fixture
+def trials(monkeypatch) -> list[dict]:
+    """The trials that take place; each with the seconds predicted of each candidate, which are those measured."""
+    held = []
+
+    def run(works, predicted, begin):
+        held.append({strategy.spec: seconds for strategy, seconds in predicted.items()})
+        trial: Trial = Trial()
+        for strategy, work in works.items():
+            try:
+                work()
+            except Exception as error:
+                trial.failures[strategy] = error
+            else:
+                trial.calls[strategy] = [predicted[strategy]]
+        return trial
+
+    monkeypatch.setattr(choosing, "run_trial", run)
+    return held
+
+
+class TestProof:
+    def test_a_diagonal_jacobian_takes_one_product(self, trials) -> None:
+        prepared = prepare(torch.sin)
+        assert prepared.strategy.spec == "ones"
+        assert prepared.reason.startswith("ones: traced diagonal, 1 product instead of 6; ")
+        torch.testing.assert_close(prepared(X), X.cos().sum(-1))
+
+    def test_a_tridiagonal_one_takes_two(self, trials) -> None:
+        x = torch.rand(16, 200, dtype=torch.float64)
+        f = PROBLEMS["bratu"].instance(200, 1).f
+        prepared = prepare(f, x)
+        assert prepared.strategy.name == "coloring"
+        assert "traced tridiagonal, 2 products instead of 200; " in prepared.reason
+        torch.testing.assert_close(prepared(x), parse_strategy("vmap").prepare("divergence", f, x)(x))
+        assert {"ones"}.isdisjoint(trials[0])
+
+    def test_a_dense_one_is_not_traced(self, trials, monkeypatch) -> None:
+        monkeypatch.setattr(auto, "prove_structure", None)
+        assert prepare(dense).strategy.spec in ("vmap", "identity")
+        assert not {"ones", "coloring"} & trials[0].keys()
+
+    @pytest.mark.parametrize("trial", [True, False])
+    def test_what_depends_on_values_is_no_proof(self, trials, trial: bool) -> None:
+        def branches(x):
+            return 2 * x if x.sum() > -1e9 else x.flip(-1)
+
+        prepared = prepare(branches, trial=trial)
+        assert prepared.strategy.name not in ("ones", "coloring")
+        assert prepared(X).tolist() == [2 * N] * B
+
+    def test_a_proof_is_made_anew_for_every_preparation(self) -> None:
+        state = {"mixed": False}
+
+        class Field(torch.nn.Module):
+            def forward(self, x):
+                return x.cumsum(-1) * x if state["mixed"] else x.sin()
+
+        f = Field()
+        assert prepare(f).strategy.spec == "ones"
+        state["mixed"] = True
+        for _ in range(2):
+            prepared = prepare(f)
+            assert prepared.strategy.spec != "ones"
+            torch.testing.assert_close(prepared(X), trace_of(f))
+            torch.testing.assert_close(jacstrat.divergence(f, X), trace_of(f))
+
+    def test_diagonal_is_taken_on_the_callers_word(self, trials) -> None:
+        prepared = prepare(dense, assume="diagonal")
+        assert prepared.strategy.spec == "ones"
+        assert prepared.reason.startswith("ones: assumed diagonal, 1 product; ")
+        torch.testing.assert_close(prepared(X), parse_strategy("ones").prepare("divergence", dense, X)(X))
+        # It is no choice for those who have not said so.
+        assert prepare(dense).strategy.spec != "ones"
+
+    def test_a_sampled_pattern_is_taken_on_the_callers_word(self, trials) -> None:
+        def branches(x):
+            return x.sin() if x.sum() > -1e9 else x
+
+        prepared = prepare(branches, assume="sampled")
+        assert prepared.reason.startswith(f"{prepared.strategy}: sampled diagonal, 1 product instead of 6; ")
+        torch.testing.assert_close(prepared(X), X.cos().sum(-1))
+
+
+class TestFallsOut:
+    def test_what_cannot_serve_f_drops_out_and_is_named(self, trials) -> None:
+        prepared = prepare(_OldStyle.apply)
+        assert prepared.strategy.spec == "identity"
+        assert "; without vjp: RuntimeError: In order to use an autograd.Function" in prepared.reason
+        assert "\n" not in prepared.reason
+        torch.testing.assert_close(prepared(X), X.cos().sum(-1))
+
+    def test_what_fails_in_the_trial_drops_out(self, trials) -> None:
+        def large(x):
+            if torch._C._functorch.peek_interpreter_stack() is not None and len(x) > 1:
+                raise torch.OutOfMemoryError("no memory left")
+            return dense(x)
+
+        prepared = prepare(large)
+        assert prepared.strategy.spec == "identity"
+        assert "; without vmap: OutOfMemoryError: no memory left" in prepared.reason
+
+    def test_what_has_no_second_derivative_is_chosen_by_its_first(self, trials) -> None:
+        class Once(torch.autograd.Function):
+            @staticmethod
+            def forward(ctx, x, w):
+                return x * w
+
+            @staticmethod
+            @torch.autograd.function.once_differentiable
+            def backward(ctx, g):
+                return 2 * g, g
+
+        w = torch.ones(N, dtype=torch.float64, requires_grad=True)
+        assert prepare(lambda x: Once.apply(x, w))(X).tolist() == [2 * N] * B
+
+    def test_errors_of_f_are_those_of_f(self) -> None:
+        with pytest.raises(ShapeError, match=r"the field must map \(3, 6\) to \(3, 6\), got \(3, 2\)"):
+            prepare(lambda x: x[..., :2])
+
+        def raises(x):
+            raise ValueError("mine")
+
+        with pytest.raises(ValueError, match="mine"):
+            prepare(raises)
+
+    def test_f_that_takes_no_single_row_is_counted_on_all(self, trials) -> None:
+        def batched(x):
+            assert len(x) == B
+            return dense(x)
+
+        torch.testing.assert_close(prepare(batched)(X), trace_of(dense))
+
+    def test_what_would_not_fit_is_chunked_or_left_out(self, trials, monkeypatch) -> None:
+        x = torch.rand(1000, 64, dtype=torch.float64)
+        f = PROBLEMS["tanh_field"].instance(64, 1).f
+
+        def tried(available_bytes: float) -> set[str]:
+            monkeypatch.setattr(candidates, "available_bytes", lambda: available_bytes)
+            RECALL.forget()
+            prepare(f, x)
+            return set(trials.pop())
+
+        monkeypatch.setenv("JACSTRAT_CACHE", "off")
+        plenty, some, none = tried(1e12), tried(100 * x.nbytes), tried(1)
+        assert plenty >= {"identity", "jvp", "vmap", "jacrev", "vmap:chunk_size=32"}
+        assert {spec for spec in some if spec.startswith("vmap")} < {f"vmap:chunk_size={k}" for k in (2, 4, 8, 16, 32)}
+        assert {spec.split(":")[0] for spec in some} == {"identity", "vmap", "jvp"}
+        assert none == {"identity", "jvp", "vmap:chunk_size=1"}
+
+
+class TestKept:
+    def test_a_second_preparation_needs_no_trial(self, trials) -> None:
+        first = prepare(dense)
+        assert prepare(dense).strategy == first.strategy
+        assert prepare(dense).reason == first.reason
+        assert len(trials) == 1
+
+    def test_a_new_lambda_in_every_step_needs_no_trial(self, trials) -> None:
+        w = W.clone()
+        for step in range(5):
+            jacstrat.divergence(lambda x, w=w: torch.tanh(x @ w), X + step)
+            w = w + 0.1
+        assert len(trials) == 1
+
+    @pytest.mark.parametrize(
+        "other",
+        [
+            lambda: prepare(dense, X[:1]),
+            lambda: prepare(dense, X.float().double().requires_grad_()),
+            lambda: prepare(dense, operator="jacobian_diagonal"),
+            lambda: torch.no_grad()(prepare)(dense),
+        ],
+    )
+    def test_other_circumstances_need_their_own(self, trials, other) -> None:
+        prepare(dense)
+        other()
+        assert len(trials) == 2
+
+    def test_a_single_call_makes_no_trace_where_that_takes_longer_than_it_saves(self, monkeypatch) -> None:
+        for _ in range(2):
+            torch.testing.assert_close(jacstrat.divergence(torch.sin, X), X.cos().sum(-1))
+        monkeypatch.setattr(auto, "prove_structure", None)
+        torch.testing.assert_close(jacstrat.divergence(torch.sin, X), X.cos().sum(-1))
+
+    def test_a_function_that_changed_in_place_is_chosen_for_anew(self, trials) -> None:
+        net = torch.nn.Sequential(torch.nn.Linear(N, N), torch.nn.Tanh(), torch.nn.Linear(N, N)).double()
+        jacstrat.divergence(net, X)
+        net[1] = type("Old", (torch.nn.Module,), {"forward": lambda self, x: _OldStyle.apply(x)})()
+        monkey = [trials[0]]
+        result = jacstrat.divergence(net, X)
+        torch.testing.assert_close(result, jacstrat.divergence(net, X, "identity"))
+        assert trials[:1] == monkey
+
+    def test_on_disk_it_needs_no_trial_in_the_next_process(self, trials) -> None:
+        first = prepare(dense)
+        RECALL.forget()
+        again = prepare(dense)
+        assert (again.strategy, again.reason) == (first.strategy, first.reason)
+        assert len(trials) == 1
+        # Nor for an equal function that is another object, as it is in another process.
+        assert prepare(lambda x: torch.tanh(x @ W)).strategy == first.strategy
+        assert len(trials) == 1
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            lambda patch: patch.setattr(torch, "__version__", "0.0"),
+            lambda patch: patch.setattr(choosing, "version", lambda name: "0.0"),
+            lambda patch: patch.setattr(choosing, "_processor", lambda: "another"),
+            lambda patch: patch.setattr(torch, "get_num_threads", lambda: 77),
+            lambda patch: patch.setenv("JACSTRAT_CACHE", "off"),
+            lambda patch: [file.write_text("{") for file in choices.folder().iterdir()],
+        ],
+    )
+    def test_on_disk_it_is_another_elsewhere(self, trials, monkeypatch, change) -> None:
+        prepare(dense)
+        RECALL.forget()
+        change(monkeypatch)
+        prepare(dense)
+        assert len(trials) == 2
+
+    def test_other_work_is_another_on_disk(self, trials) -> None:
+        prepare(dense)
+        prepare(lambda x: torch.tanh(x @ W) + x)
+        prepare(lambda x: torch.tanh(x @ W) * 2)
+        prepare(lambda x: torch.tanh(x @ W) * 3)
+        assert len(trials) == 4
+
+    @pytest.mark.parametrize("planted", ["ones", "coloring", "hutchinson", "vmap:chunk_size=7", "no such", ""])
+    def test_a_choice_on_disk_is_a_hint_that_makes_nothing_wrong(self, trials, planted: str) -> None:
+        prepare(dense)
+        RECALL.forget()
+        for file in choices.folder().iterdir():
+            file.write_text(json.dumps({"strategy": planted, "reason": "planted"}))
+        prepared = prepare(dense)
+        assert prepared.reason != "planted"
+        torch.testing.assert_close(prepared(X), trace_of(dense))
+
+    def test_a_structural_choice_on_disk_is_proved_again(self, trials) -> None:
+        first = prepare(torch.sin)
+        RECALL.forget()
+        assert prepare(torch.sin).reason == first.reason
+        assert len(trials) == 1
+        RECALL.forget()
+        # The same operations on these values, and another structure for others.
+        prepared = prepare(lambda x: torch.sin(x) if bool((x < 2).all()) else x.flip(-1))
+        assert prepared.strategy.spec != "ones"
+
+
+class TestLeavesNoMark:
+    def test_random_numbers_are_as_without_it(self) -> None:
+        def noisy(x):
+            return dense(x) + torch.rand(())
+
+        torch.manual_seed(0)
+        prepare(noisy)
+        after = torch.rand(3)
+        torch.manual_seed(0)
+        assert torch.equal(after, torch.rand(3))
+
+    def test_gradients_and_graphs_of_the_caller_are_not_touched(self) -> None:
+        w = W.clone().requires_grad_()
+        made = w.sin()
+        x = X.clone().requires_grad_()
+        points = x.exp()
+        jacstrat.divergence(lambda x: torch.tanh(x @ made), points)
+        assert w.grad is None
+        assert x.grad is None
+        (made.sum() + points.sum()).backward()
+        assert w.grad is not None
+
+
+class TestComposes:
+    def test_training_times_the_way_back(self, monkeypatch) -> None:
+        backwards = []
+        w = W.clone().requires_grad_()
+        w.register_hook(backwards.append)
+        prepare(lambda x: torch.tanh(x @ w))
+        assert backwards
+        backwards.clear()
+        with torch.no_grad():
+            prepare(lambda x: torch.tanh(x @ w))
+        assert not backwards
+
+    @pytest.mark.parametrize("operator", ["divergence", "laplacian"])
+    def test_in_transforms_nothing_is_timed(self, trials, operator) -> None:
+        call, f = (jacstrat.divergence, dense) if operator == "divergence" else (jacstrat.laplacian, scalar)
+        expected = call(f, X, "identity").detach()
+        gradient = torch.func.grad(lambda x: call(f, x).sum())(X)
+        ensemble = torch.func.vmap(lambda x: call(f, x))(torch.stack((X, X)))
+        assert not trials
+        x = X.clone().requires_grad_()
+        torch.testing.assert_close(gradient, torch.autograd.grad(call(f, x, "vmap").sum(), x)[0])
+        torch.testing.assert_close(ensemble.detach(), torch.stack((expected, expected)))
+
+    def test_with_parameters_in_a_transform(self, trials) -> None:
+        def loss(w):
+            return jacstrat.divergence(lambda x: torch.tanh(x @ w), X).sum()
+
+        w = W.clone().requires_grad_()
+        (expected,) = torch.autograd.grad(jacstrat.divergence(lambda x: torch.tanh(x @ w), X, "vmap").sum(), w)
+        torch.testing.assert_close(torch.func.grad(loss)(W), expected)
+        per_model = torch.func.vmap(loss)(torch.stack((W, 2 * W)))
+        torch.testing.assert_close(per_model, torch.stack((loss(W), loss(2 * W))))
+
+    def test_a_tracer_sees_the_result_alone(self, trials) -> None:
+        graph = make_fx(lambda x: jacstrat.divergence(dense, x))(X)
+        assert not trials
+        only = make_fx(lambda x: jacstrat.divergence(dense, x, "vmap"))(X)
+        assert [node.target for node in graph.graph.nodes] == [node.target for node in only.graph.nodes]
+        torch.testing.assert_close(graph(X + 1), trace_of(dense, X + 1))
+
+    def test_compiled(self) -> None:
+        torch._dynamo.reset()
+        compiled = torch.compile(lambda x: jacstrat.divergence(dense, x), backend="eager")
+        torch.testing.assert_close(compiled(X), trace_of(dense))
+
+    def test_without_values(self, trials) -> None:
+        on_meta = prepare(lambda x: x.sin().cumsum(-1), X.to("meta"))
+        assert on_meta(X.to("meta")).shape == (B,)
+        with torch._subclasses.FakeTensorMode() as mode:
+            x = mode.from_tensor(X)
+            assert prepare(torch.sin, x)(x).shape == (B,)
+        assert prepare(torch.sin, X[:0])(X[:0]).shape == (0,)
+        assert not trials
+
+    @pytest.mark.parametrize("strategy", ["auto", "identity", "ones", "vmap"])
+    def test_in_inference_mode(self, strategy: str) -> None:
+        prepared = parse_strategy(strategy).prepare("divergence", torch.sin, X)
+        with torch.inference_mode():
+            for x in (X, X + 0):
+                again = parse_strategy(strategy).prepare("divergence", torch.sin, x)
+                assert torch.equal(prepared(x), X.cos().sum(-1))
+                assert torch.equal(again(x), X.cos().sum(-1))
+
+    def test_a_point_without_a_batch(self) -> None:
+        assert prepare(torch.sin, X[0])(X[0]).shape == ()
+        torch.testing.assert_close(jacstrat.laplacian(scalar, X[0]), jacstrat.laplacian(scalar, X, "identity")[0])
+
+
+def test_without_a_trial_counts_decide(trials) -> None:
+    large = torch.zeros(4, 100, dtype=torch.float64)
+    w = torch.ones(100, 100, dtype=torch.float64)
+    prepared = prepare(lambda x: torch.tanh(x @ w), large, trial=False)
+    assert not trials
+    assert prepared.strategy.spec == "vmap"
+    assert " by counts against " in prepared.reason
+    assert prepare(lambda x: x.exp(), X[:, :1], trial=False).strategy.spec == "identity"
+
+
+def test_the_same_without_a_trial_on_every_machine() -> None:
+    found = [prepare(scalar, operator="laplacian", trial=False) for _ in range(2) if RECALL.forget() is None]
+    assert found[0].reason == found[1].reason
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ("auto:trial=1", "trial must be true or false, got 1; leave it out for true"),
+        ("auto:assume=diag", "unknown assumption 'diag'; did you mean diagonal?; leave it out for none"),
+        ("auto:assume=true", "unknown assumption 'True'; known: diagonal, sampled; leave it out for none"),
+    ],
+)
+def test_parameters_are_checked(spec: str, message: str) -> None:
+    with pytest.raises(UsageError) as raised:
+        parse_strategy(spec)
+    assert str(raised.value) == message

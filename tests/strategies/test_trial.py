@@ -1,0 +1,112 @@
+"""The trial under a clock that only work moves: who is called, how often, and when it ends."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from jacstrat.strategies import trial
+from jacstrat.strategies.trial import BEHIND, CALLS, HOPELESS, MAX_ROUNDS, Trial, run_trial
+
+
+class Bench:
+    """Work that takes the seconds it is given, on a clock of its own."""
+
+    def __init__(self, **seconds) -> None:
+        self.now, self.calls = 0.0, Counter()
+        self.seconds = {name: list(s) if isinstance(s, list) else [s] for name, s in seconds.items()}
+        self.works = {name: lambda name=name: self.work(name) for name in seconds}
+
+    def work(self, name: str) -> None:
+        times = self.seconds[name]
+        self.now += times[min(self.calls[name], len(times) - 1)]
+        self.calls[name] += 1
+
+    def run(self, predicted: dict[str, float], **options) -> Trial[str]:
+        return run_trial(self.works, predicted, clock=lambda: self.now, **options)
+
+
+@pytest.fixture(autouse=True)
+def _allowance(monkeypatch) -> None:
+    monkeypatch.setattr(trial, "ALLOWANCE_S", 0.2)
+    monkeypatch.setattr(trial, "LEAST_S", 0.05)
+
+
+def test_the_fastest_is_found_whatever_was_predicted() -> None:
+    bench = Bench(a=2e-3, b=1e-3)
+    found = bench.run({"a": 1.0, "b": 2.0})
+    assert found.fastest == "b"
+    assert found.median_s("b") == pytest.approx(1e-3)
+    assert bench.calls["b"] == trial.SEEN + 1
+
+
+def test_the_first_call_is_a_warm_up() -> None:
+    bench = Bench(a=[0.03, 1e-3], b=2e-3)
+    assert bench.run({"a": 1.0, "b": 2.0}).fastest == "a"
+
+
+def test_what_is_predicted_hopeless_is_not_called() -> None:
+    bench = Bench(a=1e-3, b=1e-3)
+    assert list(bench.run({"a": 1.0, "b": 1.01 * HOPELESS}).calls) == ["a"]
+
+
+def test_what_is_hopeless_is_called_where_all_others_fail() -> None:
+    bench = Bench(a=1e-3, b=1e-3)
+    bench.works["a"] = lambda: 1 / 0
+    found = bench.run({"a": 1.0, "b": 100 * HOPELESS})
+    assert found.fastest == "b"
+    assert isinstance(found.failures["a"], ZeroDivisionError)
+
+
+def test_nothing_is_fastest_where_all_fail() -> None:
+    bench = Bench(a=1e-3)
+    bench.works["a"] = lambda: 1 / 0
+    assert bench.run({"a": 1.0}).calls == {}
+
+
+def test_what_fails_later_drops_out() -> None:
+    bench = Bench(a=1e-3, b=1.1e-3)
+    works = bench.works["a"]
+
+    def fails() -> None:
+        works()
+        if bench.calls["a"] > 5:
+            raise ValueError
+
+    bench.works["a"] = fails
+    found = bench.run({"a": 1.0, "b": 1.0})
+    assert found.fastest == "b"
+    assert list(found.failures) == ["a"]
+
+
+@pytest.mark.parametrize("call_s", [1e-5, 1e-3, 0.05, 1.0, 60.0])
+@pytest.mark.parametrize("ratio", [1.0, 1.05, 2.0, 2.9])
+@pytest.mark.parametrize("spent_s", [0.0, 0.1])
+def test_the_first_call_is_within_its_budget_where_the_ratio_was_predicted(call_s, ratio, spent_s) -> None:
+    bench = Bench(a=call_s, b=ratio * call_s, c=ratio * call_s)
+    begin = bench.now
+    bench.now += spent_s
+    found = bench.run({"a": 1.0, "b": ratio, "c": ratio}, begin=begin)
+    assert found.median_s(found.fastest) == pytest.approx(call_s)
+    # The result is one more call.
+    assert bench.now + call_s - begin <= CALLS * call_s + trial.ALLOWANCE_S
+
+
+def test_a_trial_has_a_little_time_however_much_was_spent() -> None:
+    bench = Bench(a=1e-3, b=2e-3)
+    assert bench.run({"a": 1.0, "b": 1.0}, begin=bench.now - 100).calls.keys() == {"a", "b"}
+    assert bench.calls["b"] > 1
+
+
+def test_close_candidates_are_called_until_the_rounds_are_up() -> None:
+    bench = Bench(a=1e-5, b=1.01e-5)
+    assert bench.run({"a": 1.0, "b": 1.0}).fastest == "a"
+    assert set(bench.calls.values()) == {MAX_ROUNDS + 1}
+
+
+def test_what_is_behind_is_dropped_early() -> None:
+    bench = Bench(a=1e-5, b=1.02e-5, c=1.1 * BEHIND * 1e-5)
+    bench.run({"a": 1.0, "b": 1.0, "c": 1.0})
+    assert bench.calls["c"] == trial.SEEN + 1
+    assert bench.calls["b"] == MAX_ROUNDS + 1
