@@ -43,7 +43,9 @@ class Tolerance:
 
 
 _WORST = f"{ROUNDINGS} roundings in a row, all in one direction: {ROUNDINGS}/2 epsilon"
-_LIKELY = f"that many roundings that do not conspire, two standard deviations of 1/2 epsilon each: sqrt({ROUNDINGS})"
+_LIKELY = (
+    f"{ROUNDINGS} roundings that do not conspire, two standard deviations of 1/2 epsilon: sqrt({ROUNDINGS}) epsilon"
+)
 _FACTORS = f"{PRODUCTS} matrix products in a row, all in one direction, each of two factors rounded to 11 bits"
 
 TOLERANCES: Mapping[str, Tolerance] = MappingProxyType(

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 import torch
+
+from jacstrat.harness.precision import float32_products
 
 
 @pytest.fixture(scope="session")
@@ -15,6 +19,7 @@ def device() -> str:
 
 
 @pytest.fixture(autouse=True)
-def _no_rounding_of_products() -> None:
+def _no_rounding_of_products() -> Iterator[None]:
     """Products of float32 in float32: a shorter mantissa is a choice of the user's, and not of these tests."""
-    torch.set_float32_matmul_precision("highest")
+    with float32_products(tf32=False):
+        yield

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ import torch
 
 from jacstrat.harness.cases import Cell
 from jacstrat.harness.cell import Outcome, measure
+from jacstrat.harness.precision import missing_tf32
 from jacstrat.measure.sampling import Settings
 from jacstrat.records import Record, read_records
 
@@ -52,6 +54,22 @@ def test_every_case_is_measured(problem: str, operator: str, device: str, worklo
         assert record.peak_bytes > 0
         assert record.cost_ratio is not None
         assert record.cost_ratio > 1
+
+
+def test_tf32_rounds_and_float32_does_not(device: str) -> None:
+    """Or the cases are skipped, where the device has no TF32."""
+    float32 = cell("tanh_scalar", "laplacian", device, "evaluate")
+    tf32 = replace(float32, dtype="tf32")
+    rounded = records(measure(tf32, SETTINGS))
+    if (reason := missing_tf32(device)) is not None:
+        assert [(record.status, record.reason) for record in rounded] == [("skipped", reason)] * 3
+        return
+    exact = records(measure(float32, SETTINGS))
+    assert {record.status for record in (*exact, *rounded)} == {"ok"}
+    # Two roundings to 11 bits a product against two to 24: a factor of 8192, of which a hundredth is asked.
+    for before, after in zip(exact, rounded, strict=True):
+        assert (before.rel_error or 0) < 1e-5
+        assert (after.rel_error or 0) > 80 * (before.rel_error or 0)
 
 
 def test_a_run_on_the_device_ends_with_its_report(device: str, tmp_path: Path) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -122,3 +124,11 @@ def test_a_result_is_judged_by_the_tolerance_of_its_name(name: str, value: float
         off = torch.tensor([1024 * TOLERANCES[name].value * factor], dtype=dtype)
         found = errors(off, np.zeros(1, np.longdouble), np.full(1, 1024), name)
         assert (found.within, found.tolerance.dtype) == (right, name)
+
+
+def test_the_page_has_the_tolerances_of_the_code() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "accuracy.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(\w+)` \| (\S+) \| (\S+) \| (\S+) \| (.*) \|$", page, re.MULTILINE)
+    assert rows == [
+        (name, f"{t.epsilon:.2g}", f"{t.multiple:.4g}", f"{t.value:.2g}", t.why) for name, t in TOLERANCES.items()
+    ]
