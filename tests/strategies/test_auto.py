@@ -185,7 +185,9 @@ class TestFallsOut:
 
         monkeypatch.setenv("JACSTRAT_CACHE", "off")
         plenty, some, none = tried(1e12), tried(100 * x.nbytes), tried(1)
-        assert plenty >= {"identity", "jvp", "vmap", "jacrev", "vmap:chunk_size=32"}
+        assert plenty >= {"identity", "jvp", "vmap", "jacrev"}
+        # Beyond the caches chunks are tried as well.
+        assert any(spec.startswith("vmap:chunk_size=") for spec in plenty)
         assert {spec for spec in some if spec.startswith("vmap")} < {f"vmap:chunk_size={k}" for k in (2, 4, 8, 16, 32)}
         assert {spec.split(":")[0] for spec in some} == {"identity", "vmap", "jvp"}
         assert none == {"identity", "jvp", "vmap:chunk_size=1"}

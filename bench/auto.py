@@ -1,0 +1,6 @@
+"""Measure `auto` against the fastest exact strategy: `python bench/auto.py [--quick]`; the check is in checks/auto.py."""
+
+from checks.auto import main
+
+if __name__ == "__main__":
+    main()

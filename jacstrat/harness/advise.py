@@ -1,0 +1,128 @@
+"""Advice for one function at one size: the structure, what `auto` chooses, and every strategy measured beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from jacstrat.errors import UsageError
+from jacstrat.harness.bench import Attend, failure, instantiate, reason_to_skip, surroundings
+from jacstrat.harness.cases import Case, Cell, F
+from jacstrat.harness.cell import Outcome, measure
+from jacstrat.harness.isolation import isolated
+from jacstrat.harness.run import limits_of
+from jacstrat.harness.sweep import Sweep
+from jacstrat.measure.sampling import Settings
+from jacstrat.records import Record, Status
+from jacstrat.report.advice import AUTO, Evidence, Kind, advice_table, recommendation
+from jacstrat.strategies import STRATEGIES, parse_strategy
+from jacstrat.structure import detect_structure
+
+# Every strategy with its defaults, and what is worth its place beside them.
+SPECS = (*STRATEGIES, "jvp:chunk_size=all")
+
+
+@dataclass(frozen=True)
+class Advice:
+    """What was measured, and what is known beside; no evidence where the child that looked for it died."""
+
+    records: tuple[Record, ...]
+    evidence: Evidence | None
+
+    @property
+    def measured(self) -> bool:
+        return any(record.median_s is not None for record in self.records)
+
+
+def cell_to_advise(sweep: Sweep) -> Cell:
+    """The one cell of a sweep, with those of its strategies that serve the operator.
+
+    Raises:
+        UsageError: The sweep has several sizes, or is none.
+    """
+    cells = sweep.cells()
+    lone = {(cell.problem, cell.n, cell.batch, cell.dtype, cell.device, cell.workload, cell.threads) for cell in cells}
+    if len(lone) > 1:
+        raise UsageError("advice is for one problem at one size; `jacstrat run` compares several")
+    # A field without an operator asked for: its divergence.
+    cell = cells[0]
+    specs = [spec for spec in cell.strategies if _serves(spec, cell.operator)]
+    return Cell(**{**vars(cell), "strategies": tuple(specs)})
+
+
+def advise(sweep: Sweep, attend: Callable[[Case], object] = lambda case: None) -> Advice:
+    """Measure the strategies of the sweep's one cell in an isolated child, and look for the structure there.
+
+    Args:
+        sweep: A problem at one size, the strategies to measure, and how long; nothing is written.
+        attend: Told the case under way; called often.
+    """
+    sweep = sweep.pinned()
+    cell = cell_to_advise(sweep)
+    work = partial(examine, settings=Settings(limit_s=sweep.sample_s))
+    found = list(isolated(work, _died, cell, limits_of(sweep), lambda name: attend(Case(cell, name))))
+    evidence = next((one for one in found if isinstance(one, Evidence)), None)
+    records = tuple(one.record for one in found if isinstance(one, Outcome) and one.record is not None)
+    return Advice(records, evidence)
+
+
+def examine(
+    cell: Cell, settings: Settings, attend: Attend = lambda name: None
+) -> Generator[Evidence | Outcome, None, None]:
+    """The evidence, then `harness.cell.measure`; without the evidence where a child before this one died of it."""
+    if AUTO in cell.strategies and not reason_to_skip(cell):
+        attend(F)
+        with surroundings(cell):
+            yield _evidence(cell, attend)
+    yield from measure(cell, settings, attend)
+
+
+def print_advice(advice: Advice, console: Console) -> None:
+    """The evidence, the table, and the sentence."""
+    kinds = _kinds()
+    if advice.evidence:
+        console.print(Text(f"structure: {advice.evidence.structure}"))
+        console.print(Text(f"auto: {advice.evidence.reason}"))
+        console.print()
+    console.print(advice_table(advice.records, kinds, advice.evidence))
+    console.print()
+    console.print(Text(recommendation(advice.records, kinds, advice.evidence), style="bold"))
+
+
+def _evidence(cell: Cell, attend: Attend) -> Evidence:
+    try:
+        instance = instantiate(cell, cell.device)
+        attend(AUTO)
+        structure = detect_structure(instance.f, instance.x, cell.operator)
+    except (Exception, SystemExit) as error:
+        return Evidence(f"none found: {failure(error)[1]}", reason=failure(error)[1])
+    why = f"; {structure.reason}" if structure.reason else ""
+    known: dict[str, Any] = {
+        "structure": f"{structure}{why}",
+        "proved": structure.source == "traced",
+        "diagonal": structure.kind == "diagonal",
+    }
+    attend(AUTO)
+    try:
+        prepared = parse_strategy(AUTO).prepare(cell.operator, instance.f, instance.x)
+    except (Exception, SystemExit) as error:
+        return Evidence(**known, reason=failure(error)[1])
+    return Evidence(**known, chosen=prepared.strategy.spec, reason=prepared.reason)
+
+
+def _serves(spec: str, operator: str) -> bool:
+    return parse_strategy(spec).refuse(operator) is None  # type: ignore[arg-type]
+
+
+def _kinds() -> Mapping[str, Kind]:
+    strategies = {spec: type(parse_strategy(spec)) for spec in SPECS}
+    return {parse_strategy(spec).spec: Kind(kind.exact_when, kind.stochastic) for spec, kind in strategies.items()}
+
+
+def _died(case: Case, status: Status, reason: str) -> Outcome:
+    return Outcome(case.key, case.record(status, reason), None)

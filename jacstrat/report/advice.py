@@ -1,0 +1,142 @@
+"""What to use for one function at one size: the evidence, the strategies by rank, and one sentence."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from jacstrat.records import Record
+from jacstrat.report.setting import quantity
+from jacstrat.report.tables import ROW_STYLES, Column, Sheet
+from jacstrat.report.units import format_bytes, format_error, format_factor, format_seconds
+
+AUTO, ONES = "auto", "ones"
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What is known of the function before anything is sampled.
+
+    Fields:
+        structure: The structure found, in words; why there is none where there is none.
+        proved: It was traced, so that it holds for every x.
+        diagonal: It is a diagonal.
+        chosen: Spec of the strategy that `auto` chooses; "" where it could not.
+        reason: Why, in one line.
+    """
+
+    structure: str
+    proved: bool = False
+    diagonal: bool = False
+    chosen: str = ""
+    reason: str = ""
+
+    @property
+    def settles(self) -> None:
+        """It ends no case, for `harness.isolation`."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What there is to know of a strategy beside its record.
+
+    Fields:
+        exact_when: When it is exact, in words.
+        stochastic: It is right on average.
+    """
+
+    exact_when: str
+    stochastic: bool = False
+
+
+def ranked(records: Sequence[Record], kinds: Mapping[str, Kind]) -> list[Record]:
+    """Right ones by time, exact before stochastic; then wrong ones, then those without a result."""
+
+    def key(record: Record) -> tuple[int, float]:
+        if record.median_s is None:
+            return 3, 0.0
+        if record.status != "ok":
+            return 2, record.median_s
+        return int(kinds[record.strategy].stochastic), record.median_s
+
+    return sorted(records, key=key)
+
+
+def recommended(records: Sequence[Record], kinds: Mapping[str, Kind], evidence: Evidence | None) -> Record | None:
+    """The fastest that is right for every x: `ones` only on a proof, nothing stochastic, `auto` by what it chooses."""
+    proved = evidence is not None and evidence.proved and evidence.diagonal
+    for record in ranked(records, kinds):
+        usable = record.status == "ok" and record.median_s is not None and not kinds[record.strategy].stochastic
+        name = record.strategy.split(":")[0]
+        if usable and name != AUTO and (name != ONES or proved):
+            return record
+    return None
+
+
+def advice_table(records: Sequence[Record], kinds: Mapping[str, Kind], evidence: Evidence | None) -> Sheet:
+    """The strategies by rank; where there is no result, status and reason stand in the last column."""
+    best = recommended(records, kinds, evidence)
+    columns = (
+        Column("strategy"),
+        Column("time", numeric=True),
+        Column("of the best", numeric=True, rank=5),
+        Column("memory", numeric=True, rank=2),
+        Column("error", numeric=True),
+        Column("std. error", numeric=True, rank=4),
+        Column("products", rank=3),
+        Column("exact when", prose=True, rank=1),
+    )
+    rows = [_row(record, kinds[record.strategy], best, evidence) for record in ranked(records, kinds)]
+    kept = [i for i in range(len(columns)) if any(row[i] for row in rows)]
+    first = records[0]
+    title = (
+        f"{quantity(first.operator, first.problem)}, n = {first.n}, B = {first.batch}, {first.dtype}, {first.device}, "
+        f"{first.workload}"
+    )
+    return Sheet(
+        title[:1].upper() + title[1:],
+        tuple(columns[i] for i in kept),
+        tuple(tuple(row[i] for i in kept) for row in rows),
+        tuple(ROW_STYLES.get(record.status, "dim") for record in ranked(records, kinds)),
+    )
+
+
+def recommendation(records: Sequence[Record], kinds: Mapping[str, Kind], evidence: Evidence | None) -> str:
+    """One sentence for who reads nothing else."""
+    best = recommended(records, kinds, evidence)
+    if best is None or best.median_s is None:
+        return "No strategy gave a right result; the table says why."
+    chosen = evidence.chosen if evidence else ""
+    note = ", as auto does by itself" if chosen == best.strategy else f" (auto chose {chosen})" if chosen else ""
+    words = f"Use {best.strategy}{note}: {format_seconds(best.median_s)} a call"
+    others = [one for one in ranked(records, kinds) if one.status == "ok" and one.strategy not in (best.strategy, AUTO)]
+    others = [one for one in others if not kinds[one.strategy].stochastic and one.median_s is not None]
+    always = [one for one in others if _name(one) not in (ONES, _name(best))]
+    if always and always[0].median_s is not None:
+        words += f", of which {always[0].strategy}, the next, takes {format_factor(always[0].median_s / best.median_s)}"
+    if _name(best) in (ONES, "coloring") and evidence is not None:
+        return f"{words}, and right for every x, since the structure is proved ({evidence.structure})."
+    return f"{words}, and right for every function."
+
+
+def _name(record: Record) -> str:
+    return record.strategy.split(":")[0]
+
+
+def _row(record: Record, kind: Kind, best: Record | None, evidence: Evidence | None) -> tuple[str, ...]:
+    chosen = evidence.chosen if evidence and record.strategy == AUTO else ""
+    products = ((record.vjp_products, "VJP"), (record.jvp_products, "JVP"))
+    error = "exact" if record.exact else format_error(record.rel_error)
+    error = f"WRONG {error}" if record.status == "wrong" else error
+    ratio = record.median_s / best.median_s if best and best.median_s and record.median_s is not None else math.nan
+    return (
+        f"{record.strategy} ({chosen})" if chosen else record.strategy,
+        format_seconds(record.median_s),
+        "" if math.isnan(ratio) else format_factor(ratio),
+        format_bytes(record.peak_bytes),
+        error,
+        format_error(record.std_error),
+        " + ".join(f"{count} {name}" for count, name in products if count),
+        kind.exact_when if record.median_s is not None else f"{record.status}: {record.reason}",
+    )
