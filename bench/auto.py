@@ -1,4 +1,4 @@
-"""Measure `auto` against the fastest exact strategy: `python bench/auto.py [--quick]`; the check is in checks/auto.py."""
+"""Measure `auto` against the fastest exact strategy: `python bench/auto.py [--quick]`, see checks/auto.py."""
 
 from checks.auto import main
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import random
 import sys
@@ -26,7 +27,8 @@ class Found:
     Fields:
         cell: Its key.
         chosen, fastest: Specs of auto's choice and of the fastest exact strategy beside it.
-        over_fastest: Median over rounds of auto's time over the fastest's in the same round, with its 95 % interval.
+        over_fastest: Median over rounds of auto's time over the fastest's in the same round.
+        low, high: Its 95 % interval; not numbers where the rounds were too few.
         first_s: Time of auto's first call, preparation and trial included, seconds.
         fastest_s: Median time of a call of the fastest, seconds.
     """
@@ -125,8 +127,8 @@ def _compared(cell, bench, prepared, first_s: float, sample_s: float) -> Found: 
         prepared.strategy.spec,
         fastest,
         compared.median,
-        compared.low,
-        compared.high,
+        math.nan if compared.low is None else compared.low,
+        math.nan if compared.high is None else compared.high,
         first_s,
         series[fastest].summary.median,
     )

@@ -97,8 +97,8 @@ class Choosing:
             return Choice(same[0], kept.reason, _single(candidates, predicted, same[0].strategy, trace_s))
         trial = self._trial(candidates, predicted, workload)
         failures |= {strategy.spec: error for strategy, error in trial.failures.items()}
-        medians = {strategy: trial.median_s(strategy) for strategy in trial.calls}
-        choice = _choice(candidates, medians, predicted, failures, trace_s)
+        seconds = {strategy: trial.typical_s(strategy) for strategy in trial.calls}
+        choice = _choice(candidates, seconds, predicted, failures, trace_s)
         if name:
             choices.store(name, Kept(choice.candidate.strategy.spec, choice.reason))
         return choice

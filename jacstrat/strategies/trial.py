@@ -6,7 +6,6 @@ off, so a candidate is called only where its predicted time, scaled by what was 
 
 from __future__ import annotations
 
-import statistics
 import time
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
@@ -24,7 +23,7 @@ USED = 0.6
 LEAST_S = 0.05
 # What is predicted to be so many times slower than the best is not called: predictions are right within two or so.
 HOPELESS = 3.0
-# From so many rounds on what is clearly behind is dropped: its shortest call is longer than the best's median by this.
+# From so many rounds on what is clearly behind is dropped: its shortest call takes so much of the best's.
 SEEN, BEHIND = 3, 1.15
 MAX_ROUNDS = 100
 
@@ -41,15 +40,18 @@ class Trial(Generic[K]):
     calls: dict[K, list[float]] = field(default_factory=dict)
     failures: dict[K, Exception] = field(default_factory=dict)
 
-    def median_s(self, name: K) -> float:
-        """Median time of a call, seconds; that of the first where there is no other."""
-        calls = self.calls[name]
-        return statistics.median(calls[1:] or calls)
+    def typical_s(self, name: K) -> float:
+        """Lower quartile of the time of a call, seconds; the time of the first call where there is no other.
+
+        Not the median: on a busy machine more than half of a few calls may be held up by somebody else's work.
+        """
+        calls = sorted(self.calls[name][1:] or self.calls[name])
+        return calls[(len(calls) - 1) // 4]
 
     @property
     def fastest(self) -> K:
-        """The candidate with the least median."""
-        return min(self.calls, key=self.median_s)
+        """The candidate with the least typical time."""
+        return min(self.calls, key=self.typical_s)
 
 
 def run_trial(
@@ -74,7 +76,7 @@ def run_trial(
     trial: Trial[K] = Trial()
 
     def fits(call_s: float) -> bool:
-        return clock() + call_s <= end + (CALLS - 1) * trial.median_s(trial.fastest)
+        return clock() + call_s <= end + (CALLS - 1) * trial.typical_s(trial.fastest)
 
     def call(name: K) -> None:
         start = clock()
@@ -90,7 +92,7 @@ def run_trial(
         if trial.calls:
             best = trial.fastest
             ratio = predicted[name] / predicted[best]
-            if ratio > HOPELESS or not fits(ratio * trial.median_s(best)):
+            if ratio > HOPELESS or not fits(ratio * trial.typical_s(best)):
                 continue
         call(name)
 
@@ -106,6 +108,6 @@ def run_trial(
             call(name)
         active = [name for name in active if name in trial.calls]
         if active and count + 1 >= SEEN:
-            limit_s = BEHIND * trial.median_s(trial.fastest)
+            limit_s = BEHIND * trial.typical_s(trial.fastest)
             active = [name for name in active if min(trial.calls[name][1:]) <= limit_s]
     return trial
