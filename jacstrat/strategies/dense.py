@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from jacstrat.strategies.base import Function, Operator, Strategy
+from jacstrat.strategies.confirm import confirmed
 from jacstrat.strategies.probing import field_of, summed
 
 
@@ -47,7 +48,8 @@ class Jacfwd(Strategy):
     exact_when: ClassVar[str] = "always"
 
     def build(self, operator: Operator, f: Function, x: Tensor, generator: torch.Generator | None) -> Function:
-        return summed(operator, _diagonal(torch.func.jacfwd, field_of(operator, f)))
+        diagonal = _diagonal(torch.func.jacfwd, field_of(operator, f))
+        return summed(operator, confirmed(self.spec, diagonal, operator, f, x))
 
 
 @dataclass(frozen=True)
@@ -62,4 +64,4 @@ class Hessian(Strategy):
         return None if operator == "laplacian" else "a field has no Hessian; use jacrev or jacfwd"
 
     def build(self, operator: Operator, f: Function, x: Tensor, generator: torch.Generator | None) -> Function:
-        return summed(operator, _diagonal(torch.func.hessian, f))
+        return summed(operator, confirmed(self.spec, _diagonal(torch.func.hessian, f), operator, f, x))

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from jacstrat.strategies.base import Function, Operator, Strategy, positive_or_all
+from jacstrat.strategies.confirm import confirmed
 from jacstrat.strategies.probes import ChunkSize, fixed_diagonal, unit_diagonal
 from jacstrat.strategies.products import (
     curvature,
@@ -108,7 +109,11 @@ class Jvp(Strategy):
 
     def build(self, operator: Operator, f: Function, x: Tensor, generator: torch.Generator | None) -> Function:
         field = field_of(operator, f)
-        return summed(operator, lambda x: unit_diagonal(jvp(field, x), x, self.chunk_size))
+
+        def diagonal(x: Tensor) -> Tensor:
+            return unit_diagonal(jvp(field, x), x, self.chunk_size)
+
+        return summed(operator, confirmed(self.spec, diagonal, operator, f, x))
 
 
 @dataclass(frozen=True)
@@ -130,4 +135,4 @@ class ForwardOverForward(Strategy):
         def diagonal(x: Tensor) -> Tensor:
             return unit_diagonal(curvature(f, x), x, self.chunk_size, lambda products, _: products.movedim(0, -1))
 
-        return summed(operator, diagonal)
+        return summed(operator, confirmed(self.spec, diagonal, operator, f, x))

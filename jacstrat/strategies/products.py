@@ -77,6 +77,7 @@ def curvature(scalar: Field, x: Tensor) -> Apply:
         def slope(x: Tensor) -> Tensor:
             return torch.func.jvp(scalar, (x,), (tangent,))[1]
 
-        return torch.func.jvp(slope, (x,), (tangent,))[1]
+        # For a single point torch may give float64: a tangent without an axis takes the dtype of a number beside it.
+        return torch.func.jvp(slope, (x,), (tangent,))[1].to(x.dtype)
 
     return apply
