@@ -58,10 +58,15 @@ CHECKS: Mapping[str, Callable[[bool], list[Figure]]] = MappingProxyType(
 )
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
+def main(
+    arguments: Sequence[str] | None = None,
+    checks: Mapping[str, Callable[[bool], list[Figure]]] | None = None,
+    description: str = "Measure the harness itself.",
+) -> None:
     """Run the checks asked for, print the table; exit code 0 where every target was met, else 1."""
-    parser = argparse.ArgumentParser(description="Measure the harness itself.")
-    parser.add_argument("check", nargs="?", default="all", choices=[*CHECKS, "all"])
+    checks = CHECKS if checks is None else checks
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("check", nargs="?", default="all", choices=[*checks, "all"])
     parser.add_argument("--out", type=Path, metavar="FILE.json", help="write the figures there, too")
     parser.add_argument("--quick", action="store_true", help="a little of everything, to try the script")
     given = parser.parse_args(arguments)
@@ -71,9 +76,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     # Before the checks, since the load at the start is somebody else's work.
     environment = snapshot()
     figures = []
-    for name in CHECKS if given.check == "all" else [given.check]:
+    for name in checks if given.check == "all" else [given.check]:
         print(f"{name} ...", file=sys.stderr, flush=True)
-        figures += CHECKS[name](given.quick)
+        figures += checks[name](given.quick)
     print(f"{QUICK}\n" if given.quick else "", end="")
     print(f"{essentials(environment)}\n\n{table(figures)}", end="")
     if given.out:

@@ -20,6 +20,7 @@ from rich.text import Text
 
 from jacstrat.records import Record
 from jacstrat.report.answers import MEASURED, Unmeasured, failures, growths, unsupported, winner_ranges, wrong
+from jacstrat.report.payback import paybacks
 from jacstrat.report.setting import SETTING, Setting, by_setting, quantity, to_records, varying
 from jacstrat.report.units import (
     format_bytes,
@@ -287,6 +288,8 @@ def print_findings(frame: pd.DataFrame, console: Console) -> None:
         console.print(wrong_table(frame))
     else:
         console.print("No result is wrong.", markup=False)
+    for payback in paybacks(frame):
+        console.print(payback.sentence, markup=False, highlight=False)
     for status_table, found in ((failures_table, failures(frame)), (unsupported_table, unsupported(frame))):
         if found:
             console.print()

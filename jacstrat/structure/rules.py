@@ -97,7 +97,7 @@ def everything(call: Call) -> list[Sets]:
     return [union.expand(shape) for shape in call.shapes]
 
 
-@rule("_to_copy", "fill", "hardtanh_backward", "_conj", "_conj_physical", "real", "imag", "_fused_dropout")
+@rule("_to_copy", "fill", "hardtanh_backward", "_conj", "_conj_physical", "real", "imag")
 def pointwise(call: Call) -> Sets:
     """Element by element, broadcast; also every operation that torch tags as pointwise."""
     return together(call.dependent).expand(call.shapes[0])
