@@ -20,7 +20,7 @@ CALLS = 5
 ALLOWANCE_S = 0.2
 USED = 0.6
 # Seconds that a trial may take in any case: counts alone tell strategies apart that differ by a factor, no closer ones.
-LEAST_S = 0.05
+LEAST_S = 0.03
 # What is predicted to be so many times slower than the best is not called: predictions are right within two or so.
 HOPELESS = 3.0
 # From so many rounds on what is clearly behind is dropped: its shortest call takes so much of the best's.
