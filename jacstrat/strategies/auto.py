@@ -108,8 +108,14 @@ class Auto(Strategy):
         choosing = Choosing(operator, f, x, begin, values=values, timed=values and self.trial)
         choice = choosing.choose(lambda sparse: self._conditional(operator, f, x, free and sparse))
         chosen = Chosen(choice.candidate.strategy, choice.reason, bool(choice.candidate.ground), choice.single)
+        try:
+            contraction = _contraction(chosen, choice.candidate, operator, f, x)
+        except UnsupportedError:
+            # Kept on disk for a function that looks the same, and wrong or refused for this one.
+            chosen = _by_calls(f"; {chosen.strategy.spec}, chosen for a function that looks the same, cannot serve it")
+            contraction = _contraction(chosen, None, operator, f, x)
         RECALL.keep(f, circumstances, chosen)
-        return _contraction(chosen, choice.candidate, operator, f, x)
+        return contraction
 
     def _conditional(self, operator: Operator, f: Function, x: Tensor, trace: bool) -> list[Candidate]:
         """Candidates that are right for this function alone, assumed or proved now."""
@@ -143,9 +149,9 @@ def _contraction(
     return Contraction(evaluate, chosen=chosen.strategy, reason=chosen.reason)
 
 
-def _by_calls() -> Chosen:
+def _by_calls(why: str = ", where a tracer allows neither counts nor a trial") -> Chosen:
     """The choice where nothing may be run but the result: the fewest calls through f."""
-    return Chosen(Vmap(), "vmap: all products in one call, where a tracer allows neither counts nor a trial")
+    return Chosen(Vmap(), f"vmap: all products in one call{why}")
 
 
 def _place(x: Tensor) -> Place:

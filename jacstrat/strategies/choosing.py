@@ -80,7 +80,7 @@ class Choosing:
 
     def _choose(self, conditional: Callable[[bool], list[Candidate]]) -> Choice:
         costs, failures, rows = self._costs()
-        always = [one for one in always_exact(self.operator, costs, self.x) if one.product in costs]
+        always = [one for one in always_exact(self.operator, costs, self.x, self.timed) if one.product in costs]
         workload = Workload.of(self.f, self.x, rows) if self.timed else None
         name = self._name(costs, workload) if workload else None
         kept = choices.load(name) if name else None

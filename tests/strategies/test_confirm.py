@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 import torch
 from torch import Tensor
 
 from jacstrat import UnsupportedError, laplacian, parse_strategy
+from jacstrat.strategies import choices
+from jacstrat.strategies.auto import RECALL
 from jacstrat.strategies.confirm import confirmed
 
 torch.manual_seed(0)
@@ -48,7 +52,7 @@ def test_a_strategy_that_torch_makes_wrong_refuses(f, strategy: str) -> None:
     for x in (X, X[:1]):
         with pytest.raises(UnsupportedError, match=MESSAGE.format(strategy)):
             laplacian(f, x, strategy)
-    if strategy == "forward_over_forward":
+    if strategy != "jacfwd":
         with pytest.raises(UnsupportedError, match=MESSAGE.format(strategy)):
             laplacian(f, X[0], strategy)
     else:
@@ -65,6 +69,14 @@ def test_auto_never_chooses_a_wrong_one() -> None:
     expected = laplacian(normed_by_hand, X, "vmap")
     for spec in ("auto", "auto:trial=false"):
         torch.testing.assert_close(laplacian(normed, X, spec), expected)
+    # A choice kept on disk for a function with the same counts is not trusted.
+    for path in choices.folder().iterdir():
+        path.write_text(json.dumps({"strategy": "forward_over_forward", "reason": "kept"}))
+    RECALL.forget()
+    prepared = parse_strategy("auto").prepare("laplacian", lambda x: normed(x), X)
+    assert prepared.strategy == parse_strategy("vmap")
+    assert "forward_over_forward, chosen for a function that looks the same, cannot serve it" in prepared.reason
+    torch.testing.assert_close(prepared(X), expected)
     inside = torch.func.vmap(lambda x: laplacian(normed, x, "auto"))(X)
     torch.testing.assert_close(inside, expected)
 
