@@ -7,6 +7,7 @@ from jacstrat.strategies.base import OPERATORS, Contraction, Estimate, Operator,
 from jacstrat.strategies.dense import Hessian, Jacfwd, Jacrev
 from jacstrat.strategies.probing import ForwardOverForward, Identity, Jvp, Ones, Vmap
 from jacstrat.strategies.spec import parse
+from jacstrat.strategies.taylor import Taylor
 
 __all__ = [
     "ALIASES",
@@ -21,7 +22,7 @@ __all__ = [
 ]
 
 STRATEGIES: Mapping[str, type[Strategy]] = MappingProxyType(
-    {kind.name: kind for kind in (Identity, Ones, Vmap, Jvp, ForwardOverForward, Jacrev, Jacfwd, Hessian)}
+    {kind.name: kind for kind in (Identity, Ones, Vmap, Jvp, ForwardOverForward, Jacrev, Jacfwd, Hessian, Taylor)}
 )
 
 # Other names of the same values: how the field calls the nestings of a Laplacian.
