@@ -8,8 +8,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from jacstrat.strategies.base import Contraction, Function, Operator, Strategy
-from jacstrat.taylor import Scalar, Untraceable
+from jacstrat.errors import UsageError
+from jacstrat.strategies.base import Contraction, Function, Operator, Strategy, positive_or_all
+from jacstrat.taylor import Scalar, Tile, Untraceable
 
 
 @dataclass(frozen=True)
@@ -19,13 +20,21 @@ class Taylor(Strategy):
     name: ClassVar[str] = "taylor"
     cost: ClassVar[str] = "n + 2 evaluations in one pass"
     exact_when: ClassVar[str] = "always"
+    tile: Tile = "auto"
     compress: bool = True
+
+    def __post_init__(self) -> None:
+        if self.tile != "auto":
+            positive_or_all("tile", self.tile)
+        if not isinstance(self.compress, bool):
+            raise UsageError(f"compress must be true or false, got {self.compress!r}; leave it out for true")
 
     def refuse(self, operator: Operator) -> str | None:
         return None if operator == "laplacian" else "a field has no second derivatives to collapse; use jvp"
 
     def build(self, operator: Operator, f: Function, x: Tensor, generator: torch.Generator | None) -> Contraction:
-        scalar = Scalar(f)
-        tape = scalar.tape(x)
-        reason = f"n JVPs of the gradient, as it cannot be traced: {tape}" if isinstance(tape, Untraceable) else ""
-        return Contraction(lambda x: scalar.laplacian(x, self.compress), reason=reason)
+        scalar = Scalar(f, self.compress, self.tile)
+        tapes = [scalar.tape(part) for part in scalar.tiles(x)]
+        failed = [tape for tape in tapes if isinstance(tape, Untraceable)]
+        reason = f"n JVPs of the gradient, as f cannot be traced: {failed[0]}" if failed else ""
+        return Contraction(scalar.laplacian, reason=reason)

@@ -19,23 +19,27 @@ from jacstrat.taylor.jet import Jet
 WORTH = 0.8
 
 
-def compressed(jets: list[Jet], K: int) -> int:
+def compressed(jets: list[Jet], K: int, memory: dict[int, list[Tensor]], place: int) -> int:
     """Give jets as few directions as their tangents span together; returns how many these are.
 
     Args:
         jets: All whose tangents are still needed; changed in place.
         K: Their number of directions.
+        memory: Tangents found before for the same place, kept there for the next time.
     """
     parts = [jet.tangents for jet in jets if not jet.is_point and jet.tangents is not None]
     widths = [part.numel() // K for part in parts]
-    if len(parts) < len(jets) or sum(widths) > WORTH * K:
+    if not jets or len(parts) < len(jets) or sum(widths) > WORTH * K:
         return K
-    T = torch.cat([part.reshape(K, width) for part, width in zip(parts, widths, strict=True)], 1)
-    R = _triangle(T)
-    for jet, part, rows in zip(jets, parts, R.split(widths, 1), strict=True):
-        jet.tangents = rows.reshape(len(R), *part.shape[1:])
+    if place not in memory:
+        T = torch.cat([part.reshape(K, width) for part, width in zip(parts, widths, strict=True)], 1)
+        R = _triangle(T)
+        columns = R.split(widths, 1)
+        memory[place] = [c.contiguous().view(len(R), *p.shape[1:]) for c, p in zip(columns, parts, strict=True)]
+    for jet, tangents in zip(jets, memory[place], strict=True):
+        jet.tangents = tangents
         jet.owned = False
-    return len(R)
+    return len(memory[place][0])
 
 
 def _triangle(T: Tensor) -> Tensor:

@@ -14,30 +14,36 @@ from jacstrat.taylor.rule import Call, NotCovered
 from jacstrat.taylor.table import RULES
 from jacstrat.taylor.tape import Node, Slot, Tape, analysed, bound, leaves
 
+# Tangents after a recombination that does not depend on the points, by the place of their node on the tape.
+Memory = dict[int, list[Tensor]]
+
 
 def ready(tape: Tape) -> Tape:
     """The tape with what the rules say of it worked out."""
-    return analysed(tape, _is_linear)
+    return analysed(tape, _kinds)
 
 
-def _is_linear(node: Node, varying: frozenset[int]) -> bool:
+def _kinds(node: Node, varying: frozenset[int]) -> tuple[bool, bool]:
     arguments = [any(isinstance(leaf, Slot) and leaf.place in varying for leaf in leaves(a)) for a in node.args]
-    return RULES.get(node.op, ANY).is_linear(arguments)
+    rule = RULES.get(node.op, ANY)
+    is_linear = rule.is_linear(arguments)
+    return is_linear, is_linear and not rule.is_piecewise
 
 
-def propagate(tape: Tape, seed: Jet, tracked: bool, compress: bool) -> Tensor:
+def propagate(tape: Tape, seed: Jet, tracked: bool, memory: Memory | None) -> Tensor:
     """The Laplacian of a tape's result.
 
     Args:
         tape: A scalar, `ready`.
         seed: The points with their directions.
         tracked: Whether autograd may want to go through what is computed.
-        compress: Whether directions may be recombined into fewer.
+        memory: What tiles of the same points have in common, empty for the first; None where directions are to stay
+            as they are.
     """
     environment: list[Any] = [None] * tape.size
     environment[0] = seed
     K = seed.directions
-    for node in tape.nodes:
+    for place, node in enumerate(tape.nodes):
         args = bound(node.args, environment)
         kwargs = {key: bound(item, environment) for key, item in node.kwargs.items()} if node.kwargs else {}
         for slot, out in zip(node.outs, _done(node, args, kwargs, tracked), strict=True):
@@ -46,9 +52,9 @@ def propagate(tape: Tape, seed: Jet, tracked: bool, compress: bool) -> Tensor:
         del args, kwargs
         for slot in node.frees:
             environment[slot] = None
-        if compress and node.varies and node.carrying:
-            carrying = [jet for jet in map(environment.__getitem__, node.carrying) if isinstance(jet, Jet)]
-            K = compressed(carrying, K)
+        if memory is not None and node.varies and node.carrying:
+            jets = [jet for jet in map(environment.__getitem__, node.carrying) if isinstance(jet, Jet)]
+            K = compressed(jets, K, memory if node.is_fixed else {}, place)
     y = tape.output if isinstance(tape.output, Tensor) else environment[tape.output]
     if not isinstance(y, Jet):
         return torch.zeros_like(y)

@@ -15,8 +15,8 @@ from jacstrat.taylor.rule import Call, NotCovered, Rule, only_one
 def _left_tangents(a: Jet, b: Tensor) -> Tensor:
     """(K, ...) of Da[d_k] b, for a of at least two axes."""
     if a.is_point:
-        # The unit vectors times b are the rows of b.
-        return b.unsqueeze(1)
+        # The unit vectors times b are the rows of b; in the order in which products want them, while they are few.
+        return b.contiguous().unsqueeze(1)
     if b.dim() == 3:
         # One product a matrix of the batch, for all k: b is not repeated for each.
         t = a.full(-3, -1)
@@ -140,7 +140,7 @@ def _linear_layer(call: Call) -> Jet:
     laplacian = None if v.laplacian is None else v.laplacian @ W
     tangents = None
     if call.wants_tangents:
-        tangents = W.view(W.shape[0], *(1,) * (y.dim() - 1), -1) if v.is_point else v.full(-1) @ W
+        tangents = W.contiguous().view(len(W), *(1,) * (y.dim() - 1), -1) if v.is_point else v.full(-1) @ W
     return Jet(y, tangents, laplacian, owned=not v.is_point)
 
 

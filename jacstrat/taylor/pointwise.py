@@ -10,20 +10,33 @@ import torch
 from torch import Tensor
 
 from jacstrat.taylor.jet import Jet, aligned, plus, shaped, sum_of_squares, value_of
-from jacstrat.taylor.rule import Call, Rule, always, never
+from jacstrat.taylor.rule import Call, Rule, always
 
 # (y, s', s''), of which s' may be a number and s'' is None where it vanishes.
 Derivatives = tuple[Tensor, Tensor | float, Tensor | float | None]
 
 
-def pointwise(derivatives: Callable[..., Derivatives], is_linear: bool = False) -> Rule:
+def pointwise(derivatives: Callable[..., Derivatives]) -> Rule:
     """The rule of a function of the entries of one argument, from (op, *args, **kwargs) to its derivatives."""
+    return Rule(_applied(derivatives))
 
+
+def piecewise(derivatives: Callable[..., Derivatives]) -> Rule:
+    """The same for a function that is linear between points of no measure."""
+    return Rule(_applied(derivatives), always, is_piecewise=True)
+
+
+def shift(derivatives: Callable[..., Derivatives]) -> Rule:
+    """The same for a function that is linear but for a constant."""
+    return Rule(_applied(derivatives), always)
+
+
+def _applied(derivatives: Callable[..., Derivatives]) -> Callable[[Call], Jet]:
     def apply(call: Call) -> Jet:
         (v,) = (argument for argument in call.args if isinstance(argument, Jet))
         return propagated(call, v, *derivatives(call.op, *map(value_of, call.args), **call.kwargs))
 
-    return Rule(apply, always if is_linear else never)
+    return apply
 
 
 def propagated(call: Call, v: Jet, y: Tensor, first: Tensor | float, second: Tensor | float | None) -> Jet:
@@ -158,8 +171,8 @@ POINTWISE: dict[Any, Rule] = {
     aten.silu.default: pointwise(_silu),
     aten.gelu.default: pointwise(_gelu),
     aten.pow.Tensor_Scalar: pointwise(_power),
-    aten.relu.default: pointwise(_relu, is_linear=True),
-    **dict.fromkeys((aten.add.Scalar, aten.sub.Scalar), pointwise(_plus_number, is_linear=True)),
-    aten.rsub.Scalar: pointwise(_from_number, is_linear=True),
-    aten.abs.default: pointwise(_abs, is_linear=True),
+    aten.relu.default: piecewise(_relu),
+    **dict.fromkeys((aten.add.Scalar, aten.sub.Scalar), shift(_plus_number)),
+    aten.rsub.Scalar: shift(_from_number),
+    aten.abs.default: piecewise(_abs),
 }

@@ -127,5 +127,5 @@ PRODUCTS: dict[Any, Rule] = {
     aten.mul.Tensor: Rule(_product, only_one),
     aten.div.Tensor: Rule(_quotient, lambda arguments: not arguments[1]),
     **dict.fromkeys((aten.cat.default, aten.stack.default), Rule(_joined, always)),
-    aten.where.self: Rule(_chosen, always),
+    aten.where.self: Rule(_chosen, always, is_piecewise=True),
 }

@@ -57,10 +57,12 @@ class Rule:
         apply: From a Call, at least one argument of which is a jet, to its result, or a tuple of them where the
             operation has several outputs.
         is_linear: Whether the second derivative vanishes, given which of the positional arguments depend on x.
+        is_piecewise: Whether the first derivative still depends on the point, where is_linear holds.
     """
 
     apply: Callable[[Call], Any]
     is_linear: Callable[[Sequence[bool]], bool] = never
+    is_piecewise: bool = False
 
 
 def others_than_first(call: Call) -> tuple[Any, ...]:

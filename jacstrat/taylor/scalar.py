@@ -1,15 +1,15 @@
-"""A scalar prepared for its Laplacian: traced at each shape of x that it meets."""
+"""A scalar prepared for its Laplacian: traced at each shape of x that it meets, and applied tile by tile."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
-from jacstrat.taylor.engine import propagate, ready
+from jacstrat.taylor.engine import Memory, propagate, ready
 from jacstrat.taylor.jet import Jet
 from jacstrat.taylor.tape import Tape
 from jacstrat.taylor.trace import Untraceable, record
@@ -17,12 +17,29 @@ from jacstrat.taylor.trace import Untraceable, record
 # Shapes whose tapes are kept; tapes are small, but shapes may be without end.
 KEPT = 32
 
+# The largest tangents of a tile: such that they and what is computed from them stay in the cache of a core, and that
+# the tile is still much work against the time of starting an operation. Measured with tanh networks on a core with
+# 512 KiB of its own and 32 MiB shared: from a half to twice of it makes no difference of more than a tenth.
+CACHE_BYTES = 5 * 2**18
+# On an accelerator, the share of its free memory: a rule has three such tensors alive, a residual sum one more.
+MEMORY_SHARE = 1 / 8
+
+Tile = int | Literal["auto", "all"]
+
 
 class Scalar:
-    """A row-wise scalar and its tapes, by shape, dtype and device of x, made when they are first asked for."""
+    """A row-wise scalar and its tapes, by shape, dtype and device of x, made when they are first asked for.
 
-    def __init__(self, f: Callable[[Tensor], Tensor]) -> None:
+    Args:
+        f: Row-wise scalar, (B, n) -> (B,).
+        compress: Whether n directions become fewer where fewer do.
+        tile: Points at a time; "auto" for as many as the cache of a CPU or the memory of an accelerator holds.
+    """
+
+    def __init__(self, f: Callable[[Tensor], Tensor], compress: bool = True, tile: Tile = "auto") -> None:
         self.f = f
+        self.compress = compress
+        self.tile = tile
         self._tapes: OrderedDict[Any, Tape | Untraceable] = OrderedDict()
 
     def tape(self, x: Tensor) -> Tape | Untraceable:
@@ -40,12 +57,38 @@ class Scalar:
                 self._tapes.popitem(last=False)
         return tape
 
-    def laplacian(self, x: Tensor, compress: bool = True) -> Tensor:
+    def tiles(self, x: Tensor) -> tuple[Tensor, ...]:
+        """x in parts of as many points as are done at a time."""
+        if x.dim() == 1 or self.tile == "all" or len(x) < 2:
+            return (x,)
+        if self.tile != "auto":
+            return x.split(self.tile)
+        tape = self.tape(x)
+        if isinstance(tape, Untraceable):
+            return (x,)
+        # Directions behind a layer are at most its units.
+        K = min(x.shape[1], tape.numel // len(x)) if self.compress else x.shape[1]
+        number = round(K * tape.numel * x.element_size() / _bytes(x.device))
+        return x.split(-(-len(x) // number)) if number > 1 else (x,)
+
+    def laplacian(self, x: Tensor) -> Tensor:
         """The Laplacian at each point, (B,), or () for a single point."""
+        memory: Memory | None = {} if self.compress else None
+        parts = [self._laplacian(part, memory) for part in self.tiles(x)]
+        return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+    def _laplacian(self, x: Tensor, memory: Memory | None) -> Tensor:
         tape = self.tape(x)
         if isinstance(tape, Untraceable):
             return _by_products(self.f, x)
-        return propagate(tape, Jet(x, None, is_point=True), _is_tracked(tape, x), compress)
+        return propagate(tape, Jet(x, None, is_point=True), _is_tracked(tape, x), memory)
+
+
+def _bytes(device: torch.device) -> float:
+    """The largest tangents of a tile on this device."""
+    if device.type in ("cpu", "meta"):
+        return CACHE_BYTES
+    return max(CACHE_BYTES, torch.accelerator.get_memory_info(device)[0] * MEMORY_SHARE)
 
 
 def _by_products(f: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:

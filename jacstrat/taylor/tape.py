@@ -25,6 +25,7 @@ class Node:
         args, kwargs: Its arguments, with a Slot for each tensor that the tape made and, as themselves, tensors that
             the function had: parameters, buffers, constants.
         outs: The slot of each output in their order, None for one that nothing uses.
+        numel: Numbers in the largest output.
         is_tuple: Whether the operation returns several tensors.
         is_cut: Whether its outputs are constants although its arguments depend on x: detached, or under no_grad.
         varies: Whether it depends on x.
@@ -32,12 +33,14 @@ class Node:
         spends: Whether nothing after this operation uses what it reads of x.
         frees: Slots that nothing after this operation uses.
         carrying: Slots with tangents that operations after this one need.
+        is_fixed: Whether none of these tangents depends on the point.
     """
 
     op: Callable[..., Any]
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
     outs: tuple[int | None, ...]
+    numel: int
     is_tuple: bool
     is_cut: bool = False
     varies: bool = False
@@ -45,6 +48,7 @@ class Node:
     spends: bool = False
     frees: tuple[int, ...] = ()
     carrying: tuple[int, ...] = ()
+    is_fixed: bool = False
 
     @property
     def slots(self) -> Iterator[int]:
@@ -67,44 +71,63 @@ class Tape:
     output: int | Tensor
 
     @property
+    def numel(self) -> int:
+        """Numbers in the largest value with tangents."""
+        return max((node.numel for node in self.nodes if node.wants_tangents), default=0)
+
+    @property
     def constants(self) -> list[Tensor]:
         """The tensors that the function had."""
         return [leaf for node in self.nodes for leaf in leaves((node.args, *node.kwargs.values())) if _is_tensor(leaf)]
 
 
-def analysed(tape: Tape, is_linear: Callable[[Node, frozenset[int]], bool]) -> Tape:
+def analysed(tape: Tape, kinds: Callable[[Node, frozenset[int]], tuple[bool, bool]]) -> Tape:
     """The tape with what can be known before any number is.
 
     Args:
         tape: As recorded.
-        is_linear: Whether a node's second derivative vanishes, given the slots that depend on x.
+        kinds: Whether a node's second derivative vanishes, and whether its first is the same at every point, given the
+            slots that depend on x.
     """
     varying = {0}
-    nodes = []
+    fixed = {0}  # slots with tangents that do not depend on the point
+    nodes, linear = [], []
     for node in tape.nodes:
         varies = not node.is_cut and any(slot in varying for slot in node.slots)
         nodes.append(replace(node, varies=varies))
+        is_linear, is_affine = kinds(node, frozenset(varying)) if varies else (True, True)
+        linear.append(is_linear)
         if varies:
-            varying.update(slot for slot in node.outs if slot is not None)
+            made = [slot for slot in node.outs if slot is not None]
+            fixed.update(made if is_affine and fixed.issuperset(varying.intersection(node.slots)) else ())
+            varying.update(made)
 
     needed = {tape.output} if isinstance(tape.output, int) else set()
     curved: set[int] = set()  # slots whose tangents are needed
     kept: list[Node] = []
-    for node in reversed(nodes):
+    for node, is_linear in zip(reversed(nodes), reversed(linear), strict=True):
         if not needed.intersection(node.outs):
             continue
         outs = tuple(slot if slot in needed else None for slot in node.outs)
-        wanted = bool(curved.intersection(outs))
         reads = varying.intersection(node.slots)
         frees = tuple(sorted(set(node.slots) - needed))
-        carrying = tuple(sorted(curved))
-        spends = reads.issubset(frees)
-        kept.append(replace(node, outs=outs, wants_tangents=wanted, spends=spends, frees=frees, carrying=carrying))
-        made = {slot for slot in outs if slot is not None}
-        curved -= made
-        needed -= made
+        wanted = bool(curved.intersection(outs))
+        kept.append(
+            replace(
+                node,
+                outs=outs,
+                wants_tangents=wanted,
+                spends=reads.issubset(frees),
+                frees=frees,
+                carrying=tuple(sorted(curved)),
+                is_fixed=curved <= fixed,
+            )
+        )
+        made = [slot for slot in outs if slot is not None]
+        curved.difference_update(made)
+        needed.difference_update(made)
         needed.update(node.slots)
-        if node.varies and (wanted or not is_linear(node, frozenset(varying))):
+        if node.varies and (wanted or not is_linear):
             curved |= reads
     return replace(tape, nodes=tuple(reversed(kept)))
 

@@ -79,7 +79,7 @@ class _Recorder(TorchDispatchMode):
         self.nodes: list[Node] = []
         self.slots: dict[int, int] = {id(x): 0}
         self.size = 1
-        self.alive: list[Any] = [x]  # an identity is one only as long as its tensor lives
+        self.alive: list[Tensor] = [x]  # an identity is one only as long as its tensor lives
         self.resting = False
         self.cutting = False
 
@@ -87,7 +87,7 @@ class _Recorder(TorchDispatchMode):
         out = func(*args, **(kwargs or {}))
         if not self.resting and func.namespace != "prim":
             if func._schema.is_mutable:
-                raise _MutationError(f"{func} writes into its argument")
+                func = self._out_of_place(func, args[0])
             self.write(func, *_with_defaults(func, args, kwargs or {}), out)
         return out
 
@@ -97,7 +97,18 @@ class _Recorder(TorchDispatchMode):
         is_tuple = isinstance(out, (tuple, list))
         outs = tuple(self._new_slot(tensor) for tensor in (out if is_tuple else (out,)))
         is_cut = self.cutting or not torch.is_grad_enabled()
-        self.nodes.append(Node(op, args, kwargs, outs, is_tuple, is_cut))
+        numel = max((leaf.numel() for leaf in tree_leaves(out) if isinstance(leaf, Tensor)), default=0)
+        self.nodes.append(Node(op, args, kwargs, outs, numel, is_tuple, is_cut))
+
+    def _out_of_place(self, func: Any, target: Tensor) -> Any:
+        """The operation that gives what func writes; its result then stands for the target, if nothing shares that."""
+        name = func._schema.name.removeprefix("aten::")
+        plain = getattr(getattr(torch.ops.aten, name.removesuffix("_"), None), func._overloadname, None)
+        place = target.untyped_storage()._cdata
+        sharing = {id(tensor) for tensor in self.alive if tensor.untyped_storage()._cdata == place}
+        if plain is None or not name.endswith("_") or len(sharing) != 1 or id(target) not in self.slots:
+            raise _MutationError(f"{func} writes into its argument")
+        return plain
 
     def _new_slot(self, tensor: Any) -> int | None:
         if not isinstance(tensor, Tensor):
