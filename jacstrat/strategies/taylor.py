@@ -15,10 +15,17 @@ from jacstrat.taylor import Scalar, Tile, Untraceable
 
 @dataclass(frozen=True)
 class Taylor(Strategy):
-    """Value, n tangents and their Laplacian through each operation of the function once."""
+    """Value, n tangents and their Laplacian through each operation of the function once.
+
+    The function is traced, at each shape of x once. `tile` points are done at a time; with `compress` n directions
+    become as few as the tangents behind the first layers span.
+
+    Source: Li et al. 2024, A computational framework for neural network-based variational Monte Carlo with forward
+    Laplacian; Dangel et al. 2025, Collapsing Taylor mode automatic differentiation.
+    """
 
     name: ClassVar[str] = "taylor"
-    cost: ClassVar[str] = "n + 2 evaluations in one pass"
+    cost: ClassVar[str] = "n tangents in one pass"
     exact_when: ClassVar[str] = "always"
     tile: Tile = "auto"
     compress: bool = True
@@ -36,5 +43,5 @@ class Taylor(Strategy):
         scalar = Scalar(f, self.compress, self.tile)
         tapes = [scalar.tape(part) for part in scalar.tiles(x)]
         failed = [tape for tape in tapes if isinstance(tape, Untraceable)]
-        reason = f"n JVPs of the gradient, as f cannot be traced: {failed[0]}" if failed else ""
+        reason = f"n VJPs of the gradient, as f cannot be traced: {failed[0]}" if failed else ""
         return Contraction(scalar.laplacian, reason=reason)

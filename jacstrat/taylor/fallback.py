@@ -1,18 +1,18 @@
 """Any operation: its derivatives along each tangent and twice along it, of the operation alone, all tangents at once.
 
-By a JVP of a JVP where that is right. It is not for a custom Function, nor for an operation that hands intermediate
-results to its derivative: torch takes these for constants in the second JVP, and says nothing. Their backward is right
-at every order, and a JVP is the VJP of the VJP.
+By JVPs where that is right. It is not for a custom Function, nor for an operation that hands intermediate results to
+its derivative: torch takes these for constants in the second JVP, and says nothing. There the VJP, and the VJP of that,
+are right.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.func import vjp, vmap
+from torch.func import grad, jvp, vjp, vmap
 
 from jacstrat.errors import UnsupportedError
 from jacstrat.taylor.jet import Jet, plus
@@ -22,8 +22,13 @@ from jacstrat.taylor.tape import leaves
 
 Tensors = tuple[Tensor, ...]
 Function = Callable[..., Tensors]
-# (function, at, t) -> D function(at)[t]
-Slope = Callable[[Function, Tensors, Tensors], Tensors]
+
+
+class Mode(NamedTuple):
+    """Two ways to one thing: (function, v, t) -> D function(v)[t], and -> D2 function(v)[t, t]."""
+
+    first: Callable[[Function, Tensors, Tensors], Tensors]
+    second: Callable[[Function, Tensors, Tensors], Tensors]
 
 
 def _any(call: Call) -> Any:
@@ -41,14 +46,13 @@ def _any(call: Call) -> Any:
         return tuple((y if isinstance(y, (tuple, list)) else (y,))[number] for number in kept)
 
     alone = getattr(call.op, "namespace", None) == "aten" and sum(map(_is_real, outs)) == 1
-    slopes = (_forward, _reverse) if alone else (_reverse,)
-    for slope in slopes:
-        try:
-            results = _derived(call, function, jets, [outs[number] for number in kept], slope)
-            break
-        except NotImplementedError:
-            if slope is slopes[-1]:
-                raise
+    real = [outs[number] for number in kept]
+    try:
+        results = _derived(call, function, jets, real, FORWARD if alone else REVERSE)
+    except NotImplementedError:
+        if not alone:
+            raise
+        results = _derived(call, function, jets, real, REVERSE)
     everything: list[Any] = list(outs)
     for number, result in zip(kept, results, strict=True):
         everything[number] = result
@@ -58,38 +62,58 @@ def _any(call: Call) -> Any:
 ANY = Rule(_any)
 
 
-def _derived(call: Call, function: Function, jets: list[Jet], outs: list[Tensor], slope: Slope) -> list[Jet]:
+def _derived(call: Call, function: Function, jets: list[Jet], outs: list[Tensor], mode: Mode) -> list[Jet]:
     """The jets of a function's results `outs`."""
     values = tuple(jet.value for jet in jets)
     if len(jets) == len(outs) == 1 and torch.Tag.pointwise in getattr(call.op, "tags", ()):
         # Entry by entry: s' and s'' at each, along 1, serve all tangents.
-        (first,), (second,) = _twice(slope, function, values, (torch.ones_like(values[0]),))
+        one = (torch.ones_like(values[0]),)
+        (first,), (second,) = mode.first(function, values, one), mode.second(function, values, one)
         return [propagated(call, jets[0], outs[0], first, second)]
-    firsts, seconds = vmap(lambda *t: _twice(slope, function, values, t))(*(jet.full() for jet in jets))
+    tangents = [jet.full() for jet in jets]
+    firsts, seconds = vmap(lambda *t: (mode.first(function, values, t), mode.second(function, values, t)))(*tangents)
     carried: list[Tensor | None] = [None] * len(outs)
     if any(jet.laplacian is not None for jet in jets):
         laplacians = (torch.zeros_like(jet.value) if jet.laplacian is None else jet.laplacian for jet in jets)
-        carried = list(slope(function, values, tuple(laplacians)))
+        carried = list(mode.first(function, values, tuple(laplacians)))
     return [
         Jet(y, first if call.wants_tangents else None, plus(second.sum(0), part), owned=True)
         for y, first, second, part in zip(outs, firsts, seconds, carried, strict=True)
     ]
 
 
-def _twice(slope: Slope, function: Function, values: Tensors, t: Tensors) -> tuple[Tensors, Tensors]:
-    """D[t] and D2[t, t]."""
-    return slope(function, values, t), slope(lambda *values: slope(function, values, t), values, t)
-
-
 def _forward(function: Function, values: Tensors, t: Tensors) -> Tensors:
-    return torch.func.jvp(function, values, t)[1]
+    return jvp(function, values, t)[1]
+
+
+def _forward_twice(function: Function, values: Tensors, t: Tensors) -> Tensors:
+    return jvp(lambda *values: _forward(function, values, t), values, t)[1]
 
 
 def _reverse(function: Function, values: Tensors, t: Tensors) -> Tensors:
-    # The VJP g -> g^T D is linear in g, and its own VJP at t is D t.
+    # The VJP g -> g^T D is linear in g: its own VJP at t is D t.
     y, pull, *_ = vjp(function, *values)
     _, push, *_ = vjp(pull, tuple(map(torch.zeros_like, y)))
     return push(t)[0]
+
+
+def _reverse_twice(function: Function, values: Tensors, t: Tensors) -> Tensors:
+    # g^T D2[t, t] is the derivative of g^T D t along t, and linear in g: its gradient there is D2[t, t].
+    def bend(g: Tensors) -> Tensor:
+        def slope(*values: Tensor) -> Tensor:
+            return _dot(vjp(function, *values)[1](g), t)
+
+        return _dot(grad(slope, argnums=tuple(range(len(values))))(*values), t)
+
+    return grad(bend)(tuple(map(torch.zeros_like, function(*values))))
+
+
+def _dot(a: Tensors, b: Tensors) -> Tensor:
+    return torch.stack([(p * q).sum() for p, q in zip(a, b, strict=True)]).sum()
+
+
+FORWARD = Mode(_forward, _forward_twice)
+REVERSE = Mode(_reverse, _reverse_twice)
 
 
 def _is_real(y: Any) -> bool:

@@ -124,7 +124,7 @@ def _with_vectors(turn: Callable[[Any, Any], tuple[Any, Any]], position: int) ->
         tangents, laplacian = _derivatives(*turn(a, b), call.wants_tangents)
         alpha = call.kwargs.get("alpha", 1)
         if tangents is not None:
-            tangents = alpha * tangents.reshape(tangents.shape[0], *y.shape)
+            tangents = alpha * (tangents.squeeze(-1) if y.dim() else tangents[:, 0, 0])
         return Jet(y, tangents, None if laplacian is None else alpha * laplacian.reshape(y.shape), owned=True)
 
     return apply

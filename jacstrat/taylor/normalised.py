@@ -59,14 +59,14 @@ def _logsumexp(call: Call) -> Jet:
 
 
 def _norm(call: Call) -> Jet:
-    # y^2 = sum v^2: y y' = sum v t, y y'' = sum t^2 - y'^2 + sum v l.
+    # y^2 = sum v^2: y y' = sum v t, y y'' = sum t^2 - y'^2 + sum v l; at 0, a cone's tip, both 0 as torch has them.
     v, (order, axes, keepdim) = call.args[0], others_than_first(call)
     if order != 2:
         raise NotCovered
     y = call.op(v.value, order, axes, keepdim, **call.kwargs)
     rank = v.value.dim()
     axes = [axis - rank if axis >= 0 else axis for axis in axes] if axes else list(range(-rank, 0))
-    inverse = 1 / y
+    inverse = (1 / y).masked_fill(y == 0, 0)
     t = v.full(*axes)
     tangents = (v.value * t).sum(axes, keepdim=keepdim) * inverse
     curvature = sum_of_squares(t)
@@ -82,9 +82,12 @@ def _layer_norm(call: Call) -> Any:
     v, (shape, weight, bias, eps) = call.args[0], others_than_first(call)
     if any(call.used[1:]):
         raise NotCovered
-    out, mean, r = call.op(v.value, shape, weight, bias, eps)
+    out = call.op(v.value, shape, weight, bias, eps)[0]
     axes = list(range(-len(shape), 0))
-    y = (v.value - mean) * r
+    # Not the mean and r that the operation gives: these are constants to autograd.
+    y = v.value - v.value.mean(axes, keepdim=True)
+    r = torch.rsqrt((y * y).mean(axes, keepdim=True) + eps)
+    y = y * r
     t = v.full(*axes)
     c = t - t.mean(axes, keepdim=True)
     s = (y * c).mean(axes, keepdim=True)

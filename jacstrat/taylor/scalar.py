@@ -92,11 +92,15 @@ def _bytes(device: torch.device) -> float:
 
 
 def _by_products(f: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-    """The Laplacian by n JVPs of the gradient, for a function whose operations are not to be had."""
-    gradient = torch.func.grad(lambda x: f(x).sum())
+    """The Laplacian by n VJPs of the gradient, for a function whose operations are not to be had."""
+
+    def total(x: Tensor) -> Tensor:
+        return f(x).sum()
+
+    _, pull, *_ = torch.func.vjp(torch.func.grad(total), x)
 
     def curvature(e: Tensor) -> Tensor:
-        return (torch.func.jvp(gradient, (x,), (e.expand_as(x),))[1] * e).sum(-1)
+        return (pull(e.expand_as(x))[0] * e).sum(-1)
 
     return torch.func.vmap(curvature)(torch.eye(x.shape[-1], dtype=x.dtype, device=x.device)).sum(0)
 

@@ -67,6 +67,14 @@ def _recorded(f: Callable[[Tensor], Tensor], x: Tensor) -> Tape:
     return Tape(tuple(recorder.nodes), recorder.size, y if output is None else output)
 
 
+def _distances(a: Tensor, b: Tensor, p: float, mode: int | None) -> Tensor:
+    return torch.linalg.vector_norm(a.unsqueeze(-2) - b.unsqueeze(-3), p, -1)
+
+
+# Operations without second derivatives in torch, recorded as others that have them.
+_IN_OTHER_WORDS = {torch.ops.aten._cdist_forward.default: _distances}
+
+
 class _MutationError(Exception):
     """An operation that writes into one of its arguments."""
 
@@ -84,6 +92,9 @@ class _Recorder(TorchDispatchMode):
         self.cutting = False
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if (same := _IN_OTHER_WORDS.get(func)) and not self.resting:
+            with self:
+                return same(*args, **(kwargs or {}))
         out = func(*args, **(kwargs or {}))
         if not self.resting and func.namespace != "prim":
             if func._schema.is_mutable:
@@ -92,13 +103,16 @@ class _Recorder(TorchDispatchMode):
         return out
 
     def write(self, op: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> None:
-        """Note that op of these arguments gave `out`; in a torch.no_grad block that is a constant."""
+        """Note that op of these arguments gave `out`; without derivatives in a torch.no_grad block, among others."""
         args, kwargs = tree_map(self._slot, args), tree_map(self._slot, kwargs)
         is_tuple = isinstance(out, (tuple, list))
         outs = tuple(self._new_slot(tensor) for tensor in (out if is_tuple else (out,)))
-        is_cut = self.cutting or not torch.is_grad_enabled()
-        numel = max((leaf.numel() for leaf in tree_leaves(out) if isinstance(leaf, Tensor)), default=0)
-        self.nodes.append(Node(op, args, kwargs, outs, numel, is_tuple, is_cut))
+        made = [leaf for leaf in tree_leaves(out) if isinstance(leaf, Tensor)]
+        if any(tensor.is_complex() for tensor in made):
+            raise Untraceable("it computes with complex numbers")
+        is_cut = self.cutting or not torch.is_grad_enabled() or _takes_shapes_only(op)
+        is_cut = is_cut or not any(tensor.is_floating_point() for tensor in made)
+        self.nodes.append(Node(op, args, kwargs, outs, max((t.numel() for t in made), default=0), is_tuple, is_cut))
 
     def _out_of_place(self, func: Any, target: Tensor) -> Any:
         """The operation that gives what func writes; its result then stands for the target, if nothing shares that."""
@@ -126,6 +140,12 @@ class _Recorder(TorchDispatchMode):
         if isinstance(leaf, FakeTensor):
             raise Untraceable("it uses a tensor that was made out of sight of the recording")
         return leaf
+
+
+def _takes_shapes_only(op: Any) -> bool:
+    """Whether an operation does not look at numbers: zeros_like, rand_like, new_full, ..."""
+    name = getattr(op, "_opname", "")
+    return name.endswith("_like") or name.startswith("new_")
 
 
 def _with_defaults(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
