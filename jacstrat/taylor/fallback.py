@@ -76,8 +76,9 @@ def _derived(call: Call, function: Function, jets: list[Jet], outs: list[Tensor]
     if any(jet.laplacian is not None for jet in jets):
         laplacians = (torch.zeros_like(jet.value) if jet.laplacian is None else jet.laplacian for jet in jets)
         carried = list(mode.first(function, values, tuple(laplacians)))
+    # Not owned: those of a view share the storage of the argument's.
     return [
-        Jet(y, first if call.wants_tangents else None, plus(second.sum(0), part), owned=True)
+        Jet(y, first if call.wants_tangents else None, plus(second.sum(0), part))
         for y, first, second, part in zip(outs, firsts, seconds, carried, strict=True)
     ]
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from jacstrat.taylor.jet import Jet, aligned, plus, shaped, sum_of_squares, value_of
-from jacstrat.taylor.rule import Call, Rule, always
+from jacstrat.taylor.rule import Call, Rule, always, handed_on
 
 # (y, s', s''), of which s' may be a number and s'' is None where it vanishes.
 Derivatives = tuple[Tensor, Tensor | float, Tensor | float | None]
@@ -41,17 +41,19 @@ def _applied(derivatives: Callable[..., Derivatives]) -> Callable[[Call], Jet]:
 
 def propagated(call: Call, v: Jet, y: Tensor, first: Tensor | float, second: Tensor | float | None) -> Jet:
     """The jet of s(v) from its value and derivatives, which may be of a larger shape than v."""
-    laplacian = None if v.laplacian is None else first * v.laplacian
-    tangents = None
+    laplacian = None if v.laplacian is None else v.laplacian * first
+    tangents, owned = None, True
     if second is not None or call.wants_tangents:
         assert v.tangents is not None
         t = aligned(v.tangents, y.dim())
         if second is not None:
             laplacian = plus(laplacian, second * sum_of_squares(t))
-        if call.wants_tangents:
+        if call.wants_tangents and type(first) is float and first == 1:
+            tangents, owned = t, handed_on(call, v, t)
+        elif call.wants_tangents:
             in_place = call.may_overwrite and v.owned and t.shape[1:] == y.shape and t.dtype == y.dtype
             tangents = t.mul_(first) if in_place else t * first
-    return Jet(y, tangents, shaped(laplacian, y), owned=True)
+    return Jet(y, tangents, shaped(laplacian, y), owned)
 
 
 def _tanh(op: Any, v: Tensor) -> Derivatives:

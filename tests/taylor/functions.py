@@ -37,6 +37,24 @@ class Sine(torch.autograd.Function):
 sine = Sine.apply
 
 
+class Same(torch.autograd.Function):
+    """The identity, whose tangents come back as the views that they were given as."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(x: Tensor) -> Tensor:
+        return x.clone()
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: Any, output: Tensor) -> None:
+        pass
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor) -> Tensor:
+        return g
+
+
 def seeded(make: Any) -> Any:
     """A module in float64 with weights that are the same every time."""
     with torch.random.fork_rng(devices=[]):
@@ -110,6 +128,7 @@ FUNCTIONS = {
     "attention": attention,
     "encoder": lambda x: ENCODER(x.view(-1, 3, 4)).sin().sum((1, 2)),
     "custom": lambda x: Sine.apply(2 * x).pow(3).sum(-1),
+    "custom_identity": lambda x: (Same.apply(x) * MATRIX[0]).sin().prod(-1),
     "written_in_place": written_in_place,
     "inplace_module": lambda x: nn.SiLU(inplace=True)(x * 1.0).prod(-1),
     "detached": detached,
