@@ -10,7 +10,8 @@ from jacstrat.taylor.linear import LINEAR
 from jacstrat.taylor.matrices import MATRICES
 from jacstrat.taylor.normalised import NORMALISED
 from jacstrat.taylor.pointwise import POINTWISE
+from jacstrat.taylor.prod import PROD
 from jacstrat.taylor.products import PRODUCTS
 from jacstrat.taylor.rule import Rule
 
-RULES: Mapping[Any, Rule] = MappingProxyType({**POINTWISE, **LINEAR, **PRODUCTS, **MATRICES, **NORMALISED})
+RULES: Mapping[Any, Rule] = MappingProxyType({**POINTWISE, **LINEAR, **PRODUCTS, **MATRICES, **NORMALISED, **PROD})

@@ -151,3 +151,10 @@ add(aten.linalg_vector_norm.default, V(torch.zeros(3, 4, dtype=torch.float64)), 
 add(aten.linalg_vector_norm.default, v(3, 4), 3, [-1], True)
 add(aten.native_layer_norm.default, v(3, 4), [4], v(4, seed=1), draw(4), 1e-5)
 add(aten.native_layer_norm.default, v(3, 2, 2), [2, 2], None, None, 1e-2)
+
+add(aten.prod.dim_int, v(3, 4), 1, False)
+add(aten.prod.dim_int, v(3, 7), 0, True)
+add(aten.prod.dim_int, v(3, 7), -1, True)
+add(aten.prod.dim_int, v(3, 1), -1, False)
+add(aten.prod.dim_int, V(torch.tensor([[0.0, 0.5, 2.0], [0.0, 0.0, 3.0]], dtype=torch.float64)), 1, False)
+add(aten.prod.default, v(3, 5))
