@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -20,14 +21,14 @@ Memory = dict[int, list[Tensor]]
 
 def ready(tape: Tape) -> Tape:
     """The tape with what the rules say of it worked out."""
-    return analysed(tape, _kinds)
+    nodes = tuple(replace(node, rule=RULES.get(node.op, ANY)) for node in tape.nodes)
+    return analysed(replace(tape, nodes=nodes), _kinds)
 
 
 def _kinds(node: Node, varying: frozenset[int]) -> tuple[bool, bool]:
     arguments = [any(isinstance(leaf, Slot) and leaf.place in varying for leaf in leaves(a)) for a in node.args]
-    rule = RULES.get(node.op, ANY)
-    is_linear = rule.is_linear(arguments)
-    return is_linear, is_linear and not rule.is_piecewise
+    is_linear = node.rule.is_linear(arguments)
+    return is_linear, is_linear and not node.rule.is_piecewise
 
 
 def propagate(tape: Tape, seed: Jet, tracked: bool, memory: Memory | None) -> Tensor:
@@ -68,7 +69,7 @@ def _done(node: Node, args: tuple[Any, ...], kwargs: dict[str, Any], tracked: bo
         spent = not tracked and node.spends
         call = Call(node.op, args, kwargs, node.wants_tangents, spent, used)
         try:
-            out = RULES.get(node.op, ANY).apply(call)
+            out = node.rule.apply(call)
         except NotCovered:
             out = ANY.apply(call)
     else:

@@ -28,6 +28,7 @@ class Node:
         numel: Numbers in the largest output.
         is_tuple: Whether the operation returns several tensors.
         is_cut: Whether its outputs are constants although its arguments depend on x: detached, or under no_grad.
+        rule: How it takes jets to jets, a `rule.Rule`.
         varies: Whether it depends on x.
         wants_tangents: Whether anything downstream is not linear, so that the tangents of the outputs are needed.
         spends: Whether nothing after this operation uses what it reads of x.
@@ -43,6 +44,7 @@ class Node:
     numel: int
     is_tuple: bool
     is_cut: bool = False
+    rule: Any = None
     varies: bool = False
     wants_tangents: bool = False
     spends: bool = False
