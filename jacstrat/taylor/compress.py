@@ -44,6 +44,8 @@ def compressed(jets: list[Jet], K: int, memory: dict[int, list[Tensor]], place: 
 
 def _triangle(T: Tensor) -> Tensor:
     """R of T = Q R."""
+    if T.dtype in (torch.float16, torch.bfloat16):  # for which there is no decomposition
+        return _triangle(T.float()).to(T.dtype)
     if not (torch.is_grad_enabled() and T.requires_grad):
         return torch.linalg.qr(T, mode="r").R
     return _Projection.apply(T, torch.linalg.qr(T.detach()).Q)

@@ -9,8 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from jacstrat.taylor.jet import Jet, aligned, plus, shaped, sum_of_squares, value_of
+from jacstrat.taylor.jet import Jet, aligned, shaped, sum_of_squares, value_of
 from jacstrat.taylor.rule import Call, Rule, always, handed_on
+
+aten = torch.ops.aten
 
 # (y, s', s''), of which s' may be a number and s'' is None where it vanishes.
 Derivatives = tuple[Tensor, Tensor | float, Tensor | float | None]
@@ -47,7 +49,7 @@ def propagated(call: Call, v: Jet, y: Tensor, first: Tensor | float, second: Ten
         assert v.tangents is not None
         t = aligned(v.tangents, y.dim())
         if second is not None:
-            laplacian = plus(laplacian, second * sum_of_squares(t))
+            laplacian = _bent(laplacian, second, sum_of_squares(t))
         if call.wants_tangents and type(first) is float and first == 1:
             tangents, owned = t, handed_on(call, v, t)
         elif call.wants_tangents:
@@ -56,10 +58,27 @@ def propagated(call: Call, v: Jet, y: Tensor, first: Tensor | float, second: Ten
     return Jet(y, tangents, shaped(laplacian, y), owned)
 
 
-def _tanh(op: Any, v: Tensor) -> Derivatives:
-    y = op(v)
-    first = 1 - y * y
-    return y, first, -2 * y * first
+def _bent(slope: Tensor | None, second: Tensor | float, squares: Tensor) -> Tensor:
+    """slope + second * squares, in one operation where it can be."""
+    if slope is None or not isinstance(second, Tensor):
+        bend = second * squares
+        return bend if slope is None else slope + bend
+    return torch.addcmul(slope, second, squares)
+
+
+def _tanh(call: Call) -> Jet:
+    # s' = 1 - y^2, s'' = -2 y s', so that l' = s' (l - 2 y sum_k t_k^2). One operation multiplies by s', never stored.
+    v = call.args[0]
+    y = call.op(v.value)
+    squares = sum_of_squares(v.tangents)
+    bend = y * (-2 * squares) if v.laplacian is None else torch.addcmul(v.laplacian, y, squares, value=-2)
+    tangents = None
+    if call.wants_tangents:
+        if call.may_overwrite and v.owned and v.tangents.shape[1:] == y.shape:
+            tangents = aten.tanh_backward.grad_input(v.tangents, y, grad_input=v.tangents)
+        else:
+            tangents = aten.tanh_backward.default(v.tangents, y)
+    return Jet(y, tangents, aten.tanh_backward.default(bend, y), owned=True)
 
 
 def _sigmoid(op: Any, v: Tensor) -> Derivatives:
@@ -158,10 +177,8 @@ def _from_number(op: Any, v: Tensor, number: float, alpha: float) -> Derivatives
     return op(v, number, alpha), -float(alpha), None
 
 
-aten = torch.ops.aten
-
 POINTWISE: dict[Any, Rule] = {
-    aten.tanh.default: pointwise(_tanh),
+    aten.tanh.default: Rule(_tanh),
     aten.sigmoid.default: pointwise(_sigmoid),
     aten.exp.default: pointwise(_exp),
     aten.sin.default: pointwise(_sin),

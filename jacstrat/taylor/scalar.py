@@ -17,10 +17,10 @@ from jacstrat.taylor.trace import Untraceable, record
 # Shapes whose tapes are kept; tapes are small, but shapes may be without end.
 KEPT = 32
 
-# The largest tangents of a tile: such that they and what is computed from them stay in the cache of a core, and that
-# the tile is still much work against the time of starting an operation. Measured with tanh networks on a core with
-# 512 KiB of its own and 32 MiB shared: from a half to twice of it makes no difference of more than a tenth.
-CACHE_BYTES = 5 * 2**18
+# The largest tangents of a tile: such that they and what is computed from them stay near the core, and that a tile is
+# still much work against the time of starting an operation. Measured with tanh networks on a core with 512 KiB of cache
+# of its own and 32 MiB shared: a half or twice of it makes no difference of much more than a tenth.
+CACHE_BYTES = 2**21
 # On an accelerator, the share of its free memory: a rule has three such tensors alive, a residual sum one more.
 MEMORY_SHARE = 1 / 8
 

@@ -35,7 +35,7 @@ def record(f: Callable[[Tensor], Tensor], x: Tensor) -> Tape:
 
     Args:
         f: Row-wise scalar.
-        x: Points; their numbers are not used.
+        x: Points at which f is evaluated once; their numbers have no influence on the tape.
 
     Raises:
         Untraceable: They cannot be had; says why. Whatever f itself raises is a reason.
@@ -44,6 +44,9 @@ def record(f: Callable[[Tensor], Tensor], x: Tensor) -> Tape:
         # Tensors reach the recording without what an outer transform follows them by.
         raise Untraceable("called inside a torch.func transform; prepare outside of it")
     try:
+        # Once with numbers: what a module makes at its first call and keeps must not be a tensor of the recording.
+        with torch.no_grad():
+            f(x.detach())
         try:
             return _recorded(f, x)
         except _MutationError:  # so that a write is an operation with a result, as all others

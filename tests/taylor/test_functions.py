@@ -78,6 +78,28 @@ def test_a_tape_follows_its_parameters() -> None:
     torch.testing.assert_close(after, traces(f, X))
 
 
+def test_what_a_function_keeps_from_its_first_call_is_no_part_of_the_trace() -> None:
+    kept: list[Tensor] = []
+
+    def f(x: Tensor) -> Tensor:
+        if not kept:
+            kept.append(torch.arange(x.shape[-1], dtype=x.dtype))
+        return (kept[0] * x**2).sum(-1)
+
+    expected = torch.full((5,), 2.0 * sum(range(N)), dtype=torch.float64)
+    torch.testing.assert_close(Scalar(f).laplacian(X), expected)
+    torch.testing.assert_close(f(X), (torch.arange(N) * X**2).sum(-1))
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision(dtype: torch.dtype) -> None:
+    net = seeded(lambda: torch.nn.Sequential(torch.nn.Linear(N, 5), torch.nn.Tanh(), torch.nn.Linear(5, 1)))
+    expected = traces(lambda x: net(x).squeeze(-1), X)
+    found = Scalar(lambda x: net.to(dtype)(x).squeeze(-1)).laplacian(X.to(dtype))
+    assert found.dtype == dtype
+    torch.testing.assert_close(found.double(), expected, rtol=0, atol=4 * torch.finfo(dtype).eps)
+
+
 def test_compressed_directions_are_differentiable_once() -> None:
     f, weight = FUNCTIONS["narrow"], NARROW[2].weight
 
