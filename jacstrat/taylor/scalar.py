@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any, Literal
@@ -21,8 +22,10 @@ KEPT = 32
 # still much work against the time of starting an operation. Measured with tanh networks on a core with 512 KiB of cache
 # of its own and 32 MiB shared: a half or twice of it makes no difference of much more than a tenth.
 CACHE_BYTES = 2**21
-# On an accelerator, the share of its free memory: a rule has three such tensors alive, a residual sum one more.
+# On an accelerator, the share of its free memory: a rule has three such tensors alive, a residual sum one more. Whoever
+# needs less than MODEST_BYTES is not made to ask for it.
 MEMORY_SHARE = 1 / 8
+MODEST_BYTES = 2**26
 
 Tile = int | Literal["auto", "all"]
 
@@ -68,7 +71,7 @@ class Scalar:
             return (x,)
         # Directions behind a layer are at most its units.
         K = min(x.shape[1], tape.numel // len(x)) if self.compress else x.shape[1]
-        number = round(K * tape.numel * x.element_size() / _bytes(x.device))
+        number = _tiles(K * tape.numel * x.element_size(), x.device)
         return x.split(-(-len(x) // number)) if number > 1 else (x,)
 
     def laplacian(self, x: Tensor) -> Tensor:
@@ -84,11 +87,17 @@ class Scalar:
         return propagate(tape, Jet(x, None, is_point=True), _is_tracked(tape, x), memory)
 
 
-def _bytes(device: torch.device) -> float:
-    """The largest tangents of a tile on this device."""
+def _tiles(tangents_bytes: int, device: torch.device) -> int:
+    """In how many tiles to take points whose largest tangents have so many bytes together."""
     if device.type in ("cpu", "meta"):
-        return CACHE_BYTES
-    return max(CACHE_BYTES, torch.accelerator.get_memory_info(device)[0] * MEMORY_SHARE)
+        return round(tangents_bytes / CACHE_BYTES)
+    if tangents_bytes <= MODEST_BYTES:
+        return 1
+    try:
+        free_bytes = torch.accelerator.get_memory_info(device)[0]
+    except (RuntimeError, NotImplementedError, AttributeError):  # a device that does not say
+        return 1
+    return math.ceil(tangents_bytes / max(MEMORY_SHARE * free_bytes, MODEST_BYTES))
 
 
 def _by_products(f: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
