@@ -92,14 +92,13 @@ def _layer_norm(call: Call) -> Any:
     c = t - t.mean(axes, keepdim=True)
     s = (y * c).mean(axes, keepdim=True)
     bend = y * (3 * sum_of_squares(s) - sum_of_squares(c).mean(axes, keepdim=True)) - 2 * (s * c).sum(0)
-    laplacian = r * r * bend
+    scale = r if weight is None else r * weight
+    slope = r * bend
     if v.laplacian is not None:
         centred = v.laplacian - v.laplacian.mean(axes, keepdim=True)
-        laplacian = laplacian + r * (centred - y * (y * centred).mean(axes, keepdim=True))
-    tangents = r * (c - y * s) if call.wants_tangents else None
-    if weight is not None:
-        laplacian = laplacian * weight
-        tangents = None if tangents is None else tangents * weight
+        slope = slope + centred - y * (y * centred).mean(axes, keepdim=True)
+    tangents = torch.addcmul(c, y, s, value=-1) * scale if call.wants_tangents else None
+    laplacian = slope * scale
     return Jet(out, tangents, laplacian, owned=True), None, None
 
 

@@ -33,13 +33,22 @@ def _sum(call: Call) -> Jet:
     tb, lb = _parts(b, y.dim())
     if factor != 1:
         tb, lb = _times(tb if call.wants_tangents else None, factor), _times(lb, factor)
-    tangents = plus(ta, tb) if call.wants_tangents else None
+    tangents = _added(call, ta, tb) if call.wants_tangents else None
     laplacian = shaped(plus(la, lb), y)
-    if tangents is ta and isinstance(a, Jet):
+    if tangents is ta and isinstance(a, Jet) and not isinstance(b, Jet):
         return Jet(y, tangents, laplacian, handed_on(call, a, tangents))
-    if tangents is tb and isinstance(b, Jet):
+    if tangents is tb and isinstance(b, Jet) and not isinstance(a, Jet):
         return Jet(y, tangents, laplacian, factor != 1 or handed_on(call, b, tangents))
     return Jet(y, tangents, laplacian, owned=True)
+
+
+def _added(call: Call, ta: Tensor | None, tb: Tensor | None) -> Tensor | None:
+    """The sum, into the tangents of the first argument where these are needed no more."""
+    a = call.args[0]
+    if ta is None or tb is None or not (call.may_overwrite and a.owned and a is not call.args[1]):
+        return plus(ta, tb)
+    fits = ta.shape == torch.broadcast_shapes(ta.shape, tb.shape) and ta.dtype == tb.dtype
+    return ta.add_(tb) if fits else ta + tb
 
 
 def _product(call: Call) -> Jet:
