@@ -48,7 +48,16 @@ CASES = [
     for strategy in ("identity", "vmap", "jvp", "jvp:chunk_size=all", "jacrev", "jacfwd")
 ] + [
     pytest.param(jacstrat.laplacian, scalar, lap, SCALAR.first, strategy, id=f"laplacian-{strategy}")
-    for strategy in ("identity", "vmap", "jvp", "forward_over_reverse", "forward_over_forward", "jacrev", "hessian")
+    for strategy in (
+        "identity",
+        "vmap",
+        "jvp",
+        "forward_over_reverse",
+        "forward_over_forward",
+        "jacrev",
+        "hessian",
+        "taylor",
+    )
 ]
 each = pytest.mark.parametrize(("operator", "f", "truth", "parameter", "strategy"), CASES)
 

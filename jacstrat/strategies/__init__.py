@@ -13,6 +13,7 @@ from jacstrat.strategies.hutchinson import Hutchinson
 from jacstrat.strategies.hutchpp import HutchPlusPlus
 from jacstrat.strategies.probing import ForwardOverForward, Identity, Jvp, Ones, Vmap
 from jacstrat.strategies.spec import parse
+from jacstrat.strategies.taylor import Taylor
 from jacstrat.strategies.xnystrace import XNysTrace
 from jacstrat.strategies.xtrace import XTrace
 
@@ -61,7 +62,7 @@ STRATEGIES: Mapping[str, type[Strategy]] = Table(
     {
         kind.name: kind
         for kind in (
-            *(Auto, Identity, Ones, Vmap, Jvp, ForwardOverForward, Coloring, Jacrev, Jacfwd, Hessian),
+            *(Auto, Identity, Ones, Vmap, Jvp, ForwardOverForward, Coloring, Jacrev, Jacfwd, Hessian, Taylor),
             *(Hutchinson, HutchPlusPlus, XTrace, XNysTrace),
         )
     },

@@ -1,0 +1,121 @@
+"""A scalar prepared for its Laplacian: traced at each shape of x that it meets, and applied tile by tile."""
+
+from __future__ import annotations
+
+import math
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from jacstrat.taylor.engine import Memory, propagate, ready
+from jacstrat.taylor.jet import Jet
+from jacstrat.taylor.tape import Tape
+from jacstrat.taylor.trace import Untraceable, record
+
+# Shapes whose tapes are kept; tapes are small, but shapes may be without end.
+KEPT = 32
+
+# The largest tangents of a tile: such that they and what is computed from them stay near the core, and that a tile is
+# still much work against the time of starting an operation. Measured with tanh networks on a core with 512 KiB of cache
+# of its own and 32 MiB shared: a half or twice of it makes no difference of much more than a tenth.
+CACHE_BYTES = 2**21
+# On an accelerator, the share of its free memory: a rule has three such tensors alive, a residual sum one more. Whoever
+# needs less than MODEST_BYTES is not made to ask for it.
+MEMORY_SHARE = 1 / 8
+MODEST_BYTES = 2**26
+
+Tile = int | Literal["auto", "all"]
+
+
+class Scalar:
+    """A row-wise scalar and its tapes, by shape, dtype and device of x, made when they are first asked for.
+
+    Args:
+        f: Row-wise scalar, (B, n) -> (B,).
+        compress: Whether n directions become fewer where fewer do.
+        tile: Points at a time; "auto" for as many as the cache of a CPU or the memory of an accelerator holds.
+    """
+
+    def __init__(self, f: Callable[[Tensor], Tensor], compress: bool = True, tile: Tile = "auto") -> None:
+        self.f = f
+        self.compress = compress
+        self.tile = tile
+        self._tapes: OrderedDict[Any, Tape | Untraceable] = OrderedDict()
+
+    def tape(self, x: Tensor) -> Tape | Untraceable:
+        """The tape at points like x, or why there is none."""
+        key = (x.shape, x.dtype, x.device)
+        if (tape := self._tapes.get(key)) is not None:
+            return tape
+        try:
+            tape = ready(record(self.f, x))
+        except Untraceable as reason:
+            tape = reason
+        if not torch._C._are_functorch_transforms_active():
+            self._tapes[key] = tape
+            if len(self._tapes) > KEPT:
+                self._tapes.popitem(last=False)
+        return tape
+
+    def tiles(self, x: Tensor) -> tuple[Tensor, ...]:
+        """x in parts of as many points as are done at a time."""
+        if x.dim() == 1 or self.tile == "all" or len(x) < 2:
+            return (x,)
+        if self.tile != "auto":
+            return x.split(self.tile)
+        tape = self.tape(x)
+        if isinstance(tape, Untraceable):
+            return (x,)
+        # Directions behind a layer are at most its units.
+        K = min(x.shape[1], tape.numel // len(x)) if self.compress else x.shape[1]
+        number = _tiles(K * tape.numel * x.element_size(), x.device)
+        return x.split(-(-len(x) // number)) if number > 1 else (x,)
+
+    def laplacian(self, x: Tensor) -> Tensor:
+        """The Laplacian at each point, (B,), or () for a single point."""
+        memory: Memory | None = {} if self.compress else None
+        parts = [self._laplacian(part, memory) for part in self.tiles(x)]
+        return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+    def _laplacian(self, x: Tensor, memory: Memory | None) -> Tensor:
+        tape = self.tape(x)
+        if isinstance(tape, Untraceable):
+            return _by_products(self.f, x)
+        return propagate(tape, Jet(x, None, is_point=True), _is_tracked(tape, x), memory)
+
+
+def _tiles(tangents_bytes: int, device: torch.device) -> int:
+    """In how many tiles to take points whose largest tangents have so many bytes together."""
+    if device.type in ("cpu", "meta"):
+        return round(tangents_bytes / CACHE_BYTES)
+    if tangents_bytes <= MODEST_BYTES:
+        return 1
+    try:
+        free_bytes = torch.accelerator.get_memory_info(device)[0]
+    except (RuntimeError, NotImplementedError, AttributeError):  # a device that does not say
+        return 1
+    return math.ceil(tangents_bytes / max(MEMORY_SHARE * free_bytes, MODEST_BYTES))
+
+
+def _by_products(f: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    """The Laplacian by n VJPs of the gradient, for a function whose operations are not to be had."""
+
+    def total(x: Tensor) -> Tensor:
+        return f(x).sum()
+
+    _, pull, *_ = torch.func.vjp(torch.func.grad(total), x)
+
+    def curvature(e: Tensor) -> Tensor:
+        return (pull(e.expand_as(x))[0] * e).sum(-1)
+
+    return torch.func.vmap(curvature)(torch.eye(x.shape[-1], dtype=x.dtype, device=x.device)).sum(0)
+
+
+def _is_tracked(tape: Tape, x: Tensor) -> bool:
+    """Whether a graph may be recorded of what is done to x, so that no tensor may be written to again."""
+    if torch._C._are_functorch_transforms_active():
+        return True
+    return torch.is_grad_enabled() and (x.requires_grad or any(constant.requires_grad for constant in tape.constants))

@@ -1,0 +1,157 @@
+"""A function as a list of operations: what depends on x, what needs tangents, and what may be forgotten when."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Slot:
+    """The place of a tensor that an operation of the tape made; place 0 is x."""
+
+    place: int
+
+
+@dataclass(frozen=True, eq=False)
+class Node:
+    """One operation.
+
+    Fields:
+        op: Callable on tensors: an operator of ATen, or the `apply` of a custom Function.
+        args, kwargs: Its arguments, with a Slot for each tensor that the tape made and, as themselves, tensors that
+            the function had: parameters, buffers, constants.
+        outs: The slot of each output in their order, None for one that nothing uses.
+        numel: Numbers in the largest output.
+        is_tuple: Whether the operation returns several tensors.
+        is_cut: Whether its outputs are constants although its arguments depend on x: detached, or under no_grad.
+        rule: How it takes jets to jets, a `rule.Rule`.
+        varies: Whether it depends on x.
+        wants_tangents: Whether anything downstream is not linear, so that the tangents of the outputs are needed.
+        spends: Whether nothing after this operation uses what it reads of x.
+        frees: Slots that nothing after this operation uses.
+        carrying: Slots with tangents that operations after this one need.
+        is_fixed: Whether none of these tangents depends on the point.
+    """
+
+    op: Callable[..., Any]
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    outs: tuple[int | None, ...]
+    numel: int
+    is_tuple: bool
+    is_cut: bool = False
+    rule: Any = None
+    varies: bool = False
+    wants_tangents: bool = False
+    spends: bool = False
+    frees: tuple[int, ...] = ()
+    carrying: tuple[int, ...] = ()
+    is_fixed: bool = False
+
+    @property
+    def slots(self) -> Iterator[int]:
+        """The slots that it reads."""
+        return (leaf.place for leaf in leaves((self.args, *self.kwargs.values())) if isinstance(leaf, Slot))
+
+
+@dataclass(frozen=True, eq=False)
+class Tape:
+    """A function's operations at one shape of x, in an order in which they can be run.
+
+    Fields:
+        nodes: The operations that the result depends on.
+        size: Number of slots.
+        output: The slot of the result, or the result itself where it was there before.
+    """
+
+    nodes: tuple[Node, ...]
+    size: int
+    output: int | Tensor
+
+    @property
+    def numel(self) -> int:
+        """Numbers in the largest value with tangents."""
+        return max((node.numel for node in self.nodes if node.wants_tangents), default=0)
+
+    @property
+    def constants(self) -> list[Tensor]:
+        """The tensors that the function had."""
+        return [leaf for node in self.nodes for leaf in leaves((node.args, *node.kwargs.values())) if _is_tensor(leaf)]
+
+
+def analysed(tape: Tape, kinds: Callable[[Node, frozenset[int]], tuple[bool, bool]]) -> Tape:
+    """The tape with what can be known before any number is.
+
+    Args:
+        tape: As recorded.
+        kinds: Whether a node's second derivative vanishes, and whether its first is the same at every point, given the
+            slots that depend on x.
+    """
+    varying = {0}
+    fixed = {0}  # slots with tangents that do not depend on the point
+    nodes, linear = [], []
+    for node in tape.nodes:
+        varies = not node.is_cut and any(slot in varying for slot in node.slots)
+        nodes.append(replace(node, varies=varies))
+        is_linear, is_affine = kinds(node, frozenset(varying)) if varies else (True, True)
+        linear.append(is_linear)
+        if varies:
+            made = [slot for slot in node.outs if slot is not None]
+            fixed.update(made if is_affine and fixed.issuperset(varying.intersection(node.slots)) else ())
+            varying.update(made)
+
+    needed = {tape.output} if isinstance(tape.output, int) else set()
+    curved: set[int] = set()  # slots whose tangents are needed
+    kept: list[Node] = []
+    for node, is_linear in zip(reversed(nodes), reversed(linear), strict=True):
+        if not needed.intersection(node.outs):
+            continue
+        outs = tuple(slot if slot in needed else None for slot in node.outs)
+        reads = varying.intersection(node.slots)
+        frees = tuple(sorted(set(node.slots) - needed))
+        wanted = bool(curved.intersection(outs))
+        kept.append(
+            replace(
+                node,
+                outs=outs,
+                wants_tangents=wanted,
+                spends=reads.issubset(frees),
+                frees=frees,
+                carrying=tuple(sorted(curved)),
+                is_fixed=curved <= fixed,
+            )
+        )
+        made = [slot for slot in outs if slot is not None]
+        curved.difference_update(made)
+        needed.difference_update(made)
+        needed.update(node.slots)
+        if node.varies and (wanted or not is_linear):
+            curved |= reads
+    return replace(tape, nodes=tuple(reversed(kept)))
+
+
+def leaves(tree: Any) -> Iterator[Any]:
+    """The leaves of nested tuples and lists."""
+    if isinstance(tree, (tuple, list)):
+        for branch in tree:
+            yield from leaves(branch)
+    else:
+        yield tree
+
+
+def bound(tree: Any, environment: Sequence[Any]) -> Any:
+    """The tree with what the environment has in place of each Slot."""
+    kind = type(tree)
+    if kind is Slot:
+        return environment[tree.place]
+    if kind is tuple or kind is list:
+        return kind(bound(branch, environment) for branch in tree)
+    return tree
+
+
+def _is_tensor(leaf: Any) -> bool:
+    return isinstance(leaf, Tensor)

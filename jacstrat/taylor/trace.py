@@ -1,0 +1,226 @@
+"""Recording a function: once, on tensors that have shapes and no numbers, below autograd, operation by operation.
+
+Tensors without numbers make it safe: what a function does with the numbers of x (a branch on them, a loop until they
+converge, a call out of torch) cannot be recorded by mistake, it raises.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
+from torch.autograd import Function
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves, tree_map
+
+from jacstrat.taylor.tape import Node, Slot, Tape
+
+# Rules and forward-mode derivatives exist for the plain form of attention, not for the fused ones.
+_ATTENTION = SDPBackend.MATH
+
+
+class Untraceable(Exception):  # noqa: N818 - it ends a recording, and is no fault
+    """Why a function cannot be recorded, in one line."""
+
+
+def record(f: Callable[[Tensor], Tensor], x: Tensor) -> Tape:
+    """The operations of f at points of this shape, dtype and device.
+
+    Args:
+        f: Row-wise scalar.
+        x: Points at which f is evaluated once; their numbers have no influence on the tape.
+
+    Raises:
+        Untraceable: They cannot be had; says why. Whatever f itself raises is a reason.
+    """
+    if torch._C._are_functorch_transforms_active():
+        # Tensors reach the recording without what an outer transform follows them by.
+        raise Untraceable("called inside a torch.func transform; prepare outside of it")
+    try:
+        # Once with numbers: what a module makes at its first call and keeps must not be a tensor of the recording.
+        with torch.no_grad():
+            f(x.detach())
+        try:
+            return _recorded(f, x)
+        except _MutationError:  # so that a write is an operation with a result, as all others
+            return _recorded(torch.func.functionalize(f), x)
+    except Untraceable:
+        raise
+    except Exception as error:
+        raise Untraceable(_line(error)) from error
+
+
+def _recorded(f: Callable[[Tensor], Tensor], x: Tensor) -> Tape:
+    with torch.enable_grad(), FakeTensorMode(allow_non_fake_inputs=True):
+        points = torch.empty(x.shape, dtype=x.dtype, device=x.device, requires_grad=True)
+        recorder = _Recorder(points)
+        with sdpa_kernel(_ATTENTION), recorder, _Cuts(recorder), _functions_seen_by(recorder) as seen:
+            y = f(points)
+    _refuse_unseen_functions(y, seen)
+    output = recorder.slots.get(id(y))
+    if output is None and isinstance(y, FakeTensor):
+        raise Untraceable("its result was made out of sight of the recording")
+    return Tape(tuple(recorder.nodes), recorder.size, y if output is None else output)
+
+
+def _distances(a: Tensor, b: Tensor, p: float, mode: int | None) -> Tensor:
+    return torch.linalg.vector_norm(a.unsqueeze(-2) - b.unsqueeze(-3), p, -1)
+
+
+# Operations without second derivatives in torch, recorded as others that have them.
+_IN_OTHER_WORDS = {torch.ops.aten._cdist_forward.default: _distances}
+
+
+class _MutationError(Exception):
+    """An operation that writes into one of its arguments."""
+
+
+class _Recorder(TorchDispatchMode):
+    """Writes down each operation that reaches ATen, and knows by identity the tensors that they made."""
+
+    def __init__(self, x: Tensor) -> None:
+        super().__init__()
+        self.nodes: list[Node] = []
+        self.slots: dict[int, int] = {id(x): 0}
+        self.size = 1
+        self.alive: list[Tensor] = [x]  # an identity is one only as long as its tensor lives
+        self.resting = False
+        self.cutting = False
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if (same := _IN_OTHER_WORDS.get(func)) and not self.resting:
+            with self:
+                return same(*args, **(kwargs or {}))
+        out = func(*args, **(kwargs or {}))
+        if not self.resting and func.namespace != "prim":
+            if func._schema.is_mutable:
+                func = self._out_of_place(func, args[0])
+            self.write(func, *_with_defaults(func, args, kwargs or {}), out)
+        return out
+
+    def write(self, op: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> None:
+        """Note that op of these arguments gave `out`; without derivatives in a torch.no_grad block, among others."""
+        args, kwargs = tree_map(self._slot, args), tree_map(self._slot, kwargs)
+        is_tuple = isinstance(out, (tuple, list))
+        outs = tuple(self._new_slot(tensor) for tensor in (out if is_tuple else (out,)))
+        made = [leaf for leaf in tree_leaves(out) if isinstance(leaf, Tensor)]
+        if any(tensor.is_complex() for tensor in made):
+            raise Untraceable("it computes with complex numbers")
+        is_cut = self.cutting or not torch.is_grad_enabled() or _takes_shapes_only(op)
+        is_cut = is_cut or not any(tensor.is_floating_point() for tensor in made)
+        self.nodes.append(Node(op, args, kwargs, outs, max((t.numel() for t in made), default=0), is_tuple, is_cut))
+
+    def _out_of_place(self, func: Any, target: Tensor) -> Any:
+        """The operation that gives what func writes; its result then stands for the target, if nothing shares that."""
+        name = func._schema.name.removeprefix("aten::")
+        plain = getattr(getattr(torch.ops.aten, name.removesuffix("_"), None), func._overloadname, None)
+        place = target.untyped_storage()._cdata
+        sharing = {id(tensor) for tensor in self.alive if tensor.untyped_storage()._cdata == place}
+        if plain is None or not name.endswith("_") or len(sharing) != 1 or id(target) not in self.slots:
+            raise _MutationError(f"{func} writes into its argument")
+        return plain
+
+    def _new_slot(self, tensor: Any) -> int | None:
+        if not isinstance(tensor, Tensor):
+            return None
+        self.alive.append(tensor)
+        self.slots[id(tensor)] = self.size
+        self.size += 1
+        return self.size - 1
+
+    def _slot(self, leaf: Any) -> Any:
+        if not isinstance(leaf, Tensor):
+            return leaf
+        if (index := self.slots.get(id(leaf))) is not None:
+            return Slot(index)
+        if isinstance(leaf, FakeTensor):
+            raise Untraceable("it uses a tensor that was made out of sight of the recording")
+        return leaf
+
+
+def _takes_shapes_only(op: Any) -> bool:
+    """Whether an operation does not look at numbers: zeros_like, rand_like, new_full, ..."""
+    name = getattr(op, "_opname", "")
+    return name.endswith("_like") or name.startswith("new_")
+
+
+def _with_defaults(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """All positional arguments in their places, so that a rule finds each by its position."""
+    kwargs = dict(kwargs)
+    rest = [a for a in func._schema.arguments[len(args) :] if not a.kwarg_only]
+    return (*args, *(kwargs.pop(a.name, a.default_value) for a in rest)), kwargs
+
+
+class _Cuts(TorchFunctionMode):
+    """Tells the recorder of what a function detaches; ATen's detach is also an alias that autograd makes for itself."""
+
+    def __init__(self, recorder: _Recorder) -> None:
+        super().__init__()
+        self.recorder = recorder
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func not in _DETACHING:
+            return func(*args, **(kwargs or {}))
+        self.recorder.cutting = True
+        try:
+            return func(*args, **(kwargs or {}))
+        finally:
+            self.recorder.cutting = False
+
+
+_DETACHING = {Tensor.detach, torch.detach, Tensor.data.__get__}  # type: ignore[attr-defined]
+
+
+@contextmanager
+def _functions_seen_by(recorder: _Recorder) -> Iterator[set[Any]]:
+    """Custom Functions, called as `Name.apply(...)`, recorded as one operation: their derivatives are their own.
+
+    Gives the graph nodes of those seen.
+    """
+    original, thread = Function.__dict__["apply"], threading.get_ident()
+    seen: set[Any] = set()
+
+    def apply(cls: Any, *args: Any, **kwargs: Any) -> Any:
+        call = original.__get__(None, cls)
+        if threading.get_ident() != thread or recorder.resting:
+            return call(*args, **kwargs)
+        recorder.resting = True
+        try:
+            out = call(*args, **kwargs)
+        finally:
+            recorder.resting = False
+        recorder.write(call, args, kwargs, out)
+        seen.update(leaf.grad_fn for leaf in tree_leaves(out) if isinstance(leaf, Tensor))
+        return out
+
+    Function.apply = classmethod(apply)  # type: ignore[method-assign,assignment]
+    try:
+        yield seen
+    finally:
+        Function.apply = original  # type: ignore[method-assign]
+
+
+def _refuse_unseen_functions(y: Tensor, seen: set[Any]) -> None:
+    """Raise where the graph of y has a custom Function that was not seen, as with `apply = Name.apply` at import."""
+    queue, visited = [getattr(y, "grad_fn", None)], set()
+    while queue:
+        node = queue.pop()
+        if node is None or node in visited:
+            continue
+        visited.add(node)
+        if isinstance(node, torch.autograd.function.BackwardCFunction) and node not in seen:
+            raise Untraceable(f"it applies the custom Function {type(node).__name__.removesuffix('Backward')}")
+        queue.extend(parent for parent, _ in node.next_functions)
+
+
+def _line(error: Exception) -> str:
+    """What ended a recording, on one line."""
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text[:120]}" if text else type(error).__name__

@@ -1,0 +1,139 @@
+"""Strategy taylor: what it refuses, its parameters, its cost, and points other than those it was prepared for."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from jacstrat import UnsupportedError, UsageError, parse_strategy
+from jacstrat.measure.counters import OperationCounter
+from jacstrat.measure.memory import peak_bytes
+
+
+def network(*widths: int) -> nn.Sequential:
+    """A tanh network of these widths with one output, in float64."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        layers = [layer for a, b in pairwise(widths) for layer in (nn.Linear(a, b), nn.Tanh())]
+        return nn.Sequential(*layers, nn.Linear(widths[-1], 1)).double()
+
+
+def scalar_of(net: nn.Module):
+    return lambda x: net(x).squeeze(-1)
+
+
+def points(B: int, n: int) -> Tensor:
+    return torch.randn(B, n, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+
+
+def flops(work) -> int:
+    with OperationCounter() as counter:
+        work()
+    return counter.flops
+
+
+@pytest.mark.parametrize("operator", ["divergence", "jacobian_diagonal"])
+def test_a_field_is_refused(operator: str) -> None:
+    with pytest.raises(UnsupportedError, match="a field has no second derivatives to collapse; use jvp"):
+        parse_strategy("taylor").prepare(operator, torch.sin, points(2, 3))
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ("taylor:tile=0", "tile must be a positive integer or all, got 0; leave it out for the default"),
+        ("taylor:compress=2", "compress must be true or false, got 2; leave it out for true"),
+    ],
+)
+def test_parameters_out_of_range(spec: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        parse_strategy(spec)
+
+
+def test_specs() -> None:
+    assert parse_strategy("taylor").spec == "taylor"
+    assert parse_strategy("taylor:tile=all,compress=false").spec == "taylor:tile=all,compress=false"
+
+
+@pytest.mark.parametrize(("n", "widths"), [(3, (8, 8)), (24, (8, 6, 6)), (10, (16, 16, 12))])
+def test_cost_is_the_best_known(n: int, widths: tuple[int, ...]) -> None:
+    # B (2 P + min(n, h_1) mid) products of two numbers, each an addition as well.
+    B, net = 16, network(n, *widths)
+    evaluate = parse_strategy("taylor:tile=all").prepare("laplacian", scalar_of(net), points(B, n))
+    P = sum(a * b for a, b in pairwise((n, *widths, 1)))
+    mid = sum(a * b for a, b in pairwise(widths))
+    with torch.no_grad():
+        counted = flops(lambda: evaluate(points(B, n)))
+    assert counted <= 2 * B * (2 * P + min(n, widths[0]) * mid)
+
+
+def test_directions_are_compressed_once_for_all_tiles() -> None:
+    n, widths, B = 30, (6, 6), 12
+    f, x = scalar_of(network(n, *widths)), points(B, n)
+    results, calls = [], []
+    for spec in ("taylor:tile=all", "taylor:tile=5", "taylor:compress=false"):
+        evaluate = parse_strategy(spec).prepare("laplacian", f, x)
+        with torch.no_grad(), torch.profiler.profile() as profile:
+            results.append(evaluate(x))
+        calls.append(sum(event.count for event in profile.key_averages() if event.key == "aten::linalg_qr"))
+    assert calls == [1, 1, 0]
+    torch.testing.assert_close(results[1], results[0])
+    torch.testing.assert_close(results[2], results[0])
+
+
+def test_tangents_of_a_shared_layer_are_not_repeated_for_each_point() -> None:
+    # A quadratic form: its tangents are those of a linear map, the same at every point.
+    n, B = 8, 64
+    A = points(n, n)
+    evaluate = parse_strategy("taylor:tile=all").prepare("laplacian", lambda x: (x @ A * x).sum(-1), points(B, n))
+    x = points(B, n)
+    torch.testing.assert_close(evaluate(x), (2 * A.trace()).expand(B))
+    assert peak_bytes(lambda: evaluate(x), "cpu") < n * n * B * 8 / 2
+
+
+def test_memory_follows_the_tile() -> None:
+    n, widths, B = 16, (32, 32), 64
+    f, x = scalar_of(network(n, *widths)), points(B, n)
+    peaks = {}
+    with torch.no_grad():
+        for tile in ("all", 4):
+            evaluate = parse_strategy(f"taylor:tile={tile}").prepare("laplacian", f, x)
+            evaluate(x)
+            peaks[tile] = peak_bytes(lambda evaluate=evaluate: evaluate(x), "cpu")
+        evaluate = parse_strategy("taylor:tile=all").prepare("laplacian", f, x[:4])
+        one = peak_bytes(lambda: evaluate(x[:4]), "cpu")
+    assert peaks[4] < 1.3 * one + 2 * B * 8
+    assert peaks[4] < peaks["all"] / 8
+
+
+def test_any_number_of_points_once_prepared() -> None:
+    f = scalar_of(network(3, 5))
+    evaluate = parse_strategy("taylor").prepare("laplacian", f, points(4, 3))
+    expected = parse_strategy("vmap").prepare("laplacian", f, points(4, 3))
+    for B in (1, 2, 7):
+        torch.testing.assert_close(evaluate(points(B, 3)), expected(points(B, 3)))
+    torch.testing.assert_close(evaluate(points(1, 3)[0]), expected(points(1, 3)[0]))
+    assert evaluate(points(0, 3)).shape == (0,)
+
+
+def test_a_function_that_cannot_be_traced_says_so() -> None:
+    prepared = parse_strategy("taylor").prepare(
+        "laplacian", lambda x: x.square().sum(-1) * (1 if x.sum() > 0 else -1), points(4, 3)
+    )
+    assert prepared.reason.startswith("n VJPs of the gradient, as f cannot be traced: DataDependentOutputException")
+    assert parse_strategy("taylor").prepare("laplacian", scalar_of(network(3, 5)), points(4, 3)).reason == ""
+
+
+def test_what_the_caller_has_is_not_written_to() -> None:
+    A = points(3, 3)
+    x, a = points(4, 3), A.clone()
+    y = x.clone()
+    evaluate = parse_strategy("taylor").prepare("laplacian", lambda x: (((x @ A).tanh() @ A).sin() * x).sum(-1), x)
+    with torch.no_grad():
+        first, second = evaluate(x), evaluate(x)
+    assert torch.equal(first, second)
+    assert torch.equal(x, y)
+    assert torch.equal(A, a)

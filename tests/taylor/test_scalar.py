@@ -1,0 +1,48 @@
+"""Tiles: how many, and on which device."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from jacstrat.taylor import Scalar
+from jacstrat.taylor.scalar import CACHE_BYTES, KEPT, MODEST_BYTES, _tiles
+
+CPU, CUDA = torch.device("cpu"), torch.device("cuda")
+
+
+@pytest.mark.parametrize(("size", "number"), [(CACHE_BYTES // 4, 0), (CACHE_BYTES, 1), (7 * CACHE_BYTES, 7)])
+def test_tiles_of_a_cpu_follow_its_cache(size: int, number: int) -> None:
+    assert _tiles(size, CPU) == number
+
+
+def test_tiles_of_an_accelerator_follow_its_free_memory(monkeypatch) -> None:
+    monkeypatch.setattr(torch.accelerator, "get_memory_info", lambda device: (16 * MODEST_BYTES, 0), raising=False)
+    assert _tiles(MODEST_BYTES, CUDA) == 1
+    assert _tiles(9 * MODEST_BYTES, CUDA) == 5
+
+    def silent(device: torch.device) -> None:
+        raise NotImplementedError
+
+    monkeypatch.setattr(torch.accelerator, "get_memory_info", silent, raising=False)
+    assert _tiles(9 * MODEST_BYTES, CUDA) == 1
+
+
+def test_tiles_are_of_equal_length_and_as_long_as_the_cache_allows() -> None:
+    # 8 directions of 64 numbers in float64 are 4 KiB a point.
+    W = torch.ones(8, 64, dtype=torch.float64)
+    scalar = Scalar(lambda x: (x @ W).sin().cos().sum(-1))
+    lengths = [len(part) for part in scalar.tiles(torch.zeros(4 * 512, 8, dtype=torch.float64))]
+    assert lengths == [512] * 4
+    assert [len(part) for part in scalar.tiles(torch.zeros(100, 8, dtype=torch.float64))] == [100]
+    assert [len(part) for part in Scalar(scalar.f, tile=40).tiles(torch.zeros(100, 8))] == [40, 40, 20]
+    assert len(scalar.tiles(torch.zeros(8, dtype=torch.float64))) == 1
+
+
+def test_only_so_many_tapes_are_kept() -> None:
+    scalar = Scalar(lambda x: x.square().sum(-1))
+    first = scalar.tape(torch.zeros(1, 2))
+    assert scalar.tape(torch.ones(1, 2)) is first
+    for B in range(2, KEPT + 2):
+        scalar.tape(torch.zeros(B, 2))
+    assert scalar.tape(torch.zeros(1, 2)) is not first
