@@ -25,7 +25,8 @@ def divergence(
     Args:
         field: Row-wise vector field, (B, n) -> (B, n).
         x: Points, (B, n) or (n,).
-        strategy: A Strategy, or its spec such as "vmap:chunk_size=64".
+        strategy: A Strategy, or its spec such as "vmap:chunk_size=64"; "auto" chooses the fastest exact one at the
+            first call and remembers it.
         generator: Source of random probes; only stochastic strategies draw.
 
     Returns:
@@ -49,7 +50,8 @@ def laplacian(
     Args:
         scalar: Row-wise scalar function, (B, n) -> (B,).
         x: Points, (B, n) or (n,).
-        strategy: A Strategy, or its spec such as "jvp:chunk_size=all".
+        strategy: A Strategy, or its spec such as "jvp:chunk_size=all"; "auto" chooses the fastest exact one at the
+            first call and remembers it.
         generator: Source of random probes; only stochastic strategies draw.
 
     Returns:

@@ -25,6 +25,9 @@ from jacstrat.strategies.counting import PRODUCTS, ProductCost, looks_dense, pro
 from jacstrat.strategies.trial import Trial, run_trial
 from jacstrat.strategies.workload import Workload, same_random_numbers
 
+# What is no slower than the fastest by more than this is as fast, as far as a few calls tell; the counts decide then.
+NEAR = 1.03
+
 
 def import_torch_parts() -> None:
     """Have torch import what it imports when a transform or a trace is first used: once a process, and no choice's."""
@@ -181,7 +184,8 @@ def _choice(
     trace_s: float,
 ) -> Choice:
     """The fastest by seconds that were measured, or are `predicted` themselves."""
-    best = min(seconds, key=seconds.__getitem__)
+    limit_s = NEAR * min(seconds.values())
+    best = min((one for one in seconds if seconds[one] <= limit_s), key=predicted.__getitem__)
     # What was not called takes as many times the best's time as was predicted.
     every = {one: seconds.get(one, predicted[one] / predicted[best] * seconds[best]) for one in candidates}
     found = f"{_time(every[best])}{' by counts' if seconds is predicted else ''}"

@@ -77,13 +77,13 @@ class Product:
 
     Fields:
         linearise: (operator, f, x) -> apply, a product of `products`.
-        repeats: (operator, f, x) -> what every call does again for the points alone; None where nothing is.
+        repeats: Every call evaluates the points again, whatever number of probes it takes.
         batched: Probes go through torch.func.vmap.
         scalar: Only a scalar has it.
     """
 
     linearise: Callable[[Operator, Function, Tensor], Apply]
-    repeats: Callable[[Operator, Function, Tensor], object] | None = None
+    repeats: bool = False
     batched: bool = True
     scalar: bool = False
 
@@ -96,14 +96,14 @@ PRODUCTS: Mapping[str, Product] = MappingProxyType(
     {
         "reverse": Product(lambda o, f, x: reverse(field_of(o, f, reverse_gradient), x), batched=False),
         "vjp": Product(lambda o, f, x: vjp(field_of(o, f), x)),
-        "jvp": Product(lambda o, f, x: jvp(field_of(o, f), x), repeats=lambda o, f, x: field_of(o, f)(x)),
-        "curvature": Product(lambda o, f, x: curvature(f, x), repeats=lambda o, f, x: f(x), scalar=True),
+        "jvp": Product(lambda o, f, x: jvp(field_of(o, f), x), repeats=True),
+        "curvature": Product(lambda o, f, x: curvature(f, x), repeats=True, scalar=True),
     }
 )
 
 
 def product_cost(product: Product, operator: Operator, f: Function, points: Tensor) -> ProductCost:
-    """What a product costs for one point, from one call of it at a few: one where f takes one.
+    """What a product costs for one point, from a call of it at a few: one where f takes one.
 
     Raises:
         Whatever f or the transform raises: then the product cannot serve f.
@@ -117,14 +117,17 @@ def product_cost(product: Product, operator: Operator, f: Function, points: Tens
         apply = product.linearise(operator, f, x)
     with _Counter() as called:
         _ = torch.func.vmap(apply)(V) if probes > 1 else apply(V[0])
-    again = _Counter()
-    if product.repeats is not None:
-        with again:
-            product.repeats(operator, f, x)
+    probe = called.work.times(0, 1 / probes)
+    repeated = Work()
+    if product.repeats and probes > 1:
+        # One probe takes a + b, two take a + 2 b.
+        with _Counter() as single:
+            apply(V[0])
+        probe = (called.work - single.work).times(0, 1)
+        repeated = single.work - probe
     each = 1 / max(x.shape[:-1].numel(), 1)
-    probe = (called.work - again.work).times(0, each / probes)
-    call = Work(called.work.ops, again.work.flops * each, again.work.bytes * each)
-    return ProductCost(once.work.times(1, each), call, probe, "\n".join(once.log + called.log))
+    call = Work(called.work.ops, repeated.flops * each, repeated.bytes * each)
+    return ProductCost(once.work.times(1, each), call, probe.times(0, each), "\n".join(once.log + called.log))
 
 
 def looks_dense(product: Product, operator: Operator, f: Function, x: Tensor) -> bool:
