@@ -15,7 +15,7 @@ from torch import Tensor
 from jacstrat.errors import UsageError, lookup, unknown
 from jacstrat.harness.cases import Cell
 from jacstrat.harness.cell import measure
-from jacstrat.harness.precision import DTYPES
+from jacstrat.harness.precision import DTYPES, TF32
 from jacstrat.harness.sweep import WORKLOADS, missing_device
 from jacstrat.measure.sampling import Settings
 from jacstrat.problems.base import Instance, Problem
@@ -123,10 +123,9 @@ def benchmark(
         f is a row of it, with the reason.
 
     Raises:
-        UsageError: An argument is none that can be; says which, and the remedy.
+        UsageError: An argument is none that can be, or f breaks a rule or raises; says which, where, and the remedy.
         ShapeError: x or f(x) has a shape that does not fit; names the shapes.
         KeyboardInterrupt: It was interrupted.
-        Exception: Whatever f itself raises.
 
     Cost: a strategy, `sample_s` and about as much again; once, n products in float64 for the reference.
     """
@@ -185,7 +184,9 @@ def _instance(f: Callable[[Tensor], Tensor], x: Tensor, workload: str, parameter
     if x.numel() == 0:
         raise UsageError(f"x must hold at least one point, got shape {tuple(x.shape)}")
     if x.dtype not in DTYPES.values():
-        raise UsageError(f"x must be of {', '.join(DTYPES)}, got {x.dtype}; use x.float()")
+        raise UsageError(
+            f"x must be of {', '.join(name for name in DTYPES if name != TF32)}, got {x.dtype}; use x.float()"
+        )
     if reason := missing_device(str(x.device)):
         raise UsageError(reason)
     if workload not in WORKLOADS:

@@ -155,8 +155,10 @@ class Instance:
             if isinstance(self.f, torch.nn.Module):
                 f: Callable[[Tensor], Tensor] = copy.deepcopy(self.f).double()
             else:
-                double = {name: value.detach().double() for name, value in self.parameters.items()}
-                f = partial(self.problem.function, **double)
+                # The parameters that are bound to f; those of a function at hand it holds by itself.
+                bound = self.f.keywords if isinstance(self.f, partial) else {}
+                double = {name: value.detach().double() for name, value in bound.items() if name in self.parameters}
+                f = partial(self.f, **double)
             return dense_reference(f, self.x, operator)
         parameters = {name: wide(value) for name, value in self.parameters.items()}
         diagonal = self.problem.diagonal(wide(self.x), **parameters)

@@ -33,7 +33,7 @@ _TOLD = (
         r"output with shape .* doesn't match the broadcast shape",
         "vmap: f or torch writes in place into a tensor that does not depend on x; use torch.stack or torch.cat",
     ),
-    (r"called random operation", "vmap: f draws random numbers; draw none in it"),
+    (r"called random operation", "vmap: random numbers are drawn in it; draw none in f, or give vmap a randomness"),
     (r"call Tensor\.requires_grad_\(\)", "f calls requires_grad_(), which torch.func refuses; use torch.func.grad"),
     (r"saved tensor hooks", "f saves its graph by hooks, as torch.utils.checkpoint does, which torch.func refuses"),
     (r"data pointer of Tensor that doesn't have storage", "f reads the numbers of a tensor, as by .numpy()"),

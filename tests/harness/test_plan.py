@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import psutil
 import pytest
@@ -182,14 +181,6 @@ def test_the_command_prints_a_table_and_leaves_nothing_behind(tmp_path, monkeypa
     assert "6 cases: 1 would be skipped, 2 have no prediction." in done.stdout
     assert "\x1b" not in done.output
     assert list(tmp_path.iterdir()) == []
-
-
-def test_the_example_of_the_docs_is_what_the_command_prints() -> None:
-    text = (Path(__file__).parents[2] / "docs" / "plan.md").read_text(encoding="utf-8")
-    block = re.search(r"^    \$ jacstrat plan (.*?)\n\n\S", text, re.DOTALL | re.MULTILINE)[1]
-    command, output = re.split(r"(?<!\\)\n", block, maxsplit=1)
-    done = call(*command.replace("\\", "").split())
-    assert done.stdout.split("\n") == [line.removeprefix("    ") for line in output.split("\n")] + [""]
 
 
 @pytest.mark.skipif(torch.accelerator.is_available(), reason="there is an accelerator")

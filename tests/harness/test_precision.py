@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from jacstrat import PROBLEMS
+from jacstrat import PROBLEMS, UnsupportedError
 from jacstrat.harness.bench import enter, failure, reason_to_skip, set_up, surroundings, verdict
 from jacstrat.harness.cell import measure
 from jacstrat.harness.precision import DTYPES, float32_products, missing_tf32
@@ -165,10 +165,10 @@ def small_sizes(name: str) -> list[int]:
 def outcome(cell, strategy: str) -> tuple[str, str]:
     """How one case ends, without its time."""
     with surroundings(cell):
-        bench = set_up(cell)
         try:
+            bench = set_up(cell)
             contestant = enter(next(c for c in cell.cases if c.strategy == strategy), bench, lambda name: None)
-        except (RuntimeError, ValueError) as error:
+        except (RuntimeError, ValueError, UnsupportedError) as error:
             return failure(error)
         return verdict(contestant.errors, bench)
 

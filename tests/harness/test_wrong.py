@@ -61,7 +61,7 @@ def test_ones_is_off_by_the_sum_of_the_off_diagonal_entries(cell, problem: Probl
         # Far beyond it, so that no rounding decides.
         assert relative > 1000 * tolerance
         assert status == "wrong"
-        assert reason.endswith("is beyond the tolerance 1e-12 of float64")
+        assert reason.endswith(f"is beyond the tolerance {TOLERANCES['float64']}")
 
 
 @pytest.mark.parametrize("name", CANCELLING)

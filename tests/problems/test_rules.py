@@ -10,7 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jacstrat import PROBLEMS, ShapeError, UsageError, read_records
+from jacstrat import PROBLEMS, ShapeError, UnsupportedError, UsageError, read_records
 from jacstrat.harness.bench import set_up, surroundings
 from jacstrat.harness.cases import Cell
 from jacstrat.harness.cell import measure
@@ -95,6 +95,10 @@ def test_the_library_keeps_to_the_rules(problem, dtype: torch.dtype) -> None:
     for batch in (1, 2, 3, 70):
         for n in {problem.sizes[0], problem.sizes[len(problem.sizes) // 2]}:
             instance = problem.instance(n, batch, dtype, seed=batch)
+            if dtype == torch.bfloat16 and problem.name == "wavefunction":
+                with pytest.raises(UnsupportedError, match='"lu_cpu" not implemented for'):
+                    check(instance.f, instance.x, "laplacian")
+                continue
             check(instance.f, instance.x, problem.operators[0])
 
 
