@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-    from jacstrat.report.tables import Sheet
+    from jacstrat.report.sheet import Sheet
 
 
 @dataclass(frozen=True, repr=False)

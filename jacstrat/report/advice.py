@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from jacstrat.records import Record
 from jacstrat.report.setting import quantity
-from jacstrat.report.tables import ROW_STYLES, Column, Sheet
+from jacstrat.report.sheet import ROW_STYLES, Column, Sheet
 from jacstrat.report.units import format_bytes, format_error, format_factor, format_seconds
 
 AUTO, ONES = "auto", "ones"

@@ -11,7 +11,7 @@ from html import escape
 
 from matplotlib.figure import Figure
 
-from jacstrat.report.tables import ROW_STYLES, Sheet
+from jacstrat.report.sheet import ROW_STYLES, Sheet
 
 WRONG = "#D8392B"
 """Of a wrong row: on white and on the near-black of dark pages alike its contrast is above 4."""

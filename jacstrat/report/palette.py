@@ -50,7 +50,6 @@ STYLES: Mapping[str, Style] = {
     "hutchinson": Style("#999933", "<"),
     "hutch++": Style("#117733", ">"),
     "xtrace": Style("#AA4499", "*"),
-    "xnystrace": Style("#AA4499", "p", DOTTED),
     "taylor": Style("#332288", "d"),
     "chain": Style("#CC6677", "8"),
     "auto": Style("#777777", "H"),

@@ -1,22 +1,13 @@
-"""The answers and the records as tables for a terminal of any width.
-
-Text of records is never read as markup, and a console without Unicode gets ASCII.
-"""
+"""The answers and the records as tables."""
 
 from __future__ import annotations
 
 import math
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from itertools import pairwise
 
 import pandas as pd
-from rich import box
-from rich.console import Console, ConsoleOptions, Group, RenderResult
-from rich.measure import Measurement
-from rich.table import Table
-from rich.text import Text
+from rich.console import Console, Group
 
 from jacstrat.records import Record
 from jacstrat.report.answers import (
@@ -32,6 +23,7 @@ from jacstrat.report.answers import (
 )
 from jacstrat.report.payback import paybacks
 from jacstrat.report.setting import SETTING, Setting, by_setting, quantity, to_records, varying
+from jacstrat.report.sheet import ROW_STYLES, Column, Sheet, sheet_of
 from jacstrat.report.stochastic import TARGET, crossovers
 from jacstrat.report.units import (
     format_bytes,
@@ -44,100 +36,8 @@ from jacstrat.report.units import (
     format_spans,
 )
 
-ASCII = str.maketrans({"µ": "u", "–": "-", "×": "x", "±": "+-"})
-ROW_STYLES = {"ok": "", "wrong": "bold red"}
-NARROW = 16
-"""Characters to which a column that may fold is narrowed before columns are left out."""
-
 MUCH = 10
 """The factor from which two numbers are worth a column each."""
-
-
-@dataclass(frozen=True)
-class Column:
-    """A column of a sheet.
-
-    Fields:
-        header: Its title.
-        numeric: It is set to the right, and never folds.
-        prose: It takes whatever width the others leave.
-        rank: Where the terminal is too narrow the columns of the highest rank are left out first, those of 0 never.
-    """
-
-    header: str
-    numeric: bool = False
-    prose: bool = False
-    rank: int = 0
-
-
-@dataclass(frozen=True)
-class Sheet:
-    """A table that leaves out its least important columns where the terminal is too narrow, and says which.
-
-    Fields:
-        title: One line.
-        columns: From left to right.
-        rows: Cells, as plain text.
-        styles: The rich style of each row.
-    """
-
-    title: str
-    columns: tuple[Column, ...]
-    rows: tuple[tuple[str, ...], ...]
-    styles: tuple[str, ...]
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        kept = list(range(len(self.columns)))
-        unbounded = options.update(max_width=100_000)
-
-        def fits(limit: int | None) -> bool:
-            wanted = Measurement.get(console, unbounded, self._table(kept, limit, options))
-            return wanted.maximum <= options.max_width
-
-        limit = None if fits(None) else NARROW
-        while limit and not fits(limit) and any(self.columns[i].rank for i in kept):
-            kept.remove(max(kept, key=lambda i: self.columns[i].rank))
-        yield _text(self.title, options, "bold")
-        if not self.rows:
-            yield _text("none", options)
-            return
-        yield self._table(kept, limit, options, free=True)
-        if hidden := [self.columns[i].header for i in range(len(self.columns)) if i not in kept]:
-            yield _text(f"not shown at this width: {', '.join(hidden)}", options, "dim")
-
-    def _table(self, kept: Sequence[int], limit: int | None, options: ConsoleOptions, free: bool = False) -> Table:
-        """The columns kept, those that fold no wider than the limit, prose only unless it is free."""
-        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
-        for i in kept:
-            column = self.columns[i]
-            table.add_column(
-                _text(column.header, options),
-                justify="right" if column.numeric else "left",
-                no_wrap=column.numeric,
-                overflow="fold",
-                max_width=None if column.numeric or (free and column.prose) else limit,
-            )
-        for row, style in zip(self.rows, self.styles, strict=True):
-            table.add_row(*(_text(row[i], options) for i in kept), style=style)
-        return table
-
-
-def _text(text: str, options: ConsoleOptions, style: str = "") -> Text:
-    """Text that prints as one line: no markup, no control characters, and no sign that the console cannot show."""
-    line = "".join(sign if sign.isprintable() else " " for sign in text)
-    if options.ascii_only:
-        line = line.translate(ASCII).encode("ascii", "replace").decode()
-    return Text(line, style=style)
-
-
-def _sheet(title: str, columns: Sequence[Column], rows: Sequence[Sequence[str]], styles: Sequence[str] = ()) -> Sheet:
-    """A sheet without the columns that are empty in every row; a problem that repeats is named once."""
-    kept = [i for i in range(len(columns)) if any(row[i] for row in rows)]
-    cells = [[row[i] for i in kept] for row in rows]
-    for above, row in reversed([*pairwise(cells)]):
-        if columns[0].header == "problem" and above[0] == row[0]:
-            row[0] = ""
-    return Sheet(title, tuple(columns[i] for i in kept), tuple(map(tuple, cells)), tuple(styles) or ("",) * len(rows))
 
 
 def _extent(values: Sequence[float | None], show: Callable[[float], str]) -> str:
@@ -174,7 +74,7 @@ def winners_table(frame: pd.DataFrame) -> Sheet:
             ]
         )
         styles.append("" if found.strategy else "yellow")
-    return _sheet("Fastest right strategy; next and slowest as multiples of its time", columns, rows, styles)
+    return sheet_of("Fastest right strategy; next and slowest as multiples of its time", columns, rows, styles)
 
 
 def wrong_table(frame: pd.DataFrame) -> Sheet:
@@ -196,7 +96,7 @@ def wrong_table(frame: pd.DataFrame) -> Sheet:
         ]
         for found in wrong(frame)
     ]
-    return _sheet("Wrong results", columns, rows, [ROW_STYLES["wrong"]] * len(rows))
+    return sheet_of("Wrong results", columns, rows, [ROW_STYLES["wrong"]] * len(rows))
 
 
 def stochastic_table(frame: pd.DataFrame) -> Sheet:
@@ -234,7 +134,7 @@ def stochastic_table(frame: pd.DataFrame) -> Sheet:
             ]
         )
     title = f"Stochastic strategies, least to most products; over exact: time to relative error {TARGET:g}"
-    return _sheet(title, columns, rows)
+    return sheet_of(title, columns, rows)
 
 
 def failures_table(frame: pd.DataFrame) -> Sheet:
@@ -256,7 +156,7 @@ def _unmeasured(title: str, found: Sequence[Unmeasured]) -> Sheet:
         Column("reason", prose=True),
     ]
     rows = [[quantity(f.operator, f.problem), f.strategy, format_spans(f.ns), f.status, f.reason] for f in found]
-    return _sheet(title, columns, rows)
+    return sheet_of(title, columns, rows)
 
 
 def growth_table(frame: pd.DataFrame, fastest_only: bool = False) -> Sheet:
@@ -289,7 +189,7 @@ def growth_table(frame: pd.DataFrame, fastest_only: bool = False) -> Sheet:
     ]
     whose = "Growth of the fastest" if fastest_only else "Growth"
     title = f"{whose}: n to this power, fitted over the larger half of n, ± standard error"
-    return _sheet(title, columns, rows)
+    return sheet_of(title, columns, rows)
 
 
 def _fit(growth: Growth | None) -> tuple[str, str]:
@@ -351,7 +251,7 @@ def _records(settings: Sequence[Setting], records: Sequence[Record]) -> Sheet:
     ]
     same = [name for name in SETTING[2:] if name not in differing]
     title = f"{settings[0].name}, {settings[0].words(same)}"
-    return _sheet(title, columns, rows, [ROW_STYLES.get(r.status, "dim") for r in ordered])
+    return sheet_of(title, columns, rows, [ROW_STYLES.get(r.status, "dim") for r in ordered])
 
 
 def print_findings(frame: pd.DataFrame, console: Console) -> None:
