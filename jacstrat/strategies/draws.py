@@ -15,7 +15,7 @@ from torch import Tensor
 
 from jacstrat.errors import UsageError, unknown
 from jacstrat.statistics import student_within
-from jacstrat.strategies.base import Contraction, Estimate, Function, Operator
+from jacstrat.strategies.base import Contraction, Estimate, Function, Operator, positive_or_all
 from jacstrat.strategies.probing import field_of
 from jacstrat.strategies.products import Apply, jvp, vjp
 
@@ -112,6 +112,13 @@ def check_probes(probes: object, least: int) -> None:
     """Refuse a number of probes that is none, or too small for the estimator."""
     if not isinstance(probes, int) or isinstance(probes, bool) or probes < least:
         raise UsageError(f"probes must be a whole number of at least {least}, got {probes!r}; leave it out for 16")
+
+
+def check_budget(probes: object, least: int, product: object, chunk_size: object) -> None:
+    """Refuse what is no budget of products, no product, or no number of them to batch."""
+    check_probes(probes, least)
+    check_choice("product", product, PRODUCTS)
+    positive_or_all("chunk_size", chunk_size)
 
 
 def check_choice(name: str, value: object, choices: Iterable[str]) -> None:

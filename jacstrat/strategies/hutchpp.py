@@ -8,13 +8,11 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from jacstrat.strategies.base import Contraction, Function, Operator, Strategy, positive_or_all
+from jacstrat.strategies.base import Contraction, Function, Operator, Strategy
 from jacstrat.strategies.draws import (
-    PRODUCTS,
     Product,
     averaged,
-    check_choice,
-    check_probes,
+    check_budget,
     columns,
     draw,
     linearise,
@@ -43,9 +41,7 @@ class HutchPlusPlus(Strategy):
     chunk_size: ChunkSize = "all"
 
     def __post_init__(self) -> None:
-        check_probes(self.probes, 3)
-        check_choice("product", self.product, PRODUCTS)
-        positive_or_all("chunk_size", self.chunk_size)
+        check_budget(self.probes, 3, self.product, self.chunk_size)
 
     @property
     def claimed_rate(self) -> float | None:

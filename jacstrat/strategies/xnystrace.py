@@ -10,13 +10,11 @@ import torch
 from torch import Tensor
 
 from jacstrat.errors import UnsupportedError
-from jacstrat.strategies.base import Contraction, Function, Operator, Strategy, positive_or_all
+from jacstrat.strategies.base import Contraction, Function, Operator, Strategy
 from jacstrat.strategies.draws import (
-    PRODUCTS,
     Product,
     averaged,
-    check_choice,
-    check_probes,
+    check_budget,
     columns,
     draw,
     linearise,
@@ -50,9 +48,7 @@ class XNysTrace(Strategy):
     chunk_size: ChunkSize = "all"
 
     def __post_init__(self) -> None:
-        check_probes(self.probes, 2)
-        check_choice("product", self.product, PRODUCTS)
-        positive_or_all("chunk_size", self.chunk_size)
+        check_budget(self.probes, 2, self.product, self.chunk_size)
 
     @property
     def claimed_rate(self) -> float | None:
