@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections import OrderedDict
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor
 
+from jacstrat.tape import Tape, Tapes, Untraceable
 from jacstrat.taylor.engine import Memory, propagate, ready
 from jacstrat.taylor.jet import Jet
-from jacstrat.taylor.tape import Tape
-from jacstrat.taylor.trace import Untraceable, record
-
-# Shapes whose tapes are kept; tapes are small, but shapes may be without end.
-KEPT = 32
 
 # The largest tangents of a tile: such that they and what is computed from them stay near the core, and that a tile is
 # still much work against the time of starting an operation. Measured with tanh networks on a core with 512 KiB of cache
@@ -43,22 +38,11 @@ class Scalar:
         self.f = f
         self.compress = compress
         self.tile = tile
-        self._tapes: OrderedDict[Any, Tape | Untraceable] = OrderedDict()
+        self._tapes = Tapes(f, lambda tape, _: ready(tape))
 
     def tape(self, x: Tensor) -> Tape | Untraceable:
         """The tape at points like x, or why there is none."""
-        key = (x.shape, x.dtype, x.device)
-        if (tape := self._tapes.get(key)) is not None:
-            return tape
-        try:
-            tape = ready(record(self.f, x))
-        except Untraceable as reason:
-            tape = reason
-        if not torch._C._are_functorch_transforms_active():
-            self._tapes[key] = tape
-            if len(self._tapes) > KEPT:
-                self._tapes.popitem(last=False)
-        return tape
+        return self._tapes.at(x)
 
     def tiles(self, x: Tensor) -> tuple[Tensor, ...]:
         """x in parts of as many points as are done at a time."""
