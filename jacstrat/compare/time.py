@@ -37,7 +37,7 @@ class TimeTest:
     """What the samples of one case say.
 
     Fields:
-        base_s, new_s: Medians, seconds or, where the measure is cost_ratio, multiples of f's time.
+        base, new: Medians, seconds or, where the measure is cost_ratio, multiples of f's time.
         ratio: new over base.
         low, high: Its 95 % interval; None with too few samples.
         p_slower, p_faster: Of the one-sided test that NEW is no slower, and no faster.
@@ -47,8 +47,8 @@ class TimeTest:
         measure: "median_s" or "cost_ratio".
     """
 
-    base_s: float
-    new_s: float
+    base: float
+    new: float
     ratio: float
     low: float | None
     high: float | None
@@ -97,8 +97,8 @@ def pair_test(
     if count < LEAST_PAIRS:
         short = f"{count} pairs of processes, a verdict needs {LEAST_PAIRS}"
     return TimeTest(
-        base_s=float(np.median(np.concatenate([np.asarray(base, float) for base, _ in pairs]))),
-        new_s=float(np.median(np.concatenate([np.asarray(new, float) for _, new in pairs]))),
+        base=float(np.median(np.concatenate([np.asarray(base, float) for base, _ in pairs]))),
+        new=float(np.median(np.concatenate([np.asarray(new, float) for _, new in pairs]))),
         ratio=math.exp(middle),
         low=math.exp(middle - half),
         high=math.exp(middle + half),
@@ -172,8 +172,8 @@ def _judge(
         gate=Gate.TIME,
         verdict=verdict,
         measure=test.measure,
-        base=test.base_s,
-        new=test.new_s,
+        base=test.base,
+        new=test.new,
         ratio=test.ratio,
         low=test.low,
         high=test.high,
