@@ -19,11 +19,14 @@ from jacstrat.errors import JacstratError, UnsupportedError
 from jacstrat.strategies.base import Function
 from jacstrat.strategies.capture import capture
 
-# What the compilers behind the compiler raise where they are missing, by the names of their errors.
-_MISSING = {
-    "InvalidCxxCompiler": "no C++ compiler was found; install g++ or clang, or name one in $CXX",
-    "TritonMissing": "there is no working Triton; install the triton that this torch wants",
-}
+# What tracers and compilers raise, by the names of their errors, in words with the remedy.
+_TOLD = {
+    "InvalidCxxCompiler": "here: no C++ compiler was found; install g++ or clang, or name one in $CXX",
+    "TritonMissing": "here: there is no working Triton; install the triton that this torch wants",
+} | dict.fromkeys(
+    ("DataDependentOutputException", "GuardOnDataDependentSymNode"),
+    "this function: it asks a tensor for its number, by .item() or an if; use torch.where",
+)
 
 
 class Signature(NamedTuple):
@@ -128,7 +131,7 @@ def _words(error: Exception) -> str:
     while (cause := getattr(causes[-1], "inner_exception", None) or causes[-1].__cause__) and cause not in causes:
         causes.append(cause)
     for cause in causes:
-        if remedy := _MISSING.get(type(cause).__name__):
-            return f"torch cannot compile here: {remedy}"
+        if words := _TOLD.get(type(cause).__name__):
+            return f"torch cannot compile {words}"
     text = next((line.strip() for line in str(causes[-1]).splitlines() if line.strip()), "no message")
     return f"torch cannot compile this function: {type(causes[-1]).__name__}: {text[:200]}"
