@@ -70,9 +70,9 @@ class Chain:
         for slot, tensor in self.reading.values.fixed.items():
             environment[slot] = tensor
         for node in self._constant:
-            for slot, out in zip(node.outs, run(node, environment), strict=True):
-                if slot is not None:
-                    environment[slot] = out
+            for place, out in zip(node.outs, run(node, environment), strict=True):
+                if place is not None:
+                    environment[place] = out
         return environment
 
     def _copies(self) -> list[Tensor]:
