@@ -12,12 +12,13 @@ import pytest
 import torch
 
 import jacstrat
-from jacstrat import STRATEGIES, ShapeError, UsageError, benchmark, parse_strategy, read_records
+from jacstrat import ShapeError, UsageError, benchmark, parse_strategy, read_records
 from jacstrat.harness.benchmark import Benchmark
 from jacstrat.records import COLUMNS, RecordWriter, by_round, to_frame
 from jacstrat.report.notebook import WRONG
 from jacstrat.report.plots import PLOTS
 from jacstrat.statistics import ratio
+from jacstrat.strategies import unasked
 
 BRIEF_S = 1e-4
 A = torch.tensor([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0], [7.0, 8.0, 10.0]], dtype=torch.float64)

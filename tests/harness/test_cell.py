@@ -11,6 +11,7 @@ from jacstrat import STRATEGIES
 from jacstrat.harness.cell import measure
 from jacstrat.records import by_round
 from jacstrat.statistics import ratio
+from jacstrat.strategies import unasked
 from tests.harness.conftest import QUICK, mine
 
 
