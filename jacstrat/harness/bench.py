@@ -186,8 +186,8 @@ def enter(case: Case, bench: Bench, attend: Attend) -> Contestant:
         slack = error.tolerance.value
         drawn = judge(strategy, operator, f, x, reference, slack, case.key, lambda: attend(case.strategy))
 
-    # `auto` is counted by what it chose: with taps in f it would choose anew. A program by its eager form, as far as the
-    # two do the same: its kernels and buffers are out of the sight of counters.
+    # `auto` is counted by what it chose: with taps in f it would choose anew. A program by its eager form: its own
+    # kernels and buffers are out of the sight of counters.
     strategy = evaluate.strategy.counted
     plain = evaluate if strategy is evaluate.strategy else bench.prepare(strategy.spec, f)
 

@@ -56,7 +56,7 @@ def gradient_fault(found: Tensor, expected: Tensor, leaves: Iterable[Tensor]) ->
         return ""
     # Weights that differ, so that errors at two points do not cancel.
     w = torch.linspace(1, 2, max(expected.numel(), 1), dtype=expected.dtype, device=expected.device).view_as(expected)
-    gradients = []
+    gradients: list[tuple[Tensor | None, ...]] = []
     for result in (found, expected):
         if result.requires_grad:
             gradients.append(torch.autograd.grad((result * w).sum(), wanted, retain_graph=True, allow_unused=True))

@@ -112,7 +112,9 @@ class Strategy(ABC):
         """
         within = inner_name(type(self))
         values = {p.name: getattr(self, p.name) for p in fields(self) if p.name != within}
-        changed = [f"{p.name}={_text(values[p.name])}" for p in fields(self) if values.get(p.name, p.default) != p.default]
+        changed = [
+            f"{p.name}={_text(values[p.name])}" for p in fields(self) if values.get(p.name, p.default) != p.default
+        ]
         inner = f"({getattr(self, within).spec})" if within else ""
         return self.name + inner + (":" + ",".join(changed) if changed else "")
 
@@ -174,7 +176,7 @@ class Strategy(ABC):
 
 
 def inner_name(kind: type[Strategy]) -> str | None:
-    """The parameter of a strategy that is another strategy, which a spec has in parentheses; None where there is none."""
+    """The parameter that is another strategy, which a spec has in parentheses; None where there is none."""
     return next((p.name for p in fields(kind) if isinstance(p.default, Strategy)), None)
 
 

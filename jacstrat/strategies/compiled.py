@@ -99,7 +99,10 @@ class Programs:
             if program.serves(signature):
                 return program(x)
         if len(self._programs) == MOST:
-            _warn(f"there are {MOST} programs already, and x of shape {tuple(x.shape)} is served without; prepare again", self)
+            _warn(
+                f"there are {MOST} programs already, and x of shape {tuple(x.shape)} is served without; prepare again",
+                self,
+            )
             return self.evaluate(x)
         begin = time.perf_counter()
         program = self.add(x)
