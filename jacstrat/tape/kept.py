@@ -70,7 +70,10 @@ class Tapes(Generic[T]):
 
     def is_shared(self, x: Tensor) -> bool:
         """Whether what is kept for points like x is there before anything is recorded."""
-        return (x.shape, x.dtype, x.device) in self._kept or self._shared(x) is not None
+        key = (x.shape, x.dtype, x.device)
+        if key not in self._kept and (found := self._shared(x)) is not None:
+            self._kept[key] = found
+        return key in self._kept
 
     def _shared(self, x: Tensor) -> T | None:
         if self.weakened is None or (now := switches(x)) is None or (alike := likeness(self.f)) is None:
