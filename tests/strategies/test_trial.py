@@ -134,7 +134,14 @@ class TestSetup:
         bench = Bench(a=4e-3, b=[0.2, 5e-4])
         assert list(bench.run({"a": 1e-3, "b": 5e-4}, setup={"b": 0.05}).calls) == ["a"]
 
+    def test_it_rules_out_no_other_kind(self) -> None:
+        bench = Bench(a=1e-3, b=[0.04, 2e-3], c=1.1e-3)
+        found = bench.run({"a": 1e-3, "b": 1e-4, "c": 1.1e-3}, setup={"b": 0.03})
+        assert list(found.calls) == ["a", "b", "c"]
+        assert found.fastest == "a"
+
     def test_it_comes_first_where_a_call_of_the_others_takes_longer(self) -> None:
         bench = Bench(a=1.0, b=[0.04, 1e-2])
         found = bench.run({"a": 1.0, "b": 1e-2}, setup={"b": 0.03})
         assert list(found.calls) == ["b"]
+        assert found.typical_s("b") == pytest.approx(1e-2)
