@@ -1,4 +1,4 @@
-"""Measure the targets of docs/performance.md: `python bench/frontier.py [PART]... [--out DIR]`, see checks/frontier.py."""
+"""Measure the targets of docs/performance.md: `python bench/frontier.py [PART]...`, see checks/frontier.py."""
 
 from checks.frontier import main
 

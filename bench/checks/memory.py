@@ -9,8 +9,8 @@ import torch
 from jacstrat.measure.memory import peak_bytes
 from jacstrat.strategies import parse_strategy
 
-from .figure import Figure
 from .cells import PRECISIONS, Network
+from .figure import Figure
 
 TILES, MOST = 8, 1.3
 

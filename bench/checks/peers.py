@@ -20,8 +20,8 @@ import numpy as np
 
 from jacstrat.statistics import Summary, ratio, summarise
 
-from .figure import Figure
 from .cells import PRECISIONS, THREADS, Network
+from .figure import Figure
 from .laplacian import least, mean
 from .measured import NOT_THERE, shown
 from .side import Side
@@ -78,7 +78,10 @@ class Comparison:
             for side in ("jacstrat", peer)
             for name, series in self.seconds[side].items()
         ]
-        parts += [f"{side} {name} {why}" for side, faults in self.faults.items() for name, why in faults.items() if why]
+        for side, faults in self.faults.items():
+            # What is wrong with all of a side's settings is said once.
+            reasons = {why: [name for name in faults if faults[name] == why] for why in faults.values() if why}
+            parts += [f"{side} {' and '.join(names)}: {why}" for why, names in reasons.items()]
         return f"{self.name}: {shown(self.ratio(peer, ours))} times faster ({', '.join(parts)})"
 
 

@@ -62,7 +62,7 @@ def _prepared(settings: Settings, file: str) -> tuple[dict[str, Work], dict[str,
             values[name] = np.asarray(work(), dtype=np.float64)
             works[name], faults[name] = work, ""
         except Exception as error:
-            faults[name] = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+            faults[name] = " ".join(f"{type(error).__name__}: {error}".split())[:100]
     np.savez(file, **values)
     return works, faults
 
