@@ -24,7 +24,7 @@ GROWTH, BYTES = 4, 0.01
 
 
 def found(quick: bool) -> list[Figure]:
-    """A real change of each kind in every case of the quick sweep, counted by the harness, against the sweep as it is."""
+    """A real change of each kind in every case of the quick sweep, counted by the harness, against the sweep itself."""
     import torch
 
     from jacstrat.harness.sweep import load_sweep
