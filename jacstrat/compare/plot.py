@@ -81,7 +81,7 @@ def ratio_plot(comparison: Comparison, threshold: float) -> Figure:
 
 def _name(line: Line) -> str:
     """A name that fits beside the axes: of a long one, what stands in front goes, since strategies stand last."""
-    whole = f"{line.name}, {line.setting}"
+    whole = f"{line.quantity}, {line.setting}, {line.strategy}"
     return whole if len(whole) <= NAME_LIMIT else f"…{whole[1 - NAME_LIMIT :]}"
 
 
