@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from typing import Any, Generic, TypeVar
 
 import torch
@@ -42,7 +42,7 @@ class Tapes(Generic[T]):
         self,
         f: Callable[[Tensor], Tensor],
         made: Callable[[Tape, Tensor], T],
-        words: dict[Any, Callable[..., Any]] | None = None,
+        words: Mapping[Any, Callable[..., Any]] | None = None,
         weakened: Callable[[T, frozenset[int]], Callable[[], T | None] | None] | None = None,
     ) -> None:
         self.f = f
