@@ -31,6 +31,8 @@ class Program:
         constants: Tensors that the function had.
         output: The slot of the result.
         numel: Numbers in the largest value with tangents.
+        total: Numbers in all of these together.
+        shared: How many operations it takes until no tangents are left that are the same for all points.
     """
 
     nodes: tuple[Node, ...]
@@ -38,6 +40,8 @@ class Program:
     constants: tuple[Tensor, ...]
     output: int
     numel: int
+    total: int
+    shared: int
 
 
 def ready(tape: Tape, x: Tensor) -> Program:
@@ -60,7 +64,14 @@ def ready(tape: Tape, x: Tensor) -> Program:
         for node in tape.nodes
     )
     output = placed(tape.output).place if isinstance(tape.output, Tensor) else tape.output
-    return Program(nodes, tape.size, tuple(constants.values()), output, tape.numel)
+    total = sum(node.numel for node in nodes if node.wants_tangents)
+    shared = max((place + 1 for place, node in enumerate(nodes) if _is_shared(node)), default=0)
+    return Program(nodes, tape.size, tuple(constants.values()), output, tape.numel, total, shared)
+
+
+def _is_shared(node: Node) -> bool:
+    """Whether tangents may be compressed behind it, once for all points."""
+    return node.varies and bool(node.carrying) and node.is_fixed
 
 
 def weakened(program: Program, tensors: frozenset[int]) -> Callable[[], Program | None] | None:
@@ -89,6 +100,11 @@ def _kinds(node: Node, varying: frozenset[int]) -> tuple[bool, bool]:
     return is_linear, is_linear and not node.rule.is_piecewise
 
 
+def remember(program: Program, seed: Jet, memory: Memory) -> None:
+    """Fill the memory with all that tiles have in common, from a graph of its own where one is recorded."""
+    _run(program, seed, True, memory, program.shared)
+
+
 def propagate(program: Program, seed: Jet, tracked: bool, memory: Memory | None) -> Tensor:
     """The Laplacian of a program's result.
 
@@ -99,9 +115,18 @@ def propagate(program: Program, seed: Jet, tracked: bool, memory: Memory | None)
         memory: What tiles of the same points have in common, empty for the first; None where directions are to stay
             as they are.
     """
+    environment = _run(program, seed, tracked, memory, len(program.nodes))
+    y = environment[program.output]
+    if not isinstance(y, Jet):
+        return torch.zeros_like(y)
+    return torch.zeros_like(y.value) if y.laplacian is None else y.laplacian
+
+
+def _run(program: Program, seed: Jet, tracked: bool, memory: Memory | None, until: int) -> list[Any]:
+    """The first operations of a program; gives what is in the slots then."""
     environment: list[Any] = [seed, *(None,) * (program.size - 1), *program.constants]
     K = seed.directions
-    for place, node in enumerate(program.nodes):
+    for place, node in enumerate(program.nodes[:until]):
         args = bound(node.args, environment)
         kwargs = {key: bound(item, environment) for key, item in node.kwargs.items()} if node.kwargs else {}
         for slot, out in zip(node.outs, _done(node, args, kwargs, tracked), strict=True):
@@ -113,10 +138,7 @@ def propagate(program: Program, seed: Jet, tracked: bool, memory: Memory | None)
         if memory is not None and node.varies and node.carrying:
             jets = [jet for jet in map(environment.__getitem__, node.carrying) if isinstance(jet, Jet)]
             K = compressed(jets, K, memory if node.is_fixed else {}, place)
-    y = environment[program.output]
-    if not isinstance(y, Jet):
-        return torch.zeros_like(y)
-    return torch.zeros_like(y.value) if y.laplacian is None else y.laplacian
+    return environment
 
 
 def _done(node: Node, args: tuple[Any, ...], kwargs: dict[str, Any], tracked: bool) -> Any:
