@@ -56,7 +56,14 @@ class Taylor(Strategy):
         return None if operator == "laplacian" else "a field has no second derivatives to collapse; use jvp"
 
     def build(self, operator: Operator, f: Function, x: Tensor, generator: torch.Generator | None) -> Contraction:
+        return self._contraction(Scalar(f, self.compress, self.tile), x, generator)
+
+    def traced(self, f: Function, x: Tensor) -> Contraction | None:
+        """What `build` gives for the Laplacian, where a trace of an earlier call serves; None where it makes one."""
         scalar = Scalar(f, self.compress, self.tile)
+        return self._contraction(scalar, x, None) if scalar.is_traced(x) else None
+
+    def _contraction(self, scalar: Scalar, x: Tensor, generator: torch.Generator | None) -> Contraction:
         tapes = [scalar.tape(part) for part in scalar.tiles(x)]
         failed = [tape for tape in tapes if isinstance(tape, Untraceable)]
         K = self.probes

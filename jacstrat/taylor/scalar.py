@@ -9,8 +9,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from jacstrat.tape import Tape, Tapes, Untraceable
-from jacstrat.taylor.engine import Memory, propagate, ready
+from jacstrat.tape import Tapes, Untraceable
+from jacstrat.taylor.engine import Memory, Program, propagate, ready, weakened
 from jacstrat.taylor.jet import Jet
 
 # The largest tangents of a tile: such that they and what is computed from them stay near the core, and that a tile is
@@ -38,11 +38,15 @@ class Scalar:
         self.f = f
         self.compress = compress
         self.tile = tile
-        self._tapes = Tapes(f, lambda tape, _: ready(tape))
+        self._tapes = Tapes(f, ready, weakened=weakened)
 
-    def tape(self, x: Tensor) -> Tape | Untraceable:
-        """The tape at points like x, or why there is none."""
+    def tape(self, x: Tensor) -> Program | Untraceable:
+        """The tape at points like x, ready to be run, or why there is none."""
         return self._tapes.at(x)
+
+    def is_traced(self, x: Tensor) -> bool:
+        """Whether the tapes for x are there already, perhaps from an earlier call for a function that is the same."""
+        return self._tapes.is_shared(x) and all(self._tapes.is_shared(part) for part in self.tiles(x))
 
     def tiles(self, x: Tensor, directions: int | None = None) -> tuple[Tensor, ...]:
         """x in parts of as many points as are done at a time, with so many directions or the n unit vectors."""
@@ -109,8 +113,10 @@ def _by_products(f: Callable[[Tensor], Tensor], x: Tensor, V: Tensor | None) -> 
     return torch.func.vmap(curvature)(V).sum(0)
 
 
-def _is_tracked(tape: Tape, x: Tensor) -> bool:
+def _is_tracked(program: Program, x: Tensor) -> bool:
     """Whether a graph may be recorded of what is done to x, so that no tensor may be written to again."""
     if torch._C._are_functorch_transforms_active():
         return True
-    return torch.is_grad_enabled() and (x.requires_grad or any(constant.requires_grad for constant in tape.constants))
+    return torch.is_grad_enabled() and (
+        x.requires_grad or any(constant.requires_grad for constant in program.constants)
+    )
