@@ -37,9 +37,8 @@ def judge(frame: pd.DataFrame, samples: Mapping[str, Mapping[str, Any]], where: 
             continue
         name = "/".join(str(part) for part in key)
         mine = by_strategy.loc[OURS]
-        others = by_strategy[(by_strategy["status"] == "ok") & [is_exact(s) for s in by_strategy.index]].drop(
-            OURS, errors="ignore"
-        )
+        exact = [strategy for strategy in by_strategy.index if strategy != OURS and is_exact(strategy)]
+        others = by_strategy.loc[exact].query("status == 'ok'")
         if mine["status"] != "ok":
             ratios[f"{name} ({mine['status']}: {mine['reason']})"] = math.inf
         elif len(others):
