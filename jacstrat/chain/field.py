@@ -67,8 +67,8 @@ class Chain:
 
     def _constants(self) -> list[Any]:
         environment: list[Any] = [None] * len(self.reading.values.sample)
-        for slot, tensor in self.reading.values.fixed.items():
-            environment[slot] = tensor
+        for place, tensor in self.reading.values.fixed.items():
+            environment[place] = tensor
         for node in self._constant:
             for slot, out in zip(node.outs, run(node, environment), strict=True):
                 if slot is not None:
