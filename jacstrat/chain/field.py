@@ -85,6 +85,8 @@ class Chain:
             return self._kept
         constants = self._constants()
         found = plan(self.reading, constants, self.start, self.diagonal)
+        if not found.stages <= set(self.factors.stages):  # an index that the function holds has moved
+            self.factors = factors(self.reading, found.stages)
         if tracked:
             return Contracted(constants, found, [])
         self._kept = Contracted(constants, found, self._copies())
