@@ -78,6 +78,8 @@ class Discovered:
         if shift.numel() % B or not (shift.is_meta or shift.isfinite().all()):
             raise Opaque(f"{self.name} has a result that is no row for each point")
         rows = shift.numel() // B
+        if not rows or not d:
+            return Map(rows, d)
         v = torch.randn(self.shape, dtype=like.dtype, generator=torch.Generator().manual_seed(0)).to(like.device)
         expected = (act(v) - shift).reshape(B, rows)
         found = None if is_weighted else _moved(act, shift, zero, B, v, expected)

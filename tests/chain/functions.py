@@ -21,10 +21,12 @@ def seeded(make: Any) -> Any:
 
 def network(*widths: int, activation: Any = nn.Tanh) -> nn.Sequential:
     """A network of these widths."""
-    layers: list[nn.Module] = []
-    for a, b in pairwise(widths):
-        layers += [nn.Linear(a, b), activation()]
-    return seeded(lambda: nn.Sequential(*layers[:-1]))
+
+    def make() -> nn.Sequential:
+        layers = [layer for a, b in pairwise(widths) for layer in (nn.Linear(a, b), activation())]
+        return nn.Sequential(*layers[:-1])
+
+    return seeded(make)
 
 
 class Sine(torch.autograd.Function):
