@@ -1,4 +1,4 @@
-"""What is done to sparse tangents beside the rules: brought to other directions, spread over all n, or summed into them.
+"""What is done to sparse tangents beside the rules: brought to other directions, spread over all n, summed into them.
 
 See `sparse` for what a support is, and who makes a plan.
 """

@@ -25,8 +25,10 @@ from torch import Tensor
 from jacstrat.tape import Node, Slot, bound, leaves
 from jacstrat.taylor.fallback import ANY
 from jacstrat.taylor.jet import Jet, aligned
-from jacstrat.taylor.plan import Aligned, Plan, Spread, Summed, merged_in_front
+from jacstrat.taylor.kinds import ENTRYWISE, JOINS, MOVES, SUMS, axes_of
+from jacstrat.taylor.plan import Aligned, Plan, Spread, Summed
 from jacstrat.taylor.rule import Call, NotCovered
+from jacstrat.taylor.supports import alignment, padded_to, uniform, union_of
 
 # Of n directions so many fewer are worth the rearrangement.
 WORTH = 2
@@ -157,7 +159,7 @@ class Planner:
             return self._moved(node, given)
         if node.op in JOINS:
             longest = max(len(stand.support) for stand in given.values() if stand.support is not None)
-            padded = {place: Stand(stand.shape, _padded(stand.known, longest)) for place, stand in given.items()}
+            padded = {place: Stand(stand.shape, padded_to(stand.known, longest)) for place, stand in given.items()}
             _, outs = self._moved(node, padded)
             return _plan_to(given, {place: stand.known for place, stand in padded.items()}), outs
         if node.op in ENTRYWISE or torch.Tag.pointwise in getattr(node.op, "tags", ()):
@@ -194,7 +196,7 @@ class Planner:
         if len(given) > 1 and node.rule is ANY and any(stand.shape != shape for stand in given.values()):
             raise _NoRule
         supports = {place: aligned(stand.known, len(shape)) for place, stand in given.items()}
-        union = _union(list(supports.values()))
+        union = union_of(list(supports.values()))
         return _plan_to(given, dict.fromkeys(given, union)), [union]
 
     def _along(self, node: Node, place: int, stand: Stand) -> tuple[Plan | None, list[Tensor | None]]:
@@ -204,10 +206,10 @@ class Planner:
             raise _NoRule
         (position,) = positions
         rank = len(stand.shape)
-        named = _axes(node, position, rank)
+        named = axes_of(node, position, rank)
         if named is None or rank == 0 or any(stand.shape[axis] == 0 for axis in named.axes):
             raise _NoRule
-        union = _uniform(stand.known, named.axes)
+        union = uniform(stand.known, named.axes)
         out: Tensor = union
         if named.is_dropped:
             out = union.squeeze(list(named.axes))
@@ -223,36 +225,10 @@ class _NoRule(Exception):  # noqa: N818 - a turning, and no fault
     """An operation that needs all n directions."""
 
 
-class _Named(NamedTuple):
-    """Axes (negative) that an operation takes together, and whether they are gone behind it."""
-
-    axes: tuple[int, ...]
-    is_dropped: bool = False
-
-
-def _axes(node: Node, position: int, rank: int) -> _Named | None:
-    """What an operation takes together of the argument at this position; None where that is not known."""
-    args = node.args
-    if node.op in CONTRACTED:
-        axis = CONTRACTED[node.op].get(position)
-        return None if axis is None else _Named((axis,))
-    if position != 0:
-        return None
-    if node.op is aten.native_layer_norm.default:
-        return _Named(tuple(range(-len(args[1]), 0)))
-    if node.op not in REDUCED:
-        return None
-    at, keeps_at = REDUCED[node.op]
-    named = args[at]
-    axes = range(-rank, 0) if named is None or named == [] else [named] if isinstance(named, int) else named
-    found = tuple(axis - rank if axis >= 0 else axis for axis in axes)
-    return _Named(found, keeps_at is not None and not args[keeps_at])
-
-
 def _plan_to(given: Mapping[int, Stand], wanted: Mapping[int, Tensor]) -> Plan | None:
     """From the supports that arguments have to those that an operation wants."""
     before = {
-        place: _alignment(aligned(one.known, wanted[place].dim() - 1), wanted[place]) for place, one in given.items()
+        place: alignment(aligned(one.known, wanted[place].dim() - 1), wanted[place]) for place, one in given.items()
     }
     changed = {
         place: alignment
@@ -262,90 +238,4 @@ def _plan_to(given: Mapping[int, Stand], wanted: Mapping[int, Tensor]) -> Plan |
     return Plan(changed) if changed else None
 
 
-def _padded(support: Tensor, size: int) -> Tensor:
-    return torch.cat((support, support.new_zeros(size - len(support), *support.shape[1:])))
-
-
-def _compacted(support: Tensor) -> Tensor:
-    """Each coordinate of an entry once, and as few rows as the entry with the most needs."""
-    support = support.sort(0, descending=True).values
-    repeated = torch.zeros_like(support, dtype=torch.bool)
-    repeated[1:] = support[1:] == support[:-1]
-    support = support.masked_fill(repeated, 0).sort(0, descending=True).values
-    return support[: int((support > 0).flatten(1).any(1).sum())]
-
-
-def _union(supports: list[Tensor]) -> Tensor:
-    """The coordinates of all, those of the first where they stand there."""
-    union = supports[0]
-    for other in supports[1:]:
-        shape = torch.broadcast_shapes(union.shape[1:], other.shape[1:])
-        union, rest = union.expand(-1, *shape), other.expand(-1, *shape)
-        for row in union:
-            rest = rest.masked_fill(rest == row, 0)
-        union = torch.cat((union, _compacted(rest)))
-        if union.numel() > MOST:
-            raise _NoRule
-    return union
-
-
-def _uniform(support: Tensor, axes: tuple[int, ...]) -> Tensor:
-    """The coordinates of all entries along some axes (negative), which have length 1 then."""
-    shape = list(support.shape)
-    for axis in axes:
-        shape[axis] = 1
-    found = _compacted(merged_in_front(support, axes))
-    return found.reshape(len(found), *shape[1:])
-
-
-def _alignment(support: Tensor, union: Tensor) -> Aligned:
-    """From the directions of a support to those of one that has all of them."""
-    s, shape = len(support), torch.broadcast_shapes(support.shape[1:], union.shape[1:])
-    index = union.new_full((len(union), *shape), s)
-    for number, row in enumerate(support):
-        index = index.masked_fill((union == row) & (row > 0), number)
-    rows = index.flatten(1)
-    if rows.shape[1] and bool((rows == rows[:, :1]).all()):
-        return Aligned(tuple(rows[:, 0].tolist()), None, len(shape))
-    return Aligned((), index, len(shape))
-
-
 aten = torch.ops.aten
-
-# Operations that put entries in other places, and fill up with 0.
-MOVES = frozenset(
-    (
-        *(aten.alias.default, aten.detach.default, aten.clone.default, aten.view.default, aten._unsafe_view.default),
-        *(aten.expand.default, aten.permute.default, aten.transpose.int, aten.t.default, aten.unsqueeze.default),
-        *(aten.squeeze.default, aten.squeeze.dim, aten.squeeze.dims, aten.select.int, aten.slice.Tensor),
-        *(aten.unbind.int, aten.flip.default, aten.index_select.default, aten.split.Tensor),
-        *(aten.split_with_sizes.default, aten.index.Tensor, aten.constant_pad_nd.default, aten.roll.default),
-        *(aten.gather.default, aten.diagonal.default, aten.tril.default, aten.triu.default, aten.repeat.default),
-        aten.unfold.default,
-    )
-)
-JOINS = frozenset((aten.cat.default, aten.stack.default))
-# Those on each entry that torch does not call pointwise, too.
-ENTRYWISE = frozenset(
-    (aten.neg.default, aten._to_copy.default, aten.mul.Scalar, aten.div.Scalar, aten.masked_fill.Scalar)
-)
-SUMS = frozenset((aten.sum.dim_IntList, aten.mean.dim))
-# Where the axes stand among the arguments, and whether they are kept; None where they are in any case.
-REDUCED: Mapping[Any, tuple[int, int | None]] = {
-    aten.sum.dim_IntList: (1, 2),
-    aten.mean.dim: (1, 2),
-    aten.logsumexp.default: (1, 2),
-    aten.linalg_vector_norm.default: (2, 3),
-    aten.prod.dim_int: (1, 2),
-    aten._softmax.default: (1, None),
-    aten._log_softmax.default: (1, None),
-    aten.cumsum.default: (1, None),
-}
-# The axis that a product sums over, by the position of the factor that depends on x.
-CONTRACTED: Mapping[Any, Mapping[int, int]] = {
-    aten.mm.default: {0: -1, 1: -2},
-    aten.bmm.default: {0: -1, 1: -2},
-    aten.addmm.default: {1: -1, 2: -2},
-    aten.baddbmm.default: {1: -1, 2: -2},
-    aten.linear.default: {0: -1},
-}
