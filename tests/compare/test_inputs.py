@@ -93,7 +93,8 @@ def test_nan_in_a_column(written, column: str, value: str) -> None:
     frame.loc[2, column] = value
     frame.to_csv(file, index=False)
     assert refusal(file.parent) == (
-        f"{file} holds a value that its column cannot: {column}: {value} is not a number; what was not measured is empty"
+        f"{file} holds a value that its column cannot: {column}: {value} is not a number; "
+        "what was not measured is empty"
     )
 
 

@@ -70,7 +70,7 @@ def test_a_time_that_seems_slower_is_said() -> None:
 
 
 def test_cases_of_one_side_share_a_line() -> None:
-    cases = tuple(one(Verdict.GONE, case=f"case {i}") for i in range(5)) + (CaseVerdict("both"),)
+    cases = (*(one(Verdict.GONE, case=f"case {i}") for i in range(5)), CaseVerdict("both"))
     text = printed(Comparison("OLD", "NEW", cases))
     assert "GONE: 5 cases in OLD alone: case 0, case 1, case 2, and 2 more\n" in text
     assert "in the 1 case that both have; no time was compared." in text
