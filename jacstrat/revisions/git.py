@@ -62,6 +62,11 @@ def commit_of(root: Path, revision: str) -> str:
         ) from None
 
 
+def date_of(root: Path, commit: str) -> str:
+    """When a commit was made, ISO 8601."""
+    return git(root, "show", "--no-patch", "--format=%cI", commit).strip()
+
+
 def is_clean(root: Path) -> bool:
     """Whether the working tree is its commit: nothing changed, nothing added."""
     return git(root, "status", "--porcelain").strip() == ""

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from jacstrat.errors import JacstratError
+from jacstrat.statistics import summarise
 from jacstrat.revisions.processes import Child, DiedError, RefusedError
 
 VERDICTS, TIME_LIMIT, MOST_PAIRS, NO_CASE = "verdicts", "time limit", "most pairs", "no case"
@@ -24,7 +25,8 @@ class Limits:
         time_s: For all of it; what is under way then is finished.
         least_pairs, most_pairs: Of processes, for a case. No verdict comes from fewer; more change little.
         block_s: Shortest block: below 10 ms the processes of a pair differ by more than what is looked for.
-        rounds: Blocks of either side in a pair of processes.
+        least_rounds, most_rounds: Blocks of either side in a pair of processes: until the median of their ratio is
+            known to `half_width`.
         case_s: Time to spend on the blocks of a case in one pair; fewer rounds then, though never fewer than three.
         step_s: A side that does not answer for so long is ended.
     """
@@ -33,7 +35,9 @@ class Limits:
     least_pairs: int = 3
     most_pairs: int = 15
     block_s: float = 0.01
-    rounds: int = 8
+    least_rounds: int = 8
+    most_rounds: int = 24
+    half_width: float = 0.015
     case_s: float = 2.0
     step_s: float = 30.0
 
@@ -112,7 +116,7 @@ def interleave(
     Args:
         arena: Starts pairs.
         cases: What both revisions have.
-        undecided: Of the cases with blocks of enough pairs, the keys of those that more pairs may decide.
+        undecided: Of the blocks of all cases so far, the keys of the cases that more pairs may decide.
         limits: When to stop.
         rng: Shuffles cases and rounds.
         cores: Where the next pair is pinned, both sides alike; none for nowhere.
@@ -121,7 +125,8 @@ def interleave(
     """
     found, begin = Interleaved(), now()
     calls: dict[str, int] = {}
-    left = {case.key: case for case in cases}
+    names = {case.key: case for case in cases}
+    left = dict(names)
     if not left:
         found.stopped = NO_CASE
     while left:
@@ -142,7 +147,7 @@ def interleave(
                 except FailedError as error:
                     found.failures[case.key] = error
                     found.blocks.pop(case.key, None)
-                    del left[case.key]
+                    del names[case.key]
                     if error.dead:
                         # The cases that this pair has not come to are the first of the next.
                         break
@@ -152,13 +157,12 @@ def interleave(
         found.pairs += 1
         if found.stopped == TIME_LIMIT:
             break
-        enough = {key: found.blocks[key] for key in left if len(found.blocks.get(key, ())) >= limits.least_pairs}
-        going_on = set(undecided(enough)) if enough else set()
-        most = {key for key, blocks in enough.items() if len(blocks) >= limits.most_pairs}
-        for key in enough:
-            if key not in going_on or key in most:
-                del left[key]
-        if going_on & most and not left:
+        # All cases are judged together, also those that had their verdict: with more pairs another may lose its own.
+        going_on = set(undecided(found.blocks)) if found.blocks else set()
+        few = {key for key in names if len(found.blocks.get(key, ())) < limits.least_pairs}
+        most = {key for key, blocks in found.blocks.items() if len(blocks) >= limits.most_pairs}
+        left = {key: names[key] for key in names if key in few or (key in going_on and key not in most)}
+        if going_on and not left:
             found.stopped = MOST_PAIRS
     found.spent_s = now() - begin
     return found
@@ -187,8 +191,13 @@ def _measure(
         calls = _calibrated(a_round, limits)
     # Not counted: what a process does only at first.
     warm = a_round(calls)
-    count = max(3, min(limits.rounds, int(limits.case_s / max(sum(warm.values()), 1e-9))))
-    rounds = [a_round(calls) for _ in range(count)]
+    most = max(3, min(limits.most_rounds, int(limits.case_s / max(sum(warm.values()), 1e-9))))
+    rounds: list[Mapping[str, float]] = []
+    while len(rounds) < min(limits.least_rounds, most) or (
+        len(rounds) < most
+        and summarise([each["new"] / each["base"] for each in rounds]).half_width > limits.half_width
+    ):
+        rounds.append(a_round(calls))
     for side in sides:
         ask(side, "close")
     base_s, new_s = (tuple(each[side] / calls for each in rounds) for side in ("base", "new"))

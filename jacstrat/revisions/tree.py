@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from jacstrat.errors import UsageError
-from jacstrat.revisions.git import commit_of, files_of_working_tree, git, is_clean, repository
+from jacstrat.revisions.git import commit_of, date_of, files_of_working_tree, git, is_clean, repository
 
 WORKING_TREE = "working tree"
 
@@ -24,6 +24,7 @@ class Tree:
         dirty: The files differ from the commit.
         path: Where the files are.
         directory: The user's working directory within them: where relative names of problems start.
+        date: When it was committed, ISO 8601; of the working tree None.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Tree:
     dirty: bool
     path: Path
     directory: Path
+    date: str | None = None
 
     @property
     def has_jacstrat(self) -> bool:
@@ -74,7 +76,7 @@ def checked_out(here: Path, revision: str | None, place: Path) -> Iterator[Tree]
         git(root, "worktree", "add", "--detach", "--force", str(place), commit)
         if not (place / inside).is_dir():
             raise UsageError(f"{inside} does not exist at {revision}; go to a directory that both revisions have")
-        yield Tree(revision, commit, False, place, place / inside)
+        yield Tree(revision, commit, False, place, place / inside, date_of(root, commit))
     finally:
         with suppress(UsageError):
             git(root, "worktree", "remove", "--force", "--force", str(place))
