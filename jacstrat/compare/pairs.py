@@ -117,7 +117,8 @@ def undecided(cases: Mapping[str, Sequence[Pair]], thresholds: Mapping[str, floa
     return {
         case
         for case, finding in findings.items()
-        if finding.verdict is Verdict.AMBIGUOUS and not (len(cases[case]) >= SETTLED_PAIRS and _between(finding, thresholds[case]))
+        if finding.verdict is Verdict.AMBIGUOUS
+        and not (len(cases[case]) >= SETTLED_PAIRS and _between(finding, thresholds[case]))
     }
 
 
@@ -139,7 +140,7 @@ def _finding(centre: Centre, effect: float, significantly_up: bool, significantl
         verdict = Verdict.FASTER
     elif -effect / 2 <= low and high <= effect / 2:
         verdict = Verdict.SAME
-    elif 0 < low and high <= effect:
+    elif low > 0 and high <= effect:
         said += ": slower, by less than the threshold"
     elif -effect <= low and high < 0:
         said += ": faster, by less than the threshold"

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from jacstrat.errors import JacstratError
-from jacstrat.statistics import summarise
 from jacstrat.revisions.processes import Child, DiedError, RefusedError
+from jacstrat.statistics import summarise
 
 VERDICTS, TIME_LIMIT, MOST_PAIRS, NO_CASE = "verdicts", "time limit", "most pairs", "no case"
 
@@ -194,8 +194,7 @@ def _measure(
     most = max(3, min(limits.most_rounds, int(limits.case_s / max(sum(warm.values()), 1e-9))))
     rounds: list[Mapping[str, float]] = []
     while len(rounds) < min(limits.least_rounds, most) or (
-        len(rounds) < most
-        and summarise([each["new"] / each["base"] for each in rounds]).half_width > limits.half_width
+        len(rounds) < most and summarise([each["new"] / each["base"] for each in rounds]).half_width > limits.half_width
     ):
         rounds.append(a_round(calls))
     for side in sides:

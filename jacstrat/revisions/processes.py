@@ -110,7 +110,9 @@ class Parent:
             socket.send_fds(self._control, [json.dumps(order).encode()], list(descriptors))
             return _line(self._control, START_S)
         except (OSError, EOFError):
-            raise DiedError("crashed", f"the process that was to import torch has ended: {last_line(self._log)}") from None
+            raise DiedError(
+                "crashed", f"the process that was to import torch has ended: {last_line(self._log)}"
+            ) from None
 
 
 class Child:

@@ -20,9 +20,7 @@ REVISION = "revision"
 """Key in environment.json of what was measured."""
 
 
-def write(
-    directory: Path, trees: Mapping[str, Tree], survey: Survey, blocks: Mapping[str, Sequence[Blocks]]
-) -> None:
+def write(directory: Path, trees: Mapping[str, Tree], survey: Survey, blocks: Mapping[str, Sequence[Blocks]]) -> None:
     """Write `base` and `new`, each as `jacstrat run` writes its directory.
 
     Their samples share one session, so that rounds of the two can be paired; `pairs` says which pair of processes each

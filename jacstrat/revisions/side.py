@@ -175,6 +175,7 @@ def _cell(values: Request) -> Any:
 def _opened(cell: Any) -> Iterator[tuple[Callable[[], object], Callable[[], object]]]:
     """The work of a case, and what waits for its device; the settings of torch that it needs are made first."""
     import torch
+
     from jacstrat.problems.load import find_problem
     from jacstrat.strategies import parse_strategy
 

@@ -106,7 +106,7 @@ def survey(
             "strategies": list(selection.strategies),
             **selection.over,
         }
-        chosen = both.ask("choose", {side: asked for side in SIDES})
+        chosen = both.ask("choose", dict.fromkeys(SIDES, asked))
         notes = []
         for side in SIDES:
             if isinstance(chosen[side], DiedError | RefusedError):
