@@ -16,6 +16,7 @@ import heapq
 import math
 import statistics
 from collections.abc import Sequence
+from itertools import pairwise
 
 PENALTY = 2.5
 """gamma over noise times log n, with the noise as a standard deviation of normal values. In simulations of 10, 20 and
@@ -81,7 +82,7 @@ def noise(values: Sequence[float]) -> float:
     A step makes one difference large and leaves the median; drift moves it little. 0.6745 is the median of |z|, z
     normal. Not 0, so that a series without noise has a penalty.
     """
-    differences = [abs(after - before) for before, after in zip(values, values[1:], strict=False)]
+    differences = [abs(after - before) for before, after in pairwise(values)]
     if not differences:
         return LEAST_NOISE
     return max(statistics.median(differences) / (math.sqrt(2) * 0.6745), LEAST_NOISE)

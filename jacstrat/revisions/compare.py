@@ -78,7 +78,7 @@ def arena_of(
             Installed(tree, python, place / f"choices-{side}")
             for side, tree, python in zip(SIDES, trees, pythons, strict=True)
         ]
-        yield stack.enter_context(Arena(*installed, limit_s=step_s))
+        yield stack.enter_context(Arena(installed[0], installed[1], limit_s=step_s))
 
 
 def measure(
@@ -134,7 +134,7 @@ def verdicts(measured: Measured, thresholds: Thresholds) -> Comparison:
         )
         for side in SIDES
     ]
-    counted = compare(*sides, thresholds)
+    counted = compare(sides[0], sides[1], thresholds)
     bounds = _bounds(found, thresholds, measured.share_a_parent)
     judged = judge_pairs(_pairs(times.blocks), bounds) if times.blocks else {}
     judged |= {twin.key: _untimed(twin.key, times) for twin in found.twins if twin.key not in judged}

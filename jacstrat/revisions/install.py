@@ -55,7 +55,7 @@ def needs_of(path: Path) -> Needs:
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise UsageError(f"{file.name} of the revision cannot be read: {error}") from None
     dependencies = tuple(sorted(project.get("dependencies", ())))
-    pins = ()
+    pins: tuple[str, ...] = ()
     if (path / CONSTRAINTS).is_file():
         brought = closure(dependencies)
         lines = (path / CONSTRAINTS).read_text(encoding="utf-8").splitlines()
@@ -105,13 +105,15 @@ def interpreters(
     Raises:
         BuildError: pip could not install a revision.
     """
-    present, made, found = needs_of(here), {}, []
+    present = needs_of(here)
+    made: dict[object, Path] = {}
+    found = []
     for number, tree in enumerate(trees):
         needs = needs_of(tree.path)
         if needs == present and not always:
             found.append(Path(sys.executable))
             continue
-        key = number if always else needs
+        key: object = number if always else needs
         if key not in made:
             say(f"installing {tree}: its dependencies are not those of the working tree")
             made[key] = _install(tree, place / f"environment-{number}")

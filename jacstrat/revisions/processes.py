@@ -21,6 +21,7 @@ from jacstrat.revisions.tree import Tree
 PARENT = Path(__file__).with_name("parent.py")
 # The parent imports torch: seconds, on a loaded machine with a cold disk much longer.
 START_S = 300.0
+END_S = 2.0
 
 
 class DiedError(JacstratError):
@@ -59,7 +60,7 @@ class Parent:
 
     def __init__(self, python: Path) -> None:
         ours, theirs = socket.socketpair()
-        self._log = tempfile.TemporaryFile()
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115 (closed with the process)
         with theirs:
             # A session of its own: Ctrl-C ends the driver, which then ends it.
             self._process = subprocess.Popen(
@@ -78,12 +79,13 @@ class Parent:
 
     def __exit__(self, *_: object) -> None:
         self._control.close()
-        with suppress(subprocess.TimeoutExpired):
+        try:
             # It ends its children when the socket closes.
-            self._process.wait(5)
-        with suppress(ProcessLookupError):
+            self._process.wait(END_S)
+        except subprocess.TimeoutExpired:
+            # It is still importing: there are no children.
             os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait()
+            self._process.wait()
         self._log.close()
 
     def fork(self, side: Installed, cores: Sequence[int]) -> Child:
@@ -93,7 +95,7 @@ class Parent:
             DiedError, RefusedError: It could not.
         """
         ours, theirs = socket.socketpair()
-        errors = tempfile.TemporaryFile()
+        errors = tempfile.TemporaryFile()  # noqa: SIM115 (closed with the child)
         with theirs:
             pid = self._order({"do": "fork", "cores": list(cores)}, (theirs.fileno(), errors.fileno()))["pid"]
         return Child(self, pid, ours, errors)
@@ -180,8 +182,8 @@ class Arena:
     base: Installed
     new: Installed
     limit_s: float = 30.0
-    _parents: dict[Path, Parent] = field(default_factory=dict)
-    _stack: ExitStack = field(default_factory=ExitStack)
+    _parents: dict[Path, Parent] = field(default_factory=dict, init=False)
+    _stack: ExitStack = field(default_factory=ExitStack, init=False)
 
     def __enter__(self) -> Arena:
         for python in (self.base.python, self.new.python):

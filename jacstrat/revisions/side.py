@@ -55,6 +55,7 @@ class _Side:
     def __init__(self) -> None:
         self._work: Callable[[], object] = lambda: None
         self._sync: Callable[[], object] = lambda: None
+        self._opened: Iterator[Any] = iter(())
         try:
             self._delays = os.open("/proc/self/schedstat", os.O_RDONLY)
         except OSError:
@@ -96,9 +97,12 @@ class _Side:
         else:
             chosen = load_sweep(sweep or "quick")
         over = {name: tuple(value) if isinstance(value, list) else value for name, value in over.items()}
-        cases, missing = {}, {}
-        for problem in problems or [None]:
-            for strategy in strategies or [None]:
+        cases: dict[str, Request] = {}
+        missing: dict[str, str] = {}
+        every_problem: list[str | None] = [*problems] or [None]
+        every_strategy: list[str | None] = [*strategies] or [None]
+        for problem in every_problem:
+            for strategy in every_strategy:
                 named = {
                     "problems": None if problem is None else (problem,),
                     "strategies": None if strategy is None else (strategy,),
@@ -159,7 +163,7 @@ class _Side:
 
     def close(self) -> Request:
         """Forget the case that is open."""
-        self._opened: Iterator[Any] = iter(())
+        self._opened = iter(())
         self._work = self._sync = lambda: None
         gc.enable()
         return {}
