@@ -113,6 +113,15 @@ def line_of(case: str, measure: str, points: Sequence[Point]) -> Line:
     return Line(case, measure, tuple(points), tuple((*bounds, _level(values, bounds)) for bounds in merged))
 
 
+def measure_of(frame: pd.DataFrame) -> str:
+    """What to show unless it is asked for: cost ratios where there are any, else times, else operations.
+
+    Args:
+        frame: From `Store.frame`.
+    """
+    return next((name for name in ("cost_ratio", "median_s") if frame[name].notna().any()), "aten_ops")
+
+
 def lines_of(frame: pd.DataFrame, measure: str, pattern: str = "*") -> tuple[list[Line], list[str]]:
     """The lines of a store, and what there is to say of them.
 

@@ -67,6 +67,17 @@ def date_of(root: Path, commit: str) -> str:
     return git(root, "show", "--no-patch", "--format=%cI", commit).strip()
 
 
+def known_commit(directory: Path, name: str | None) -> tuple[str | None, str | None]:
+    """The full hash of a commit and its date, as far as a repository at the directory knows it; else the name alone."""
+    if name is None:
+        return None, None
+    try:
+        commit = commit_of(directory, name)
+        return commit, date_of(directory, commit)
+    except UsageError:
+        return name, None
+
+
 def is_clean(root: Path) -> bool:
     """Whether the working tree is its commit: nothing changed, nothing added."""
     return git(root, "status", "--porcelain").strip() == ""
