@@ -88,7 +88,6 @@ def measure(
     limits: Limits,
     seed: int = 0,
     attend: Callable[[str, int | None], object] = lambda case, pair: None,
-    keep: Callable[[Sequence[str]], Sequence[str]] = lambda keys: keys,
 ) -> Measured:
     """Counts and errors of both revisions, and their times until every case has its verdict or the time is up.
 
@@ -99,14 +98,24 @@ def measure(
         limits: How long to go on.
         seed: Of the order of cases and blocks.
         attend: Told the case under way, and the number of the pair of processes, None while nothing is timed.
-        keep: Of the keys of all cases, those to go on with.
 
     Raises:
         UsageError: Neither revision has what was asked for.
         DiedError, RefusedError: A revision cannot be imported.
     """
-    trees = {"base": arena.base.tree, "new": arena.new.tree}
-    found = survey(arena, selection, lambda case: attend(case, None), keep)
+    found = survey(arena, selection, lambda case: attend(case, None))
+    return time(arena, found, thresholds, limits, seed, attend)
+
+
+def time(
+    arena: Arena,
+    found: Survey,
+    thresholds: Thresholds,
+    limits: Limits,
+    seed: int = 0,
+    attend: Callable[[str, int | None], object] = lambda case, pair: None,
+) -> Measured:
+    """The second half of `measure`: times of what a survey found."""
     bounds = _bounds(found, thresholds, arena.share_a_parent)
 
     def open_still(blocks: Mapping[str, Sequence[Blocks]]) -> set[str]:
@@ -115,6 +124,7 @@ def measure(
     twins = found.twins
     threads = max((int(twin.new["threads"]) for twin in twins), default=1)
     times = interleave(arena, twins, open_still, limits, random.Random(seed), lambda: idlest(threads), attend)
+    trees = {"base": arena.base.tree, "new": arena.new.tree}
     return Measured(trees, found, times, arena.share_a_parent)
 
 

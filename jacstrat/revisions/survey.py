@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
@@ -80,20 +80,24 @@ class Survey:
             if key in new and all(row.status in ("ok", "wrong") for row in (base[key], new[key]))
         ]
 
+    def only(self, keys: Collection[str]) -> Survey:
+        """What was found of some of the cases."""
+        cells = {side: {key: cell for key, cell in self.cells[side].items() if key in keys} for side in SIDES}
+        records = {side: {key: row for key, row in self.records[side].items() if key in keys} for side in SIDES}
+        return Survey(cells, records, self.environments, self.notes)
+
 
 def survey(
     arena: Arena,
     selection: Selection,
     attend: Callable[[str], object] = lambda key: None,
-    keep: Callable[[Sequence[str]], Sequence[str]] = lambda keys: keys,
 ) -> Survey:
     """Ask both revisions, at the same time, what they have, and take the row of each case.
 
     Args:
         arena: Starts processes.
         selection: What to ask for.
-        attend: Told each case before its row is taken.
-        keep: Of the keys of all cases, those to go on with.
+        attend: Told a case of each cell before the rows of the cell are taken.
 
     Raises:
         UsageError: Neither revision has what was asked for; says why.
@@ -117,8 +121,7 @@ def survey(
                 raise UsageError(missing["new"][what])
             side = "base" if what in missing["base"] else "new"
             notes.append(f"{what} is not in {both.tree(side)}: {missing[side][what]}")
-        kept = set(keep(list(dict.fromkeys([*chosen["base"]["cases"], *chosen["new"]["cases"]]))))
-        cells = {side: {key: c for key, c in chosen[side]["cases"].items() if key in kept} for side in SIDES}
+        cells = {side: chosen[side]["cases"] for side in SIDES}
         records: dict[str, dict[str, Record]] = {side: {} for side in SIDES}
         for group in _groups(cells):
             attend(group[0])
