@@ -87,7 +87,9 @@ def _about_places(base: Side, new: Side) -> Iterator[str]:
 def _same(base: Place, new: Place) -> tuple[bool, bool]:
     """Whether both are of one kind of machine, and of one torch as far as anybody knows."""
     machine = bool(base.machine) and base.machine == new.machine and base.accelerator == new.accelerator
-    return machine, not (base.torch and new.torch) or base.torch == new.torch
+    # What follows a plus is the build, "+cpu" or "+cu126": its operations are those of the release.
+    before, after = (place.torch.partition("+")[0] for place in (base, new))
+    return machine, not (before and after) or before == after
 
 
 def _cases(base: Side, new: Side) -> tuple[list[str], list[str], list[str]]:
@@ -135,7 +137,7 @@ def _times(
     timed = before.index[before["median_s"].notna() & after["median_s"].notna()]
     if timed.empty:
         untimed = [side.label for side, frame in ((base, before), (new, after)) if frame["median_s"].isna().all()]
-        notes.append(f"times are left out: {' and '.join(untimed) or 'one of the two'} has none")
+        notes.append(f"times are left out: there are none in {' and '.join(untimed) or 'the same cases'}")
         return
     f_case = {case: _case_of_f(before, case) for case in timed}
     ratios = [cost_ratios(side.samples, f_case) for side in (base, new)]
@@ -162,7 +164,7 @@ def _times(
         notes.append(f"times were measured apart: SLOWER is {advice}; `jacstrat compare --rev` measures side by side")
     if left := len(timed) - len(cases):
         lacking = [s.label for s, found in zip((base, new), ratios, strict=True) if not found and not s.samples]
-        why = f"{' and '.join(lacking)} has no samples" if lacking else "they have no samples in common"
+        why = f"there are no samples in {' and '.join(lacking)}" if lacking else "they have no samples in common"
         if not lacking and not comparable:
             why = "seconds of different environments do not compare, and there are no samples of cost ratios"
         notes.append(f"times of {left} cases are left out: {why}")

@@ -51,7 +51,7 @@ def read_side(path: Path) -> Side:
         UsageError: It is none of the three; or a file is cut off, of another schema, or holds what it cannot
     """
     if not path.exists():
-        raise UsageError(f"{path} does not exist; name a directory of results, a records.csv or a benchmark's JSON")
+        raise UsageError(f"{path} does not exist; `jacstrat run --out {path}` writes results")
     if path.is_dir() and not (path / RECORDS).is_file():
         held = "is empty" if not any(path.iterdir()) else f"has no {RECORDS}"
         raise UsageError(f"{path} {held}: no run wrote it; `jacstrat run --out {path}` does")
