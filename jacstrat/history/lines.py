@@ -92,7 +92,7 @@ class Line:
 def line_of(case: str, measure: str, points: Sequence[Point]) -> Line:
     """A line with its steps.
 
-    Steps are looked for in logarithms, since a change of time is a factor; where a value is 0, in the values. Counts
+    Steps are looked for in logarithms, since a change of time is a factor; where a value is 0, in shares of the largest. Counts
     have no noise: each change of theirs is a step.
 
     Args:
@@ -100,13 +100,14 @@ def line_of(case: str, measure: str, points: Sequence[Point]) -> Line:
         points: In the order of commits, at least one.
     """
     values = [point.value for point in points]
-    scale = [math.log(value) for value in values] if min(values) > 0 else values
+    largest = max(map(abs, values)) or 1.0
+    scale = [math.log(value) if min(values) > 0 else value / largest for value in values]
     found = segments(scale, penalty_of(scale) if measure not in COUNTS else 1e-12)
     merged = [found[0]]
     for begin, end in found[1:]:
         level, before = _level(values, (begin, end)), _level(values, merged[-1])
-        least = LEAST_STEP.get(measure, 0.0)
-        if before and abs(math.log(level / before)) < math.log1p(least):
+        low, high = sorted((before, level))
+        if high < low * (1 + LEAST_STEP.get(measure, 0.0)):
             merged[-1] = (merged[-1][0], end)
         else:
             merged.append((begin, end))
