@@ -92,8 +92,8 @@ class Line:
 def line_of(case: str, measure: str, points: Sequence[Point]) -> Line:
     """A line with its steps.
 
-    Steps are looked for in logarithms, since a change of time is a factor; where a value is 0, in shares of the largest. Counts
-    have no noise: each change of theirs is a step.
+    Steps are looked for in logarithms, since a change of time is a factor; where a value is 0, in shares of the
+    largest. Counts have no noise: each change of theirs is a step.
 
     Args:
         case, measure: Which.

@@ -19,6 +19,7 @@ import os
 import signal
 import socket
 import sys
+import time
 from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
@@ -72,8 +73,9 @@ def main() -> None:
                     os.close(descriptor)
                 _answer(control, {"pid": pid})
             else:
+                ended = order["pid"] in children
                 children.discard(order["pid"])
-                _answer(control, {"status": _end(order["pid"])})
+                _answer(control, {"status": _end(order["pid"], order["grace_s"]) if ended else 0})
     finally:
         for pid in children:
             _end(pid)
@@ -97,9 +99,16 @@ def _become_child(order: dict[str, Any], descriptors: list[int], side: ModuleTyp
         os._exit(1)
 
 
-def _end(pid: int) -> int:
-    """Kill a child with its group, and say how it had ended: its exit code, or minus its signal."""
+def _end(pid: int, grace_s: float = 0.0) -> int:
+    """Kill a child with its group, and say how it had ended: its exit code, or minus its signal.
+
+    A child that is dying closes its socket a while before it is dead: it has a grace.
+    """
+    deadline = time.monotonic() + grace_s
     done, status = os.waitpid(pid, os.WNOHANG)
+    while done == 0 and time.monotonic() < deadline:
+        time.sleep(0.01)
+        done, status = os.waitpid(pid, os.WNOHANG)
     for kill in (os.killpg, os.kill):
         with suppress(ProcessLookupError, PermissionError):
             kill(pid, signal.SIGKILL)

@@ -100,9 +100,9 @@ class Parent:
             pid = self._order({"do": "fork", "cores": list(cores)}, (theirs.fileno(), errors.fileno()))["pid"]
         return Child(self, pid, ours, errors)
 
-    def end(self, pid: int) -> int:
-        """Kill a child; how it had ended before, 0 where it had not."""
-        return int(self._order({"do": "end", "pid": pid})["status"])
+    def end(self, pid: int, grace_s: float = 0.0) -> int:
+        """Kill a child that has not ended within the grace; how it had ended before, 0 where it had not."""
+        return int(self._order({"do": "end", "pid": pid, "grace_s": grace_s})["status"])
 
     def _order(self, order: Mapping[str, Any], descriptors: Sequence[int] = ()) -> dict[str, Any]:
         try:
@@ -163,7 +163,7 @@ class Child:
         return found
 
     def _post_mortem(self) -> str:
-        code = self._parent.end(self._pid)
+        code = self._parent.end(self._pid, END_S)
         name = signal.Signals(-code).name if -code in set(signal.Signals) else ""
         said = last_line(self._errors)
         how = f"killed by {name}" if name else f"exited with code {code}"
