@@ -96,6 +96,8 @@ def _judge(
         reason = f"{said}: {test.short}"
     elif low is None or high is None:
         reason = f"{said}: no interval"
+    elif math.isinf(drift):
+        reason = f"{said}: too few other cases to show what drifted"
     elif abs(gap) > effect and abs(gap) <= drift:
         reason = f"{said}, within the drift of {math.expm1(drift):.0%} that f and the other cases show"
     elif gap > effect and low > 0 and slower <= level:

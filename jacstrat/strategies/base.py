@@ -157,8 +157,13 @@ class Strategy(ABC):
         check_points(x)
         with outside_inference_mode(), within_limits(self.spec):
             built = self.build(operator, checked(f, operator), usable(x), generator)
-        contraction = built if isinstance(built, Contraction) else Contraction(built)
-        return Prepared(contraction.chosen or self, operator, x.shape[-1], contraction)
+        return as_prepared(self, operator, x, built)
+
+
+def as_prepared(strategy: Strategy, operator: Operator, x: Tensor, built: Function | Contraction) -> Prepared:
+    """What a strategy built, as `prepare` gives it."""
+    contraction = built if isinstance(built, Contraction) else Contraction(built)
+    return Prepared(contraction.chosen or strategy, operator, x.shape[-1], contraction)
 
 
 def _text(value: object) -> str:

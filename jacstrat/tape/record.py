@@ -168,6 +168,9 @@ class _Cuts(TorchFunctionMode):
         self.recorder = recorder
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func in _READING:
+            # A constant has numbers, which would be those of now for good, or, copied below the recording, no numbers.
+            raise Untraceable(f"it reads the numbers of a tensor by {func.__name__}")
         if func not in _DETACHING:
             return func(*args, **(kwargs or {}))
         self.recorder.cutting = True
@@ -177,6 +180,7 @@ class _Cuts(TorchFunctionMode):
             self.recorder.cutting = False
 
 
+_READING = {Tensor.numpy, Tensor.__array__, Tensor.tolist}
 _DETACHING = {Tensor.detach, torch.detach, Tensor.data.__get__}  # type: ignore[attr-defined]
 
 
