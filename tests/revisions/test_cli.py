@@ -90,7 +90,7 @@ def test_options_that_measure_are_refused_where_nothing_is_measured() -> None:
 
 def test_a_job_that_is_cancelled_ends_as_after_ctrl_c() -> None:
     before = signal.getsignal(signal.SIGTERM)
-    with pytest.raises(KeyboardInterrupt), command._interruptible():
+    with pytest.raises(KeyboardInterrupt), command._interruptible():  # noqa: PT012 (the signal comes when it comes)
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(10)
     assert signal.getsignal(signal.SIGTERM) is before
