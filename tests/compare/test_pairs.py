@@ -82,6 +82,11 @@ def test_an_outlier_of_a_pair_moves_little() -> None:
     assert judge_pairs({"a": pairs}, {"a": 0.05})["a"].ratio == 1.0
 
 
+def test_one_process_that_is_off_makes_no_verdict() -> None:
+    pairs = [*pairs_of(1.0, 2, spread=0.005), *pairs_of(1.4, 1)]
+    assert judge_pairs({"a": pairs}, {"a": 0.05})["a"].verdict is Verdict.AMBIGUOUS
+
+
 @given(st.floats(0.5, 2.0), st.integers(3, 9), st.integers(0, 100))
 def test_swapped_sides_have_the_opposite_verdict(ratio, count, seed) -> None:
     forth = pairs_of(ratio, count, spread=0.02, seed=seed)
