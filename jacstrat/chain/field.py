@@ -67,8 +67,8 @@ class Chain:
 
     def _constants(self) -> list[Any]:
         environment: list[Any] = [None] * len(self.reading.values.sample)
-        for slot, tensor in self.reading.values.fixed.items():
-            environment[slot] = tensor
+        for place, tensor in self.reading.values.fixed.items():
+            environment[place] = tensor
         for node in self._constant:
             for place, out in zip(node.outs, run(node, environment), strict=True):
                 if place is not None:
@@ -85,6 +85,8 @@ class Chain:
             return self._kept
         constants = self._constants()
         found = plan(self.reading, constants, self.start, self.diagonal)
+        if not found.stages <= set(self.factors.stages):  # an index that the function holds has moved
+            self.factors = factors(self.reading, found.stages)
         if tracked:
             return Contracted(constants, found, [])
         self._kept = Contracted(constants, found, self._copies())
