@@ -19,7 +19,7 @@ from jacstrat.errors import UsageError
 if TYPE_CHECKING:
     import pandas as pd
 
-SCHEMA = 2
+SCHEMA = 3
 RECORDS = "records.csv"
 SAMPLES = "samples.jsonl"
 ENVIRONMENT = "environment.json"
@@ -90,6 +90,11 @@ class Record:
     f_evaluations: int | None = _empty("evaluations of f in one call, per point")
     aten_ops: int | None = _empty("aten operations dispatched in one call")
     flops: int | None = _empty("floating-point operations of matrix products and convolutions in one call")
+    best_flops: int | None = _empty("flops of the best-known algorithm for a network, at all points")
+    floor_median_s: float | None = _empty("median time of the bare matrix products of that algorithm, seconds")
+    over_floor: float | None = _empty("median over rounds of the time over that of these matrix products")
+    over_floor_low: float | None = _empty("lower end of the 95 % confidence interval of over_floor")
+    over_floor_high: float | None = _empty("upper end of the 95 % confidence interval of over_floor")
     abs_error: float | None = _empty("largest |result - reference| over the batch")
     rel_error: float | None = _empty("largest |result - reference| / sum |J_ii| over the batch")
     ulp_error: float | None = _empty("largest |result - reference| over the batch, in units in the last place")
@@ -183,15 +188,14 @@ def read_records(path: str | Path) -> pd.DataFrame:
         frame = pd.read_csv(StringIO(text[: text.rfind("\n") + 1]), dtype="string", keep_default_na=False)
     except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError) as error:
         raise UsageError(f"{file} is not a table of records: {str(error).strip()}") from None
+    if "schema" in frame.columns and (foreign := sorted({*frame["schema"]} - {"", str(SCHEMA)})):
+        raise UsageError(f"{file} has schema {foreign[0]}, this version reads schema {SCHEMA}")
     if missing := [name for name in COLUMNS if name not in frame.columns]:
         raise UsageError(f"{file} lacks the columns {', '.join(missing)}; was it written by jacstrat?")
     try:
-        frame = pd.DataFrame({name: _parse(frame[name], TYPES.get(name, str)) for name in frame.columns})
+        return pd.DataFrame({name: _parse(frame[name], TYPES.get(name, str)) for name in frame.columns})
     except (ValueError, TypeError) as error:
         raise UsageError(f"{file} holds a value that its column cannot: {error}") from None
-    if foreign := sorted({int(version) for version in frame["schema"].dropna() if version != SCHEMA}):
-        raise UsageError(f"{file} has schema {foreign[0]}, this version reads schema {SCHEMA}")
-    return frame
 
 
 def to_frame(records: Sequence[Record]) -> pd.DataFrame:
@@ -213,6 +217,9 @@ def _parse(column: pd.Series, kind: type) -> pd.Series:
         if strange:
             raise ValueError(f"{strange.pop()!r} is neither True nor False in {column.name}")
         return present.map({"True": True, "False": False}).astype("boolean")
+    # As a missing value a NaN would pass for what was not measured.
+    if (odd := present[(present.str.lower() == "nan").fillna(False)]).size:
+        raise ValueError(f"{column.name}: {odd.iloc[0]} is not a number; what was not measured is empty")
     try:
         numbers = pd.to_numeric(present)
     except ValueError as error:

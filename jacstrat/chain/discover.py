@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.fx.experimental.proxy_tensor import get_proxy_mode
 
 from jacstrat.chain.maps import Map, Pick
 
@@ -54,7 +55,7 @@ class Discovered:
         Raises:
             Opaque: It does not act on each point alone and alike.
         """
-        tracked = self.is_weighted and torch.is_grad_enabled() and any(tensor.requires_grad for tensor in held)
+        tracked = self.is_weighted and in_a_graph(held)
         if not tracked and self._map is not None and same(self._of, held):
             return self._map
         found = self._found(held)
@@ -92,6 +93,12 @@ class Discovered:
         with torch.no_grad():
             _agree(self.name, found(v.reshape(B, d)), expected)
         return found if is_weighted else _cast(found, self.dtype, self.device)
+
+
+def in_a_graph(tensors: Sequence[Tensor]) -> bool:
+    """Whether autograd or a tracer writes down what is done with the tensors: nothing kept may take their place."""
+    tracked = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
+    return tracked or get_proxy_mode() is not None
 
 
 def same(a: Sequence[Tensor], b: Sequence[Tensor]) -> bool:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from jacstrat.chain.cut import Cut, narrowest
-from jacstrat.chain.discover import Opaque, same
+from jacstrat.chain.discover import Opaque, in_a_graph, same
 from jacstrat.chain.factors import Factors, factors
 from jacstrat.chain.plan import Plan, plan
 from jacstrat.chain.reading import Reading, Stage, read
@@ -70,9 +70,9 @@ class Chain:
         for place, tensor in self.reading.values.fixed.items():
             environment[place] = tensor
         for node in self._constant:
-            for slot, out in zip(node.outs, run(node, environment), strict=True):
-                if slot is not None:
-                    environment[slot] = out
+            for place, out in zip(node.outs, run(node, environment), strict=True):
+                if place is not None:
+                    environment[place] = out
         return environment
 
     def _copies(self) -> list[Tensor]:
@@ -80,7 +80,7 @@ class Chain:
 
     def contracted(self) -> Contracted:
         """The constants, contracted again where a graph of that is wanted or they have changed."""
-        tracked = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in self._held)
+        tracked = in_a_graph(self._held)
         if not tracked and same(self._kept.of, self._held):
             return self._kept
         constants = self._constants()
