@@ -31,6 +31,8 @@ NOT_RUN: Mapping[str, str] = {
     "bash scripts/docs": "has a test of its own",
     ".venv/bin/pytest *": "measures, or needs an accelerator",
     ".venv/bin/python bench/measuring.py*": "measures the harness, for ten minutes",
+    ".venv/bin/python bench/frontier.py*": "measures the Laplacian of networks, for half an hour",
+    "bash scripts/peers/setup*": "installs other libraries",
     "jacstrat run": "measures the default sweep, for minutes",
     "jacstrat run default*": "measures the default sweep, for minutes",
     "jacstrat run full*": "measures for hours",

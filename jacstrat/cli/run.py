@@ -75,7 +75,7 @@ def run(
 
     chosen = chosen.override(sample_s=sample, timed=False if counts else None)
     directory = out or _dated()
-    measure(chosen, directory, resume, retry, not no_isolation)
+    measure(chosen, directory, resume, retry, isolate=not no_isolation)
     (show if chosen.timed else show_counts)(directory, Console())
 
 
