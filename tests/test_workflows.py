@@ -52,7 +52,9 @@ def test_there_are_workflows_for_pushes_and_for_pull_requests_and_recipes() -> N
 @every_workflow
 def test_a_workflow_is_one_and_may_do_no_more_than_it_needs(text: str) -> None:
     workflow = load(text)
-    assert {"name", "on", "permissions", "jobs"} <= set(workflow) <= {"name", "on", "permissions", "concurrency", "jobs"}
+    assert (
+        {"name", "on", "permissions", "jobs"} <= set(workflow) <= {"name", "on", "permissions", "concurrency", "jobs"}
+    )
     assert workflow["permissions"] == {"contents": "read"}
     for job in workflow["jobs"].values():
         assert set(job) <= {"runs-on", "timeout-minutes", "strategy", "env", "steps"}
