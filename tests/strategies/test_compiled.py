@@ -231,7 +231,10 @@ def test_what_cannot_be_traced_or_compiled_is_unsupported(net: Network, monkeypa
     def branching(x: Tensor) -> Tensor:
         return net(x) if x.sum() > -100 else -net(x)
 
-    words = "torch cannot compile this function: it asks a tensor for its number, by .item() or an if; use torch.where"
+    words = (
+        "torch cannot compile this function: it, or the strategy, asks a tensor for its number, by .item() or an if; "
+        "use torch.where"
+    )
     with pytest.raises(UnsupportedError, match=f"^{re.escape(words)}$"):
         parse_strategy("compiled(identity)").prepare("laplacian", branching, X)
 
