@@ -52,7 +52,9 @@ class Program:
 
     @property
     def is_planned(self) -> bool:
-        """Whether plans are still right."""
+        """Whether plans are still right; not known in a compiler, which has no values."""
+        if self.looked_at and torch.compiler.is_compiling():
+            return False
         return all(torch.equal(self.constants[number], value) for number, value in self.looked_at)
 
 
