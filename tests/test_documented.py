@@ -14,6 +14,7 @@ from jacstrat.harness.sweep import DTYPES, WORKLOADS, shipped_sweeps
 from jacstrat.measure import sampling
 from jacstrat.records import COLUMNS, STATUSES
 from jacstrat.strategies import ALIASES
+from jacstrat.strategies.base import form
 from tests.pages import ROOT, blocks_of
 from tests.reader import COMMANDS
 
@@ -44,7 +45,7 @@ def rows(text: str) -> list[str]:
 @pytest.mark.parametrize("name", STRATEGIES)
 def test_every_strategy_has_its_page(name: str) -> None:
     kind, page = STRATEGIES[name], read(f"strategies/{name}.md")
-    assert page.splitlines()[0].replace("`", "") == f"# {name}"
+    assert page.splitlines()[0].replace("`", "") == f"# {form(kind)}"
     headings = "\n".join(sections(page))
     assert re.search("\n(?:.*\n)*?".join(f"(?:{heading})" for heading in STRATEGY_SECTIONS), headings), headings
     assert kind.cost in flowing(page)
@@ -58,7 +59,7 @@ def test_every_strategy_has_its_page(name: str) -> None:
 def test_the_index_of_strategies_is_that_of_the_code() -> None:
     index = read("strategies/index.md")
     listed = re.findall(r"^\| \[`([^`]+)`\]\((.*?)\) \| (.*?) \| (.*?) \|", index, re.MULTILINE)
-    assert listed == [(name, f"{name}.md", kind.cost, kind.exact_when) for name, kind in STRATEGIES.items()]
+    assert listed == [(form(kind), f"{name}.md", kind.cost, kind.exact_when) for name, kind in STRATEGIES.items()]
     assert {page.stem for page in (DOCS / "strategies").glob("*.md")} == {*STRATEGIES, "index"}
     assert set(ALIASES) <= set(re.findall(r"`([^`]+)`", index))
 

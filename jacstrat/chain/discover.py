@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.fx.experimental.proxy_tensor import get_proxy_mode
 
 from jacstrat.chain.maps import Map, Pick
 
@@ -54,7 +55,7 @@ class Discovered:
         Raises:
             Opaque: It does not act on each point alone and alike.
         """
-        tracked = self.is_weighted and torch.is_grad_enabled() and any(tensor.requires_grad for tensor in held)
+        tracked = self.is_weighted and in_a_graph(held)
         if not tracked and self._map is not None and same(self._of, held):
             return self._map
         found = self._found(held)
@@ -78,17 +79,26 @@ class Discovered:
         if shift.numel() % B or not (shift.is_meta or shift.isfinite().all()):
             raise Opaque(f"{self.name} has a result that is no row for each point")
         rows = shift.numel() // B
+        if not rows or not d:
+            return Map(rows, d)
         v = torch.randn(self.shape, dtype=like.dtype, generator=torch.Generator().manual_seed(0)).to(like.device)
         expected = (act(v) - shift).reshape(B, rows)
         found = None if is_weighted else _moved(act, shift, zero, B, v, expected)
         if found is None:
             if rows * d > MAX_ENTRIES:
                 raise Opaque(f"the matrix of {self.name}, {rows} x {d}, is too large")
-            M = _by_columns(act, shift, zero, B, d) if d <= rows else _by_rows(act, zero, B, rows)
+            M = _by_columns(act, shift, zero, B, d) if is_weighted or d <= rows else _by_rows(act, zero, B, rows)
             found = Map(rows, d, dense=M) if is_weighted else _apart(M)
-        if not v.is_meta:
+        # Every time: weights that are the same at all points now need not be so later.
+        with torch.no_grad():
             _agree(self.name, found(v.reshape(B, d)), expected)
         return found if is_weighted else _cast(found, self.dtype, self.device)
+
+
+def in_a_graph(tensors: Sequence[Tensor]) -> bool:
+    """Whether autograd or a tracer writes down what is done with the tensors: nothing kept may take their place."""
+    tracked = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
+    return tracked or get_proxy_mode() is not None
 
 
 def same(a: Sequence[Tensor], b: Sequence[Tensor]) -> bool:
@@ -152,7 +162,8 @@ def _cast(found: Map, dtype: torch.dtype, device: torch.device) -> Map:
 
 def _agree(name: str, found: Tensor, expected: Tensor) -> None:
     # The order of sums is another; a map that is another is off by the numbers themselves.
-    found, expected = found.detach(), expected.detach()
-    scale = float(expected.abs().max()) if expected.numel() else 0.0
+    if expected.is_meta:
+        return
+    scale = float(expected.detach().abs().max()) if expected.numel() else 0.0
     if not torch.allclose(found, expected, rtol=0, atol=torch.finfo(expected.dtype).eps ** 0.5 * scale):
         raise Opaque(f"{name} does not act on each point alone and alike")

@@ -16,6 +16,7 @@ from jacstrat.harness.bench import (
     Contestant,
     enter,
     failure,
+    kernels_in,
     reason_to_skip,
     set_up,
     surroundings,
@@ -68,7 +69,7 @@ def measure(
     if instance is None and (reason := reason_to_skip(cell)):
         yield from (_row(case.record("skipped", reason)) for case in cell.cases)
         return
-    with surroundings(cell), ExitStack() as opened:
+    with surroundings(cell), kernels_in(cache), ExitStack() as opened:
         try:
             bench = set_up(cell, attend, cache, instance)
             f, x = bench.instance.f, bench.instance.x

@@ -22,17 +22,17 @@ class Counts:
 
     Fields:
         vjp_products, jvp_products, f_evaluations: Passes through f, per point.
-        aten_ops: Operations that reached dispatch, views included.
+        aten_ops: Operations that reached dispatch, views included; None where kernels are called past it.
         flops: Of matrix products and convolutions, as torch.utils.flop_counter has them; 0 for elementwise work.
-        peak_bytes: See `memory.peak_bytes`.
+        peak_bytes: See `memory.peak_bytes`; None where storage is made past dispatch.
     """
 
     vjp_products: int
     jvp_products: int
     f_evaluations: int
-    aten_ops: int
+    aten_ops: int | None
     flops: int
-    peak_bytes: int
+    peak_bytes: int | None
 
 
 @dataclass

@@ -11,7 +11,6 @@ as numbers. Code and modules of torch, of the standard library's mathematics and
 from __future__ import annotations
 
 import builtins
-import dis
 import functools
 import types
 import weakref
@@ -26,27 +25,13 @@ from torch.nn.modules import module as hooks_of_all
 from torch.overrides import _get_current_function_mode_stack
 from torch.utils._python_dispatch import _get_current_dispatch_mode_stack
 
-
-def _words(text: str) -> frozenset[str]:
-    return frozenset(text.split())
-
+from jacstrat.tape.names import is_plain_builtin, names_of, words
 
 _BY_VALUE: tuple[type, ...] = (int, bool, str, bytes, types.NoneType, types.EllipsisType, types.NotImplementedType)
 _BY_VALUE += (torch.dtype, torch.device, torch.Size, torch.layout, torch.memory_format)
 _TRUSTED = ("torch", "jacstrat", "math", "operator", "_operator", "functools")
 _OPERATIONS = (torch._ops.OpOverload, torch._ops.OpOverloadPacket)
-# Builtins whose result depends on their arguments alone, and on no name that is computed.
-_BUILTINS = _words(
-    "abs all any bool complex dict divmod enumerate filter float frozenset int isinstance issubclass len "
-    "list map max min pow property range reversed round set slice sorted sum super tuple type zip"
-)
-# Attributes that read a tensor's numbers past the recording, or an object by the back door.
-_REFUSED = _words(
-    "format numpy tolist data_ptr storage untyped_storage grad _version backends modules __array__ "
-    "__dict__ __globals__ __closure__ __code__ __getattribute__ __getattr__ __subclasses__"
-)
-_REFUSED_STEPS = ("IMPORT_", "STORE_GLOBAL", "DELETE_GLOBAL", "FORMAT_", "LOAD_NAME", "LOAD_BUILD_CLASS")
-_CLASS_FIELDS = _words(
+_CLASS_FIELDS = words(
     "__module__ __doc__ __dict__ __weakref__ __annotations__ __qualname__ __parameters__ __orig_bases__ "
     "__slots__ __static_attributes__ __firstlineno__ __annotate__ __annotate_func__ __annotations_cache__"
 )
@@ -234,7 +219,7 @@ class _Walk:
         scope = f.__globals__
         if _is_trusted(str(scope.get("__name__"))):
             return
-        names = _names(f.__code__)
+        names = names_of(f.__code__)
         if names is None:
             raise _Opaque
         for name in names.globals:
@@ -244,7 +229,7 @@ class _Walk:
                     self._attributes(scope[name], names.attributes, depth)
                 else:
                     self.see(scope[name], depth)
-            elif not _is_plain_builtin(name, f):
+            elif not is_plain_builtin(name, f):
                 raise _Opaque
 
     def _attributes(self, module: types.ModuleType, names: tuple[str, ...], depth: int) -> None:
@@ -278,49 +263,6 @@ class _Walk:
 
 # Modules of types that are no user's.
 _PLAIN = ("builtins", "types", "functools", "collections", "torch", "torch.nn.parameter")
-
-
-class _Names(NamedTuple):
-    """Names that code looks up: among globals, and of objects."""
-
-    globals: tuple[str, ...]
-    attributes: tuple[str, ...]
-
-
-@functools.lru_cache(maxsize=4096)
-def _names(code: types.CodeType) -> _Names | None:
-    """The names in code and in the functions within; None where it does what is not understood."""
-    names: dict[str, None] = {}
-    attributes: dict[str, None] = {}
-    for step in dis.get_instructions(code):
-        if step.opname.startswith(_REFUSED_STEPS):
-            return None
-        if step.opname == "LOAD_GLOBAL":
-            names[step.argval] = None
-        elif step.opname in ("LOAD_ATTR", "LOAD_METHOD", "LOAD_SUPER_ATTR"):
-            attributes[step.argval] = None
-    for constant in code.co_consts:
-        if isinstance(constant, types.CodeType):
-            inner = _names(constant)
-            if inner is None:
-                return None
-            names.update(dict.fromkeys(inner.globals))
-            attributes.update(dict.fromkeys(inner.attributes))
-    if not _REFUSED.isdisjoint(attributes):
-        return None
-    return _Names(tuple(names), tuple(attributes))
-
-
-def _is_plain_builtin(name: str, f: types.FunctionType) -> bool:
-    """Whether a name is that of a harmless builtin, or of an exception, and has not been put in the place of one."""
-    own = f.__globals__.get("__builtins__", builtins)
-    value = vars(own).get(name) if isinstance(own, types.ModuleType) else own.get(name)
-    if name not in _BUILTINS and not (isinstance(value, type) and issubclass(value, BaseException)):
-        return False
-    return value is not None and value is _ORIGINAL.get(name)
-
-
-_ORIGINAL = dict(vars(builtins))
 
 
 def _is_trusted(module: str) -> bool:

@@ -117,7 +117,9 @@ class _Recorder(TorchDispatchMode):
             raise Untraceable("it computes with complex numbers")
         is_cut = self.cutting or not torch.is_grad_enabled() or takes_shapes_only(op)
         is_cut = is_cut or not any(tensor.is_floating_point() for tensor in made)
-        self.nodes.append(Node(op, args, kwargs, outs, max((t.numel() for t in made), default=0), is_tuple, is_cut))
+        shapes = tuple(tensor.shape if isinstance(tensor, Tensor) else None for tensor in (out if is_tuple else (out,)))
+        numel = max((t.numel() for t in made), default=0)
+        self.nodes.append(Node(op, args, kwargs, outs, numel, is_tuple, is_cut, shapes))
 
     def _out_of_place(self, func: Any, target: Tensor) -> Any:
         """The operation that gives what func writes; its result then stands for the target, if nothing shares that."""

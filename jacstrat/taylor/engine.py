@@ -14,7 +14,9 @@ from jacstrat.tape.tape import Node, Slot, Tape, analysed, bound, leaves
 from jacstrat.taylor.compress import compressed
 from jacstrat.taylor.fallback import ANY
 from jacstrat.taylor.jet import Jet, value_of
+from jacstrat.taylor.plan import Plan
 from jacstrat.taylor.rule import Call, NotCovered
+from jacstrat.taylor.sparse import LEAST, Planner
 from jacstrat.taylor.table import RULES
 
 # Tangents after a recombination that does not depend on the points, by the place of their node on the tape.
@@ -31,7 +33,9 @@ class Program:
         constants: Tensors that the function had.
         output: The slot of the result.
         numel: Numbers in the largest value with tangents.
+        largest: Numbers in the largest tangents along the n unit vectors.
         total: Numbers in all of these together.
+        looked_at: Numbers of constants that plans depend on, with their values when these were made.
         shared: How many operations it takes until no tangents are left that are the same for all points.
     """
 
@@ -40,8 +44,15 @@ class Program:
     constants: tuple[Tensor, ...]
     output: int
     numel: int
+    largest: int
     total: int
     shared: int
+    looked_at: tuple[tuple[int, Tensor], ...]
+
+    @property
+    def is_planned(self) -> bool:
+        """Whether plans are still right."""
+        return all(torch.equal(self.constants[number], value) for number, value in self.looked_at)
 
 
 def ready(tape: Tape, x: Tensor) -> Program:
@@ -64,9 +75,30 @@ def ready(tape: Tape, x: Tensor) -> Program:
         for node in tape.nodes
     )
     output = placed(tape.output).place if isinstance(tape.output, Tensor) else tape.output
-    total = sum(node.numel for node in nodes if node.wants_tangents)
+    nodes, largest, total, looked_at = _planned(nodes, tape.size, list(constants.values()), x)
     shared = max((place + 1 for place, node in enumerate(nodes) if _is_shared(node)), default=0)
-    return Program(nodes, tape.size, tuple(constants.values()), output, tape.numel, total, shared)
+    return Program(nodes, tape.size, tuple(constants.values()), output, tape.numel, largest, total, shared, looked_at)
+
+
+def _planned(
+    nodes: tuple[Node, ...], size: int, constants: list[Tensor], x: Tensor
+) -> tuple[tuple[Node, ...], int, int, tuple[tuple[int, Tensor], ...]]:
+    """The nodes with plans for sparse tangents, the numbers in the largest tangents and in all, and `looked_at`."""
+    n = x.shape[-1]
+    if n < LEAST or x.is_meta:
+        numels = [n * node.numel for node in nodes if node.wants_tangents]
+        return nodes, max(numels, default=0), sum(numels), ()
+    planner, planned, numels = Planner(x, size, constants), [], []
+    for node in nodes:
+        if node.varies:
+            plan = planner.follow(node)
+            node = replace(node, plan=plan, is_dense=not planner.is_sparse(node.carrying))
+            if node.wants_tangents:
+                numels.append(planner.directions(node) * node.numel)
+        else:
+            planner.evaluate(node)
+        planned.append(node)
+    return tuple(planned), max(numels, default=0), sum(numels), tuple(planner.looked_at.items())
 
 
 def _is_shared(node: Node) -> bool:
@@ -124,31 +156,41 @@ def propagate(program: Program, seed: Jet, tracked: bool, memory: Memory | None)
 
 def _run(program: Program, seed: Jet, tracked: bool, memory: Memory | None, until: int) -> list[Any]:
     """The first operations of a program; gives what is in the slots then."""
+    is_planned = seed.is_point and program.is_planned  # other directions are as dense as can be
     environment: list[Any] = [seed, *(None,) * (program.size - 1), *program.constants]
     K = seed.directions
     for place, node in enumerate(program.nodes[:until]):
+        plan = node.plan if is_planned else None
+        if plan is not None:
+            kept = {slot: environment[slot] for slot in plan.before}
+            for slot, convert in plan.before.items():
+                environment[slot] = convert(environment[slot])
         args = bound(node.args, environment)
         kwargs = {key: bound(item, environment) for key, item in node.kwargs.items()} if node.kwargs else {}
-        for slot, out in zip(node.outs, _done(node, args, kwargs, tracked), strict=True):
+        if plan is not None:
+            for slot, jet in kept.items():
+                environment[slot] = jet
+            del kept
+        for slot, out in zip(node.outs, _done(node, args, kwargs, tracked, plan), strict=True):
             if slot is not None:
                 environment[slot] = out
         del args, kwargs
         for slot in node.frees:
             environment[slot] = None
-        if memory is not None and node.varies and node.carrying:
+        if memory is not None and node.varies and node.carrying and node.is_dense:
             jets = [jet for jet in map(environment.__getitem__, node.carrying) if isinstance(jet, Jet)]
             K = compressed(jets, K, memory if node.is_fixed else {}, place)
     return environment
 
 
-def _done(node: Node, args: tuple[Any, ...], kwargs: dict[str, Any], tracked: bool) -> Any:
+def _done(node: Node, args: tuple[Any, ...], kwargs: dict[str, Any], tracked: bool, plan: Plan | None) -> Any:
     """The outputs of a node."""
     if node.varies:
         used = tuple(slot is not None for slot in node.outs)
         spent = not tracked and node.spends
         call = Call(node.op, args, kwargs, node.wants_tangents, spent, used)
         try:
-            out = node.rule.apply(call)
+            out = node.rule.apply(call) if plan is None or plan.instead is None else plan.instead(call)
         except NotCovered:
             out = ANY.apply(call)
     else:

@@ -69,9 +69,13 @@ class Scalar:
         tape = self.tape(x)
         if isinstance(tape, Untraceable):
             return (x,)
-        # Directions behind a layer are at most its units.
-        K = directions or (min(x.shape[1], tape.numel // len(x)) if self.compress else x.shape[1])
-        number = _tiles(K * tape.numel * x.element_size(), x.device)
+        if directions:
+            largest = directions * tape.numel
+        elif self.compress:  # directions behind a layer are at most its units
+            largest = min(tape.largest, tape.numel // len(x) * tape.numel)
+        else:
+            largest = tape.largest
+        number = _tiles(largest * x.element_size(), x.device)
         return x.split(-(-len(x) // number)) if number > 1 else (x,)
 
     def laplacian(self, x: Tensor, V: Tensor | None = None) -> Tensor:
@@ -102,7 +106,7 @@ class Scalar:
             return self.checkpoint is True
         if self.tile != "auto" or x.device.type not in ("cpu", "meta"):
             return True
-        return len(tiles) * x.shape[1] * program.total * x.element_size() > MEMORY_SHARE * available_bytes()
+        return len(tiles) * program.total * x.element_size() > MEMORY_SHARE * available_bytes()
 
     def _checkpointed(self, parts: list[tuple[Tensor, Tensor | None]], memory: Memory | None) -> list[Tensor]:
         """The Laplacian of each tile, of which only x is kept. What tiles have in common is computed before, once."""

@@ -21,10 +21,12 @@ def seeded(make: Any) -> Any:
 
 def network(*widths: int, activation: Any = nn.Tanh) -> nn.Sequential:
     """A network of these widths."""
-    layers: list[nn.Module] = []
-    for a, b in pairwise(widths):
-        layers += [nn.Linear(a, b), activation()]
-    return seeded(lambda: nn.Sequential(*layers[:-1]))
+
+    def make() -> nn.Sequential:
+        layers = [layer for a, b in pairwise(widths) for layer in (nn.Linear(a, b), activation())]
+        return nn.Sequential(*layers[:-1])
+
+    return seeded(make)
 
 
 class Sine(torch.autograd.Function):
@@ -126,7 +128,7 @@ NARROW_FUNCTIONS = {
 # Neither, with what is said of them.
 REFUSED = {
     "sorted": (lambda x: torch.sort(x, -1).values, "sort is neither linear nor pointwise"),
-    "custom": (Sine.apply, "the custom Function Sine is neither linear nor pointwise"),
+    "custom": (lambda x: Sine.apply(x), "the custom Function Sine is neither linear nor pointwise"),
     "attention": (lambda x: torch.einsum("...i,...i,...j->...j", x, x @ MATRIX, x), "bmm is neither linear nor"),
     "branch": (lambda x: x if x.sum() > 0 else 2 * x, "cannot trace this function: DataDependentOutputException"),
     "random": (lambda x: functional.dropout(x, 0.5), "draws random numbers"),

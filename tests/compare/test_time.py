@@ -1,9 +1,8 @@
-"""The rule on time: Holm's correction, the effect threshold, and pairs of processes."""
+"""The rule on time: Holm's correction and the effect threshold."""
 
 from __future__ import annotations
 
 import math
-from collections import Counter
 from dataclasses import replace
 
 import numpy as np
@@ -11,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jacstrat.compare.time import LEAST_PAIRS, TimeTest, holm, judge_times, least_blocks, pair_test
+from jacstrat.compare.time import TimeTest, holm, judge_times
 from jacstrat.compare.verdict import Finding, Verdict
 
 SURE = TimeTest(base=1.0, new=1.2, ratio=1.2, low=1.15, high=1.25, p_slower=1e-9, p_faster=1.0, samples=40, needs=8)
@@ -86,63 +85,3 @@ def test_holm_lies_between_the_value_and_bonferroni(p: list[float]) -> None:
     assert all(q >= value for q, value in zip(corrected, p, strict=True))
     assert all(q <= min(1.0, value * len(p)) + 1e-12 for q, value in zip(corrected, p, strict=True))
     assert list(np.argsort(corrected, kind="stable")) == sorted(range(len(p)), key=lambda i: (corrected[i], i))
-
-
-def pairs_of(rng: np.random.Generator, factor: float, pairs: int = 3, blocks: int = 20, spread: float = 0.018) -> list:
-    """Pairs of processes as MEASURING.md found them: each with a bias of its own, and noisy blocks."""
-    made = []
-    for _ in range(pairs):
-        base = 1e-3 * np.exp(rng.normal(0, 0.1, blocks))
-        made.append((base, base * factor * np.exp(rng.normal(0, spread) + rng.normal(0, 0.03, blocks))))
-    return made
-
-
-def verdicts(factor: float, tries: int = 50, cases: int = 6, seed: int = 0) -> tuple[Counter, Counter]:
-    """Verdicts of a changed case, and of those beside it in which nothing changed."""
-    rng = np.random.default_rng(seed)
-    own, others = Counter(), Counter()
-    for _ in range(tries):
-        tests = [pair_test(pairs_of(rng, factor if place == 0 else 1.0), cases) for place in range(cases)]
-        found = [finding.verdict for finding in judge_times(tests, [0.05] * cases)]
-        own[found[0]] += 1
-        others.update(found[1:])
-    return own, others
-
-
-def test_a_tenth_is_found_and_what_did_not_change_is_left_alone() -> None:
-    own, others = verdicts(1.1)
-    assert own[Verdict.SLOWER] >= 48
-    assert others[Verdict.SLOWER] + others[Verdict.FASTER] <= 2
-    assert set(others) <= {Verdict.SAME, Verdict.AMBIGUOUS, Verdict.SLOWER, Verdict.FASTER}
-
-
-def test_three_hundredths_are_never_faster() -> None:
-    own, _ = verdicts(1.03, cases=2)
-    assert own[Verdict.FASTER] == 0
-
-
-def test_a_pair_test_says_what_it_lacks() -> None:
-    rng = np.random.default_rng(1)
-    assert pair_test(pairs_of(rng, 1.5, pairs=2)).short == f"2 pairs of processes, a verdict needs {LEAST_PAIRS}"
-    few = pair_test(pairs_of(rng, 1.5, blocks=3), cases=1000)
-    assert few.short == f"9 blocks, the test needs {least_blocks(1000)}"
-    assert judge_times([few], [0.05])[0].verdict is Verdict.AMBIGUOUS
-
-
-def test_a_pair_test_of_equal_blocks() -> None:
-    same = pair_test([([1.0] * 10, [1.0] * 10)] * 3)
-    assert (same.ratio, same.p_slower, same.p_faster) == (1.0, 1.0, 1.0)
-    assert same.low < 1 < same.high
-
-
-def test_one_process_that_is_off_makes_no_verdict() -> None:
-    rng = np.random.default_rng(2)
-    quiet = [pair for _ in range(2) for pair in pairs_of(rng, 1.0, pairs=1, spread=0.005)]
-    odd = pairs_of(rng, 1.4, pairs=1, spread=0.005)
-    assert judge_times([pair_test(quiet + odd)], [0.05])[0].verdict is Verdict.AMBIGUOUS
-
-
-@pytest.mark.parametrize(("cases", "needs"), [(1, 8), (10, 8), (100, 11), (10_000, 18)])
-def test_blocks_that_a_signed_rank_test_needs(cases: int, needs: int) -> None:
-    assert least_blocks(cases) == needs
-    assert needs == 8 or 2.0**-needs <= 0.05 / cases < 2.0 ** (1 - needs)

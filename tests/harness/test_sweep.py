@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jacstrat import PROBLEMS, STRATEGIES, UsageError
+from jacstrat import PROBLEMS, STRATEGIES, UsageError, parse_strategy
 from jacstrat.harness.sweep import Grid, Sweep, check_devices, load_sweep, shipped_sweeps
 from tests.harness.conftest import mine
 
@@ -51,7 +51,7 @@ def test_shipped_sweeps_are_valid_and_round_trip(name: str, tmp_path) -> None:
 def test_the_full_sweep_has_every_problem_and_strategy() -> None:
     cells = load_sweep("full").cells()
     assert {c.problem for c in cells} == set(PROBLEMS)
-    assert {s.split(":")[0] for c in cells for s in c.strategies} == set(STRATEGIES)
+    assert {parse_strategy(s).name for c in cells for s in c.strategies} == set(STRATEGIES)
 
 
 def test_a_grid_without_n_takes_the_sizes_of_each_problem() -> None:
