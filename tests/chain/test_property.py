@@ -12,7 +12,15 @@ from torch.nn import functional
 
 from jacstrat.chain import Field
 
-ACTIVATIONS = (torch.tanh, torch.sin, functional.gelu, functional.silu, functional.softplus, torch.square, torch.sigmoid)
+ACTIVATIONS = (
+    torch.tanh,
+    torch.sin,
+    functional.gelu,
+    functional.silu,
+    functional.softplus,
+    torch.square,
+    torch.sigmoid,
+)
 KINDS = ("linear", "activation", "residual", "gate", "permutation", "roll", "scale", "coupling")
 Layer = Callable[[Tensor], Tensor]
 
