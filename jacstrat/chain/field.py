@@ -70,9 +70,9 @@ class Chain:
         for place, tensor in self.reading.values.fixed.items():
             environment[place] = tensor
         for node in self._constant:
-            for place, out in zip(node.outs, run(node, environment), strict=True):
-                if place is not None:
-                    environment[place] = out
+            for slot, out in zip(node.outs, run(node, environment), strict=True):
+                if slot is not None:
+                    environment[slot] = out
         return environment
 
     def _copies(self) -> list[Tensor]:

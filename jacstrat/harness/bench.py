@@ -198,6 +198,8 @@ def enter(case: Case, bench: Bench, attend: Attend) -> Contestant:
 
     attend(case.strategy)
     counts = count(counted, f, x)
+    if (passes := plain.contraction.passes) is not None:
+        counts = replace(counts, **passes._asdict())
     if plain is not evaluate:
         held = peak_bytes(bench.work(evaluate), x.device.type) if x.device.type != "cpu" else None
         counts = replace(counts, aten_ops=None, peak_bytes=held)

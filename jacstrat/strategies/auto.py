@@ -168,10 +168,11 @@ def _contraction(
     if built is None:
         with within_limits(chosen.strategy.spec):
             built = candidate.build(operator, f, x) if candidate else chosen.strategy.build(operator, f, x, None)
-    evaluate = built.evaluate if isinstance(built, Contraction) else built
+    contraction = built if isinstance(built, Contraction) else Contraction(built)
+    evaluate = contraction.evaluate
     if isinstance(chosen.strategy, Taylor) and chosen.single is not None:
         evaluate = _by_shape(evaluate, chosen.single, operator, f, x)
-    return Contraction(evaluate, chosen=chosen.strategy, reason=chosen.reason)
+    return Contraction(evaluate, chosen=chosen.strategy, reason=chosen.reason, passes=contraction.passes)
 
 
 def _by_shape(traced: Function, single: Strategy, operator: Operator, f: Function, x: Tensor) -> Function:

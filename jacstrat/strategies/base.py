@@ -32,6 +32,18 @@ class Estimate(NamedTuple):
     std_error: Tensor | None = None
 
 
+class Passes(NamedTuple):
+    """Passes through f in one call, per point, where f is not called but taken apart, so that nobody sees them.
+
+    Fields:
+        f_evaluations, vjp_products, jvp_products: As the columns of a record.
+    """
+
+    f_evaluations: int
+    vjp_products: int
+    jvp_products: int
+
+
 @dataclass(frozen=True, eq=False)
 class Contraction:
     """What `build` gives where there is more to it than a callable x -> result.
@@ -41,12 +53,14 @@ class Contraction:
         estimate: x -> Estimate, for a strategy with a standard error.
         chosen: The strategy that `evaluate` is, where the one asked for chooses among others.
         reason: Why it was chosen, or on what ground it is right, in one line.
+        passes: What a call does, where f itself is not called.
     """
 
     evaluate: Function
     estimate: Callable[[Tensor], Estimate] | None = None
     chosen: Strategy | None = None
     reason: str = ""
+    passes: Passes | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from jacstrat.errors import UsageError
-from jacstrat.strategies.base import Contraction, Function, Operator, Strategy, positive_or_all
+from jacstrat.strategies.base import Contraction, Function, Operator, Passes, Strategy, positive_or_all
 from jacstrat.strategies.draws import averaged, draw, rate_of
 from jacstrat.taylor import Checkpoint, Scalar, Tile, Untraceable
 
@@ -74,8 +74,10 @@ class Taylor(Strategy):
         K = self.probes
         exact = K == "all" or x.shape[-1] <= K
         reason = f"{'n' if exact else K} VJPs of the gradient, as f cannot be traced: {failed[0]}" if failed else ""
+        directions = x.shape[-1] if K == "all" or exact else K
+        passes = None if failed else Passes(f_evaluations=1, vjp_products=0, jvp_products=directions)
         if K == "all" or exact:
-            return Contraction(scalar.laplacian, reason=reason)
+            return Contraction(scalar.laplacian, reason=reason, passes=passes)
 
         def evaluate(x: Tensor) -> Tensor:
             return scalar.laplacian(x, draw("rademacher", K, x, generator)) / K
@@ -86,4 +88,4 @@ class Taylor(Strategy):
             points = x.expand(V.shape).reshape(-1, x.shape[-1])
             return scalar.laplacian(points, V.reshape(1, *points.shape)).view(V.shape[:-1])
 
-        return Contraction(evaluate, averaged(values).estimate, reason=reason)
+        return Contraction(evaluate, averaged(values).estimate, reason=reason, passes=passes)

@@ -15,13 +15,18 @@ def padded_to(support: Tensor, size: int) -> Tensor:
     return torch.cat((support, support.new_zeros(size - len(support), *support.shape[1:])))
 
 
+def _flat(support: Tensor) -> Tensor:
+    """(s, entries), one where the value has no axes."""
+    return support.unsqueeze(-1).flatten(1)
+
+
 def _compacted(support: Tensor) -> Tensor:
     """Each coordinate of an entry once, and as few rows as the entry with the most needs."""
     support = support.sort(0, descending=True).values
     repeated = torch.zeros_like(support, dtype=torch.bool)
     repeated[1:] = support[1:] == support[:-1]
     support = support.masked_fill(repeated, 0).sort(0, descending=True).values
-    return support[: int((support > 0).flatten(1).any(1).sum())]
+    return support[: int(_flat(support > 0).any(1).sum())]
 
 
 def union_of(supports: list[Tensor]) -> Tensor:
@@ -51,7 +56,7 @@ def alignment(support: Tensor, union: Tensor) -> Aligned:
     index = union.new_full((len(union), *shape), s)
     for number, row in enumerate(support):
         index = index.masked_fill((union == row) & (row > 0), number)
-    rows = index.flatten(1)
+    rows = _flat(index)
     if rows.shape[1] and bool((rows == rows[:, :1]).all()):
         return Aligned(tuple(rows[:, 0].tolist()), None, len(shape))
     return Aligned((), index, len(shape))

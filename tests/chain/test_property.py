@@ -52,7 +52,7 @@ def layer(kind: str, width: int, after: int, activation: Layer, generator: torch
     def normal(*shape: int) -> Tensor:
         return torch.randn(*shape, dtype=torch.float64, generator=generator) / width**0.5
 
-    W, U, V, b, order = normal(after, width), normal(after, width), normal(width, after), normal(after), None
+    W, U, V, b = normal(after, width), normal(after, width), normal(width, after), normal(after)
     order = torch.randperm(width, generator=generator)
     half = width // 2
     return {

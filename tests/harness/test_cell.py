@@ -44,6 +44,14 @@ def test_every_case_is_a_row_with_its_measurements(cell) -> None:
     assert (found["identity"].vjp_products, found["ones"].vjp_products, found["vmap"].vjp_products) == (3, 1, 3)
 
 
+def test_what_takes_f_apart_is_counted_by_what_it_does(cell) -> None:
+    found = rows(cell("tanh_scalar", "taylor", "taylor:probes=2", operator="laplacian", n=6))
+    for strategy, products in (("taylor", 6), ("taylor:probes=2", 2)):
+        record = found[strategy]
+        assert record.status == "ok"
+        assert (record.f_evaluations, record.vjp_products, record.jvp_products) == (1, 0, products)
+
+
 def test_a_case_that_is_not_timed_has_counts_and_errors_alone(cell) -> None:
     outcomes = list(measure(cell("linear", "identity", "ones", "hessian"), None))
     assert all(outcome.record and outcome.samples is None for outcome in outcomes)

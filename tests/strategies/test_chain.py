@@ -28,9 +28,7 @@ def products(work) -> int:
 
 
 def test_a_scalar_is_refused() -> None:
-    with pytest.raises(
-        UnsupportedError, match="chain cannot serve the laplacian: a gradient goes through each layer twi"
-    ):
+    with pytest.raises(UnsupportedError, match="cannot serve the laplacian: a gradient goes through each layer twice"):
         prepared(lambda x: x.sum(-1), points(2, 3), "laplacian")
 
 
@@ -162,7 +160,5 @@ def test_attention_is_refused() -> None:
         tokens = x.unflatten(-1, (3, 4))
         return attention(tokens, tokens, tokens, need_weights=False)[0].flatten(-2)
 
-    with pytest.raises(
-        UnsupportedError, match="chain cannot see through this function: .*, and it has no cut narrower"
-    ):
+    with pytest.raises(UnsupportedError, match="cannot see through this function: .*, and it has no cut narrower"):
         prepared(f, points(2, 12))

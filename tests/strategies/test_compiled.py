@@ -114,7 +114,9 @@ def test_a_strategy_that_draws_is_refused_and_another_as_it_refuses_itself() -> 
         assert Compiled(Taylor()).refuse(operator) == Taylor().refuse(operator)
 
 
-@pytest.mark.parametrize("spec", ["vmap", "identity", "jvp", "forward_over_forward", "hessian", "taylor:tile=2"])
+@pytest.mark.parametrize(
+    "spec", ["vmap", "identity", "jvp", "forward_over_forward", "hessian", "taylor:tile=2,checkpoint=true"]
+)
 def test_any_strategy_may_be_compiled_and_be_trained(spec: str, net: Network, interpreted: list) -> None:  # noqa: F811
     evaluate, plain = prepared(f"compiled({spec})", net), prepared(spec, net)
     assert len(interpreted) == 1
