@@ -20,8 +20,8 @@ from itertools import pairwise
 
 PENALTY = 2.5
 """gamma over noise times log n, with the noise as a standard deviation of normal values. In simulations of 10, 20 and
-50 points of white noise 3.5 %, 0.5 % and 0 % of series get a step that is none; a step of five times the noise, five
-points from either end, is found where it is, or one point off, in 98 % or more."""
+50 points of white noise, with levels of two points or more, 4 %, 0.5 % and 0.3 % of series get a step that is none; a
+step of five times the noise, five points from the end, is found where it is, or one point off, in 97 % or more."""
 LEAST_NOISE = 1e-9
 
 
@@ -31,8 +31,8 @@ def segments(values: Sequence[float], penalty: float, shortest: int = 1) -> list
     Args:
         values: At least one.
         penalty: gamma, in the unit of the values.
-        shortest: Points of an interval, at least, unless there are fewer in all. With 2 an outlier makes no step however
-            large it is.
+        shortest: Points of an interval, at least, unless there are fewer in all. With 2 an outlier makes no step,
+            however large it is.
     """
     best, cut = [-penalty], [0]
     for end in range(1, len(values) + 1):
