@@ -108,6 +108,7 @@ class Record:
     draws: int | None = _empty("repeated draws that coverage and the errors of a stochastic strategy are taken over")
     reference: str = _column("what the result was compared with", default="")
     energy_j: float | None = _empty("energy of one call from the device's own counter, joules")
+    machine: str = _column("machine that measured it: hash of its hardware, then of its name", default="")
     schema: int = _column("version of this table", default=SCHEMA)
 
 

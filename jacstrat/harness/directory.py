@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from filelock import FileLock, Timeout
 
@@ -43,8 +43,16 @@ def claimed(directory: Path) -> Iterator[None]:
         lock.release()
 
 
-def finished(directory: Path, sweep: Sweep, resume: bool, retry: Collection[str]) -> Mapping[str, tuple[str, str]]:
-    """Status and reason of the cases that the directory has and that stand, by key.
+class Standing(NamedTuple):
+    """What stands of a case that was run: three columns of its row."""
+
+    status: str
+    reason: str
+    machine: str
+
+
+def finished(directory: Path, sweep: Sweep, resume: bool, retry: Collection[str]) -> Mapping[str, Standing]:
+    """What stands of the cases that the directory has and that stand, by key.
 
     Args:
         directory: A claimed directory.
@@ -68,8 +76,8 @@ def finished(directory: Path, sweep: Sweep, resume: bool, retry: Collection[str]
         return {}
     _take_out(file, retry)
     frame = read_records(file)
-    standing = zip(frame["status"], frame["reason"], strict=True)
-    return dict(zip(frame["case"], standing, strict=True))
+    standing = zip(frame["status"], frame["reason"], frame["machine"], strict=True)
+    return {case: Standing(*stands) for case, stands in zip(frame["case"], standing, strict=True)}
 
 
 def write_whole(file: Path, text: str) -> None:
