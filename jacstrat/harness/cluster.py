@@ -217,7 +217,7 @@ def local_cluster(workers: int, machines: Sequence[str] = (), allowed_failures: 
         env = {"DASK_DISTRIBUTED__WORKER__PROFILE__ENABLED": "False", "DASK_LOGGING__DISTRIBUTED": "error"}
         env |= {VISIBLE_CARDS: cards[number % len(cards)]} if len(cards) > 1 else {}
         env |= {MACHINE_VARIABLE: machines[number]} if machines else {}
-        return {"nthreads": 1, "memory_limit": 0, "host": LOOPBACK, "env": env, "dashboard": False}
+        return {"nthreads": 1, "memory_limit": 0, "host": LOOPBACK, "env": env, "silence_logs": logging.ERROR}
 
     settings = {
         "distributed.scheduler.allowed-failures": allowed_failures,

@@ -15,7 +15,7 @@ from filelock import FileLock, Timeout
 
 from jacstrat.errors import UsageError
 from jacstrat.harness.sweep import Grid, Sweep, load_sweep
-from jacstrat.records import RECORDS, SAMPLES, SWEEP, read_records
+from jacstrat.records import PARQUET, RECORDS, SAMPLES, SWEEP, read_records
 
 LOCK = ".lock"
 # How a run is limited may change on resuming: a longer time is why one tries again. What is measured may not.
@@ -65,6 +65,8 @@ def finished(directory: Path, sweep: Sweep, resume: bool, retry: Collection[str]
         UsageError: There are results and `resume` is False, or they are another sweep's; names the difference.
     """
     file = directory / RECORDS
+    if (directory / PARQUET).exists():
+        raise UsageError(f"{directory / PARQUET} cannot be continued; merge as csv, or name another with --out")
     if not file.exists() or file.stat().st_size == 0:
         return {}
     if not resume:
@@ -101,10 +103,19 @@ def _same_sweep(file: Path, sweep: Sweep) -> None:
     if not file.exists():
         raise UsageError(f"{file} is missing, so nothing says what its records belong to; name another with --out")
     before = load_sweep(str(file))
+    differences = sweep_differences(before, sweep)
+    if before.shard != sweep.shard:
+        differences.append(f"shard was {before.shard or 'all'}, asked is {sweep.shard or 'all'}")
+    if differences:
+        raise UsageError(f"{file.parent} holds another sweep: {differences[0]}; name another with --out")
+
+
+def sweep_differences(before: Sweep, sweep: Sweep) -> list[str]:
+    """In what two sweeps are not the same one, limits and shards apart, each in words."""
     differences = [
         f"{f.name} was {getattr(before, f.name)}, asked is {getattr(sweep, f.name)}"
         for f in fields(Sweep)
-        if f.name not in ("grids", *LIMITS) and getattr(before, f.name) != getattr(sweep, f.name)
+        if f.name not in ("grids", "shard", *LIMITS) and getattr(before, f.name) != getattr(sweep, f.name)
     ]
     if len(before.grids) != len(sweep.grids):
         differences.append(f"it had {len(before.grids)} grids, asked are {len(sweep.grids)}")
@@ -114,8 +125,7 @@ def _same_sweep(file: Path, sweep: Sweep) -> None:
             for f in fields(Grid)
             if getattr(old, f.name) != getattr(new, f.name)
         ]
-    if differences:
-        raise UsageError(f"{file.parent} holds another sweep: {differences[0]}; name another with --out")
+    return differences
 
 
 def _listed(values: tuple[Any, ...]) -> str:

@@ -2,40 +2,21 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from concurrent.futures import Future
+from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Protocol
+from typing import Any
 
-from jacstrat.harness.cases import Case
-from jacstrat.harness.cell import Outcome
 from jacstrat.harness.directory import claimed, finished, read_json, write_json, write_whole
+from jacstrat.harness.drive import Observer, drive
 from jacstrat.harness.job import Done, Job, limits_of
-from jacstrat.harness.lines import Line, lines
-from jacstrat.harness.pool import Here, Pool, give_up
+from jacstrat.harness.lines import lines
+from jacstrat.harness.pool import Here, Pool
 from jacstrat.harness.sweep import Sweep
 from jacstrat.measure.sampling import Settings
-from jacstrat.records import ENVIRONMENT, SWEEP, Record, RecordWriter
-
-
-class Observer(Protocol):
-    """Is told how a run goes on."""
-
-    def started(self, done: int, total: int) -> None:
-        """`done` of `total` cases are there from an earlier run."""
-
-    def attending(self, case: Case) -> None:
-        """The case whose code runs now; called often."""
-
-    def under_way(self, cells: int, workers: int) -> None:
-        """So many cells are under way, at so many workers; called as cells begin and end, and while nothing happens."""
-
-    def finished(self, record: Record) -> None:
-        """A row is on disk."""
+from jacstrat.records import ENVIRONMENT, SWEEP, RecordWriter
 
 
 @dataclass(frozen=True)
@@ -107,7 +88,7 @@ def run(
         write_json(directory / ENVIRONMENT, [*earlier, session])
         observer.started(len(done), sum(len(cell.strategies) for cell in cells))
         try:
-            for outcome in _outcomes(left, job, pool, observer, found):
+            for outcome in drive(left, job, pool, observer.under_way, found):
                 if outcome.samples:
                     writer.write_samples(outcome.case, outcome.samples)
                 if outcome.record:
@@ -115,55 +96,3 @@ def run(
                     observer.finished(outcome.record)
         finally:
             write_json(directory / ENVIRONMENT, [*earlier, session | {"end": environment()}])
-
-
-def _outcomes(
-    left: Sequence[Line], job: Job, pool: Pool, observer: Observer, found: Callable[[Done], object]
-) -> Generator[Outcome, None, None]:
-    """Every case of the lines, as rows and their samples, in the order in which they end.
-
-    Args:
-        left: The lines, the first ones to be begun first.
-        job: How to measure each cell; its own cell is of no account.
-        pool: Where.
-        observer: Told what is under way.
-        found: Told of each result before its outcomes.
-    """
-    waiting = deque(left)
-    under_way: dict[Future[Done], tuple[Line, Job]] = {}
-    try:
-        while waiting or under_way:
-            jobs = {future: one for future, (_, one) in under_way.items()}
-            while (line := _first_with_room(waiting, pool, jobs)) is not None:
-                waiting.remove(line)
-                skipped, cell = line.next_cell()
-                yield from skipped
-                if cell is not None:
-                    one = replace(job, cell=cell)
-                    future = pool.submit(one, line.place)
-                    under_way[future], jobs[future] = (line, one), one
-            observer.under_way(len(under_way), pool.workers())
-            for future in pool.wait(jobs):
-                line, one = under_way.pop(future)
-                done = pool.result(future, one)
-                if done is None:
-                    under_way[pool.submit(one, "")] = (line, one)
-                    continue
-                found(done)
-                line.place = done.place
-                for outcome in done.outcomes:
-                    yield line.placed(outcome, done.machine)
-                # Before those not yet begun: a line is done with before the next one, where there is one place.
-                waiting.appendleft(line)
-    finally:
-        give_up(under_way)
-
-
-def _first_with_room(waiting: Iterable[Line], pool: Pool, jobs: Mapping[Future[Done], Job]) -> Line | None:
-    rooms: dict[str, bool] = {}
-    for line in waiting:
-        if line.device not in rooms:
-            rooms[line.device] = pool.room(line.device, jobs)
-        if rooms[line.device]:
-            return line
-    return None
