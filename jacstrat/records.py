@@ -171,6 +171,13 @@ class RecordWriter:
         self._samples.flush()
 
 
+def records_file(path: Path) -> Path:
+    """The records of a directory, records.csv unless there is only records.parquet; a file is taken as it is."""
+    if not path.is_dir():
+        return path
+    return path / (PARQUET if (path / PARQUET).is_file() and not (path / RECORDS).is_file() else RECORDS)
+
+
 def read_records(path: str | Path) -> pd.DataFrame:
     """The rows of a records.csv or a records.parquet, or of the one in a directory, with a dtype per column.
 
@@ -179,9 +186,7 @@ def read_records(path: str | Path) -> pd.DataFrame:
     """
     import pandas as pd
 
-    file = Path(path)
-    if file.is_dir():
-        file = file / (PARQUET if (file / PARQUET).is_file() and not (file / RECORDS).is_file() else RECORDS)
+    file = records_file(Path(path))
     if not file.is_file():
         raise UsageError(f"{file} does not exist; `jacstrat run --out {file.parent}` writes it")
     frame = _read_parquet(file) if file.suffix == ".parquet" else _read_csv(file)

@@ -30,6 +30,7 @@ TOPIC = PLUGIN = "jacstrat"
 MEASURING = "measuring"
 LOOPBACK = "127.0.0.1"
 TICK_S = 0.5
+CONNECTED = ("running", "connecting")
 # For a scheduler to answer.
 CONNECT_S = 10
 # How often a cell's workers may die in a row, each row as many times as the scheduler allows, before it gets the blame:
@@ -95,7 +96,13 @@ class Cluster:
         # A worker that has gone is named in vain: the job then goes to any other.
         where = {"workers": [near], "allow_other_workers": True} if near else {}
         self._attend(Case(job.cell, job.cell.strategies[0]))
-        future: Future[Done] = self._executor.submit(at_worker, self._do, job, self._run, resources=resources, **where)
+        future: Future[Done]
+        try:
+            future = self._executor.submit(at_worker, self._do, job, self._run, resources=resources, **where)
+        except Exception:
+            if self._client.status in CONNECTED:
+                raise
+            raise self._gone("the scheduler is gone") from None
         self._begun[future] = time.monotonic()
         return future
 
@@ -107,7 +114,7 @@ class Cluster:
             done = set()
         if done or any(self._workers().values()):
             self._alive_s = time.monotonic()
-        if self._client.status not in ("running", "connecting"):
+        if self._client.status not in CONNECTED:
             raise self._gone("the scheduler is gone")
         if time.monotonic() - self._alive_s > self._wait_s:
             raise self._gone(f"no worker for {self._wait_s:g} s")

@@ -61,6 +61,8 @@ def drive(
                     one = replace(job, cell=cell)
                     future = pool.submit(one, line.place)
                     under_way[future], jobs[future] = (line, one), one
+            if not waiting and not under_way:
+                return
             under_way_now(len(under_way), pool.workers())
             for future in pool.wait(jobs):
                 line, one = under_way.pop(future)
