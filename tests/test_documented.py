@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import fields
+from importlib import import_module
 
 import pytest
 import torch
 
-from jacstrat import PROBLEMS, STRATEGIES, benchmark, cli, records
+from jacstrat import PROBLEMS, STRATEGIES, benchmark, records
 from jacstrat.harness.sweep import DTYPES, WORKLOADS, shipped_sweeps
 from jacstrat.measure import sampling
 from jacstrat.records import COLUMNS, STATUSES
@@ -107,7 +108,7 @@ def test_every_column_has_its_row_in_the_order_of_the_file() -> None:
 def test_every_status_reason_to_stop_and_exit_code_has_its_row() -> None:
     page = sections(read("records.md"))
     assert rows(page["Statuses"]) == list(STATUSES)
-    codes = {0, *(value for name, value in vars(cli).items() if name.startswith("EXIT_"))}
+    codes = {0, *(value for name, value in vars(import_module("jacstrat.cli.app")).items() if name.startswith("EXIT_"))}
     assert {int(code) for code in rows(page["Exit codes"])} == codes
     stops = {sampling.PRECISE, sampling.TIME_LIMIT, sampling.MAX_SAMPLES, sampling.OTHERS_DONE, sampling.THROTTLED}
     assert set(rows(page["Reasons to stop"])) == stops

@@ -52,6 +52,22 @@ def test_what_takes_f_apart_is_counted_by_what_it_does(cell) -> None:
         assert (record.f_evaluations, record.vjp_products, record.jvp_products) == (1, 0, products)
 
 
+def test_a_case_that_is_not_timed_has_counts_and_errors_alone(cell) -> None:
+    outcomes = list(measure(cell("linear", "identity", "ones", "hessian"), None))
+    assert all(outcome.record and outcome.samples is None for outcome in outcomes)
+    untimed = {outcome.record.strategy: outcome.record for outcome in outcomes}
+    timed = rows(cell("linear", "identity", "ones", "hessian"))
+    assert {name: record.status for name, record in untimed.items()} == {
+        "identity": "ok",
+        "ones": "wrong",
+        "hessian": "unsupported",
+    }
+    for name, record in untimed.items():
+        assert [record.median_s, record.prepare_s, record.f_median_s, record.cost_ratio, record.samples] == [None] * 5
+        for column in ("vjp_products", "aten_ops", "flops", "peak_bytes", "rel_error", "exact", "reason", "best_flops"):
+            assert getattr(record, column) == getattr(timed[name], column)
+
+
 def test_samples_come_with_rounds_and_those_of_f(cell) -> None:
     outcomes = list(measure(cell("sin", "identity"), QUICK))
     samples = {o.case.split("/")[2]: o.samples for o in outcomes}

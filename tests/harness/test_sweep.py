@@ -71,9 +71,10 @@ numbers = st.lists(st.integers(1, 100), min_size=1, max_size=3).map(tuple)
     st.integers(0, 2**63 - 1),
     st.floats(1e-3, 1e3),
     st.none() | st.integers(1, 2**40),
+    st.booleans(),
 )
-def test_toml_round_trips(tmp_path_factory, grids, seed, timeout_s, memory) -> None:
-    sweep = Sweep(tuple(grids), seed=seed, timeout_s=timeout_s, max_memory_bytes=memory)
+def test_toml_round_trips(tmp_path_factory, grids, seed, timeout_s, memory, timed) -> None:
+    sweep = Sweep(tuple(grids), seed=seed, timeout_s=timeout_s, max_memory_bytes=memory, timed=timed)
     file = tmp_path_factory.mktemp("sweep") / "s.toml"
     file.write_text(sweep.to_toml())
     assert load_sweep(str(file)) == sweep
@@ -126,6 +127,7 @@ def test_a_wrong_value_is_named_before_anything_runs(change, message: str) -> No
         ("n = [true]", "n must be a list of whole numbers, got [True]"),
         ("problems = [1]", "problems must be a list of names in quotes, got [1]"),
         ("timeout_s = 'long'", "timeout_s must be a number, got 'long'"),
+        ("timed = 1", "timed must be true or false, got 1"),
         ("seed = 1.5", "seed must be a whole number, got 1.5"),
         ("[grid]\nn = [1]", "grid must be a table of its own, [[grid]]"),
         ("[[grid]]\nseed = 1", "seed stands at the top of the file, not in [[grid]]"),
