@@ -80,7 +80,8 @@ def branches(x: Tensor) -> Tensor:
 
 def joined(x: Tensor) -> Tensor:
     # With a constant, one that is made in the function, and another number of directions.
-    y = torch.cat((x, torch.ones(3, dtype=x.dtype).expand(x.shape[0], 3), x * x.roll(1, -1), x.new_zeros(x.shape)), -1)
+    ones = torch.ones(3, dtype=x.dtype, device=x.device).expand(x.shape[0], 3)
+    y = torch.cat((x, ones, x * x.roll(1, -1), x.new_zeros(x.shape)), -1)
     return torch.stack((y, y.sin()), 1).square().sum((1, 2)).sqrt()
 
 
