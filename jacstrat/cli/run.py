@@ -92,7 +92,7 @@ def run(
 
     chosen = chosen.override(sample_s=sample, timed=False if counts else None, shard=shard)
     directory = out or _dated()
-    measure(chosen, directory, resume, retry, not no_isolation, scheduler, wait)
+    measure(chosen, directory, resume, retry, isolate=not no_isolation, scheduler=scheduler, wait=wait)
     (show if chosen.timed else show_counts)(directory, Console())
 
 
