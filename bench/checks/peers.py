@@ -98,7 +98,7 @@ def compared(peer: str, networks: Iterable[Network], turns: Turns) -> Iterator[C
                 yield compare(peer, network, dtype, turns)
 
 
-def compare(peer: str, network: Network, dtype: str, turns: Turns) -> Comparison:
+def compare(peer: str, network: Network, dtype: str, turns: Turns, ours: Sequence[str] = OURS) -> Comparison:
     """One cell in fresh processes, so that neither side carries anything over."""
     instance = network.instance(dtype)
     reference = instance.reference("laplacian")
@@ -111,13 +111,13 @@ def compare(peer: str, network: Network, dtype: str, turns: Turns) -> Comparison
         for side in (mine, theirs):
             values = Path(folder) / f"{side.name}.npz"
             request = {"prepare": str(file), "kind": network.kind, "dtype": dtype, "values": str(values)}
-            answer = side.prepare(request | {"strategies": OURS})
+            answer = side.prepare(request | {"strategies": tuple(ours)})
             versions[side.name] = answer["versions"]
             faults[side.name] = dict(answer["settings"])
             with np.load(values) as kept:
                 for name in kept.files:
                     faults[side.name][name] = disagreement(kept[name], expected, scale, TOLERANCE[dtype])
-        faults["jacstrat"] = dict.fromkeys(OURS, NOT_THERE) | faults["jacstrat"]
+        faults["jacstrat"] = dict.fromkeys(ours, NOT_THERE) | faults["jacstrat"]
         players = [(side, name) for side in (mine, theirs) for name, why in faults[side.name].items() if not why]
         seconds = take_turns(players, turns)
     name = f"{network.problem.name} n={network.n} B={network.batch} {dtype}"

@@ -23,7 +23,7 @@ def report(directory: Annotated[Path, typer.Argument(metavar="DIR", help="Direct
 
 def show(directory: Path, console: Console) -> None:
     """Plots on disk, the tables and findings on the console; ends with exit code 3 where nothing was measured."""
-    from jacstrat.records import PLOTS, read_records
+    from jacstrat.records import PLOTS, read_records, records_file
     from jacstrat.report.plots import write_plots
     from jacstrat.report.tables import print_findings
 
@@ -32,7 +32,7 @@ def show(directory: Path, console: Console) -> None:
     plots = write_plots(frame, directory / PLOTS)
     print_findings(frame, console)
     console.print(
-        f"{len(frame)} cases in {directory / 'records.csv'}, {len(plots)} plots in {directory / PLOTS}",
+        f"{len(frame)} cases in {records_file(directory)}, {len(plots)} plots in {directory / PLOTS}",
         highlight=False,
         markup=False,
         soft_wrap=True,
@@ -46,12 +46,12 @@ def show_counts(directory: Path, console: Console) -> None:
     """How many cases of a run without times ended how; ends with exit code 3 where no case was counted."""
     from collections import Counter
 
-    from jacstrat.records import read_records
+    from jacstrat.records import read_records, records_file
 
     found = Counter(read_records(directory)["status"])
     told = ", ".join(f"{count} {status}" for status, count in found.most_common())
     console.print(
-        f"{found.total()} cases in {directory / 'records.csv'}, counted and not timed: {told}",
+        f"{found.total()} cases in {records_file(directory)}, counted and not timed: {told}",
         highlight=False,
         markup=False,
         soft_wrap=True,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from jacstrat.records import COLUMNS, KEY, Record
@@ -18,7 +18,10 @@ Spans = tuple[tuple[int, int], ...]
 
 @dataclass(frozen=True)
 class Setting:
-    """What two cases share when they can be compared: everything in a case's key but the strategy and n."""
+    """What two cases share when they can be compared: the key of a case but for strategy and n, and the machine.
+
+    Seconds of two machines are not to be set beside each other, nor joined to one curve.
+    """
 
     problem: str
     operator: str
@@ -28,6 +31,7 @@ class Setting:
     workload: str
     threads: int
     seed: int
+    machine: str = ""
 
     @property
     def name(self) -> str:
@@ -40,6 +44,7 @@ class Setting:
             columns = [column for column in columns if column != "workload"]
         threads = "1 thread" if self.threads == 1 else f"{self.threads} threads"
         special = {"batch": f"B = {self.batch}", "threads": threads, "seed": f"seed {self.seed}"}
+        special["machine"] = f"machine {self.machine or 'unknown'}"
         return ", ".join(special.get(column) or str(getattr(self, column)) for column in columns)
 
     def title(self, *, also: Iterable[str] = ()) -> str:
@@ -48,7 +53,7 @@ class Setting:
         Args:
             also: Columns that the title names besides; the workload is named by itself when it is not "evaluate".
         """
-        extra = [column for column in ("workload", "threads", "seed") if column in also]
+        extra = [column for column in ("workload", "threads", "seed", "machine") if column in also]
         if self.workload != "evaluate" and "workload" not in extra:
             extra.insert(0, "workload")
         name = self.name[:1].upper() + self.name[1:]
@@ -56,7 +61,7 @@ class Setting:
 
 
 SETTING = tuple(column.name for column in fields(Setting))
-assert {*SETTING, "strategy", "n"} == set(KEY)
+assert {*SETTING, "strategy", "n"} == {*KEY, "machine"}
 REQUIRED = {column.name for column in fields(Record) if column.default is MISSING}
 
 
@@ -90,11 +95,18 @@ def _plain(value: Any) -> Any:
 
 
 def by_setting(records: Iterable[Record]) -> dict[Setting, list[Record]]:
-    """The records of each setting, settings in the order in which they first appear, records by n."""
+    """The records of each setting, settings in the order in which they first appear, records by n.
+
+    A row that no machine has measured, as of a case that killed every worker, stands with the first machine's.
+    """
+    named = [(Setting(**{name: getattr(record, name) for name in SETTING}), record) for record in records]
+    measured: dict[Setting, Setting] = {}
+    for setting, _ in named:
+        if setting.machine:
+            measured.setdefault(replace(setting, machine=""), setting)
     groups: dict[Setting, list[Record]] = {}
-    for record in records:
-        setting = Setting(**{name: getattr(record, name) for name in SETTING})
-        groups.setdefault(setting, []).append(record)
+    for setting, record in named:
+        groups.setdefault(measured.get(setting, setting), []).append(record)
     return {setting: sorted(group, key=lambda record: record.n) for setting, group in groups.items()}
 
 

@@ -278,8 +278,8 @@ def test_two_processes_on_one_cell(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     (folder / "toy_side.py").write_text(TOY, encoding="utf-8")
     monkeypatch.setattr(sides, "HERE", folder)
     monkeypatch.setattr(sides, "python_of", lambda peer: Path(sys.executable))
-    found = compare("toy", SMALL_LAPLACIANS[0], "float64", Turns(least=2, most=2))
-    assert found.faults["jacstrat"]["taylor"] == ""
+    found = compare("toy", SMALL_LAPLACIANS[0], "float64", Turns(least=2, most=2), ours=("taylor", "no_such"))
+    assert found.faults["jacstrat"] == {"taylor": "", "no_such": "not there"}
     assert set(found.seconds["jacstrat"]["taylor"]) == {0, 1}
     assert found.faults["toy"]["zeros"].startswith("wrong: relative error ")
     assert found.faults["toy"]["failing"] == "ValueError: no rule for this"
