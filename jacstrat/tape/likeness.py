@@ -88,7 +88,7 @@ def switches(x: Tensor) -> Hashable | None:
         or any(vars(hooks_of_all)[name] for name in _HOOKS_OF_ALL)
     ):
         return None
-    kinds = {x.device.type, "cpu"}
+    kinds = filter(torch.amp.is_autocast_available, {x.device.type, "cpu"})
     casts = tuple((kind, torch.is_autocast_enabled(kind), torch.get_autocast_dtype(kind)) for kind in sorted(kinds))
     return (torch.get_default_dtype(), casts)
 

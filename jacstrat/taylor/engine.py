@@ -107,7 +107,7 @@ def _planned(
 ) -> tuple[tuple[Node, ...], int, int, tuple[tuple[int, Tensor], ...]]:
     """The nodes with plans for sparse tangents, the numbers in the largest tangents and in all, and `looked_at`."""
     n = x.shape[-1]
-    if n < LEAST or x.is_meta:
+    if n < LEAST:
         numels = [n * node.numel for node in nodes if node.wants_tangents]
         return nodes, max(numels, default=0), sum(numels), ()  # too few directions to be compressed, too
     planner, planned, numels = Planner(x, size, constants), [], []

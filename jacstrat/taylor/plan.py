@@ -6,7 +6,7 @@ See `sparse` for what a support is, and who makes a plan.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -29,6 +29,9 @@ class Aligned:
     index: Tensor | None
     rank: int
 
+    def on(self, device: torch.device) -> Aligned:
+        return self if self.index is None else replace(self, index=self.index.to(device))
+
     def __call__(self, v: Jet) -> Jet:
         t = aligned(_local(v), self.rank)
         s = len(t)
@@ -39,7 +42,7 @@ class Aligned:
                     t = torch.cat((t, t.new_zeros(added, *t.shape[1:])))
                 else:
                     parts = torch.cat((t, t.new_zeros(1, *t.shape[1:])))
-                    t = parts.index_select(0, torch.tensor(self.rows, device=t.device))
+                    t = torch.stack([parts[row] for row in self.rows])
             return Jet(v.value, t, v.laplacian)
         shape = torch.broadcast_shapes(t.shape[1:], self.index.shape[1:])
         t = torch.cat((t, t.new_zeros(1, *t.shape[1:]))).expand(s + 1, *shape)
@@ -52,6 +55,9 @@ class Spread:
 
     support: Tensor
     n: int
+
+    def on(self, device: torch.device) -> Spread:
+        return replace(self, support=self.support.to(device))
 
     def __call__(self, v: Jet) -> Jet:
         t = _local(v)
@@ -69,6 +75,9 @@ class Summed:
     axes: tuple[int, ...]
     keepdim: bool
     is_mean: bool
+
+    def on(self, device: torch.device) -> Summed:
+        return replace(self, support=self.support.to(device))
 
     def __call__(self, call: Call) -> Jet:
         v = call.args[0]
@@ -110,6 +119,11 @@ class Plan:
 
     before: Mapping[int, Aligned | Spread]
     instead: Summed | None = None
+
+    def on(self, device: torch.device) -> Plan:
+        """The same with its tensors on a device."""
+        before = {slot: one.on(device) for slot, one in self.before.items()}
+        return Plan(before, None if self.instead is None else self.instead.on(device))
 
 
 def _local(v: Jet) -> Tensor:

@@ -75,8 +75,10 @@ class Planner:
         self.device = x.device
         self.size = size
         self.looked_at: dict[int, Tensor] = {}
-        coordinates = torch.arange(1, self.n + 1, device=x.device).view((1,) * x.dim() + (self.n,))
+        # Followed on the CPU wherever x is: these are many operations, on little.
+        coordinates = torch.arange(1, self.n + 1).view((1,) * x.dim() + (self.n,))
         self.stands: list[Any] = [Stand(x.shape, coordinates, is_point=True), *(None,) * (size - 1), *constants]
+        self.shapes: dict[int, torch.Size] = {size + number: one.shape for number, one in enumerate(constants)}
 
     def follow(self, node: Node) -> Plan | None:
         """The plan of a node that depends on x, None where its rule does it all; notes what its outputs are."""
@@ -97,22 +99,21 @@ class Planner:
             else:
                 if all(out is None or (out.numel() <= MOST and WORTH * len(out) <= self.n) for out in outs):
                     self._note(node, outs)
-                    return plan
+                    return None if plan is None else plan.on(self.device)
         self._note(node, [None] * len(node.outs))
         before = {
             place: Spread(stand.support, self.n)
             for place, stand in given.items()
             if stand.support is not None and not stand.is_point
         }
-        return Plan(before) if before else None
+        return Plan(before).on(self.device) if before else None
 
     def evaluate(self, node: Node) -> None:
         """Note what a node gives that does not depend on x, where it makes an index."""
+        self._note_shapes(node)
         is_random = torch.Tag.nondeterministic_seeded in getattr(node.op, "tags", ())
         slots = list(node.slots)
         if is_random or any(isinstance(self.stands[slot], Stand) for slot in slots):
-            return
-        if self.device.type != "cpu" and any(slot >= self.size for slot in slots):
             return
         if node.numel > MOST:
             return
@@ -121,7 +122,10 @@ class Planner:
                 self._look_at(slot)
         except _NoRule:
             return
-        out = node.op(*bound(node.args, self.stands), **{k: bound(v, self.stands) for k, v in node.kwargs.items()})
+        kwargs = {key: bound(item, self.stands) for key, item in node.kwargs.items()}
+        if "device" in kwargs:
+            kwargs["device"] = torch.device("cpu")
+        out = node.op(*bound(node.args, self.stands), **kwargs)
         for place, made in zip(node.outs, out if node.is_tuple else (out,), strict=True):
             if place is not None and isinstance(made, Tensor) and not made.is_floating_point():
                 self.stands[place] = made
@@ -135,6 +139,11 @@ class Planner:
             if value.device.type != "cpu":  # where a comparison would wait for the device
                 raise _NoRule
             self.looked_at.setdefault(slot - self.size, value.clone())
+
+    def _note_shapes(self, node: Node) -> None:
+        self.shapes.update(
+            {slot: shape for slot, shape in zip(node.outs, node.shapes, strict=True) if slot is not None}
+        )
 
     def directions(self, node: Node) -> int:
         """Of the tangents that a node makes."""
@@ -150,6 +159,7 @@ class Planner:
         return any(isinstance(leaf, Slot) and isinstance(self.stands[leaf.place], Stand) for leaf in leaves(argument))
 
     def _note(self, node: Node, supports: list[Tensor | None]) -> None:
+        self._note_shapes(node)
         for slot, shape, support in zip(node.outs, node.shapes, supports, strict=True):
             if slot is not None:
                 self.stands[slot] = Stand(shape, support)
@@ -171,15 +181,16 @@ class Planner:
     def _moved(self, node: Node, given: Mapping[int, Stand]) -> tuple[Plan | None, list[Tensor | None]]:
         """By the rule itself, with supports as tangents: what it fills up with 0 has none."""
         environment = list(self.stands)
+        zero = torch.zeros((), dtype=torch.float64)
         for leaf in leaves(node.args):
-            if isinstance(leaf, Slot) and leaf.place not in given and node.op not in JOINS:
-                self._look_at(leaf.place)
+            if isinstance(leaf, Slot) and leaf.place not in given:
+                if node.op in JOINS:  # whatever it is, it has no support
+                    environment[leaf.place] = zero.expand(self.shapes[leaf.place])
+                else:
+                    self._look_at(leaf.place)
         for place, stand in given.items():
-            value = torch.zeros((), dtype=torch.float64, device=self.device).expand(stand.shape)
-            environment[place] = Jet(value, stand.known.double())
+            environment[place] = Jet(zero.expand(stand.shape), stand.known.double())
         args = bound(node.args, environment)
-        if node.op in JOINS:  # constants of any type beside them
-            args = ([v if isinstance(v, Jet) else v.double() for v in args[0]], *args[1:])
         try:
             found = node.rule.apply(Call(node.op, args, node.kwargs, used=(True,) * len(node.outs)))
         except NotCovered:

@@ -159,8 +159,8 @@ def test_bytes_and_flops_are_those_of_a_call(cell, problem: str, operator: str, 
                 peak_bytes, flops = held(case)
                 assert (found.reason, found.flops) == ("", flops), case.key
                 assert 0.99 * peak_bytes <= found.peak_bytes <= at_most(case) * peak_bytes, case.key
-                # What chain has left to do may be nothing.
-                assert found.peak_bytes > 2048 or case.strategy == "chain"
+                # What these two have left to do may be next to nothing.
+                assert found.peak_bytes > 2048 or case.strategy in ("chain", "taylor")
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 
 import pytest
@@ -77,11 +78,18 @@ def branches(x: Tensor) -> Tensor:
     return (y.prod(-1) + torch.cat((x, z.cos()), -1).cumsum(-1)[:, N - 2 : -2]).sin().prod(-1)
 
 
+def joined(x: Tensor) -> Tensor:
+    # With a constant, one that is made in the function, and another number of directions.
+    ones = torch.ones(3, dtype=x.dtype, device=x.device).expand(x.shape[0], 3)
+    y = torch.cat((x, ones, x * x.roll(1, -1), x.new_zeros(x.shape)), -1)
+    return torch.stack((y, y.sin()), 1).square().sum((1, 2)).sqrt()
+
+
 def layer_normed(x: Tensor) -> Tensor:
     return nn.functional.layer_norm(particles(x), (3,)).logsumexp(-1).norm(dim=-1)
 
 
-FUNCTIONS = (deep_set, pairs, all_pairs, stencil, branches, layer_normed)
+FUNCTIONS = (deep_set, pairs, all_pairs, stencil, branches, joined, layer_normed)
 
 
 @pytest.mark.parametrize("f", FUNCTIONS)
@@ -209,3 +217,16 @@ def test_other_directions_are_dense() -> None:
     found = propagate(program, Jet(X, V), True, None)
     H = torch.func.vmap(torch.func.hessian(lambda row: stencil(row[None])[0]))(X)
     torch.testing.assert_close(found, torch.einsum("kbi,bij,kbj->b", V, H, V))
+
+
+@pytest.mark.parametrize("f", [deep_set, stencil, joined])
+def test_without_numbers_the_plans_are_the_same(f: Callable[[Tensor], Tensor]) -> None:
+    layers = copy.deepcopy(LAYERS).to("meta")
+
+    def on_meta(x: Tensor) -> Tensor:
+        return layers(particles(x)).mean(-2).square().sum(-1).exp()
+
+    x = X.to("meta")
+    found, expected = program_of(on_meta if f is deep_set else f, x), program_of(f, X)
+    assert (found.largest, found.total) == (expected.largest, expected.total)
+    assert run(found, x).shape == (B,)
