@@ -14,9 +14,12 @@ from jacstrat.report.units import format_spans
 
 @dataclass(frozen=True)
 class Point:
-    """A measured value at n and the ends of its band, in the unit of its column; None where there is no band."""
+    """A measured value at n and the ends of its band, in the unit of its column; None where there is no band.
 
-    n: int
+    In the place of n stands what else a picture has on its x axis: products, seconds, rounds.
+    """
+
+    n: float
     value: float
     low: float | None
     high: float | None
@@ -35,7 +38,7 @@ class Series:
     """
 
     strategy: str
-    ns: tuple[int, ...]
+    ns: tuple[float, ...]
     points: tuple[Point, ...]
     remark: str
 
@@ -71,9 +74,11 @@ def series_of(records: Sequence[Record], value: str, low: str = "", high: str = 
         value: The column; low, high: the columns of its band, where it has one.
     """
     ns = tuple(sorted({record.n for record in records}))
+    lines: dict[str, list[Record]] = {}
+    for record in records:
+        lines.setdefault(record.strategy, []).append(record)
     found = []
-    for strategy in dict.fromkeys(record.strategy for record in records):
-        own = [record for record in records if record.strategy == strategy]
+    for strategy, own in lines.items():
         points = tuple(
             Point(r.n, number, getattr(r, low, None), getattr(r, high, None), r.status == "wrong")
             for r in own
