@@ -23,6 +23,8 @@ SIZE_INCHES = (8.0, 5.0)
 GREY = "#808080"
 DARK = "#404040"
 ANNOTATED_LIMIT = 12
+CROWDED = 40
+"""Points of a line from which its markers are small."""
 
 Place = Callable[[Series, Point], float]
 
@@ -154,7 +156,8 @@ def _draw_line(axes: Axes, line: Series, place: Place, covers: int) -> None:
             axes.fill_between(xs, lows, highs, color=look.color, alpha=0.18, linewidth=0, label=line.strategy)
     for wrong in (False, True):
         points = [point for point in line.points if point.wrong is wrong]
-        _markers(axes, line, [(point.n, place(line, point)) for point in points], wrong, extra)
+        small = -4.0 if len(line.points) > CROWDED else 0.0
+        _markers(axes, line, [(point.n, place(line, point)) for point in points], wrong, extra + small)
 
 
 def _draw_rank(axes: Axes, rank: int, line: Series, place: Place) -> None:
@@ -211,6 +214,8 @@ def positions(axes: Axes, series: Sequence[Series]) -> list[float]:
     if n is not None:
         return [float(n)]
     low, high = axes.get_xlim()
+    if axes.get_xscale() == "linear":
+        return [low, high]
     return [low * (high / low) ** (i / 64) for i in range(65)]
 
 

@@ -36,9 +36,9 @@ class Crossing:
 
     @property
     def words(self) -> str:
-        """Such as "vmap from n ≈ 12 (8 to 16)"."""
-        about = "" if self.n is None else f"≈ {self.n:.3g}, "
-        return f"{self.after} from n {about}between {self.n_low} and {self.n_high}"
+        """Such as "vmap from n ≈ 12 (8–16)"; without a fit "vmap from n = 8–16"."""
+        measured = f"{self.n_low}–{self.n_high}"
+        return f"{self.after} from n " + (f"= {measured}" if self.n is None else f"≈ {self.n:.3g} ({measured})")
 
 
 def crossings(source: Source) -> tuple[Crossing, ...]:

@@ -9,7 +9,7 @@ from jacstrat.report.answers import MEASURED
 from jacstrat.report.picture import EPSILON, ERROR, Picture, Reference
 from jacstrat.report.series import Point, Series
 from jacstrat.report.setting import Setting
-from jacstrat.report.units import format_seconds, shortened
+from jacstrat.report.units import shortened
 
 
 def pareto_picture(setting: Setting, records: Sequence[Record], title: str) -> Picture | None:
@@ -32,13 +32,13 @@ def pareto_picture(setting: Setting, records: Sequence[Record], title: str) -> P
         for seconds, error, r in placed
     )
     front = pareto_front(series)
-    names = ", ".join(f"{shortened(line.strategy)} {format_seconds(point.n)}" for line, point in front)
+    names = ", ".join(f"{shortened(line.strategy)}{' (wrong)' * point.wrong}" for line, point in front)
     epsilon = EPSILON.get(setting.dtype)
     return Picture(
         "pareto",
         setting,
         f"{title}, n = {n}",
-        f"On the front, none both as fast and as exact: {names}",
+        f"Pareto front, from fast to exact: {names}",
         "time of one call",
         "relative error",
         ERROR,
