@@ -33,6 +33,8 @@ NOT_RUN: Mapping[str, str] = {
     "jacstrat run": "measures the default sweep, for minutes",
     "jacstrat run default*": "measures the default sweep, for minutes",
     "jacstrat run full*": "measures for hours",
+    "jacstrat run stochastic*": "measures for a minute",
+    "jacstrat report results/stochastic": "reads what that run would have written",
     "jacstrat run gpu*": "needs an accelerator",
     "jacstrat run * --device cuda*": "needs an accelerator",
 }

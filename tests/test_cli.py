@@ -196,9 +196,9 @@ def test_env_is_json() -> None:
     ("text", "value"), [("5", 5), ("2GiB", 2**31), ("1.5 MiB", 3 * 2**19), ("3MB", 3 * 10**6), ("7B", 7)]
 )
 def test_bytes(text: str, value: int) -> None:
-    from jacstrat.cli import _bytes
+    from jacstrat.cli.options import byte_count
 
-    assert _bytes("--max-memory", text) == value
+    assert byte_count("--max-memory", text) == value
 
 
 def test_public_names_are_all_there() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jacstrat.errors import UsageError
@@ -73,6 +73,7 @@ def rows_of(frame: pd.DataFrame) -> list[dict[str, Any]]:
     ]
 
 
+@settings(max_examples=40)
 @given(st.lists(written(), min_size=1, max_size=4))
 def test_every_field_comes_back(records: list[Record]) -> None:
     with TemporaryDirectory() as directory:

@@ -120,8 +120,8 @@ def _serves(spec: str, operator: str) -> bool:
 
 
 def _kinds() -> Mapping[str, Kind]:
-    strategies = {spec: type(parse_strategy(spec)) for spec in SPECS}
-    return {parse_strategy(spec).spec: Kind(kind.exact_when, kind.stochastic) for spec, kind in strategies.items()}
+    strategies = map(parse_strategy, SPECS)
+    return {one.spec: Kind(one.exact_when, one.stochastic) for one in strategies}
 
 
 def _died(case: Case, status: Status, reason: str) -> Outcome:

@@ -100,8 +100,6 @@ class Strategy(ABC):
     name: ClassVar[str]
     cost: ClassVar[str]
     exact_when: ClassVar[str]
-    # Draws random probes, and is judged by the standard error that it claims.
-    stochastic: ClassVar[bool] = False
 
     @property
     @final
@@ -110,6 +108,11 @@ class Strategy(ABC):
         values = {p.name: getattr(self, p.name) for p in fields(self)}
         changed = [f"{p.name}={_text(values[p.name])}" for p in fields(self) if values[p.name] != p.default]
         return self.name + (":" + ",".join(changed) if changed else "")
+
+    @property
+    def stochastic(self) -> bool:
+        """Whether it draws random probes, and is judged by the standard error that it claims."""
+        return False
 
     @property
     def claimed_rate(self) -> float | None:

@@ -40,7 +40,6 @@ class Hutchinson(Strategy):
     name: ClassVar[str] = "hutchinson"
     cost: ClassVar[str] = "K VJP or JVP, batched; K = probes"
     exact_when: ClassVar[str] = "on average; J diagonal with rademacher probes"
-    stochastic: ClassVar[bool] = True
     probes: int = 16
     distribution: Distribution = "rademacher"
     fixed: bool = False
@@ -54,6 +53,10 @@ class Hutchinson(Strategy):
             raise UsageError(f"fixed must be true or false, got {self.fixed!r}")
         check_choice("product", self.product, PRODUCTS)
         positive_or_all("chunk_size", self.chunk_size)
+
+    @property
+    def stochastic(self) -> bool:
+        return True
 
     @property
     def claimed_rate(self) -> float | None:

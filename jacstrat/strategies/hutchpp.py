@@ -35,13 +35,16 @@ class HutchPlusPlus(Strategy):
     name: ClassVar[str] = "hutch++"
     cost: ClassVar[str] = "m VJP or JVP, batched; m = probes"
     exact_when: ClassVar[str] = "on average; the rank of J is at most m // 3, or m >= n"
-    stochastic: ClassVar[bool] = True
     probes: int = 16
     product: Product = "reverse"
     chunk_size: ChunkSize = "all"
 
     def __post_init__(self) -> None:
         check_budget(self.probes, 3, self.product, self.chunk_size)
+
+    @property
+    def stochastic(self) -> bool:
+        return True
 
     @property
     def claimed_rate(self) -> float | None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
 
 from jacstrat.errors import UsageError
 from jacstrat.strategies.base import Contraction, Function, Operator, Strategy, positive_or_all
+from jacstrat.strategies.draws import averaged, draw, rate_of
 from jacstrat.taylor import Scalar, Tile, Untraceable
 
 
@@ -20,21 +21,36 @@ class Taylor(Strategy):
     The function is traced, at each shape of x once. `tile` points are done at a time; with `compress` n directions
     become as few as the tangents behind the first layers span.
 
+    With `probes` it goes along so many Rademacher directions, own ones of each point and fresh ones at each call, whose
+    mean of v^T H v is the Laplacian on average. A call carries the one sum over them. An estimate of the standard error
+    needs each of them alone: it takes every direction as a point of its own, three passes each. With probes >= n the n
+    unit vectors cost no more and are exact, so they are used.
+
     Source: Li et al. 2024, A computational framework for neural network-based variational Monte Carlo with forward
     Laplacian; Dangel et al. 2025, Collapsing Taylor mode automatic differentiation.
     """
 
     name: ClassVar[str] = "taylor"
     cost: ClassVar[str] = "n tangents in one pass"
-    exact_when: ClassVar[str] = "always"
+    exact_when: ClassVar[str] = "always; with probes on average"
     tile: Tile = "auto"
     compress: bool = True
+    probes: int | Literal["all"] = "all"
 
     def __post_init__(self) -> None:
         if self.tile != "auto":
             positive_or_all("tile", self.tile)
         if not isinstance(self.compress, bool):
             raise UsageError(f"compress must be true or false, got {self.compress!r}; leave it out for true")
+        positive_or_all("probes", self.probes)
+
+    @property
+    def stochastic(self) -> bool:
+        return self.probes != "all"
+
+    @property
+    def claimed_rate(self) -> float | None:
+        return None if self.probes == "all" else rate_of(self.probes)
 
     def refuse(self, operator: Operator) -> str | None:
         return None if operator == "laplacian" else "a field has no second derivatives to collapse; use jvp"
@@ -43,5 +59,19 @@ class Taylor(Strategy):
         scalar = Scalar(f, self.compress, self.tile)
         tapes = [scalar.tape(part) for part in scalar.tiles(x)]
         failed = [tape for tape in tapes if isinstance(tape, Untraceable)]
-        reason = f"n VJPs of the gradient, as f cannot be traced: {failed[0]}" if failed else ""
-        return Contraction(scalar.laplacian, reason=reason)
+        K = self.probes
+        exact = K == "all" or x.shape[-1] <= K
+        reason = f"{'n' if exact else K} VJPs of the gradient, as f cannot be traced: {failed[0]}" if failed else ""
+        if K == "all" or exact:
+            return Contraction(scalar.laplacian, reason=reason)
+
+        def evaluate(x: Tensor) -> Tensor:
+            return scalar.laplacian(x, draw("rademacher", K, x, generator)) / K
+
+        def values(x: Tensor) -> Tensor:
+            """v^T H v of each direction, (K, ...)."""
+            V = draw("rademacher", K, x, generator)
+            points = x.expand(V.shape).reshape(-1, x.shape[-1])
+            return scalar.laplacian(points, V.reshape(1, *points.shape)).view(V.shape[:-1])
+
+        return Contraction(evaluate, averaged(values).estimate, reason=reason)

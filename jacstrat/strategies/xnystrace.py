@@ -42,13 +42,16 @@ class XNysTrace(Strategy):
     name: ClassVar[str] = "xnystrace"
     cost: ClassVar[str] = "m VJP or JVP, batched; m = probes"
     exact_when: ClassVar[str] = "on average, the Hessian positive semidefinite; its rank is less than m, or m >= n"
-    stochastic: ClassVar[bool] = True
     probes: int = 16
     product: Product = "reverse"
     chunk_size: ChunkSize = "all"
 
     def __post_init__(self) -> None:
         check_budget(self.probes, 2, self.product, self.chunk_size)
+
+    @property
+    def stochastic(self) -> bool:
+        return True
 
     @property
     def claimed_rate(self) -> float | None:

@@ -36,13 +36,16 @@ class XTrace(Strategy):
     name: ClassVar[str] = "xtrace"
     cost: ClassVar[str] = "m VJP or JVP, batched; m = probes"
     exact_when: ClassVar[str] = "on average; the rank of J is less than m // 2, or m >= n"
-    stochastic: ClassVar[bool] = True
     probes: int = 16
     product: Product = "reverse"
     chunk_size: ChunkSize = "all"
 
     def __post_init__(self) -> None:
         check_budget(self.probes, 4, self.product, self.chunk_size)
+
+    @property
+    def stochastic(self) -> bool:
+        return True
 
     @property
     def claimed_rate(self) -> float | None:

@@ -8,12 +8,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from jacstrat.tape.tape import Node, Slot, Tape, analysed, bound, leaves
 from jacstrat.taylor.compress import compressed
 from jacstrat.taylor.fallback import ANY
 from jacstrat.taylor.jet import Jet, value_of
 from jacstrat.taylor.rule import Call, NotCovered
 from jacstrat.taylor.table import RULES
-from jacstrat.taylor.tape import Node, Slot, Tape, analysed, bound, leaves
 
 # Tangents after a recombination that does not depend on the points, by the place of their node on the tape.
 Memory = dict[int, list[Tensor]]

@@ -15,10 +15,10 @@ from torch import Tensor
 from torch.func import grad, jvp, vjp, vmap
 
 from jacstrat.errors import UnsupportedError
+from jacstrat.tape.tape import leaves
 from jacstrat.taylor.jet import Jet, plus
 from jacstrat.taylor.pointwise import propagated
 from jacstrat.taylor.rule import Call, Rule
-from jacstrat.taylor.tape import leaves
 
 Tensors = tuple[Tensor, ...]
 Function = Callable[..., Tensors]

@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections import OrderedDict
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor
 
+from jacstrat.tape import Tape, Tapes, Untraceable
 from jacstrat.taylor.engine import Memory, propagate, ready
 from jacstrat.taylor.jet import Jet
-from jacstrat.taylor.tape import Tape
-from jacstrat.taylor.trace import Untraceable, record
-
-# Shapes whose tapes are kept; tapes are small, but shapes may be without end.
-KEPT = 32
 
 # The largest tangents of a tile: such that they and what is computed from them stay near the core, and that a tile is
 # still much work against the time of starting an operation. Measured with tanh networks on a core with 512 KiB of cache
@@ -43,25 +38,14 @@ class Scalar:
         self.f = f
         self.compress = compress
         self.tile = tile
-        self._tapes: OrderedDict[Any, Tape | Untraceable] = OrderedDict()
+        self._tapes = Tapes(f, lambda tape, _: ready(tape))
 
     def tape(self, x: Tensor) -> Tape | Untraceable:
         """The tape at points like x, or why there is none."""
-        key = (x.shape, x.dtype, x.device)
-        if (tape := self._tapes.get(key)) is not None:
-            return tape
-        try:
-            tape = ready(record(self.f, x))
-        except Untraceable as reason:
-            tape = reason
-        if not torch._C._are_functorch_transforms_active():
-            self._tapes[key] = tape
-            if len(self._tapes) > KEPT:
-                self._tapes.popitem(last=False)
-        return tape
+        return self._tapes.at(x)
 
-    def tiles(self, x: Tensor) -> tuple[Tensor, ...]:
-        """x in parts of as many points as are done at a time."""
+    def tiles(self, x: Tensor, directions: int | None = None) -> tuple[Tensor, ...]:
+        """x in parts of as many points as are done at a time, with so many directions or the n unit vectors."""
         if x.dim() == 1 or self.tile == "all" or len(x) < 2:
             return (x,)
         if self.tile != "auto":
@@ -70,21 +54,31 @@ class Scalar:
         if isinstance(tape, Untraceable):
             return (x,)
         # Directions behind a layer are at most its units.
-        K = min(x.shape[1], tape.numel // len(x)) if self.compress else x.shape[1]
+        K = directions or (min(x.shape[1], tape.numel // len(x)) if self.compress else x.shape[1])
         number = _tiles(K * tape.numel * x.element_size(), x.device)
         return x.split(-(-len(x) // number)) if number > 1 else (x,)
 
-    def laplacian(self, x: Tensor) -> Tensor:
-        """The Laplacian at each point, (B,), or () for a single point."""
-        memory: Memory | None = {} if self.compress else None
-        parts = [self._laplacian(part, memory) for part in self.tiles(x)]
-        return parts[0] if len(parts) == 1 else torch.cat(parts)
+    def laplacian(self, x: Tensor, V: Tensor | None = None) -> Tensor:
+        """The Laplacian at each point, (B,), or () for a single point.
 
-    def _laplacian(self, x: Tensor, memory: Memory | None) -> Tensor:
+        Args:
+            x: Points, (B, n) or (n,).
+            V: Directions of each point, (K, ...) with the axes of x behind, for sum_k v_k^T H v_k in its place; they
+                are overwritten where no graph is recorded.
+        """
+        memory: Memory | None = {} if self.compress and V is None else None
+        tiles = self.tiles(x, None if V is None else len(V))
+        directions = [None] * len(tiles) if V is None else V.split([len(part) for part in tiles], 1)
+        if len(tiles) == 1:
+            return self._laplacian(x, V, memory)
+        return torch.cat([self._laplacian(*part, memory) for part in zip(tiles, directions, strict=True)])
+
+    def _laplacian(self, x: Tensor, V: Tensor | None, memory: Memory | None) -> Tensor:
         tape = self.tape(x)
         if isinstance(tape, Untraceable):
-            return _by_products(self.f, x)
-        return propagate(tape, Jet(x, None, is_point=True), _is_tracked(tape, x), memory)
+            return _by_products(self.f, x, V)
+        seed = Jet(x, None, is_point=True) if V is None else Jet(x, V, owned=True)
+        return propagate(tape, seed, _is_tracked(tape, x), memory)
 
 
 def _tiles(tangents_bytes: int, device: torch.device) -> int:
@@ -100,18 +94,19 @@ def _tiles(tangents_bytes: int, device: torch.device) -> int:
     return math.ceil(tangents_bytes / max(MEMORY_SHARE * free_bytes, MODEST_BYTES))
 
 
-def _by_products(f: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-    """The Laplacian by n VJPs of the gradient, for a function whose operations are not to be had."""
+def _by_products(f: Callable[[Tensor], Tensor], x: Tensor, V: Tensor | None) -> Tensor:
+    """The sum by VJPs of the gradient, for a function whose operations are not to be had."""
 
     def total(x: Tensor) -> Tensor:
         return f(x).sum()
 
     _, pull, *_ = torch.func.vjp(torch.func.grad(total), x)
 
-    def curvature(e: Tensor) -> Tensor:
-        return (pull(e.expand_as(x))[0] * e).sum(-1)
+    def curvature(v: Tensor) -> Tensor:
+        return (pull(v.expand_as(x))[0] * v).sum(-1)
 
-    return torch.func.vmap(curvature)(torch.eye(x.shape[-1], dtype=x.dtype, device=x.device)).sum(0)
+    V = torch.eye(x.shape[-1], dtype=x.dtype, device=x.device) if V is None else V
+    return torch.func.vmap(curvature)(V).sum(0)
 
 
 def _is_tracked(tape: Tape, x: Tensor) -> bool:

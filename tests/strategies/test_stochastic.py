@@ -17,7 +17,7 @@ from jacstrat.strategies import STRATEGIES, Estimate
 from jacstrat.strategies.draws import draw
 
 N = 20
-STOCHASTIC = [name for name, kind in STRATEGIES.items() if kind.stochastic]
+STOCHASTIC = [name for name, kind in STRATEGIES.items() if kind().stochastic]
 TRACES = ["hutchinson", "hutch++", "xtrace", "xnystrace"]
 
 

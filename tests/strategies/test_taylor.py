@@ -8,9 +8,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from jacstrat import UnsupportedError, UsageError, parse_strategy
+from jacstrat import PROBLEMS, UnsupportedError, UsageError, parse_strategy
+from jacstrat.harness.judging import judge
 from jacstrat.measure.counters import OperationCounter
 from jacstrat.measure.memory import peak_bytes
+from jacstrat.strategies import Prepared
 
 
 def network(*widths: int) -> nn.Sequential:
@@ -45,6 +47,7 @@ def test_a_field_is_refused(operator: str) -> None:
     ("spec", "message"),
     [
         ("taylor:tile=0", "tile must be a positive integer or all, got 0; leave it out for the default"),
+        ("taylor:probes=0", "probes must be a positive integer or all, got 0; leave it out for the default"),
         ("taylor:compress=2", "compress must be true or false, got 2; leave it out for true"),
     ],
 )
@@ -137,3 +140,76 @@ def test_what_the_caller_has_is_not_written_to() -> None:
     assert torch.equal(first, second)
     assert torch.equal(x, y)
     assert torch.equal(A, a)
+
+
+class TestProbes:
+    """The mean over random directions, in one pass."""
+
+    @pytest.mark.parametrize("B", [None, 1, 5])
+    @pytest.mark.parametrize("tile", ["auto", 2])
+    def test_it_is_that_of_hutchinson_with_the_same_draws(self, B: int | None, tile: str | int) -> None:
+        f, x = scalar_of(network(10, 12, 12)), points(B or 1, 10)
+        x = x if B else x[0]
+
+        def prepared(spec: str) -> Prepared:
+            return parse_strategy(spec).prepare("laplacian", f, x, torch.Generator().manual_seed(3))
+
+        expected = prepared("hutchinson:probes=4").estimate(x)
+        spec = f"taylor:probes=4,tile={tile}"
+        torch.testing.assert_close(prepared(spec)(x), expected.value)
+        torch.testing.assert_close(tuple(prepared(spec).estimate(x)), tuple(expected))
+        with torch.no_grad():
+            torch.testing.assert_close(prepared(spec)(x), expected.value)
+
+    def test_where_f_cannot_be_traced(self) -> None:
+        def f(x: Tensor) -> Tensor:
+            return (x @ points(5, 5)).tanh().prod(-1) * (1 if x.sum() > 0 else 2)
+
+        x = points(3, 5)
+        prepared = {
+            name: parse_strategy(f"{name}:probes=2").prepare("laplacian", f, x, torch.Generator().manual_seed(3))
+            for name in ("taylor", "hutchinson")
+        }
+        assert prepared["taylor"].reason.startswith("2 VJPs of the gradient, as f cannot be traced")
+        torch.testing.assert_close(tuple(prepared["taylor"].estimate(x)), tuple(prepared["hutchinson"].estimate(x)))
+
+    def test_n_of_them_are_the_unit_vectors(self) -> None:
+        f, x = scalar_of(network(4, 6)), points(3, 4)
+        found = parse_strategy("taylor:probes=4").prepare("laplacian", f, x).estimate(x)
+        torch.testing.assert_close(found.value, parse_strategy("vmap").prepare("laplacian", f, x)(x))
+        assert found.std_error is None
+
+    def test_a_value_is_stochastic_where_it_draws(self) -> None:
+        assert not parse_strategy("taylor").stochastic
+        assert parse_strategy("taylor").claimed_rate is None
+        one, same = parse_strategy("taylor:probes=8"), parse_strategy("hutchinson:probes=8")
+        assert one.stochastic
+        assert one.claimed_rate == same.claimed_rate
+
+    def test_a_run_judges_its_draws(self) -> None:
+        instance = PROBLEMS["tanh_scalar"].instance(8, 4, torch.float64)
+        reference = instance.reference("laplacian")
+        strategy = parse_strategy("taylor:probes=4")
+        found = judge(strategy, "laplacian", instance.f, instance.x, reference, 1e-12, "key", clock=lambda: 0.0)
+        assert found.fault == ""
+        assert found.coverage > strategy.claimed_rate
+        assert found.draws == 256
+
+    def test_gradients_are_those_of_hutchinson(self) -> None:
+        net, x = network(10, 12), points(3, 10)
+
+        def slopes(name: str) -> tuple[Tensor, ...]:
+            strategy = parse_strategy(f"{name}:probes=3")
+            prepared = strategy.prepare("laplacian", scalar_of(net), x, torch.Generator().manual_seed(3))
+            return torch.autograd.grad(prepared(x).square().sum(), [net[0].weight, net[2].weight])
+
+        torch.testing.assert_close(slopes("taylor"), slopes("hutchinson"))
+
+    def test_cost_is_a_pass_for_each_direction(self) -> None:
+        # K tangents, their one sum of second derivatives and the value: K + 2 passes, whatever n is.
+        B, K, widths = 4, 3, (40, 16, 16)
+        net, x = network(*widths), points(B, widths[0])
+        evaluate = parse_strategy(f"taylor:probes={K},tile=all").prepare("laplacian", scalar_of(net), x)
+        P = sum(a * b for a, b in pairwise((*widths, 1)))
+        with torch.no_grad():
+            assert flops(lambda: evaluate(x)) <= 2 * B * (K + 2) * P

@@ -157,7 +157,7 @@ def test_each_step(name: str, operator: str) -> None:
     assert assert_superset(f, X, operator).source == ("sampled" if name in BY_VALUE else "traced")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(steps, steps, pairs)
 def test_a_composed_field(first: list[str], second: list[str], pair: Callable[[Tensor, Tensor], Tensor]) -> None:
     one, other = composed(first), composed(second)
@@ -165,7 +165,7 @@ def test_a_composed_field(first: list[str], second: list[str], pair: Callable[[T
     assert found.source == ("sampled" if {*first, *second} & {*BY_VALUE} else "traced")
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(steps, st.sampled_from(["sin", "square", "cumprod", "softmax", "unfold"]))
 def test_a_composed_scalar(names: list[str], last: str) -> None:
     f = composed([*names, last])

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
+from jacstrat.tape.kept import KEPT
 from jacstrat.taylor import Scalar
-from jacstrat.taylor.scalar import CACHE_BYTES, KEPT, MODEST_BYTES, _tiles
+from jacstrat.taylor.scalar import CACHE_BYTES, MODEST_BYTES, _tiles
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 

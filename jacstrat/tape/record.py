@@ -7,7 +7,7 @@ converge, a call out of torch) cannot be recorded by mistake, it raises.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -20,7 +20,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
 
-from jacstrat.taylor.tape import Node, Slot, Tape
+from jacstrat.tape.tape import Node, Slot, Tape
 
 # Rules and forward-mode derivatives exist for the plain form of attention, not for the fused ones.
 _ATTENTION = SDPBackend.MATH
@@ -30,12 +30,13 @@ class Untraceable(Exception):  # noqa: N818 - it ends a recording, and is no fau
     """Why a function cannot be recorded, in one line."""
 
 
-def record(f: Callable[[Tensor], Tensor], x: Tensor) -> Tape:
+def record(f: Callable[[Tensor], Tensor], x: Tensor, words: Mapping[Any, Callable[..., Any]] | None = None) -> Tape:
     """The operations of f at points of this shape, dtype and device.
 
     Args:
-        f: Row-wise scalar.
+        f: Row-wise scalar or field.
         x: Points at which f is evaluated once; their numbers have no influence on the tape.
+        words: Operations that are to be recorded as others, each with a function of the same arguments that does it.
 
     Raises:
         Untraceable: They cannot be had; says why. Whatever f itself raises is a reason.
@@ -48,19 +49,19 @@ def record(f: Callable[[Tensor], Tensor], x: Tensor) -> Tape:
         with torch.no_grad():
             f(x.detach())
         try:
-            return _recorded(f, x)
+            return _recorded(f, x, words or {})
         except _MutationError:  # so that a write is an operation with a result, as all others
-            return _recorded(torch.func.functionalize(f), x)
+            return _recorded(torch.func.functionalize(f), x, words or {})
     except Untraceable:
         raise
     except Exception as error:
         raise Untraceable(_line(error)) from error
 
 
-def _recorded(f: Callable[[Tensor], Tensor], x: Tensor) -> Tape:
+def _recorded(f: Callable[[Tensor], Tensor], x: Tensor, words: Mapping[Any, Callable[..., Any]]) -> Tape:
     with torch.enable_grad(), FakeTensorMode(allow_non_fake_inputs=True):
         points = torch.empty(x.shape, dtype=x.dtype, device=x.device, requires_grad=True)
-        recorder = _Recorder(points)
+        recorder = _Recorder(points, {**_IN_OTHER_WORDS, **words})
         with sdpa_kernel(_ATTENTION), recorder, _Cuts(recorder), _functions_seen_by(recorder) as seen:
             y = f(points)
     _refuse_unseen_functions(y, seen)
@@ -85,8 +86,9 @@ class _MutationError(Exception):
 class _Recorder(TorchDispatchMode):
     """Writes down each operation that reaches ATen, and knows by identity the tensors that they made."""
 
-    def __init__(self, x: Tensor) -> None:
+    def __init__(self, x: Tensor, words: Mapping[Any, Callable[..., Any]]) -> None:
         super().__init__()
+        self.words = words
         self.nodes: list[Node] = []
         self.slots: dict[int, int] = {id(x): 0}
         self.size = 1
@@ -95,7 +97,7 @@ class _Recorder(TorchDispatchMode):
         self.cutting = False
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if (same := _IN_OTHER_WORDS.get(func)) and not self.resting:
+        if (same := self.words.get(func)) and not self.resting:
             with self:
                 return same(*args, **(kwargs or {}))
         out = func(*args, **(kwargs or {}))

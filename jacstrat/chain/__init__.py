@@ -1,0 +1,1 @@
+"""Divergence and Jacobian diagonal of a chain of constant linear maps and pointwise factors, in a good order."""

@@ -1,0 +1,28 @@
+"""The program: its application, which each command's file adds itself to, and its exit codes."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from jacstrat.errors import JacstratError
+
+EXIT_USAGE, EXIT_NOTHING_MEASURED, EXIT_INTERRUPTED = 2, 3, 130
+
+app = typer.Typer(
+    name="jacstrat",
+    help="Measure every way to contract the Jacobian of a PyTorch function.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+def main() -> None:
+    """The program `jacstrat`: a wrong use is one line and exit code 2."""
+    try:
+        app()
+    except JacstratError as error:
+        print(f"jacstrat: {error}", file=sys.stderr)
+        sys.exit(EXIT_USAGE)

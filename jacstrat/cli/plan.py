@@ -1,0 +1,78 @@
+"""jacstrat plan."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from jacstrat.cli.app import EXIT_INTERRUPTED, app
+from jacstrat.cli.options import (
+    Devices,
+    Dtypes,
+    Inputs,
+    MaxMemory,
+    Operators,
+    Points,
+    Problems,
+    Seed,
+    Strategies,
+    SweepArgument,
+    Threads,
+    Timeout,
+    Workloads,
+    byte_count,
+    check_devices,
+    sweep_of,
+)
+
+if TYPE_CHECKING:
+    from jacstrat.harness.sweep import Sweep
+
+
+@app.command()
+def plan(
+    sweep: SweepArgument = None,
+    problem: Problems = None,
+    operator: Operators = None,
+    strategy: Strategies = None,
+    n: Inputs = None,
+    batch: Points = None,
+    dtype: Dtypes = None,
+    device: Devices = None,
+    workload: Workloads = None,
+    threads: Threads = None,
+    timeout: Timeout = None,
+    max_memory: MaxMemory = None,
+    seed: Seed = None,
+    assume_memory: Annotated[
+        str | None, typer.Option(help="Plan for devices with so much memory, here or not: 80GiB.")
+    ] = None,
+) -> None:
+    """Predict what a run would take, and what it would skip; measures nothing."""
+    assumed = byte_count("--assume-memory", assume_memory)
+    chosen = sweep_of(
+        sweep, problem, operator, strategy, n, batch, dtype, device, workload, threads, timeout, max_memory, seed
+    )
+    if assumed is None:
+        check_devices(device, "; --assume-memory 80GiB plans without it")
+    _plan(chosen, assumed)
+
+
+def _plan(sweep: Sweep, assume_bytes: int | None) -> None:
+    from rich.console import Console
+
+    from jacstrat.harness.plan import plan, print_plan
+    from jacstrat.harness.progress import Progress
+
+    total = sum(len(cell.strategies) for cell in sweep.cells())
+    forecasts = []
+    with Progress(Console(stderr=True)) as progress:
+        progress.started(0, total)
+        try:
+            for forecast in plan(sweep, assume_bytes, progress.attending):
+                forecasts.append(forecast)
+                progress.started(len(forecasts), total)
+        except KeyboardInterrupt:
+            raise typer.Exit(EXIT_INTERRUPTED) from None
+    print_plan(forecasts, Console())

@@ -1,0 +1,115 @@
+"""jacstrat run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from jacstrat.cli.app import EXIT_INTERRUPTED, app
+from jacstrat.cli.options import (
+    Devices,
+    Dtypes,
+    Inputs,
+    MaxMemory,
+    Operators,
+    Points,
+    Problems,
+    Seed,
+    Strategies,
+    SweepArgument,
+    Threads,
+    Timeout,
+    Workloads,
+    check_devices,
+    one_of,
+    several,
+    sweep_of,
+)
+from jacstrat.errors import UsageError
+from jacstrat.records import SWEEP
+
+if TYPE_CHECKING:
+    from jacstrat.harness.sweep import Sweep
+
+
+@app.command()
+def run(
+    sweep: SweepArgument = None,
+    problem: Problems = None,
+    operator: Operators = None,
+    strategy: Strategies = None,
+    n: Inputs = None,
+    batch: Points = None,
+    dtype: Dtypes = None,
+    device: Devices = None,
+    workload: Workloads = None,
+    threads: Threads = None,
+    timeout: Timeout = None,
+    max_memory: MaxMemory = None,
+    seed: Seed = None,
+    sample: Annotated[float | None, typer.Option(help="Most seconds to sample one strategy of one cell.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Directory for the results [results/DATE].")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run in the directory.")] = False,
+    retry: Annotated[str | None, typer.Option(help="On resuming, measure these again: timeout,oom.")] = None,
+    no_isolation: Annotated[bool, typer.Option("--no-isolation", help="All in this process, for debuggers.")] = False,
+) -> None:
+    """Measure a sweep: every strategy on every problem at every size."""
+    if retry and not resume:
+        raise UsageError("--retry measures again what an earlier run left; give --resume with it")
+    if resume and out is None:
+        raise UsageError("--resume goes on with a directory; name it with --out")
+    if resume and out and sweep is None and not problem and (out / SWEEP).is_file():
+        sweep = str(out / SWEEP)
+    chosen = sweep_of(
+        sweep, problem, operator, strategy, n, batch, dtype, device, workload, threads, timeout, max_memory, seed
+    )
+    check_devices(device)
+    _run(chosen.override(sample_s=sample), out or _dated(), resume, retry, not no_isolation)
+
+
+def _dated() -> Path:
+    from datetime import datetime
+
+    return Path("results") / datetime.now().strftime("%Y-%m-%dT%H-%M-%S")
+
+
+def _run(sweep: Sweep, directory: Path, resume: bool, retry: str | None, isolate: bool) -> None:
+    from rich.console import Console
+
+    from jacstrat.harness.progress import Progress
+    from jacstrat.harness.run import Options, run
+    from jacstrat.measure.environment import snapshot, warnings
+    from jacstrat.records import STATUSES
+
+    console = Console(stderr=True)
+    retried = tuple(several(retry) or ())
+    for status in retried:
+        one_of("status", status, STATUSES)
+    warned = False
+
+    def environment() -> dict[str, object]:
+        nonlocal warned
+        found = snapshot()
+        said = warnings(found)
+        for warning in () if warned else said:
+            console.print(f"warning: {warning}", style="yellow", highlight=False, markup=False, soft_wrap=True)
+        warned = True
+        return found.to_json() | {"warnings": said}
+
+    interrupted = False
+    with Progress(console) as progress:
+        try:
+            options = Options(isolate=isolate, resume=resume, retry=retried)
+            run(sweep, directory, progress, options, environment)
+        except KeyboardInterrupt:
+            interrupted = True
+    if interrupted:
+        console.print(
+            f"interrupted; go on with --resume --out {directory}", highlight=False, markup=False, soft_wrap=True
+        )
+        raise typer.Exit(EXIT_INTERRUPTED)
+    from jacstrat.cli.report import show
+
+    show(directory, Console())
