@@ -24,8 +24,8 @@ def report(directory: Annotated[Path, typer.Argument(metavar="DIR", help="Direct
 def show(directory: Path, console: Console) -> None:
     """Plots on disk, the tables and findings on the console; ends with exit code 3 where nothing was measured."""
     from jacstrat.records import PLOTS, read_records
+    from jacstrat.report.findings import print_findings
     from jacstrat.report.plots import write_plots
-    from jacstrat.report.tables import print_findings
 
     frame = read_records(directory)
     measured = frame["median_s"].notna().any()

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from html import escape
 
-from jacstrat.report.page.axis import Axis, x_axis, y_axis
+from jacstrat.report.page.axis import x_axis, y_axis
 from jacstrat.report.palette import WRONG_DASH, Dash, style
 from jacstrat.report.picture import TIME, Picture
 from jacstrat.report.series import Point, Series, touches_wrong
@@ -161,9 +161,9 @@ class _Plot:
                 ends.append((at[-1], line.label))
         parts += [_note(at, text) for at, text in _apart(ends)]
         if self.picture.front:
-            steps = []
-            for line, point in self.picture.front:
-                x, y = self.x(point.n), self.y(self.place(line, point))
+            steps: list[str] = []
+            for series, point in self.picture.front:
+                x, y = self.x(point.n), self.y(self.place(series, point))
                 steps.append(f"H{x:.1f}V{y:.1f}" if steps else f"M{x:.1f} {y:.1f}")
             parts.append(f'<path class="front" d="{"".join(steps)}"/>')
         for mark in () if self.single else self.picture.marks:
@@ -240,6 +240,3 @@ def _apart(ends: Sequence[tuple[tuple[float, float], str]]) -> list[tuple[tuple[
 
 def _note(at: tuple[float, float], text: str) -> str:
     return f'<text class="n" x="{at[0] + 5:.1f}" y="{at[1] + 4:.1f}">{escape(text)}</text>'
-
-
-__all__ = ["HEIGHT", "WIDTH", "Axis", "marker_id", "marker_symbols", "svg", "swatch"]
