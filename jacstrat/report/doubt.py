@@ -13,7 +13,8 @@ from typing import Any
 from jacstrat.records import SAMPLES, Record
 from jacstrat.report.picture import RATIO, Picture, Reference
 from jacstrat.report.series import Point, Series
-from jacstrat.report.setting import Setting
+from jacstrat.report.setting import Setting, Source, by_setting, to_records, varying
+from jacstrat.report.sheet import Column, Sheet, sheet_of
 from jacstrat.report.units import format_factor, format_seconds
 
 WIDE = 0.05
@@ -142,3 +143,30 @@ def _series(doubt: Doubt, raw: Mapping[str, Any]) -> Series:
     if raw.get("dropped"):
         remarks.append(f"{len(raw['dropped'])} samples dropped")
     return Series(doubt.record.strategy, tuple(point.n for point in points), tuple(points), "\n".join(remarks))
+
+
+def doubts_table(source: Source) -> Sheet:
+    """Every doubtful time, the worst first, with why."""
+    found = doubts(to_records(source))
+    settings = [setting for doubt in found for setting in by_setting([doubt.record])]
+    differing = varying(settings)
+    columns = [
+        Column("problem"),
+        Column("case", rank=2),
+        Column("strategy"),
+        Column("n", numeric=True),
+        Column("time", numeric=True, rank=1),
+        Column("why", prose=True),
+    ]
+    rows = [
+        [
+            setting.name,
+            setting.words(differing, brief=True),
+            doubt.record.strategy,
+            str(doubt.record.n),
+            format_seconds(doubt.record.median_s),
+            ", ".join(doubt.reasons),
+        ]
+        for doubt, setting in zip(found, settings, strict=True)
+    ]
+    return sheet_of("Doubtful times, the worst first", columns, rows)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 
 from rich.console import Console
 
@@ -42,11 +43,16 @@ def findings(source: Source) -> tuple[Sheet | str, ...]:
 
 
 def print_findings(source: Source, console: Console) -> None:
-    """The findings on a console of any width, a blank line before each sheet but the first."""
-    for i, found in enumerate(findings(source)):
+    """The findings on a console of any width, a blank line before and after each sheet."""
+    print_told(findings(source), console)
+
+
+def print_told(told: Sequence[Sheet | str], console: Console) -> None:
+    """Sheets and sentences on a console of any width."""
+    for before, found in zip((None, *told), told, strict=False):
+        if before is not None and Sheet in (type(before), type(found)):
+            console.print()
         if isinstance(found, Sheet):
-            if i:
-                console.print()
             console.print(found)
         else:
-            console.print(found, markup=False, highlight=False)
+            console.print(found, markup=False, highlight=False, soft_wrap=True)
