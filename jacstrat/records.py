@@ -19,7 +19,7 @@ from jacstrat.errors import UsageError
 if TYPE_CHECKING:
     import pandas as pd
 
-SCHEMA = 2
+SCHEMA = 3
 RECORDS = "records.csv"
 SAMPLES = "samples.jsonl"
 ENVIRONMENT = "environment.json"
@@ -90,6 +90,11 @@ class Record:
     f_evaluations: int | None = _empty("evaluations of f in one call, per point")
     aten_ops: int | None = _empty("aten operations dispatched in one call")
     flops: int | None = _empty("floating-point operations of matrix products and convolutions in one call")
+    best_flops: int | None = _empty("flops of the best-known algorithm for a network, at all points")
+    floor_median_s: float | None = _empty("median time of the bare matrix products of that algorithm, seconds")
+    over_floor: float | None = _empty("median over rounds of the time over that of these matrix products")
+    over_floor_low: float | None = _empty("lower end of the 95 % confidence interval of over_floor")
+    over_floor_high: float | None = _empty("upper end of the 95 % confidence interval of over_floor")
     abs_error: float | None = _empty("largest |result - reference| over the batch")
     rel_error: float | None = _empty("largest |result - reference| / sum |J_ii| over the batch")
     ulp_error: float | None = _empty("largest |result - reference| over the batch, in units in the last place")

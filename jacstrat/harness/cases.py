@@ -8,7 +8,8 @@ from typing import Any
 
 from jacstrat.records import Record, Status
 
-F = "f"
+# What is sampled beside the strategies of a cell: f itself, and the bare matrix products of a network.
+F, FLOOR = "f", "floor"
 
 
 @dataclass(frozen=True)

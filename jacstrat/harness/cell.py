@@ -21,7 +21,8 @@ from jacstrat.harness.bench import (
     surroundings,
     verdict,
 )
-from jacstrat.harness.cases import Case, Cell, F
+from jacstrat.harness.cases import FLOOR, Case, Cell, F
+from jacstrat.harness.floor import Floor, floor_of
 from jacstrat.harness.instruments import Instruments, instruments_for
 from jacstrat.measure.clocks import Work
 from jacstrat.measure.sampling import Series, Settings, sample
@@ -72,6 +73,7 @@ def measure(
             bench = set_up(cell, attend, cache, instance)
             f, x = bench.instance.f, bench.instance.x
             f_work = bench.timed(lambda: f(x))
+            floor = floor_of(bench)
             instruments = opened.enter_context(instruments_for(cell.device))
         except (Exception, SystemExit) as error:
             if instance is not None:
@@ -87,24 +89,33 @@ def measure(
             except (Exception, SystemExit) as error:
                 yield _row(case.record(*failure(error)))
         if contestants:
-            yield from _compete(cell, contestants, f_work, bench, instruments, settings, attend)
+            yield from _compete(cell, contestants, f_work, floor, bench, instruments, settings, attend)
 
 
 def _compete(
     cell: Cell,
     contestants: dict[str, Contestant],
     f_work: Work,
+    floor: Floor | None,
     bench: Bench,
     instruments: Instruments,
     settings: Settings,
     attend: Attend,
 ) -> Generator[Outcome, None, None]:
     works: dict[str, Work] = {F: f_work}
+    if floor:
+        works[FLOOR] = floor.work
     works |= {name: contestant.work for name, contestant in contestants.items()}
     session = uuid.uuid4().hex[:8]
     rng = random.Random(f"{cell.seed} {cell.key}")
-    series = sample(works, instruments.clock, settings, rng, F, attend, instruments.spoiled)
-    yield Outcome(Case(cell, F).key, None, _raw(series[F], session))
+
+    def attending(name: str) -> None:
+        # The products are nobody's code: a hang in them is none of a strategy's.
+        attend(F if name == FLOOR else name)
+
+    series = sample(works, instruments.clock, settings, rng, F, attending, instruments.spoiled)
+    for name in (F, FLOOR) if floor else (F,):
+        yield Outcome(Case(cell, name).key, None, _raw(series[name], session))
     verdicts = {name: verdict(contestant.errors, bench, contestant.drawn) for name, contestant in contestants.items()}
     # What is right on average is not to be compared with what is right: the fastest is an exact one.
     exact = [name for name, contestant in contestants.items() if contestant.drawn is None]
@@ -127,7 +138,8 @@ def _compete(
             "energy_j": energy_j,
             **_ratios("cost_ratio", series[name], series[F]),
             **(_ratios("over_fastest", series[name], series[fastest]) if fastest else {}),
-            "f_median_s": series[F].summary.median if series[F].seconds else None,
+            "f_median_s": _median(series[F]),
+            **(_over_floor(floor, series[name], series[FLOOR]) if floor else {}),
             "prepare_s": contestant.prepare_s,
             "reference": bench.reference.source,
             "cancellation": bench.reference.cancellation(cell.operator),
@@ -152,6 +164,15 @@ def _times(series: Series) -> dict[str, Any]:
         "samples": times.samples,
         "stop_reason": series.stop_reason,
     }
+
+
+def _median(series: Series) -> float | None:
+    return series.summary.median if series.seconds else None
+
+
+def _over_floor(floor: Floor, series: Series, bare: Series) -> dict[str, Any]:
+    times = {"floor_median_s": _median(bare), **_ratios("over_floor", series, bare)}
+    return {"best_flops": floor.flops, **times}
 
 
 def _ratios(name: str, numerator: Series, denominator: Series) -> dict[str, Any]:

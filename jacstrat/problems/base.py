@@ -66,6 +66,9 @@ class Problem:
         origin: Where the problem comes from.
         refuse: A reason why the function cannot have this n, or None.
         sizes: Values of n that suit it.
+        widths: Of the layers, n first, from n, where the function is a chain of linear layers with functions of each
+            entry between, or such a chain with factors in closed form around it: what `best.best_products` takes.
+            None for any other.
         factory: Whether `function` is a factory. It is called with torch's generator on the CPU seeded and restored
             afterwards, so that the weights it draws are the seed's.
     """
@@ -83,6 +86,7 @@ class Problem:
     origin: str = ""
     refuse: Callable[[int], str | None] = any_size
     sizes: tuple[int, ...] = (1, 2, 4, 8, 16, 32, 64)
+    widths: Callable[[int], tuple[int, ...]] | None = None
     factory: bool = False
 
     @property

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn.functional import linear
 
 from jacstrat.problems.base import Problem
-from jacstrat.problems.networks import WIDTH, tanh_slope
+from jacstrat.problems.networks import layer_widths, tanh_slope
 
 LAYERS = 3
 
@@ -47,7 +47,7 @@ def _gate(t: np.ndarray, layers: Mapping[str, np.ndarray], number: int) -> np.nd
 def _gated_layers(n: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
     """The time t in [0, 1), and of each layer W, b with variance 1/h_{l-1}, and g, c, d with variance 1."""
     parameters: dict[str, np.ndarray] = {"t": np.array(rng.uniform(0.0, 1.0))}
-    for number, (fan_in, fan_out) in enumerate(pairwise((n, *[WIDTH] * (LAYERS - 1), n)), start=1):
+    for number, (fan_in, fan_out) in enumerate(pairwise(layer_widths(hidden=LAYERS - 1)(n)), start=1):
         parameters[f"W{number}"] = rng.standard_normal((fan_out, fan_in)) / np.sqrt(fan_in)
         parameters[f"b{number}"] = rng.standard_normal(fan_out) / np.sqrt(fan_in)
         for letter in "gcd":
@@ -65,6 +65,7 @@ FLOWS = (
         diagonal=_flow_diagonal,
         structure="dense",
         parameters=_gated_layers,
+        widths=layer_widths(hidden=LAYERS - 1),
         origin="Grathwohl, Chen, Bettencourt, Sutskever, Duvenaud 2019, FFJORD: its layers that squash by time",
     ),
 )

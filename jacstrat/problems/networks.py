@@ -15,15 +15,19 @@ from jacstrat.problems.base import Problem
 WIDTH = 64
 
 
+def layer_widths(hidden: int, outputs: int | None = None) -> Callable[[int], tuple[int, ...]]:
+    """n, hidden layers of 64, and the outputs, or n."""
+    return lambda n: (n, *[WIDTH] * hidden, n if outputs is None else outputs)
+
+
 def dense_layers(
     hidden: int, outputs: int | None = None
 ) -> Callable[[int, np.random.Generator], dict[str, np.ndarray]]:
     """W_l (h_l, h_{l-1}) and b_l (h_l,) of n -> 64 -> ... -> outputs, or n, normal with variance 1/h_{l-1}."""
 
     def weights(n: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
-        widths = (n, *[WIDTH] * hidden, n if outputs is None else outputs)
         layers = {}
-        for number, (fan_in, fan_out) in enumerate(pairwise(widths), start=1):
+        for number, (fan_in, fan_out) in enumerate(pairwise(layer_widths(hidden, outputs)(n)), start=1):
             layers[f"W{number}"] = rng.standard_normal((fan_out, fan_in)) / np.sqrt(fan_in)
             layers[f"b{number}"] = rng.standard_normal(fan_out) / np.sqrt(fan_in)
         return layers
@@ -116,6 +120,7 @@ NETWORKS = (
         diagonal=_tanh_field_diagonal,
         structure="dense",
         parameters=dense_layers(hidden=2),
+        widths=layer_widths(hidden=2),
         origin="the field of a continuous normalising flow: Chen et al. 2018, Neural ordinary differential equations",
     ),
     Problem(
@@ -127,6 +132,7 @@ NETWORKS = (
         diagonal=_tanh_scalar_diagonal,
         structure="dense",
         parameters=dense_layers(hidden=3, outputs=1),
+        widths=layer_widths(hidden=3, outputs=1),
         origin="the ansatz of a physics-informed network: Raissi, Perdikaris, Karniadakis 2019",
     ),
 )

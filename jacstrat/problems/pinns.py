@@ -12,7 +12,7 @@ from torch.nn.functional import linear
 
 from jacstrat.problems.base import Problem
 from jacstrat.problems.bodies import ball, in_ball
-from jacstrat.problems.networks import WIDTH, dense_layers, tanh_slope
+from jacstrat.problems.networks import WIDTH, dense_layers, layer_widths, tanh_slope
 
 FREQUENCY = 30.0
 WAVENUMBER = 4.0
@@ -117,6 +117,7 @@ PINNS = (
         diagonal=_pinn_tanh_diagonal,
         structure="dense",
         parameters=dense_layers(hidden=3, outputs=1),
+        widths=layer_widths(hidden=3, outputs=1),
         points=ball,
         domain="[-1, 1)^n / sqrt n, inside the unit ball",
         origin=f"{RAISSI}; {POISSON}",
@@ -130,6 +131,7 @@ PINNS = (
         diagonal=_pinn_sine_diagonal,
         structure="dense",
         parameters=_siren_layers,
+        widths=layer_widths(hidden=2, outputs=1),
         points=ball,
         domain="[-1, 1)^n / sqrt n, inside the unit ball",
         origin=f"{SITZMANN}, their frequency of 30 put into the weights; {POISSON}",
@@ -143,6 +145,7 @@ PINNS = (
         diagonal=_plane_waves_diagonal,
         structure="dense",
         parameters=_waves,
+        widths=layer_widths(hidden=1, outputs=1),
         origin="one sine layer that solves Helmholtz' equation lap u = -k^2 u exactly: a network with known answer; "
         "Rahimi, Recht 2007, Random features for large-scale kernel machines, of one length",
     ),

@@ -33,6 +33,8 @@ class Winner:
             or where that was not recorded the intervals of the medians overlap.
         runner_up, over_runner_up: The next one, and its time over the winner's; None where there is no other.
         slowest, over_slowest: The last one, likewise.
+        over_best_flops, over_floor: Of a network, how many times above the best-known cost it is, in FLOPs and in time;
+            None for other problems.
     """
 
     setting: Setting
@@ -45,6 +47,13 @@ class Winner:
     over_runner_up: float | None = None
     slowest: str | None = None
     over_slowest: float | None = None
+    over_best_flops: float | None = None
+    over_floor: float | None = None
+
+
+def over_best_flops(record: Record) -> float | None:
+    """How many times the FLOPs of the best-known algorithm for the network a case has; None where there is none."""
+    return record.flops / record.best_flops if record.best_flops and record.flops is not None else None
 
 
 def winners(source: Source) -> tuple[Winner, ...]:
@@ -68,7 +77,16 @@ def _winner(setting: Setting, n: int, ranking: Sequence[tuple[float, Record]]) -
         return other.ci_low_s is not None and first.ci_high_s is not None and other.ci_low_s <= first.ci_high_s
 
     level = (first.strategy, *(other.strategy for _, other in others if meets(other)))
-    winner = Winner(setting, n, first.strategy, best_s, first.cost_ratio, level)
+    winner = Winner(
+        setting,
+        n,
+        first.strategy,
+        best_s,
+        first.cost_ratio,
+        level,
+        over_best_flops=over_best_flops(first),
+        over_floor=first.over_floor,
+    )
     if not others:
         return winner
     (second_s, second), (last_s, last) = others[0], others[-1]

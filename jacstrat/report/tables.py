@@ -13,6 +13,7 @@ from jacstrat.report.answers import (
     Unmeasured,
     failures,
     growths,
+    over_best_flops,
     unsupported,
     winner_ranges,
     winners,
@@ -54,6 +55,8 @@ def winners_table(source: Source) -> Sheet:
         Column("cost ratio", numeric=True, rank=4),
         Column("next", numeric=True, rank=3),
         Column("slowest", numeric=True, rank=5),
+        Column("best FLOPs", numeric=True, rank=7),
+        Column("floor", numeric=True, rank=6),
     ]
     rows, styles = [], []
     for found in ranges:
@@ -67,10 +70,15 @@ def winners_table(source: Source) -> Sheet:
                 _extent([winner.cost_ratio for winner in found.winners], format_ratio),
                 _extent([winner.over_runner_up for winner in found.winners], format_factor),
                 _extent([winner.over_slowest for winner in found.winners], format_factor),
+                _extent([winner.over_best_flops for winner in found.winners], format_factor),
+                _extent([winner.over_floor for winner in found.winners], format_factor),
             ]
         )
         styles.append("" if found.strategy else "yellow")
-    return sheet_of("Fastest right strategy; next and slowest as multiples of its time", columns, rows, styles)
+    title = "Fastest right strategy; next and slowest as multiples of its time"
+    if any(found.over_floor is not None for range_ in ranges for found in range_.winners):
+        title += ", itself as a multiple of a network's best-known FLOPs and of their floor in time"
+    return sheet_of(title, columns, rows, styles)
 
 
 def wrong_table(source: Source) -> Sheet:
@@ -205,7 +213,8 @@ def records_sheets(source: Source) -> list[Sheet]:
 
     What is the same in all cases of a sheet stands in its title. `cost` is the cost ratio, `error` the relative error,
     "exact" where there is none. Where the worst error is MUCH of the median one or more, that stands beside it; where a
-    sum magnifies the errors of its terms by MUCH squared or more, that does.
+    sum magnifies the errors of its terms by MUCH squared or more, that does. For a network `best FLOPs` and `floor` are
+    how many times above the best-known algorithm a case is: in its FLOPs, and in the time of its bare matrix products.
     """
     groups: dict[str, list[Record]] = {}
     settings: dict[str, list[Setting]] = {}
@@ -225,6 +234,8 @@ def _records(settings: Sequence[Setting], records: Sequence[Record]) -> Sheet:
         Column("median [quartiles]", numeric=True),
         Column("cost", numeric=True, rank=2),
         Column("error", numeric=True, rank=3),
+        Column("best FLOPs", numeric=True, rank=8),
+        Column("floor", numeric=True, rank=7),
         Column("peak", numeric=True, rank=4),
         Column("median error", numeric=True, rank=5),
         Column("cancellation", numeric=True, rank=6),
@@ -239,6 +250,8 @@ def _records(settings: Sequence[Setting], records: Sequence[Record]) -> Sheet:
             format_quartiles(r.median_s, r.q1_s, r.q3_s),
             format_ratio(r.cost_ratio),
             "exact" if r.exact else format_error(r.rel_error),
+            format_factor(over_best_flops(r)),
+            format_factor(r.over_floor),
             format_bytes(r.peak_bytes),
             format_error(r.rel_error_median) if 0 < MUCH * (r.rel_error_median or 0) <= (r.rel_error or 0) else "",
             format_error(r.cancellation) if (r.cancellation or 0) >= MUCH**2 else "",

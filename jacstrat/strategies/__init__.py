@@ -7,6 +7,7 @@ from jacstrat.errors import UsageError
 from jacstrat.plugins import Table
 from jacstrat.strategies.auto import Auto
 from jacstrat.strategies.base import OPERATORS, Contraction, Estimate, Operator, Prepared, Strategy
+from jacstrat.strategies.chain import Chain
 from jacstrat.strategies.coloring import Coloring
 from jacstrat.strategies.dense import Hessian, Jacfwd, Jacrev
 from jacstrat.strategies.hutchinson import Hutchinson
@@ -62,7 +63,7 @@ STRATEGIES: Mapping[str, type[Strategy]] = Table(
     {
         kind.name: kind
         for kind in (
-            *(Auto, Identity, Ones, Vmap, Jvp, ForwardOverForward, Coloring, Jacrev, Jacfwd, Hessian, Taylor),
+            *(Auto, Identity, Ones, Vmap, Jvp, ForwardOverForward, Coloring, Jacrev, Jacfwd, Hessian, Taylor, Chain),
             *(Hutchinson, HutchPlusPlus, XTrace, XNysTrace),
         )
     },

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Generic, TypeVar
 
 import torch
@@ -31,7 +31,7 @@ class Tapes(Generic[T]):
         self,
         f: Callable[[Tensor], Tensor],
         made: Callable[[Tape, Tensor], T],
-        words: dict[Any, Callable[..., Any]] | None = None,
+        words: Mapping[Any, Callable[..., Any]] | None = None,
     ) -> None:
         self.f = f
         self.made = made

@@ -115,7 +115,7 @@ class _Recorder(TorchDispatchMode):
         made = [leaf for leaf in tree_leaves(out) if isinstance(leaf, Tensor)]
         if any(tensor.is_complex() for tensor in made):
             raise Untraceable("it computes with complex numbers")
-        is_cut = self.cutting or not torch.is_grad_enabled() or _takes_shapes_only(op)
+        is_cut = self.cutting or not torch.is_grad_enabled() or takes_shapes_only(op)
         is_cut = is_cut or not any(tensor.is_floating_point() for tensor in made)
         self.nodes.append(Node(op, args, kwargs, outs, max((t.numel() for t in made), default=0), is_tuple, is_cut))
 
@@ -147,7 +147,7 @@ class _Recorder(TorchDispatchMode):
         return leaf
 
 
-def _takes_shapes_only(op: Any) -> bool:
+def takes_shapes_only(op: Any) -> bool:
     """Whether an operation does not look at numbers: zeros_like, rand_like, new_full, ..."""
     name = getattr(op, "_opname", "")
     return name.endswith("_like") or name.startswith("new_")

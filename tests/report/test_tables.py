@@ -67,6 +67,31 @@ def test_the_winners_numbers_are_ranges(record: Make, frame_of: FrameOf) -> None
     assert row[3:] == ["1–2", "jvp", "2.00–3.00", "µs", "2.00–3.00", "2.00–3.00×", "4.00–30.0×"]
 
 
+def test_a_network_stands_beside_its_best_known_cost(record: Make, frame_of: FrameOf) -> None:
+    network = {"flops": 3000, "best_flops": 2000, "over_floor": 4.5}
+    rows = [
+        record(problem="net", **network),
+        record(problem="net", strategy="jvp", median_s=20e-6, flops=8000, best_flops=2000, over_floor=9.0),
+        record(problem="sin", flops=0),
+    ]
+    winners = text_of(winners_table(frame_of(rows)), width=160)
+    assert "itself as a multiple of a network's best-known FLOPs and of their floor in time" in winners
+    found = rows_of(winners)
+    assert found[0][-2:] == ["1.50×", "4.50×"]
+    assert "×" not in " ".join(found[1])
+    cases = text_of(records_table(frame_of(rows)), width=160)
+    assert ["1.50×", "4.50×"] in [row[-2:] for row in rows_of(cases)]
+    assert ["4.00×", "9.00×"] in [row[-2:] for row in rows_of(cases)]
+    # Without one there is no column and no word of it.
+    assert "best" not in text_of(winners_table(frame_of(rows[2:])), records_table(frame_of(rows[2:])), width=160)
+
+
+def test_flops_that_were_not_counted_are_not_compared(record: Make, frame_of: FrameOf) -> None:
+    text = text_of(records_table(frame_of([record(best_flops=2000, over_floor=4.5)])), width=160)
+    assert "4.50×" in text
+    assert "best FLOPs" not in text
+
+
 def test_a_column_for_what_differs_between_settings(record: Make, frame_of: FrameOf) -> None:
     one = text_of(winners_table(frame_of([record()])))
     two = text_of(winners_table(frame_of([record(), record(batch=64, dtype="float32")])))

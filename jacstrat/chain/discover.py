@@ -1,0 +1,157 @@
+"""The matrix of a linear operation for one point, found by applying the operation itself.
+
+What an operation of ATen does to axes need not be known here: it is applied to numbered entries, or to unit vectors,
+and what was found is tried on random numbers. So it is also known that no row of the batch reaches another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from jacstrat.chain.maps import Map, Pick
+
+# Entries that the matrix of an operation for one point may have.
+MAX_ENTRIES = 2**27
+# A matrix with this many entries in each row or fewer is taken apart into picks.
+FEW = 4
+
+
+class Opaque(Exception):  # noqa: N818 - a turning, and no fault
+    """Why a function is no chain, in one line."""
+
+
+@dataclass(eq=False)
+class Discovered:
+    """A linear operation that was applied to find its map; again only where its constants have other values.
+
+    Fields:
+        name: Of the operation.
+        apply: From the tensors that it holds to the function of the one argument.
+        shape: Of that argument.
+        batch: Points in it.
+        dtype, device: For its entries.
+        is_weighted: Whether the map depends on the tensors that it holds; others of them only shift the result.
+    """
+
+    name: str
+    apply: Callable[[Sequence[Tensor]], Callable[[Tensor], Tensor]]
+    shape: torch.Size
+    batch: int
+    dtype: torch.dtype
+    device: torch.device
+    is_weighted: bool
+    _of: list[Tensor] = field(default_factory=list)
+    _map: Map | None = None
+
+    def map(self, held: Sequence[Tensor]) -> Map:
+        """The map with these tensors.
+
+        Raises:
+            Opaque: It does not act on each point alone and alike.
+        """
+        tracked = self.is_weighted and torch.is_grad_enabled() and any(tensor.requires_grad for tensor in held)
+        if not tracked and self._map is not None and same(self._of, held):
+            return self._map
+        found = self._found(held)
+        if not tracked:
+            self._of, self._map = [tensor.detach().clone() for tensor in held], found
+        return found
+
+    def _found(self, held: Sequence[Tensor]) -> Map:
+        is_weighted = self.is_weighted
+        like = torch.empty((), dtype=self.dtype if is_weighted else wide(self.device), device=self.device)
+        act = self.apply([tensor.to(like.dtype) if tensor.is_floating_point() else tensor for tensor in held])
+        B, d = self.batch, self.shape.numel() // self.batch
+        zero = torch.zeros(self.shape, dtype=like.dtype, device=like.device)
+        shift = act(zero)
+        if shift.numel() % B or not shift.isfinite().all():
+            raise Opaque(f"{self.name} has a result that is no row for each point")
+        rows = shift.numel() // B
+        generator = torch.Generator(self.device).manual_seed(0)
+        v = torch.randn(self.shape, dtype=like.dtype, device=like.device, generator=generator)
+        expected = (act(v) - shift).reshape(B, rows)
+        found = None if is_weighted else _moved(act, shift, zero, B, v, expected)
+        if found is None:
+            if rows * d > MAX_ENTRIES:
+                raise Opaque(f"the matrix of {self.name}, {rows} x {d}, is too large")
+            M = _by_columns(act, shift, zero, B, d) if d <= rows else _by_rows(act, zero, B, rows)
+            found = Map(rows, d, dense=M) if is_weighted else _apart(M)
+        with torch.no_grad():
+            _agree(self.name, found(v.reshape(B, d)), expected)
+        return found if is_weighted else _cast(found, self.dtype)
+
+
+def wide(device: torch.device) -> torch.dtype:
+    """The widest real type of a device."""
+    return torch.float32 if device.type == "mps" else torch.float64
+
+
+def same(a: Sequence[Tensor], b: Sequence[Tensor]) -> bool:
+    """Whether tensors have the same numbers: versions of tensors do not tell of writes through .data or numpy."""
+    return len(a) == len(b) and all(map(torch.equal, a, b))
+
+
+def _moved(act: Any, shift: Tensor, zero: Tensor, B: int, v: Tensor, expected: Tensor) -> Map | None:
+    """The pick of an operation that moves entries, by what it does to numbers 1, 2, ...; None where it does more."""
+    d = zero.numel() // B
+    numbered = torch.arange(1, B * d + 1, dtype=zero.dtype, device=zero.device).reshape(zero.shape)
+    ids = (act(numbered) - shift).reshape(B, -1)
+    filled = ids[0] > 0
+    first = torch.arange(B, device=zero.device).unsqueeze(1) * d
+    index = torch.where(filled, ids[0] - 1, 0).long().clamp(0, max(d - 1, 0))
+    if not torch.equal(ids, torch.where(filled, index + 1 + first, 0).to(ids.dtype)):
+        return None
+    found = Map(len(index), d, (Pick(index, filled.to(zero.dtype), plain=_is_plain(index, filled, d)),))
+    return found if torch.equal(found(v.reshape(B, d)), expected) else None
+
+
+def _is_plain(index: Tensor, filled: Tensor, d: int) -> bool:
+    return len(index) == d and bool(filled.all()) and bool((index == torch.arange(d, device=index.device)).all())
+
+
+def _by_columns(act: Any, shift: Tensor, zero: Tensor, B: int, d: int) -> Tensor:
+    """By unit vectors, a different one at each point."""
+    units = torch.eye(d, dtype=zero.dtype, device=zero.device)
+    columns = [
+        (act(_filled(block, B).reshape(zero.shape)) - shift).reshape(B, -1)[: len(block)] for block in units.split(B)
+    ]
+    return torch.cat(columns).mT
+
+
+def _by_rows(act: Any, zero: Tensor, B: int, rows: int) -> Tensor:
+    """By VJPs, along a different unit vector at each point."""
+    y, pull, *_ = torch.func.vjp(act, zero)
+    units = torch.eye(rows, dtype=y.dtype, device=zero.device).split(B)
+    return torch.cat([pull(_filled(unit, B).reshape(y.shape))[0].reshape(B, -1)[: len(unit)] for unit in units])
+
+
+def _filled(block: Tensor, B: int) -> Tensor:
+    return block if len(block) == B else torch.cat((block, block.new_zeros(B - len(block), block.shape[1])))
+
+
+def _apart(M: Tensor) -> Map:
+    """A matrix as picks where its rows have few entries."""
+    most = int((M != 0).sum(1).max()) if M.numel() else 0
+    rows, columns = M.shape
+    if most > FEW:
+        return Map(rows, columns, dense=M)
+    _, index = M.abs().topk(most, 1)
+    entries = M.gather(1, index)
+    return Map(rows, columns, tuple(Pick(index[:, k], entries[:, k]) for k in range(most)))
+
+
+def _cast(found: Map, dtype: torch.dtype) -> Map:
+    picks = tuple(Pick(pick.index, pick.factor.to(dtype), pick.plain) for pick in found.picks)
+    return Map(found.rows, found.columns, picks, None if found.dense is None else found.dense.to(dtype))
+
+
+def _agree(name: str, found: Tensor, expected: Tensor) -> None:
+    # The order of sums is another; a map that is another is off by the numbers themselves.
+    scale = float(expected.detach().abs().max()) if expected.numel() else 0.0
+    if not torch.allclose(found, expected, rtol=0, atol=torch.finfo(expected.dtype).eps ** 0.5 * scale):
+        raise Opaque(f"{name} does not act on each point alone and alike")

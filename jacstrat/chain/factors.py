@@ -1,0 +1,132 @@
+"""The diagonal factors of a chain at given points: its values, and the slopes of its pointwise operations."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from jacstrat.chain.reading import Pointwise, Reading, Stage
+from jacstrat.chain.slopes import NEEDS_RESULT, slope
+from jacstrat.chain.values import run
+from jacstrat.tape import Node
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """An operation: whether its value is wanted, of which of its arguments e are, and what is forgotten after it."""
+
+    node: Node
+    has_value: bool
+    pointwise: Pointwise | None
+    frees: tuple[int, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Factors:
+    """The part of a tape that some stages need.
+
+    Fields:
+        steps: In order.
+        stages: What is asked for.
+        reading: Of which chain.
+    """
+
+    steps: tuple[Step, ...]
+    stages: tuple[Stage, ...]
+    reading: Reading
+
+    def at(self, x: Tensor, constants: list[Any]) -> dict[Stage, Tensor]:
+        """The diagonal of each stage, (B, width)."""
+        environment = list(constants)
+        environment[0] = x
+        e: dict[tuple[int, int], Tensor | None] = {}
+        for step in self.steps:
+            y = None
+            if step.has_value:
+                for slot, out in zip(step.node.outs, run(step.node, environment), strict=True):
+                    if slot is not None:
+                        environment[slot] = out
+                y = environment[step.node.outs[0]] if step.node.outs[0] is not None else None
+            if step.pointwise is not None:
+                self._slopes(step.pointwise, environment, constants, y, e)
+            for slot in step.frees:
+                environment[slot] = None
+        batch = len(x) if x.dim() == 2 else 1
+        found = {}
+        for stage in self.stages:
+            d = e[stage.slot, stage.base]
+            assert d is not None
+            shape = self.reading.shape(stage.slot)
+            found[stage] = d.expand(shape).reshape(batch, -1).to(x.dtype)
+        return found
+
+    def _slopes(
+        self,
+        step: Pointwise,
+        environment: list[Any],
+        constants: list[Any],
+        y: Tensor | None,
+        e: dict[tuple[int, int], Tensor | None],
+    ) -> None:
+        """e of the result by base: the sum over its arguments of slope times their e."""
+        like = self.reading.values.sample[0]
+        for a, source, c in step.terms:
+            s: Any = slope(step.node, a, environment, y) if c is None else c(constants)
+            if not isinstance(s, Tensor):
+                s = None if s == 1 else torch.as_tensor(s, dtype=like.dtype, device=like.device)
+            elif not s.is_floating_point():
+                s = s.to(like.dtype)
+            for base, is_one in self.reading.bases[source].items():
+                inner = None if is_one else e[source, base]
+                part = inner if s is None else s if inner is None else s * inner
+                key = (step.out, base)
+                if key not in e:
+                    e[key] = part
+                    continue
+                before = e[key]
+                # None is one.
+                one = like.new_ones(())
+                e[key] = (one if before is None else before) + (one if part is None else part)
+
+
+def factors(reading: Reading, stages: Iterable[Stage]) -> Factors:
+    """What has to be computed for these stages."""
+    values = reading.values
+    asked = tuple(stages)
+    chained = {stage.slot for stage in asked}  # slots whose e are wanted
+    valued: set[int] = set()
+    steps: list[Step] = []
+    for node in reversed(values.nodes):
+        made = {slot for slot in node.outs if slot is not None}
+        if not made & (values.varying | values.moving) or made & set(values.fixed):
+            continue
+        step = next((reading.pointwise[slot] for slot in made & chained if slot in reading.pointwise), None)
+        if step is not None:
+            # A slot that is broadcast is a base, with e one: nothing is asked of it.
+            chained.update(source for _, source, _ in step.terms)
+            if any(c is None for *_, c in step.terms):
+                valued.update(slot for slot in node.slots if slot in values.varying | values.moving)
+                if node.op in NEEDS_RESULT:
+                    valued.update(made)
+        has_value = bool(made & valued)
+        if step is None and not has_value:
+            continue
+        if has_value:
+            valued.update(slot for slot in node.slots if slot in values.varying | values.moving)
+        steps.append(Step(node, has_value, step, ()))
+    return Factors(_freed(tuple(reversed(steps)), values.varying | values.moving), asked, reading)
+
+
+def _freed(steps: tuple[Step, ...], moving: set[int]) -> tuple[Step, ...]:
+    """The steps, each with the slots that none after it reads."""
+    read: set[int] = set()
+    found = []
+    for step in reversed(steps):
+        slots = {slot for slot in (*step.node.slots, *step.node.outs) if slot in moving and slot != 0}
+        found.append(Step(step.node, step.has_value, step.pointwise, tuple(slots - read)))
+        read |= slots
+    return tuple(reversed(found))

@@ -1,0 +1,178 @@
+"""A field prepared for its divergence or the diagonal of its Jacobian: read at each shape of x that it meets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from jacstrat.chain.cut import Cut, narrowest
+from jacstrat.chain.discover import Opaque, same
+from jacstrat.chain.factors import Factors, factors
+from jacstrat.chain.plan import Plan, plan
+from jacstrat.chain.reading import Reading, Stage, read
+from jacstrat.chain.values import Values, run, values_of
+from jacstrat.chain.words import WORDS
+from jacstrat.errors import UnsupportedError
+from jacstrat.tape import Tape, Tapes, Untraceable, leaves
+
+# Cuts that are looked at, the narrowest first.
+MOST_CUTS = 4
+
+
+class Contracted(NamedTuple):
+    """Constants by slot, what was contracted of them, and the tensors that they were made of, as they were."""
+
+    constants: list[Any]
+    plan: Plan
+    of: list[Tensor]
+
+
+class Chain:
+    """A chain at one shape of x.
+
+    Args:
+        reading: The tape as a chain.
+        diagonal: Whether the diagonal is wanted, in place of its sum.
+    """
+
+    def __init__(self, reading: Reading, diagonal: bool) -> None:
+        self.reading = reading
+        self.diagonal = diagonal
+        values = reading.values
+        given = (leaf for node in values.nodes for leaf in leaves((node.args, *node.kwargs.values())))
+        self._held = list({id(leaf): leaf for leaf in given if isinstance(leaf, Tensor)}.values())
+        changing = values.varying | values.moving | set(values.fixed)
+        self._constant = [node for node in values.nodes if not changing.intersection(node.outs)]
+        with torch.no_grad():
+            constants = self._constants()
+            self.start, found = self._best(constants)
+            self._kept = Contracted(constants, found, self._copies())
+        self.factors: Factors = factors(reading, found.stages)
+
+    def _best(self, constants: list[Any]) -> tuple[int, Plan]:
+        """Where to cut the chain open: at x, unless tangents are narrower elsewhere."""
+        best: tuple[int, Plan] = (0, plan(self.reading, constants, 0, self.diagonal))
+        if self.diagonal or not best[1].pushes:
+            return best
+        bases = {linear.base for linear in self.reading.linear}
+        starts = [slot for slot, _ in self.reading.values.cuts() if slot in bases]
+        for slot in sorted(starts, key=self.reading.widths.__getitem__)[:MOST_CUTS]:
+            found = plan(self.reading, constants, slot, False)
+            if found.flops < best[1].flops:
+                best = slot, found
+        return best
+
+    def _constants(self) -> list[Any]:
+        environment: list[Any] = [None] * len(self.reading.values.sample)
+        for slot, tensor in self.reading.values.fixed.items():
+            environment[slot] = tensor
+        for node in self._constant:
+            for place, out in zip(node.outs, run(node, environment), strict=True):
+                if place is not None:
+                    environment[place] = out
+        return environment
+
+    def _copies(self) -> list[Tensor]:
+        return [tensor.detach().clone() for tensor in self._held]
+
+    def contracted(self) -> Contracted:
+        """The constants, contracted again where a graph of that is wanted or they have changed."""
+        tracked = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in self._held)
+        if not tracked and same(self._kept.of, self._held):
+            return self._kept
+        constants = self._constants()
+        found = plan(self.reading, constants, self.start, self.diagonal)
+        if tracked:
+            return Contracted(constants, found, [])
+        self._kept = Contracted(constants, found, self._copies())
+        return self._kept
+
+    def __call__(self, x: Tensor) -> Tensor:
+        constants, found, _ = self.contracted()
+        d: dict[Stage, Tensor] = self.factors.at(x, constants)
+        batch = len(x) if x.dim() == 2 else 1
+        result = found.contracted(d, batch, self.diagonal)
+        return result if x.dim() == 2 else result[0]
+
+    @property
+    def reason(self) -> str:
+        """How it is contracted, in words."""
+        found = self._kept.plan
+        number = len(found.stages)
+        layers = f"{number} pointwise factor{'' if number == 1 else 's'}"
+        if not found.pushes:
+            return f"{layers}, the constants between them folded"
+        n = self.reading.values.sample[0].shape[-1]
+        where = "" if self.start == 0 else ", through the narrowest cut"
+        return f"{layers}, {found.columns} tangents for n = {n}{where}"
+
+
+class Field:
+    """A row-wise field and its chains, by shape of x.
+
+    Args:
+        f: Row-wise field, (B, n) -> (B, n).
+        diagonal: Whether the diagonal of its Jacobian is wanted, or the sum of it.
+    """
+
+    def __init__(self, f: Callable[[Tensor], Tensor], diagonal: bool) -> None:
+        self.diagonal = diagonal
+        self._tapes: Tapes[Callable[[Tensor], Tensor] | str] = Tapes(f, self._made, WORDS)
+
+    def prepared(self, x: Tensor) -> str:
+        """How points like x are served, in words.
+
+        Raises:
+            UnsupportedError: They cannot be; says why.
+        """
+        found = self._at(x)
+        if isinstance(found, Cut):
+            return f"a cut of width {found.width}, in place of n = {x.shape[-1]}"
+        return found.reason if isinstance(found, Chain) else "f does not depend on x"
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """The divergence, (B,), or the diagonal, (B, n); less B for a point."""
+        if not x.numel():
+            return x if self.diagonal else x.sum(-1)
+        return self._at(x)(x)
+
+    def _at(self, x: Tensor) -> Callable[[Tensor], Tensor]:
+        found = self._tapes.at(x)
+        if isinstance(found, Untraceable):
+            raise UnsupportedError(f"chain cannot trace this function: {found}; use vmap")
+        if isinstance(found, str):
+            raise UnsupportedError(found)
+        return found
+
+    def _made(self, tape: Tape, x: Tensor) -> Callable[[Tensor], Tensor] | str:
+        values = values_of(tape, x)
+        found = self._read(values)
+        values.forget()
+        return found
+
+    def _read(self, values: Values) -> Callable[[Tensor], Tensor] | str:
+        if random := [n.op for n in values.nodes if torch.Tag.nondeterministic_seeded in getattr(n.op, "tags", ())]:
+            return f"chain cannot serve this function: {random[0]} draws random numbers; use identity"
+        if values.output < 0:
+            return self._zeros
+        try:
+            with torch.no_grad():
+                return Chain(read(values), self.diagonal)
+        except Opaque as reason:
+            why = str(reason)
+        if self.diagonal:
+            return f"chain cannot see through this function: {why}; use vmap"
+        return self._through(values, why)
+
+    def _through(self, values: Values, why: str) -> Callable[[Tensor], Tensor] | str:
+        cut = narrowest(values)
+        if cut is None:
+            n = values.sample[0].shape[-1]
+            return f"chain cannot see through this function: {why}, and it has no cut narrower than n = {n}; use vmap"
+        return cut
+
+    def _zeros(self, x: Tensor) -> Tensor:
+        return torch.zeros_like(x) if self.diagonal else torch.zeros_like(x[..., 0])

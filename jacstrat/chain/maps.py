@@ -1,0 +1,168 @@
+"""Constant linear maps: sums of picks, which move entries and scale them, and of one dense matrix.
+
+A shift, a slice, a permutation or the identity is a pick, and stays one when composed with others: no n x n matrix is
+made for a function whose coordinates meet few others.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import reduce
+from itertools import product
+from operator import add
+
+import torch
+from torch import Tensor
+
+# Picks that a map may be a sum of before they become a matrix, and the entries that this may have.
+MAX_PICKS = 16
+MAX_ENTRIES = 2**24
+
+
+@dataclass(frozen=True, eq=False)
+class Pick:
+    """(P v)_i = factor_i v_{index_i}.
+
+    Fields:
+        index: (rows,), whole numbers.
+        factor: (rows,), 0 in a row that is empty.
+        plain: Whether it is the identity.
+    """
+
+    index: Tensor
+    factor: Tensor
+    plain: bool = False
+
+    def __call__(self, v: Tensor) -> Tensor:
+        """P v along the last axis."""
+        if self.plain:
+            return v
+        return v[..., self.index] * self.factor
+
+    def matrix(self, columns: int) -> Tensor:
+        """(rows, columns)."""
+        M = self.factor.new_zeros(len(self.index), columns)
+        return M.scatter(1, self.index.unsqueeze(1), self.factor.unsqueeze(1))
+
+
+@dataclass(frozen=True, eq=False)
+class Map:
+    """A linear map between spaces of `rows` and `columns` entries, the same at every point.
+
+    Fields:
+        picks, dense: What it is the sum of; dense is (rows, columns).
+    """
+
+    rows: int
+    columns: int
+    picks: tuple[Pick, ...] = ()
+    dense: Tensor | None = None
+
+    @property
+    def is_zero(self) -> bool:
+        """Whether there is nothing in it, whatever the parameters are."""
+        return not self.picks and self.dense is None
+
+    @property
+    def is_identity(self) -> bool:
+        """Whether it is the identity by its making."""
+        return self.dense is None and len(self.picks) == 1 and self.picks[0].plain
+
+    @property
+    def row_sums(self) -> Tensor:
+        """M applied to ones, (rows,); of a map that is not zero."""
+        return total([pick.factor for pick in self.picks] + ([] if self.dense is None else [self.dense.sum(1)]))
+
+    def __call__(self, v: Tensor) -> Tensor:
+        """M v along the last axis of v, (..., columns) -> (..., rows)."""
+        parts = [pick(v) for pick in self.picks]
+        if self.dense is not None:
+            parts.append(v @ self.dense.mT)
+        return total(parts) if parts else v.new_zeros(*v.shape[:-1], self.rows)
+
+    def __add__(self, other: Map) -> Map:
+        dense = [M.dense for M in (self, other) if M.dense is not None]
+        return _few(replace(self, picks=self.picks + other.picks, dense=total(dense) if dense else None))
+
+    def __matmul__(self, other: Map) -> Map:
+        """The map that applies `other` first."""
+        if self.is_identity or other.is_identity:
+            return other if self.is_identity else self
+        picks = [Pick(b.index[a.index], a.factor * b.factor[a.index]) for a, b in product(self.picks, other.picks)]
+        dense: list[Tensor] = []
+        if other.dense is not None:
+            dense += [a.factor.unsqueeze(1) * other.dense[a.index] for a in self.picks]
+        if self.dense is not None:
+            # Column i of the one goes to column index_i.
+            empty = self.dense.new_zeros(self.rows, other.columns)
+            dense += [empty.index_add(1, b.index, self.dense * b.factor) for b in other.picks]
+        if self.dense is not None and other.dense is not None:
+            dense.append(self.dense @ other.dense)
+        return _few(Map(self.rows, other.columns, tuple(picks), total(dense) if dense else None))
+
+    def scaled(self, factor: Tensor) -> Map:
+        """diag(factor) M; factor is (rows,) or ()."""
+        picks = (replace(pick, factor=pick.factor * factor, plain=False) for pick in self.picks)
+        return replace(
+            self, picks=tuple(picks), dense=None if self.dense is None else factor.unsqueeze(-1) * self.dense
+        )
+
+    def matrix(self, like: Tensor) -> Tensor:
+        """(rows, columns)."""
+        parts = [pick.matrix(self.columns) for pick in self.picks]
+        parts += [] if self.dense is None else [self.dense]
+        return total(parts) if parts else like.new_zeros(self.rows, self.columns)
+
+    def diagonal(self, like: Tensor) -> Tensor:
+        """(rows,), of a square map."""
+        parts = [] if self.dense is None else [self.dense.diagonal()]
+        for pick in self.picks:
+            parts.append(pick.factor * (pick.index == torch.arange(self.rows, device=pick.index.device)))
+        return total(parts) if parts else like.new_zeros(self.rows)
+
+
+def identity(size: int, like: Tensor) -> Map:
+    """The identity of so many entries."""
+    return Map(size, size, (Pick(torch.arange(size, device=like.device), like.new_ones(()).expand(size), plain=True),))
+
+
+def hadamard(C: Map, R: Map) -> Map:
+    """K = C * R^T entry by entry, of C (p, q) and R (q, p): its entries add up to tr(C R), its rows to diag(C R).
+
+    And tr(D C E R) = d^T K e, d and e the diagonals of D and E.
+    """
+    picks, dense = [], []
+    for c in C.picks:
+        # Entry (i, c_i) of R^T is entry (c_i, i) of R.
+        here = torch.arange(C.rows, device=c.index.device)
+        if R.dense is not None:
+            picks.append(Pick(c.index, c.factor * R.dense[c.index, here]))
+        for r in R.picks:
+            meets = r.index[c.index] == here
+            if meets.any():
+                picks.append(Pick(c.index, c.factor * r.factor[c.index] * meets))
+    if C.dense is not None:
+        if R.dense is not None:
+            dense.append(C.dense * R.dense.mT)
+        for r in R.picks:
+            here = torch.arange(R.rows, device=r.index.device)
+            entries = C.dense[r.index, here] * r.factor
+            dense.append(torch.zeros_like(C.dense).index_put((r.index, here), entries))
+    return Map(C.rows, C.columns, tuple(picks), total(dense) if dense else None)
+
+
+def between(left: Tensor, K: Map, right: Tensor) -> Tensor:
+    """left^T K right, (B, p) and (B, q) -> (B,)."""
+    return (left * K(right)).sum(-1)
+
+
+def total(parts: list[Tensor]) -> Tensor:
+    """The sum of one tensor or more."""
+    return reduce(add, parts)
+
+
+def _few(M: Map) -> Map:
+    """The map with a matrix in place of picks that are too many."""
+    if len(M.picks) <= MAX_PICKS or M.rows * M.columns > MAX_ENTRIES:
+        return M
+    return Map(M.rows, M.columns, dense=M.matrix(M.picks[0].factor))

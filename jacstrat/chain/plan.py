@@ -1,0 +1,274 @@
+"""What does not depend on the point, contracted: numbers, vectors and kernels for the diagonal factors to meet.
+
+With the stages D_j, J = C_o0 + sum_j C_oj D_j J_j, J_j = C_j0 + sum_{i<j} C_ji D_i J_i, all C constant, so that
+
+    tr J = tr C_o0 + sum_j d_j . diag(C_j0 C_oj) + sum_{i<j} d_j^T [C_ji * (C_i0 C_oj)^T] d_i + ...
+
+and what has three factors or more goes by tangents U_j = J_j - C_j0 of as many columns as the cut is wide. The trace is
+cyclic: the same holds from any tensor c through which all passes, with J_c behind the output in place of x.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from jacstrat.chain.maps import Map, between, hadamard, identity, total
+from jacstrat.chain.reading import Reading, Stage
+
+# A source of a base: a stage, or where the chain is cut open.
+CUT = None
+Forms = dict[Stage | None, Map]
+
+# Bytes of the tangents of a tile of points: near the core of a CPU; on an accelerator enough to fill it.
+CPU_BYTES = 2**22
+ACCELERATOR_BYTES = 2**28
+
+
+class Seed(NamedTuple):
+    """C_i0, transposed, (columns, h_i), None where it is zero; and whether it is the identity."""
+
+    matrix: Tensor | None
+    is_unit: bool
+
+
+@dataclass(frozen=True, eq=False)
+class Push:
+    """Tangents behind a stage's base: U_j = sum_i C_ji D_i (C_i0 + U_i).
+
+    Fields:
+        inputs: Of each i the map C_ji and C_i0.
+    """
+
+    inputs: tuple[tuple[Stage, Map, Seed], ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """A chain cut open, all constants contracted.
+
+    Fields:
+        constant: tr C_o0, (), or for the diagonal its diagonal, (n,).
+        singles: diag(C_j0 C_oj), (h_j,), or for the diagonal the map C_oj * C_j0^T.
+        pairs: (j, i, C_ji * (C_i0 C_oj)^T).
+        pushes: By stage j, in order.
+        closings: C_oj of the stages at which tangents end.
+        columns: Width of the cut.
+        flops: Multiplications a point.
+    """
+
+    constant: Tensor
+    singles: Mapping[Stage, Any]
+    pairs: tuple[tuple[Stage, Stage, Map], ...]
+    pushes: Mapping[Stage, Push]
+    closings: Mapping[Stage, Map]
+    columns: int
+    flops: int
+
+    @property
+    def stages(self) -> set[Stage]:
+        """The diagonal factors that are asked for."""
+        found = {*self.singles, *self.closings, *(stage for j, i, _ in self.pairs for stage in (j, i))}
+        return found | {i for push in self.pushes.values() for i, _, _ in push.inputs}
+
+    def contracted(self, d: Mapping[Stage, Tensor], batch: int, diagonal: bool) -> Tensor:
+        """(B,), or (B, n) for the diagonal, from the diagonal factors, (B, h_j) each."""
+        number = self._tiles(d, batch)
+        if number <= 1:
+            return self._contracted(d, batch, diagonal)
+        size = -(-batch // number)
+        rows = [slice(start, min(start + size, batch)) for start in range(0, batch, size)]
+        parts = [self._contracted({j: d[j][r] for j in d}, r.stop - r.start, diagonal) for r in rows]
+        return torch.cat(parts)
+
+    def _tiles(self, d: Mapping[Stage, Tensor], batch: int) -> int:
+        if not self.pushes:
+            return 1
+        widest = max(M.rows for push in self.pushes.values() for _, M, _ in push.inputs)
+        room = CPU_BYTES if self.constant.device.type == "cpu" else ACCELERATOR_BYTES
+        return round(batch * widest * self.columns * self.constant.element_size() / room)
+
+    def _contracted(self, d: Mapping[Stage, Tensor], batch: int, diagonal: bool) -> Tensor:
+        parts = [self.constant.expand(batch, *self.constant.shape)]
+        for j, k in self.singles.items():
+            parts.append(k(d[j]) if diagonal else d[j] @ k)
+        parts += [between(d[j], K, d[i]) for j, i, K in self.pairs]
+        U: dict[Stage, Tensor] = {}
+        for j, push in self.pushes.items():
+            U[j] = total([_pushed(d[i], C, seed, U.get(i)) for i, C, seed in push.inputs])
+        parts += [_closed(C, U[j], d[j], diagonal) for j, C in self.closings.items()]
+        return total(parts)
+
+
+def _pushed(d: Tensor, C: Map, seed: Seed, U: Tensor | None) -> Tensor:
+    """C diag(d) (S + U), transposed: (B, columns, rows)."""
+    if seed.is_unit and U is None and C.dense is not None and not C.picks:
+        return d.unsqueeze(2) * C.dense.mT
+    v = seed.matrix
+    v = U if v is None else v if U is None else v + U
+    assert v is not None
+    return C(d.unsqueeze(1) * v)
+
+
+def _closed(C: Map, U: Tensor, d: Tensor, diagonal: bool) -> Tensor:
+    """tr(C diag(d) U), or its diagonal."""
+    v = U * d.unsqueeze(1) if diagonal else U
+    parts = []
+    if C.dense is not None:
+        parts.append((v * C.dense).sum(2) if diagonal else ((v * C.dense).sum(1) * d).sum(1))
+    for pick in C.picks:
+        # Row c of C has its entry in column index_c.
+        entries = v[:, torch.arange(C.rows, device=v.device), pick.index] * pick.factor
+        parts.append(entries if diagonal else (entries * d[:, pick.index]).sum(1))
+    return total(parts)
+
+
+def plan(reading: Reading, constants: list[Any], start: int, diagonal: bool) -> Plan:
+    """The chain cut open at a slot, 0 for x.
+
+    Args:
+        reading: The chain.
+        constants: What does not depend on x, by slot.
+        start: A base that all passes through.
+        diagonal: Whether the diagonal of J is wanted, which is not cyclic: only with start 0.
+    """
+    forms, closing = _forms(reading, constants, start)
+    like, w = reading.values.sample[0], reading.widths[start]
+    into = {stage: forms[stage.base] for stage in _stages(reading)}
+    live = _live(into, closing)
+    before = {j: [i for i in live if i in into[j] and not into[j][i].is_zero] for j in live}
+    seeds = {j: into[j].get(CUT, Map(reading.widths[j.slot], w)) for j in live}
+    ends = {j: closing[j] for j in live if j in closing and not closing[j].is_zero}
+
+    singles: dict[Stage, Any] = {}
+    pairs = []
+    by_tangents = [j for j in ends if before[j] and (diagonal or any(before[i] for i in before[j]))]
+    for j, C in ends.items():
+        K = hadamard(C, seeds[j]) if diagonal else hadamard(seeds[j], C)
+        if not K.is_zero:
+            singles[j] = K if diagonal else K.row_sums
+        if j in by_tangents:
+            continue
+        for i in before[j]:
+            K = hadamard(into[j][i], seeds[i] @ C)
+            if not K.is_zero:
+                pairs.append((j, i, K))
+    pushes = _pushes(live, before, into, seeds, by_tangents, like)
+    C = closing.get(CUT, Map(w, w))
+    constant = C.diagonal(like)
+    flops = sum(K.rows * K.columns for *_, K in pairs if K.dense is not None)
+    for j, push in pushes.items():
+        for i, M, seed in push.inputs:
+            flops += (
+                _width(reading, j)
+                * _width(reading, i)
+                * (1 if M.dense is None or (seed.is_unit and i not in pushes) else w)
+            )
+    return Plan(
+        constant if diagonal else constant.sum(),
+        singles,
+        tuple(pairs),
+        pushes,
+        {j: ends[j] for j in by_tangents},
+        w,
+        flops,
+    )
+
+
+def _pushes(
+    live: list[Stage],
+    before: Mapping[Stage, list[Stage]],
+    into: Mapping[Stage, Forms],
+    seeds: Mapping[Stage, Map],
+    ends: list[Stage],
+    like: Tensor,
+) -> dict[Stage, Push]:
+    """The tangents that are needed: those at the ends, and those that these are made of."""
+    wanted = set(ends)
+    for j in reversed(live):
+        if j in wanted:
+            wanted.update(i for i in before[j] if before[i])
+    pushes = {}
+    for j in live:
+        if j in wanted:
+            inputs = []
+            for i in before[j]:
+                C, S = into[j][i], seeds[i]
+                inputs.append((i, C, Seed(None if S.is_zero else S.matrix(like).mT, S.is_identity)))
+            pushes[j] = Push(tuple(inputs))
+    return pushes
+
+
+def _width(reading: Reading, stage: Stage) -> int:
+    return reading.widths[stage.slot]
+
+
+def _stages(reading: Reading) -> list[Stage]:
+    """All stages, none before another that it depends on."""
+    slots = [a for linear in reading.linear for a, _ in linear.terms] + [reading.values.output]
+    found = dict.fromkeys(Stage(a, b) for a in slots for b, is_one in reading.bases[a].items() if not is_one)
+    return list(found)
+
+
+def _live(into: Mapping[Stage, Forms], closing: Forms) -> list[Stage]:
+    """Stages on a way from the cut to the cut, in an order in which none comes before another that it depends on."""
+    order: list[Stage] = []
+
+    def visit(j: Stage) -> None:
+        if j not in order:
+            for i in into[j]:
+                if i is not CUT:
+                    visit(i)
+            order.append(j)
+
+    for j in into:
+        visit(j)
+    fed: set[Stage] = set()
+    for j in order:
+        if any((i is CUT or i in fed) and not M.is_zero for i, M in into[j].items()):
+            fed.add(j)
+    used = {j for j, M in closing.items() if j is not CUT and not M.is_zero}
+    for j in reversed(order):
+        if j in used:
+            used.update(i for i, M in into[j].items() if i is not CUT and not M.is_zero)
+    return [j for j in order if j in fed and j in used]
+
+
+def _forms(reading: Reading, constants: list[Any], start: int) -> tuple[dict[int, Forms], Forms]:
+    """J of each base as sum of C D J over its sources, and that of what closes the ring."""
+    like = reading.values.sample[0]
+    forms: dict[int, Forms] = {start: {CUT: identity(reading.widths[start], like)}}
+
+    def committed(slot: int) -> Forms:
+        found: Forms = {}
+        for base, is_one in reading.bases[slot].items():
+            if is_one:
+                for source, M in forms[base].items():
+                    found[source] = found[source] + M if source in found else M
+            else:
+                found[Stage(slot, base)] = identity(reading.widths[slot], like)
+        return found
+
+    def made(number: int) -> Forms:
+        found: Forms = {}
+        for slot, make in reading.linear[number].terms:
+            L = make(constants)
+            for source, M in committed(slot).items():
+                C = L @ M
+                found[source] = found[source] + C if source in found else C
+        return found
+
+    place = next((k for k, linear in enumerate(reading.linear) if linear.base == start), -1)
+    for number in range(place + 1, len(reading.linear)):
+        forms[reading.linear[number].base] = made(number)
+    closing = committed(reading.values.output)
+    if start == 0:
+        return forms, closing
+    forms[0] = closing
+    for number in range(place):
+        forms[reading.linear[number].base] = made(number)
+    return forms, made(place)

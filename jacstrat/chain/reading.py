@@ -1,0 +1,265 @@
+"""A tape read as a chain: which tensors are linear in others, and which are pointwise functions of these.
+
+Each tensor v that depends on x has its Jacobian written as J_v = sum_b diag(e_b) J_b over `bases` b, tensors that are
+constant linear maps of others: J_b = sum C D J_z. A pointwise operation multiplies and adds the e, entry by entry, and
+never makes the chain longer; a linear one makes a new base, and of each e_b in front of it a stage D = diag(e_b).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from jacstrat.chain.affine import BILINEAR, LINEAR, Coefficient, aten, coefficient, is_pointwise
+from jacstrat.chain.discover import Discovered, Opaque
+from jacstrat.chain.maps import Map, identity
+from jacstrat.chain.values import Values
+from jacstrat.tape import Node, Slot, bound, leaves
+
+# From the constants by slot to a map.
+Maker = Callable[[list[Any]], Map]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A diagonal factor: e of a tensor along one of its bases."""
+
+    slot: int
+    base: int
+
+
+@dataclass(frozen=True, eq=False)
+class Linear:
+    """A base: the sum of maps of tensors."""
+
+    base: int
+    terms: tuple[tuple[int, Maker], ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Pointwise:
+    """How e of a pointwise operation's result follows from those of its arguments.
+
+    Fields:
+        node: The operation.
+        out: Its result.
+        terms: The slot of each argument; where its e are, which is another slot if it had to be broadcast; and the
+            coefficient where this does not depend on the point.
+    """
+
+    node: Node
+    out: int
+    terms: tuple[tuple[int, int, Coefficient | None], ...]
+
+
+@dataclass(eq=False)
+class Reading:
+    """A tape as a chain.
+
+    Fields:
+        values: The tape's values at the sample, what is constant in it, and its cuts.
+        bases: e of each slot by its bases; True where e is one.
+        linear: Bases other than x, in order.
+        pointwise: Operations on entries, by their result.
+        widths: Entries of one point, by slot.
+    """
+
+    values: Values
+    bases: dict[int, dict[int, bool]] = field(default_factory=lambda: {0: {0: True}})
+    linear: list[Linear] = field(default_factory=list)
+    pointwise: dict[int, Pointwise] = field(default_factory=dict)
+    widths: dict[int, int] = field(default_factory=dict)
+
+    def shape(self, slot: int) -> torch.Size:
+        """Of the tensor in a slot."""
+        return self.values.sample[slot].shape
+
+
+def read(values: Values) -> Reading:
+    """The chain of a tape.
+
+    Raises:
+        Opaque: It is none; says why.
+    """
+    reading = Reading(values)
+    reading.widths[0] = _width(reading, values.sample[0])
+    for node in values.nodes:
+        arguments = sorted(set(node.slots) & values.varying)
+        outs = [(number, slot) for number, slot in enumerate(node.outs) if slot is not None and slot in values.varying]
+        if not outs:
+            continue
+        for number, slot in outs:
+            reading.widths[slot] = _width(reading, values.sample[slot])
+            if node.op in LINEAR or (node.op in BILINEAR and _one_factor(node, arguments)):
+                terms = tuple((a, _maker(reading, node, a, number)) for a in arguments)
+                _add_linear(reading, slot, terms)
+            elif is_pointwise(node.op) and number == 0:
+                _add_pointwise(reading, node, slot, arguments)
+            else:
+                raise Opaque(f"{_name(node.op)} is neither linear nor pointwise")
+    return reading
+
+
+def _name(op: Any) -> str:
+    if isinstance(op, torch._ops.OpOverload):
+        return str(op).removeprefix("aten.").removesuffix(".default")
+    return f"the custom Function {getattr(getattr(op, '__self__', op), '__name__', op)}"
+
+
+def _width(reading: Reading, v: Tensor) -> int:
+    if v.numel() % reading.values.batch:
+        raise Opaque(f"a tensor of shape {tuple(v.shape)} is no row for each point")
+    return v.numel() // reading.values.batch
+
+
+def _one_factor(node: Node, arguments: list[int]) -> bool:
+    """Whether a product has x in one of its two factors, or in none of them but in what is added."""
+    factors = node.args[1:3] if node.op in _WITH_SUMMAND else node.args[:2]
+    if node.op is aten.kron.default or len(node.args) > 3:  # a convolution: its weights and bias do not depend on x
+        factors = node.args[:2]
+        if any(isinstance(a, Slot) and a.place in arguments for a in node.args[2:]):
+            return False
+    return sum(isinstance(a, Slot) and a.place in arguments for a in factors) <= 1
+
+
+_WITH_SUMMAND = {aten.addmm.default, aten.addmv.default, aten.baddbmm.default}
+
+
+def _add_linear(reading: Reading, slot: int, terms: tuple[tuple[int, Maker], ...]) -> None:
+    reading.linear.append(Linear(slot, terms))
+    reading.bases[slot] = {slot: True}
+
+
+def _add_pointwise(reading: Reading, node: Node, slot: int, arguments: list[int]) -> None:
+    shape = reading.shape(slot)
+    factors = [(a, coefficient(node, a, reading.values.varying | reading.values.moving)) for a in arguments]
+    factors = [(a, c if c is None or _is_alike(reading, c, shape) else None) for a, c in factors]
+    # A base where it is linear in bases, or where a base would get a constant e other than one: a stage for naught.
+    if all(c is not None for _, c in factors):
+        shared = {base for a, _ in factors for base in reading.bases[a]}
+        weighs = any(any(reading.bases[a].values()) and not _is_one(reading, c) for a, c in factors)
+        if all(reading.bases[a] == {a: True} for a, _ in factors) or (weighs and len(shared) > 1):
+            _add_linear(reading, slot, tuple((a, _scaling(reading, a, c, shape)) for a, c in factors))
+            return
+    terms = []
+    found: dict[int, list[bool]] = {}
+    for a, c in factors:
+        source = a if reading.shape(a) == shape else _broadcast(reading, a, shape)
+        terms.append((a, source, c))
+        for base, is_one in reading.bases[source].items():
+            found.setdefault(base, []).append(is_one and _is_one(reading, c))
+    reading.pointwise[slot] = Pointwise(node, slot, tuple(terms))
+    reading.bases[slot] = {base: ones == [True] for base, ones in found.items()}
+
+
+def _is_one(reading: Reading, c: Coefficient | None) -> bool:
+    if c is None:
+        return False
+    value = c(reading.values.sample)
+    return isinstance(value, float | int) and value == 1
+
+
+def _is_alike(reading: Reading, c: Coefficient, shape: torch.Size) -> bool:
+    """Whether a coefficient is the same at every point, by its shape."""
+    value = c(reading.values.sample)
+    if reading.values.batch == 1 or not isinstance(value, Tensor) or value.dim() < len(shape):
+        return True
+    return value.shape[0] == 1
+
+
+def _scaling(reading: Reading, a: int, c: Coefficient | None, shape: torch.Size) -> Maker:
+    assert c is not None
+    wide = _expansion(reading, a, shape)
+    batch, like = reading.values.batch, reading.values.sample[0]
+
+    def make(constants: list[Any]) -> Map:
+        factor = c(constants)
+        if not isinstance(factor, Tensor):
+            return wide if factor == 1 else wide.scaled(torch.as_tensor(factor, dtype=like.dtype, device=like.device))
+        return wide.scaled(factor.to(like.dtype).expand(shape).reshape(batch, -1)[0])
+
+    return make
+
+
+def _broadcast(reading: Reading, a: int, shape: torch.Size) -> int:
+    """A base that is the tensor in this shape."""
+    slot = reading.values.new_slot(shape)
+    wide = _expansion(reading, a, shape)
+    reading.widths[slot] = wide.rows
+    _add_linear(reading, slot, ((a, lambda _: wide),))
+    return slot
+
+
+def _expansion(reading: Reading, a: int, shape: torch.Size) -> Map:
+    x = reading.values.sample[0]
+    if reading.shape(a) == shape:
+        return identity(reading.widths[a], x)
+    batch = reading.values.batch
+    return Discovered(
+        "broadcasting", lambda _: lambda v: v.expand(shape), reading.shape(a), batch, x.dtype, x.device, False
+    ).map(())
+
+
+def _maker(reading: Reading, node: Node, a: int, number: int) -> Maker:
+    """The map of a linear operation in one of its arguments."""
+    values = reading.values
+    if (made := _of_weights(reading, node, a)) is not None:
+        return made
+    if any(slot in values.moving for slot in node.slots):
+        raise Opaque(f"{_name(node.op)} has an argument that depends on x without a derivative")
+    v, x = values.sample[a], values.sample[0]
+    held = [leaf for leaf in leaves((node.args, *node.kwargs.values())) if isinstance(leaf, Tensor | Slot)]
+    held = [leaf for leaf in held if not (isinstance(leaf, Slot) and leaf.place in values.varying)]
+
+    def apply(tensors: Any) -> Callable[[Tensor], Tensor]:
+        given = dict(zip(map(id, held), tensors, strict=True))
+
+        def at(tree: Any, v: Tensor) -> Any:
+            if id(tree) in given:
+                return given[id(tree)]
+            if isinstance(tree, Slot):
+                return v if tree.place == a else v.new_zeros(values.sample[tree.place].shape)
+            return type(tree)(at(branch, v) for branch in tree) if isinstance(tree, tuple | list) else tree
+
+        def act(v: Tensor) -> Tensor:
+            y = node.op(*at(node.args, v), **{key: at(item, v) for key, item in node.kwargs.items()})
+            return y[number] if node.is_tuple else y
+
+        return act
+
+    found = Discovered(_name(node.op), apply, v.shape, values.batch, x.dtype, x.device, node.op in BILINEAR)
+    found.map(bound(held, values.sample))
+    return lambda constants: found.map(bound(held, constants))
+
+
+def _of_weights(reading: Reading, node: Node, a: int) -> Maker | None:
+    """The map of a product with a matrix of weights, which is the matrix; None where it is more complicated."""
+    batch, op = reading.values.batch, node.op
+    first = 1 if op in _WITH_SUMMAND else 0
+    places = [place for place, leaf in enumerate(node.args) if isinstance(leaf, Slot) and leaf.place == a]
+    shape = reading.shape(a)
+    if len(places) != 1 or set(node.slots) & reading.values.moving:
+        return None
+    alpha = node.kwargs.get("alpha", 1)
+    if op in (aten.mm.default, aten.addmm.default, aten.linear.default) and places == [first]:
+        points = reading.widths[a] // shape[-1]
+        if points * batch * shape[-1] != shape.numel() or (shape.numel() // shape[-1]) % batch:
+            return None
+        weights, turned = node.args[first + 1], op is not aten.linear.default
+    elif op in (aten.mv.default, aten.addmv.default) and places == [first + 1] and batch == 1:
+        points, weights, turned = 1, node.args[first], False
+    else:
+        return None
+
+    def make(constants: list[Any]) -> Map:
+        W = bound(weights, constants)
+        W = W.mT if turned else W
+        W = W if alpha == 1 else alpha * W
+        M = W if points == 1 else torch.kron(torch.eye(points, dtype=W.dtype, device=W.device), W.contiguous())
+        return Map(len(M), M.shape[1], dense=M)
+
+    return make

@@ -1,0 +1,128 @@
+"""The derivative of one pointwise operation in one of its arguments, entry by entry."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from jacstrat.tape import Node, Slot, bound, leaves
+
+aten = torch.ops.aten
+
+# From the result y, the first argument v and the other arguments to dy/dv.
+Slope = Callable[..., Tensor]
+
+
+def _sigmoid(y: Tensor, v: Tensor) -> Tensor:
+    return y * (1 - y)
+
+
+def _silu(y: Tensor, v: Tensor) -> Tensor:
+    p = torch.sigmoid(v)
+    return p * (1 + v * (1 - p))
+
+
+def _gelu(y: Tensor, v: Tensor, *, approximate: str = "none") -> Tensor:
+    if approximate == "tanh":
+        # s = v (1 + T)/2, T = tanh w, w = a (v + b v^3).
+        a, b = math.sqrt(2 / math.pi), 0.044715
+        squares = v * v
+        T = torch.tanh(a * v * (1 + b * squares))
+        return 0.5 * (1 + T + v * (1 - T * T) * (a * (1 + 3 * b * squares)))
+    # s = v P, P' = p the normal density.
+    return 0.5 * torch.erfc(-v * math.sqrt(0.5)) + v * torch.exp(-0.5 * v * v) * (1 / math.sqrt(2 * math.pi))
+
+
+def _softplus(y: Tensor, v: Tensor, beta: float, threshold: float) -> Tensor:
+    # Beyond the threshold torch takes v itself.
+    return torch.where(v * beta > threshold, 1.0, torch.sigmoid(v * beta)).to(v.dtype)
+
+
+def _power(y: Tensor, v: Tensor, exponent: float) -> Tensor:
+    # The exponents 0, 1 and 2 apart: v^(p - 1) has a pole at 0 that its factor does not cancel, or costs a power.
+    if exponent in (0, 1):
+        return torch.full_like(v, exponent)
+    return 2 * v if exponent == 2 else exponent * v ** (exponent - 1)
+
+
+SLOPES: Mapping[Any, Slope] = MappingProxyType(
+    {
+        aten.tanh.default: lambda y, v: 1 - y * y,
+        aten.sigmoid.default: _sigmoid,
+        aten.exp.default: lambda y, v: y,
+        aten.sin.default: lambda y, v: v.cos(),
+        aten.cos.default: lambda y, v: -v.sin(),
+        aten.log.default: lambda y, v: 1 / v,
+        aten.sqrt.default: lambda y, v: 0.5 / y,
+        aten.rsqrt.default: lambda y, v: -0.5 * y / v,
+        aten.reciprocal.default: lambda y, v: -y * y,
+        aten.relu.default: lambda y, v: (v > 0).to(v.dtype),
+        aten.silu.default: _silu,
+        aten.gelu.default: _gelu,
+        aten.softplus.default: _softplus,
+        aten.pow.Tensor_Scalar: _power,
+    }
+)
+
+# Operations whose derivative is written by their result.
+NEEDS_RESULT = frozenset(
+    getattr(aten, name).default for name in ("tanh", "sigmoid", "exp", "sqrt", "rsqrt", "reciprocal")
+) | {aten.div.Tensor}
+
+
+def slope(node: Node, slot: int, environment: list[Any], y: Tensor | None = None) -> Tensor:
+    """dy/dv of a pointwise operation, v what is in the slot, broadcast to the shape of y.
+
+    Args:
+        node: The operation, whose first output is y.
+        slot: Of one of its arguments, which may be there several times.
+        environment: Values by slot.
+        y: The result, where it is known.
+
+    Cost: a few operations on entries; without a rule of its own, a JVP of the operation.
+    """
+    args = bound(node.args, environment)
+    places = [place for place, a in enumerate(node.args) if isinstance(a, Slot) and a.place == slot]
+    if node.op is aten.mul.Tensor:
+        return 2 * args[0] if len(places) == 2 else args[1 - places[0]]
+    if node.op is aten.div.Tensor and len(places) == 1:
+        return 1 / args[1] if places == [0] else -_result(node, environment, y) / args[1]
+    if places == [0] and node.op in SLOPES:
+        y = _result(node, environment, y) if node.op in NEEDS_RESULT else args[0]
+        return SLOPES[node.op](y, *args, **node.kwargs)
+    return derived(node, slot, environment)
+
+
+def derived(node: Node, slot: int, environment: list[Any]) -> Tensor:
+    """The same by forward mode, or in reverse where torch has no forward mode for it."""
+    v = environment[slot]
+
+    def function(v: Tensor) -> Tensor:
+        inside = list(environment)
+        inside[slot] = v
+        kwargs = {key: bound(item, inside) for key, item in node.kwargs.items()}
+        y = node.op(*bound(node.args, inside), **kwargs)
+        return y[0] if node.is_tuple else y
+
+    shape = torch.broadcast_shapes(
+        *(environment[leaf.place].shape for leaf in leaves(node.args) if isinstance(leaf, Slot)),
+        *(leaf.shape for leaf in leaves(node.args) if isinstance(leaf, Tensor)),
+    )
+    v = v.expand(shape)
+    try:
+        return torch.func.jvp(function, (v,), (torch.ones_like(v),))[1]
+    except NotImplementedError:
+        y, pull, *_ = torch.func.vjp(function, v)
+        return pull(torch.ones_like(y))[0]
+
+
+def _result(node: Node, environment: list[Any], y: Tensor | None) -> Tensor:
+    if y is not None:
+        return y
+    y = node.op(*bound(node.args, environment), **node.kwargs)
+    return y[0] if node.is_tuple else y

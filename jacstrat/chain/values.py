@@ -1,0 +1,109 @@
+"""What a tape computes at one sample of points: which tensors depend on x, which do not, and where it is narrow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from jacstrat.tape import Node, Tape, bound
+from jacstrat.tape.record import takes_shapes_only
+
+
+@dataclass(eq=False)
+class Values:
+    """A tape at a sample.
+
+    Fields:
+        nodes: Operations that the result depends on, in order.
+        output: The slot of the result; -1 where it does not depend on x.
+        batch: Points in x; 1 for a single point.
+        sample: Tensors by slot, at the sample.
+        varying: Slots of real numbers whose derivative in x is not zero for the reason that there is none.
+        moving: Slots whose values depend on x, and that have no derivative: detached, masks, indices.
+        fixed: Slots of what depends on the shape of x alone, with their values.
+    """
+
+    nodes: tuple[Node, ...]
+    output: int
+    batch: int
+    sample: list[Any]
+    varying: set[int]
+    moving: set[int]
+    fixed: dict[int, Tensor]
+
+    def new_slot(self, shape: torch.Size) -> int:
+        """A slot for a tensor that no operation of the tape makes, of this shape."""
+        self.sample.append(self.sample[0].new_empty(()).expand(shape))
+        return len(self.sample) - 1
+
+    def forget(self) -> None:
+        """Keep the shapes of the sample alone."""
+        self.sample = [v.new_empty(()).expand(v.shape) if isinstance(v, Tensor) else v for v in self.sample]
+
+    def cuts(self) -> Iterator[tuple[int, int]]:
+        """Slots through which all of the result's dependence on x passes, each with the place of its node."""
+        last = {slot: place for place, node in enumerate(self.nodes) for slot in node.slots if slot in self.varying}
+        last[self.output] = len(self.nodes)
+        alive = {0}
+        for place, node in enumerate(self.nodes):
+            alive |= {slot for slot in node.outs if slot in self.varying}
+            alive = {slot for slot in alive if last.get(slot, -1) > place}
+            if len(alive) == 1 and alive != {self.output}:
+                (slot,) = alive
+                if slot in node.outs:
+                    yield slot, place
+
+
+def values_of(tape: Tape, x: Tensor) -> Values:
+    """The tape at x, whose numbers are of no consequence but for tensors of them being at hand."""
+    needed = {tape.output} if isinstance(tape.output, int) else set()
+    nodes: list[Node] = []
+    for node in reversed(tape.nodes):
+        if needed.intersection(node.outs):
+            nodes.append(node)
+            needed.update(node.slots)
+    nodes.reverse()
+    sample: list[Any] = [None] * tape.size
+    sample[0] = x.detach()
+    varying, moving = {0}, set[int]()
+    fixed: dict[int, Tensor] = {}
+    with torch.no_grad():
+        for node in nodes:
+            outs = run(node, sample)
+            reads = set(node.slots)
+            for slot, out in zip(node.outs, outs, strict=True):
+                if slot is None:
+                    continue
+                sample[slot] = out
+                real = isinstance(out, Tensor) and out.is_floating_point()
+                if takes_shapes_only(node.op):
+                    if reads & (varying | moving):
+                        fixed[slot] = out
+                elif real and not node.is_cut and reads & varying:
+                    varying.add(slot)
+                elif reads & (varying | moving):
+                    moving.add(slot)
+    output = tape.output if isinstance(tape.output, int) and tape.output in varying else -1
+    return Values(tuple(nodes), output, len(x) if x.dim() == 2 else 1, sample, varying, moving, fixed)
+
+
+def run(node: Node, environment: list[Any]) -> tuple[Any, ...]:
+    """The outputs of an operation on what is in its slots; constants where it is cut."""
+    args = bound(node.args, environment)
+    kwargs = {key: bound(item, environment) for key, item in node.kwargs.items()}
+    if node.is_cut:
+        args, kwargs = _constant(args), _constant(kwargs)
+    out = node.op(*args, **kwargs)
+    return tuple(out) if node.is_tuple else (out,)
+
+
+def _constant(tree: Any) -> Any:
+    if isinstance(tree, dict):
+        return {key: _constant(item) for key, item in tree.items()}
+    if isinstance(tree, tuple | list):
+        return type(tree)(map(_constant, tree))
+    return tree.detach() if isinstance(tree, Tensor) else tree

@@ -1,0 +1,69 @@
+"""The floor of a cell: the bare matrix products that its best-known algorithm comes down to, as work to be timed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from jacstrat.harness.bench import Bench
+from jacstrat.measure.clocks import Work
+from jacstrat.problems.best import MatrixProduct, best_products
+
+# Rows of both factors that one product takes: on a CPU they stay in the cache, as a tiled algorithm would have them.
+CPU_BLOCK_BYTES, ACCELERATOR_BLOCK_BYTES = 2**20, 2**26
+
+
+@dataclass(frozen=True)
+class Floor:
+    """What no algorithm of this kind goes below.
+
+    Fields:
+        flops: Of the best-known algorithm at all points.
+        work: Its matrix products and nothing else, in the dtype and on the device of the points, as it is timed.
+    """
+
+    flops: int
+    work: Work
+
+
+def floor_of(bench: Bench) -> Floor | None:
+    """The floor of a problem that is a network; None for others, and for training, whose way back it does not have."""
+    x, widths = bench.instance.x, bench.instance.problem.widths
+    products = widths and not bench.train and best_products(bench.operator, widths(x.shape[-1]))
+    if not products:
+        return None
+    return Floor(sum(product.flops(_points(x)) for product in products), bench.timed(bare(products, x)))
+
+
+def bare(products: tuple[MatrixProduct, ...], x: Tensor) -> Work:
+    """The products as calls of torch.mm on numbers of their own, of x's dtype and device, into results made before.
+
+    The rows of all points go through in blocks, the same memory for each.
+    """
+    generator = torch.Generator(x.device).manual_seed(0)
+
+    def numbers(*shape: int) -> Tensor:
+        return torch.rand(shape, generator=generator, dtype=x.dtype, device=x.device)
+
+    block_bytes = CPU_BLOCK_BYTES if x.device.type == "cpu" else ACCELERATOR_BLOCK_BYTES
+    calls = []
+    for product in products:
+        rows = product.rows * _points(x)
+        most = max(block_bytes // ((product.inner + product.columns) * x.itemsize), 1)
+        left, right = numbers(min(rows, most), product.inner), numbers(product.inner, product.columns)
+        out = left.new_empty(len(left), product.columns)
+        full, rest = divmod(rows, most)
+        calls += [(left, right, out)] * full
+        calls += [(left[:rest], right, out[:rest])] * bool(rest)
+
+    def work() -> None:
+        for left, right, out in calls:
+            torch.mm(left, right, out=out)
+
+    return work
+
+
+def _points(x: Tensor) -> int:
+    return x.shape[:-1].numel()
