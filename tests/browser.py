@@ -9,7 +9,6 @@ import select
 import shutil
 import subprocess
 import time
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +31,9 @@ class Browser:
     def __init__(self, program: str, profile: Path) -> None:
         to_browser, self._out = os.pipe()
         self._in, from_browser = os.pipe()
-        command = [program, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run"]
-        command += ["--disable-extensions", "--hide-scrollbars", f"--user-data-dir={profile}", "--remote-debugging-pipe"]
+        command = [program, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
+        command += ["--no-first-run", "--disable-extensions", "--hide-scrollbars", "--remote-debugging-pipe"]
+        command += [f"--user-data-dir={profile}"]
 
         def place() -> None:
             # First out of the way of 3 and 4, then there.
@@ -122,8 +122,8 @@ class Browser:
 
     def press(self, key: str) -> None:
         """Press and release a key in the page."""
-        code: Mapping[str, Any] = {"key": key, "code": key, "text": "\r"} if key == "Enter" else {"key": key, "code": key}
-        self.send("Input.dispatchKeyEvent", type="keyDown", **code)
+        text = {"text": "\r"} if key == "Enter" else {}
+        self.send("Input.dispatchKeyEvent", type="keyDown", key=key, code=key, **text)
         self.send("Input.dispatchKeyEvent", type="keyUp", key=key, code=key)
 
     def move(self, x: float, y: float) -> None:

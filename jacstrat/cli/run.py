@@ -112,4 +112,4 @@ def _run(sweep: Sweep, directory: Path, resume: bool, retry: str | None, isolate
         raise typer.Exit(EXIT_INTERRUPTED)
     from jacstrat.cli.report import show
 
-    show(directory, Console())
+    show([directory], Console())

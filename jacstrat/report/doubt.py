@@ -17,9 +17,9 @@ from jacstrat.report.setting import Setting, Source, by_setting, to_records, var
 from jacstrat.report.sheet import Column, Sheet, sheet_of
 from jacstrat.report.units import format_factor, format_seconds
 
-WIDE = 0.05
+WIDE = 0.1
 """Half the interval of the median over the median, from which a time is to be doubted; sampling aims at 0.02."""
-SPREAD = 0.25
+SPREAD = 0.5
 """Likewise the distance of the quartiles over the median."""
 DRIFT = 1.1
 """The factor between the medians of the first and the last third of the samples from which they drift."""

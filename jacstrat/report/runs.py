@@ -15,7 +15,7 @@ from jacstrat.report.setting import to_records
 from jacstrat.report.units import format_bytes
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Run:
     """A run.
 

@@ -90,7 +90,7 @@ def case_columns(runs: Sequence[Run]) -> tuple[CaseColumn, ...]:
     def case(record: Record) -> str:
         key = tuple(getattr(record, name) for name in differing)
         if key not in words:
-            words[key] = next(iter(by_setting([record]))).words(differing)
+            words[key] = next(iter(by_setting([record]))).words(differing, brief=True)
         return words[key]
 
     lead = [

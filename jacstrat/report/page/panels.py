@@ -138,16 +138,18 @@ class _Drawn:
         if not pictures:
             return
         self.left -= sum(len(line.points) for picture in pictures for line in picture.series)
-        figures = tuple(self._figure(picture) for picture in pictures)
+        figures = tuple(self._figure(picture, title) for picture in pictures)
         panels.setdefault(setting.name, []).append(
             Panel(f"p{self.count}", title, figures, tuple(self._legend(pictures)))
         )
         self.count += 1
 
-    def _figure(self, picture: Picture) -> Figure:
+    def _figure(self, picture: Picture, title: str) -> Figure:
         label = LABELS[picture.name]
         drawing = svg(picture, self.numbers, f"{label}: {picture.title}. {picture.answer}")
-        return Figure(picture.name, label, picture.title, picture.answer, Markup(drawing))
+        # The title of the panel is not said again; what a picture adds to it, such as its n, is.
+        own = label + picture.title.removeprefix(title) if picture.title.startswith(title) else picture.title
+        return Figure(picture.name, label, own, picture.answer, Markup(drawing))
 
     def _legend(self, pictures: Sequence[Picture]) -> Iterable[Entry]:
         """Every strategy of the pictures once, with the remarks of the first picture that has any."""

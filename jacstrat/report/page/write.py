@@ -19,13 +19,14 @@ from jacstrat.report.answers import MEASURED, failures, unsupported
 from jacstrat.report.between import between_table, sides
 from jacstrat.report.doubt import doubts, doubts_table
 from jacstrat.report.findings import findings
+from jacstrat.report.page.answer import answer_sheet
 from jacstrat.report.page.cases import MOST_ROWS, PAGE_ROWS, CaseColumn, case_columns, first_rows, for_script
 from jacstrat.report.page.panels import Numbers, sections_of
 from jacstrat.report.page.svg import marker_symbols, swatch
 from jacstrat.report.palette import on_dark, style
 from jacstrat.report.runs import Run
 from jacstrat.report.sheet import ROW_STYLES, Sheet
-from jacstrat.report.tables import failures_table, unsupported_table
+from jacstrat.report.tables import failures_table, unsupported_table, winners_table
 from jacstrat.report.units import format_factor
 from jacstrat.report.winnermap import WinnerMap, winner_maps
 
@@ -132,12 +133,20 @@ def _lead(runs: Sequence[Run]) -> str:
     strategies = len({record.strategy for run in runs for record in run.records})
     where = "; ".join(
         dict.fromkeys(
-            ", ".join(run.facts[name] for name in ("card", "processor", "torch", "measured") if name in run.facts)
+            ", ".join(
+                f"{'torch ' * (name == 'torch')}{run.facts[name]}"
+                for name in ("card", "processor", "torch", "measured")
+                if name in run.facts
+            )
             for run in runs
         )
     )
-    what = f"{strategies} strategies on {problems} quantities" if strategies != 1 else f"1 strategy on {problems}"
+    what = f"{_many(strategies, 'strategy', 'strategies')} on {_many(problems, 'quantity', 'quantities')}"
     return f"{what}. {where}" if where else what
+
+
+def _many(count: int, one: str, several: str) -> str:
+    return f"{count} {one if count == 1 else several}"
 
 
 def _counts(runs: Sequence[Run]) -> list[dict[str, Any]]:
@@ -155,9 +164,13 @@ def _counts(runs: Sequence[Run]) -> list[dict[str, Any]]:
 
 
 def _answers(run: Run) -> list[Sheet | str]:
-    """What was found, but for the tables of failures, which stand in a part of their own."""
+    """What was found: the winners with who is wrong, then the rest but for failures, which have a part of their own."""
+    if not run.records:
+        return list(findings(run.records))
+    first = winners_table(run.records).title
     failed = {failures_table(run.records).title, unsupported_table(run.records).title}
-    return [found for found in findings(run.records) if not isinstance(found, Sheet) or found.title not in failed]
+    told = [found for found in findings(run.records) if not isinstance(found, Sheet) or found.title not in failed]
+    return [answer_sheet(run.records) if isinstance(found, Sheet) and found.title == first else found for found in told]
 
 
 def _failed(run: Run) -> list[Sheet | str]:
