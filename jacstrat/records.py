@@ -189,15 +189,14 @@ def read_records(path: str | Path) -> pd.DataFrame:
         frame = pd.read_csv(StringIO(text[: text.rfind("\n") + 1]), dtype="string", keep_default_na=False)
     except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError) as error:
         raise UsageError(f"{file} is not a table of records: {str(error).strip()}") from None
+    if "schema" in frame.columns and (foreign := sorted({*frame["schema"]} - {"", str(SCHEMA)})):
+        raise UsageError(f"{file} has schema {foreign[0]}, this version reads schema {SCHEMA}")
     if missing := [name for name in COLUMNS if name not in frame.columns]:
         raise UsageError(f"{file} lacks the columns {', '.join(missing)}; was it written by jacstrat?")
     try:
-        frame = pd.DataFrame({name: _parse(frame[name], TYPES.get(name, str)) for name in frame.columns})
+        return pd.DataFrame({name: _parse(frame[name], TYPES.get(name, str)) for name in frame.columns})
     except (ValueError, TypeError) as error:
         raise UsageError(f"{file} holds a value that its column cannot: {error}") from None
-    if foreign := sorted({int(version) for version in frame["schema"].dropna() if version != SCHEMA}):
-        raise UsageError(f"{file} has schema {foreign[0]}, this version reads schema {SCHEMA}")
-    return frame
 
 
 def to_frame(records: Sequence[Record]) -> pd.DataFrame:
@@ -223,6 +222,9 @@ def _parse(column: pd.Series, kind: type) -> pd.Series:
         numbers = pd.to_numeric(present)
     except ValueError as error:
         raise ValueError(f"{column.name}: {error}") from None
+    # What was not measured is empty: a NaN is a fault, and as a missing value would pass for nothing to compare.
+    if (odd := present[numbers.isna() & present.notna()]).size:
+        raise ValueError(f"{column.name}: {odd.iloc[0]} is not a number")
     # What is no int64 comes as another kind of number: fractions, infinities, 2^63.
     if kind is int and numbers.notna().any() and str(numbers.dtype).lower() != "int64":
         raise ValueError(f"{column.name}: {numbers.dropna().max()} is not a whole number")

@@ -103,3 +103,22 @@ def _end(runs: Sequence[Run], console: Console | None) -> None:
         if console:
             _say(console, "nothing was measured")
         raise typer.Exit(EXIT_NOTHING_MEASURED)
+
+
+def show_counts(directory: Path, console: Console) -> None:
+    """How many cases of a run without times ended how; ends with exit code 3 where no case was counted."""
+    from collections import Counter
+
+    from jacstrat.records import read_records
+
+    found = Counter(read_records(directory)["status"])
+    told = ", ".join(f"{count} {status}" for status, count in found.most_common())
+    console.print(
+        f"{found.total()} cases in {directory / 'records.csv'}, counted and not timed: {told}",
+        highlight=False,
+        markup=False,
+        soft_wrap=True,
+    )
+    if not found["ok"] + found["wrong"]:
+        console.print("nothing was measured", highlight=False)
+        raise typer.Exit(EXIT_NOTHING_MEASURED)

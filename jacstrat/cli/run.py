@@ -50,6 +50,7 @@ def run(
     max_memory: MaxMemory = None,
     seed: Seed = None,
     sample: Annotated[float | None, typer.Option(help="Most seconds to sample one strategy of one cell.")] = None,
+    counts: Annotated[bool, typer.Option("--counts", help="Counts and accuracy alone: no time is taken.")] = False,
     out: Annotated[Path | None, typer.Option(help="Directory for the results [results/DATE].")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run in the directory.")] = False,
     retry: Annotated[str | None, typer.Option(help="On resuming, measure these again: timeout,oom.")] = None,
@@ -66,7 +67,19 @@ def run(
         sweep, problem, operator, strategy, n, batch, dtype, device, workload, threads, timeout, max_memory, seed
     )
     check_devices(device)
-    _run(chosen.override(sample_s=sample), out or _dated(), resume, retry, not no_isolation)
+    if counts and sample is not None:
+        raise UsageError("--sample is the time of sampling, and --counts takes none; give one of them")
+    from rich.console import Console
+
+    from jacstrat.cli.report import show, show_counts
+
+    chosen = chosen.override(sample_s=sample, timed=False if counts else None)
+    directory = out or _dated()
+    measure(chosen, directory, resume, retry, not no_isolation)
+    if chosen.timed:
+        show([directory], Console())
+    else:
+        show_counts(directory, Console())
 
 
 def _dated() -> Path:
@@ -75,7 +88,10 @@ def _dated() -> Path:
     return Path("results") / datetime.now().strftime("%Y-%m-%dT%H-%M-%S")
 
 
-def _run(sweep: Sweep, directory: Path, resume: bool, retry: str | None, isolate: bool) -> None:
+def measure(
+    sweep: Sweep, directory: Path, resume: bool = False, retry: str | None = None, isolate: bool = True
+) -> None:
+    """Run a sweep into a directory, and show how it goes on standard error."""
     from rich.console import Console
 
     from jacstrat.harness.progress import Progress
@@ -110,6 +126,3 @@ def _run(sweep: Sweep, directory: Path, resume: bool, retry: str | None, isolate
             f"interrupted; go on with --resume --out {directory}", highlight=False, markup=False, soft_wrap=True
         )
         raise typer.Exit(EXIT_INTERRUPTED)
-    from jacstrat.cli.report import show
-
-    show([directory], Console())

@@ -46,7 +46,7 @@ class Outcome(NamedTuple):
 
 def measure(
     cell: Cell,
-    settings: Settings,
+    settings: Settings | None,
     attend: Attend = lambda name: None,
     cache: Path | None = None,
     instance: Instance | None = None,
@@ -55,7 +55,7 @@ def measure(
 
     Args:
         cell: What to measure.
-        settings: When a number is good enough.
+        settings: When a number is good enough; None where no time is to be taken, but counts and accuracy alone.
         attend: Told the strategy (or "f") whose code is about to run, so that a hang can be put down to it.
         cache: Where references are kept, see `harness.references`.
         instance: What to measure instead of the problem that the cell names.
@@ -88,7 +88,9 @@ def measure(
                 contestants[case.strategy] = enter(case, bench, attend)
             except (Exception, SystemExit) as error:
                 yield _row(case.record(*failure(error)))
-        if contestants:
+        if settings is None:
+            yield from (_row(_judged(contestant, bench)) for contestant in contestants.values())
+        elif contestants:
             yield from _compete(cell, contestants, f_work, floor, bench, instruments, settings, attend)
 
 
@@ -141,15 +143,27 @@ def _compete(
             "f_median_s": _median(series[F]),
             **(_over_floor(floor, series[name], series[FLOOR]) if floor else {}),
             "prepare_s": contestant.prepare_s,
-            "reference": bench.reference.source,
-            "cancellation": bench.reference.cancellation(cell.operator),
-            **asdict(contestant.counts),
-            **{key: value for key, value in asdict(contestant.errors).items() if key in COLUMNS},
-            **(contestant.drawn.columns if contestant.drawn else {}),
+            **_exact(contestant, bench),
         }
-        status, reason = verdicts[name]
-        record = contestant.case.record(status, reason, **measured)
+        record = contestant.case.record(*verdicts[name], **measured)
         yield Outcome(record.case, record, _raw(series[name], session) | {"waits": waits})
+
+
+def _exact(contestant: Contestant, bench: Bench) -> dict[str, Any]:
+    """The columns that are no times: counts and errors."""
+    return {
+        "reference": bench.reference.source,
+        "cancellation": bench.reference.cancellation(bench.operator),
+        **asdict(contestant.counts),
+        **{key: value for key, value in asdict(contestant.errors).items() if key in COLUMNS},
+        **(contestant.drawn.columns if contestant.drawn else {}),
+    }
+
+
+def _judged(contestant: Contestant, bench: Bench) -> Record:
+    """The row of a case that is not timed."""
+    status, reason = verdict(contestant.errors, bench, contestant.drawn)
+    return contestant.case.record(status, reason, **_exact(contestant, bench))
 
 
 def _times(series: Series) -> dict[str, Any]:

@@ -45,7 +45,7 @@ M = TypeVar("M", bound=Message)
 
 def measure_isolated(
     cell: Cell,
-    settings: Settings,
+    settings: Settings | None,
     limits: Limits,
     attend: Callable[[str], object] = lambda name: None,
     cache: Path | None = None,

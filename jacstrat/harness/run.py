@@ -122,7 +122,7 @@ def _outcomes(
     options: Options,
     cache: Path,
 ) -> Generator[Outcome, None, None]:
-    settings = Settings(limit_s=sweep.sample_s)
+    settings = Settings(limit_s=sweep.sample_s) if sweep.timed else None
     limits = limits_of(sweep)
     ended: dict[tuple[Any, ...], tuple[int, str]] = {}
 

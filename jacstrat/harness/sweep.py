@@ -59,6 +59,7 @@ class Sweep:
         sample_s: Time to spend on sampling one strategy of one cell, at most.
         timeout_s: A case that keeps its process busy for longer ends as `timeout`.
         max_memory_bytes: A case that needs more ends as `oom`; None for four fifths of what is available.
+        timed: Whether time is sampled; else counts and accuracy alone are taken, which are the same on every machine.
     """
 
     grids: tuple[Grid, ...]
@@ -66,6 +67,7 @@ class Sweep:
     sample_s: float = 0.25
     timeout_s: float = 30.0
     max_memory_bytes: int | None = None
+    timed: bool = True
 
     def override(self, **values: Any) -> Sweep:
         """The sweep with values put over those of every grid, and over its own; None leaves a value as it is."""
@@ -213,6 +215,10 @@ def _sweep(table: dict[str, Any]) -> Sweep:
 
 
 def _number(key: str, value: Any) -> Any:
+    if key == "timed":
+        if not isinstance(value, bool):
+            raise UsageError(f"timed must be true or false, got {value!r}")
+        return value
     whole = key in ("seed", "max_memory_bytes")
     if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)):
         raise UsageError(f"{key} must be {'a whole number' if whole else 'a number'}, got {value!r}")

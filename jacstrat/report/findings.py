@@ -55,4 +55,4 @@ def print_told(told: Sequence[Sheet | str], console: Console) -> None:
         if isinstance(found, Sheet):
             console.print(found)
         else:
-            console.print(found, markup=False, highlight=False, soft_wrap=True)
+            console.print(found, markup=False, highlight=False)

@@ -1,0 +1,166 @@
+"""jacstrat compare."""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from jacstrat.cli.app import EXIT_NOTHING_MEASURED, app
+from jacstrat.cli.options import one_of
+from jacstrat.errors import UsageError
+
+if TYPE_CHECKING:
+    from jacstrat.compare.inputs import Side
+    from jacstrat.compare.verdict import Comparison
+
+FORMATS = ("table", "markdown", "json", "junit")
+BASELINE = Path("results") / "baseline"
+
+
+@app.command()
+def compare(
+    base: Annotated[
+        Path | None, typer.Argument(metavar="BASE", help="Directory, records.csv or benchmark JSON.")
+    ] = None,
+    new: Annotated[Path | None, typer.Argument(metavar="NEW", help="As BASE: what is held against it.")] = None,
+    slower: Annotated[str | None, typer.Option(help="Share by which a time may rise [5%].")] = None,
+    thresholds: Annotated[Path | None, typer.Option(help="TOML file: such shares by problem, strategy, case.")] = None,
+    strict_time: Annotated[
+        bool, typer.Option("--strict-time", help="SLOWER makes the exit code 1, though measured apart.")
+    ] = False,
+    same_cases: Annotated[bool, typer.Option("--same-cases", help="So do cases that one side lacks.")] = False,
+    baseline: Annotated[
+        bool, typer.Option("--baseline", help="BASE is results/baseline; NEW, unless given, is counted now.")
+    ] = False,
+    update_baseline: Annotated[
+        bool, typer.Option("--update-baseline", help="The same, and then NEW becomes the baseline.")
+    ] = False,
+    form: Annotated[str, typer.Option("--format", help="table, markdown, json or junit.")] = "table",
+    out: Annotated[Path | None, typer.Option(help="File that takes the output.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="PNG or SVG of the ratios of times.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Also the cases in which nothing moved.")] = False,
+) -> None:
+    """Verdicts on two sets of records: what became wrong, dearer or slower."""
+    from jacstrat.compare.comparison import compare as judge
+    from jacstrat.compare.inputs import read_side
+    from jacstrat.compare.thresholds import load_thresholds
+    from jacstrat.compare.verdict import NothingToCompareError
+
+    one_of("format", form, FORMATS)
+    held = load_thresholds(thresholds, slower)
+    whole = baseline or update_baseline
+    counted_now = whole and base is None
+    with ExitStack() as opened:
+        if whole:
+            base, new = _of_the_baseline(base, new, opened)
+        elif base is None or new is None:
+            raise UsageError("compare needs two sets of records, BASE and NEW; or --baseline for the committed one")
+        before = _baseline(base, update_baseline) if whole else read_side(base)
+        after = read_side(new)
+        if counted_now:
+            after = replace(after, label="this checkout")
+        comparison = None
+        try:
+            if before is not None:
+                comparison = judge(before, after, held, strict_time, same_cases or whole)
+        except NothingToCompareError as error:
+            if not update_baseline:
+                print(f"jacstrat: {error}", file=sys.stderr)
+                raise typer.Exit(EXIT_NOTHING_MEASURED) from None
+            before = None
+        if comparison is not None:
+            if plot is not None:
+                from jacstrat.compare.plot import write_plot
+
+                write_plot(comparison, plot, held.slower)
+            _tell(comparison, form, out, everything)
+        if update_baseline:
+            _update(base, new, before, after, comparison)
+            return
+    if comparison is not None:
+        raise typer.Exit(comparison.exit_code)
+
+
+def _of_the_baseline(base: Path | None, new: Path | None, opened: ExitStack) -> tuple[Path, Path]:
+    """The baseline, and what is held against it: the one directory that is named, or one that is counted now."""
+    if new is not None:
+        raise UsageError(f"--baseline is BASE itself; name NEW alone, or leave out --baseline, got {base} and {new}")
+    if base is not None:
+        return BASELINE, base
+    from tempfile import TemporaryDirectory
+
+    from jacstrat.cli.run import measure
+    from jacstrat.harness.sweep import load_sweep
+
+    directory = Path(opened.enter_context(TemporaryDirectory(prefix="jacstrat-"))) / "now"
+    # One thread, so that every machine has these cases.
+    measure(load_sweep("quick").override(timed=False, threads=(1,)), directory)
+    return BASELINE, directory
+
+
+def _baseline(directory: Path, to_write: bool) -> Side | None:
+    """What the baseline holds; None where it is to be written and there is none, or none that this version reads."""
+    from jacstrat.compare.inputs import read_side
+
+    try:
+        return read_side(directory)
+    except UsageError as error:
+        if not to_write:
+            raise UsageError(f"{error}; `jacstrat compare --update-baseline` writes the baseline") from None
+        print(f"the baseline is written from nothing: {error}", file=sys.stderr)
+        return None
+
+
+def _tell(comparison: Comparison, form: str, out: Path | None, everything: bool) -> None:
+    """The comparison in the form asked for, on the terminal or in a file, and in the summary of a CI step."""
+    from rich.console import Console
+
+    from jacstrat.compare.exports import to_json, to_junit
+    from jacstrat.compare.tables import print_comparison, to_markdown
+
+    if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
+        with open(summary, "a", encoding="utf-8") as file:
+            file.write(to_markdown(comparison))
+    if form == "table" and out is None:
+        print_comparison(comparison, Console(), everything)
+        return
+    if form == "table":
+        from io import StringIO
+
+        text = StringIO()
+        print_comparison(comparison, Console(file=text, width=120), everything)
+        content = text.getvalue()
+    elif form == "markdown":
+        content = to_markdown(comparison, everything)
+    else:
+        content = to_json(comparison) if form == "json" else to_junit(comparison)
+    if out is None:
+        print(content, end="")
+        return
+    from jacstrat.compare.wording import conclusion
+
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text(content, encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"{out} cannot be written: {error.strerror or error}; name another with --out") from None
+    print(f"{conclusion(comparison)} Written to {out}.")
+
+
+def _update(directory: Path, source: Path, before: Side | None, after: Side, comparison: Comparison | None) -> None:
+    from jacstrat.compare.baseline import update_baseline
+
+    written = update_baseline(directory, before, after, source, comparison)
+    total = len(after.by_case)
+    if before is None:
+        print(f"{directory} is new: {total} cases")
+    elif written:
+        print(f"{directory} is written: {written} of {total} cases moved, as above; review the diff and commit it")
+    else:
+        print(f"{directory} stays as it is: nothing moved in {total} cases")

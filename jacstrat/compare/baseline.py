@@ -1,0 +1,85 @@
+"""The baseline: counts and accuracy of a sweep, without seconds, committed and reviewed as a diff."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from jacstrat.compare.inputs import Side
+from jacstrat.compare.verdict import Comparison, Gate, Verdict
+from jacstrat.records import ENVIRONMENT, RECORDS, SAMPLES, SWEEP, Record, RecordWriter
+from jacstrat.report.setting import to_records
+
+TIMES = (
+    *("median_s", "q1_s", "q3_s", "min_s", "ci_low_s", "ci_high_s", "samples", "prepare_s", "f_median_s"),
+    *("cost_ratio", "cost_ratio_low", "cost_ratio_high", "over_fastest", "over_fastest_low", "over_fastest_high"),
+    *("stop_reason", "energy_j"),
+)
+"""Columns that say how fast: what they hold is of one machine on one day."""
+
+
+def update_baseline(directory: Path, base: Side | None, new: Side, source: Path, comparison: Comparison | None) -> int:
+    """Write what NEW has over a baseline. Rows of cases in which nothing moved stay as they are, so that the diff shows
+    what did, and none of the rounding that differs between machines.
+
+    Args:
+        directory: Of the baseline; made if need be.
+        base: What it holds; None where there is none that can be read.
+        new: What is to stand in its place.
+        source: Where that lies, with its sweep and its environment if it is a directory.
+        comparison: Of the two; None without a base.
+
+    Returns:
+        How many rows are new, gone, or written anew; 0 leaves the directory alone.
+    """
+    kept: dict[str, Record] = {}
+    gone = 0
+    if base is not None and comparison is not None:
+        old = {record.case: record for record in to_records(base.frame)}
+        same = {c.case for c in comparison.cases if all(finding.gate is Gate.TIME for finding in c.findings)}
+        kept = {case: record for case, record in old.items() if case in same}
+        gone = comparison.counts.get(Verdict.GONE, 0)
+    records = [kept.get(record.case) or _without_times(record) for record in to_records(new.frame)]
+    written = gone + sum(record.case not in kept for record in records)
+    if written == 0 and base is not None and base.place.torch == new.place.torch and _same_text(source, directory):
+        return 0
+    directory.mkdir(parents=True, exist_ok=True)
+    for name in (RECORDS, SAMPLES):
+        (directory / name).unlink(missing_ok=True)
+    with RecordWriter(directory) as writer:
+        for record in records:
+            writer.write(record)
+    (directory / SAMPLES).unlink()
+    if (source / SWEEP).is_file():
+        (directory / SWEEP).write_text((source / SWEEP).read_text(encoding="utf-8"), encoding="utf-8")
+    if (source / ENVIRONMENT).is_file():
+        sessions = json.loads((source / ENVIRONMENT).read_text(encoding="utf-8"))
+        (directory / ENVIRONMENT).write_text(json.dumps(_brief(sessions), indent=2) + "\n", encoding="utf-8")
+    return written
+
+
+def _without_times(record: Record) -> Record:
+    return Record(**{name: value for name, value in asdict(record).items() if name not in TIMES})
+
+
+def _same_text(source: Path, directory: Path) -> bool:
+    files = (source / SWEEP, directory / SWEEP)
+    return all(file.is_file() for file in files) and files[0].read_bytes() == files[1].read_bytes()
+
+
+def _brief(sessions: Any) -> list[dict[str, Any]]:
+    """Of the last session what a comparison reads: nothing that moves while nothing changes but the time."""
+    start = sessions[-1]["start"]
+    hardware = start.get("hardware") or {}
+    brief = {
+        "machine": start.get("machine"),
+        "hardware": {name: hardware.get(name) for name in ("cpu_model", "logical_cores")},
+        "accelerator": start.get("accelerator"),
+        "cards": start.get("cards"),
+        "python": start.get("python"),
+        "torch": {"version": (start.get("torch") or {}).get("version")},
+        "start": {"utc": (start.get("start") or {}).get("utc")},
+    }
+    return [{"start": brief}]

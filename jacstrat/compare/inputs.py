@@ -1,0 +1,133 @@
+"""What can be compared: the directory of a run, a records.csv, or a JSON file of pytest-benchmark."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jacstrat.compare.places import UNKNOWN, Place, place_of, place_of_sessions
+from jacstrat.errors import UsageError
+from jacstrat.records import COLUMNS, ENVIRONMENT, KEY, RECORDS, SAMPLES, Record, read_records, read_samples, to_frame
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+PLACE_KEY = "jacstrat"
+"""Under which the machine_info of a pytest-benchmark file has the environment."""
+
+
+@dataclass(frozen=True)
+class Side:
+    """One of two sets of records.
+
+    Fields:
+        label: As the user named it.
+        frame: The records, one row a case.
+        samples: Raw samples by case as in samples.jsonl; those of f under the key of its cell. May be empty.
+        place: Where they were measured.
+        notes: What there is to say of them, a line each.
+    """
+
+    label: str
+    frame: pd.DataFrame
+    samples: Mapping[str, Mapping[str, Any]]
+    place: Place = UNKNOWN
+    notes: tuple[str, ...] = ()
+
+    @cached_property
+    def by_case(self) -> pd.DataFrame:
+        """The records by case; of a case that has several rows the last."""
+        return self.frame.drop_duplicates("case", keep="last").set_index("case")
+
+
+def read_side(path: Path) -> Side:
+    """What a path has to compare.
+
+    Raises:
+        UsageError: It is none of the three; or a file is cut off, of another schema, or holds what it cannot
+    """
+    if not path.exists():
+        raise UsageError(f"{path} does not exist; `jacstrat run --out {path}` writes results")
+    if path.is_dir() and not (path / RECORDS).is_file():
+        held = "is empty" if not any(path.iterdir()) else f"has no {RECORDS}"
+        raise UsageError(f"{path} {held}: no run wrote it; `jacstrat run --out {path}` does")
+    if path.suffix == ".json":
+        return _benchmark(path)
+    directory = path if path.is_dir() else path.parent
+    file = directory / RECORDS if path.is_dir() else path
+    _whole(file)
+    frame = read_records(file)
+    # A file of records by another name stands alone: what lies beside it is another run's.
+    beside = file.name == RECORDS
+    place, note = _place(directory / ENVIRONMENT) if beside else (UNKNOWN, "")
+    try:
+        samples = read_samples(directory) if beside else {}
+    except (ValueError, KeyError, AttributeError, TypeError) as error:
+        raise UsageError(f"{directory / SAMPLES} is not a file of samples: {error}") from None
+    return Side(str(path), frame, samples, place, tuple(f"{path} {note}" for note in [note] if note))
+
+
+def _whole(file: Path) -> None:
+    """Refuse a file of records that ends within a row: what is missing of it nobody knows."""
+    with file.open("rb") as content:
+        if content.seek(0, 2):
+            content.seek(-1, 2)
+            if content.read() != b"\n":
+                raise UsageError(
+                    f"{file} ends within a row: it was cut off, or its run was; "
+                    f"`jacstrat run --resume --out {file.parent}` finishes it"
+                )
+
+
+def _place(file: Path) -> tuple[Place, str]:
+    if not file.is_file():
+        return UNKNOWN, ""
+    sessions = _json(file)
+    if not isinstance(sessions, list):
+        raise UsageError(f"{file} is not the environment of a run; leave it out, or measure again")
+    return place_of_sessions(sessions)
+
+
+def _json(file: Path) -> Any:
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
+    except (ValueError, OSError) as error:
+        raise UsageError(f"{file} is no JSON, or is cut off: {error}") from None
+
+
+def _benchmark(file: Path) -> Side:
+    """The cases of a JSON file that `pytest bench --benchmark-json` wrote: their extra_info has the columns."""
+    content = _json(file)
+    benchmarks = content.get("benchmarks") if isinstance(content, dict) else None
+    if not isinstance(benchmarks, list):
+        raise UsageError(f"{file} is no file of pytest-benchmark; `pytest bench --benchmark-json={file}` writes one")
+    records, samples = [], {}
+    for benchmark in benchmarks:
+        info, stats = benchmark.get("extra_info") or {}, benchmark.get("stats") or {}
+        if not {"case", "status", *KEY} <= info.keys():
+            continue
+        records.append(_record(info, stats, file))
+        if stats.get("data"):
+            samples[info["case"]] = {"seconds": stats["data"]}
+    if benchmarks and not records:
+        raise UsageError(
+            f"{file} has {len(benchmarks)} benchmarks, none of them a case of jacstrat; `pytest bench` has"
+        )
+    machine = content.get("machine_info")
+    place = place_of(machine.get(PLACE_KEY)) if isinstance(machine, dict) else UNKNOWN
+    return Side(str(file), to_frame(records), samples, place)
+
+
+def _record(info: Mapping[str, Any], stats: Mapping[str, Any], file: Path) -> Record:
+    columns = {name: value for name, value in info.items() if name in COLUMNS}
+    times = {"median_s": "median", "q1_s": "q1", "q3_s": "q3", "min_s": "min", "samples": "rounds"}
+    for column, name in times.items():
+        value = stats.get(name)
+        if value != value:
+            raise UsageError(f"{file} holds a value that its column cannot: {column} of {info['case']} is NaN")
+        columns.setdefault(column, value)
+    return Record(**columns)

@@ -1,0 +1,86 @@
+"""A comparison for people: a table for the terminal, and Markdown."""
+
+from __future__ import annotations
+
+import re
+
+from rich.console import Console
+
+from jacstrat.compare.verdict import CaseVerdict, Comparison, Verdict
+from jacstrat.compare.wording import Line, conclusion, lines_of, tally, told
+from jacstrat.report.sheet import Column, Sheet, sheet_of
+
+MOST_ROWS = 200
+"""Rows of a table; the number of those left out stands below it."""
+
+_STYLES = {
+    Verdict.WRONG: "bold red",
+    Verdict.WORSE: "red",
+    Verdict.SLOWER: "red",
+    Verdict.GONE: "yellow",
+    Verdict.AMBIGUOUS: "yellow",
+    Verdict.FIXED: "green",
+    Verdict.BETTER: "green",
+    Verdict.FASTER: "green",
+}
+
+
+def comparison_sheet(comparison: Comparison, cases: list[CaseVerdict]) -> Sheet:
+    """Some of the cases, a row each."""
+    columns = [Column("verdict", numeric=True), Column("case"), Column("at"), Column("why", prose=True)]
+    lines = lines_of(comparison, cases)
+    rows = [[_marked(line), line.name, line.setting, line.reason] for line in lines]
+    title = f"{comparison.new} against {comparison.base}; ! makes the exit code {comparison.exit_code}"
+    if not any(line.regression for line in lines):
+        title = f"{comparison.new} against {comparison.base}"
+    return sheet_of(title, columns, rows, [_STYLES.get(line.verdict, "") for line in lines])
+
+
+def _marked(line: Line) -> str:
+    return f"{'! ' if line.regression else ''}{line.verdict}"
+
+
+def print_comparison(comparison: Comparison, console: Console, everything: bool = False) -> None:
+    """The table, the notes, and what it comes to."""
+
+    def say(text: str) -> None:
+        console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    cases = told(comparison, everything)
+    if cases:
+        console.print(comparison_sheet(comparison, cases[:MOST_ROWS]))
+        if len(cases) > MOST_ROWS:
+            say(f"and {len(cases) - MOST_ROWS} more; --format json has all")
+        say("")
+    for note in comparison.notes:
+        say(f"note: {note}")
+    say(tally(comparison))
+    say(conclusion(comparison))
+
+
+def to_markdown(comparison: Comparison, everything: bool = False) -> str:
+    """The same as Markdown, for a step summary or a comment."""
+    cases = told(comparison, everything)
+    parts = [f"### {_escaped(conclusion(comparison))}", "", f"{tally(comparison)}."]
+    parts += ["", f"`{_code(comparison.new)}` against `{_code(comparison.base)}`"]
+    if cases:
+        parts += ["", "| verdict | case | at | why |", "|---|---|---|---|"]
+        for line in lines_of(comparison, cases[:MOST_ROWS]):
+            verdict = f"**{line.verdict}**" if line.regression else str(line.verdict)
+            name = f"`{_code(line.name)}`"
+            parts.append(f"| {verdict} | {name} | {_escaped(line.setting)} | {_escaped(line.reason)} |")
+        if len(cases) > MOST_ROWS:
+            parts += ["", f"and {len(cases) - MOST_ROWS} more"]
+    if comparison.notes:
+        parts += ["", *(f"- {_escaped(note)}" for note in comparison.notes)]
+    return "\n".join(parts) + "\n"
+
+
+def _escaped(text: str) -> str:
+    """Text that Markdown shows as it is, on one line."""
+    return re.sub(r"([\\`*_{}\[\]<>#|~])", r"\\\1", " ".join(text.split()))
+
+
+def _code(text: str) -> str:
+    """Text between backquotes in a table: it cannot have any, and a bar ends the cell even there."""
+    return " ".join(text.replace("`", "'").replace("|", "\\|").split())
