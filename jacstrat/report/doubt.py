@@ -59,7 +59,8 @@ def _doubt(record: Record) -> Doubt | None:
     if record.stop_reason == THROTTLED:
         reasons.append("the card was slowed down")
     if record.ci_low_s is None or record.ci_high_s is None:
-        reasons.append(f"no interval of {record.samples} samples")
+        few = "1 sample is" if record.samples == 1 else f"{record.samples} samples are"
+        reasons.append(f"{few} too few for an interval")
         weight = float("inf")
     else:
         half = (record.ci_high_s - record.ci_low_s) / (2 * record.median_s)

@@ -20,6 +20,7 @@ from jacstrat.report.budget import budget_picture
 from jacstrat.report.chart import DARK, GREY, draw, empty_chart, own_value, positions, reference, scale_y
 from jacstrat.report.doubt import Samples, samples_picture
 from jacstrat.report.errorscale import ErrorScale
+from jacstrat.report.floor import best_flops_picture, floor_picture
 from jacstrat.report.legend import legend, notes
 from jacstrat.report.overn import N, cost_ratio_picture, error_picture, memory_picture, time_picture
 from jacstrat.report.pareto import pareto_picture
@@ -29,8 +30,9 @@ from jacstrat.report.setting import SETTING, Setting, Source, by_setting, to_rec
 DPI = 150
 # No date, no version, no random ids: the same records give the same bytes.
 METADATA = {"png": {"Software": None}, "svg": {"Date": None, "Creator": None}}
-NOTE_WIDTHS = {"time": 40, "cost-ratio": 38, "error": 64, "pareto": 64, "budget": 28, "samples": 40}
-"""Room for the labels of references right of the axes, in points."""
+NOTE_WIDTH = 64
+NOTE_WIDTHS = {"time": 40, "cost-ratio": 38, "budget": 28, "samples": 40}
+"""Room for the labels of references right of the axes, in points; NOTE_WIDTH for the others."""
 
 Build = Callable[[Setting, Sequence[Record], str, Samples], Picture | None]
 
@@ -46,6 +48,8 @@ PICTURES: Mapping[str, Build] = MappingProxyType(
         "error": _without_samples(error_picture),
         "memory": _without_samples(memory_picture),
         "pareto": _without_samples(pareto_picture),
+        "floor": _without_samples(floor_picture),
+        "best-flops": _without_samples(best_flops_picture),
         "budget": _without_samples(budget_picture),
         "samples": samples_picture,
     }
@@ -89,7 +93,7 @@ def draw_picture(picture: Picture) -> Figure:
     _marks(axes, picture)
     if ends:
         notes(axes, ends)
-    legend(figure, axes, series, note_width=NOTE_WIDTHS[picture.name] if ends else 0)
+    legend(figure, axes, series, note_width=NOTE_WIDTHS.get(picture.name, NOTE_WIDTH) if ends else 0)
     return figure
 
 

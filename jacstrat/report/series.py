@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from operator import attrgetter
 
 from jacstrat.records import Record
 from jacstrat.report.answers import MEASURED
@@ -66,13 +67,16 @@ def touches_wrong(points: Iterable[Point]) -> bool:
     return any(point.wrong for point in points)
 
 
-def series_of(records: Sequence[Record], value: str, low: str = "", high: str = "") -> tuple[Series, ...]:
+def series_of(
+    records: Sequence[Record], value: str | Callable[[Record], float | None], low: str = "", high: str = ""
+) -> tuple[Series, ...]:
     """The series of a column, highest end first: the order in which the lines meet a legend on their right.
 
     Args:
         records: Those of one setting, by n.
-        value: The column; low, high: the columns of its band, where it has one.
+        value: The column, or what gives its value; low, high: the columns of its band, where it has one.
     """
+    read = attrgetter(value) if isinstance(value, str) else value
     ns = tuple(sorted({record.n for record in records}))
     lines: dict[str, list[Record]] = {}
     for record in records:
@@ -82,7 +86,7 @@ def series_of(records: Sequence[Record], value: str, low: str = "", high: str = 
         points = tuple(
             Point(r.n, number, getattr(r, low, None), getattr(r, high, None), r.status == "wrong")
             for r in own
-            if r.status in MEASURED and (number := getattr(r, value)) is not None
+            if r.status in MEASURED and (number := read(r)) is not None
         )
         if points:
             found.append(Series(strategy, ns, points, _remark(own)))

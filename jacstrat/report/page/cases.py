@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from jacstrat.records import Record
-from jacstrat.report.answers import MEASURED
+from jacstrat.report.answers import MEASURED, over_best_flops
 from jacstrat.report.runs import Run
 from jacstrat.report.setting import by_setting, quantity, varying
 from jacstrat.report.units import format_bytes, format_error, format_factor, format_ratio, format_seconds
@@ -72,6 +72,8 @@ SHOWN: tuple[tuple[str, str, str, Callable[[Record], Value]], ...] = (
     ("known to", "percent", "half the 95 % interval of the median over it", _half_width),
     ("over fastest", "factor", "its time over that of the fastest right strategy", lambda r: r.over_fastest),
     ("cost ratio", "ratio", "its time over that of one evaluation of f", lambda r: r.cost_ratio),
+    ("best FLOPs", "factor", "FLOPs over those of the best-known algorithm for the network", over_best_flops),
+    ("floor", "factor", "time over that of the bare products of that algorithm", lambda r: r.over_floor),
     ("error", "error", "largest relative error over the batch; 0 is exact", lambda r: r.rel_error),
     ("memory", "bytes", "peak of one call", lambda r: r.peak_bytes),
     ("products", "count", "vector-Jacobian and Jacobian-vector products of a call, per point", _products),

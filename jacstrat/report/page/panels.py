@@ -25,6 +25,8 @@ LABELS = {
     "error": "Error",
     "memory": "Memory",
     "pareto": "Time and error",
+    "floor": "Over the floor",
+    "best-flops": "Over the best FLOPs",
     "budget": "Error and products",
     "samples": "Samples over time",
     "between": "Between runs",

@@ -135,7 +135,7 @@ class _Plot:
         return (
             f'{bands}<path class="grid" d="{grid}"/><path class="base" d="M{LEFT} {TOP}V{base}H{self.right}"/>{texts}'
             f'<text x="{middle:.0f}" y="{HEIGHT - 6}" class="c t">{escape(title)}</text>'
-            f'<text transform="translate(14 {(TOP + base) / 2:.0f}) rotate(-90)" class="c t">'
+            f'<text transform="translate(14 {(TOP + base) / 2:.0f}) rotate(-90)" class="c t y">'
             f"{escape(self.picture.ylabel)}</text>"
         )
 
