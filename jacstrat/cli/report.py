@@ -45,7 +45,7 @@ def report(
 def show(directories: Sequence[Path], console: Console, out: Path | None = None) -> None:
     """Plots and the page on disk, the findings on the console; ends with exit code 3 where nothing was measured."""
     from jacstrat.records import PAGE, PLOTS, RECORDS
-    from jacstrat.report.drawing import MOST_SETTINGS, draw_plots, too_many
+    from jacstrat.report.drawing import MOST_CASES, MOST_SETTINGS, draw_plots, too_many
     from jacstrat.report.findings import print_told
     from jacstrat.report.formats import told
     from jacstrat.report.page.write import write_page
@@ -60,7 +60,7 @@ def show(directories: Sequence[Path], console: Console, out: Path | None = None)
         directory = run.directory / PLOTS
         drawn = f"{sum(path.parent == directory for path in plots)} plots in {directory}"
         if too_many(run):
-            drawn = f"no plots of more than {MOST_SETTINGS} settings unless --plot names one"
+            drawn = f"no plots of more than {MOST_SETTINGS} settings or {MOST_CASES} cases unless --plot names one"
         cases = f"{len(run.records)} cases in {run.directory / RECORDS}, {drawn}"
         _say(console, f"{cases}, the page in {page}" if len(runs) == 1 else cases)
     if len(runs) > 1:

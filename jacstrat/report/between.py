@@ -120,8 +120,8 @@ def _cell(best: Sequence[Winner | None]) -> str:
     return f"{there[0].strategy} ({size})" if size else there[0].strategy
 
 
-def between_pictures(compared: Sequence[Side]) -> tuple[Picture, ...]:
-    """For each setting that the first side shares with another: that one's cost ratio over the first's, by strategy.
+def between_pictures(compared: Sequence[Side]) -> tuple[tuple[str, Picture], ...]:
+    """For each setting that the first side shares with another: that one's label, and its cost ratios over the first's.
 
     The band goes from low over high to high over low, of the intervals of both: it holds where both hold.
     """
@@ -133,7 +133,7 @@ def between_pictures(compared: Sequence[Side]) -> tuple[Picture, ...]:
         for side, other in zip(compared[1:], grouped[1:], strict=True):
             series = _series(base, other.get(setting, []))
             if series:
-                found.append(_picture(setting, series, compared[0].label, side.label))
+                found.append((side.label, _picture(setting, series, compared[0].label, side.label)))
     return tuple(found)
 
 

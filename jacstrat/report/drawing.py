@@ -9,20 +9,20 @@ from jacstrat.errors import lookup
 from jacstrat.records import PLOTS as DIRECTORY
 from jacstrat.report.between import between_pictures, sides
 from jacstrat.report.doubt import doubts, read_samples_of
-from jacstrat.report.plots import PLOTS, draw_picture, file_stem, save, write_plots
+from jacstrat.report.plots import PLOTS, draw_picture, file_stem, save, slug, write_plots
 from jacstrat.report.runs import Run
 from jacstrat.report.setting import by_setting, varying
 from jacstrat.report.winnermap import draw_map, winner_maps
 
 WINNER_MAP, BETWEEN, SAMPLES = "winner-map", "between", "samples"
 NAMES = (*PLOTS, WINNER_MAP, BETWEEN)
-MOST_SETTINGS = 40
-"""Of more settings no plots are drawn unless they are asked for by name: a file takes about a fifth of a second."""
+MOST_SETTINGS, MOST_CASES = 40, 10_000
+"""Of more settings or cases no plots are drawn unless they are asked for by name: a file takes a fifth of a second."""
 
 
 def too_many(run: Run) -> bool:
-    """The run has more settings than are drawn unasked."""
-    return len(by_setting(run.records)) > MOST_SETTINGS
+    """The run has more settings or cases than are drawn unasked."""
+    return len(run.records) > MOST_CASES or len(by_setting(run.records)) > MOST_SETTINGS
 
 
 def draw_plots(runs: Sequence[Run], names: Iterable[str] = ()) -> list[Path]:
@@ -43,12 +43,10 @@ def draw_plots(runs: Sequence[Run], names: Iterable[str] = ()) -> list[Path]:
         if asked or not too_many(run):
             written += _draw_run(run, asked or NAMES)
     if BETWEEN in (asked or NAMES):
-        compared = sides(runs)
-        pictures = between_pictures(compared)
-        differing = varying(picture.setting for picture in pictures)
-        for i, picture in enumerate(pictures):
-            several = f"-{i + 1}" if len(compared) > 2 else ""
-            stem = f"{file_stem(picture.setting, differing)}-{BETWEEN}{several}"
+        pictures = between_pictures(sides(runs))
+        differing = varying(picture.setting for _, picture in pictures)
+        for label, picture in pictures:
+            stem = f"{file_stem(picture.setting, differing)}-{BETWEEN}-{slug(label)}"
             written += save(draw_picture(picture), runs[0].directory / DIRECTORY / stem)
     return written
 

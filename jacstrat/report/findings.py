@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 
 from rich.console import Console
 
@@ -19,6 +20,9 @@ from jacstrat.report.tables import (
     winners_table,
     wrong_table,
 )
+
+MOST_ROWS = 300
+"""Rows of a sheet on a console: more take minutes to lay out, and nobody reads them."""
 
 
 def findings(source: Source) -> tuple[Sheet | str, ...]:
@@ -53,6 +57,9 @@ def print_told(told: Sequence[Sheet | str], console: Console) -> None:
         if before is not None and Sheet in (type(before), type(found)):
             console.print()
         if isinstance(found, Sheet):
-            console.print(found)
+            rows = len(found.rows)
+            console.print(replace(found, rows=found.rows[:MOST_ROWS], styles=found.styles[:MOST_ROWS]))
+            if rows > MOST_ROWS:
+                console.print(f"{MOST_ROWS} of {rows} rows; --format csv or json has all", highlight=False)
         else:
             console.print(found, markup=False, highlight=False)

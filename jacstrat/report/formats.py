@@ -16,7 +16,6 @@ from typing import Any
 from jacstrat.report.answers import Winner, failures, growths, unsupported, winners, wrong
 from jacstrat.report.between import between_table, sides
 from jacstrat.report.crossing import crossings
-from jacstrat.report.findings import findings
 from jacstrat.report.payback import paybacks
 from jacstrat.report.runs import Run
 from jacstrat.report.setting import SETTING
@@ -28,11 +27,11 @@ Told = Sequence[Sheet | str]
 def told(runs: Sequence[Run]) -> tuple[Sheet | str, ...]:
     """What is to be said: of one run its findings, of several the runs beside each other, then what each found."""
     if len(runs) == 1:
-        return findings(runs[0].records)
+        return runs[0].findings
     compared = sides(runs)
     found: list[Sheet | str] = [between_table(compared)]
     for run in runs:
-        found += [f"{run.label}:", *findings(run.records)]
+        found += [f"{run.label}:", *run.findings]
     return tuple(found)
 
 

@@ -200,10 +200,11 @@ def file_stem(setting: Setting, differing: Sequence[str]) -> str:
     prefix = {"batch": "b", "threads": "t", "seed": "s"}
     parts = [setting.operator, setting.problem]
     parts += [prefix.get(name, "") + str(getattr(setting, name)) for name in differing]
-    return "-".join(_slug(part) for part in parts)
+    return "-".join(slug(part) for part in parts)
 
 
-def _slug(text: str) -> str:
+def slug(text: str) -> str:
+    """The text in [a-z0-9_.-], distinct for distinct texts."""
     plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().lower()
     slug = re.sub(r"[^a-z0-9_.]+", "-", plain).strip("-.")[:48]
     if slug and slug == text:

@@ -7,11 +7,14 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from jacstrat.records import ENVIRONMENT, SWEEP, Record, read_records
+from jacstrat.report.findings import findings
 from jacstrat.report.setting import to_records
+from jacstrat.report.sheet import Sheet
 from jacstrat.report.units import format_bytes
 
 
@@ -32,6 +35,11 @@ class Run:
     records: tuple[Record, ...]
     sessions: tuple[Mapping[str, Any], ...] = ()
     sweep: str = ""
+
+    @cached_property
+    def findings(self) -> tuple[Sheet | str, ...]:
+        """What the run found; see `jacstrat.report.findings`."""
+        return findings(self.records)
 
     @property
     def warnings(self) -> tuple[str, ...]:

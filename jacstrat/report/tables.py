@@ -37,6 +37,10 @@ MUCH = 10
 """The factor from which two numbers are worth a column each."""
 
 
+FAILED = ("Failed and skipped", "Unsupported")
+"""The titles of the tables of cases without a result."""
+
+
 def _extent(values: Sequence[float | None], show: Callable[[float], str]) -> str:
     known = [value for value in values if value is not None]
     return format_range(show(min(known)), show(max(known))) if known else ""
@@ -143,12 +147,12 @@ def stochastic_table(source: Source) -> Sheet:
 
 def failures_table(source: Source) -> Sheet:
     """What was skipped or did not come to its end, with reasons."""
-    return _unmeasured("Failed and skipped", failures(source))
+    return _unmeasured(FAILED[0], failures(source))
 
 
 def unsupported_table(source: Source) -> Sheet:
     """What strategies cannot do, with reasons."""
-    return _unmeasured("Unsupported", unsupported(source))
+    return _unmeasured(FAILED[1], unsupported(source))
 
 
 def _unmeasured(title: str, found: Sequence[Unmeasured]) -> Sheet:

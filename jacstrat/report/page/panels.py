@@ -89,14 +89,14 @@ def sections_of(runs: Sequence[Run], numbers: Numbers, most: int = MOST_POINTS) 
     """
     pictures = _Drawn(most, numbers)
     panels: dict[str, list[Panel]] = {}
-    for picture in between_pictures(sides(runs)):
+    for _, picture in between_pictures(sides(runs)):
         pictures.add(panels, picture.setting, picture.title, [picture])
     settings = [(run, setting, group) for run in runs for setting, group in by_setting(run.records).items()]
     differing = varying(setting for _, setting, _ in settings)
     samples: dict[str, Samples] = {}
     for run, setting, group in settings:
         title = setting.title(also=differing) + (f": {run.label}" if len(runs) > 1 else "")
-        if pictures.full:
+        if pictures.full or len(group) > most:
             pictures.left_out.append(title)
             continue
         if run.label not in samples:
@@ -136,10 +136,14 @@ class _Drawn:
         return self.left <= 0
 
     def add(self, panels: dict[str, list[Panel]], setting: Setting, title: str, pictures: Sequence[Picture]) -> None:
-        """A panel of these pictures, unless there is none."""
+        """A panel of these pictures, unless there is none, or not enough room for it."""
+        points = sum(len(line.points) for picture in pictures for line in picture.series)
         if not pictures:
             return
-        self.left -= sum(len(line.points) for picture in pictures for line in picture.series)
+        if points > self.left:
+            self.left_out.append(title)
+            return
+        self.left -= points
         figures = tuple(self._figure(picture, title) for picture in pictures)
         panels.setdefault(setting.name, []).append(
             Panel(f"p{self.count}", title, figures, tuple(self._legend(pictures)))

@@ -15,10 +15,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from jacstrat.records import STATUSES
-from jacstrat.report.answers import MEASURED, failures, unsupported
+from jacstrat.report.answers import MEASURED
 from jacstrat.report.between import between_table, sides
 from jacstrat.report.doubt import doubts, doubts_table
-from jacstrat.report.findings import findings
 from jacstrat.report.page.answer import answer_sheet
 from jacstrat.report.page.cases import MOST_ROWS, PAGE_ROWS, CaseColumn, case_columns, first_rows, for_script
 from jacstrat.report.page.panels import Numbers, sections_of
@@ -26,7 +25,7 @@ from jacstrat.report.page.svg import marker_symbols, swatch
 from jacstrat.report.palette import on_dark, style
 from jacstrat.report.runs import Run
 from jacstrat.report.sheet import ROW_STYLES, Sheet
-from jacstrat.report.tables import failures_table, unsupported_table, winners_table
+from jacstrat.report.tables import FAILED
 from jacstrat.report.units import format_factor
 from jacstrat.report.winnermap import WinnerMap, winner_maps
 
@@ -165,24 +164,18 @@ def _counts(runs: Sequence[Run]) -> list[dict[str, Any]]:
 
 def _answers(run: Run) -> list[Sheet | str]:
     """What was found: the winners with who is wrong, then the rest but for failures, which have a part of their own."""
-    if not run.records:
-        return list(findings(run.records))
-    first = winners_table(run.records).title
-    failed = {failures_table(run.records).title, unsupported_table(run.records).title}
-    told = [found for found in findings(run.records) if not isinstance(found, Sheet) or found.title not in failed]
-    return [answer_sheet(run.records) if isinstance(found, Sheet) and found.title == first else found for found in told]
+    told = [found for found in run.findings if not isinstance(found, Sheet) or found.title not in FAILED]
+    if run.records:
+        told[0] = answer_sheet(run.records)  # the first thing found is who wins
+    return told
 
 
 def _failed(run: Run) -> list[Sheet | str]:
-    found: list[Sheet | str] = []
-    if failures(run.records):
-        found.append(failures_table(run.records))
-    if unsupported(run.records):
-        found.append(unsupported_table(run.records))
-    if not found:
-        found.append("Every case has a result.")
-    found.append(doubts_table(run.records) if doubts(run.records) else "No time is doubtful.")
-    return found
+    found: list[Sheet | str] = [each for each in run.findings if isinstance(each, Sheet) and each.title in FAILED]
+    return [
+        *(found or ["Every case has a result."]),
+        doubts_table(run.records) if doubts(run.records) else "No time is doubtful.",
+    ]
 
 
 def _facts(runs: Sequence[Run]) -> list[dict[str, Any]]:
