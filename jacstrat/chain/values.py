@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -50,7 +50,7 @@ class Values:
         last[self.output] = len(self.nodes)
         alive = {0}
         for place, node in enumerate(self.nodes):
-            alive |= {slot for slot in node.outs if slot in self.varying}
+            alive |= {slot for slot in node.outs if slot is not None and slot in self.varying}
             alive = {slot for slot in alive if last.get(slot, -1) > place}
             if len(alive) == 1 and alive != {self.output}:
                 (slot,) = alive
@@ -64,7 +64,7 @@ def values_of(tape: Tape, x: Tensor) -> Values:
     nodes: list[Node] = []
     for node in reversed(tape.nodes):
         if needed.intersection(node.outs):
-            nodes.append(node)
+            nodes.append(replace(node, outs=tuple(slot if slot in needed else None for slot in node.outs)))
             needed.update(node.slots)
     nodes.reverse()
     sample: list[Any] = [None] * tape.size

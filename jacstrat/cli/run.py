@@ -75,7 +75,7 @@ def run(
 
     chosen = chosen.override(sample_s=sample, timed=False if counts else None)
     directory = out or _dated()
-    measure(chosen, directory, resume, retry, not no_isolation)
+    measure(chosen, directory, resume, retry, isolate=not no_isolation)
     if chosen.timed:
         show([directory], Console())
     else:
