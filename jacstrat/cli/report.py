@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @app.command()
 def report(
-    directories: Annotated[list[Path], typer.Argument(metavar="DIR...", help="Directories of runs.")],
+    directories: Annotated[list[Path], typer.Argument(metavar="DIR", help="Directories of runs.")],
     plot: Annotated[list[str] | None, typer.Option(help="Draw only this plot: time, cost-ratio, ...")] = None,
     form: Annotated[
         str | None, typer.Option("--format", help="Print the findings as markdown, csv, json or latex, and no more.")
@@ -69,11 +69,12 @@ def show(directories: Sequence[Path], console: Console, out: Path | None = None)
 
 
 def _draw(directories: Sequence[Path], names: Sequence[str], console: Console) -> None:
-    from jacstrat.report.drawing import draw_plots
+    from jacstrat.report.drawing import check_names, draw_plots
     from jacstrat.report.runs import read_runs
 
+    asked = check_names(names)
     runs = read_runs(directories)
-    written = draw_plots(runs, names)
+    written = draw_plots(runs, asked)
     for path in written:
         _say(console, str(path))
     if not written:

@@ -25,6 +25,18 @@ def too_many(run: Run) -> bool:
     return len(run.records) > MOST_CASES or len(by_setting(run.records)) > MOST_SETTINGS
 
 
+def check_names(names: Iterable[str]) -> tuple[str, ...]:
+    """The names, each of which is of a plot.
+
+    Raises:
+        UsageError: One is not; suggests the nearest ones.
+    """
+    known = dict.fromkeys(NAMES)
+    for name in (asked := tuple(names)):
+        lookup("plot", name, known)
+    return asked
+
+
 def draw_plots(runs: Sequence[Run], names: Iterable[str] = ()) -> list[Path]:
     """Draw plots, PNG and SVG, into `plots/` of the directory of each run; those between runs into that of the first.
 
@@ -35,9 +47,7 @@ def draw_plots(runs: Sequence[Run], names: Iterable[str] = ()) -> list[Path]:
     Raises:
         UsageError: There is no plot of such a name; suggests the nearest ones.
     """
-    asked = tuple(names)
-    for name in asked:
-        lookup("plot", name, dict.fromkeys(NAMES))
+    asked = check_names(names)
     written = []
     for run in runs:
         if asked or not too_many(run):

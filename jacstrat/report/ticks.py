@@ -22,14 +22,17 @@ def spread(values: Sequence[float], room: float = 1 / 12) -> list[float]:
 
 
 def log_ticks(low: float, high: float, base: int = 10, most: int = 9) -> list[float]:
-    """Powers of the base, every k-th where they are too many; of 10 also 2 and 5 times one where they are few."""
+    """Powers of the base, every k-th where they are too many; of 10 also 2 and 5 times one where they are few.
+
+    On an axis that is too short for two of them, round values as on a plain one.
+    """
     first, last = math.ceil(math.log(low, base) - 1e-9), math.floor(math.log(high, base) + 1e-9)
     step = max(1, math.ceil((last - first + 1) / most))
     ticks = [float(base) ** k for k in range(first, last + 1) if k % step == 0]
     if base == 10 and len(ticks) < 4:
         several = [m * 10.0**k for k in range(first - 1, last + 1) for m in (1, 2, 5)]
         ticks = [tick for tick in several if low * (1 - 1e-9) <= tick <= high * (1 + 1e-9)]
-    return ticks
+    return ticks if len(ticks) > 1 else linear_ticks(low, high, most=4)
 
 
 def linear_ticks(low: float, high: float, most: int = 8) -> list[float]:

@@ -9,12 +9,12 @@ from jacstrat.report.ticks import linear_ticks, log_ticks, spread
 SIZES = st.floats(1e-12, 1e12)
 
 
-@given(SIZES, st.floats(1.5, 1e9), st.sampled_from([2, 10]))
+@given(SIZES, st.floats(1.01, 1e9), st.sampled_from([2, 10]))
 def test_ticks_of_a_logarithmic_axis_lie_on_it_and_are_few(low: float, factor: float, base: int) -> None:
     ticks = log_ticks(low, low * factor, base)
     assert all(low * (1 - 1e-6) <= tick <= low * factor * (1 + 1e-6) for tick in ticks)
     assert ticks == sorted(set(ticks))
-    assert len(ticks) <= 12
+    assert 2 <= len(ticks) <= 12
 
 
 @given(SIZES, st.floats(10.001, 1e9))
