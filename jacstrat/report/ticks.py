@@ -32,7 +32,7 @@ def log_ticks(low: float, high: float, base: int = 10, most: int = 9) -> list[fl
     if base == 10 and len(ticks) < 4:
         several = [m * 10.0**k for k in range(first - 1, last + 1) for m in (1, 2, 5)]
         ticks = [tick for tick in several if low * (1 - 1e-9) <= tick <= high * (1 + 1e-9)]
-    return ticks if len(ticks) > 1 else linear_ticks(low, high, most=4)
+    return ticks if len(ticks) > 1 else linear_ticks(low, high, most=6)
 
 
 def linear_ticks(low: float, high: float, most: int = 8) -> list[float]:

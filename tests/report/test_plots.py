@@ -386,7 +386,7 @@ def test_reports_load_neither_torch_nor_pyplot() -> None:
     code = (
         "import sys, jacstrat.report.answers, jacstrat.report.tables\n"
         "assert 'matplotlib' not in sys.modules, 'matplotlib'\n"
-        "import jacstrat.report.plots\n"
+        "import jacstrat.report.plots, jacstrat.report.drawing, jacstrat.report.formats, jacstrat.report.page.write\n"
         "assert not {'torch', 'matplotlib.pyplot'} & set(sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

@@ -128,6 +128,15 @@ def test_nothing_overflows_the_window(width: int, opened: Browser) -> None:
     assert wide == []
 
 
+def test_on_a_phone_every_row_names_its_problem(opened: Browser) -> None:
+    rows = "[...document.querySelectorAll('#answer .cards tbody tr')].map((row) => row.cells[0].innerText)"
+    assert "" in opened.run(rows)  # in a table a problem that repeats is named once
+    opened.resize(375)
+    names = opened.run(rows)
+    assert len(names) > 5
+    assert "" not in names
+
+
 def test_the_script_writes_numbers_as_python_does(opened: Browser) -> None:
     # The first rows are Python's; the script writes all of them anew as it starts, and a page at a time.
     data = opened.run("JSON.parse(document.getElementById('data').textContent)")
