@@ -1,4 +1,4 @@
-"""Measure what `jacstrat compare` finds, and how long it takes: `python bench/compare.py [found|speed|all]`."""
+"""Measure what `jacstrat compare` finds, and how long it takes: `python bench/compare.py [found|speed|apart|all]`."""
 
 from checks.compare import CHECKS
 from checks.program import main

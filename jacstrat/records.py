@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 SCHEMA = 3
 RECORDS = "records.csv"
+PARQUET = "records.parquet"
 SAMPLES = "samples.jsonl"
 ENVIRONMENT = "environment.json"
 SWEEP = "sweep.toml"
@@ -109,6 +110,7 @@ class Record:
     draws: int | None = _empty("repeated draws that coverage and the errors of a stochastic strategy are taken over")
     reference: str = _column("what the result was compared with", default="")
     energy_j: float | None = _empty("energy of one call from the device's own counter, joules")
+    machine: str = _column("machine that measured it: hash of its hardware, then of its name", default="")
     schema: int = _column("version of this table", default=SCHEMA)
 
 
@@ -170,33 +172,76 @@ class RecordWriter:
         self._samples.flush()
 
 
+def records_file(path: Path) -> Path:
+    """The records of a directory, records.csv unless there is only records.parquet; a file is taken as it is."""
+    if not path.is_dir():
+        return path
+    return path / (PARQUET if (path / PARQUET).is_file() and not (path / RECORDS).is_file() else RECORDS)
+
+
 def read_records(path: str | Path) -> pd.DataFrame:
-    """The rows of a records.csv, or of the one in a directory, with a dtype per column.
+    """The rows of a records.csv or a records.parquet, or of the one in a directory, with a dtype per column.
 
     Raises:
         UsageError: There is no such file, it is empty, it lacks columns, or its schema is another one.
     """
     import pandas as pd
 
-    file = Path(path)
-    if file.is_dir():
-        file = file / RECORDS
+    file = records_file(Path(path))
     if not file.is_file():
         raise UsageError(f"{file} does not exist; `jacstrat run --out {file.parent}` writes it")
-    try:
-        text = file.read_text(encoding="utf-8")
-        # A last line without its end is being written, or was when its run was killed.
-        frame = pd.read_csv(StringIO(text[: text.rfind("\n") + 1]), dtype="string", keep_default_na=False)
-    except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError) as error:
-        raise UsageError(f"{file} is not a table of records: {str(error).strip()}") from None
-    if "schema" in frame.columns and (foreign := sorted({*frame["schema"]} - {"", str(SCHEMA)})):
+    frame = _read_parquet(file) if file.suffix == ".parquet" else _read_csv(file)
+    if "schema" in frame.columns and (foreign := sorted({*frame["schema"].dropna().astype(str)} - {"", str(SCHEMA)})):
         raise UsageError(f"{file} has schema {foreign[0]}, this version reads schema {SCHEMA}")
+
     if missing := [name for name in COLUMNS if name not in frame.columns]:
         raise UsageError(f"{file} lacks the columns {', '.join(missing)}; was it written by jacstrat?")
     try:
+        if file.suffix == ".parquet":
+            return frame.astype({name: _PANDAS[kind] for name, kind in TYPES.items()})
         return pd.DataFrame({name: _parse(frame[name], TYPES.get(name, str)) for name in frame.columns})
     except (ValueError, TypeError) as error:
         raise UsageError(f"{file} holds a value that its column cannot: {error}") from None
+
+
+def _read_csv(file: Path) -> pd.DataFrame:
+    """All cells as text."""
+    import pandas as pd
+
+    try:
+        text = file.read_text(encoding="utf-8")
+        # A last line without its end is being written, or was when its run was killed.
+        return pd.read_csv(StringIO(text[: text.rfind("\n") + 1]), dtype="string", keep_default_na=False)
+    except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError) as error:
+        raise UsageError(f"{file} is not a table of records: {str(error).strip()}") from None
+
+
+def _read_parquet(file: Path) -> pd.DataFrame:
+    import pandas as pd
+
+    try:
+        return pd.read_parquet(file, engine="pyarrow")
+    except ImportError:
+        raise UsageError(f"{file} needs pyarrow to be read; pip install 'jacstrat[distributed]'") from None
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{file} is not a table of records: {' '.join(str(error).split())}") from None
+
+
+def write_frame(frame: pd.DataFrame, file: Path) -> None:
+    """Write a table of records whole or not at all, as CSV or Parquet by its name; `read_records` reads it back.
+
+    Raises:
+        UsageError: Parquet is asked for, and pyarrow is not installed.
+    """
+    temporary = file.with_name(f"{file.name}.tmp")
+    if file.suffix == ".parquet":
+        try:
+            frame.to_parquet(temporary, engine="pyarrow", index=False)
+        except ImportError:
+            raise UsageError(f"{file} needs pyarrow to be written; pip install 'jacstrat[distributed]'") from None
+    else:
+        frame.to_csv(temporary, index=False, lineterminator="\n", encoding="utf-8", errors="replace")
+    temporary.replace(file)
 
 
 def to_frame(records: Sequence[Record]) -> pd.DataFrame:

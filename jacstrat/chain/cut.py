@@ -44,7 +44,7 @@ class Cut:
 
     def _first(self, x: Tensor) -> tuple[Tensor, dict[int, Tensor]]:
         """c, and what else the second part needs: what does not vary with x, as all that does passes through c."""
-        environment: list[Any] = [None] * len(self.values.sample)
+        environment = self._fixed()
         environment[0] = x
         self._run(environment, 0, self.place + 1)
         made = {slot for node in self.values.nodes[: self.place + 1] for slot in node.outs}
@@ -53,12 +53,18 @@ class Cut:
         return environment[self.slot], {slot: tensor.detach() if slot == 0 else tensor for slot, tensor in rest.items()}
 
     def _second(self, c: Tensor, rest: dict[int, Tensor]) -> Tensor:
-        environment: list[Any] = [None] * len(self.values.sample)
+        environment = self._fixed()
         for slot, tensor in rest.items():
             environment[slot] = tensor
         environment[self.slot] = c
         self._run(environment, self.place + 1, len(self.values.nodes))
         return environment[self.values.output]
+
+    def _fixed(self) -> list[Any]:
+        environment: list[Any] = [None] * len(self.values.sample)
+        for slot, tensor in self.values.fixed.items():
+            environment[slot] = tensor
+        return environment
 
     def _run(self, environment: list[Any], start: int, stop: int) -> None:
         for node in self.values.nodes[start:stop]:

@@ -16,7 +16,7 @@ STORE = Path("results") / "history.sqlite"
 @app.command()
 def history(
     action: Annotated[str | None, typer.Argument(help="add, to take in results; nothing, to show them.")] = None,
-    directories: Annotated[list[Path] | None, typer.Argument(metavar="DIR...", help="Directories of results.")] = None,
+    directories: Annotated[list[Path] | None, typer.Argument(metavar="DIR", help="Directories of results.")] = None,
     store: Annotated[Path, typer.Option(help="File of the store.")] = STORE,
     commit: Annotated[str | None, typer.Option(help="Commit that DIR measured, where it does not say.")] = None,
     measure: Annotated[str | None, typer.Option(help="What to show: cost_ratio, median_s, aten_ops, ...")] = None,

@@ -25,6 +25,7 @@ from jacstrat.cli.options import (
     check_devices,
     sweep_of,
 )
+from jacstrat.errors import UsageError
 
 if TYPE_CHECKING:
     from jacstrat.harness.sweep import Sweep
@@ -48,6 +49,7 @@ def plan(
     assume_memory: Annotated[
         str | None, typer.Option(help="Plan for devices with so much memory, here or not: 80GiB.")
     ] = None,
+    workers: Annotated[int | None, typer.Option(help="Say how long a run would take on so many workers.")] = None,
 ) -> None:
     """Predict what a run would take, and what it would skip; measures nothing."""
     assumed = byte_count("--assume-memory", assume_memory)
@@ -56,10 +58,12 @@ def plan(
     )
     if assumed is None:
         check_devices(device, "; --assume-memory 80GiB plans without it")
-    _plan(chosen, assumed)
+    if workers is not None and workers < 1:
+        raise UsageError(f"--workers must be 1 or more, got {workers}")
+    _plan(chosen, assumed, workers)
 
 
-def _plan(sweep: Sweep, assume_bytes: int | None) -> None:
+def _plan(sweep: Sweep, assume_bytes: int | None, workers: int | None) -> None:
     from rich.console import Console
 
     from jacstrat.harness.plan import plan, print_plan
@@ -75,4 +79,9 @@ def _plan(sweep: Sweep, assume_bytes: int | None) -> None:
                 progress.started(len(forecasts), total)
         except KeyboardInterrupt:
             raise typer.Exit(EXIT_INTERRUPTED) from None
-    print_plan(forecasts, Console())
+    console = Console()
+    print_plan(forecasts, console)
+    if workers is not None:
+        from jacstrat.harness.costs import estimate, in_words
+
+        console.print(in_words(estimate(sweep, forecasts, workers), workers), markup=False, highlight=False)

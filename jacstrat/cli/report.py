@@ -44,7 +44,7 @@ def report(
 
 def show(directories: Sequence[Path], console: Console, out: Path | None = None) -> None:
     """Plots and the page on disk, the findings on the console; ends with exit code 3 where nothing was measured."""
-    from jacstrat.records import PAGE, PLOTS, RECORDS
+    from jacstrat.records import PAGE, PLOTS, records_file
     from jacstrat.report.drawing import MOST_CASES, MOST_SETTINGS, draw_plots, too_many
     from jacstrat.report.findings import print_told
     from jacstrat.report.formats import told
@@ -61,7 +61,7 @@ def show(directories: Sequence[Path], console: Console, out: Path | None = None)
         drawn = f"{sum(path.parent == directory for path in plots)} plots in {directory}"
         if too_many(run):
             drawn = f"no plots of more than {MOST_SETTINGS} settings or {MOST_CASES} cases unless --plot names one"
-        cases = f"{len(run.records)} cases in {run.directory / RECORDS}, {drawn}"
+        cases = f"{len(run.records)} cases in {records_file(run.directory)}, {drawn}"
         _say(console, f"{cases}, the page in {page}" if len(runs) == 1 else cases)
     if len(runs) > 1:
         _say(console, f"the page in {page}")
@@ -110,12 +110,12 @@ def show_counts(directory: Path, console: Console) -> None:
     """How many cases of a run without times ended how; ends with exit code 3 where no case was counted."""
     from collections import Counter
 
-    from jacstrat.records import read_records
+    from jacstrat.records import read_records, records_file
 
     found = Counter(read_records(directory)["status"])
     told = ", ".join(f"{count} {status}" for status, count in found.most_common())
     console.print(
-        f"{found.total()} cases in {directory / 'records.csv'}, counted and not timed: {told}",
+        f"{found.total()} cases in {records_file(directory)}, counted and not timed: {told}",
         highlight=False,
         markup=False,
         soft_wrap=True,

@@ -31,6 +31,12 @@ from jacstrat.errors import UsageError
 from jacstrat.records import SWEEP
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from rich.console import Console
+
+    from jacstrat.harness.pool import Pool
+    from jacstrat.harness.progress import Progress
     from jacstrat.harness.sweep import Sweep
 
 
@@ -55,6 +61,11 @@ def run(
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run in the directory.")] = False,
     retry: Annotated[str | None, typer.Option(help="On resuming, measure these again: timeout,oom.")] = None,
     no_isolation: Annotated[bool, typer.Option("--no-isolation", help="All in this process, for debuggers.")] = False,
+    shard: Annotated[str | None, typer.Option(help="One part of the sweep: 2/16 is the second of 16.")] = None,
+    scheduler: Annotated[
+        str | None, typer.Option(help="Measure on Dask workers: tcp://HOST:PORT, a scheduler file, or local:4.")
+    ] = None,
+    wait: Annotated[float, typer.Option(help="Seconds without any worker after which to give up.")] = 600,
 ) -> None:
     """Measure a sweep: every strategy on every problem at every size."""
     if retry and not resume:
@@ -66,16 +77,22 @@ def run(
     chosen = sweep_of(
         sweep, problem, operator, strategy, n, batch, dtype, device, workload, threads, timeout, max_memory, seed
     )
-    check_devices(device)
+    if scheduler is None:
+        # Elsewhere there are others.
+        check_devices(device)
+    elif no_isolation:
+        raise UsageError("--no-isolation is for a debugger in this process; leave out --scheduler")
+    if not wait > 0:
+        raise UsageError(f"--wait must be more than 0 seconds, got {wait:g}")
     if counts and sample is not None:
         raise UsageError("--sample is the time of sampling, and --counts takes none; give one of them")
     from rich.console import Console
 
     from jacstrat.cli.report import show, show_counts
 
-    chosen = chosen.override(sample_s=sample, timed=False if counts else None)
+    chosen = chosen.override(sample_s=sample, timed=False if counts else None, shard=shard)
     directory = out or _dated()
-    measure(chosen, directory, resume, retry, isolate=not no_isolation)
+    measure(chosen, directory, resume, retry, not no_isolation, scheduler, wait)
     if chosen.timed:
         show([directory], Console())
     else:
@@ -89,7 +106,13 @@ def _dated() -> Path:
 
 
 def measure(
-    sweep: Sweep, directory: Path, resume: bool = False, retry: str | None = None, isolate: bool = True
+    sweep: Sweep,
+    directory: Path,
+    resume: bool = False,
+    retry: str | None = None,
+    isolate: bool = True,
+    scheduler: str | None = None,
+    wait_s: float = 600,
 ) -> None:
     """Run a sweep into a directory, and show how it goes on standard error."""
     from rich.console import Console
@@ -118,7 +141,8 @@ def measure(
     with Progress(console) as progress:
         try:
             options = Options(isolate=isolate, resume=resume, retry=retried)
-            run(sweep, directory, progress, options, environment)
+            elsewhere = None if scheduler is None else _pooled(scheduler, wait_s, progress, console)
+            run(sweep, directory, progress, options, environment, elsewhere)
         except KeyboardInterrupt:
             interrupted = True
     if interrupted:
@@ -126,3 +150,12 @@ def measure(
             f"interrupted; go on with --resume --out {directory}", highlight=False, markup=False, soft_wrap=True
         )
         raise typer.Exit(EXIT_INTERRUPTED)
+
+
+def _pooled(scheduler: str, wait_s: float, progress: Progress, console: Console) -> AbstractContextManager[Pool]:
+    from jacstrat.harness.cluster import pooled
+
+    def tell(line: str) -> None:
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+    return pooled(scheduler, wait_s, progress.attending, tell)

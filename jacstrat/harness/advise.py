@@ -15,7 +15,7 @@ from jacstrat.harness.bench import Attend, failure, instantiate, reason_to_skip,
 from jacstrat.harness.cases import Case, Cell, F
 from jacstrat.harness.cell import Outcome, measure
 from jacstrat.harness.isolation import isolated
-from jacstrat.harness.run import limits_of
+from jacstrat.harness.job import limits_of
 from jacstrat.harness.sweep import Sweep
 from jacstrat.measure.sampling import Settings
 from jacstrat.records import Record, Status

@@ -9,13 +9,13 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from filelock import FileLock, Timeout
 
 from jacstrat.errors import UsageError
 from jacstrat.harness.sweep import Grid, Sweep, load_sweep
-from jacstrat.records import RECORDS, SAMPLES, SWEEP, read_records
+from jacstrat.records import PARQUET, RECORDS, SAMPLES, SWEEP, read_records
 
 LOCK = ".lock"
 # How a run is limited may change on resuming: a longer time is why one tries again. What is measured may not.
@@ -43,8 +43,16 @@ def claimed(directory: Path) -> Iterator[None]:
         lock.release()
 
 
-def finished(directory: Path, sweep: Sweep, resume: bool, retry: Collection[str]) -> Mapping[str, tuple[str, str]]:
-    """Status and reason of the cases that the directory has and that stand, by key.
+class Standing(NamedTuple):
+    """What stands of a case that was run: three columns of its row."""
+
+    status: str
+    reason: str
+    machine: str
+
+
+def finished(directory: Path, sweep: Sweep, resume: bool, retry: Collection[str]) -> Mapping[str, Standing]:
+    """What stands of the cases that the directory has and that stand, by key.
 
     Args:
         directory: A claimed directory.
@@ -57,6 +65,8 @@ def finished(directory: Path, sweep: Sweep, resume: bool, retry: Collection[str]
         UsageError: There are results and `resume` is False, or they are another sweep's; names the difference.
     """
     file = directory / RECORDS
+    if (directory / PARQUET).exists():
+        raise UsageError(f"{directory / PARQUET} cannot be continued; merge as csv, or name another with --out")
     if not file.exists() or file.stat().st_size == 0:
         return {}
     if not resume:
@@ -68,8 +78,8 @@ def finished(directory: Path, sweep: Sweep, resume: bool, retry: Collection[str]
         return {}
     _take_out(file, retry)
     frame = read_records(file)
-    standing = zip(frame["status"], frame["reason"], strict=True)
-    return dict(zip(frame["case"], standing, strict=True))
+    standing = zip(frame["status"], frame["reason"], frame["machine"], strict=True)
+    return {case: Standing(*stands) for case, stands in zip(frame["case"], standing, strict=True)}
 
 
 def write_whole(file: Path, text: str) -> None:
@@ -93,10 +103,19 @@ def _same_sweep(file: Path, sweep: Sweep) -> None:
     if not file.exists():
         raise UsageError(f"{file} is missing, so nothing says what its records belong to; name another with --out")
     before = load_sweep(str(file))
+    differences = sweep_differences(before, sweep)
+    if before.shard != sweep.shard:
+        differences.append(f"shard was {before.shard or 'all'}, asked is {sweep.shard or 'all'}")
+    if differences:
+        raise UsageError(f"{file.parent} holds another sweep: {differences[0]}; name another with --out")
+
+
+def sweep_differences(before: Sweep, sweep: Sweep) -> list[str]:
+    """In what two sweeps are not the same one, limits and shards apart, each in words."""
     differences = [
         f"{f.name} was {getattr(before, f.name)}, asked is {getattr(sweep, f.name)}"
         for f in fields(Sweep)
-        if f.name not in ("grids", *LIMITS) and getattr(before, f.name) != getattr(sweep, f.name)
+        if f.name not in ("grids", "shard", *LIMITS) and getattr(before, f.name) != getattr(sweep, f.name)
     ]
     if len(before.grids) != len(sweep.grids):
         differences.append(f"it had {len(before.grids)} grids, asked are {len(sweep.grids)}")
@@ -106,8 +125,7 @@ def _same_sweep(file: Path, sweep: Sweep) -> None:
             for f in fields(Grid)
             if getattr(old, f.name) != getattr(new, f.name)
         ]
-    if differences:
-        raise UsageError(f"{file.parent} holds another sweep: {differences[0]}; name another with --out")
+    return differences
 
 
 def _listed(values: tuple[Any, ...]) -> str:

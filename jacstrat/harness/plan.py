@@ -13,8 +13,9 @@ from rich.text import Text
 
 from jacstrat.errors import UsageError
 from jacstrat.harness.cases import Case, Cell
+from jacstrat.harness.job import limits_of
+from jacstrat.harness.lines import ENDS_LINE, ends_line
 from jacstrat.harness.predict import Forecast, Prediction, forecasts_isolated
-from jacstrat.harness.run import ENDS_LINE, ends_line, limits_of
 from jacstrat.harness.sweep import Sweep
 from jacstrat.report.units import format_bytes
 
@@ -56,7 +57,7 @@ def plan(
             line = forecast.case.line
             if cause := skipped.get(line):
                 forecast = forecast._replace(skip=cause)
-            elif cause := ends_line(forecast.case, "skipped", forecast.skip):
+            elif cause := ends_line(cell.n, "skipped", forecast.skip):
                 skipped[line] = cause
             if forecast.death in ENDS_LINE:
                 failed[line] = f"{forecast.death} at n = {cell.n}: {forecast.prediction.reason}"

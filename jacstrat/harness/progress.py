@@ -27,7 +27,7 @@ class Progress:
             refresh_per_second=2,
         )
         self._task = self._bar.add_task("starting", total=None)
-        self._shown = ""
+        self._shown = self._text = self._crowd = ""
 
     def __enter__(self) -> Progress:
         self._bar.start()
@@ -48,7 +48,17 @@ class Progress:
             text = (
                 f"{cell.problem} {cell.operator} n={cell.n} B={cell.batch} {cell.dtype} {cell.device}: {case.strategy}"
             )
-            self._bar.update(self._task, description=escape(text))
+            self._text = text
+            self._describe()
+
+    def _describe(self) -> None:
+        self._bar.update(self._task, description=escape(self._crowd + self._text))
+
+    def under_way(self, cells: int, workers: int) -> None:
+        # One at a time on this machine goes without saying.
+        if self._crowd or (cells, workers) != (1, 1):
+            self._crowd = f"{cells} cells at {workers} workers; "
+            self._describe()
 
     def finished(self, record: Record) -> None:
         self._bar.advance(self._task)

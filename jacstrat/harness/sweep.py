@@ -60,6 +60,7 @@ class Sweep:
         timeout_s: A case that keeps its process busy for longer ends as `timeout`.
         max_memory_bytes: A case that needs more ends as `oom`; None for four fifths of what is available.
         timed: Whether time is sampled; else counts and accuracy alone are taken, which are the same on every machine.
+        shard: "2/16" for the second of 16 parts, which together are the sweep; None for all of it.
     """
 
     grids: tuple[Grid, ...]
@@ -68,6 +69,7 @@ class Sweep:
     timeout_s: float = 30.0
     max_memory_bytes: int | None = None
     timed: bool = True
+    shard: str | None = None
 
     def override(self, **values: Any) -> Sweep:
         """The sweep with values put over those of every grid, and over its own; None leaves a value as it is."""
@@ -89,11 +91,20 @@ class Sweep:
                 strategies.setdefault(cell, {}).update(dict.fromkeys(specs))
         cells = [replace(cell, strategies=tuple(specs)) for cell, specs in strategies.items()]
         # Small sizes first, also where grids overlap: what fails at n is not tried at larger n. Lines keep their order.
-        lines = {line: i for i, line in enumerate(dict.fromkeys(map(_line, cells)))}
-        cells.sort(key=lambda cell: (lines[_line(cell)], cell.n))
+        lines = {line: i for i, line in enumerate(dict.fromkeys(map(line_of, cells)))}
+        cells.sort(key=lambda cell: (lines[line_of(cell)], cell.n))
         if not all(cell.strategies for cell in cells) or not cells:
             raise UsageError("the sweep is empty: name at least one problem, strategy and batch")
-        return tuple(cells)
+        if self.shard is None:
+            return tuple(cells)
+        # By lines, which are measured on one machine, dealt out in turn: neighbours are much alike and take as long.
+        part, parts = shard_of(self.shard)
+        chosen = tuple(cell for cell in cells if lines[line_of(cell)] % parts == part - 1)
+        if not chosen:
+            raise UsageError(
+                f"shard {self.shard} is empty: the sweep has {len(lines)} lines; use at most as many shards"
+            )
+        return chosen
 
     def _products(self, grid: Grid) -> list[Cell]:
         threads = grid.threads or (torch.get_num_threads(),)
@@ -122,6 +133,8 @@ class Sweep:
             raise UsageError(f"max_memory_bytes must be more than 0, got {self.max_memory_bytes}")
         if not 0 <= self.seed < 2**63:
             raise UsageError(f"seed must be from 0 to 2^63 - 1, got {self.seed}")
+        if self.shard is not None:
+            shard_of(self.shard)
         for grid in self.grids:
             for key in ("n", "batch", "threads"):
                 for number in getattr(grid, key):
@@ -150,9 +163,21 @@ class Sweep:
         return "\n".join(lines) + "\n"
 
 
-def _line(cell: Cell) -> Cell:
+def line_of(cell: Cell) -> Cell:
     """What cells share that differ in n and strategies alone."""
     return replace(cell, n=0, strategies=())
+
+
+def shard_of(text: str) -> tuple[int, int]:
+    """Part and parts of a shard such as "2/16", which is (2, 16).
+
+    Raises:
+        UsageError: It is none.
+    """
+    found = re.fullmatch(r"(\d{1,9})/(\d{1,9})", text)
+    if found is None or not 1 <= int(found[1]) <= int(found[2]):
+        raise UsageError(f"a shard is I/N with I from 1 to N, such as 2/16, got {text!r}")
+    return int(found[1]), int(found[2])
 
 
 _OWN = tuple(f.name for f in fields(Sweep) if f.name != "grids")
@@ -218,6 +243,10 @@ def _number(key: str, value: Any) -> Any:
     if key == "timed":
         if not isinstance(value, bool):
             raise UsageError(f"timed must be true or false, got {value!r}")
+        return value
+    if key == "shard":
+        if not isinstance(value, str):
+            raise UsageError(f'shard must be I/N in quotes, such as "2/16", got {value!r}')
         return value
     whole = key in ("seed", "max_memory_bytes")
     if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)):

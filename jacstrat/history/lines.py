@@ -93,7 +93,8 @@ def line_of(case: str, measure: str, points: Sequence[Point]) -> Line:
     """A line with its steps.
 
     Steps are looked for in logarithms, since a change of time is a factor; where a value is 0, in shares of the
-    largest. Counts have no noise: each change of theirs is a step.
+    largest. A level has two points at least, since one may be an outlier. Counts have no noise: each change of theirs
+    is a step.
 
     Args:
         case, measure: Which.
@@ -102,7 +103,8 @@ def line_of(case: str, measure: str, points: Sequence[Point]) -> Line:
     values = [point.value for point in points]
     largest = max(map(abs, values)) or 1.0
     scale = [math.log(value) if min(values) > 0 else value / largest for value in values]
-    found = segments(scale, penalty_of(scale) if measure not in COUNTS else 1e-12)
+    exact = measure in COUNTS
+    found = segments(scale, 1e-12 if exact else penalty_of(scale), shortest=1 if exact else 2)
     merged = [found[0]]
     for begin, end in found[1:]:
         level, before = _level(values, (begin, end)), _level(values, merged[-1])

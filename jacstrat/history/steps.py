@@ -4,10 +4,10 @@ Of all functions that are constant between some of the points, the one is taken 
 
     sum_i |y_i - u_i| + gamma (number of jumps of u)
 
-as airspeed velocity does (Storath, Weinmann and Demaret 2014, IEEE Transactions on Signal Processing 62(14), 3654; here
-with Bellman's recursion over the last jump, B(r) = min over l < r of B(l) + gamma + d(l, r), where d(l, r) is the sum
-of absolute deviations of y_l..y_{r-1} from their median). An L1 fit lets a single outlier pass without a step. The
-median of a growing interval is held in two heaps, so that n points cost O(n^2 log n): 0.1 s for 300.
+as airspeed velocity does, too (Storath, Weinmann and Demaret 2014, IEEE Transactions on Signal Processing 62(14), 3654;
+here with Bellman's recursion over the last jump, B(r) = min over l < r of B(l) + gamma + d(l, r), where d(l, r) is the
+sum of absolute deviations of y_l..y_{r-1} from their median). The median of a growing interval is held in two heaps, so
+that n points cost O(n^2 log n).
 """
 
 from __future__ import annotations
@@ -20,22 +20,25 @@ from itertools import pairwise
 
 PENALTY = 2.5
 """gamma over noise times log n, with the noise as a standard deviation of normal values. In simulations of 10, 20 and
-50 points of white noise 3.5 %, 0.5 % and 0 % of series get a step that is none; a step of five times the noise, five
-points from either end, is found where it is, or one point off, in 98 % or more."""
+50 points of white noise, with levels of two points or more, 4 %, 0.5 % and 0.3 % of series get a step that is none; a
+step of five times the noise, five points from the end, is found where it is, or one point off, in 97 % or more."""
 LEAST_NOISE = 1e-9
 
 
-def segments(values: Sequence[float], penalty: float) -> list[tuple[int, int]]:
+def segments(values: Sequence[float], penalty: float, shortest: int = 1) -> list[tuple[int, int]]:
     """The intervals [begin, end) on which the best fit is constant.
 
     Args:
         values: At least one.
         penalty: gamma, in the unit of the values.
+        shortest: Points of an interval, at least, unless there are fewer in all. With 2 an outlier makes no step,
+            however large it is.
     """
     best, cut = [-penalty], [0]
     for end in range(1, len(values) + 1):
         deviations = _deviations(values, end)
-        totals = ((best[begin] + penalty + deviations[begin], begin) for begin in range(end - 1, -1, -1))
+        begins = [0, *range(shortest, end - shortest + 1)]
+        totals = ((best[begin] + penalty + deviations[begin], begin) for begin in begins)
         # Of equal fits the one with the longest last interval, so that what is constant stays whole.
         cost, begin = min(totals, key=lambda total: (total[0], total[1]))
         best.append(cost)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import os
+import platform
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
@@ -24,6 +26,9 @@ from jacstrat.measure.software import (
     read_variables,
 )
 from jacstrat.measure.telemetry import Card, DeviceState, TelemetryError, every_card, throttled
+
+# Names the machine in place of its host name: where a container has a new one each time, or for a part of a machine.
+MACHINE_VARIABLE = "JACSTRAT_MACHINE"
 
 # A one-minute load above this share of the usable cores is somebody else's work.
 LOADED = 0.25
@@ -69,7 +74,8 @@ class Environment:
     """A machine and its software as a run found them. Names no user and no host.
 
     Fields:
-        machine: Short hash of what stays of the machine: rows with equal ones come from machines of one kind.
+        machine: Short hash of what stays of the machine: equal ones are machines of one kind.
+        host: Short hash of the machine's name: tells machines of one kind apart.
         hardware: Processor and memory.
         cards: NVIDIA cards of the machine, in NVML's order.
         accelerator: What torch computes on besides the CPU, or None.
@@ -84,6 +90,7 @@ class Environment:
     """
 
     machine: str
+    host: str
     hardware: Hardware
     cards: tuple[Card, ...]
     accelerator: Accelerator | None
@@ -95,6 +102,11 @@ class Environment:
     command: tuple[str, ...]
     start: Moment
     end: Moment | None = None
+
+    @property
+    def id(self) -> str:
+        """The column `machine` of a record: equal where rows come from one machine."""
+        return f"{self.machine}-{self.host}"
 
     def at_end(self, root: Path = ROOT) -> Environment:
         """This environment with what has moved since; call it when the run is over."""
@@ -117,6 +129,7 @@ def snapshot(root: Path = ROOT) -> Environment:
     hardware = read_hardware(root)
     return Environment(
         machine=machine_id(hardware, cards),
+        host=host_id(),
         hardware=hardware,
         cards=cards,
         accelerator=_accelerator(),
@@ -145,6 +158,12 @@ def machine_id(hardware: Hardware, cards: tuple[Card, ...]) -> str:
         [card.name for card in cards],
     )
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:8]
+
+
+def host_id() -> str:
+    """Eight hexadecimal digits from the name of the machine: JACSTRAT_MACHINE, or else its host name."""
+    name = os.environ.get(MACHINE_VARIABLE) or platform.node()
+    return hashlib.sha256(f"host {name}".encode()).hexdigest()[:8]
 
 
 def _moment(root: Path) -> tuple[tuple[Card, ...], Moment]:

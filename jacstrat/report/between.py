@@ -23,9 +23,9 @@ class Shared:
     """What runs have in common at one n: the fastest right strategy of each.
 
     Fields:
-        setting: Without the device and the threads, which are those of a run.
+        setting: Without the device, the machine and the threads, which are those of a side.
         n: Where.
-        winners: By run and device and threads; None where a run has no right result there.
+        winners: By side; None where it has no right result there.
     """
 
     setting: Setting
@@ -41,28 +41,33 @@ class Shared:
 
 @dataclass(frozen=True)
 class Side:
-    """A run on one device with one number of threads, which is what is compared."""
+    """A run on one device of one machine with one number of threads, which is what is compared."""
 
     label: str
     records: tuple[Record, ...]
 
 
 def sides(runs: Sequence[Run]) -> tuple[Side, ...]:
-    """Every run, parted where it has several devices or numbers of threads, which the label then names."""
+    """Every run, parted where it has several devices, machines or numbers of threads, which the label then names."""
     found = []
     for run in runs:
-        parts: dict[tuple[str, int], list[Record]] = {}
-        for record in run.records:
-            parts.setdefault((record.device, record.threads), []).append(record)
-        several = len(parts) > 1
-        for (device, threads), records in parts.items():
-            words = f"{run.label}: {device}, {threads} thread{'s' * (threads != 1)}"
-            found.append(Side(words if several else run.label, tuple(records)))
+        parts: dict[Setting, list[Record]] = {}
+        for setting, records in by_setting(run.records).items():
+            parts.setdefault(_place(setting), []).extend(records)
+        differing = varying(parts)
+        for place, records in parts.items():
+            words = f"{run.label}: {place.words(differing)}"
+            found.append(Side(words if differing else run.label, tuple(records)))
     return tuple(found)
 
 
+def _place(setting: Setting) -> Setting:
+    """What of a setting is where it was measured."""
+    return Setting("", "", 0, "", setting.device, "", setting.threads, 0, setting.machine)
+
+
 def _anywhere(setting: Setting) -> Setting:
-    return replace(setting, device=ANYWHERE, threads=0)
+    return replace(setting, device=ANYWHERE, threads=0, machine="")
 
 
 def shared(compared: Sequence[Side]) -> tuple[Shared, ...]:
@@ -84,7 +89,7 @@ def between_table(compared: Sequence[Side]) -> Sheet:
     The last column says whether one strategy is fastest, or level with the fastest, on all sides.
     """
     found = shared(compared)
-    differing = [name for name in varying(one.setting for one in found) if name not in ("device", "threads")]
+    differing = [name for name in varying(one.setting for one in found) if name not in ("device", "threads", "machine")]
     columns = [Column("problem"), Column("case"), Column("n", numeric=True)]
     columns += [Column(side.label) for side in compared]
     columns += [Column("same", rank=1)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, dataclass, fields, replace
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, TypeAlias, Union
 
@@ -22,7 +22,10 @@ Source: TypeAlias = Union["pd.DataFrame", Sequence[Record]]
 
 @dataclass(frozen=True)
 class Setting:
-    """What two cases share when they can be compared: everything in a case's key but the strategy and n."""
+    """What two cases share when they can be compared: the key of a case but for strategy and n, and the machine.
+
+    Seconds of two machines are not to be set beside each other, nor joined to one curve.
+    """
 
     problem: str
     operator: str
@@ -32,6 +35,7 @@ class Setting:
     workload: str
     threads: int
     seed: int
+    machine: str = ""
 
     @property
     def name(self) -> str:
@@ -44,6 +48,7 @@ class Setting:
             columns = [column for column in columns if column != "workload"]
         threads = "1 thread" if self.threads == 1 else f"{self.threads} threads"
         special = {"batch": f"B = {self.batch}", "threads": threads, "seed": f"seed {self.seed}"}
+        special["machine"] = f"machine {self.machine or 'unknown'}"
         return ", ".join(special.get(column) or str(getattr(self, column)) for column in columns)
 
     def title(self, *, also: Iterable[str] = ()) -> str:
@@ -52,7 +57,7 @@ class Setting:
         Args:
             also: Columns that the title names besides; the workload is named by itself when it is not "evaluate".
         """
-        extra = [column for column in ("workload", "threads", "seed") if column in also]
+        extra = [column for column in ("workload", "threads", "seed", "machine") if column in also]
         if self.workload != "evaluate" and "workload" not in extra:
             extra.insert(0, "workload")
         name = self.name[:1].upper() + self.name[1:]
@@ -60,7 +65,7 @@ class Setting:
 
 
 SETTING = tuple(column.name for column in fields(Setting))
-assert {*SETTING, "strategy", "n"} == set(KEY)
+assert {*SETTING, "strategy", "n"} == {*KEY, "machine"}
 REQUIRED = {column.name for column in fields(Record) if column.default is MISSING}
 _SETTING, _KEY = attrgetter(*SETTING), attrgetter(*KEY)
 
@@ -103,11 +108,23 @@ def _plain(column: pd.Series) -> list[Any]:
 
 
 def by_setting(records: Iterable[Record]) -> dict[Setting, list[Record]]:
-    """The records of each setting, settings in the order in which they first appear, records by n."""
-    groups: dict[tuple[Any, ...], list[Record]] = {}
-    for record in records:
-        groups.setdefault(_SETTING(record), []).append(record)
-    return {Setting(*values): sorted(group, key=lambda record: record.n) for values, group in groups.items()}
+    """The records of each setting, settings in the order in which they first appear, records by n.
+
+    A row that no machine has measured, as of a case that killed every worker, stands with the first machine's.
+    """
+    # By tuples, of which there are few: a Setting a record takes most of the time of a large report.
+    rows: dict[tuple[Any, ...], list[Record]] = {}
+    places: dict[tuple[Any, ...], Setting] = {}
+    measured: dict[Setting, Setting] = {}
+    ordered = [(_SETTING(record), record) for record in records]
+    for values, _ in ordered:
+        if values not in places:
+            setting = places[values] = Setting(*values)
+            if setting.machine:
+                measured.setdefault(replace(setting, machine=""), setting)
+    for values, record in ordered:
+        rows.setdefault(_SETTING(measured.get(places[values], places[values])), []).append(record)
+    return {places[values]: sorted(group, key=lambda record: record.n) for values, group in rows.items()}
 
 
 def varying(settings: Iterable[Setting]) -> tuple[str, ...]:

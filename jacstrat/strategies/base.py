@@ -100,7 +100,7 @@ class Prepared:
         check_points(x)
         if x.shape[-1] != self.n:
             raise ShapeError(f"prepared for points with n = {self.n}, got x of shape {tuple(x.shape)}; prepare again")
-        with outside_inference_mode(), within_limits(self.strategy.spec):
+        with outside_inference_mode(), within_limits(self.strategy):
             return work(usable(x))
 
 
@@ -183,7 +183,7 @@ class Strategy(ABC):
         if (reason := self.refuse(operator)) is not None:
             raise UnsupportedError(f"{self.spec} cannot serve the {operator}: {reason}")
         check_points(x)
-        with outside_inference_mode(), within_limits(self.spec):
+        with outside_inference_mode(), within_limits(self):
             built = self.build(operator, checked(f, operator), usable(x), generator)
         return as_prepared(self, operator, x, built)
 

@@ -25,7 +25,7 @@ _TOLD = {
     "TritonMissing": "here: there is no working Triton; install the triton that this torch wants",
 } | dict.fromkeys(
     ("DataDependentOutputException", "GuardOnDataDependentSymNode"),
-    "this function: it asks a tensor for its number, by .item() or an if; use torch.where",
+    "this function: it, or the strategy, asks a tensor for its number, by .item() or an if; use torch.where",
 )
 
 

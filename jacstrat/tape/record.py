@@ -36,7 +36,8 @@ def record(f: Callable[[Tensor], Tensor], x: Tensor, words: Mapping[Any, Callabl
     Args:
         f: Row-wise scalar or field.
         x: Points at which f is evaluated once; their numbers have no influence on the tape.
-        words: Operations that are to be recorded as others, each with a function of the same arguments that does it.
+        words: Operations that are to be recorded as others, each with a function of the same arguments
+            that does it, or gives NotImplemented.
 
     Raises:
         Untraceable: They cannot be had; says why. Whatever f itself raises is a reason.
@@ -99,7 +100,9 @@ class _Recorder(TorchDispatchMode):
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if (same := self.words.get(func)) and not self.resting:
             with self:
-                return same(*args, **(kwargs or {}))
+                out = same(*args, **(kwargs or {}))
+            if out is not NotImplemented:
+                return out
         out = func(*args, **(kwargs or {}))
         if not self.resting and func.namespace != "prim":
             if func._schema.is_mutable:

@@ -37,7 +37,9 @@ class Node:
         carrying: Slots with tangents that operations after this one need.
         is_fixed: Whether none of these tangents depends on the point.
         plan: What is to be done to arguments with sparse tangents, a `sparse.Plan`; None where there is nothing.
-        is_dense: Whether none of the tangents in `carrying` is sparse.
+        used: Which outputs are used.
+        take: Its arguments, from what is in the slots; None for `bound`.
+        may_compress: Whether the tangents in `carrying` may span fewer directions than they have.
     """
 
     op: Callable[..., Any]
@@ -56,7 +58,9 @@ class Node:
     carrying: tuple[int, ...] = ()
     is_fixed: bool = False
     plan: Any = None
-    is_dense: bool = True
+    used: tuple[bool, ...] = ()
+    take: Callable[[list[Any]], tuple[Any, ...]] | None = None
+    may_compress: bool = False
 
     @property
     def slots(self) -> Iterator[int]:

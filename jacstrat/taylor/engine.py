@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from jacstrat.tape.tape import Node, Slot, Tape, analysed, bound, leaves
+from jacstrat.taylor import compress
 from jacstrat.taylor.compress import compressed
 from jacstrat.taylor.fallback import ANY
 from jacstrat.taylor.jet import Jet, value_of
@@ -51,7 +52,9 @@ class Program:
 
     @property
     def is_planned(self) -> bool:
-        """Whether plans are still right."""
+        """Whether plans are still right; not known in a compiler, which has no values."""
+        if self.looked_at and torch.compiler.is_compiling():
+            return False
         return all(torch.equal(self.constants[number], value) for number, value in self.looked_at)
 
 
@@ -70,14 +73,33 @@ def ready(tape: Tape, x: Tensor) -> Program:
             return places[id(tree)]
         return type(tree)(map(placed, tree)) if isinstance(tree, (tuple, list)) else tree
 
-    nodes = tuple(
-        replace(node, args=placed(node.args), kwargs={key: placed(item) for key, item in node.kwargs.items()})
-        for node in tape.nodes
-    )
+    nodes = tuple(_bare(node, placed) for node in tape.nodes)
     output = placed(tape.output).place if isinstance(tape.output, Tensor) else tape.output
     nodes, largest, total, looked_at = _planned(nodes, tape.size, list(constants.values()), x)
     shared = max((place + 1 for place, node in enumerate(nodes) if _is_shared(node)), default=0)
     return Program(nodes, tape.size, tuple(constants.values()), output, tape.numel, largest, total, shared, looked_at)
+
+
+def _bare(node: Node, placed: Callable[[Any], Any]) -> Node:
+    """A node without tensors of its own, and with what can be known before a call."""
+    args, kwargs = placed(node.args), {key: placed(item) for key, item in node.kwargs.items()}
+    used = tuple(slot is not None for slot in node.outs)
+    return replace(node, args=args, kwargs=kwargs, used=used, take=_taker(args))
+
+
+def _taker(args: tuple[Any, ...]) -> Callable[[list[Any]], tuple[Any, ...]] | None:
+    """What reads arguments from their slots, where none is in a list."""
+    places = [(position, one.place) for position, one in enumerate(args) if isinstance(one, Slot)]
+    if any(isinstance(leaf, Slot) for one in args if isinstance(one, (tuple, list)) for leaf in leaves(one)):
+        return None
+
+    def take(environment: list[Any]) -> tuple[Any, ...]:
+        taken = list(args)
+        for position, place in places:
+            taken[position] = environment[place]
+        return tuple(taken)
+
+    return take
 
 
 def _planned(
@@ -87,12 +109,12 @@ def _planned(
     n = x.shape[-1]
     if n < LEAST or x.is_meta:
         numels = [n * node.numel for node in nodes if node.wants_tangents]
-        return nodes, max(numels, default=0), sum(numels), ()
+        return nodes, max(numels, default=0), sum(numels), ()  # too few directions to be compressed, too
     planner, planned, numels = Planner(x, size, constants), [], []
     for node in nodes:
         if node.varies:
             plan = planner.follow(node)
-            node = replace(node, plan=plan, is_dense=not planner.is_sparse(node.carrying))
+            node = replace(node, plan=plan, may_compress=_may_compress(planner, node, x))
             if node.wants_tangents:
                 numels.append(planner.directions(node) * node.numel)
         else:
@@ -101,9 +123,18 @@ def _planned(
     return tuple(planned), max(numels, default=0), sum(numels), tuple(planner.looked_at.items())
 
 
+def _may_compress(planner: Planner, node: Node, x: Tensor) -> bool:
+    """Whether the tangents behind a node could span fewer than n directions, be they the same for all points."""
+    n = x.shape[-1]
+    if not node.carrying or n < compress.LEAST or planner.is_sparse(node.carrying):
+        return False
+    numbers = sum(planner.stands[slot].shape.numel() for slot in node.carrying)
+    return numbers <= compress.WORTH * n * (x.numel() // n)
+
+
 def _is_shared(node: Node) -> bool:
     """Whether tangents may be compressed behind it, once for all points."""
-    return node.varies and bool(node.carrying) and node.is_fixed
+    return node.may_compress and node.is_fixed
 
 
 def weakened(program: Program, tensors: frozenset[int]) -> Callable[[], Program | None] | None:
@@ -165,7 +196,7 @@ def _run(program: Program, seed: Jet, tracked: bool, memory: Memory | None, unti
             kept = {slot: environment[slot] for slot in plan.before}
             for slot, convert in plan.before.items():
                 environment[slot] = convert(environment[slot])
-        args = bound(node.args, environment)
+        args = node.take(environment) if node.take else bound(node.args, environment)
         kwargs = {key: bound(item, environment) for key, item in node.kwargs.items()} if node.kwargs else {}
         if plan is not None:
             for slot, jet in kept.items():
@@ -177,7 +208,7 @@ def _run(program: Program, seed: Jet, tracked: bool, memory: Memory | None, unti
         del args, kwargs
         for slot in node.frees:
             environment[slot] = None
-        if memory is not None and node.varies and node.carrying and node.is_dense:
+        if memory is not None and node.may_compress:
             jets = [jet for jet in map(environment.__getitem__, node.carrying) if isinstance(jet, Jet)]
             K = compressed(jets, K, memory if node.is_fixed else {}, place)
     return environment
@@ -186,9 +217,7 @@ def _run(program: Program, seed: Jet, tracked: bool, memory: Memory | None, unti
 def _done(node: Node, args: tuple[Any, ...], kwargs: dict[str, Any], tracked: bool, plan: Plan | None) -> Any:
     """The outputs of a node."""
     if node.varies:
-        used = tuple(slot is not None for slot in node.outs)
-        spent = not tracked and node.spends
-        call = Call(node.op, args, kwargs, node.wants_tangents, spent, used)
+        call = Call(node.op, args, kwargs, node.wants_tangents, not tracked and node.spends, node.used)
         try:
             out = node.rule.apply(call) if plan is None or plan.instead is None else plan.instead(call)
         except NotCovered:

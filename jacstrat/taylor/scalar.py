@@ -97,8 +97,10 @@ class Scalar:
         return torch.cat([self._laplacian(*part, memory) for part in parts])
 
     def _is_checkpointed(self, x: Tensor, tiles: tuple[Tensor, ...]) -> bool:
-        if self.checkpoint is False or x.dim() == 1 or torch._C._are_functorch_transforms_active():
-            return False  # torch.func refuses hooks on what is saved
+        if self.checkpoint is False or x.dim() == 1 or torch.compiler.is_compiling():
+            return False
+        if torch._C._are_functorch_transforms_active():  # which refuse hooks on what is saved
+            return False
         program = self.tape(tiles[0])
         if isinstance(program, Untraceable) or not _is_tracked(program, x):
             return False

@@ -56,6 +56,8 @@ WIDE = network(N, 9, 8, 7, N, activation=nn.Softplus)
 BLOCKS = seeded(lambda: nn.ModuleList([network(N, 5, N), network(N, 4, N), network(N, 3, N)]))
 GATE, NARROW, BACK = network(N, N), network(N, 3), network(3, N)
 NORMED = seeded(lambda: nn.Sequential(nn.LayerNorm(N), nn.Linear(N, 7), nn.Tanh(), nn.Linear(7, N)))
+STORED = seeded(lambda: nn.BatchNorm1d(N)).eval()
+GROUPED = seeded(lambda: nn.GroupNorm(2, N))
 TIMED = network(N + 1, 8, N)
 COUPLING = network(N // 2, 8, N // 2)
 CONVOLUTION = seeded(lambda: nn.Sequential(nn.Conv1d(1, 2, 3, padding=1), nn.Tanh(), nn.Conv1d(2, 1, 3, padding=1)))
@@ -106,6 +108,10 @@ CHAINS = {
     "normed": NORMED,
     "softmax": lambda x: torch.softmax(x @ MATRIX, -1) + torch.log_softmax(x, -1),
     "norm": lambda x: x * (x * x).sum(-1, keepdim=True).sqrt() + x.mean(-1, keepdim=True),
+    "norms": lambda x: x / (1 + x.norm(dim=-1, keepdim=True)) + x * x.std(-1, keepdim=True) + GROUPED(x),
+    "batch_norm": lambda x: STORED(x).tanh(),
+    "glu": lambda x: functional.glu(torch.cat((x @ MATRIX, x.sin()), -1)),
+    "gradient": lambda x: torch.func.grad(lambda z: (z @ MATRIX).tanh().pow(3).sum())(x),
     "timed": timed,
     "coupling": coupling,
     "moves": lambda x: torch.stack((x.roll(1, -1) * x.flip(-1), x[..., [1, 0, 2, 3, 5, 4]].tanh()), -2).sum(-2),

@@ -28,7 +28,8 @@ def test_a_chain_agrees_with_its_dense_jacobian(name: str) -> None:
         with torch.no_grad():
             torch.testing.assert_close(field(X), truth)
         torch.testing.assert_close(field(X[:1]), truth[:1])
-        torch.testing.assert_close(field(X[2]), truth[2])
+        if name not in ("norms", "batch_norm"):  # which torch has for batches alone
+            torch.testing.assert_close(field(X[2]), truth[2])
 
 
 @pytest.mark.parametrize("name", NARROW_FUNCTIONS)
@@ -95,6 +96,11 @@ def test_other_types(dtype: torch.dtype) -> None:
         expected = expected if diagonal else expected.sum(1)
         assert found.dtype == dtype
         torch.testing.assert_close(found.double(), expected, rtol=0, atol=60 * torch.finfo(dtype).eps)
+
+
+def test_a_norm_has_the_derivative_zero_at_zero() -> None:
+    for f in (lambda x: x * x.norm(dim=-1, keepdim=True), lambda x: x * x.std(-1, keepdim=True)):
+        assert Field(f, diagonal=False)(torch.zeros(2, 3)).tolist() == [0, 0]
 
 
 def test_nothing_depends_on_x() -> None:

@@ -67,7 +67,7 @@ def layer(kind: str, width: int, after: int, activation: Layer, generator: torch
     }[kind]
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(fields(), st.sampled_from([None, 1, 3]))
 def test_a_random_chain_agrees_with_its_dense_jacobian(made: tuple[Layer, int], B: int | None) -> None:
     f, n = made

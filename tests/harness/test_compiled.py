@@ -9,7 +9,6 @@ import torch._inductor
 from jacstrat.harness.bench import kernels_in
 from jacstrat.harness.cell import measure
 from tests.harness.conftest import QUICK, mine
-from tests.strategies.interpreted import interpreted  # noqa: F401 - a fixture
 
 VARIABLE = "TORCHINDUCTOR_CACHE_DIR"
 
@@ -18,7 +17,7 @@ def rows(cell) -> dict:
     return {o.record.strategy: o.record for o in measure(cell, QUICK) if o.record}
 
 
-def test_counts_are_those_of_the_inner_strategy_but_for_what_cannot_be_seen(cell, interpreted: list) -> None:  # noqa: F811
+def test_counts_are_those_of_the_inner_strategy_but_for_what_cannot_be_seen(cell, interpreted: list) -> None:
     found = rows(cell(mine("net"), "vmap", "compiled(vmap)"))
     plain, compiled = found["vmap"], found["compiled(vmap)"]
     assert (plain.status, compiled.status) == ("ok", "ok")

@@ -44,6 +44,9 @@ class Log:
     def attending(self, case) -> None:
         pass
 
+    def under_way(self, cells: int, workers: int) -> None:
+        pass
+
     def finished(self, record) -> None:
         self.records.append(record)
         if len(self.records) == self.interrupt_after:

@@ -32,18 +32,27 @@ def every_fit(count: int) -> list[list[tuple[int, int]]]:
 @given(
     st.lists(st.floats(-8, 8).map(lambda x: round(x, 2)), min_size=1, max_size=8),
     st.floats(0.01, 10).map(lambda x: round(x, 2)),
+    st.integers(1, 3),
 )
-def test_no_other_fit_is_better(values: list[float], penalty: float) -> None:
-    found = segments(values, penalty)
+def test_no_other_fit_is_better(values: list[float], penalty: float, shortest: int) -> None:
+    found = segments(values, penalty, shortest)
     assert [a for a, _ in found] == [0, *(b for _, b in found[:-1])]
     assert found[-1][1] == len(values)
-    best = min(cost(values, bounds, penalty) for bounds in every_fit(len(values)))
+    allowed = [
+        bounds
+        for bounds in every_fit(len(values))
+        if len(bounds) == 1 or all(end - begin >= shortest for begin, end in bounds)
+    ]
+    best = min(cost(values, bounds, penalty) for bounds in allowed)
     assert cost(values, found, penalty) == pytest.approx(best, abs=1e-9)
 
 
-def test_a_single_outlier_is_no_step() -> None:
-    values = [1.0] * 10 + [5.0] + [1.0] * 10
-    assert segments(values, 4.0) == [(0, 21)]
+@pytest.mark.parametrize("place", [0, 1, 10, 19, 20])
+def test_a_single_outlier_is_no_step(place: int) -> None:
+    values = [1.0] * 21
+    values[place] = 500.0
+    assert segments(values, 4.0, shortest=2) == [(0, 21)]
+    assert segments(values, 4.0) != [(0, 21)]
 
 
 def test_what_is_constant_is_whole() -> None:

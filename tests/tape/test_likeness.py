@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import functools
 import gc
 import math
@@ -11,6 +12,7 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -171,6 +173,24 @@ def with_block(change: Callable[[Block], object], kind: type[Block] = Block) -> 
     return make
 
 
+def method_of_module() -> Case:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        block = Block()
+    return block.forward, lambda: setattr(block, "scale", 3.0)
+
+
+def attribute_of_class() -> Case:
+    class Reader(nn.Module):
+        number = 2.0
+
+        def read(self) -> float:
+            return self.number
+
+    reader = Reader()
+    return (lambda x: (reader.read() * x).sin().sum(-1)), lambda: setattr(Reader, "number", 3.0)
+
+
 # What is understood: the tape is kept, and is not used any more once something has changed.
 UNDERSTOOD: dict[str, Callable[[], Case]] = {
     "closure float": changed_float,
@@ -212,6 +232,9 @@ UNDERSTOOD: dict[str, Callable[[], Case]] = {
     "forward of an object": with_block(lambda block: setattr(block, "forward", lambda x: x.exp().sum(-1))),
     "forward of a layer": with_block(lambda block: setattr(block.layer, "forward", lambda x: x.exp())),
     "other class": with_block(lambda block: setattr(block, "__class__", Louder)),
+    "method": method_of_module,
+    "attribute of a class": attribute_of_class,
+    "tensor of a module": with_block(lambda block: setattr(block, "factor", 2 * torch.ones(4, dtype=torch.float64))),
     "class of its own": with_block(lambda block: setattr(block, "scale", 0.5), Louder),
 }
 
@@ -229,6 +252,22 @@ class Settings:
 def of_object() -> Case:
     settings = Settings()
     return (lambda x: (settings.scale * x).sin().sum(-1)), lambda: setattr(settings, "scale", 3.0)
+
+
+def of_enumeration() -> Case:
+    chosen = enum.Enum("Chosen", {"one": 2.0, "other": 3.0})
+    value = chosen.one
+
+    def change() -> None:
+        nonlocal value
+        value = chosen.other
+
+    return (lambda x: (value.value * x).sin().sum(-1)), change
+
+
+def of_array() -> Case:
+    array = np.full(4, 2.0)
+    return (lambda x: (float(array[0]) * x).sin().sum(-1)), lambda: array.fill(3.0)
 
 
 def of_iterator() -> Case:
@@ -282,6 +321,8 @@ OPAQUE: dict[str, Callable[[], Case]] = {
     ),
     "object": of_object,
     "iterator": of_iterator,
+    "enumeration": of_enumeration,
+    "array": of_array,
     "computed name": by_computed_name,
     "import": by_import,
     "globals()": by_globals,
@@ -379,6 +420,15 @@ def test_switches_of_torch(monkeypatch) -> None:
     monkeypatch.undo()
     monkeypatch.setattr(nn.Linear, "forward", lambda self, x: x)
     assert is_traced(f, X)
+
+    def g(x: Tensor) -> Tensor:
+        return nn.functional.softplus(x).sum(-1)
+
+    laplacian(g, X, "taylor")
+    assert is_traced(g, X)
+    monkeypatch.setattr(nn.functional, "softplus", lambda x: x.sin())
+    assert not is_traced(g, X)
+    agrees(g)
 
 
 def test_a_patched_class_is_another_one(monkeypatch) -> None:

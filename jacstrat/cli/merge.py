@@ -1,0 +1,29 @@
+"""jacstrat merge."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from jacstrat.cli.app import app
+
+
+@app.command()
+def merge(
+    directories: Annotated[list[Path], typer.Argument(metavar="DIR...", help="Directories of runs of one sweep.")],
+    out: Annotated[Path, typer.Option(help="Directory for the result.")],
+    file_format: Annotated[
+        str | None, typer.Option("--format", help="csv or parquet [csv, and beyond 100000 rows parquet].")
+    ] = None,
+) -> None:
+    """One directory of several: the shards of a sweep, or parts that were measured apart."""
+    from jacstrat.harness.merge import merge
+
+    merged = merge(directories, out, file_format)
+    print(f"{merged.rows} cases of {len(directories)} directories in {merged.file}")
+    if merged.overlapping:
+        print(f"{merged.overlapping} cases were in more than one directory; the row of the one named first is kept")
+    if merged.missing:
+        print(f"{merged.missing} cases of the sweep are missing; jacstrat run --resume --out {out} measures them")

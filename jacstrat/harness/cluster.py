@@ -1,0 +1,284 @@
+"""A Dask cluster as a pool: a local one, or one that is there. Dask schedules; here is what a cell asks of it."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import time
+import uuid
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
+from contextlib import ExitStack, contextmanager, suppress
+from typing import Any
+
+from jacstrat.errors import JacstratError, UsageError, in_words
+from jacstrat.harness.cases import Case
+from jacstrat.harness.job import Done, Job, failed
+from jacstrat.harness.worker import VISIBLE_CARDS, versions, work
+from jacstrat.measure.environment import MACHINE_VARIABLE
+
+try:
+    import dask
+    import distributed
+except ImportError as error:
+    raise UsageError(f"--scheduler needs Dask ({in_words(error)}); pip install 'jacstrat[distributed]'") from None
+
+TOPIC = PLUGIN = "jacstrat"
+# The resource that a worker has one of: a job takes its worker alone. One with a card has one of its kind, too.
+MEASURING = "measuring"
+LOOPBACK = "127.0.0.1"
+TICK_S = 0.5
+CONNECTED = ("running", "connecting")
+# For a scheduler to answer.
+CONNECT_S = 10
+# How often a cell's workers may die in a row, each row as many times as the scheduler allows, before it gets the blame:
+# what waited at a worker behind the one that killed it dies with it, and is to have another chance.
+MOST_DEATHS = 2
+# Below this a second job waits at each worker, so that the way to the client and back is not waited for.
+SHORT_S = 1.0
+
+
+class ClusterError(JacstratError):
+    """The scheduler or every worker is gone; what was finished is on disk."""
+
+
+class Cluster:
+    """The workers of a scheduler as a pool; those with other versions get no job.
+
+    Args:
+        client: Connected to the scheduler; closed by its owner.
+        address: Of the scheduler, for messages.
+        wait_s: How long to wait for a worker that can go on before the run is given up.
+        attend: Told a case of each cell that is submitted.
+        tell: Takes lines for the user.
+        do: What a job is done by, at the worker; as `harness.worker.work`.
+    """
+
+    def __init__(
+        self,
+        client: distributed.Client,
+        address: str,
+        wait_s: float,
+        attend: Callable[[Case], object],
+        tell: Callable[[str], object],
+        do: Callable[[Job, str, str, str], Done] = work,
+    ) -> None:
+        self._client = client
+        self._address = address
+        self._wait_s = wait_s
+        self._attend = attend
+        self._tell = tell
+        self._do = do
+        self._run = uuid.uuid4().hex[:8]
+        self._executor = client.get_executor(pure=False)
+        self._deaths: Counter[str] = Counter()
+        self._seen: tuple[float, Mapping[str, Collection[str]]] = (-1.0, {})
+        self._alive_s = time.monotonic()
+        self._begun: dict[Future[Done], float] = {}
+        self._short = False
+        client.subscribe_topic(TOPIC, self._heard)
+        try:
+            client.register_plugin(vetting(versions()), name=PLUGIN)
+        except Exception as error:
+            raise ClusterError(f"a worker of {address} cannot be asked for its versions: {in_words(error)}") from None
+
+    def room(self, device: str, under_way: Mapping[Future[Done], Job]) -> bool:
+        kind = _kind(device)
+        fitting = sum(kind in kinds for kinds in self._workers().values())
+        taken = sum(kind in ("cpu", _kind(job.cell.device)) for job in under_way.values())
+        return taken < fitting * (2 if self._short else 1)
+
+    def submit(self, job: Job, near: str) -> Future[Done]:
+        kind = _kind(job.cell.device)
+        resources = {MEASURING: 1} if kind == "cpu" else {MEASURING: 1, kind: 1}
+        # A worker that has gone is named in vain: the job then goes to any other.
+        where = {"workers": [near], "allow_other_workers": True} if near else {}
+        self._attend(Case(job.cell, job.cell.strategies[0]))
+        future: Future[Done]
+        try:
+            future = self._executor.submit(at_worker, self._do, job, self._run, resources=resources, **where)
+        except Exception:
+            if self._client.status in CONNECTED:
+                raise
+            raise self._gone("the scheduler is gone") from None
+        self._begun[future] = time.monotonic()
+        return future
+
+    def wait(self, under_way: Collection[Future[Done]]) -> Collection[Future[Done]]:
+        if under_way:
+            done = wait(under_way, TICK_S, FIRST_COMPLETED).done
+        else:
+            time.sleep(TICK_S)
+            done = set()
+        if done or any(self._workers().values()):
+            self._alive_s = time.monotonic()
+        if self._client.status not in CONNECTED:
+            raise self._gone("the scheduler is gone")
+        if time.monotonic() - self._alive_s > self._wait_s:
+            raise self._gone(f"no worker for {self._wait_s:g} s")
+        return done
+
+    def result(self, future: Future[Done], job: Job) -> Done | None:
+        took_s = time.monotonic() - self._begun.pop(future)
+        try:
+            done = future.result()
+        except CancelledError:
+            raise self._gone("the scheduler is gone") from None
+        except distributed.KilledWorker as error:
+            self._deaths[job.cell.key] += 1
+            if self._deaths[job.cell.key] < MOST_DEATHS:
+                return None
+            count = MOST_DEATHS * (error.allowed_failures + 1)
+            return failed(
+                job, "crashed", f"{count} workers died on this cell, the last one at {error.last_worker.name}"
+            )
+        except Exception as error:
+            return failed(job, "error", f"the worker could not measure: {in_words(error)}")
+        self._short = took_s < SHORT_S
+        return done
+
+    def workers(self) -> int:
+        return len(self._workers())
+
+    def _workers(self) -> Mapping[str, Collection[str]]:
+        """The kinds of devices of each worker that may measure, by address; asked for anew after TICK_S."""
+        since, kinds = self._seen
+        if time.monotonic() - since > TICK_S:
+            with suppress(OSError, RuntimeError):
+                found: Mapping[str, Any] = self._client.scheduler_info()["workers"]
+                kinds = {
+                    address: {"cpu", *(name for name, count in worker["resources"].items() if count)}
+                    for address, worker in found.items()
+                    if worker["resources"].get(MEASURING)
+                }
+            self._seen = (time.monotonic(), kinds)
+        return kinds
+
+    def _heard(self, event: tuple[float, Any]) -> None:
+        self._seen = (-1.0, self._seen[1])
+        self._tell(event[1])
+
+    def _gone(self, what: str) -> ClusterError:
+        return ClusterError(f"{what} at {self._address}; what was finished is on disk, --resume goes on")
+
+
+@contextmanager
+def pooled(
+    address: str, wait_s: float, attend: Callable[[Case], object], tell: Callable[[str], object]
+) -> Iterator[Cluster]:
+    """The workers of a scheduler, for as long as the with block lasts; see `connected` and `Cluster`."""
+    with connected(address, tell) as client:
+        yield Cluster(client, address, wait_s, attend, tell)
+
+
+@contextmanager
+def connected(address: str, tell: Callable[[str], object]) -> Iterator[distributed.Client]:
+    """A client of the scheduler, for as long as the with block lasts.
+
+    Args:
+        address: "local:4" for four workers on this machine, which end with the block; "tcp://HOST:PORT" or
+            "tls://HOST:PORT" of a scheduler, or the JSON file that it has written.
+        tell: Takes the address of the dashboard.
+
+    Raises:
+        UsageError: It is none of these, or nobody answers there.
+    """
+    local = re.fullmatch(r"local:(\d{1,4})", address)
+    if local is not None and not int(local[1]):
+        raise UsageError("local:N starts N workers on this machine, from 1 on, got local:0")
+    # Dask logs what happens to workers; what becomes of a cell is told in its row.
+    logging.getLogger("distributed").setLevel(logging.ERROR)
+    with ExitStack() as stack:
+        options: dict[str, Any] = {"timeout": CONNECT_S, "set_as_default": False, "name": "jacstrat"}
+        try:
+            if local is not None:
+                options["address"] = stack.enter_context(local_cluster(int(local[1])))
+            else:
+                options["scheduler_file" if address.endswith(".json") else "address"] = address
+            client = stack.enter_context(distributed.Client(**options))
+        except (OSError, ValueError, TypeError, RuntimeError) as error:
+            remedy = "give tcp://HOST:PORT, or local:N for workers on this machine"
+            raise UsageError(f"no scheduler answers at {address} ({in_words(error)}); {remedy}") from None
+        tell(f"Dask dashboard at {client.dashboard_link}")
+        yield client
+
+
+@contextmanager
+def local_cluster(workers: int, machines: Sequence[str] = (), allowed_failures: int = 1) -> Iterator[Any]:
+    """A scheduler and workers on this machine, each a process of its own that is started again when it dies.
+
+    All of it listens on the loopback device alone. Of several cards each worker sees one, the first worker the first.
+
+    Args:
+        workers: How many.
+        machines: A name for each, to let it pass for a machine of its own; empty for this machine, on which they take
+            turns at the one slot for the CPU.
+        allowed_failures: How many workers may die on a cell before the scheduler lets go of it.
+    """
+    cards = _visible_cards()
+
+    def options(number: int) -> dict[str, Any]:
+        # A sampling profiler that wakes a hundred times a second is no neighbour for a measurement.
+        env = {"DASK_DISTRIBUTED__WORKER__PROFILE__ENABLED": "False", "DASK_LOGGING__DISTRIBUTED": "error"}
+        env |= {VISIBLE_CARDS: cards[number % len(cards)]} if len(cards) > 1 else {}
+        env |= {MACHINE_VARIABLE: machines[number]} if machines else {}
+        return {"nthreads": 1, "memory_limit": 0, "host": LOOPBACK, "env": env, "silence_logs": logging.ERROR}
+
+    settings = {
+        "distributed.scheduler.allowed-failures": allowed_failures,
+        "distributed.worker.profile.enabled": False,
+    }
+    scheduler = {"cls": distributed.Scheduler, "options": {"host": LOOPBACK, "dashboard_address": f"{LOOPBACK}:0"}}
+    nannies = {number: {"cls": distributed.Nanny, "options": options(number)} for number in range(workers)}
+    with dask.config.set(settings), distributed.SpecCluster(nannies, scheduler, silence_logs=logging.ERROR) as cluster:
+        yield cluster
+
+
+def _visible_cards() -> list[str]:
+    """The cards that torch sees, as CUDA_VISIBLE_DEVICES names them."""
+    import torch
+
+    named = [card.strip() for card in os.environ.get(VISIBLE_CARDS, "").split(",") if card.strip()]
+    return named or [str(number) for number in range(torch.cuda.device_count())]
+
+
+def at_worker(do: Callable[[Job, str, str, str], Done], job: Job, run: str) -> Done:
+    """Do a job at the worker that this runs in."""
+    worker = distributed.get_worker()
+    return do(job, run, worker.address, worker.local_directory)
+
+
+def _kind(device: str) -> str:
+    return device.partition(":")[0]
+
+
+def vetting(ours: Mapping[str, str]) -> Any:
+    """A plugin that gives a worker its resources, if its versions are ours; it tells the client where they are not.
+
+    Made here, out of what is here, so that pickle sends it whole: to a worker without jacstrat it could not be named.
+    """
+    # What a method takes from this module, it would look up there; what it takes from here, it carries along.
+    topic, measuring, find_versions = TOPIC, MEASURING, versions
+
+    class Vetting(distributed.WorkerPlugin):  # type: ignore[misc]
+        async def setup(self, worker: Any) -> None:
+            import asyncio
+
+            theirs = await asyncio.to_thread(find_versions)
+            others = [f"{name} {theirs[name]}, here {ours[name]}" for name in ours if theirs[name] != ours[name]]
+            if others:
+                await worker.set_resources(**{measuring: 0})
+                worker.log_event(topic, f"worker {worker.address} is refused: it has {'; '.join(others)}")
+                return
+
+            def accelerator() -> dict[str, int]:
+                import torch
+
+                device = torch.accelerator.current_accelerator(check_available=True)
+                return {} if device is None else {device.type: 1}
+
+            await worker.set_resources(**{measuring: 1}, **await asyncio.to_thread(accelerator))
+
+    return Vetting()

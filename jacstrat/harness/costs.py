@@ -1,0 +1,157 @@
+"""What a sweep will take in time: seconds of a case from its prediction, and of a whole run by its own driver."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Collection, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from itertools import count
+
+from jacstrat.harness.cases import Case, Cell
+from jacstrat.harness.cell import Outcome
+from jacstrat.harness.drive import drive
+from jacstrat.harness.job import Done, Job
+from jacstrat.harness.lines import lines
+from jacstrat.harness.predict import Forecast, Prediction
+from jacstrat.harness.sweep import Sweep, line_of
+from jacstrat.measure.sampling import Settings
+
+
+@dataclass(frozen=True)
+class Rates:
+    """What a device is taken to do: round numbers, from which a time is right within a factor of a few.
+
+    Fields:
+        op_s: Seconds of an operation that has nothing to do: dispatching it, launching its kernel.
+        flops_per_s: Of its matrix products.
+        child_s: Seconds to start and end the process of a cell, and to set the cell up.
+        way_s: Seconds from the end of a cell at a worker until the next one begins there.
+    """
+
+    op_s: float = 1e-5
+    flops_per_s: float = 1e10
+    child_s: float = 0.1
+    way_s: float = 0.02
+
+
+RATES: Mapping[str, Rates] = {"cpu": Rates(), "cuda": Rates(flops_per_s=1e12, child_s=3.0)}
+"""By kind of device. A child on a card starts CUDA anew; in float64 many cards do no more than this."""
+
+# Calls of a strategy before it is sampled: the first one, the one that is counted, one to size its block.
+CALLS = 3
+
+
+def call_s(prediction: Prediction, rates: Rates) -> float:
+    """Seconds of one call: operations, and FLOPs; 0 where neither is known, as of a function that is not predicted."""
+    return (prediction.aten_ops or 0) * rates.op_s + (prediction.flops or 0) / rates.flops_per_s
+
+
+def case_s(call: float, settings: Settings) -> float:
+    """Seconds that a case takes its cell: calls, a warm-up and samples, each one call at the least."""
+    return CALLS * call + max(settings.warmup_s, call) + max(settings.limit_s, call)
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a run would take.
+
+    Fields:
+        cases, lines: How many; a line is measured on one machine.
+        seconds: Until its end.
+        busy_s: Of all workers together.
+        longest_s: Of the line that takes longest: no number of workers is faster.
+    """
+
+    cases: int
+    lines: int
+    seconds: float
+    busy_s: float
+    longest_s: float
+
+
+class FakeWorkers:
+    """A pool on a clock of its own, which moves on when the run waits: a job ends after the seconds it is said to take.
+
+    Args:
+        workers: How many.
+        seconds: Of a job.
+    """
+
+    def __init__(self, workers: int, seconds: Callable[[Job], float]) -> None:
+        self.now_s = 0.0
+        self.busy_s = 0.0
+        self._seconds = seconds
+        self._free = [f"worker {number}" for number in reversed(range(workers))]
+        self._workers = workers
+        self._ends: list[tuple[float, int, str, Future[Done], Job]] = []
+        self._order = count()
+
+    def room(self, device: str, under_way: Mapping[Future[Done], Job]) -> bool:
+        return bool(self._free)
+
+    def submit(self, job: Job, near: str) -> Future[Done]:
+        place = near if near in self._free else self._free[-1]
+        self._free.remove(place)
+        future: Future[Done] = Future()
+        took_s = self._seconds(job)
+        self.busy_s += took_s
+        heapq.heappush(self._ends, (self.now_s + took_s, next(self._order), place, future, job))
+        return future
+
+    def wait(self, under_way: Collection[Future[Done]]) -> Collection[Future[Done]]:
+        self.now_s, _, place, future, job = heapq.heappop(self._ends)
+        self._free.append(place)
+        cases = [Case(job.cell, spec) for spec in job.cell.strategies]
+        future.set_result(Done([Outcome(case.key, case.record("ok"), None) for case in cases], place, place))
+        return [future]
+
+    def result(self, future: Future[Done], job: Job) -> Done:
+        return future.result()
+
+    def workers(self) -> int:
+        return self._workers
+
+
+def estimate(sweep: Sweep, forecasts: Sequence[Forecast], workers: int) -> Estimate:
+    """What the run of a sweep would take, its driver run on fake workers.
+
+    Args:
+        sweep: What would be measured.
+        forecasts: Of its cases. Those that would be skipped take no time, those without a prediction that of sampling.
+        workers: How many measure side by side.
+    """
+    settings = Settings(limit_s=sweep.sample_s)
+    found = {forecast.case.key: forecast for forecast in forecasts}
+
+    def cell_s(cell: Cell) -> float:
+        rates = RATES.get(cell.device.partition(":")[0], RATES["cuda"])
+        tried = [found[case.key].prediction for case in cell.cases if not found[case.key].skip]
+        # f is sampled beside its strategies, for as long as the last of them.
+        samples = sum(case_s(call_s(prediction, rates), settings) for prediction in tried)
+        return rates.way_s + rates.child_s + samples + (case_s(0, settings) if tried else 0.0)
+
+    left = lines(sweep.cells(), {})
+    left.sort(key=lambda line: -line.cases)
+    pool = FakeWorkers(workers, lambda job: cell_s(job.cell))
+    by_line: dict[Cell, float] = {}
+    for cell in sweep.cells():
+        by_line[line_of(cell)] = by_line.get(line_of(cell), 0.0) + cell_s(cell)
+    job = Job(sweep.cells()[0], settings, sweep.timeout_s)
+    cases = sum(1 for _ in drive(left, job, pool, lambda cells, workers: None))
+    return Estimate(cases, len(left), pool.now_s, pool.busy_s, max(by_line.values()))
+
+
+def in_words(found: Estimate, workers: int) -> str:
+    """An estimate in a sentence or two."""
+    each = f"{found.cases} cases in {found.lines} lines take about {_span(found.busy_s)} of measuring"
+    bound = f"the longest line takes {_span(found.longest_s)}"
+    used = found.busy_s / (workers * found.seconds)
+    return f"{each}, {_span(found.seconds)} on {workers} workers, busy for {used:.0%} of it; {bound}."
+
+
+def _span(seconds: float) -> str:
+    for unit, size in (("days", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.1f} {unit}"
+    return f"{seconds:.1f} s"

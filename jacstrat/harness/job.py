@@ -1,0 +1,116 @@
+"""The work on one cell as a value, so that it can be done anywhere: forecast, then measured, in a child of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterable, Mapping
+from contextlib import closing
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from jacstrat.available import available_bytes
+from jacstrat.harness.cases import Case, Cell
+from jacstrat.harness.cell import Outcome, measure
+from jacstrat.harness.child import Limits
+from jacstrat.harness.isolation import measure_isolated
+from jacstrat.harness.predict import Forecast, forecasts, forecasts_isolated, might_not_fit
+from jacstrat.harness.sweep import Sweep
+from jacstrat.measure.sampling import Settings
+
+
+@dataclass(frozen=True)
+class Job:
+    """One cell, and how to measure it.
+
+    Fields:
+        cell: What to measure.
+        settings: When a number is good enough; None to count and to judge, and sample nothing.
+        timeout_s: As of a sweep.
+        memory_bytes: As of a sweep: None for four fifths of what is available where the job is done.
+        isolate: In a child process, see `harness.isolation`.
+    """
+
+    cell: Cell
+    settings: Settings | None
+    timeout_s: float
+    memory_bytes: int | None = None
+    isolate: bool = True
+
+    @property
+    def limits(self) -> Limits:
+        """What a case may use, here and now."""
+        return Limits(self.timeout_s, self.memory_bytes or available_bytes() * 4 // 5)
+
+
+class Done(NamedTuple):
+    """What came of a job.
+
+    Fields:
+        outcomes: Of every case of its cell; where the job was done in this process they are made as they are asked for.
+        machine: The column `machine` of its rows; empty where no machine has measured it.
+        place: Where it was done, for the executor: the address of a worker.
+        environment: What that place is, as plain JSON; None for this process, whose run records it.
+    """
+
+    outcomes: Iterable[Outcome]
+    machine: str = ""
+    place: str = ""
+    environment: Mapping[str, Any] | None = None
+
+
+def limits_of(sweep: Sweep) -> Limits:
+    """What a case of the sweep may use on this machine."""
+    return Limits(sweep.timeout_s, sweep.max_memory_bytes or available_bytes() * 4 // 5)
+
+
+@cache
+def machine_here() -> str:
+    """The column `machine` of what is measured in this process."""
+    from jacstrat.measure.environment import snapshot
+
+    return snapshot().id
+
+
+def outcomes(
+    job: Job, attend: Callable[[str], object] = lambda name: None, references: Path | None = None
+) -> Generator[Outcome, None, None]:
+    """Every case of the job's cell, each as a row.
+
+    Args:
+        job: What to do.
+        attend: Told the strategy under way, or "f"; called often.
+        references: A directory in which references are kept, see `harness.references`.
+    """
+    cell, limits = job.cell, job.limits
+    left = list(cell.strategies)
+    with closing(_forecasts(cell, limits, job.isolate, attend)) as found:
+        for case, _, skip, _ in found:
+            if skip:
+                left.remove(case.strategy)
+                yield Outcome(case.key, case.record("skipped", skip), None)
+    if not left:
+        return
+    cell = replace(cell, strategies=tuple(left))
+    isolated = measure_isolated(cell, job.settings, limits, attend, references) if job.isolate else None
+    with closing(isolated or measure(cell, job.settings, attend, references)) as measured:
+        yield from measured
+
+
+def failed(job: Job, status: Any, reason: str) -> Done:
+    """Every case of the job as a row of one status: what ended the job was none of its cases' own doing."""
+    cases = [Case(job.cell, spec) for spec in job.cell.strategies]
+    return Done(tuple(Outcome(case.key, case.record(status, reason), None) for case in cases))
+
+
+def _forecasts(
+    cell: Cell, limits: Limits, isolate: bool, attend: Callable[[str], object]
+) -> Generator[Forecast, None, None]:
+    """What is to be known before the cell is measured: nothing, unless it might not fit."""
+    if not might_not_fit(cell, limits.memory_bytes):
+        return
+    memory_bytes = limits.memory_bytes if cell.device == "cpu" else None
+    if isolate:
+        yield from forecasts_isolated(cell, memory_bytes, limits.timeout_s, attend)
+    else:
+        yield from forecasts(cell, memory_bytes, attend)

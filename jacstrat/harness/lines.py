@@ -1,0 +1,92 @@
+"""A line: the cells that differ in n alone, one after the other, smallest first."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from itertools import groupby
+
+from jacstrat.harness.cases import Cell
+from jacstrat.harness.cell import Outcome
+from jacstrat.harness.directory import Standing
+from jacstrat.harness.predict import BEYOND
+from jacstrat.harness.sweep import line_of
+
+# What a larger n of the same line would run into as well.
+ENDS_LINE = ("timeout", "oom")
+
+
+def ends_line(n: int, status: str, reason: str) -> str | None:
+    """Why larger n than this case's are not to be tried in its line; None where they are."""
+    beyond = status == "skipped" and reason.startswith(BEYOND)
+    return f"{status} at n = {n}: {reason}" if beyond or status in ENDS_LINE else None
+
+
+class Line:
+    """What is left of a line, and what is known of it: the strategies that have ended, and where it is measured.
+
+    A strategy that ran out of time or memory at n is not tried at larger n, so the cells of a line wait for each other;
+    and a curve over n is one machine's, so they go where the first one went.
+
+    Fields:
+        device: Of all its cells.
+        place: Where its last cell was measured, as `Done.place`; empty before the first.
+        cases: How many are left, those included that will be skipped.
+    """
+
+    def __init__(self, cells: Iterable[Cell], done: Mapping[str, Standing]) -> None:
+        self._left: deque[Cell] = deque()
+        self._ended: dict[str, tuple[int, str]] = {}
+        self._machine = ""
+        self.device = ""
+        self.place = ""
+        for cell in cells:
+            self.device = cell.device
+            for case in cell.cases:
+                if standing := done.get(case.key):
+                    self._note(case.strategy, cell.n, *standing)
+            if left := tuple(case.strategy for case in cell.cases if case.key not in done):
+                self._left.append(replace(cell, strategies=left))
+        self.cases = sum(len(cell.strategies) for cell in self._left)
+
+    def next_cell(self) -> tuple[tuple[Outcome, ...], Cell | None]:
+        """Rows of the cases that need not be tried, and the next cell with those that must; None at the end."""
+        skipped = []
+        while self._left:
+            cell = self._left.popleft()
+            self.cases -= len(cell.strategies)
+            tried = []
+            for case in cell.cases:
+                ended_at, cause = self._ended.get(case.strategy, (cell.n, ""))
+                if cell.n > ended_at:
+                    skipped.append(self.placed(Outcome(case.key, case.record("skipped", cause), None)))
+                else:
+                    tried.append(case.strategy)
+            if tried:
+                return tuple(skipped), replace(cell, strategies=tuple(tried))
+        return tuple(skipped), None
+
+    def placed(self, outcome: Outcome, machine: str = "") -> Outcome:
+        """The outcome with the machine in its row, and noted for the larger n; the line's machine where it has none."""
+        record = outcome.record
+        if record is None:
+            return outcome
+        self._note(record.strategy, record.n, record.status, record.reason, machine)
+        return outcome._replace(record=replace(record, machine=machine or self._machine))
+
+    def _note(self, strategy: str, n: int, status: str, reason: str, machine: str) -> None:
+        self._machine = machine or self._machine
+        if cause := ends_line(n, status, reason):
+            self._ended[strategy] = min(self._ended.get(strategy, (n, cause)), (n, cause))
+
+
+def lines(cells: Iterable[Cell], done: Mapping[str, Standing]) -> list[Line]:
+    """The lines of a sweep's cells, in its order; those without a case that is left are not there.
+
+    Args:
+        cells: As `Sweep.cells` gives them: each line together.
+        done: What stands already, by the key of its case.
+    """
+    found = (Line(group, done) for _, group in groupby(cells, key=line_of))
+    return [line for line in found if line.cases]

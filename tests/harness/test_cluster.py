@@ -1,0 +1,183 @@
+"""A Dask cluster as a pool. Workers are threads of this process where that will do; one test starts real ones."""
+
+from __future__ import annotations
+
+import json
+from concurrent.futures import Future
+from types import SimpleNamespace
+
+import psutil
+import pytest
+
+pytest.importorskip("distributed")
+
+import distributed
+from distributed.scheduler import KilledWorker
+
+from jacstrat import UsageError, read_records
+from jacstrat.errors import JacstratError
+from jacstrat.harness import cluster as clusters
+from jacstrat.harness.cell import Outcome
+from jacstrat.harness.cluster import PLUGIN, Cluster, ClusterError, connected, pooled, vetting
+from jacstrat.harness.job import Done, Job
+from jacstrat.harness.run import Options, run
+from jacstrat.harness.sweep import Grid, Sweep
+from jacstrat.harness.worker import versions
+from jacstrat.measure.sampling import Settings
+from tests.harness.conftest import mine
+from tests.harness.test_run import Log
+
+GRID = Grid(("sin", "linear"), ("divergence",), ("identity", "vmap"), n=(2, 4), batch=(1, 2), threads=(1,))
+SWEEP = Sweep((GRID,), sample_s=0.01)
+CASES = sorted(case.key for cell in SWEEP.cells() for case in cell.cases)
+
+
+def fake(job: Job, run: str, place: str, scratch: str) -> Done:
+    records = [case.record("ok", median_s=0.1) for case in job.cell.cases]
+    found = tuple(Outcome(record.case, record, {"seconds": [0.1]}) for record in records)
+    return Done(found, "kind-host", place, {"packages": {}, "place": place})
+
+
+def failing(job: Job, run: str, place: str, scratch: str) -> Done:
+    raise OSError("no space left")
+
+
+@pytest.fixture
+def workers():
+    """Two workers in this process, and a client."""
+    options = {"processes": False, "protocol": "tcp", "dashboard_address": None, "threads_per_worker": 1}
+    with (
+        distributed.LocalCluster(n_workers=2, host="127.0.0.1", **options) as cluster,
+        distributed.Client(cluster, set_as_default=False) as client,
+    ):
+        yield client
+
+
+def pool(client, do=fake, wait_s=5.0, tell=print) -> Cluster:
+    return Cluster(client, "inproc", wait_s, lambda case: None, tell, do)
+
+
+class Ready:
+    """A pool as a with block that is there already."""
+
+    def __init__(self, pool: Cluster) -> None:
+        self.pool = pool
+
+    def __enter__(self) -> Cluster:
+        return self.pool
+
+    def __exit__(self, *_: object) -> None: ...
+
+
+def go(directory, pool: Cluster, log: Log | None = None, **options) -> Log:
+    log = log or Log()
+    run(SWEEP, directory, log, Options(**options), lambda: {"machine": "client"}, Ready(pool))
+    return log
+
+
+def test_the_client_writes_what_workers_measure_and_resumes(tmp_path, workers) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        go(tmp_path, pool(workers), Log(interrupt_after=3))
+    assert len(read_records(tmp_path)) == 3
+    log = go(tmp_path, pool(workers), resume=True)
+    assert log.begun == (3, 16)
+    frame = read_records(tmp_path)
+    assert sorted(frame["case"]) == CASES
+    assert set(frame["machine"]) == {"kind-host"}
+    _, session = json.loads((tmp_path / "environment.json").read_text())
+    assert session["workers"].keys() == {"kind-host"}
+    assert session["start"] == session["end"] == {"machine": "client"}
+    assert go(tmp_path, pool(workers), resume=True).records == []
+
+    failed = go(tmp_path / "failed", pool(workers, failing)).records
+    assert sorted(record.case for record in failed) == CASES
+    assert {(r.status, r.reason) for r in failed} == {("error", "the worker could not measure: OSError: no space left")}
+
+
+def test_a_scheduler_that_is_lost_ends_the_run_and_rows_stand(tmp_path, workers) -> None:
+    class Losing(Log):
+        def finished(self, record) -> None:
+            super().finished(record)
+            if len(self.records) == 2:
+                workers.cluster.close()
+
+    with pytest.raises(ClusterError, match="the scheduler is gone at inproc; what was finished is on disk"):
+        go(tmp_path, pool(workers), Losing())
+    assert 2 <= len(read_records(tmp_path)) < len(CASES)
+
+
+def test_a_worker_of_other_versions_gets_no_job_and_both_are_named(tmp_path, workers) -> None:
+    told: list[str] = []
+    one = pool(workers, wait_s=0.3, tell=told.append)
+    assert one.workers() == 2
+    workers.register_plugin(vetting(versions() | {"torch": "1.13.0"}), name=PLUGIN)
+    with pytest.raises(ClusterError, match="no worker for 0.3 s at inproc; what was finished is on disk"):
+        go(tmp_path, one)
+    mine = versions()["torch"]
+    assert len(told) == 2
+    assert all(line.endswith(f"is refused: it has torch {mine}, here 1.13.0") for line in told)
+    assert len(read_records(tmp_path)) == 0
+
+
+def test_cells_for_a_card_wait_for_a_worker_that_has_one(workers) -> None:
+    one = pool(workers)
+    device = Job(SWEEP.cells()[0], Settings(), 1.0)
+    assert one.room("cpu", {})
+    assert not one.room("cuda", {})
+    under_way = {Future(): device, Future(): device}
+    assert not one.room("cpu", under_way)
+    (worker, _) = workers.scheduler_info()["workers"]
+
+    async def with_card(dask_worker) -> None:
+        await dask_worker.set_resources(cuda=1)
+
+    workers.run(with_card, workers=[worker])
+    one._seen = (-1.0, {})
+    assert one.room("cuda:1", {})
+
+
+def test_what_kills_worker_after_worker_is_a_row_and_what_died_with_it_is_not(workers) -> None:
+    one = pool(workers)
+    job = Job(SWEEP.cells()[0], Settings(), 1.0)
+
+    def killed() -> Future:
+        future: Future = Future()
+        future.set_exception(KilledWorker("task", SimpleNamespace(name="node3"), 3))
+        one._begun[future] = 0.0
+        return future
+
+    assert one.result(killed(), job) is None
+    found = one.result(killed(), job)
+    assert [(o.record.status, o.record.reason) for o in found.outcomes] == [
+        ("crashed", "8 workers died on this cell, the last one at node3")
+    ] * 2
+
+
+def test_who_does_not_answer_is_named(monkeypatch) -> None:
+    monkeypatch.setattr(clusters, "CONNECT_S", 0.2)
+    with pytest.raises(UsageError, match=r"no scheduler answers at tcp://127.0.0.1:9 \(.*\); give tcp://HOST:PORT"):
+        connected("tcp://127.0.0.1:9", print).__enter__()
+    with pytest.raises(UsageError, match="local:N starts N workers on this machine, from 1 on, got local:0"):
+        connected("local:0", print).__enter__()
+    assert issubclass(ClusterError, JacstratError)
+
+
+def test_real_workers_measure_in_children_and_listen_on_the_loopback_alone(tmp_path) -> None:
+    told: list[str] = []
+    listening: set[str] = set()
+
+    class Looking(Log):
+        def under_way(self, cells: int, workers: int) -> None:
+            here = psutil.Process()
+            for process in [here, *here.children(recursive=True)]:
+                for socket in process.net_connections("inet"):
+                    listening.update([socket.laddr.ip] if socket.status == psutil.CONN_LISTEN else [])
+
+    sweep = Sweep((Grid((mine("exits"), "sin"), ("divergence",), ("vmap",), n=(2,), threads=(1,)),), sample_s=0.01)
+    run(sweep, tmp_path, log := Looking(), Options(), dict, pooled("local:1", 60, log.attending, told.append))
+    rows = {row.problem: row for row in read_records(tmp_path).itertuples()}
+    assert (rows["sin"].status, rows[mine("exits")].status) == ("ok", "crashed")
+    (session,) = json.loads((tmp_path / "environment.json").read_text())
+    assert list(session["workers"]) == [rows["sin"].machine]
+    assert listening == {"127.0.0.1"}
+    assert told[0].startswith("Dask dashboard at http://127.0.0.1:")
