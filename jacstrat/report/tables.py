@@ -262,6 +262,6 @@ def _records(settings: Sequence[Setting], records: Sequence[Record]) -> Sheet:
         ]
         for r in ordered
     ]
-    same = [name for name in SETTING[2:] if name not in differing]
+    same = [name for name in SETTING[2:] if name not in (*differing, "machine")]
     title = f"{settings[0].name}, {settings[0].words(same)}"
     return sheet_of(title, columns, rows, [ROW_STYLES.get(r.status, "dim") for r in ordered])
