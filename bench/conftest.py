@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
+
+from jacstrat.compare.inputs import PLACE_KEY
+from jacstrat.measure.environment import snapshot
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -11,3 +16,11 @@ def pytest_configure(config: pytest.Config) -> None:
     config.option.benchmark_warmup = "on"
     # Seconds a case; pytest-benchmark's own second a case makes minutes of the quick sweep.
     config.option.benchmark_max_time = 0.2
+
+
+def pytest_benchmark_update_machine_info(config: pytest.Config, machine_info: dict[str, Any]) -> None:
+    # What `jacstrat compare` reads of the environment. What moves is left out: `--benchmark-compare` warns of a machine
+    # whenever anything of its description differs.
+    environment = snapshot().to_json()
+    kept = ("machine", "hardware", "accelerator", "cards", "python", "torch")
+    machine_info[PLACE_KEY] = {name: environment[name] for name in kept}

@@ -10,7 +10,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from jacstrat.errors import JacstratError, ShapeError, UnsupportedError, UsageError
+    from jacstrat.errors import JacstratError, ShapeError, UnsupportedError, UsageError, WrongResultError
     from jacstrat.harness.benchmark import benchmark
     from jacstrat.operators import curl, divergence, gradient, jacobian_diagonal, laplacian
     from jacstrat.problems import PROBLEMS, Problem, problem
@@ -25,6 +25,7 @@ _HOMES = {
     "ShapeError": "errors",
     "UnsupportedError": "errors",
     "UsageError": "errors",
+    "WrongResultError": "errors",
     "benchmark": "harness.benchmark",
     "curl": "operators",
     "divergence": "operators",
@@ -52,6 +53,7 @@ __all__ = [
     "Structure",
     "UnsupportedError",
     "UsageError",
+    "WrongResultError",
     "__version__",
     "benchmark",
     "curl",

@@ -17,6 +17,10 @@ class UnsupportedError(JacstratError):
     """A strategy cannot serve this function or operator; the message says why."""
 
 
+class WrongResultError(JacstratError):
+    """A strategy was found to give another result than it should; the message says by how much."""
+
+
 class ShapeError(JacstratError):
     """A tensor or a function's result has a shape that the operator cannot use; names the shapes."""
 

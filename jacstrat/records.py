@@ -262,13 +262,13 @@ def _parse(column: pd.Series, kind: type) -> pd.Series:
         if strange:
             raise ValueError(f"{strange.pop()!r} is neither True nor False in {column.name}")
         return present.map({"True": True, "False": False}).astype("boolean")
+    # As a missing value a NaN would pass for what was not measured.
+    if (odd := present[(present.str.lower() == "nan").fillna(False)]).size:
+        raise ValueError(f"{column.name}: {odd.iloc[0]} is not a number; what was not measured is empty")
     try:
         numbers = pd.to_numeric(present)
     except ValueError as error:
         raise ValueError(f"{column.name}: {error}") from None
-    # What was not measured is empty: a NaN is a fault, and as a missing value would pass for nothing to compare.
-    if (odd := present[numbers.isna() & present.notna()]).size:
-        raise ValueError(f"{column.name}: {odd.iloc[0]} is not a number")
     # What is no int64 comes as another kind of number: fractions, infinities, 2^63.
     if kind is int and numbers.notna().any() and str(numbers.dtype).lower() != "int64":
         raise ValueError(f"{column.name}: {numbers.dropna().max()} is not a whole number")

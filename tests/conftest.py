@@ -39,3 +39,21 @@ def _no_choices_of_other_tests(monkeypatch, tmp_path_factory) -> None:
 def _one_thread() -> None:
     """Tests run beside each other; one thread each keeps them out of each other's way."""
     torch.set_num_threads(1)
+
+
+@pytest.fixture
+def interpreted(monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """A compiler that compiles nothing: programs are the captured graphs themselves, run by torch. Gives the graphs.
+
+    It serves to test all that stands around the compiler; what the compiler makes is tested in test_compiled.py.
+    """
+    import torch._inductor
+
+    graphs: list[object] = []
+
+    def compile(graph: object, inputs: object) -> object:
+        graphs.append(graph)
+        return graph
+
+    monkeypatch.setattr(torch._inductor, "compile", compile)
+    return graphs

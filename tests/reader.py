@@ -15,12 +15,13 @@ from pathlib import Path
 
 import pytest
 import typer
+import yaml
 
 from jacstrat.cli import app, main
 from tests.pages import ROOT, Block, Command, agrees, commands_of
 
 WIDTH = "100"
-LANGUAGES = ("python", "text", "console", "toml")
+LANGUAGES = ("python", "text", "console", "toml", "yaml")
 FILE = re.compile(r"# ([\w/]+\.(?:py|toml))\n")
 """A block whose first line is `# my_model.py` is also the file of that name."""
 
@@ -31,6 +32,13 @@ NOT_RUN: Mapping[str, str] = {
     "bash scripts/docs": "has a test of its own",
     ".venv/bin/pytest *": "measures, or needs an accelerator",
     ".venv/bin/python bench/measuring.py*": "measures the harness, for ten minutes",
+    ".venv/bin/python bench/frontier.py*": "measures the Laplacian of networks, for half an hour",
+    "bash scripts/peers/setup*": "installs other libraries",
+    ".venv/bin/python bench/compare.py*": "counts the quick sweep six times",
+    "jacstrat compare --baseline*": "counts the quick sweep; tests/compare does it with two cells",
+    "jacstrat compare --update-baseline*": "counts the quick sweep",
+    ".venv/bin/python bench/compare_rev.py*": "measures comparisons of revisions, for half an hour",
+    "jacstrat compare --rev*": "needs a git repository, and measures for minutes",
     "jacstrat run": "measures the default sweep, for minutes",
     "jacstrat run default*": "measures the default sweep, for minutes",
     ".venv/bin/python bench/scale.py*": "simulates a large run, or starts workers",
@@ -92,6 +100,9 @@ class Reader:
             _compare(block.text, printed, block)
         elif block.language == "toml":
             tomllib.loads(block.text)
+        elif block.language == "yaml":
+            # What is in it is the matter of test_workflows.
+            assert isinstance(yaml.safe_load(block.text), dict)
         else:
             self._console(block)
 

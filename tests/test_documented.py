@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import re
 from dataclasses import fields
+from importlib import import_module
 
 import pytest
 import torch
 
-from jacstrat import PROBLEMS, STRATEGIES, benchmark, cli, records
+from jacstrat import PROBLEMS, STRATEGIES, benchmark, records
 from jacstrat.harness.sweep import DTYPES, WORKLOADS, shipped_sweeps
 from jacstrat.measure import sampling
 from jacstrat.records import COLUMNS, STATUSES
 from jacstrat.strategies import ALIASES
+from jacstrat.strategies.base import form
 from tests.pages import ROOT, blocks_of
 from tests.reader import COMMANDS
 
@@ -43,7 +45,7 @@ def rows(text: str) -> list[str]:
 @pytest.mark.parametrize("name", STRATEGIES)
 def test_every_strategy_has_its_page(name: str) -> None:
     kind, page = STRATEGIES[name], read(f"strategies/{name}.md")
-    assert page.splitlines()[0].replace("`", "") == f"# {name}"
+    assert page.splitlines()[0].replace("`", "") == f"# {form(kind)}"
     headings = "\n".join(sections(page))
     assert re.search("\n(?:.*\n)*?".join(f"(?:{heading})" for heading in STRATEGY_SECTIONS), headings), headings
     assert kind.cost in flowing(page)
@@ -57,7 +59,7 @@ def test_every_strategy_has_its_page(name: str) -> None:
 def test_the_index_of_strategies_is_that_of_the_code() -> None:
     index = read("strategies/index.md")
     listed = re.findall(r"^\| \[`([^`]+)`\]\((.*?)\) \| (.*?) \| (.*?) \|", index, re.MULTILINE)
-    assert listed == [(name, f"{name}.md", kind.cost, kind.exact_when) for name, kind in STRATEGIES.items()]
+    assert listed == [(form(kind), f"{name}.md", kind.cost, kind.exact_when) for name, kind in STRATEGIES.items()]
     assert {page.stem for page in (DOCS / "strategies").glob("*.md")} == {*STRATEGIES, "index"}
     assert set(ALIASES) <= set(re.findall(r"`([^`]+)`", index))
 
@@ -106,7 +108,7 @@ def test_every_column_has_its_row_in_the_order_of_the_file() -> None:
 def test_every_status_reason_to_stop_and_exit_code_has_its_row() -> None:
     page = sections(read("records.md"))
     assert rows(page["Statuses"]) == list(STATUSES)
-    codes = {0, *(value for name, value in vars(cli).items() if name.startswith("EXIT_"))}
+    codes = {0, *(value for name, value in vars(import_module("jacstrat.cli.app")).items() if name.startswith("EXIT_"))}
     assert {int(code) for code in rows(page["Exit codes"])} == codes
     stops = {sampling.PRECISE, sampling.TIME_LIMIT, sampling.MAX_SAMPLES, sampling.OTHERS_DONE, sampling.THROTTLED}
     assert set(rows(page["Reasons to stop"])) == stops

@@ -45,7 +45,7 @@ def lap(x):
 
 CASES = [
     pytest.param(jacstrat.divergence, FIELD, trace, FIELD.first, strategy, id=f"divergence-{strategy}")
-    for strategy in ("identity", "vmap", "jvp", "jvp:chunk_size=all", "jacrev", "jacfwd")
+    for strategy in ("identity", "vmap", "jvp", "jvp:chunk_size=all", "jacrev", "jacfwd", "chain")
 ] + [
     pytest.param(jacstrat.laplacian, scalar, lap, SCALAR.first, strategy, id=f"laplacian-{strategy}")
     for strategy in (
@@ -139,7 +139,7 @@ def test_composes_with_torch_func(strategy: str) -> None:
 
 def test_the_diagonal() -> None:
     expected = dense(FIELD, X).diagonal(dim1=1, dim2=2)
-    for strategy in ("identity", "vmap", "jvp", "jacrev", "jacfwd"):
+    for strategy in ("identity", "vmap", "jvp", "jacrev", "jacfwd", "chain"):
         torch.testing.assert_close(jacstrat.jacobian_diagonal(FIELD, X, strategy), expected)
         torch.testing.assert_close(jacstrat.jacobian_diagonal(FIELD, X[0], strategy), expected[0])
 

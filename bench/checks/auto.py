@@ -99,7 +99,7 @@ def measured(keys: Iterable[str] = (), sample_s: float = 0.25) -> Iterator[Found
 
 
 def _compared(cell, bench, prepared, first_s: float, sample_s: float) -> Found:  # type: ignore[no-untyped-def]
-    """Auto beside the exact strategies of its cell, and `coloring`, in the same shuffled rounds."""
+    """Auto beside the exact strategies of its cell, `coloring` and `taylor`, in the same shuffled rounds."""
     from jacstrat.errors import UnsupportedError
     from jacstrat.harness.bench import verdict
     from jacstrat.measure.accuracy import errors
@@ -109,7 +109,7 @@ def _compared(cell, bench, prepared, first_s: float, sample_s: float) -> Found: 
 
     reference, x = bench.reference, bench.instance.x
     works = {"auto": bench.work(prepared)}
-    for spec in dict.fromkeys((*cell.strategies, "coloring")):
+    for spec in dict.fromkeys((*cell.strategies, "coloring", "taylor")):
         try:
             evaluate = bench.prepare(spec, bench.instance.f)
             result = evaluate(x)

@@ -42,17 +42,29 @@ class Cut:
         found = torch.func.vmap(entry)(units).sum(0).to(x.dtype)
         return found if x.dim() == 2 else found[0]
 
-    def _first(self, x: Tensor) -> tuple[Tensor, list[Any]]:
-        environment: list[Any] = [None] * len(self.values.sample)
+    def _first(self, x: Tensor) -> tuple[Tensor, dict[int, Tensor]]:
+        """c, and what else the second part needs: what does not vary with x, as all that does passes through c."""
+        environment = self._fixed()
         environment[0] = x
         self._run(environment, 0, self.place + 1)
-        return environment[self.slot], environment
+        made = {slot for node in self.values.nodes[: self.place + 1] for slot in node.outs}
+        read = {slot for node in self.values.nodes[self.place + 1 :] for slot in node.slots}
+        rest = {slot: environment[slot] for slot in (made & read) | {0} if isinstance(slot, int) and slot != self.slot}
+        return environment[self.slot], {slot: tensor.detach() if slot == 0 else tensor for slot, tensor in rest.items()}
 
-    def _second(self, c: Tensor, rest: list[Any]) -> Tensor:
-        environment = list(rest)
+    def _second(self, c: Tensor, rest: dict[int, Tensor]) -> Tensor:
+        environment = self._fixed()
+        for slot, tensor in rest.items():
+            environment[slot] = tensor
         environment[self.slot] = c
         self._run(environment, self.place + 1, len(self.values.nodes))
         return environment[self.values.output]
+
+    def _fixed(self) -> list[Any]:
+        environment: list[Any] = [None] * len(self.values.sample)
+        for slot, tensor in self.values.fixed.items():
+            environment[slot] = tensor
+        return environment
 
     def _run(self, environment: list[Any], start: int, stop: int) -> None:
         for node in self.values.nodes[start:stop]:
@@ -78,7 +90,7 @@ def _is_by_rows(values: Values, slot: int, place: int, width: int) -> bool:
     batch, c = values.batch, values.sample[slot]
     if c.numel() % batch:
         return False
-    if batch == 1:
+    if batch == 1 or c.is_meta:
         return True
     cut = Cut(values, slot, place, width)
     with torch.enable_grad():

@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.fx.experimental.proxy_tensor import get_proxy_mode
 
 from jacstrat.chain.maps import Map, Pick
 
@@ -54,7 +55,7 @@ class Discovered:
         Raises:
             Opaque: It does not act on each point alone and alike.
         """
-        tracked = self.is_weighted and torch.is_grad_enabled() and any(tensor.requires_grad for tensor in held)
+        tracked = self.is_weighted and in_a_graph(held)
         if not tracked and self._map is not None and same(self._of, held):
             return self._map
         found = self._found(held)
@@ -64,36 +65,45 @@ class Discovered:
 
     def _found(self, held: Sequence[Tensor]) -> Map:
         is_weighted = self.is_weighted
-        like = torch.empty((), dtype=self.dtype if is_weighted else wide(self.device), device=self.device)
-        act = self.apply([tensor.to(like.dtype) if tensor.is_floating_point() else tensor for tensor in held])
+        if is_weighted:
+            like = torch.empty((), dtype=self.dtype, device=self.device)
+        elif any(tensor.is_meta for tensor in held):
+            raise Opaque(f"{self.name} has a tensor without values, on the meta device")
+        else:
+            # What moves entries does the same in any type and on any device.
+            like = torch.empty((), dtype=torch.float64)
+        act = self.apply([tensor.to(like) if tensor.is_floating_point() else tensor.to(like.device) for tensor in held])
         B, d = self.batch, self.shape.numel() // self.batch
         zero = torch.zeros(self.shape, dtype=like.dtype, device=like.device)
         shift = act(zero)
-        if shift.numel() % B or not shift.isfinite().all():
+        if shift.numel() % B or not (shift.is_meta or shift.isfinite().all()):
             raise Opaque(f"{self.name} has a result that is no row for each point")
         rows = shift.numel() // B
-        generator = torch.Generator(self.device).manual_seed(0)
-        v = torch.randn(self.shape, dtype=like.dtype, device=like.device, generator=generator)
+        if not rows or not d:
+            return Map(rows, d)
+        v = torch.randn(self.shape, dtype=like.dtype, generator=torch.Generator().manual_seed(0)).to(like.device)
         expected = (act(v) - shift).reshape(B, rows)
         found = None if is_weighted else _moved(act, shift, zero, B, v, expected)
         if found is None:
             if rows * d > MAX_ENTRIES:
                 raise Opaque(f"the matrix of {self.name}, {rows} x {d}, is too large")
-            M = _by_columns(act, shift, zero, B, d) if d <= rows else _by_rows(act, zero, B, rows)
+            M = _by_columns(act, shift, zero, B, d) if is_weighted or d <= rows else _by_rows(act, zero, B, rows)
             found = Map(rows, d, dense=M) if is_weighted else _apart(M)
+        # Every time: weights that are the same at all points now need not be so later.
         with torch.no_grad():
             _agree(self.name, found(v.reshape(B, d)), expected)
-        return found if is_weighted else _cast(found, self.dtype)
+        return found if is_weighted else _cast(found, self.dtype, self.device)
 
 
-def wide(device: torch.device) -> torch.dtype:
-    """The widest real type of a device."""
-    return torch.float32 if device.type == "mps" else torch.float64
+def in_a_graph(tensors: Sequence[Tensor]) -> bool:
+    """Whether autograd or a tracer writes down what is done with the tensors: nothing kept may take their place."""
+    tracked = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
+    return tracked or get_proxy_mode() is not None
 
 
 def same(a: Sequence[Tensor], b: Sequence[Tensor]) -> bool:
     """Whether tensors have the same numbers: versions of tensors do not tell of writes through .data or numpy."""
-    return len(a) == len(b) and all(map(torch.equal, a, b))
+    return len(a) == len(b) and all(p.is_meta or torch.equal(p, q) for p, q in zip(a, b, strict=True))
 
 
 def _moved(act: Any, shift: Tensor, zero: Tensor, B: int, v: Tensor, expected: Tensor) -> Map | None:
@@ -106,7 +116,7 @@ def _moved(act: Any, shift: Tensor, zero: Tensor, B: int, v: Tensor, expected: T
     index = torch.where(filled, ids[0] - 1, 0).long().clamp(0, max(d - 1, 0))
     if not torch.equal(ids, torch.where(filled, index + 1 + first, 0).to(ids.dtype)):
         return None
-    found = Map(len(index), d, (Pick(index, filled.to(zero.dtype), plain=_is_plain(index, filled, d)),))
+    found = Map(len(index), d, (Pick.at(index, filled.to(zero.dtype), plain=_is_plain(index, filled, d)),))
     return found if torch.equal(found(v.reshape(B, d)), expected) else None
 
 
@@ -142,16 +152,18 @@ def _apart(M: Tensor) -> Map:
         return Map(rows, columns, dense=M)
     _, index = M.abs().topk(most, 1)
     entries = M.gather(1, index)
-    return Map(rows, columns, tuple(Pick(index[:, k], entries[:, k]) for k in range(most)))
+    return Map(rows, columns, tuple(Pick.at(index[:, k], entries[:, k]) for k in range(most)))
 
 
-def _cast(found: Map, dtype: torch.dtype) -> Map:
-    picks = tuple(Pick(pick.index, pick.factor.to(dtype), pick.plain) for pick in found.picks)
-    return Map(found.rows, found.columns, picks, None if found.dense is None else found.dense.to(dtype))
+def _cast(found: Map, dtype: torch.dtype, device: torch.device) -> Map:
+    picks = tuple(Pick.at(p.known, p.factor.to(device, dtype), p.plain) for p in found.picks)
+    return Map(found.rows, found.columns, picks, None if found.dense is None else found.dense.to(device, dtype))
 
 
 def _agree(name: str, found: Tensor, expected: Tensor) -> None:
     # The order of sums is another; a map that is another is off by the numbers themselves.
+    if expected.is_meta:
+        return
     scale = float(expected.detach().abs().max()) if expected.numel() else 0.0
     if not torch.allclose(found, expected, rtol=0, atol=torch.finfo(expected.dtype).eps ** 0.5 * scale):
         raise Opaque(f"{name} does not act on each point alone and alike")

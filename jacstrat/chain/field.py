@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from jacstrat.chain.cut import Cut, narrowest
-from jacstrat.chain.discover import Opaque, same
+from jacstrat.chain.discover import Opaque, in_a_graph, same
 from jacstrat.chain.factors import Factors, factors
 from jacstrat.chain.plan import Plan, plan
 from jacstrat.chain.reading import Reading, Stage, read
@@ -67,12 +67,12 @@ class Chain:
 
     def _constants(self) -> list[Any]:
         environment: list[Any] = [None] * len(self.reading.values.sample)
-        for slot, tensor in self.reading.values.fixed.items():
-            environment[slot] = tensor
+        for place, tensor in self.reading.values.fixed.items():
+            environment[place] = tensor
         for node in self._constant:
-            for place, out in zip(node.outs, run(node, environment), strict=True):
-                if place is not None:
-                    environment[place] = out
+            for slot, out in zip(node.outs, run(node, environment), strict=True):
+                if slot is not None:
+                    environment[slot] = out
         return environment
 
     def _copies(self) -> list[Tensor]:
@@ -80,11 +80,13 @@ class Chain:
 
     def contracted(self) -> Contracted:
         """The constants, contracted again where a graph of that is wanted or they have changed."""
-        tracked = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in self._held)
+        tracked = in_a_graph(self._held)
         if not tracked and same(self._kept.of, self._held):
             return self._kept
         constants = self._constants()
         found = plan(self.reading, constants, self.start, self.diagonal)
+        if not found.stages <= set(self.factors.stages):  # an index that the function holds has moved
+            self.factors = factors(self.reading, found.stages)
         if tracked:
             return Contracted(constants, found, [])
         self._kept = Contracted(constants, found, self._copies())

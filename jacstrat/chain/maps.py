@@ -25,13 +25,20 @@ class Pick:
 
     Fields:
         index: (rows,), whole numbers.
+        known: The same on the CPU, where they can be looked at without a device being waited for.
         factor: (rows,), 0 in a row that is empty.
         plain: Whether it is the identity.
     """
 
     index: Tensor
+    known: Tensor
     factor: Tensor
     plain: bool = False
+
+    @staticmethod
+    def at(known: Tensor, factor: Tensor, plain: bool = False) -> Pick:
+        """The pick with these indices, on the device of the factor."""
+        return Pick(known.to(factor.device), known, factor, plain)
 
     def __call__(self, v: Tensor) -> Tensor:
         """P v along the last axis."""
@@ -88,7 +95,10 @@ class Map:
         """The map that applies `other` first."""
         if self.is_identity or other.is_identity:
             return other if self.is_identity else self
-        picks = [Pick(b.index[a.index], a.factor * b.factor[a.index]) for a, b in product(self.picks, other.picks)]
+        picks = [
+            Pick(b.index[a.index], b.known[a.known], a.factor * b.factor[a.index])
+            for a, b in product(self.picks, other.picks)
+        ]
         dense: list[Tensor] = []
         if other.dense is not None:
             dense += [a.factor.unsqueeze(1) * other.dense[a.index] for a in self.picks]
@@ -117,13 +127,14 @@ class Map:
         """(rows,), of a square map."""
         parts = [] if self.dense is None else [self.dense.diagonal()]
         for pick in self.picks:
-            parts.append(pick.factor * (pick.index == torch.arange(self.rows, device=pick.index.device)))
+            here = pick.known == torch.arange(self.rows)
+            parts.append(pick.factor * here.to(pick.factor.device))
         return total(parts) if parts else like.new_zeros(self.rows)
 
 
 def identity(size: int, like: Tensor) -> Map:
     """The identity of so many entries."""
-    return Map(size, size, (Pick(torch.arange(size, device=like.device), like.new_ones(()).expand(size), plain=True),))
+    return Map(size, size, (Pick.at(torch.arange(size), like.new_ones(()).expand(size), plain=True),))
 
 
 def hadamard(C: Map, R: Map) -> Map:
@@ -136,11 +147,14 @@ def hadamard(C: Map, R: Map) -> Map:
         # Entry (i, c_i) of R^T is entry (c_i, i) of R.
         here = torch.arange(C.rows, device=c.index.device)
         if R.dense is not None:
-            picks.append(Pick(c.index, c.factor * R.dense[c.index, here]))
+            picks.append(Pick(c.index, c.known, c.factor * R.dense[c.index, here]))
         for r in R.picks:
-            meets = r.index[c.index] == here
+            meets = r.known[c.known] == torch.arange(C.rows)
             if meets.any():
-                picks.append(Pick(c.index, c.factor * r.factor[c.index] * meets))
+                factor = c.factor * r.factor[c.index]
+                if not meets.all():
+                    factor = factor * meets.to(factor.device)
+                picks.append(Pick(c.index, c.known, factor))
     if C.dense is not None:
         if R.dense is not None:
             dense.append(C.dense * R.dense.mT)

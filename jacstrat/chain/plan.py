@@ -25,7 +25,7 @@ CUT = None
 Forms = dict[Stage | None, Map]
 
 # Bytes of the tangents of a tile of points: near the core of a CPU; on an accelerator enough to fill it.
-CPU_BYTES = 2**22
+CPU_BYTES = 2**19
 ACCELERATOR_BYTES = 2**28
 
 
@@ -101,7 +101,8 @@ class Plan:
         for j, push in self.pushes.items():
             U[j] = total([_pushed(d[i], C, seed, U.get(i)) for i, C, seed in push.inputs])
         parts += [_closed(C, U[j], d[j], diagonal) for j, C in self.closings.items()]
-        return total(parts)
+        # Never what is kept.
+        return total(parts) if len(parts) > 1 else parts[0].clone()
 
 
 def _pushed(d: Tensor, C: Map, seed: Seed, U: Tensor | None) -> Tensor:

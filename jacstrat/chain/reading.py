@@ -164,11 +164,15 @@ def _is_one(reading: Reading, c: Coefficient | None) -> bool:
 
 
 def _is_alike(reading: Reading, c: Coefficient, shape: torch.Size) -> bool:
-    """Whether a coefficient is the same at every point, by its shape."""
+    """Whether a coefficient is the same at every point by its shape, whatever its numbers are."""
     value = c(reading.values.sample)
-    if reading.values.batch == 1 or not isinstance(value, Tensor) or value.dim() < len(shape):
+    if reading.values.batch == 1 or not isinstance(value, Tensor) or value.numel() == 1:
         return True
-    return value.shape[0] == 1
+    numbered = torch.arange(value.numel()).reshape(value.shape)
+    if len(torch.broadcast_shapes(value.shape, shape)) > len(shape):
+        return False
+    rows = numbered.expand(shape).reshape(reading.values.batch, -1)
+    return bool((rows == rows[0]).all())
 
 
 def _scaling(reading: Reading, a: int, c: Coefficient | None, shape: torch.Size) -> Maker:

@@ -99,7 +99,7 @@ def slope(node: Node, slot: int, environment: list[Any], y: Tensor | None = None
 
 
 def derived(node: Node, slot: int, environment: list[Any]) -> Tensor:
-    """The same by forward mode, or in reverse where torch has no forward mode for it."""
+    """The same by forward mode."""
     v = environment[slot]
 
     def function(v: Tensor) -> Tensor:
@@ -113,12 +113,8 @@ def derived(node: Node, slot: int, environment: list[Any]) -> Tensor:
         *(environment[leaf.place].shape for leaf in leaves(node.args) if isinstance(leaf, Slot)),
         *(leaf.shape for leaf in leaves(node.args) if isinstance(leaf, Tensor)),
     )
-    v = v.expand(shape)
-    try:
-        return torch.func.jvp(function, (v,), (torch.ones_like(v),))[1]
-    except NotImplementedError:
-        y, pull, *_ = torch.func.vjp(function, v)
-        return pull(torch.ones_like(y))[0]
+    v = v if v.shape == shape else v.expand(shape).clone()
+    return torch.func.jvp(function, (v,), (torch.ones_like(v),))[1]
 
 
 def _result(node: Node, environment: list[Any], y: Tensor | None) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -50,7 +50,7 @@ class Values:
         last[self.output] = len(self.nodes)
         alive = {0}
         for place, node in enumerate(self.nodes):
-            alive |= {slot for slot in node.outs if slot in self.varying}
+            alive |= {slot for slot in node.outs if slot is not None and slot in self.varying}
             alive = {slot for slot in alive if last.get(slot, -1) > place}
             if len(alive) == 1 and alive != {self.output}:
                 (slot,) = alive
@@ -64,7 +64,7 @@ def values_of(tape: Tape, x: Tensor) -> Values:
     nodes: list[Node] = []
     for node in reversed(tape.nodes):
         if needed.intersection(node.outs):
-            nodes.append(node)
+            nodes.append(replace(node, outs=tuple(slot if slot in needed else None for slot in node.outs)))
             needed.update(node.slots)
     nodes.reverse()
     sample: list[Any] = [None] * tape.size
@@ -88,7 +88,14 @@ def values_of(tape: Tape, x: Tensor) -> Values:
                 elif reads & (varying | moving):
                     moving.add(slot)
     output = tape.output if isinstance(tape.output, int) and tape.output in varying else -1
-    return Values(tuple(nodes), output, len(x) if x.dim() == 2 else 1, sample, varying, moving, fixed)
+    # What depends on the shape of x alone is known, and nothing that it was made of has to be.
+    needed = {tape.output} if isinstance(tape.output, int) else set()
+    kept: list[Node] = []
+    for node in reversed(nodes):
+        if needed.intersection(node.outs) and not set(node.outs) & set(fixed):
+            kept.append(node)
+            needed.update(node.slots)
+    return Values(tuple(reversed(kept)), output, len(x) if x.dim() == 2 else 1, sample, varying, moving, fixed)
 
 
 def run(node: Node, environment: list[Any]) -> tuple[Any, ...]:

@@ -8,7 +8,7 @@ import typer
 
 from jacstrat.errors import JacstratError
 
-EXIT_USAGE, EXIT_NOTHING_MEASURED, EXIT_INTERRUPTED = 2, 3, 130
+EXIT_REGRESSION, EXIT_USAGE, EXIT_NOTHING_MEASURED, EXIT_BECAME_WRONG, EXIT_INTERRUPTED = 1, 2, 3, 4, 130
 
 app = typer.Typer(
     name="jacstrat",

@@ -12,11 +12,26 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from jacstrat.cli.app import EXIT_NOTHING_MEASURED, app
-from jacstrat.cli.options import one_of
+from jacstrat.cli.options import (
+    Devices,
+    Dtypes,
+    Inputs,
+    Operators,
+    Points,
+    Problems,
+    Seed,
+    Strategies,
+    Workloads,
+    one_of,
+    several,
+    whole_numbers,
+)
+from jacstrat.cli.revisions import compare_revisions, refuse_without_rev, selection_of
 from jacstrat.errors import UsageError
 
 if TYPE_CHECKING:
     from jacstrat.compare.inputs import Side
+    from jacstrat.compare.thresholds import Thresholds
     from jacstrat.compare.verdict import Comparison
 
 FORMATS = ("table", "markdown", "json", "junit")
@@ -45,6 +60,26 @@ def compare(
     out: Annotated[Path | None, typer.Option(help="File that takes the output.")] = None,
     plot: Annotated[Path | None, typer.Option(help="PNG or SVG of the ratios of times.")] = None,
     everything: Annotated[bool, typer.Option("--all", help="Also the cases in which nothing moved.")] = False,
+    rev: Annotated[
+        bool, typer.Option("--rev", help="BASE and NEW are revisions, measured now; NEW unless given the working tree.")
+    ] = False,
+    sweep: Annotated[str | None, typer.Option(help="With --rev: a shipped sweep or a TOML file [quick].")] = None,
+    problem: Problems = None,
+    operator: Operators = None,
+    strategy: Strategies = None,
+    n: Inputs = None,
+    batch: Points = None,
+    dtype: Dtypes = None,
+    device: Devices = None,
+    workload: Workloads = None,
+    threads: Annotated[str | None, typer.Option(help="With --rev: threads torch computes with [1].")] = None,
+    seed: Seed = None,
+    timeout: Annotated[float | None, typer.Option(help="With --rev: seconds for one step of a case [30].")] = None,
+    time_limit: Annotated[float | None, typer.Option(help="With --rev: seconds for all times [600].")] = None,
+    install: Annotated[
+        bool, typer.Option("--install", help="With --rev: an environment of its own for each revision.")
+    ] = False,
+    keep: Annotated[Path | None, typer.Option(help="With --rev: directory for what was measured.")] = None,
 ) -> None:
     """Verdicts on two sets of records: what became wrong, dearer or slower."""
     from jacstrat.compare.comparison import compare as judge
@@ -54,6 +89,45 @@ def compare(
 
     one_of("format", form, FORMATS)
     held = load_thresholds(thresholds, slower)
+    measuring = {
+        "--sweep": sweep,
+        "--problem": problem,
+        "--operator": operator,
+        "--strategy": strategy,
+        "-n": n,
+        "--batch": batch,
+        "--dtype": dtype,
+        "--device": device,
+        "--workload": workload,
+        "--threads": threads,
+        "--seed": seed is not None,
+        "--timeout": timeout is not None,
+        "--time-limit": time_limit is not None,
+        "--install": install,
+        "--keep": keep,
+    }
+    if not rev:
+        refuse_without_rev(measuring)
+    elif base is None or baseline or update_baseline:
+        raise UsageError("--rev needs a revision to compare with, such as main, and no --baseline")
+    else:
+        selection = selection_of(
+            sweep,
+            problem,
+            strategy,
+            operators=operator,
+            n=whole_numbers("-n", n),
+            batch=whole_numbers("--batch", batch),
+            dtype=several(dtype),
+            device=several(device),
+            workload=several(workload),
+            threads=whole_numbers("--threads", threads) or (1,),
+            seed=seed,
+        )
+        of_new = None if new is None else str(new)
+        found = compare_revisions(str(base), of_new, selection, held, time_limit, timeout, install, keep)
+        _conclude(found, held, form, out, plot, everything)
+        raise typer.Exit(found.exit_code)
     whole = baseline or update_baseline
     counted_now = whole and base is None
     with ExitStack() as opened:
@@ -75,16 +149,23 @@ def compare(
                 raise typer.Exit(EXIT_NOTHING_MEASURED) from None
             before = None
         if comparison is not None:
-            if plot is not None:
-                from jacstrat.compare.plot import write_plot
-
-                write_plot(comparison, plot, held.slower)
-            _tell(comparison, form, out, everything)
+            _conclude(comparison, held, form, out, plot, everything)
         if update_baseline:
             _update(base, new, before, after, comparison)
             return
     if comparison is not None:
         raise typer.Exit(comparison.exit_code)
+
+
+def _conclude(
+    comparison: Comparison, held: Thresholds, form: str, out: Path | None, plot: Path | None, everything: bool
+) -> None:
+    """The comparison as it was asked for, and its plot."""
+    if plot is not None:
+        from jacstrat.compare.plot import write_plot
+
+        write_plot(comparison, plot, held.slower)
+    _tell(comparison, form, out, everything)
 
 
 def _of_the_baseline(base: Path | None, new: Path | None, opened: ExitStack) -> tuple[Path, Path]:

@@ -101,10 +101,10 @@ def check_devices(device: str | None, remedy: str = "") -> None:
 def _sweep(name: str | None, problems: list[str] | None) -> Sweep:
     """The sweep by name; without one the default, or for named problems every strategy on them at their own sizes."""
     from jacstrat.harness.sweep import Grid, Sweep, load_sweep
-    from jacstrat.strategies import STRATEGIES
+    from jacstrat.strategies import unasked
 
     if name is None and problems:
-        return Sweep((Grid(strategies=tuple(STRATEGIES), n=()),))
+        return Sweep((Grid(strategies=unasked(), n=()),))
     return load_sweep(name or "default")
 
 

@@ -50,8 +50,9 @@ def judge_accuracy(base: pd.DataFrame, new: pd.DataFrame, same_machine: bool) ->
         reason = f"rel_error was {was[case]:.2g}, now it is not known"
         yield case, Finding(gate=Gate.ACCURACY, verdict=Verdict.AMBIGUOUS, measure="rel_error", reason=reason)
     rounding = base["dtype"].map(EPSILON).astype("Float64") / 2
-    worse = (is_now.gt(rounding) & is_now.ge(ERROR_FACTOR * was)).fillna(False)
-    better = (was.gt(rounding) & was.ge(ERROR_FACTOR * is_now)).fillna(False)
+    # What is infinite is a multiple of itself.
+    worse = (is_now.gt(rounding) & is_now.gt(was) & is_now.ge(ERROR_FACTOR * was)).fillna(False)
+    better = (was.gt(rounding) & was.gt(is_now) & was.ge(ERROR_FACTOR * is_now)).fillna(False)
     for verdict, cases in ((Verdict.WORSE, base.index[worse]), (Verdict.BETTER, base.index[better])):
         for case in cases:
             yield case, _error(verdict, float(was[case]), float(is_now[case]))

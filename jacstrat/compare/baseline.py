@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from jacstrat.report.setting import to_records
 TIMES = (
     *("median_s", "q1_s", "q3_s", "min_s", "ci_low_s", "ci_high_s", "samples", "prepare_s", "f_median_s"),
     *("cost_ratio", "cost_ratio_low", "cost_ratio_high", "over_fastest", "over_fastest_low", "over_fastest_high"),
-    *("stop_reason", "energy_j"),
+    *("floor_median_s", "over_floor", "over_floor_low", "over_floor_high", "stop_reason", "energy_j"),
 )
 """Columns that say how fast: what they hold is of one machine on one day."""
 
@@ -43,7 +44,7 @@ def update_baseline(directory: Path, base: Side | None, new: Side, source: Path,
         gone = comparison.counts.get(Verdict.GONE, 0)
     records = [kept.get(record.case) or _without_times(record) for record in to_records(new.frame)]
     written = gone + sum(record.case not in kept for record in records)
-    if written == 0 and base is not None and base.place.torch == new.place.torch and _same_text(source, directory):
+    if written == 0 and base is not None and base.place.torch == new.place.torch:
         return 0
     directory.mkdir(parents=True, exist_ok=True)
     for name in (RECORDS, SAMPLES):
@@ -53,7 +54,8 @@ def update_baseline(directory: Path, base: Side | None, new: Side, source: Path,
             writer.write(record)
     (directory / SAMPLES).unlink()
     if (source / SWEEP).is_file():
-        (directory / SWEEP).write_text((source / SWEEP).read_text(encoding="utf-8"), encoding="utf-8")
+        text = (source / SWEEP).read_text(encoding="utf-8")
+        (directory / SWEEP).write_text(re.sub("^timed = true$", "timed = false", text, flags=re.M), encoding="utf-8")
     if (source / ENVIRONMENT).is_file():
         sessions = json.loads((source / ENVIRONMENT).read_text(encoding="utf-8"))
         (directory / ENVIRONMENT).write_text(json.dumps(_brief(sessions), indent=2) + "\n", encoding="utf-8")
@@ -62,11 +64,6 @@ def update_baseline(directory: Path, base: Side | None, new: Side, source: Path,
 
 def _without_times(record: Record) -> Record:
     return Record(**{name: value for name, value in asdict(record).items() if name not in TIMES})
-
-
-def _same_text(source: Path, directory: Path) -> bool:
-    files = (source / SWEEP, directory / SWEEP)
-    return all(file.is_file() for file in files) and files[0].read_bytes() == files[1].read_bytes()
 
 
 def _brief(sessions: Any) -> list[dict[str, Any]]:

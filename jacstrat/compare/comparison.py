@@ -139,7 +139,8 @@ def _times(
         untimed = [side.label for side, frame in ((base, before), (new, after)) if frame["median_s"].isna().all()]
         notes.append(f"times are left out: there are none in {' and '.join(untimed) or 'the same cases'}")
         return
-    f_case = {case: _case_of_f(before, case) for case in timed}
+    named = {case: (problem, operator, strategy) for case, problem, operator, strategy in _named(before.loc[timed])}
+    f_case = {case: _case_of_f(case, *names) for case, names in named.items()}
     ratios = [cost_ratios(side.samples, f_case) for side in (base, new)]
     in_ratios = [case for case in timed if case in ratios[0] and case in ratios[1]]
     comparable = base.place.known and new.place.known and not any(differences(base.place, new.place))
@@ -158,7 +159,7 @@ def _times(
     drifted += drifts([test.ratio for test in in_s], _ratios(before, after, in_seconds, "f_median_s"))
     cases = [*in_ratios, *in_seconds]
     if cases:
-        bounds = [thresholds.of(c, str(before.at[c, "strategy"]), str(before.at[c, "problem"])) for c in cases]
+        bounds = [thresholds.of(c, strategy=named[c][2], problem=named[c][0]) for c in cases]
         yield from zip(cases, judge_times([*tests, *in_s], bounds, level, drifted, advisory), strict=True)
         advice = "advice, and no regression" if advisory else "held against NEW (--strict-time)"
         notes.append(f"times were measured apart: SLOWER is {advice}; `jacstrat compare --rev` measures side by side")
@@ -170,9 +171,12 @@ def _times(
         notes.append(f"times of {left} cases are left out: {why}")
 
 
-def _case_of_f(frame: pd.DataFrame, case: str) -> str:
+def _named(frame: pd.DataFrame) -> Iterator[tuple[str, str, str, str]]:
+    yield from zip(frame.index, *(frame[name].astype(str) for name in ("problem", "operator", "strategy")), strict=True)
+
+
+def _case_of_f(case: str, problem: str, operator: str, strategy: str) -> str:
     """The key under which the samples of f on the cell of a case are."""
-    problem, operator, strategy = (str(frame.at[case, name]) for name in ("problem", "operator", "strategy"))
     return f"{problem}/{operator}/f{case[len(f'{problem}/{operator}/{strategy}') :]}"
 
 

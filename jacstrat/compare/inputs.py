@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jacstrat.compare.places import UNKNOWN, Place, place_of, place_of_sessions
+from jacstrat.compare.places import UNKNOWN, Place, moment, place_of, place_of_sessions
 from jacstrat.errors import UsageError
 from jacstrat.records import COLUMNS, ENVIRONMENT, KEY, RECORDS, SAMPLES, Record, read_records, read_samples, to_frame
 
@@ -119,6 +119,7 @@ def _benchmark(file: Path) -> Side:
         )
     machine = content.get("machine_info")
     place = place_of(machine.get(PLACE_KEY)) if isinstance(machine, dict) else UNKNOWN
+    place = replace(place, utc=moment(content.get("datetime")))
     return Side(str(file), to_frame(records), samples, place)
 
 

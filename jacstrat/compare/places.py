@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 
@@ -56,7 +56,7 @@ def place_of(environment: Any) -> Place:
         accelerator=", ".join(filter(None, names)) or kind,
         torch=_text(torch, "version"),
         python=_text(environment, "python"),
-        utc=_moment(start.get("utc")),
+        utc=moment(start.get("utc")),
         commit=commit[:12] + (" with changes" if commit and checkout.get("dirty") else ""),
     )
 
@@ -96,8 +96,10 @@ def _text(mapping: Mapping[str, Any], name: str) -> str:
     return value if isinstance(value, str) else ""
 
 
-def _moment(text: Any) -> datetime | None:
+def moment(text: Any) -> datetime | None:
+    """When, from ISO 8601; in UTC where no zone is told; None of what is no moment."""
     try:
-        return datetime.fromisoformat(text)
+        found = datetime.fromisoformat(text)
     except (TypeError, ValueError):
         return None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)

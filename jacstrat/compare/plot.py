@@ -10,13 +10,14 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from jacstrat.compare.verdict import CaseVerdict, Comparison, Finding, Verdict
-from jacstrat.compare.wording import lines_of, tally
+from jacstrat.compare.wording import Line, lines_of, tally
 from jacstrat.errors import UsageError
-from jacstrat.report.chart import DARK, GREY, shortened
+from jacstrat.report.chart import DARK, GREY
 from jacstrat.report.notebook import ShownFigure
 
 MOST_LINES = 60
-WIDTH_INCHES, LINE_INCHES, REST_INCHES = 9.0, 0.2, 1.6
+NAME_LIMIT = 64
+WIDTH_INCHES, LINE_INCHES, REST_INCHES = 10.0, 0.2, 1.6
 # Of Okabe and Ito's palette, and told apart by their markers as well.
 LOOKS = {
     Verdict.SLOWER: ("#D55E00", ">"),
@@ -54,13 +55,16 @@ def ratio_plot(comparison: Comparison, threshold: float) -> Figure:
         if finding.low is not None and finding.high is not None:
             axes.hlines(height, finding.low, finding.high, color=color, linewidth=1.6, label=case.case)
         axes.plot([finding.ratio or 1.0], [height], marker=marker, color=color, markersize=6, label=case.case)
-    names = [f"{shortened(line.name)}, {line.setting}" for line in lines_of(comparison, [case for case, _ in chosen])]
+    names = [_name(line) for line in lines_of(comparison, [case for case, _ in chosen])]
     axes.set_yticks(range(len(chosen)), names, fontsize=8, color=DARK, parse_math=False)
     axes.set_ylim(-0.7, len(chosen) - 0.3)
-    axes.xaxis.set_major_locator(LogLocator(base=2, subs=(1.0, 1.5)))
+    low, high = axes.get_xlim()
+    axes.xaxis.set_major_locator(LogLocator(base=2, subs=(1.0, 1.5) if high / low < 8 else (1.0,)))
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.3g}×"))
-    axes.set_xlabel("time of NEW over that of BASE, with 95 % interval", fontsize=10, color=DARK)
+    measures = {finding.measure for _, finding in chosen}
+    what = "cost ratio" if measures == {"cost_ratio"} else "time"
+    axes.set_xlabel(f"{what} of NEW over that of BASE, with 95 % interval", fontsize=10, color=DARK)
     axes.spines[["top", "right"]].set_visible(False)
     left = f", {len(chosen)} of {len(timed)} shown" if len(chosen) < len(timed) else ""
     axes.set_title(f"{tally(comparison)}{left}", loc="left", fontsize=11, fontweight="bold", parse_math=False)
@@ -73,6 +77,12 @@ def ratio_plot(comparison: Comparison, threshold: float) -> Figure:
         fontsize=8,
     )
     return figure
+
+
+def _name(line: Line) -> str:
+    """A name that fits beside the axes: of a long one, what stands in front goes, since strategies stand last."""
+    whole = f"{line.quantity}, {line.setting}, {line.strategy}"
+    return whole if len(whole) <= NAME_LIMIT else f"…{whole[1 - NAME_LIMIT :]}"
 
 
 def _importance(pair: tuple[CaseVerdict, Finding]) -> tuple[bool, float]:

@@ -80,8 +80,14 @@ def rank_sum_tests(
     p_slower, p_faster = ndtr((mean - larger + 0.5) / deviation), ndtr((larger - mean + 0.5) / deviation)
     needs = least_samples(len(base), level)
     return [
-        _test(b, a, float(slower), float(faster), needs, measure)
-        for b, a, slower, faster in zip(base, new, p_slower, p_faster, strict=True)
+        _test(b, a, middles, p_values, needs, measure)
+        for b, a, middles, p_values in zip(
+            base,
+            new,
+            zip(np.nanmedian(before, axis=1), np.nanmedian(after, axis=1), strict=True),
+            zip(p_slower, p_faster, strict=True),
+            strict=True,
+        )
     ]
 
 
@@ -94,9 +100,14 @@ def _padded(samples: Sequence[Sequence[float]]) -> np.ndarray:
 
 
 def _test(
-    base: Sequence[float], new: Sequence[float], slower: float, faster: float, needs: int, measure: str
+    base: Sequence[float],
+    new: Sequence[float],
+    medians: tuple[float, float],
+    p_values: tuple[float, float],
+    needs: int,
+    measure: str,
 ) -> TimeTest:
-    before, after = float(np.median(base)), float(np.median(new))
+    before, after = map(float, medians)
     low, high = None, None
     if (outer := median_interval(base)) and (inner := median_interval(new)):
         low, high = inner[0] / outer[1], inner[1] / outer[0]
@@ -107,8 +118,8 @@ def _test(
         ratio=after / before,
         low=low,
         high=high,
-        p_slower=slower,
-        p_faster=faster,
+        p_slower=float(p_values[0]),
+        p_faster=float(p_values[1]),
         samples=fewest,
         needs=needs,
         short=f"{fewest} samples, the test needs {needs} on either side" if fewest < needs else "",

@@ -7,7 +7,7 @@ import re
 from rich.console import Console
 
 from jacstrat.compare.verdict import CaseVerdict, Comparison, Verdict
-from jacstrat.compare.wording import Line, conclusion, lines_of, tally, told
+from jacstrat.compare.wording import Line, conclusion, lacking, lines_of, tally, told
 from jacstrat.report.sheet import Column, Sheet, sheet_of
 
 MOST_ROWS = 200
@@ -27,12 +27,10 @@ _STYLES = {
 
 def comparison_sheet(comparison: Comparison, cases: list[CaseVerdict]) -> Sheet:
     """Some of the cases, a row each."""
-    columns = [Column("verdict", numeric=True), Column("case"), Column("at"), Column("why", prose=True)]
+    columns = [Column("verdict", numeric=True), *map(Column, ("problem", "strategy", "at")), Column("why", prose=True)]
     lines = lines_of(comparison, cases)
-    rows = [[_marked(line), line.name, line.setting, line.reason] for line in lines]
-    title = f"{comparison.new} against {comparison.base}; ! makes the exit code {comparison.exit_code}"
-    if not any(line.regression for line in lines):
-        title = f"{comparison.new} against {comparison.base}"
+    rows = [[_marked(line), line.quantity, line.strategy, line.setting, line.reason] for line in lines]
+    title = f"{comparison.new} against {comparison.base}"
     return sheet_of(title, columns, rows, [_STYLES.get(line.verdict, "") for line in lines])
 
 
@@ -51,7 +49,11 @@ def print_comparison(comparison: Comparison, console: Console, everything: bool 
         console.print(comparison_sheet(comparison, cases[:MOST_ROWS]))
         if len(cases) > MOST_ROWS:
             say(f"and {len(cases) - MOST_ROWS} more; --format json has all")
+        if comparison.exit_code:
+            say(f"! makes the exit code {comparison.exit_code}")
         say("")
+    for line in () if everything else lacking(comparison):
+        say(line)
     for note in comparison.notes:
         say(f"note: {note}")
     say(tally(comparison))
@@ -62,17 +64,17 @@ def to_markdown(comparison: Comparison, everything: bool = False) -> str:
     """The same as Markdown, for a step summary or a comment."""
     cases = told(comparison, everything)
     parts = [f"### {_escaped(conclusion(comparison))}", "", f"{tally(comparison)}."]
-    parts += ["", f"`{_code(comparison.new)}` against `{_code(comparison.base)}`"]
+    parts += ["", f"{_code(comparison.new)} against {_code(comparison.base)}"]
     if cases:
-        parts += ["", "| verdict | case | at | why |", "|---|---|---|---|"]
+        parts += ["", "| verdict | problem | strategy | at | why |", "|---|---|---|---|---|"]
         for line in lines_of(comparison, cases[:MOST_ROWS]):
             verdict = f"**{line.verdict}**" if line.regression else str(line.verdict)
-            name = f"`{_code(line.name)}`"
-            parts.append(f"| {verdict} | {name} | {_escaped(line.setting)} | {_escaped(line.reason)} |")
+            words = (_escaped(line.quantity), _code(line.strategy), _escaped(line.setting), _escaped(line.reason))
+            parts.append(f"| {verdict} | {' | '.join(words)} |")
         if len(cases) > MOST_ROWS:
             parts += ["", f"and {len(cases) - MOST_ROWS} more"]
-    if comparison.notes:
-        parts += ["", *(f"- {_escaped(note)}" for note in comparison.notes)]
+    if remarks := [*lacking(comparison), *comparison.notes]:
+        parts += ["", *(f"- {_escaped(remark)}" for remark in remarks)]
     return "\n".join(parts) + "\n"
 
 
@@ -83,4 +85,5 @@ def _escaped(text: str) -> str:
 
 def _code(text: str) -> str:
     """Text between backquotes in a table: it cannot have any, and a bar ends the cell even there."""
-    return " ".join(text.replace("`", "'").replace("|", "\\|").split())
+    plain = " ".join(text.replace("`", "'").replace("|", "\\|").split())
+    return f"`{plain}`" if plain else ""

@@ -11,25 +11,16 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
-from scipy.special import stdtr, stdtrit
-from scipy.stats import wilcoxon
 
 from jacstrat.compare.verdict import Finding, Gate, Verdict
-from jacstrat.statistics import CONFIDENCE
 
 LEVEL = 0.05
 """Chance that any case of a comparison is called SLOWER, and that any is called FASTER, where nothing changed."""
 THRESHOLD = 0.05
 # Below this the normal approximation of a rank test is off where it matters, in the tail.
 LEAST_SAMPLES = 8
-LEAST_PAIRS = 3
-# What two processes that run the same code differ by, one pair: standard deviation of the log ratio, 1.3 to 2.8 %
-# as MEASURING.md found, and how many pairs that knowledge is worth (see `pair_test`).
-PAIR_SPREAD = 0.02
-PAIR_SPREAD_DEGREES = 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,8 +32,8 @@ class TimeTest:
         ratio: new over base.
         low, high: Its 95 % interval; None with too few samples.
         p_slower, p_faster: Of the one-sided test that NEW is no slower, and no faster.
-        samples: Fewest of either side, or blocks of all pairs.
-        needs: How many the test needs, of the same kind.
+        samples: Fewest of either side.
+        needs: How many the test needs.
         short: Why there can be no verdict whatever the samples say; "" where there can.
         measure: "median_s" or "cost_ratio".
     """
@@ -58,61 +49,6 @@ class TimeTest:
     needs: int = 0
     short: str = ""
     measure: str = "median_s"
-
-
-def least_blocks(cases: int, level: float = LEVEL) -> int:
-    """Paired blocks that a signed-rank test needs: the smallest p of N of them is 2^-N."""
-    return max(LEAST_SAMPLES, math.ceil(math.log2(cases / level)))
-
-
-def pair_test(
-    pairs: Sequence[tuple[Sequence[float], Sequence[float]]], cases: int = 1, level: float = LEVEL
-) -> TimeTest:
-    """Blocks of two revisions, interleaved within each of several pairs of processes.
-
-    The ratio is the median over pairs of each pair's median ratio of blocks; Wilcoxon's signed-rank test takes the
-    blocks of all pairs. Processes that run the same code differ, and no number of blocks shows by how much: the
-    interval, and a second test, are over pairs. The variance of their log ratios is moderated by what is known before,
-    s^2 = (d0 s0^2 + sum (c_i - mean)^2) / (d0 + k - 1), with Student's t at d0 + k - 1 degrees of freedom (Smyth 2004,
-    Statistical Applications in Genetics and Molecular Biology 3(1), 3): three pairs alone would have an interval that
-    nothing leaves. A p-value is the larger of the two tests': blocks as well as processes must show the difference.
-
-    Args:
-        pairs: (base, new) seconds of a call by block, the same blocks on both sides, a tuple a pair of processes.
-        cases: How many the comparison has.
-        level: See LEVEL.
-
-    Raises:
-        ValueError: No pair, or one with blocks that have no partner.
-    """
-    logs = [np.log(np.asarray(new, float)) - np.log(np.asarray(base, float)) for base, new in pairs]
-    centres = np.array([np.median(log) for log in logs])
-    blocks, count = np.concatenate(logs), len(centres)
-    degrees = PAIR_SPREAD_DEGREES + count - 1
-    variance = (PAIR_SPREAD_DEGREES * PAIR_SPREAD**2 + ((centres - centres.mean()) ** 2).sum()) / degrees
-    error = math.sqrt(variance / count)
-    half = float(stdtrit(degrees, (1 + CONFIDENCE) / 2)) * error
-    middle, needs = float(np.median(centres)), least_blocks(cases, level)
-    short = f"{len(blocks)} blocks, the test needs {needs}" if len(blocks) < needs else ""
-    if count < LEAST_PAIRS:
-        short = f"{count} pairs of processes, a verdict needs {LEAST_PAIRS}"
-    return TimeTest(
-        base=float(np.median(np.concatenate([np.asarray(base, float) for base, _ in pairs]))),
-        new=float(np.median(np.concatenate([np.asarray(new, float) for _, new in pairs]))),
-        ratio=math.exp(middle),
-        low=math.exp(middle - half),
-        high=math.exp(middle + half),
-        p_slower=max(_signed_rank(blocks, "greater"), float(stdtr(degrees, -middle / error))),
-        p_faster=max(_signed_rank(blocks, "less"), float(stdtr(degrees, middle / error))),
-        samples=len(blocks),
-        needs=needs,
-        short=short,
-    )
-
-
-def _signed_rank(values: np.ndarray, alternative: Literal["greater", "less"]) -> float:
-    """The p-value of Wilcoxon's signed-rank test; 1 where no value differs from 0."""
-    return float(wilcoxon(values, alternative=alternative).pvalue) if values.any() else 1.0
 
 
 def holm(p_values: Sequence[float]) -> np.ndarray:
@@ -160,6 +96,8 @@ def _judge(
         reason = f"{said}: {test.short}"
     elif low is None or high is None:
         reason = f"{said}: no interval"
+    elif math.isinf(drift):
+        reason = f"{said}: too few other cases to show what drifted"
     elif abs(gap) > effect and abs(gap) <= drift:
         reason = f"{said}, within the drift of {math.expm1(drift):.0%} that f and the other cases show"
     elif gap > effect and low > 0 and slower <= level:

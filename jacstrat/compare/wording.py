@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from jacstrat.compare.verdict import BECAME_WRONG, REGRESSION, CaseVerdict, Comparison, Gate, Verdict
+from jacstrat.report.setting import quantity
 
 # The parts of a case's key after its strategy, as harness.cases.Case has them.
+_NAME = re.compile("(.*)/(divergence|laplacian|jacobian_diagonal)/(.*)")
 PARTS = ("n", "batch", "dtype", "device", "workload", "threads", "seed")
 
 
@@ -17,14 +20,16 @@ class Line:
 
     Fields:
         verdict: Its verdict.
-        name: Problem, operator and strategy: "sin/divergence/ones".
+        quantity: "divergence of sin"; the whole key where it has another form.
+        strategy: Its spec.
         setting: Where it differs from other cases: "n=4, float32".
         reason: Why.
         regression: It makes the exit code what it is.
     """
 
     verdict: Verdict
-    name: str
+    quantity: str
+    strategy: str
     setting: str
     reason: str
     regression: bool
@@ -33,7 +38,8 @@ class Line:
 def told(comparison: Comparison, everything: bool = False) -> list[CaseVerdict]:
     """The cases worth a line, the gravest first; all of them where everything is asked for.
 
-    A case whose time alone is AMBIGUOUS is left out: of runs that were measured apart nearly every one is.
+    A case whose time alone is AMBIGUOUS is left out: of runs that were measured apart nearly every one is. Cases that
+    one side lacks have a line for all, `lacking`, unless they are regressions.
     """
     order = {verdict: place for place, verdict in enumerate(Verdict)}
     chosen = [case for case in comparison.cases if everything or _worth(case)]
@@ -41,10 +47,23 @@ def told(comparison: Comparison, everything: bool = False) -> list[CaseVerdict]:
 
 
 def _worth(case: CaseVerdict) -> bool:
+    if case.verdict in (Verdict.GONE, Verdict.NEW) and not case.regression:
+        return False
     return any(
         finding.verdict is not Verdict.SAME and not (finding.gate is Gate.TIME and finding.verdict is Verdict.AMBIGUOUS)
         for finding in case.findings
     )
+
+
+def lacking(comparison: Comparison) -> list[str]:
+    """A line for the cases of each side alone."""
+    lines = []
+    for verdict, side in ((Verdict.GONE, comparison.base), (Verdict.NEW, comparison.new)):
+        found = [case.case for case in comparison.cases if case.verdict is verdict and not case.regression]
+        if found:
+            more = f", and {len(found) - 3} more" if len(found) > 3 else ""
+            lines.append(f"{verdict}: {_cases(len(found))} in {side} alone: {', '.join(found[:3])}{more}")
+    return lines
 
 
 def _grave(case: CaseVerdict) -> bool:
@@ -62,7 +81,9 @@ def lines_of(comparison: Comparison, cases: Sequence[CaseVerdict]) -> list[Line]
     for case in cases:
         name, parts = _split(case.case)
         setting = ", ".join(part for part, show in zip(parts, shown, strict=False) if show)
-        lines.append(Line(case.verdict, name, setting, case.reason, _grave(case)))
+        match = _NAME.fullmatch(name)
+        of, strategy = (quantity(match[2], match[1]), match[3]) if match else (name, "")
+        lines.append(Line(case.verdict, of, strategy, setting, case.reason, _grave(case)))
     return lines
 
 

@@ -20,11 +20,11 @@ from jacstrat.harness.sweep import Sweep
 from jacstrat.measure.sampling import Settings
 from jacstrat.records import Record, Status
 from jacstrat.report.advice import AUTO, Evidence, Kind, advice_table, recommendation
-from jacstrat.strategies import STRATEGIES, parse_strategy
+from jacstrat.strategies import parse_strategy, unasked
 from jacstrat.structure import detect_structure
 
-# Every strategy with its defaults, and what is worth its place beside them.
-SPECS = (*STRATEGIES, "jvp:chunk_size=all")
+# Every strategy with its defaults that needs no compiler, and what is worth its place beside them.
+SPECS = (*unasked(), "jvp:chunk_size=all")
 
 
 @dataclass(frozen=True)

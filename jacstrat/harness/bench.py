@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ import torch._dynamo
 import torch.fx.experimental.symbolic_shapes
 from torch import Tensor
 
-from jacstrat.errors import JacstratError, UnsupportedError
+from jacstrat.errors import JacstratError, UnsupportedError, WrongResultError
 from jacstrat.harness.cases import Case, Cell, F
 from jacstrat.harness.judging import Drawn, judge
 from jacstrat.harness.precision import DTYPES, TF32, float32_products, missing_tf32
@@ -28,6 +29,7 @@ from jacstrat.measure.accuracy import Errors, errors
 from jacstrat.measure.clocks import Work
 from jacstrat.measure.counters import Counts, count
 from jacstrat.measure.graphs import captured
+from jacstrat.measure.memory import peak_bytes
 from jacstrat.problems.base import Instance
 from jacstrat.problems.load import find_problem
 from jacstrat.problems.reference import Reference
@@ -35,6 +37,7 @@ from jacstrat.problems.rules import check
 from jacstrat.records import Status
 from jacstrat.strategies import Prepared, parse_strategy
 from jacstrat.strategies.limits import within_limits
+from jacstrat.strategies.program import start_compiler
 
 Attend = Callable[[str], object]
 
@@ -119,6 +122,19 @@ def surroundings(cell: Cell) -> Iterator[None]:
         torch.set_default_dtype(dtype)
 
 
+@contextmanager
+def kernels_in(cache: Path | None) -> Iterator[None]:
+    """Compiled kernels kept in a place of the run: one that finds those of an earlier run would prepare in no time."""
+    if cache is None or (name := "TORCHINDUCTOR_CACHE_DIR") in os.environ:
+        yield
+        return
+    os.environ[name] = str(cache / "kernels")
+    try:
+        yield
+    finally:
+        del os.environ[name]
+
+
 def instantiate(cell: Cell, device: str) -> Instance:
     """The instance of a cell on a device.
 
@@ -153,6 +169,9 @@ def set_up(
 def enter(case: Case, bench: Bench, attend: Attend) -> Contestant:
     """Prepare a strategy, run it once, compare the result with the reference, and count what a call does."""
     f, x = bench.instance.f, bench.instance.x
+    if parse_strategy(case.strategy).compiles:
+        start_compiler(x.device)
+        attend(case.strategy)
     begin = time.perf_counter()
     evaluate = bench.prepare(case.strategy, f)
     result = evaluate(x)
@@ -167,16 +186,23 @@ def enter(case: Case, bench: Bench, attend: Attend) -> Contestant:
         slack = error.tolerance.value
         drawn = judge(strategy, operator, f, x, reference, slack, case.key, lambda: attend(case.strategy))
 
-    # `auto` is counted by what it chose: with taps in f it would choose anew.
-    spec = evaluate.strategy.spec
+    # `auto` is counted by what it chose: with taps in f it would choose anew. A program by its eager form: its own
+    # kernels and buffers are out of the sight of counters.
+    strategy = evaluate.strategy.counted
+    plain = evaluate if strategy is evaluate.strategy else bench.prepare(strategy.spec, f)
 
     def counted(g: Callable[[Tensor], Tensor]) -> Work:
-        work = bench.work(evaluate if g is f else bench.prepare(spec, g))
+        work = bench.work(plain if g is f else bench.prepare(strategy.spec, g))
         work()
         return work
 
     attend(case.strategy)
     counts = count(counted, f, x)
+    if (passes := plain.contraction.passes) is not None:
+        counts = replace(counts, **passes._asdict())
+    if plain is not evaluate:
+        held = peak_bytes(bench.work(evaluate), x.device.type) if x.device.type != "cpu" else None
+        counts = replace(counts, aten_ops=None, peak_bytes=held)
     return Contestant(case, bench.timed(bench.work(evaluate)), prepare_s, error, counts, drawn)
 
 
@@ -201,6 +227,8 @@ def failure(error: BaseException) -> tuple[Status, str]:
     text = " ".join(str(error).split()) or "no message"
     if isinstance(error, UnsupportedError):
         return "unsupported", text
+    if isinstance(error, WrongResultError):
+        return "wrong", text
     if isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in text:
         return "oom", text
     if isinstance(error, RuntimeError) and "not implemented for '" in text:

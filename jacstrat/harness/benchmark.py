@@ -20,7 +20,7 @@ from jacstrat.harness.sweep import WORKLOADS, missing_device
 from jacstrat.measure.sampling import Settings
 from jacstrat.problems.base import Instance, Problem
 from jacstrat.records import Record, to_frame
-from jacstrat.strategies import OPERATORS, STRATEGIES, Operator, Strategy, parse_strategy
+from jacstrat.strategies import OPERATORS, Operator, Strategy, parse_strategy, unasked
 from jacstrat.strategies.base import check_points
 
 if TYPE_CHECKING:
@@ -112,7 +112,8 @@ def benchmark(
         f: Row-wise field, (B, n) -> (B, n), or for the "laplacian" scalar, (B, n) -> (B,); an nn.Module is one, too.
         x: Points, (B, n), or (n,) for one; their dtype and device are measured on.
         operator: "divergence", "laplacian" or "jacobian_diagonal".
-        strategies: Strategies or their specs; all in STRATEGIES that serve the operator unless given.
+        strategies: Strategies or their specs; all in STRATEGIES that serve the operator unless given,
+            but for `compiled`.
         workload: "evaluate", "train" (with the way back to the parameters) or, on devices with graphs, "replay".
         parameters: What "train" goes back to; those of f, where it is an nn.Module, unless given.
         seed: Of random probes, and of the order of sampling.
@@ -157,7 +158,7 @@ def _specs(operator: str, strategies: str | Strategy | Sequence[str | Strategy] 
     if operator not in OPERATORS:
         raise UsageError(unknown("operator", operator, OPERATORS))
     if strategies is None:
-        return tuple(name for name in STRATEGIES if _serves(parse_strategy(name), operator))
+        return tuple(name for name in unasked() if _serves(parse_strategy(name), operator))
     asked = [strategies] if isinstance(strategies, str | Strategy) else strategies
     specs = [parse_strategy(strategy).spec for strategy in asked]
     if not specs:

@@ -16,6 +16,7 @@ from jacstrat.harness.bench import (
     Contestant,
     enter,
     failure,
+    kernels_in,
     reason_to_skip,
     set_up,
     surroundings,
@@ -68,7 +69,7 @@ def measure(
     if instance is None and (reason := reason_to_skip(cell)):
         yield from (_row(case.record("skipped", reason)) for case in cell.cases)
         return
-    with surroundings(cell), ExitStack() as opened:
+    with surroundings(cell), kernels_in(cache), ExitStack() as opened:
         try:
             bench = set_up(cell, attend, cache, instance)
             f, x = bench.instance.f, bench.instance.x
@@ -89,7 +90,7 @@ def measure(
             except (Exception, SystemExit) as error:
                 yield _row(case.record(*failure(error)))
         if settings is None:
-            yield from (_row(_judged(contestant, bench)) for contestant in contestants.values())
+            yield from (_row(_judged(contestant, floor, bench)) for contestant in contestants.values())
         elif contestants:
             yield from _compete(cell, contestants, f_work, floor, bench, instruments, settings, attend)
 
@@ -160,10 +161,11 @@ def _exact(contestant: Contestant, bench: Bench) -> dict[str, Any]:
     }
 
 
-def _judged(contestant: Contestant, bench: Bench) -> Record:
+def _judged(contestant: Contestant, floor: Floor | None, bench: Bench) -> Record:
     """The row of a case that is not timed."""
     status, reason = verdict(contestant.errors, bench, contestant.drawn)
-    return contestant.case.record(status, reason, **_exact(contestant, bench))
+    best_flops = floor.flops if floor else None
+    return contestant.case.record(status, reason, best_flops=best_flops, **_exact(contestant, bench))
 
 
 def _times(series: Series) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from rich.text import Text
 from jacstrat.harness.sweep import load_sweep, shipped_sweeps
 from jacstrat.problems import PROBLEMS
 from jacstrat.strategies import ALIASES, STRATEGIES
+from jacstrat.strategies.base import form
 
 
 @dataclass(frozen=True)
@@ -27,10 +28,10 @@ class Entry:
 
 def strategies() -> Iterator[Entry]:
     """Each strategy: its cost in products, when it is exact, its parameters with their defaults, what it does."""
-    for name, kind in STRATEGIES.items():
+    for kind in STRATEGIES.values():
         parameters = "".join(f"; {p.name}={p.default}" for p in fields(kind))
         summary = " ".join((getdoc(kind) or "").split("\n\n")[0].split())
-        yield Entry(name, f"{kind.cost}; exact: {kind.exact_when}{parameters}", (summary,))
+        yield Entry(form(kind), f"{kind.cost}; exact: {kind.exact_when}{parameters}", (summary,))
     for name, strategy in ALIASES.items():
         yield Entry(name, f"another name of {strategy.spec}, for the Laplacian")
 

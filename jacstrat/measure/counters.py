@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensor
 from torch.autograd import Function
 from torch.fx.experimental.proxy_tensor import get_proxy_mode
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -21,17 +22,17 @@ class Counts:
 
     Fields:
         vjp_products, jvp_products, f_evaluations: Passes through f, per point.
-        aten_ops: Operations that reached dispatch, views included.
+        aten_ops: Operations that reached dispatch, views included; None where kernels are called past it.
         flops: Of matrix products and convolutions, as torch.utils.flop_counter has them; 0 for elementwise work.
-        peak_bytes: See `memory.peak_bytes`.
+        peak_bytes: See `memory.peak_bytes`; None where storage is made past dispatch.
     """
 
     vjp_products: int
     jvp_products: int
     f_evaluations: int
-    aten_ops: int
+    aten_ops: int | None
     flops: int
-    peak_bytes: int
+    peak_bytes: int | None
 
 
 @dataclass
@@ -44,9 +45,10 @@ class Tally:
 def tapped(f: Callable[[Tensor], Tensor], tally: Tally) -> Callable[[Tensor], Tensor]:
     """f, with each evaluation of it and each product through it counted in rows.
 
-    A strategy that traces f when preparing sees f itself: a trace is no evaluation, and the tap no part of f.
+    A strategy that traces f when preparing, or records it on tensors without numbers, sees f itself: a trace is no
+    evaluation, and the tap no part of f. What is then done with the trace is no pass through f.
     """
-    return lambda x: f(x) if get_proxy_mode() else f(_Tap.apply(x, tally))
+    return lambda x: f(x) if get_proxy_mode() or isinstance(x, FakeTensor) else f(_Tap.apply(x, tally))
 
 
 def count(make: Callable[[Callable[[Tensor], Tensor]], Callable[[], object]], f: Any, x: Tensor) -> Counts:

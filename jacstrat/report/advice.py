@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from jacstrat.records import Record
+from jacstrat.report.palette import family
 from jacstrat.report.setting import quantity
 from jacstrat.report.sheet import ROW_STYLES, Column, Sheet
 from jacstrat.report.units import format_bytes, format_error, format_factor, format_seconds
@@ -68,7 +69,7 @@ def recommended(records: Sequence[Record], kinds: Mapping[str, Kind], evidence: 
     proved = evidence is not None and evidence.proved and evidence.diagonal
     for record in ranked(records, kinds):
         usable = record.status == "ok" and record.median_s is not None and not kinds[record.strategy].stochastic
-        name = record.strategy.split(":")[0]
+        name = family(record.strategy)
         if usable and name != AUTO and (name != ONES or proved):
             return record
     return None
@@ -121,7 +122,7 @@ def recommendation(records: Sequence[Record], kinds: Mapping[str, Kind], evidenc
 
 
 def _name(record: Record) -> str:
-    return record.strategy.split(":")[0]
+    return family(record.strategy)
 
 
 def _row(record: Record, kind: Kind, best: Record | None, evidence: Evidence | None) -> tuple[str, ...]:

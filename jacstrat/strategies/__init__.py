@@ -9,6 +9,7 @@ from jacstrat.strategies.auto import Auto
 from jacstrat.strategies.base import OPERATORS, Contraction, Estimate, Operator, Prepared, Strategy
 from jacstrat.strategies.chain import Chain
 from jacstrat.strategies.coloring import Coloring
+from jacstrat.strategies.compiled import Compiled
 from jacstrat.strategies.dense import Hessian, Jacfwd, Jacrev
 from jacstrat.strategies.hutchinson import Hutchinson
 from jacstrat.strategies.hutchpp import HutchPlusPlus
@@ -28,6 +29,7 @@ __all__ = [
     "Prepared",
     "Strategy",
     "parse_strategy",
+    "unasked",
 ]
 
 # Other names of the same values: how the field calls the nestings of a Laplacian.
@@ -43,6 +45,11 @@ def parse_strategy(spec: str | Strategy) -> Strategy:
         UsageError: An unknown name or parameter, with the nearest ones, or a value out of range.
     """
     return spec if isinstance(spec, Strategy) else parse(spec, STRATEGIES, ALIASES)
+
+
+def unasked() -> tuple[str, ...]:
+    """Names of the strategies that are measured where nobody names any: all but those that wait for a compiler."""
+    return tuple(name for name, kind in STRATEGIES.items() if not kind.compiles)
 
 
 def _accepted(name: str, found: object) -> type[Strategy]:
@@ -64,7 +71,7 @@ STRATEGIES: Mapping[str, type[Strategy]] = Table(
         kind.name: kind
         for kind in (
             *(Auto, Identity, Ones, Vmap, Jvp, ForwardOverForward, Coloring, Jacrev, Jacfwd, Hessian, Taylor, Chain),
-            *(Hutchinson, HutchPlusPlus, XTrace, XNysTrace),
+            *(Compiled, Hutchinson, HutchPlusPlus, XTrace, XNysTrace),
         )
     },
     "jacstrat.strategies",

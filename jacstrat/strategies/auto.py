@@ -13,12 +13,24 @@ from torch._subclasses.fake_tensor import FakeTensor
 from torch.utils._python_dispatch import _get_current_dispatch_mode_stack
 
 from jacstrat.errors import UnsupportedError, UsageError, unknown
-from jacstrat.strategies.base import Contraction, Function, Operator, Strategy, check_points
+from jacstrat.strategies.base import (
+    Contraction,
+    Function,
+    Operator,
+    Prepared,
+    Strategy,
+    as_prepared,
+    check_points,
+    checked,
+    outside_inference_mode,
+    usable,
+)
 from jacstrat.strategies.candidates import Candidate, assumed_diagonal, on_structure
 from jacstrat.strategies.choosing import Choosing, import_torch_parts
 from jacstrat.strategies.limits import within_limits
 from jacstrat.strategies.probing import Vmap
 from jacstrat.strategies.recall import Recall
+from jacstrat.strategies.taylor import Taylor
 from jacstrat.structure import Structure, UntracedError, detect_structure, prove_structure
 
 ASSUMPTIONS = ("diagonal", "sampled")
@@ -34,8 +46,8 @@ class Chosen(NamedTuple):
     Fields:
         strategy, reason: As in Prepared.
         conditional: It is right by a proof or an assumption, which is to be made again.
-        single: What to use for a single call, with nothing prepared: the fastest that needs no proof, where tracing
-            takes longer than the structure saves; None where `strategy` is still the best.
+        single: What to use for a single call, with nothing prepared: the fastest that needs no proof and no trace,
+            where tracing takes longer than it saves; None where `strategy` is still the best.
     """
 
     strategy: Strategy
@@ -78,10 +90,13 @@ class Auto(Strategy):
         check_points(x)
         if not torch.compiler.is_compiling():
             kept = RECALL.get(f, self._circumstances(operator, x))
-            known = kept and (kept.single or (None if kept.conditional else kept.strategy))
-            if known is not None:
+            if kept is not None:
                 try:
-                    return known.prepare(operator, f, x)(x)
+                    if (traced := _traced(kept, operator, f, x)) is not None:
+                        return traced(x)
+                    known = kept.single or (None if kept.conditional else kept.strategy)
+                    if known is not None:
+                        return known.prepare(operator, f, x)(x)
                 except UnsupportedError:
                     # f is not what it was: its layers, or what it reads, were changed in place.
                     RECALL.forget()
@@ -92,9 +107,11 @@ class Auto(Strategy):
             return _contraction(_by_calls(), None, operator, f, x)
         circumstances = self._circumstances(operator, x)
         kept = RECALL.get(f, circumstances)
-        if kept is not None and not kept.conditional:
-            return _contraction(kept, None, operator, f, x)
         place = _place(x)
+        if kept is not None and not kept.conditional:
+            if place != "free" and isinstance(kept.strategy, Taylor):  # what follows would take in the trace
+                kept = kept._replace(strategy=kept.single or Vmap())
+            return _contraction(kept, None, operator, f, x)
         if place == "followed":
             return _contraction(_by_calls(), None, operator, f, x)
         import_torch_parts()
@@ -109,7 +126,7 @@ class Auto(Strategy):
         choice = choosing.choose(lambda sparse: self._conditional(operator, f, x, free and sparse))
         chosen = Chosen(choice.candidate.strategy, choice.reason, bool(choice.candidate.ground), choice.single)
         try:
-            contraction = _contraction(chosen, choice.candidate, operator, f, x)
+            contraction = _contraction(chosen, choice.candidate, operator, f, x, choice.built)
         except UnsupportedError:
             # Kept on disk for a function that looks the same, and wrong or refused for this one.
             chosen = _by_calls(f"; {chosen.strategy.spec}, chosen for a function that looks the same, cannot serve it")
@@ -140,13 +157,45 @@ class Auto(Strategy):
 
 
 def _contraction(
-    chosen: Chosen, candidate: Candidate | None, operator: Operator, f: Function, x: Tensor
+    chosen: Chosen,
+    candidate: Candidate | None,
+    operator: Operator,
+    f: Function,
+    x: Tensor,
+    built: Function | Contraction | None = None,
 ) -> Contraction:
-    """What the chosen strategy builds, under its name."""
-    with within_limits(chosen.strategy.spec):
-        built = candidate.build(operator, f, x) if candidate else chosen.strategy.build(operator, f, x, None)
-    evaluate = built.evaluate if isinstance(built, Contraction) else built
-    return Contraction(evaluate, chosen=chosen.strategy, reason=chosen.reason)
+    """What the chosen strategy builds, or has built, under its name."""
+    if built is None:
+        with within_limits(chosen.strategy.spec):
+            built = candidate.build(operator, f, x) if candidate else chosen.strategy.build(operator, f, x, None)
+    contraction = built if isinstance(built, Contraction) else Contraction(built)
+    evaluate = contraction.evaluate
+    if isinstance(chosen.strategy, Taylor) and chosen.single is not None:
+        evaluate = _by_shape(evaluate, chosen.single, operator, f, x)
+    return Contraction(evaluate, chosen=chosen.strategy, reason=chosen.reason, passes=contraction.passes)
+
+
+def _by_shape(traced: Function, single: Strategy, operator: Operator, f: Function, x: Tensor) -> Function:
+    """A traced strategy for points like x; other shapes are traced when they come for the second time."""
+    shapes = {x.shape}
+
+    def evaluate(x: Tensor) -> Tensor:
+        if x.shape in shapes:
+            return traced(x)
+        shapes.add(x.shape)
+        return single.prepare(operator, f, x)(x)
+
+    return evaluate
+
+
+def _traced(kept: Chosen, operator: str, f: Function, x: Tensor) -> Prepared | None:
+    """The operator by `taylor` where that was chosen and the trace of an earlier call serves; else None."""
+    if not isinstance(kept.strategy, Taylor):
+        return None
+    with outside_inference_mode():
+        points = usable(x)
+        built = kept.strategy.traced(checked(f, operator), points)
+    return None if built is None else as_prepared(kept.strategy, "laplacian", points, built)
 
 
 def _by_calls(why: str = ", where a tracer allows neither counts nor a trial") -> Chosen:

@@ -32,6 +32,18 @@ class Estimate(NamedTuple):
     std_error: Tensor | None = None
 
 
+class Passes(NamedTuple):
+    """Passes through f in one call, per point, where f is not called but taken apart, so that nobody sees them.
+
+    Fields:
+        f_evaluations, vjp_products, jvp_products: As the columns of a record.
+    """
+
+    f_evaluations: int
+    vjp_products: int
+    jvp_products: int
+
+
 @dataclass(frozen=True, eq=False)
 class Contraction:
     """What `build` gives where there is more to it than a callable x -> result.
@@ -41,12 +53,14 @@ class Contraction:
         estimate: x -> Estimate, for a strategy with a standard error.
         chosen: The strategy that `evaluate` is, where the one asked for chooses among others.
         reason: Why it was chosen, or on what ground it is right, in one line.
+        passes: What a call does, where f itself is not called.
     """
 
     evaluate: Function
     estimate: Callable[[Tensor], Estimate] | None = None
     chosen: Strategy | None = None
     reason: str = ""
+    passes: Passes | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,7 +100,7 @@ class Prepared:
         check_points(x)
         if x.shape[-1] != self.n:
             raise ShapeError(f"prepared for points with n = {self.n}, got x of shape {tuple(x.shape)}; prepare again")
-        with outside_inference_mode(), within_limits(self.strategy.spec):
+        with outside_inference_mode(), within_limits(self.strategy):
             return work(usable(x))
 
 
@@ -100,19 +114,33 @@ class Strategy(ABC):
     name: ClassVar[str]
     cost: ClassVar[str]
     exact_when: ClassVar[str]
+    # Preparing takes seconds of a compiler: it is measured where somebody asks for it, and not where nobody names any.
+    compiles: ClassVar[bool] = False
 
     @property
     @final
     def spec(self) -> str:
-        """The name with the parameters that differ from their defaults; `parse_strategy` reads it back."""
-        values = {p.name: getattr(self, p.name) for p in fields(self)}
-        changed = [f"{p.name}={_text(values[p.name])}" for p in fields(self) if values[p.name] != p.default]
-        return self.name + (":" + ",".join(changed) if changed else "")
+        """The name with the parameters that differ from their defaults; `parse_strategy` reads it back.
+
+        A strategy that works by another one has that in parentheses behind the name: compiled(vmap:chunk_size=8).
+        """
+        within = inner_name(type(self))
+        values = {p.name: getattr(self, p.name) for p in fields(self) if p.name != within}
+        changed = [
+            f"{p.name}={_text(values[p.name])}" for p in fields(self) if values.get(p.name, p.default) != p.default
+        ]
+        inner = f"({getattr(self, within).spec})" if within else ""
+        return self.name + inner + (":" + ",".join(changed) if changed else "")
 
     @property
     def stochastic(self) -> bool:
         """Whether it draws random probes, and is judged by the standard error that it claims."""
         return False
+
+    @property
+    def counted(self) -> Strategy:
+        """The strategy whose operations are counted for this one: itself, unless they are out of torch's sight."""
+        return self
 
     @property
     def claimed_rate(self) -> float | None:
@@ -155,10 +183,25 @@ class Strategy(ABC):
         if (reason := self.refuse(operator)) is not None:
             raise UnsupportedError(f"{self.spec} cannot serve the {operator}: {reason}")
         check_points(x)
-        with outside_inference_mode(), within_limits(self.spec):
+        with outside_inference_mode(), within_limits(self):
             built = self.build(operator, checked(f, operator), usable(x), generator)
-        contraction = built if isinstance(built, Contraction) else Contraction(built)
-        return Prepared(contraction.chosen or self, operator, x.shape[-1], contraction)
+        return as_prepared(self, operator, x, built)
+
+
+def as_prepared(strategy: Strategy, operator: Operator, x: Tensor, built: Function | Contraction) -> Prepared:
+    """What a strategy built, as `prepare` gives it."""
+    contraction = built if isinstance(built, Contraction) else Contraction(built)
+    return Prepared(contraction.chosen or strategy, operator, x.shape[-1], contraction)
+
+
+def inner_name(kind: type[Strategy]) -> str | None:
+    """The parameter that is another strategy, which a spec has in parentheses; None where there is none."""
+    return next((p.name for p in fields(kind) if isinstance(p.default, Strategy)), None)
+
+
+def form(kind: type[Strategy]) -> str:
+    """How a strategy is asked for: its name, with "(SPEC)" behind it where it works by another strategy."""
+    return f"{kind.name}(SPEC)" if inner_name(kind) else kind.name
 
 
 def _text(value: object) -> str:

@@ -17,11 +17,14 @@ import torch
 from torch import Tensor
 
 from jacstrat.available import available_bytes
+from jacstrat.errors import UnsupportedError
 from jacstrat.strategies.base import Contraction, Function, Operator, Strategy
 from jacstrat.strategies.coloring import Coloring
-from jacstrat.strategies.counting import ProductCost
+from jacstrat.strategies.counting import ProductCost, Work
 from jacstrat.strategies.dense import Hessian, Jacfwd, Jacrev
 from jacstrat.strategies.probing import ForwardOverForward, Identity, Jvp, Ones, Vmap
+from jacstrat.strategies.taylor import Taylor
+from jacstrat.strategies.workload import Workload
 from jacstrat.structure import Structure
 
 
@@ -56,6 +59,7 @@ class Candidate:
         stored: Numbers that it keeps for each point besides, such as the n^2 of a dense matrix.
         ground: Why it is exact for this function, where it is not always; "" where it is.
         structure: What `coloring` colours.
+        setup_s: Time to prepare it, where that is far from nothing, predicted.
     """
 
     strategy: Strategy
@@ -66,12 +70,16 @@ class Candidate:
     stored: int = 0
     ground: str = ""
     structure: Structure | None = None
+    setup_s: float = 0.0
 
     def build(self, operator: Operator, f: Function, x: Tensor) -> Function | Contraction:
         """What the strategy builds, without tracing again what was traced."""
         if self.structure is not None and isinstance(self.strategy, Coloring):
             return self.strategy.along(self.structure, operator, f, x)
-        return self.strategy.build(operator, f, x, None)
+        built = self.strategy.build(operator, f, x, None)
+        if isinstance(self.strategy, Taylor) and isinstance(built, Contraction) and built.reason:
+            raise UnsupportedError(built.reason)  # by products, as others are
+        return built
 
     def seconds(self, cost: ProductCost, x: Tensor) -> float:
         """The time of one call, predicted."""
@@ -93,6 +101,7 @@ class Row(NamedTuple):
         batched: All n probes in one call; else one a call.
         dense: It stores the n^2 entries of every point.
         nested: On the Laplacian only its first call tells whether torch makes it right for f, see `confirm`.
+        tiled: It takes f apart and no more memory than it likes to; whether it can, its first call tells.
     """
 
     strategy: Strategy
@@ -101,7 +110,20 @@ class Row(NamedTuple):
     batched: bool = True
     dense: bool = False
     nested: bool = False
+    tiled: bool = False
 
+
+def taylor_cost(f: Work) -> ProductCost:
+    """What `taylor` costs for one point where f costs so much, n tangents as n probes.
+
+    Of the scalars in the library, n and B as in the default sweep, the operations are 2.3 to 8.5 times those of f, but
+    for a product of entries, which has no more than four, and the bytes 0.1 to 3 times n times those of f.
+    """
+    return ProductCost(Work(4.5 * f.ops + 4, 2 * f.flops, 4 * f.bytes), Work(), Work(0, f.flops, 1.5 * f.bytes))
+
+
+# What a trace takes: for itself, and for each operation of f, on a core of the machine of the reference run.
+TRACE_S, TRACE_OP_S = 2e-3, 0.7e-3
 
 # Overheads by the reference run: median over n <= 8 of median_s / aten_ops, to the microsecond.
 ALWAYS: tuple[Row, ...] = (
@@ -113,11 +135,14 @@ ALWAYS: tuple[Row, ...] = (
     Row(Jacrev(), "vjp", 20e-6, dense=True),
     Row(Jacfwd(), "jvp", 21e-6, dense=True, nested=True),
     Row(Hessian(), "jvp", 24e-6, dense=True, nested=True),
+    Row(Taylor(), "taylor", 6e-6, tiled=True),
 )
 _CHUNKED: Mapping[str, type] = MappingProxyType({"vjp": Vmap, "jvp": Jvp, "curvature": ForwardOverForward})
 
 
-def always_exact(operator: Operator, costs: Mapping[str, ProductCost], x: Tensor, tried: bool) -> Iterator[Candidate]:
+def always_exact(
+    operator: Operator, costs: Mapping[str, ProductCost], x: Tensor, tried: Workload | None, ops: float = 0
+) -> Iterator[Candidate]:
     """Those of the table that serve the operator, by a product that serves f, and fit into free memory.
 
     Where all probes at once would take much, or too much, memory, the same strategy in chunks stands beside it, or in
@@ -127,7 +152,9 @@ def always_exact(operator: Operator, costs: Mapping[str, ProductCost], x: Tensor
         operator: What is wanted.
         costs: What each product costs, by name, without those that failed.
         x: The points.
-        tried: Each is called before it is chosen; else those are left out that a call has to confirm.
+        tried: What each is called with before it is chosen; None where none is: then those are left out that a call
+            has to confirm.
+        ops: Operations of f.
     """
     n = x.shape[-1]
     free = free_bytes(x.device)
@@ -136,6 +163,12 @@ def always_exact(operator: Operator, costs: Mapping[str, ProductCost], x: Tensor
         if row.strategy.refuse(operator) is not None or cost is None:
             continue
         if row.nested and operator == "laplacian" and not tried:
+            continue
+        if row.tiled:
+            if tried:
+                # In training nobody knows how often it will be differentiated; compressed directions allow once.
+                strategy = Taylor(compress=not tried.leaves)
+                yield Candidate(strategy, row.product, n, n, row.op_s, setup_s=TRACE_S + TRACE_OP_S * ops)
             continue
         whole = Candidate(
             row.strategy, row.product, n, n if row.batched else 1, row.op_s, stored=n * n if row.dense else 0

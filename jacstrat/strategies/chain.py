@@ -25,7 +25,7 @@ class Chain(Strategy):
     """
 
     name: ClassVar[str] = "chain"
-    cost: ClassVar[str] = "about 1 pass for one hidden layer, 2 for two; else tangents of the narrowest width"
+    cost: ClassVar[str] = "1 or 2 passes; behind more layers w tangents, w the narrowest width"
     exact_when: ClassVar[str] = "always: it refuses what is no chain and has no narrow cut"
 
     def refuse(self, operator: Operator) -> str | None:

@@ -7,7 +7,7 @@ import re
 import textwrap
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -19,9 +19,9 @@ from torch import Tensor
 from jacstrat.available import read_text
 from jacstrat.strategies import choices
 from jacstrat.strategies.base import Contraction, Function, Operator, Strategy
-from jacstrat.strategies.candidates import Candidate, always_exact
+from jacstrat.strategies.candidates import Candidate, always_exact, taylor_cost
 from jacstrat.strategies.choices import Kept
-from jacstrat.strategies.counting import PRODUCTS, ProductCost, looks_dense, product_cost
+from jacstrat.strategies.counting import PRODUCTS, ProductCost, evaluation, looks_dense, product_cost
 from jacstrat.strategies.trial import Trial, run_trial
 from jacstrat.strategies.workload import Workload, same_random_numbers
 
@@ -44,11 +44,13 @@ class Choice(NamedTuple):
         candidate: What to use.
         reason: Why, in one line.
         single: What to use for a single call instead; see `auto.Chosen`.
+        built: What the candidate built, where it was tried.
     """
 
     candidate: Candidate
     reason: str
     single: Strategy | None = None
+    built: Function | Contraction | None = None
 
 
 @dataclass
@@ -60,6 +62,7 @@ class Choosing:
         begin: When the time of the first call began to run, by time.perf_counter.
         values: f can be evaluated at x, and rows of J be looked at.
         timed: There may be a trial, too; else counts decide.
+        built: What candidates built in the trial.
     """
 
     operator: Operator
@@ -68,6 +71,7 @@ class Choosing:
     begin: float
     values: bool
     timed: bool
+    built: dict[Strategy, Function | Contraction] = field(default_factory=dict)
 
     def choose(self, conditional: Callable[[bool], list[Candidate]]) -> Choice:
         """The fastest candidate, and why.
@@ -83,12 +87,18 @@ class Choosing:
 
     def _choose(self, conditional: Callable[[bool], list[Candidate]]) -> Choice:
         costs, failures, rows = self._costs()
-        always = [one for one in always_exact(self.operator, costs, self.x, self.timed) if one.product in costs]
+        ops = 0.0
+        if self.operator == "laplacian" and self.timed:
+            own = evaluation(self.f, self.x[:rows] if self.x.dim() == 2 else self.x)
+            costs["taylor"], ops = taylor_cost(own), own.ops
         workload = Workload.of(self.f, self.x, rows) if self.timed else None
+        always = list(always_exact(self.operator, costs, self.x, workload, ops))
         name = self._name(costs, workload) if workload else None
         kept = choices.load(name) if name else None
         if kept and (same := [one for one in always if one.strategy.spec == kept.strategy]):
-            return Choice(same[0], kept.reason)
+            known = {one.strategy: one for one in always}
+            guessed = {one.strategy: one.seconds(costs[one.product], self.x) for one in always}
+            return Choice(same[0], kept.reason, _single(known, guessed, same[0].strategy, 0.0))
         start = time.perf_counter()
         found = [one for one in conditional(self._may_be_sparse(costs)) if one.product in costs]
         trace_s = time.perf_counter() - start
@@ -101,7 +111,12 @@ class Choosing:
         trial = self._trial(candidates, predicted, workload)
         failures |= {strategy.spec: error for strategy, error in trial.failures.items()}
         seconds = {strategy: trial.typical_s(strategy) for strategy in trial.calls}
+        for one, calls in trial.calls.items():
+            if candidates[one].setup_s and len(calls) > 1:
+                # Never 0, by which it would be one that needs no setting up.
+                candidates[one] = replace(candidates[one], setup_s=max(calls[0] - seconds[one], 1e-6))
         choice = _choice(candidates, seconds, predicted, failures, trace_s)
+        choice = choice._replace(built=self.built.get(choice.candidate.strategy))
         if name:
             choices.store(name, Kept(choice.candidate.strategy.spec, choice.reason))
         return choice
@@ -137,22 +152,22 @@ class Choosing:
         self, candidates: Mapping[Strategy, Candidate], predicted: Mapping[Strategy, float], workload: Workload
     ) -> Trial[Strategy]:
         """A trial of the candidates; of the way there alone where none has a way back to the parameters."""
+        setup = {strategy: candidate.setup_s for strategy, candidate in candidates.items()}
         for one in dict.fromkeys((workload, Workload(workload.x, ()))):
             works = {strategy: self._work(candidate, one) for strategy, candidate in candidates.items()}
-            trial = run_trial(works, predicted, self.begin)
+            trial = run_trial(works, predicted, self.begin, setup=setup)
             if trial.calls:
                 return trial
         raise next(iter(trial.failures.values()))
 
     def _work(self, candidate: Candidate, workload: Workload) -> Callable[[], None]:
         """Calls of a candidate, which is built within the first: what fails in building fails in the trial."""
-        evaluate: list[Function] = []
 
         def call() -> None:
-            if not evaluate:
-                built = candidate.build(self.operator, self.f, self.x)
-                evaluate.append(built.evaluate if isinstance(built, Contraction) else built)
-            workload.call(evaluate[0])
+            built = self.built.get(candidate.strategy)
+            if built is None:
+                built = self.built[candidate.strategy] = candidate.build(self.operator, self.f, self.x)
+            workload.call(built.evaluate if isinstance(built, Contraction) else built)
 
         return call
 
@@ -200,9 +215,11 @@ def _choice(
 def _single(
     candidates: Mapping[Strategy, Candidate], seconds: Mapping[Strategy, float], best: Strategy, trace_s: float
 ) -> Strategy | None:
-    """The fastest that needs no proof, where a trace and the best together take longer."""
-    plain = min((one for one in candidates if not candidates[one].ground), key=seconds.__getitem__, default=best)
-    return plain if plain != best and trace_s + seconds[best] > seconds[plain] else None
+    """The fastest that needs no proof and no trace, where a trace and the best together take longer."""
+    plain = [name for name, one in candidates.items() if not one.ground and not one.setup_s and name in seconds]
+    fastest = min(plain, key=seconds.__getitem__, default=best)
+    made_s = candidates[best].setup_s or trace_s
+    return fastest if fastest != best and made_s + seconds[best] > seconds[fastest] else None
 
 
 def _time(seconds: float) -> str:

@@ -130,6 +130,13 @@ def product_cost(product: Product, operator: Operator, f: Function, points: Tens
     return ProductCost(once.work.times(1, each), call, probe.times(0, each), "\n".join(once.log + called.log))
 
 
+def evaluation(f: Function, points: Tensor) -> Work:
+    """What f itself costs for one point, from a call of it at a few."""
+    with torch.no_grad(), _Counter() as counter:
+        f(points.detach())
+    return counter.work.times(1, 1 / max(points.shape[:-1].numel(), 1))
+
+
 def looks_dense(product: Product, operator: Operator, f: Function, x: Tensor) -> bool:
     """Whether a few rows of J at one point have no zero: then a trace would hardly find any structure.
 

@@ -65,7 +65,7 @@ def limit(error: BaseException) -> str | None:
 
 
 @contextmanager
-def within_limits(who: str) -> Iterator[None]:
+def within_limits(who: object) -> Iterator[None]:
     """Turn torch's limits into UnsupportedError: "`who` cannot differentiate this function: ...".
 
     Raises:

@@ -51,10 +51,12 @@ def fixed_diagonal(apply: Apply, V: Tensor, chunk_size: ChunkSize) -> Tensor:
 
 
 def unit_vectors(x: Tensor, start: int, stop: int) -> Tensor:
-    """Rows e_start .. e_stop - 1 of the identity, (stop - start, n), without making the n^2 of it."""
-    V = torch.zeros(stop - start, x.shape[-1], dtype=x.dtype, device=x.device)
-    V[:, start:stop].fill_diagonal_(1)
-    return V
+    """Rows e_start .. e_stop - 1 of the identity, (stop - start, n), without making the n^2 of it.
+
+    Nothing is written in place: torch.compile refuses to fill a diagonal, a view of a view.
+    """
+    rows, columns = (torch.arange(*ends, device=x.device) for ends in ((start, stop), (x.shape[-1],)))
+    return (rows.unsqueeze(-1) == columns).to(x.dtype)
 
 
 def products_of(apply: Apply, V: Tensor, chunk_size: ChunkSize) -> Tensor:

@@ -12,13 +12,14 @@ from __future__ import annotations
 import functools
 import threading
 import types
-import weakref
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
 
 import torch
 from torch import Tensor
+
+from jacstrat.tape.likeness import Same
 
 V = TypeVar("V")
 
@@ -73,27 +74,12 @@ class Recall(Generic[V]):
         return (code,) if code is not None and self._taken[code, circumstances] >= self._most else ()
 
 
-class _Same:
-    """An object by identity, not kept alive; equal to nothing once the object is gone."""
-
-    __slots__ = ("_id", "_ref")
-
-    def __init__(self, value: object) -> None:
-        self._ref, self._id = weakref.ref(value), id(value)
-
-    def __hash__(self) -> int:
-        return self._id
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Same) and (mine := self._ref()) is not None and mine is other._ref()
-
-
 def key_of(value: object, depth: int = DEPTH) -> Hashable:
     """What tells one function, or what it closes over, from another, as far as the speed of a strategy goes."""
     if isinstance(value, Tensor):
         return (Tensor, tuple(value.shape), value.dtype, value.device, value.requires_grad)
     if isinstance(value, torch.nn.Module):
-        return (_Same(value), value.training)
+        return (Same(value), value.training)
     if isinstance(value, _BY_VALUE):
         return (type(value), value)
     if depth > 0:
@@ -137,10 +123,10 @@ def _filled(cell: types.CellType) -> bool:
     return True
 
 
-def _identity(value: object) -> _Same | type:
+def _identity(value: object) -> Same | type:
     """The object itself, or its type where nothing may refer to it weakly, such as a number with a fraction."""
     try:
-        return _Same(value)
+        return Same(value)
     except TypeError:
         return type(value)
 

@@ -1,27 +1,41 @@
-"""Spec strings: `name`, `name:key=value,key=value`."""
+"""Spec strings: `name`, `name:key=value,key=value`, and `name(SPEC)` for a strategy that works by another one."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
 from jacstrat.errors import UsageError, lookup
-from jacstrat.strategies.base import Strategy
+from jacstrat.strategies.base import Strategy, form, inner_name
+
+_FORM = re.compile(r"(?P<name>[^():]*)(?:\((?P<inner>.*)\)\s*)?(?::(?P<text>[^()]*))?", re.DOTALL)
+"""A name, perhaps a spec in parentheses, which may have some itself, perhaps parameters."""
 
 
 def parse(spec: str, strategies: Mapping[str, type[Strategy]], aliases: Mapping[str, Strategy]) -> Strategy:
     """The strategy that a spec names; an alias gives its strategy, with the spec's parameters put over its own."""
-    name, colon, text = (part.strip() for part in spec.partition(":"))
+    found = _FORM.fullmatch(spec)
+    if found is None:
+        raise UsageError(f"{spec!r}: the parentheses do not match; a spec is name:key=value or name(SPEC)")
+    name, inner, text = found["name"].strip(), found["inner"], found["text"]
     kinds = {**strategies, **{alias: type(value) for alias, value in aliases.items()}}
     kind = lookup("strategy", name, kinds)
-    parameters = {p.name: getattr(aliases[name], p.name) for p in fields(kind)} if name in aliases else {}
+    within = inner_name(kind)
+    known = {p.name: p for p in fields(kind) if p.name != within}
+    parameters = {key: getattr(aliases[name], key) for key in known} if name in aliases else {}
+    if inner is not None:
+        if within is None:
+            takers = ", ".join(form(one) for one in strategies.values() if inner_name(one))
+            raise UsageError(f"{spec!r}: {name} takes no strategy in parentheses; {takers} does")
+        parameters[within] = parse(inner, strategies, aliases)
     given: set[str] = set()
-    for item in text.split(",") if colon else ():
+    for item in text.split(",") if text is not None else ():
         key, equals, value = (part.strip() for part in item.partition("="))
         if not (key and equals and value):
             raise UsageError(f"{spec!r}: expected key=value after the colon, got {item!r}")
-        lookup(f"parameter of {name}", key, {p.name: p for p in fields(kind)})
+        lookup(f"parameter of {name}", key, known)
         if key in given:
             raise UsageError(f"{spec!r}: {key} is given twice")
         given.add(key)

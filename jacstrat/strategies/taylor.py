@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from jacstrat.errors import UsageError
-from jacstrat.strategies.base import Contraction, Function, Operator, Strategy, positive_or_all
+from jacstrat.strategies.base import Contraction, Function, Operator, Passes, Strategy, positive_or_all
 from jacstrat.strategies.draws import averaged, draw, rate_of
-from jacstrat.taylor import Scalar, Tile, Untraceable
+from jacstrat.taylor import Checkpoint, Scalar, Tile, Untraceable
 
 
 @dataclass(frozen=True)
@@ -20,6 +20,8 @@ class Taylor(Strategy):
 
     The function is traced, at each shape of x once. `tile` points are done at a time; with `compress` n directions
     become as few as the tangents behind the first layers span.
+
+    In training each of several tiles is computed again on the way back, with `checkpoint`, so that only one is kept.
 
     With `probes` it goes along so many Rademacher directions, own ones of each point and fresh ones at each call, whose
     mean of v^T H v is the Laplacian on average. A call carries the one sum over them. An estimate of the standard error
@@ -36,6 +38,7 @@ class Taylor(Strategy):
     tile: Tile = "auto"
     compress: bool = True
     probes: int | Literal["all"] = "all"
+    checkpoint: Checkpoint = "auto"
 
     def __post_init__(self) -> None:
         if self.tile != "auto":
@@ -43,6 +46,8 @@ class Taylor(Strategy):
         if not isinstance(self.compress, bool):
             raise UsageError(f"compress must be true or false, got {self.compress!r}; leave it out for true")
         positive_or_all("probes", self.probes)
+        if self.checkpoint != "auto" and not isinstance(self.checkpoint, bool):
+            raise UsageError(f"checkpoint must be true, false or auto, got {self.checkpoint!r}; leave it out for auto")
 
     @property
     def stochastic(self) -> bool:
@@ -56,14 +61,23 @@ class Taylor(Strategy):
         return None if operator == "laplacian" else "a field has no second derivatives to collapse; use jvp"
 
     def build(self, operator: Operator, f: Function, x: Tensor, generator: torch.Generator | None) -> Contraction:
-        scalar = Scalar(f, self.compress, self.tile)
+        return self._contraction(Scalar(f, self.compress, self.tile, self.checkpoint), x, generator)
+
+    def traced(self, f: Function, x: Tensor) -> Contraction | None:
+        """What `build` gives for the Laplacian, where a trace of an earlier call serves; None where it makes one."""
+        scalar = Scalar(f, self.compress, self.tile, self.checkpoint)
+        return self._contraction(scalar, x, None) if scalar.is_traced(x) else None
+
+    def _contraction(self, scalar: Scalar, x: Tensor, generator: torch.Generator | None) -> Contraction:
         tapes = [scalar.tape(part) for part in scalar.tiles(x)]
         failed = [tape for tape in tapes if isinstance(tape, Untraceable)]
         K = self.probes
         exact = K == "all" or x.shape[-1] <= K
         reason = f"{'n' if exact else K} VJPs of the gradient, as f cannot be traced: {failed[0]}" if failed else ""
+        directions = x.shape[-1] if K == "all" or exact else K
+        passes = None if failed else Passes(f_evaluations=1, vjp_products=0, jvp_products=directions)
         if K == "all" or exact:
-            return Contraction(scalar.laplacian, reason=reason)
+            return Contraction(scalar.laplacian, reason=reason, passes=passes)
 
         def evaluate(x: Tensor) -> Tensor:
             return scalar.laplacian(x, draw("rademacher", K, x, generator)) / K
@@ -74,4 +88,4 @@ class Taylor(Strategy):
             points = x.expand(V.shape).reshape(-1, x.shape[-1])
             return scalar.laplacian(points, V.reshape(1, *points.shape)).view(V.shape[:-1])
 
-        return Contraction(evaluate, averaged(values).estimate, reason=reason)
+        return Contraction(evaluate, averaged(values).estimate, reason=reason, passes=passes)

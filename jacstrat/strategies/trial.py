@@ -59,6 +59,7 @@ def run_trial(
     predicted: Mapping[K, float],
     begin: float | None = None,
     clock: Clock = time.perf_counter,
+    setup: Mapping[K, float] | None = None,
 ) -> Trial[K]:
     """Time the candidates that may be the fastest, as far as the budget goes.
 
@@ -67,6 +68,7 @@ def run_trial(
         predicted: Seconds that each is predicted to take, right up to a common factor.
         begin: When the budget began to run, by the clock; now where it is not given.
         clock: Seconds.
+        setup: Seconds, predicted likewise, that the first call of a candidate takes beside; none where not given.
 
     Returns:
         The trial; without calls where every candidate failed.
@@ -74,6 +76,10 @@ def run_trial(
     now = clock()
     end = max((now if begin is None else begin) + USED * ALLOWANCE_S, now + LEAST_S)
     trial: Trial[K] = Trial()
+    first = {name: seconds + (setup or {}).get(name, 0.0) for name, seconds in predicted.items()}
+
+    def is_set_up(name: K) -> bool:
+        return first[name] > predicted[name]
 
     def fits(call_s: float) -> bool:
         return clock() + call_s <= end + (CALLS - 1) * trial.typical_s(trial.fastest)
@@ -88,13 +94,21 @@ def run_trial(
         else:
             trial.calls.setdefault(name, []).append(clock() - start)
 
-    for name in sorted(works, key=lambda name: predicted[name]):
+    # What is done soonest tells how fast the machine is; then what is to be set up, which is likely to be the fastest.
+    names = sorted(works, key=first.__getitem__)
+    names[1:] = sorted(names[1:], key=lambda name: (not is_set_up(name), predicted[name]))
+    for name in names:
         if trial.calls:
             best = trial.fastest
-            ratio = predicted[name] / predicted[best]
-            if ratio > HOPELESS or not fits(ratio * trial.typical_s(best)):
+            # Of what is set up the work is guessed in another way than of what is not: they rule out their like alone.
+            alike = [one for one in trial.calls if is_set_up(one) == is_set_up(name)]
+            hopeless = alike and predicted[name] > HOPELESS * predicted[min(alike, key=trial.typical_s)]
+            if hopeless or not fits(first[name] / predicted[best] * trial.typical_s(best)):
                 continue
         call(name)
+        if is_set_up(name) and name in trial.calls:
+            # The first call says nothing of those that follow, and may have used up what was left.
+            call(name)
 
     active = list(trial.calls)
     for count in range(MAX_ROUNDS):

@@ -36,7 +36,7 @@ class Workload:
         """
         points = x.detach().requires_grad_(x.requires_grad)
         some = points[:rows] if x.dim() == 2 else points
-        return cls(points, tuple(_leaves(f(some))) if torch.is_grad_enabled() else ())
+        return cls(points, tuple(leaves_of(f(some))) if torch.is_grad_enabled() else ())
 
     @property
     def name(self) -> str:
@@ -63,7 +63,7 @@ def same_random_numbers(device: torch.device) -> Iterator[None]:
             yield
 
 
-def _leaves(y: Tensor) -> Iterator[Tensor]:
+def leaves_of(y: Tensor) -> Iterator[Tensor]:
     """Tensors that require grad in which the graph of y ends."""
     found: set[Any] = set()
     waiting = [y.grad_fn]

@@ -1,19 +1,27 @@
-"""The tapes of one function, by shape, dtype and device of x, made when they are first asked for."""
+"""The tapes of one function, by shape, dtype and device of x, made when they are first asked for.
+
+What is made of a tape is shared with later calls for the same function, as far as it is known to be the same: see
+`likeness`. Nothing is kept alive by that: constants are held weakly.
+"""
 
 from __future__ import annotations
 
+import threading
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from typing import Any, Generic, TypeVar
 
 import torch
 from torch import Tensor
 
+from jacstrat.tape.likeness import Likeness, likeness, switches
 from jacstrat.tape.record import Untraceable, record
 from jacstrat.tape.tape import Tape
 
 # Shapes whose tapes are kept; tapes are small, but shapes may be without end.
 KEPT = 32
+# Tapes that serve later calls.
+MOST = 128
 
 T = TypeVar("T")
 
@@ -25,6 +33,9 @@ class Tapes(Generic[T]):
         f: Row-wise function.
         made: From a tape, and points like those that it is for, to what is kept.
         words: Operations to be recorded in other words, see `record`.
+        weakened: From what was made, and the identities of tensors that the function reaches, to a function that gives
+            it again and keeps no tensor alive; None where it has a tensor that is not among them. With it, what was
+            made serves later calls, too; `made` is then to be the same object every time.
     """
 
     def __init__(
@@ -32,10 +43,12 @@ class Tapes(Generic[T]):
         f: Callable[[Tensor], Tensor],
         made: Callable[[Tape, Tensor], T],
         words: Mapping[Any, Callable[..., Any]] | None = None,
+        weakened: Callable[[T, frozenset[int]], Callable[[], T | None] | None] | None = None,
     ) -> None:
         self.f = f
         self.made = made
         self.words = words or {}
+        self.weakened = weakened
         self._kept: OrderedDict[Any, T | Untraceable] = OrderedDict()
 
     def at(self, x: Tensor) -> T | Untraceable:
@@ -44,7 +57,9 @@ class Tapes(Generic[T]):
         if (found := self._kept.get(key)) is not None:
             return found
         try:
-            found = self.made(record(self.f, x, self.words), x)
+            found = self._shared(x)
+            if found is None:
+                found = self._recorded(x)
         except Untraceable as reason:
             found = reason
         if not torch._C._are_functorch_transforms_active():
@@ -52,3 +67,68 @@ class Tapes(Generic[T]):
             if len(self._kept) > KEPT:
                 self._kept.popitem(last=False)
         return found
+
+    def is_shared(self, x: Tensor) -> bool:
+        """Whether what is kept for points like x is there before anything is recorded."""
+        key = (x.shape, x.dtype, x.device)
+        if key not in self._kept and (found := self._shared(x)) is not None:
+            self._kept[key] = found
+        return key in self._kept
+
+    def _shared(self, x: Tensor) -> T | None:
+        if self.weakened is None or (now := switches(x)) is None or (alike := likeness(self.f)) is None:
+            return None
+        return SHARED.get((alike.key, now, *self._circumstances(x)))
+
+    def _recorded(self, x: Tensor) -> T:
+        """From a new recording, which is shared where f was the same whenever it was called, and is so still."""
+        now = switches(x) if self.weakened else None
+        if self.weakened is None or now is None:
+            return self.made(record(self.f, x, self.words), x)
+        found: list[Likeness | None] = []
+
+        def watched(x: Tensor) -> Tensor:
+            found.append(likeness(self.f))
+            return self.f(x)
+
+        made = self.made(record(watched, x, self.words), x)
+        last = likeness(self.f)
+        if last is not None and all(one == last for one in found):
+            SHARED.keep((last.key, now, *self._circumstances(x)), self.weakened(made, last.tensors))
+        return made
+
+    def _circumstances(self, x: Tensor) -> tuple[Hashable, ...]:
+        return (self.made, tuple(self.words.items()), x.shape, x.dtype, x.device)
+
+
+class _Shared:
+    """What was made of tapes, by the likeness of their functions: the latest of them, each to be given again."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._kept: OrderedDict[Hashable, Callable[[], Any]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, key: Hashable) -> Any:
+        with self._lock:
+            revive = self._kept.get(key)
+            if revive is None:
+                return None
+            self._kept.move_to_end(key)
+        return revive()
+
+    def keep(self, key: Hashable, revive: Callable[[], Any] | None) -> None:
+        if revive is None:
+            return
+        with self._lock:
+            self._kept[key] = revive
+            while len(self._kept) > self._size:
+                self._kept.popitem(last=False)
+
+    def forget(self) -> None:
+        """Forget everything."""
+        with self._lock:
+            self._kept.clear()
+
+
+SHARED = _Shared(MOST)

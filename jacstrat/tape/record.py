@@ -36,7 +36,8 @@ def record(f: Callable[[Tensor], Tensor], x: Tensor, words: Mapping[Any, Callabl
     Args:
         f: Row-wise scalar or field.
         x: Points at which f is evaluated once; their numbers have no influence on the tape.
-        words: Operations that are to be recorded as others, each with a function of the same arguments that does it.
+        words: Operations that are to be recorded as others, each with a function of the same arguments
+            that does it, or gives NotImplemented.
 
     Raises:
         Untraceable: They cannot be had; says why. Whatever f itself raises is a reason.
@@ -99,7 +100,9 @@ class _Recorder(TorchDispatchMode):
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if (same := self.words.get(func)) and not self.resting:
             with self:
-                return same(*args, **(kwargs or {}))
+                out = same(*args, **(kwargs or {}))
+            if out is not NotImplemented:
+                return out
         out = func(*args, **(kwargs or {}))
         if not self.resting and func.namespace != "prim":
             if func._schema.is_mutable:
@@ -117,7 +120,9 @@ class _Recorder(TorchDispatchMode):
             raise Untraceable("it computes with complex numbers")
         is_cut = self.cutting or not torch.is_grad_enabled() or takes_shapes_only(op)
         is_cut = is_cut or not any(tensor.is_floating_point() for tensor in made)
-        self.nodes.append(Node(op, args, kwargs, outs, max((t.numel() for t in made), default=0), is_tuple, is_cut))
+        shapes = tuple(tensor.shape if isinstance(tensor, Tensor) else None for tensor in (out if is_tuple else (out,)))
+        numel = max((t.numel() for t in made), default=0)
+        self.nodes.append(Node(op, args, kwargs, outs, numel, is_tuple, is_cut, shapes))
 
     def _out_of_place(self, func: Any, target: Tensor) -> Any:
         """The operation that gives what func writes; its result then stands for the target, if nothing shares that."""
@@ -168,6 +173,9 @@ class _Cuts(TorchFunctionMode):
         self.recorder = recorder
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func in _READING:
+            # A constant has numbers, which would be those of now for good, or, copied below the recording, no numbers.
+            raise Untraceable(f"it reads the numbers of a tensor by {func.__name__}")
         if func not in _DETACHING:
             return func(*args, **(kwargs or {}))
         self.recorder.cutting = True
@@ -177,6 +185,7 @@ class _Cuts(TorchFunctionMode):
             self.recorder.cutting = False
 
 
+_READING = {Tensor.numpy, Tensor.__array__, Tensor.tolist}
 _DETACHING = {Tensor.detach, torch.detach, Tensor.data.__get__}  # type: ignore[attr-defined]
 
 

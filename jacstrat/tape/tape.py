@@ -27,6 +27,7 @@ class Node:
         outs: The slot of each output in their order, None for one that nothing uses.
         numel: Numbers in the largest output.
         is_tuple: Whether the operation returns several tensors.
+        shapes: Of each output; None for one that is no tensor.
         is_cut: Whether its outputs are constants although its arguments depend on x: detached, or under no_grad.
         rule: How it takes jets to jets, a `rule.Rule`.
         varies: Whether it depends on x.
@@ -35,6 +36,10 @@ class Node:
         frees: Slots that nothing after this operation uses.
         carrying: Slots with tangents that operations after this one need.
         is_fixed: Whether none of these tangents depends on the point.
+        plan: What is to be done to arguments with sparse tangents, a `sparse.Plan`; None where there is nothing.
+        used: Which outputs are used.
+        take: Its arguments, from what is in the slots; None for `bound`.
+        may_compress: Whether the tangents in `carrying` may span fewer directions than they have.
     """
 
     op: Callable[..., Any]
@@ -44,6 +49,7 @@ class Node:
     numel: int
     is_tuple: bool
     is_cut: bool = False
+    shapes: tuple[Any, ...] = ()
     rule: Any = None
     varies: bool = False
     wants_tangents: bool = False
@@ -51,6 +57,10 @@ class Node:
     frees: tuple[int, ...] = ()
     carrying: tuple[int, ...] = ()
     is_fixed: bool = False
+    plan: Any = None
+    used: tuple[bool, ...] = ()
+    take: Callable[[list[Any]], tuple[Any, ...]] | None = None
+    may_compress: bool = False
 
     @property
     def slots(self) -> Iterator[int]:

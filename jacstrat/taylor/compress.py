@@ -17,6 +17,8 @@ from jacstrat.taylor.jet import Jet
 
 # Below this share of the directions the decomposition is worth its time.
 WORTH = 0.8
+# Fewer directions than this are not worth it in any case.
+LEAST = 8
 
 
 def compressed(jets: list[Jet], K: int, memory: dict[int, list[Tensor]], place: int) -> int:

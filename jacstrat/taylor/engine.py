@@ -2,27 +2,159 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import weakref
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from jacstrat.tape.tape import Node, Slot, Tape, analysed, bound, leaves
+from jacstrat.taylor import compress
 from jacstrat.taylor.compress import compressed
 from jacstrat.taylor.fallback import ANY
 from jacstrat.taylor.jet import Jet, value_of
+from jacstrat.taylor.plan import Plan
 from jacstrat.taylor.rule import Call, NotCovered
+from jacstrat.taylor.sparse import LEAST, Planner
 from jacstrat.taylor.table import RULES
 
 # Tangents after a recombination that does not depend on the points, by the place of their node on the tape.
 Memory = dict[int, list[Tensor]]
 
 
-def ready(tape: Tape) -> Tape:
-    """The tape with what the rules say of it worked out."""
+@dataclass(frozen=True, eq=False)
+class Program:
+    """A tape with what the rules say of it worked out.
+
+    Fields:
+        nodes: Its operations; their arguments have a Slot for every tensor.
+        size: Number of slots that operations fill; those of the constants follow.
+        constants: Tensors that the function had.
+        output: The slot of the result.
+        numel: Numbers in the largest value with tangents.
+        largest: Numbers in the largest tangents along the n unit vectors.
+        total: Numbers in all of these together.
+        looked_at: Numbers of constants that plans depend on, with their values when these were made.
+        shared: How many operations it takes until no tangents are left that are the same for all points.
+    """
+
+    nodes: tuple[Node, ...]
+    size: int
+    constants: tuple[Tensor, ...]
+    output: int
+    numel: int
+    largest: int
+    total: int
+    shared: int
+    looked_at: tuple[tuple[int, Tensor], ...]
+
+    @property
+    def is_planned(self) -> bool:
+        """Whether plans are still right; not known in a compiler, which has no values."""
+        if self.looked_at and torch.compiler.is_compiling():
+            return False
+        return all(torch.equal(self.constants[number], value) for number, value in self.looked_at)
+
+
+def ready(tape: Tape, x: Tensor) -> Program:
+    """The program of a tape, for points like x."""
     nodes = tuple(replace(node, rule=RULES.get(node.op, ANY)) for node in tape.nodes)
-    return analysed(replace(tape, nodes=nodes), _kinds)
+    tape = analysed(replace(tape, nodes=nodes), _kinds)
+    constants: dict[int, Tensor] = {}
+    places: dict[int, Slot] = {}
+
+    def placed(tree: Any) -> Any:
+        if isinstance(tree, Tensor):
+            if id(tree) not in places:
+                places[id(tree)] = Slot(tape.size + len(places))
+                constants[id(tree)] = tree
+            return places[id(tree)]
+        return type(tree)(map(placed, tree)) if isinstance(tree, (tuple, list)) else tree
+
+    nodes = tuple(_bare(node, placed) for node in tape.nodes)
+    output = placed(tape.output).place if isinstance(tape.output, Tensor) else tape.output
+    nodes, largest, total, looked_at = _planned(nodes, tape.size, list(constants.values()), x)
+    shared = max((place + 1 for place, node in enumerate(nodes) if _is_shared(node)), default=0)
+    return Program(nodes, tape.size, tuple(constants.values()), output, tape.numel, largest, total, shared, looked_at)
+
+
+def _bare(node: Node, placed: Callable[[Any], Any]) -> Node:
+    """A node without tensors of its own, and with what can be known before a call."""
+    args, kwargs = placed(node.args), {key: placed(item) for key, item in node.kwargs.items()}
+    used = tuple(slot is not None for slot in node.outs)
+    return replace(node, args=args, kwargs=kwargs, used=used, take=_taker(args))
+
+
+def _taker(args: tuple[Any, ...]) -> Callable[[list[Any]], tuple[Any, ...]] | None:
+    """What reads arguments from their slots, where none is in a list."""
+    places = [(position, one.place) for position, one in enumerate(args) if isinstance(one, Slot)]
+    if any(isinstance(leaf, Slot) for one in args if isinstance(one, (tuple, list)) for leaf in leaves(one)):
+        return None
+
+    def take(environment: list[Any]) -> tuple[Any, ...]:
+        taken = list(args)
+        for position, place in places:
+            taken[position] = environment[place]
+        return tuple(taken)
+
+    return take
+
+
+def _planned(
+    nodes: tuple[Node, ...], size: int, constants: list[Tensor], x: Tensor
+) -> tuple[tuple[Node, ...], int, int, tuple[tuple[int, Tensor], ...]]:
+    """The nodes with plans for sparse tangents, the numbers in the largest tangents and in all, and `looked_at`."""
+    n = x.shape[-1]
+    if n < LEAST:
+        numels = [n * node.numel for node in nodes if node.wants_tangents]
+        return nodes, max(numels, default=0), sum(numels), ()  # too few directions to be compressed, too
+    planner, planned, numels = Planner(x, size, constants), [], []
+    for node in nodes:
+        if node.varies:
+            plan = planner.follow(node)
+            node = replace(node, plan=plan, may_compress=_may_compress(planner, node, x))
+            if node.wants_tangents:
+                numels.append(planner.directions(node) * node.numel)
+        else:
+            planner.evaluate(node)
+        planned.append(node)
+    return tuple(planned), max(numels, default=0), sum(numels), tuple(planner.looked_at.items())
+
+
+def _may_compress(planner: Planner, node: Node, x: Tensor) -> bool:
+    """Whether the tangents behind a node could span fewer than n directions, be they the same for all points."""
+    n = x.shape[-1]
+    if not node.carrying or n < compress.LEAST or planner.is_sparse(node.carrying):
+        return False
+    numbers = sum(planner.stands[slot].shape.numel() for slot in node.carrying)
+    return numbers <= compress.WORTH * n * (x.numel() // n)
+
+
+def _is_shared(node: Node) -> bool:
+    """Whether tangents may be compressed behind it, once for all points."""
+    return node.may_compress and node.is_fixed
+
+
+def weakened(program: Program, tensors: frozenset[int]) -> Callable[[], Program | None] | None:
+    """What gives the program again as long as its constants live, and keeps none of them alive.
+
+    Args:
+        program: To be kept.
+        tensors: Identities of the tensors that its function reaches; None is given where a constant is not among them:
+            then it was made in the recording.
+    """
+    if any(id(constant) not in tensors for constant in program.constants):
+        return None
+    references = tuple(map(weakref.ref, program.constants))
+    bare = replace(program, constants=())
+
+    def revive() -> Program | None:
+        constants = tuple(constant for reference in references if (constant := reference()) is not None)
+        return replace(bare, constants=constants) if len(constants) == len(references) else None
+
+    return revive
 
 
 def _kinds(node: Node, varying: frozenset[int]) -> tuple[bool, bool]:
@@ -31,45 +163,63 @@ def _kinds(node: Node, varying: frozenset[int]) -> tuple[bool, bool]:
     return is_linear, is_linear and not node.rule.is_piecewise
 
 
-def propagate(tape: Tape, seed: Jet, tracked: bool, memory: Memory | None) -> Tensor:
-    """The Laplacian of a tape's result.
+def remember(program: Program, seed: Jet, memory: Memory) -> None:
+    """Fill the memory with all that tiles have in common, from a graph of its own where one is recorded."""
+    _run(program, seed, True, memory, program.shared)
+
+
+def propagate(program: Program, seed: Jet, tracked: bool, memory: Memory | None) -> Tensor:
+    """The Laplacian of a program's result.
 
     Args:
-        tape: A scalar, `ready`.
+        program: Of a scalar.
         seed: The points with their directions.
         tracked: Whether autograd may want to go through what is computed.
         memory: What tiles of the same points have in common, empty for the first; None where directions are to stay
             as they are.
     """
-    environment: list[Any] = [None] * tape.size
-    environment[0] = seed
-    K = seed.directions
-    for place, node in enumerate(tape.nodes):
-        args = bound(node.args, environment)
-        kwargs = {key: bound(item, environment) for key, item in node.kwargs.items()} if node.kwargs else {}
-        for slot, out in zip(node.outs, _done(node, args, kwargs, tracked), strict=True):
-            if slot is not None:
-                environment[slot] = out
-        del args, kwargs
-        for slot in node.frees:
-            environment[slot] = None
-        if memory is not None and node.varies and node.carrying:
-            jets = [jet for jet in map(environment.__getitem__, node.carrying) if isinstance(jet, Jet)]
-            K = compressed(jets, K, memory if node.is_fixed else {}, place)
-    y = tape.output if isinstance(tape.output, Tensor) else environment[tape.output]
+    environment = _run(program, seed, tracked, memory, len(program.nodes))
+    y = environment[program.output]
     if not isinstance(y, Jet):
         return torch.zeros_like(y)
     return torch.zeros_like(y.value) if y.laplacian is None else y.laplacian
 
 
-def _done(node: Node, args: tuple[Any, ...], kwargs: dict[str, Any], tracked: bool) -> Any:
+def _run(program: Program, seed: Jet, tracked: bool, memory: Memory | None, until: int) -> list[Any]:
+    """The first operations of a program; gives what is in the slots then."""
+    is_planned = seed.is_point and program.is_planned  # other directions are as dense as can be
+    environment: list[Any] = [seed, *(None,) * (program.size - 1), *program.constants]
+    K = seed.directions
+    for place, node in enumerate(program.nodes[:until]):
+        plan = node.plan if is_planned else None
+        if plan is not None:
+            kept = {slot: environment[slot] for slot in plan.before}
+            for slot, convert in plan.before.items():
+                environment[slot] = convert(environment[slot])
+        args = node.take(environment) if node.take else bound(node.args, environment)
+        kwargs = {key: bound(item, environment) for key, item in node.kwargs.items()} if node.kwargs else {}
+        if plan is not None:
+            for slot, jet in kept.items():
+                environment[slot] = jet
+            del kept
+        for slot, out in zip(node.outs, _done(node, args, kwargs, tracked, plan), strict=True):
+            if slot is not None:
+                environment[slot] = out
+        del args, kwargs
+        for slot in node.frees:
+            environment[slot] = None
+        if memory is not None and node.may_compress:
+            jets = [jet for jet in map(environment.__getitem__, node.carrying) if isinstance(jet, Jet)]
+            K = compressed(jets, K, memory if node.is_fixed else {}, place)
+    return environment
+
+
+def _done(node: Node, args: tuple[Any, ...], kwargs: dict[str, Any], tracked: bool, plan: Plan | None) -> Any:
     """The outputs of a node."""
     if node.varies:
-        used = tuple(slot is not None for slot in node.outs)
-        spent = not tracked and node.spends
-        call = Call(node.op, args, kwargs, node.wants_tangents, spent, used)
+        call = Call(node.op, args, kwargs, node.wants_tangents, not tracked and node.spends, node.used)
         try:
-            out = node.rule.apply(call)
+            out = node.rule.apply(call) if plan is None or plan.instead is None else plan.instead(call)
         except NotCovered:
             out = ANY.apply(call)
     else:

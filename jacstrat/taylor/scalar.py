@@ -8,9 +8,11 @@ from typing import Literal
 
 import torch
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
-from jacstrat.tape import Tape, Tapes, Untraceable
-from jacstrat.taylor.engine import Memory, propagate, ready
+from jacstrat.available import available_bytes
+from jacstrat.tape import Tapes, Untraceable
+from jacstrat.taylor.engine import Memory, Program, propagate, ready, remember, weakened
 from jacstrat.taylor.jet import Jet
 
 # The largest tangents of a tile: such that they and what is computed from them stay near the core, and that a tile is
@@ -23,6 +25,7 @@ MEMORY_SHARE = 1 / 8
 MODEST_BYTES = 2**26
 
 Tile = int | Literal["auto", "all"]
+Checkpoint = bool | Literal["auto"]
 
 
 class Scalar:
@@ -32,17 +35,30 @@ class Scalar:
         f: Row-wise scalar, (B, n) -> (B,).
         compress: Whether n directions become fewer where fewer do.
         tile: Points at a time; "auto" for as many as the cache of a CPU or the memory of an accelerator holds.
+        checkpoint: Whether tiles are computed again on the way back instead of being kept; "auto" where memory is what
+            tiles are for: their size was given, or they are on an accelerator, or all of them would fill the memory.
     """
 
-    def __init__(self, f: Callable[[Tensor], Tensor], compress: bool = True, tile: Tile = "auto") -> None:
+    def __init__(
+        self,
+        f: Callable[[Tensor], Tensor],
+        compress: bool = True,
+        tile: Tile = "auto",
+        checkpoint: Checkpoint = "auto",
+    ) -> None:
         self.f = f
         self.compress = compress
         self.tile = tile
-        self._tapes = Tapes(f, lambda tape, _: ready(tape))
+        self.checkpoint = checkpoint
+        self._tapes = Tapes(f, ready, weakened=weakened)
 
-    def tape(self, x: Tensor) -> Tape | Untraceable:
-        """The tape at points like x, or why there is none."""
+    def tape(self, x: Tensor) -> Program | Untraceable:
+        """The tape at points like x, ready to be run, or why there is none."""
         return self._tapes.at(x)
+
+    def is_traced(self, x: Tensor) -> bool:
+        """Whether the tapes for x are there already, perhaps from an earlier call for a function that is the same."""
+        return self._tapes.is_shared(x) and all(self._tapes.is_shared(part) for part in self.tiles(x))
 
     def tiles(self, x: Tensor, directions: int | None = None) -> tuple[Tensor, ...]:
         """x in parts of as many points as are done at a time, with so many directions or the n unit vectors."""
@@ -53,9 +69,13 @@ class Scalar:
         tape = self.tape(x)
         if isinstance(tape, Untraceable):
             return (x,)
-        # Directions behind a layer are at most its units.
-        K = directions or (min(x.shape[1], tape.numel // len(x)) if self.compress else x.shape[1])
-        number = _tiles(K * tape.numel * x.element_size(), x.device)
+        if directions:
+            largest = directions * tape.numel
+        elif self.compress:  # directions behind a layer are at most its units
+            largest = min(tape.largest, tape.numel // len(x) * tape.numel)
+        else:
+            largest = tape.largest
+        number = _tiles(largest * x.element_size(), x.device)
         return x.split(-(-len(x) // number)) if number > 1 else (x,)
 
     def laplacian(self, x: Tensor, V: Tensor | None = None) -> Tensor:
@@ -69,9 +89,38 @@ class Scalar:
         memory: Memory | None = {} if self.compress and V is None else None
         tiles = self.tiles(x, None if V is None else len(V))
         directions = [None] * len(tiles) if V is None else V.split([len(part) for part in tiles], 1)
+        parts = list(zip(tiles, directions, strict=True))
+        if self._is_checkpointed(x, tiles):
+            return torch.cat(self._checkpointed(parts, memory))
         if len(tiles) == 1:
             return self._laplacian(x, V, memory)
-        return torch.cat([self._laplacian(*part, memory) for part in zip(tiles, directions, strict=True)])
+        return torch.cat([self._laplacian(*part, memory) for part in parts])
+
+    def _is_checkpointed(self, x: Tensor, tiles: tuple[Tensor, ...]) -> bool:
+        if self.checkpoint is False or x.dim() == 1 or torch.compiler.is_compiling():
+            return False
+        if torch._C._are_functorch_transforms_active():  # which refuse hooks on what is saved
+            return False
+        program = self.tape(tiles[0])
+        if isinstance(program, Untraceable) or not _is_tracked(program, x):
+            return False
+        if self.checkpoint is True or len(tiles) == 1:
+            return self.checkpoint is True
+        if self.tile != "auto" or x.device.type not in ("cpu", "meta"):
+            return True
+        return len(tiles) * program.total * x.element_size() > MEMORY_SHARE * available_bytes()
+
+    def _checkpointed(self, parts: list[tuple[Tensor, Tensor | None]], memory: Memory | None) -> list[Tensor]:
+        """The Laplacian of each tile, of which only x is kept. What tiles have in common is computed before, once."""
+        program = self.tape(parts[0][0])
+        if memory is not None and not isinstance(program, Untraceable):
+            remember(program, Jet(parts[0][0], None, is_point=True), memory)
+
+        def again(x: Tensor, V: Tensor | None) -> Tensor:
+            # A copy of the memory, so that the second time finds what the first found. Under a graph V stays as it is.
+            return self._laplacian(x, V, None if memory is None else dict(memory))
+
+        return [checkpoint(again, *part, use_reentrant=False) for part in parts]
 
     def _laplacian(self, x: Tensor, V: Tensor | None, memory: Memory | None) -> Tensor:
         tape = self.tape(x)
@@ -109,8 +158,10 @@ def _by_products(f: Callable[[Tensor], Tensor], x: Tensor, V: Tensor | None) -> 
     return torch.func.vmap(curvature)(V).sum(0)
 
 
-def _is_tracked(tape: Tape, x: Tensor) -> bool:
+def _is_tracked(program: Program, x: Tensor) -> bool:
     """Whether a graph may be recorded of what is done to x, so that no tensor may be written to again."""
     if torch._C._are_functorch_transforms_active():
         return True
-    return torch.is_grad_enabled() and (x.requires_grad or any(constant.requires_grad for constant in tape.constants))
+    return torch.is_grad_enabled() and (
+        x.requires_grad or any(constant.requires_grad for constant in program.constants)
+    )

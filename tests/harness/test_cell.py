@@ -11,6 +11,7 @@ from jacstrat import STRATEGIES
 from jacstrat.harness.cell import measure
 from jacstrat.records import by_round
 from jacstrat.statistics import ratio
+from jacstrat.strategies import unasked
 from tests.harness.conftest import QUICK, mine
 
 
@@ -41,6 +42,30 @@ def test_every_case_is_a_row_with_its_measurements(cell) -> None:
         assert record.reference == "closed form in numpy.longdouble"
         assert record.energy_j is record.std_error is None
     assert (found["identity"].vjp_products, found["ones"].vjp_products, found["vmap"].vjp_products) == (3, 1, 3)
+
+
+def test_what_takes_f_apart_is_counted_by_what_it_does(cell) -> None:
+    found = rows(cell("tanh_scalar", "taylor", "taylor:probes=2", operator="laplacian", n=6))
+    for strategy, products in (("taylor", 6), ("taylor:probes=2", 2)):
+        record = found[strategy]
+        assert record.status == "ok"
+        assert (record.f_evaluations, record.vjp_products, record.jvp_products) == (1, 0, products)
+
+
+def test_a_case_that_is_not_timed_has_counts_and_errors_alone(cell) -> None:
+    outcomes = list(measure(cell("linear", "identity", "ones", "hessian"), None))
+    assert all(outcome.record and outcome.samples is None for outcome in outcomes)
+    untimed = {outcome.record.strategy: outcome.record for outcome in outcomes}
+    timed = rows(cell("linear", "identity", "ones", "hessian"))
+    assert {name: record.status for name, record in untimed.items()} == {
+        "identity": "ok",
+        "ones": "wrong",
+        "hessian": "unsupported",
+    }
+    for name, record in untimed.items():
+        assert [record.median_s, record.prepare_s, record.f_median_s, record.cost_ratio, record.samples] == [None] * 5
+        for column in ("vjp_products", "aten_ops", "flops", "peak_bytes", "rel_error", "exact", "reason", "best_flops"):
+            assert getattr(record, column) == getattr(timed[name], column)
 
 
 def test_samples_come_with_rounds_and_those_of_f(cell) -> None:
@@ -130,7 +155,7 @@ def test_bad_functions(cell, function: str, status: str, reason: str) -> None:
 
 
 def test_a_constant_has_divergence_zero(cell) -> None:
-    strategies = [name for name, kind in STRATEGIES.items() if kind().refuse("divergence") is None]
+    strategies = [name for name in unasked() if STRATEGIES[name]().refuse("divergence") is None]
     found = rows(cell(mine("constant"), *strategies))
     assert {(r.status, r.abs_error) for r in found.values()} == {("ok", 0.0)}
 
@@ -157,7 +182,7 @@ def test_a_plain_function_is_compared_with_a_dense_jacobian(cell) -> None:
 
 @pytest.mark.parametrize("attribute", ["net", "network"])
 def test_a_network_of_ones_own_is_served_by_every_strategy(cell, attribute: str) -> None:
-    strategies = [name for name, kind in STRATEGIES.items() if kind().refuse("divergence") is None]
+    strategies = [name for name in unasked() if STRATEGIES[name]().refuse("divergence") is None]
     found = rows(cell(mine(attribute), *strategies))
     assert {name: r.status for name, r in found.items() if name != "ones"} == dict.fromkeys(
         [name for name in strategies if name != "ones"], "ok"

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jacstrat import PROBLEMS, STRATEGIES, UsageError
+from jacstrat import PROBLEMS, STRATEGIES, UsageError, parse_strategy
 from jacstrat.harness.sweep import Grid, Sweep, check_devices, load_sweep, shipped_sweeps
 from tests.harness.conftest import mine
 
@@ -51,7 +51,7 @@ def test_shipped_sweeps_are_valid_and_round_trip(name: str, tmp_path) -> None:
 def test_the_full_sweep_has_every_problem_and_strategy() -> None:
     cells = load_sweep("full").cells()
     assert {c.problem for c in cells} == set(PROBLEMS)
-    assert {s.split(":")[0] for c in cells for s in c.strategies} == set(STRATEGIES)
+    assert {parse_strategy(s).name for c in cells for s in c.strategies} == set(STRATEGIES)
 
 
 def test_a_grid_without_n_takes_the_sizes_of_each_problem() -> None:
@@ -71,9 +71,10 @@ numbers = st.lists(st.integers(1, 100), min_size=1, max_size=3).map(tuple)
     st.integers(0, 2**63 - 1),
     st.floats(1e-3, 1e3),
     st.none() | st.integers(1, 2**40),
+    st.booleans(),
 )
-def test_toml_round_trips(tmp_path_factory, grids, seed, timeout_s, memory) -> None:
-    sweep = Sweep(tuple(grids), seed=seed, timeout_s=timeout_s, max_memory_bytes=memory)
+def test_toml_round_trips(tmp_path_factory, grids, seed, timeout_s, memory, timed) -> None:
+    sweep = Sweep(tuple(grids), seed=seed, timeout_s=timeout_s, max_memory_bytes=memory, timed=timed)
     file = tmp_path_factory.mktemp("sweep") / "s.toml"
     file.write_text(sweep.to_toml())
     assert load_sweep(str(file)) == sweep
@@ -126,6 +127,7 @@ def test_a_wrong_value_is_named_before_anything_runs(change, message: str) -> No
         ("n = [true]", "n must be a list of whole numbers, got [True]"),
         ("problems = [1]", "problems must be a list of names in quotes, got [1]"),
         ("timeout_s = 'long'", "timeout_s must be a number, got 'long'"),
+        ("timed = 1", "timed must be true or false, got 1"),
         ("seed = 1.5", "seed must be a whole number, got 1.5"),
         ("[grid]\nn = [1]", "grid must be a table of its own, [[grid]]"),
         ("[[grid]]\nseed = 1", "seed stands at the top of the file, not in [[grid]]"),

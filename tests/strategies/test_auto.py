@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 import torch
@@ -13,6 +14,8 @@ from jacstrat import PROBLEMS, ShapeError, UsageError, parse_strategy
 from jacstrat.strategies import auto, candidates, choices, choosing
 from jacstrat.strategies.auto import RECALL, Auto
 from jacstrat.strategies.trial import Trial
+from jacstrat.tape import kept
+from jacstrat.tape.kept import SHARED
 from tests.strategies.test_base import _OldStyle
 
 B, N = 3, 6
@@ -45,7 +48,7 @@ def trials(monkeypatch) -> list[dict]:
     """The trials that take place; each with the seconds predicted of each candidate, which are those measured."""
     held = []
 
-    def run(works, predicted, begin):
+    def run(works, predicted, begin, setup):
         held.append({strategy.spec: seconds for strategy, seconds in predicted.items()})
         trial: Trial = Trial()
         for strategy, work in works.items():
@@ -383,9 +386,76 @@ class TestComposes:
         torch.testing.assert_close(jacstrat.laplacian(scalar, X[0]), jacstrat.laplacian(scalar, X, "identity")[0])
 
 
+class TestTaylor:
+    """Chosen where it is the fastest, and never traced for a call that would be done sooner without."""
+
+    @pytest.fixture
+    def records(self, monkeypatch) -> list[int]:
+        """One entry for each recording."""
+        made, original = [], kept.record
+        SHARED.forget()
+        monkeypatch.setattr(kept, "record", lambda *args: made.append(1) or original(*args))
+        return made
+
+    def test_it_is_chosen_and_traced_once(self, trials, records) -> None:
+        prepared = prepare(scalar, operator="laplacian")
+        assert prepared.strategy.spec == "taylor"
+        assert re.match(r"taylor: [\d.]+ [um]s against [\d.]+ [um]s of vmap", prepared.reason)
+        torch.testing.assert_close(prepared(X), jacstrat.laplacian(scalar, X, "vmap"))
+        assert len(records) == 1
+
+    def test_in_training_it_may_be_differentiated_twice(self, trials) -> None:
+        w = W.clone().requires_grad_()
+        prepared = prepare(lambda x: torch.tanh(x @ w).square().sum(-1), operator="laplacian")
+        assert prepared.strategy.spec == "taylor:compress=false"
+        (slope,) = torch.autograd.grad(prepared(X).sum(), w, create_graph=True)
+        assert slope.requires_grad
+
+    def test_direct_calls_use_the_trace_of_the_first(self, trials, records) -> None:
+        for _ in range(3):
+            torch.testing.assert_close(
+                jacstrat.laplacian(lambda x: scalar(x), X), jacstrat.laplacian(scalar, X, "vmap")
+            )
+        assert len(records) == len(trials) == 1
+
+    def test_a_direct_call_that_cannot_uses_what_needs_none(self, trials, records) -> None:
+        class Settings:
+            scale = 2.0
+
+        settings = Settings()
+
+        def opaque(x):
+            return scalar(settings.scale * x)
+
+        for _ in range(3):
+            torch.testing.assert_close(jacstrat.laplacian(opaque, X), jacstrat.laplacian(opaque, X, "vmap"))
+        settings.scale = 3.0
+        torch.testing.assert_close(jacstrat.laplacian(opaque, X), jacstrat.laplacian(opaque, X, "vmap"))
+        assert len(records) == 1
+
+    def test_another_shape_is_traced_when_it_comes_again(self, trials, records) -> None:
+        prepared = prepare(scalar, operator="laplacian")
+        for count in (1, 2, 2):
+            torch.testing.assert_close(prepared(X[:2]), jacstrat.laplacian(scalar, X[:2], "vmap"))
+            assert len(records) == count
+
+    def test_what_cannot_be_traced_drops_out_and_is_named(self, trials) -> None:
+        prepared = prepare(lambda x: scalar(x) * (1 if x.sum() > 100 else 2), operator="laplacian")
+        assert prepared.strategy.spec != "taylor"
+        assert "; without taylor: UnsupportedError: n VJPs of the gradient" in prepared.reason
+
+    def test_nothing_is_traced_under_a_tracer_or_in_a_transform(self, trials, records) -> None:
+        prepare(scalar, operator="laplacian")
+        graph = make_fx(lambda x: jacstrat.laplacian(scalar, x))(X)
+        torch.testing.assert_close(graph(X + 1), jacstrat.laplacian(scalar, X + 1, "vmap"))
+        rows = torch.func.vmap(lambda x: jacstrat.laplacian(scalar, x))(X)
+        torch.testing.assert_close(rows, jacstrat.laplacian(scalar, X, "vmap"))
+        assert len(records) == 1
+
+
 def test_what_is_as_fast_as_a_few_calls_tell_is_chosen_by_counts(monkeypatch) -> None:
     def run(seconds: float):
-        def trial(works, predicted, begin):
+        def trial(works, predicted, begin, setup):
             order = sorted(predicted, key=predicted.__getitem__)
             return Trial({order[0]: [seconds], order[1]: [1.0]})
 

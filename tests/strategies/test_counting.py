@@ -11,6 +11,7 @@ from jacstrat.measure.counters import OperationCounter
 from jacstrat.measure.memory import peak_bytes
 from jacstrat.strategies.candidates import always_exact
 from jacstrat.strategies.counting import PRODUCTS, looks_dense, product_cost
+from jacstrat.strategies.workload import Workload
 
 B, N = 16, 12
 CASES = [
@@ -33,7 +34,11 @@ def test_one_point_tells_of_all(problem: str, operator: str, spec: str) -> None:
     with torch.no_grad():
         instance, costs = costs_of(problem, operator)
         name = spec.split(":")[0]
-        row = next(one for one in always_exact(operator, costs, instance.x, tried=True) if one.strategy.name == name)
+        row = next(
+            one
+            for one in always_exact(operator, costs, instance.x, tried=Workload(instance.x, ()))
+            if one.strategy.name == name
+        )
         chunk = 4 if "=4" in spec else N if "all" in spec or spec in ("vmap", "forward_over_forward") else 1
         work = costs[row.product].total(N, chunk, B)
         evaluate = parse_strategy(spec).prepare(operator, instance.f, instance.x)

@@ -11,7 +11,7 @@ import torch
 from jacstrat import PROBLEMS, STRATEGIES, UnsupportedError, parse_strategy
 from jacstrat.measure.accuracy import errors
 from jacstrat.problems.base import Instance, Problem, Reference
-from jacstrat.strategies import OPERATORS, Strategy
+from jacstrat.strategies import OPERATORS, Strategy, unasked
 
 EXACT = [kind() for kind in STRATEGIES.values() if kind.exact_when.startswith("always")]
 VARIANTS = [
@@ -82,7 +82,7 @@ def test_exact_strategies_agree_with_the_reference(strategy: Strategy, name: str
 
 
 @pytest.mark.parametrize("operator", OPERATORS)
-@pytest.mark.parametrize("name", STRATEGIES)
+@pytest.mark.parametrize("name", unasked())
 def test_a_strategy_serves_an_operator_or_says_why_not(name: str, operator: str) -> None:
     strategy = STRATEGIES[name]()
     x = torch.zeros(2, 3)

@@ -13,6 +13,8 @@ from jacstrat.harness.judging import judge
 from jacstrat.measure.counters import OperationCounter
 from jacstrat.measure.memory import peak_bytes
 from jacstrat.strategies import Prepared
+from jacstrat.taylor import Scalar
+from jacstrat.taylor import scalar as taylor_scalar
 
 
 def network(*widths: int) -> nn.Sequential:
@@ -48,6 +50,7 @@ def test_a_field_is_refused(operator: str) -> None:
     [
         ("taylor:tile=0", "tile must be a positive integer or all, got 0; leave it out for the default"),
         ("taylor:probes=0", "probes must be a positive integer or all, got 0; leave it out for the default"),
+        ("taylor:checkpoint=2", "checkpoint must be true, false or auto, got 2; leave it out for auto"),
         ("taylor:compress=2", "compress must be true or false, got 2; leave it out for true"),
     ],
 )
@@ -213,3 +216,89 @@ class TestProbes:
         P = sum(a * b for a, b in pairwise((*widths, 1)))
         with torch.no_grad():
             assert flops(lambda: evaluate(x)) <= 2 * B * (K + 2) * P
+
+
+class TestCheckpoint:
+    """Tiles that are computed again on the way back."""
+
+    @staticmethod
+    def step(spec: str, n: int = 16, B: int = 64, widths: tuple[int, ...] = (32, 32, 32)):
+        """One call with its way back, which gives the gradients."""
+        net, x = network(n, *widths), points(B, n)
+        evaluate = parse_strategy(spec).prepare("laplacian", scalar_of(net), x)
+        # Not the last bias, whose gradient is 0.
+        return lambda: torch.autograd.grad(evaluate(x).square().mean(), list(net.parameters())[:-1])
+
+    @pytest.mark.parametrize("n", [8, 40])
+    @pytest.mark.parametrize("extra", ["", ",compress=false", ",probes=2"])
+    def test_gradients_are_the_same(self, n: int, extra: str) -> None:
+        def gradients(spec: str) -> tuple[Tensor, ...]:
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(5)
+                return self.step(f"{spec}{extra}", n, 11, (12, 12))()
+
+        expected = gradients("taylor:tile=all")
+        for spec in ("taylor:tile=4,checkpoint=true", "taylor:tile=4,checkpoint=false", "taylor:checkpoint=true"):
+            torch.testing.assert_close(gradients(spec), expected)
+
+    def test_memory_is_that_of_one_tile(self) -> None:
+        def peak(spec: str, B: int) -> int:
+            step = self.step(spec, B=B)
+            step()
+            return peak_bytes(step, "cpu")
+
+        one, kept, bounded = (
+            peak("taylor:tile=all", 8),
+            peak("taylor:tile=8,checkpoint=false", 64),
+            peak("taylor:tile=8", 64),
+        )
+        # Gradients add up while there is a new one of each.
+        parameters = sum(p.numel() for p in network(16, 32, 32, 32).parameters()) * 8
+        assert bounded < 1.3 * one + parameters
+        assert kept > 4 * one
+
+    def test_only_what_is_tracked_is_computed_twice(self) -> None:
+        net, x = network(16, 32, 32), points(64, 16)
+        evaluate = parse_strategy("taylor:tile=8").prepare("laplacian", scalar_of(net), x)
+        plain = parse_strategy("taylor:tile=8,checkpoint=false").prepare("laplacian", scalar_of(net), x)
+        with torch.no_grad():
+            assert flops(lambda: evaluate(x)) == flops(lambda: plain(x))
+
+        def train(evaluate: Prepared) -> int:
+            return flops(lambda: evaluate(x).sum().backward())
+
+        assert 1.2 * train(plain) < train(evaluate) < 1.6 * train(plain)
+
+    def test_auto_keeps_tiles_that_are_there_for_the_cache(self, monkeypatch) -> None:
+        x = points(4096, 16)
+
+        def is_checkpointed(tile) -> bool:
+            scalar = Scalar(scalar_of(network(16, 32)), tile=tile)
+            tiles = scalar.tiles(x)
+            assert len(tiles) > 1
+            return scalar._is_checkpointed(x, tiles)
+
+        assert not is_checkpointed("auto")
+        assert is_checkpointed(64)
+        monkeypatch.setattr(taylor_scalar, "available_bytes", lambda: 2**20)
+        assert is_checkpointed("auto")
+
+    def test_a_second_derivative(self) -> None:
+        net, x = network(6, 8, 8), points(9, 6)
+
+        def curvature(spec: str) -> Tensor:
+            evaluate = parse_strategy(spec).prepare("laplacian", scalar_of(net), x)
+            (g,) = torch.autograd.grad(evaluate(x).sum(), net[0].weight, create_graph=True)
+            return torch.autograd.grad(g.square().sum(), net[2].weight)[0]
+
+        torch.testing.assert_close(
+            curvature("taylor:tile=4,compress=false,checkpoint=true"), curvature("taylor:tile=all,compress=false")
+        )
+
+    def test_in_a_transform_everything_is_kept(self) -> None:
+        f, x = scalar_of(network(5, 6)), points(8, 5)
+        evaluate = parse_strategy("taylor:tile=2,checkpoint=true").prepare("laplacian", f, x)
+        expected = parse_strategy("vmap").prepare("laplacian", f, x)
+        torch.testing.assert_close(
+            torch.func.grad(lambda x: evaluate(x).sum())(x), torch.func.grad(lambda x: expected(x).sum())(x)
+        )

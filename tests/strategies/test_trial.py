@@ -115,3 +115,33 @@ def test_what_is_behind_is_dropped_early() -> None:
 def test_calls_that_are_held_up_decide_nothing() -> None:
     bench = Bench(a=[1e-3, 9e-3, 1e-3, 9e-3, 9e-3, 1e-3, 9e-3], b=2e-3)
     assert bench.run({"a": 1.0, "b": 1.0}).fastest == "a"
+
+
+class TestSetup:
+    """What is far from nothing to prepare."""
+
+    def test_its_first_call_says_nothing_of_the_others(self) -> None:
+        bench = Bench(a=1e-3, b=[0.04, 5e-4])
+        found = bench.run({"a": 1e-3, "b": 5e-4}, setup={"b": 0.03})
+        assert found.fastest == "b"
+        assert found.typical_s("b") == pytest.approx(5e-4)
+
+    def test_what_takes_too_long_to_prepare_is_not_called(self) -> None:
+        bench = Bench(a=1e-3, b=[0.5, 5e-4])
+        assert list(bench.run({"a": 1e-3, "b": 5e-4}, setup={"b": 0.5}).calls) == ["a"]
+
+    def test_a_machine_that_is_slower_than_predicted_prepares_more_slowly(self) -> None:
+        bench = Bench(a=4e-3, b=[0.2, 5e-4])
+        assert list(bench.run({"a": 1e-3, "b": 5e-4}, setup={"b": 0.05}).calls) == ["a"]
+
+    def test_it_rules_out_no_other_kind(self) -> None:
+        bench = Bench(a=1e-3, b=[0.04, 2e-3], c=1.1e-3)
+        found = bench.run({"a": 1e-3, "b": 1e-4, "c": 1.1e-3}, setup={"b": 0.03})
+        assert list(found.calls) == ["a", "b", "c"]
+        assert found.fastest == "a"
+
+    def test_it_comes_first_where_a_call_of_the_others_takes_longer(self) -> None:
+        bench = Bench(a=1.0, b=[0.04, 1e-2])
+        found = bench.run({"a": 1.0, "b": 1e-2}, setup={"b": 0.03})
+        assert list(found.calls) == ["b"]
+        assert found.typical_s("b") == pytest.approx(1e-2)

@@ -148,6 +148,7 @@ FUNCTIONS = {
 
 # Whose operations cannot be had, with what is said of it.
 UNTRACEABLE = {
+    "list": (lambda x: (x.sin() * MATRIX.tolist()[0][1]).sum(-1), "it reads the numbers of a tensor by tolist"),
     "branch": (lambda x: (x**3).sum(-1) if x.sum() > 0 else (x**2).sum(-1), "DataDependentOutputException"),
     "applied": (lambda x: sine(2 * x).pow(3).sum(-1), "it applies the custom Function Sine"),
     "complex": (lambda x: torch.fft.rfft(x.sin()).abs().square().sum(-1), "it computes with complex numbers"),

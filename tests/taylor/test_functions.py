@@ -12,7 +12,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from jacstrat import UnsupportedError
 from jacstrat.taylor import Scalar, Untraceable
-from tests.taylor.functions import FUNCTIONS, MLP, NARROW, RESIDUAL, UNTRACEABLE, N, residual_by_hand, seeded
+from tests.taylor.functions import FUNCTIONS, MATRIX, MLP, NARROW, RESIDUAL, UNTRACEABLE, N, residual_by_hand, seeded
 
 X = torch.rand(5, N, dtype=torch.float64, generator=torch.Generator().manual_seed(1)) + 0.1
 
@@ -127,6 +127,11 @@ def test_a_rank_deficient_first_layer_has_its_gradient() -> None:
     (got,) = torch.autograd.grad(Scalar(f).laplacian(X).sum(), net[0].weight)
     (expected,) = torch.autograd.grad(traces(f, X).sum(), net[0].weight)
     torch.testing.assert_close(got, expected)
+
+
+def test_numbers_of_a_tensor_that_are_read_by_numpy_are_not_recorded() -> None:
+    found = Scalar(lambda x: (x.sin() * float(MATRIX.numpy()[0, 1])).sum(-1)).tape(X)
+    assert str(found) == "it reads the numbers of a tensor by numpy"
 
 
 def test_what_draws_numbers_from_x_is_refused() -> None:

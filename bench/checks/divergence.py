@@ -1,0 +1,46 @@
+"""The divergence of networks with one and two hidden layers: does its time grow as one evaluation of f does?"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from .figure import Figure
+from .laplacian import most
+from .measured import NOT_THERE, Measured, shown
+
+CHAIN = "chain"
+STRATEGIES = (CHAIN,)
+MOST_RATIO, GROWTH = 8.0, 1.0
+# Growth is told from this n on: below it the time is that of starting operations.
+FROM_N = 64
+
+
+def divergence(cells: Sequence[Measured]) -> list[Figure]:
+    """For each depth: the largest ratio to f, and the growth of that ratio from FROM_N to the largest n."""
+    figures = []
+    for depth in (1, 2):
+        mine = [cell for cell in cells if cell.name.startswith(f"field{depth}-")]
+        figures += _of_depth(f"{depth} hidden layer{'s' * (depth - 1)}", mine)
+    return figures
+
+
+def _of_depth(layers: str, cells: Sequence[Measured]) -> list[Figure]:
+    ratios, notes = [], []
+    lines: dict[str, dict[int, float]] = {}
+    for cell in cells:
+        if fault := cell.fault(CHAIN):
+            ratios.append(math.nan)
+            notes.append(f"{cell.name}: {fault}")
+            continue
+        record, found = cell.records[CHAIN], cell.ratio(CHAIN, "f")
+        ratios.append(found.median if found else math.nan)
+        notes.append(f"{cell.name}: {(record.median_s or math.nan) * 1e3:.3g} ms, {shown(found)} times f")
+        if found and record.n >= FROM_N:
+            lines.setdefault(record.dtype, {})[record.n] = found.median
+    growths = [by_n[max(by_n)] / by_n[min(by_n)] for by_n in lines.values() if len(by_n) > 1]
+    note = NOT_THERE if any(CHAIN in cell.missing for cell in cells) else "; ".join(notes)
+    return [
+        Figure("divergence", f"{layers}: most times the time of f", most(ratios), MOST_RATIO, note=note),
+        Figure("divergence", f"{layers}: growth of that from n = {FROM_N} to the largest", most(growths), GROWTH),
+    ]

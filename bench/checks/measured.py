@@ -1,0 +1,96 @@
+"""A cell measured by the harness: f, the floor and the strategies side by side, in this process."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from jacstrat.errors import UsageError
+from jacstrat.harness.cell import measure
+from jacstrat.measure.sampling import Settings
+from jacstrat.records import Record, RecordWriter, by_round
+from jacstrat.statistics import Summary, ratio
+from jacstrat.strategies import parse_strategy
+
+from .cells import PRECISIONS, Network
+
+NOT_THERE = "not there"
+
+
+@dataclass(frozen=True)
+class Measured:
+    """The rows of one cell.
+
+    Fields:
+        name: Of the cell, with its dtype.
+        records: By strategy.
+        samples: Raw samples by strategy; those of "f" and, where there is one, of the "floor" too.
+        missing: Strategies that this version does not have.
+    """
+
+    name: str
+    records: Mapping[str, Record]
+    samples: Mapping[str, Mapping[str, Any]]
+    missing: tuple[str, ...] = ()
+
+    def ratio(self, numerator: str, denominator: str) -> Summary | None:
+        """The times of one over those of the other, by round; None where either has none."""
+        if numerator not in self.samples or denominator not in self.samples:
+            return None
+        return ratio(by_round(self.samples[numerator]), by_round(self.samples[denominator]))
+
+    def fault(self, strategy: str) -> str:
+        """Why a strategy has no right result here; "" where it has."""
+        if strategy in self.missing:
+            return NOT_THERE
+        record = self.records[strategy]
+        return "" if record.status == "ok" else f"{record.status}: {record.reason}"
+
+
+def measured(
+    networks: Iterable[Network], strategies: Sequence[str], settings: Settings, writer: RecordWriter | None = None
+) -> Iterator[Measured]:
+    """Each network in each precision.
+
+    Args:
+        networks: What to measure.
+        strategies: Specs; those that this version does not have are left out, and named.
+        settings: When a number is good enough.
+        writer: Takes the rows and the samples as they come.
+    """
+    missing = tuple(spec for spec in strategies if not is_there(spec))
+    there = [spec for spec in strategies if spec not in missing]
+    for network in networks:
+        for dtype in PRECISIONS:
+            cell = network.cell(dtype, there)
+            print(f"{cell.key} ...", file=sys.stderr, flush=True)
+            records, samples = {}, {}
+            for outcome in measure(cell, settings, instance=network.instance(dtype)):
+                if outcome.samples:
+                    samples[outcome.case.split("/")[2]] = outcome.samples
+                    if writer:
+                        writer.write_samples(outcome.case, outcome.samples)
+                if outcome.record:
+                    records[outcome.record.strategy] = outcome.record
+                    if writer:
+                        writer.write(outcome.record)
+            yield Measured(f"{network.problem.name} n={network.n} B={network.batch} {dtype}", records, samples, missing)
+
+
+def is_there(spec: str) -> bool:
+    """Whether this version has the strategy."""
+    try:
+        parse_strategy(spec)
+    except UsageError:
+        return False
+    return True
+
+
+def shown(found: Summary | None) -> str:
+    """A ratio with its interval."""
+    if found is None:
+        return "no ratio"
+    interval = "" if found.low is None or found.high is None else f" [{found.low:.2f}, {found.high:.2f}]"
+    return f"{found.median:.2f}{interval}"

@@ -1,0 +1,155 @@
+"""jacstrat compare --rev: two revisions measured side by side."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from jacstrat.cli.app import EXIT_INTERRUPTED, EXIT_NOTHING_MEASURED
+from jacstrat.errors import UsageError
+
+if TYPE_CHECKING:
+    from jacstrat.compare.thresholds import Thresholds
+    from jacstrat.compare.verdict import Comparison
+    from jacstrat.revisions.survey import Selection
+
+
+def compare_revisions(
+    base: str,
+    new: str | None,
+    selection: Selection,
+    held: Thresholds,
+    time_limit_s: float | None,
+    step_s: float | None,
+    install: bool,
+    keep: Path | None,
+) -> Comparison:
+    """Measure two revisions of the repository that the working directory is in, and judge them.
+
+    Args:
+        base, new: Revisions; None for the working tree.
+        selection: Which cases.
+        held: How much slower is too slow.
+        time_limit_s: For the times of all cases.
+        step_s: A side that does not answer for so long is ended.
+        install: An environment of its own for each.
+        keep: Directory for what was measured.
+
+    Raises:
+        UsageError: There is no such revision or case, or `keep` has results already.
+        typer.Exit: With 3 where a revision cannot be measured, with 130 after Ctrl-C.
+    """
+    from rich.console import Console
+
+    from jacstrat.compare.verdict import NothingToCompareError
+    from jacstrat.revisions import compare as revisions
+    from jacstrat.revisions.install import BuildError
+    from jacstrat.revisions.interleave import Limits
+    from jacstrat.revisions.processes import DiedError, RefusedError
+    from jacstrat.revisions.results import write
+
+    if sys.platform == "win32":
+        raise UsageError("--rev forks processes, which Windows cannot; use WSL, or compare two directories")
+    for option, value in (("--time-limit", time_limit_s), ("--timeout", step_s)):
+        if value is not None and not 0 < value < float("inf"):
+            raise UsageError(f"{option} must be more than 0 seconds, got {value:g}")
+    if keep is not None and any((keep / side).exists() for side in ("base", "new")):
+        raise UsageError(f"{keep} holds results already; name another with --keep")
+    limits = Limits(
+        time_s=Limits.time_s if time_limit_s is None else time_limit_s,
+        step_s=Limits.step_s if step_s is None else step_s,
+    )
+    try:
+        with _interruptible(), _status(Console(stderr=True)) as say:
+            with revisions.arena_of(Path.cwd(), base, new, limits.step_s, install, say) as arena:
+
+                def attend(case: str, pair: int | None) -> None:
+                    say(f"counts and errors: {case}" if pair is None else f"pair of processes {pair + 1}: {case}")
+
+                measured = revisions.measure(arena, selection, held, limits, attend=attend)
+            if keep is not None:
+                write(keep, measured.trees, measured.survey, measured.interleaved.blocks)
+            return revisions.verdicts(measured, held)
+    except KeyboardInterrupt:
+        print("interrupted; nothing is left of either revision", file=sys.stderr)
+        raise typer.Exit(EXIT_INTERRUPTED) from None
+    except (BuildError, DiedError, RefusedError, NothingToCompareError) as error:
+        print(f"jacstrat: nothing was measured: {error}", file=sys.stderr)
+        raise typer.Exit(EXIT_NOTHING_MEASURED) from None
+
+
+def selection_of(sweep: str | None, problems: list[str] | None, strategies: list[str] | None, **over: Any) -> Selection:
+    """What the options choose, in words that both revisions understand.
+
+    A sweep file is the user's, the same for both; a problem's file is that of each revision, so that it is named from
+    the working directory.
+    """
+    from jacstrat.revisions.survey import Selection
+
+    if sweep is not None and sweep.endswith(".toml"):
+        if not Path(sweep).is_file():
+            raise UsageError(f"sweep file {sweep} does not exist")
+        sweep = str(Path(sweep).resolve())
+    return Selection(
+        sweep=sweep,
+        problems=tuple(_from_here(problem) for problem in problems or ()),
+        strategies=tuple(strategies or ()),
+        over={name: value for name, value in over.items() if value is not None},
+    )
+
+
+def refuse_without_rev(given: Mapping[str, object]) -> None:
+    """Refuse options that choose what is measured, where nothing is.
+
+    Raises:
+        UsageError: One of them is given.
+    """
+    for option, value in given.items():
+        if value:
+            raise UsageError(f"{option} is for --rev, which measures; two sets of records are as they are")
+
+
+def _from_here(problem: str) -> str:
+    place, colon, attribute = problem.rpartition(":")
+    if not place.endswith(".py") or not Path(place).is_absolute():
+        return problem
+    from jacstrat.revisions.git import repository
+
+    here = Path.cwd().resolve()
+    inside = Path(place).resolve().is_relative_to(repository(here))
+    return f"{os.path.relpath(Path(place).resolve(), here)}{colon}{attribute}" if inside else problem
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Have SIGTERM, with which CI cancels a job, end the block as Ctrl-C does: it leaves nothing behind."""
+
+    def interrupt(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def _status(console: Any) -> Iterator[Any]:
+    """A line on the terminal that says what is under way; silent where there is no terminal."""
+    from rich.markup import escape
+
+    status = console.status("checking out")
+
+    def say(text: str) -> None:
+        status.update(escape(text))
+
+    with status:
+        yield say

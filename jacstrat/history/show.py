@@ -1,0 +1,156 @@
+"""Lines over commits as a table and as plots."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import matplotlib
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedFormatter, FixedLocator, FuncFormatter
+
+from jacstrat.history.lines import COUNTS, ERRORS, Line, Step
+from jacstrat.report.chart import DARK, GREY, SIZE_INCHES
+from jacstrat.report.notebook import ShownFigure
+from jacstrat.report.plots import DPI, METADATA
+from jacstrat.report.sheet import Column, Sheet, sheet_of
+from jacstrat.report.units import format_bytes, format_error, format_factor, format_ratio, format_seconds
+
+SHORT = 10
+"""Digits of a commit, as people read them."""
+MOST_LABELS = 12
+# Of a case's key after its strategy: n, batch, dtype, device, workload, threads and seed.
+PARTS = 7
+BLUE, RED, GREEN = "#0072B2", "#D55E00", "#009E73"
+
+
+def formatter(measure: str) -> Callable[[float], str]:
+    """How values of a measure are written."""
+    if measure.endswith("_s"):
+        return format_seconds
+    if measure.endswith("_bytes"):
+        return format_bytes
+    if measure in COUNTS:
+        return lambda value: f"{value:.0f}"
+    return format_error if measure in ERRORS else format_ratio
+
+
+def table(lines: Sequence[Line], most_steps: int = 3) -> Sheet:
+    """A row a case, those first whose level has risen most above the lowest they had."""
+    names = [_split(line.case) for line in lines]
+    varying = [len({parts[i] for _, parts in names if len(parts) == PARTS}) > 1 for i in range(PARTS)]
+    columns = [
+        Column("case"),
+        Column("at"),
+        Column("commits", numeric=True, rank=3),
+        Column("first", numeric=True, rank=2),
+        Column("last", numeric=True, rank=1),
+        Column("over first", numeric=True),
+        Column("over best", numeric=True),
+        Column("steps", prose=True),
+    ]
+    rows, styles = [], []
+    for line in sorted(lines, key=lambda line: -line.over_best):
+        shown = formatter(line.measure)
+        name, parts = _split(line.case)
+        steps = [words(step) for step in line.steps]
+        left = len(steps) - most_steps
+        rows.append(
+            [
+                name,
+                ", ".join(part for part, varies in zip(parts, varying, strict=False) if varies),
+                str(len(line.points)),
+                shown(line.levels[0][2]),
+                shown(line.levels[-1][2]),
+                format_factor(line.drift),
+                format_factor(line.over_best),
+                ", ".join(([f"{left} earlier"] if left > 0 else []) + steps[-most_steps:]),
+            ]
+        )
+        styles.append("red" if line.steps and line.steps[-1].factor > 1 else "")
+    measure = lines[0].measure if lines else ""
+    return sheet_of(f"{measure} over commits: levels, and the commits at which they change", columns, rows, styles)
+
+
+def _split(case: str) -> tuple[str, list[str]]:
+    """A key as problem, operator and strategy, and the parts of its setting; a key of another form is all name."""
+    name, *parts = case.rsplit("/", PARTS)
+    return (name, parts) if len(parts) == PARTS and parts[0].startswith("n=") else (case, [])
+
+
+def words(step: Step) -> str:
+    """A step in words: its factor, and the commit that it is first seen at."""
+    return f"{format_factor(step.factor)} at {step.commit[:SHORT]}"
+
+
+def plot(line: Line) -> Figure:
+    """A line over commits with its levels; steps up are red, steps down green, and bear their commit."""
+    figure = ShownFigure(figsize=SIZE_INCHES, layout="constrained", facecolor="white")
+    axes = figure.add_subplot()
+    values = [point.value for point in line.points]
+    axes.plot(range(len(values)), values, ".", color=BLUE, markersize=7, label=line.measure)
+    for begin, end, level in line.levels:
+        axes.hlines(level, begin - 0.4, end - 0.6, colors=DARK, linewidth=1.6)
+    for step, (begin, _, _) in zip(line.steps, line.levels[1:], strict=True):
+        color = RED if step.factor > 1 else GREEN
+        axes.axvline(begin - 0.5, color=color, linewidth=1.2)
+        axes.annotate(
+            words(step),
+            (begin - 0.5, 1),
+            xycoords=("data", "axes fraction"),
+            xytext=(3, -4),
+            textcoords="offset points",
+            rotation=90,
+            va="top",
+            fontsize=8,
+            color=color,
+        )
+    if min(values) > 0:
+        axes.set_yscale("log")
+    # Noise is not to look like a difference.
+    low, high = min(values), max(values)
+    if low > 0 and high / low < 1.5:
+        middle = (low * high) ** 0.5
+        axes.set_ylim(middle / 1.5, middle * 1.5)
+    shown = formatter(line.measure)
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: shown(value)))
+    axes.yaxis.set_minor_formatter(
+        FuncFormatter(lambda value, _: shown(value)) if high < 5 * low else FixedFormatter([])
+    )
+    ticks = list(range(0, len(values), max(1, -(-len(values) // MOST_LABELS))))
+    axes.xaxis.set_major_locator(FixedLocator(ticks))
+    labels = [f"{line.points[i].commit[:SHORT]}\n{line.points[i].date[:10]}" for i in ticks]
+    axes.xaxis.set_major_formatter(FixedFormatter(labels))
+    axes.tick_params(axis="x", labelrotation=45, labelsize=8, colors=DARK)
+    axes.tick_params(axis="y", labelsize=9, colors=DARK)
+    axes.set_ylabel(line.measure, fontsize=11, color=DARK)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(visible=True, axis="y", color="#E4E4E4", linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.set_title(line.case, loc="left", fontsize=9, color=GREY, parse_math=False)
+    return figure
+
+
+def write_plots(lines: Sequence[Line], directory: Path) -> list[Path]:
+    """A PNG and an SVG a line; the same lines give the same bytes."""
+    directory.mkdir(parents=True, exist_ok=True)
+    written = []
+    for line in lines:
+        figure = plot(line)
+        for kind, metadata in _METADATA.items():
+            file = directory / f"{file_name(line)}.{kind}"
+            with matplotlib.rc_context({"svg.hashsalt": "jacstrat"}):
+                figure.savefig(file, format=kind, dpi=DPI, metadata=metadata)
+            written.append(file)
+    return written
+
+
+_METADATA: Mapping[str, dict[str, None]] = METADATA
+
+
+def file_name(line: Line) -> str:
+    """Of [a-z0-9_.=-] only, distinct for distinct lines."""
+    plain = re.sub(r"[^a-z0-9_.=]+", "-", f"{line.measure}-{line.case}".lower())[:100].strip("-")
+    return f"{plain}-{hashlib.sha256(line.case.encode()).hexdigest()[:6]}"

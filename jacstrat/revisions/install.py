@@ -1,0 +1,151 @@
+"""The environment of a revision: this one where its dependencies are the same, else a virtual one of its own."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tomllib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+from jacstrat.errors import JacstratError, UsageError
+from jacstrat.revisions.tree import Tree
+
+LOCKS = ("uv.lock", "poetry.lock", "pdm.lock", "requirements.txt")
+CONSTRAINTS = "constraints.txt"
+# pip brings torch: gigabytes, where it is not cached.
+LIMIT_S = 3600
+
+
+class BuildError(JacstratError):
+    """A revision's environment could not be made; says what pip said."""
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What a revision asks of its environment. Equal needs share one, since then only Python files differ.
+
+    Fields:
+        python: `requires-python`.
+        dependencies: Of the project, sorted.
+        pins: The lines of constraints.txt for packages that these bring here; others pin tools.
+        locks: Name and text of lock files and of requirements.txt.
+    """
+
+    python: str
+    dependencies: tuple[str, ...]
+    pins: tuple[str, ...]
+    locks: tuple[tuple[str, str], ...]
+
+
+def needs_of(path: Path) -> Needs:
+    """What the files in a directory ask for.
+
+    Raises:
+        UsageError: Its pyproject.toml is none.
+    """
+    project = {}
+    file = path / "pyproject.toml"
+    if file.is_file():
+        try:
+            project = tomllib.loads(file.read_text(encoding="utf-8")).get("project", {})
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise UsageError(f"{file.name} of the revision cannot be read: {error}") from None
+    dependencies = tuple(sorted(project.get("dependencies", ())))
+    pins: tuple[str, ...] = ()
+    if (path / CONSTRAINTS).is_file():
+        brought = closure(dependencies)
+        lines = (path / CONSTRAINTS).read_text(encoding="utf-8").splitlines()
+        pins = tuple(sorted(line.strip() for line in lines if _package(line) in brought))
+    locks = tuple((name, (path / name).read_text(encoding="utf-8")) for name in LOCKS if (path / name).is_file())
+    return Needs(project.get("requires-python", ""), dependencies, pins, locks)
+
+
+def closure(requirements: Iterable[str]) -> set[str]:
+    """The packages that requirements name, and those that these bring, as far as they are installed here."""
+    found: set[str] = set()
+    left = [_package(requirement) for requirement in requirements]
+    while left:
+        package = left.pop()
+        if package and package not in found:
+            found.add(package)
+            try:
+                brought = metadata.requires(package) or ()
+            except metadata.PackageNotFoundError:
+                continue
+            left += [_package(requirement) for requirement in brought if "extra ==" not in requirement]
+    return found
+
+
+def _package(requirement: str) -> str:
+    """The name at the start of a requirement, as package indexes normalise it; empty where there is none."""
+    name = re.match(r"\s*([A-Za-z0-9][\w.-]*)", requirement)
+    return re.sub(r"[-_.]+", "-", name[1]).lower() if name else ""
+
+
+def interpreters(
+    trees: Iterable[Tree],
+    here: Path,
+    place: Path,
+    always: bool = False,
+    say: Callable[[str], object] = lambda line: None,
+) -> list[Path]:
+    """The interpreter of each tree, its environment made where this one does not serve.
+
+    Args:
+        trees: Revisions.
+        here: The repository as it is on disk, which this environment is that of.
+        place: A directory for environments.
+        always: Make one for every revision, as for one that compiles something.
+        say: Told what takes long.
+
+    Raises:
+        BuildError: pip could not install a revision.
+    """
+    present = needs_of(here)
+    made: dict[object, Path] = {}
+    found = []
+    for number, tree in enumerate(trees):
+        needs = needs_of(tree.path)
+        if needs == present and not always:
+            found.append(Path(sys.executable))
+            continue
+        key: object = number if always else needs
+        if key not in made:
+            say(f"installing {tree}: its dependencies are not those of the working tree")
+            made[key] = _install(tree, place / f"environment-{number}")
+        found.append(made[key])
+    return found
+
+
+def _install(tree: Tree, place: Path) -> Path:
+    python = place / "bin" / "python"
+    constraints = tree.path / CONSTRAINTS
+    if (tree.path / "pyproject.toml").is_file() or (tree.path / "setup.py").is_file():
+        what = [str(tree.path)]
+    elif (tree.path / "requirements.txt").is_file():
+        what = ["-r", str(tree.path / "requirements.txt")]
+    else:
+        raise BuildError(f"{tree} does not build: it has no pyproject.toml, setup.py or requirements.txt")
+    pinned = ["-c", str(constraints)] if constraints.is_file() else []
+    for command in (
+        [sys.executable, "-m", "venv", str(place)],
+        [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *pinned, *what],
+    ):
+        try:
+            subprocess.run(command, capture_output=True, text=True, check=True, timeout=LIMIT_S)
+        except subprocess.CalledProcessError as error:
+            raise BuildError(f"{tree} does not build: {_last_error(error.stderr or error.stdout)}") from None
+        except subprocess.TimeoutExpired:
+            raise BuildError(f"{tree} does not build: no end after {LIMIT_S} s") from None
+    return python
+
+
+def _last_error(output: str) -> str:
+    """What pip says is the matter: its last line that begins with ERROR, or the last at all."""
+    lines = [line.strip() for line in output.splitlines() if line.strip()] or ["no word of pip's"]
+    said = [line for line in lines if line.lower().startswith(("error:", "error "))] or lines
+    return said[-1][:300]

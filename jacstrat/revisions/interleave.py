@@ -1,0 +1,215 @@
+"""Blocks of both revisions in turn, over pairs of processes, until each case has its verdict or the time is up."""
+
+from __future__ import annotations
+
+import math
+import random
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from jacstrat.errors import JacstratError
+from jacstrat.revisions.processes import Child, DiedError, RefusedError
+from jacstrat.statistics import summarise
+
+VERDICTS, TIME_LIMIT, MOST_PAIRS, NO_CASE = "verdicts", "time limit", "most pairs", "no case"
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How long to go on.
+
+    Fields:
+        time_s: For all of it; what is under way then is finished.
+        least_pairs, most_pairs: Of processes, for a case. No verdict comes from fewer; more change little.
+        block_s: Shortest block: below 10 ms the processes of a pair differ by more than what is looked for.
+        least_rounds, most_rounds: Blocks of either side in a pair of processes: until the median of their ratio is
+            known to `half_width`.
+        case_s: Time to spend on the blocks of a case in one pair; fewer rounds then, though never fewer than three.
+        step_s: A side that does not answer for so long is ended.
+    """
+
+    time_s: float = 600.0
+    least_pairs: int = 3
+    most_pairs: int = 15
+    block_s: float = 0.01
+    least_rounds: int = 8
+    most_rounds: int = 24
+    half_width: float = 0.015
+    case_s: float = 2.0
+    step_s: float = 30.0
+
+
+@dataclass(frozen=True)
+class Twin:
+    """A case that both revisions have: its key, and its cell of one strategy as each of them writes it."""
+
+    key: str
+    base: Mapping[str, Any]
+    new: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """A case in one pair of processes: seconds of a call by round, both sides with the same number of calls."""
+
+    pair: int
+    calls: int
+    base: tuple[float, ...]
+    new: tuple[float, ...]
+
+
+class FailedError(JacstratError):
+    """A side failed at a case while it was timed; the message is the reason.
+
+    Fields:
+        side: "base" or "new".
+        status: As in a record.
+        dead: The pair of processes is no more.
+    """
+
+    def __init__(self, side: str, status: str, reason: str, dead: bool) -> None:
+        super().__init__(reason)
+        self.side, self.status, self.dead = side, status, dead
+
+
+@dataclass
+class Interleaved:
+    """What was measured.
+
+    Fields:
+        blocks: By case, a pair of processes each.
+        failures: By case, what kept it from being timed.
+        pairs: Pairs of processes.
+        spent_s: Time in all.
+        stopped: VERDICTS, TIME_LIMIT, MOST_PAIRS or NO_CASE.
+    """
+
+    blocks: dict[str, list[Blocks]] = field(default_factory=dict)
+    failures: dict[str, FailedError] = field(default_factory=dict)
+    pairs: int = 0
+    spent_s: float = 0.0
+    stopped: str = VERDICTS
+
+
+class Starter(Protocol):
+    """What makes pairs, such as `processes.Arena`."""
+
+    def pair(self, cores: Sequence[int] = ()) -> AbstractContextManager[tuple[Child, Child]]:
+        """A child of each revision; see `processes.Arena.pair`."""
+
+
+def interleave(
+    arena: Starter,
+    cases: Sequence[Twin],
+    undecided: Callable[[Mapping[str, Sequence[Blocks]]], Collection[str]],
+    limits: Limits,
+    rng: random.Random,
+    cores: Callable[[], Sequence[int]] = tuple,
+    attend: Callable[[str, int], object] = lambda key, pair: None,
+    now: Callable[[], float] = time.monotonic,
+) -> Interleaved:
+    """Measure every case in several pairs of processes, and in more where it is undecided.
+
+    Args:
+        arena: Starts pairs.
+        cases: What both revisions have.
+        undecided: Of the blocks of all cases so far, the keys of the cases that more pairs may decide.
+        limits: When to stop.
+        rng: Shuffles cases and rounds.
+        cores: Where the next pair is pinned, both sides alike; none for nowhere.
+        attend: Told the case and the number of the pair before it is measured.
+        now: Seconds of a clock that only goes forward.
+    """
+    found, begin = Interleaved(), now()
+    calls: dict[str, int] = {}
+    names = {case.key: case for case in cases}
+    left = dict(names)
+    if not left:
+        found.stopped = NO_CASE
+    while left:
+        if found.pairs >= limits.most_pairs + len(found.failures):
+            found.stopped = MOST_PAIRS
+            break
+        todo = list(left.values())
+        rng.shuffle(todo)
+        with ExitStack() as stack:
+            base, new = stack.enter_context(arena.pair(cores()))
+            for case in todo:
+                if now() - begin >= limits.time_s:
+                    found.stopped = TIME_LIMIT
+                    break
+                attend(case.key, found.pairs)
+                try:
+                    blocks = _measure(case, base, new, found.pairs, calls.get(case.key), limits, rng)
+                except FailedError as error:
+                    found.failures[case.key] = error
+                    found.blocks.pop(case.key, None)
+                    del names[case.key]
+                    if error.dead:
+                        # The cases that this pair has not come to are the first of the next.
+                        break
+                    continue
+                calls[case.key] = blocks.calls
+                found.blocks.setdefault(case.key, []).append(blocks)
+        found.pairs += 1
+        if found.stopped == TIME_LIMIT:
+            break
+        # All cases are judged together, also those that had their verdict: with more pairs another may lose its own.
+        going_on = set(undecided(found.blocks)) if found.blocks else set()
+        few = {key for key in names if len(found.blocks.get(key, ())) < limits.least_pairs}
+        most = {key for key, blocks in found.blocks.items() if len(blocks) >= limits.most_pairs}
+        left = {key: names[key] for key in names if key in few or (key in going_on and key not in most)}
+        if going_on and not left:
+            found.stopped = MOST_PAIRS
+    found.spent_s = now() - begin
+    return found
+
+
+def _measure(
+    case: Twin, base: Child, new: Child, pair: int, calls: int | None, limits: Limits, rng: random.Random
+) -> Blocks:
+    """A case in one pair of processes."""
+    sides = {"base": (base, case.base), "new": (new, case.new)}
+
+    def ask(side: str, do: str, **arguments: Any) -> dict[str, Any]:
+        try:
+            return sides[side][0].ask(do, limits.step_s, **arguments)
+        except (DiedError, RefusedError) as error:
+            raise FailedError(side, error.status, str(error), isinstance(error, DiedError)) from None
+
+    def a_round(calls: int) -> dict[str, float]:
+        order = ["base", "new"]
+        rng.shuffle(order)
+        return {side: float(ask(side, "block", calls=calls)["seconds"]) for side in order}
+
+    for side, (_, cell) in sides.items():
+        ask(side, "open", cell=cell)
+    if calls is None:
+        calls = _calibrated(a_round, limits)
+    # Not counted: what a process does only at first.
+    warm = a_round(calls)
+    most = max(3, min(limits.most_rounds, int(limits.case_s / max(sum(warm.values()), 1e-9))))
+    rounds: list[Mapping[str, float]] = []
+    while len(rounds) < min(limits.least_rounds, most) or (
+        len(rounds) < most and summarise([each["new"] / each["base"] for each in rounds]).half_width > limits.half_width
+    ):
+        rounds.append(a_round(calls))
+    for side in sides:
+        ask(side, "close")
+    base_s, new_s = (tuple(each[side] / calls for each in rounds) for side in ("base", "new"))
+    return Blocks(pair, calls, base_s, new_s)
+
+
+def _calibrated(a_round: Callable[[int], Mapping[str, float]], limits: Limits) -> int:
+    """Calls in a block, the same on both sides: the shorter one is long enough, unless the longer one takes ages."""
+    calls = 1
+    while True:
+        times = a_round(calls).values()
+        if min(times) >= limits.block_s or max(times) >= limits.case_s / 3:
+            return calls
+        # A little more than it seems to take: the machine may be faster in the next minute.
+        needed = math.ceil(1.2 * calls * limits.block_s / max(min(times), 1e-9))
+        calls = max(calls + 1, min(10 * calls, needed))

@@ -1,0 +1,216 @@
+"""One side: a child that imports the jacstrat of its revision and does what the driver asks.
+
+It belongs to no revision: the driver's own file, loaded by its path, measures both. What it needs of a revision is
+little, so that old ones can be measured: `find_problem(name).instance(...)`, `parse_strategy(spec).prepare(...)`,
+`harness.sweep` for the choice of cases, and `harness.cell.measure` for the counts and errors of a row.
+
+A request is a line of JSON with `do`; the answer is a line, with `failed` where it cannot be done.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import json
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, replace
+from typing import Any
+
+PR_SET_PDEATHSIG = 1
+Request = dict[str, Any]
+
+
+def die_with(parent: int) -> None:
+    """Have the kernel end this process with its parent; elsewhere than on Linux it ends at its next request."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        # It ended before the call above.
+        os._exit(1)
+
+
+def serve(channel: socket.socket) -> None:
+    """Answer requests until there are no more; does not return."""
+    side = _Side()
+    with channel.makefile("rwb") as lines:
+        for line in lines:
+            request = json.loads(line)
+            try:
+                answer = getattr(side, request.pop("do"))(**request)
+            except (Exception, SystemExit) as error:
+                answer = {"failed": _in_words(error), "status": _status(error)}
+            lines.write(json.dumps(answer).encode() + b"\n")
+            lines.flush()
+    os._exit(0)
+
+
+class _Side:
+    """What is prepared of the case that is open."""
+
+    def __init__(self) -> None:
+        self._work: Callable[[], object] = lambda: None
+        self._sync: Callable[[], object] = lambda: None
+        self._opened: Iterator[Any] = iter(())
+        try:
+            self._delays = os.open("/proc/self/schedstat", os.O_RDONLY)
+        except OSError:
+            self._delays = -1
+
+    def load(self, paths: list[str], directory: str, within: str, cache: str) -> Request:
+        """Import the revision's jacstrat; `within` is where it has to lie, or empty where it is installed."""
+        os.chdir(directory)
+        os.environ["JACSTRAT_CACHE"] = cache
+        sys.path[:0] = paths
+        import jacstrat
+        import jacstrat.harness.cell
+        import jacstrat.harness.sweep
+
+        file = os.path.realpath(jacstrat.__file__)
+        if within and not file.startswith(os.path.realpath(within) + os.sep):
+            raise ImportError(f"jacstrat was to be that of the revision, and is {file}")
+        gc.collect()
+        gc.freeze()
+        return {"file": file}
+
+    def environment(self) -> Request:
+        """What machine and software this is, as the revision tells it."""
+        from jacstrat.measure.environment import snapshot
+
+        return snapshot().to_json()
+
+    def choose(self, sweep: str | None, problems: list[str], strategies: list[str], **over: Any) -> Request:
+        """The cases of a selection that this revision has, by key, and what it does not have, by name.
+
+        Problems and strategies that are named are asked for one by one: one that a revision lacks takes no other away.
+        """
+        from jacstrat.errors import JacstratError
+        from jacstrat.harness.sweep import Grid, Sweep, load_sweep
+        from jacstrat.strategies import STRATEGIES
+
+        if sweep is None and problems:
+            chosen = Sweep((Grid(strategies=tuple(STRATEGIES), n=()),))
+        else:
+            chosen = load_sweep(sweep or "quick")
+        over = {name: tuple(value) if isinstance(value, list) else value for name, value in over.items()}
+        cases: dict[str, Request] = {}
+        missing: dict[str, str] = {}
+        every_problem: list[str | None] = [*problems] or [None]
+        every_strategy: list[str | None] = [*strategies] or [None]
+        for problem in every_problem:
+            for strategy in every_strategy:
+                named = {
+                    "problems": None if problem is None else (problem,),
+                    "strategies": None if strategy is None else (strategy,),
+                }
+                try:
+                    cells = chosen.override(**named, **over).cells()
+                except JacstratError as error:
+                    missing[" ".join(filter(None, (problem, strategy))) or sweep or "quick"] = _in_words(error)
+                    continue
+                for cell in cells:
+                    for case in cell.cases:
+                        cases.setdefault(case.key, asdict(replace(cell, strategies=(case.strategy,))))
+        return {"cases": cases, "missing": missing}
+
+    def records(self, cell: Request) -> Request:
+        """The rows of a cell, their times of a single sample: how each ended, its counts and its errors."""
+        from jacstrat.harness.cell import measure
+        from jacstrat.measure.sampling import Settings
+
+        once = Settings(min_samples=1, max_samples=1, limit_s=1e-6, warmup_s=1e-6, block_s=1e-9, ticks=0)
+        outcomes = list(measure(_cell(cell), once))
+        return {"records": [asdict(outcome.record) for outcome in outcomes if outcome.record is not None]}
+
+    def open(self, cell: Request) -> Request:
+        """Prepare the one strategy of a cell and call it once."""
+        self.close()
+        self._opened = _opened(_cell(cell))
+        self._work, self._sync = next(self._opened)
+        gc.collect()
+        gc.disable()
+        begin = time.perf_counter()
+        self._work()
+        self._sync()
+        return {"first_s": time.perf_counter() - begin}
+
+    def block(self, calls: int) -> Request:
+        """The time of a number of calls in a row, seconds, without that in which the kernel let others run instead.
+
+        What f itself waits for, a disk, a device, another thread, is part of it.
+        """
+        work, sync, repeat = self._work, self._sync, range(calls)
+        sync()
+        waited = self._waited_ns()
+        begin = time.perf_counter_ns()
+        for _ in repeat:
+            work()
+        sync()
+        elapsed = time.perf_counter_ns() - begin
+        waited = self._waited_ns() - waited
+        return {"seconds": max(elapsed - waited, 1) / 1e9, "waited_s": waited / 1e9}
+
+    def _waited_ns(self) -> int:
+        """How long this process was ready to run, and something else had its core; 0 where the kernel does not tell.
+
+        The second of three numbers, of the first thread. Reading it takes about a microsecond, outside of the block.
+        """
+        return int(os.pread(self._delays, 100, 0).split()[1]) if self._delays >= 0 else 0
+
+    def close(self) -> Request:
+        """Forget the case that is open."""
+        self._opened = iter(())
+        self._work = self._sync = lambda: None
+        gc.enable()
+        return {}
+
+
+def _cell(values: Request) -> Any:
+    """A cell of the revision, from its own fields as JSON keeps them."""
+    from jacstrat.harness.cases import Cell
+
+    return Cell(**values | {"strategies": tuple(values["strategies"])})
+
+
+def _opened(cell: Any) -> Iterator[tuple[Callable[[], object], Callable[[], object]]]:
+    """The work of a case, and what waits for its device; the settings of torch that it needs are made first."""
+    import torch
+
+    from jacstrat.problems.load import find_problem
+    from jacstrat.strategies import parse_strategy
+
+    tf32 = cell.dtype == "tf32"
+    dtype = torch.float32 if tf32 else getattr(torch, cell.dtype)
+    torch.set_num_threads(cell.threads)
+    torch.set_grad_enabled(cell.workload == "train")
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = tf32
+    instance = find_problem(cell.problem).instance(cell.n, cell.batch, dtype, cell.device, cell.seed)
+    x, parameters = instance.x, tuple(instance.parameters.values())
+    generator = torch.Generator().manual_seed(cell.seed)
+    evaluate = parse_strategy(cell.strategies[0]).prepare(cell.operator, instance.f, x, generator)
+
+    def step() -> object:
+        loss = evaluate(x).square().mean()
+        return torch.autograd.grad(loss, parameters, allow_unused=True) if loss.requires_grad else None
+
+    work: Callable[[], object] = step if cell.workload == "train" else lambda: evaluate(x)
+    if cell.workload == "replay":
+        from jacstrat.measure.graphs import captured
+
+        work = captured(work, x.device)
+    device = x.device
+    yield work, (lambda: None) if device.type == "cpu" else (lambda: torch.accelerator.synchronize(device))
+
+
+def _in_words(error: BaseException) -> str:
+    text = " ".join(str(error).split()) or "no message"
+    known = any(kind.__module__ == "jacstrat.errors" for kind in type(error).__mro__)
+    return text if known else f"{type(error).__name__}: {text}"
+
+
+def _status(error: BaseException) -> str:
+    return "oom" if isinstance(error, MemoryError) or "OutOfMemory" in type(error).__name__ else "error"

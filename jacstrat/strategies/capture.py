@@ -1,0 +1,106 @@
+"""A callable as a graph of ATen operations that a compiler takes: every tensor that it closes over is an input.
+
+That makes parameters followed: a program is handed them at each call, as they are then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensor
+from torch.overrides import TorchFunctionMode
+
+from jacstrat.errors import UnsupportedError
+from jacstrat.strategies.base import Function
+
+
+@dataclass(frozen=True, eq=False)
+class Captured:
+    """What a callable does at points of one shape.
+
+    Fields:
+        graph: A torch.fx.GraphModule, (x, *tensors) -> result.
+        tensors: What the callable closes over: parameters, buffers, constants.
+    """
+
+    graph: Any
+    tensors: tuple[Tensor, ...]
+
+
+def capture(evaluate: Function, x: Tensor) -> Captured:
+    """The operations of evaluate(x), derivatives and batching worked out, recorded at fake tensors like x.
+
+    Raises:
+        UnsupportedError: It draws random numbers, of which a program would draw others.
+        Whatever it raises where it looks at the numbers of x.
+    """
+    from torch.fx.experimental.proxy_tensor import make_fx
+
+    with _Cuts() as cuts:
+        # A function of its own: make_fx counts the arguments of a bound method wrongly.
+        module = make_fx(lambda x: evaluate(x), tracing_mode="fake", _allow_non_fake_inputs=True)(x)
+    graph = module.graph
+    for node in list(graph.nodes):
+        if torch.Tag.nondeterministic_seeded in getattr(node.target, "tags", ()):
+            raise UnsupportedError(f"the function draws random numbers, by {node.target}, at every call others")
+        # Autograd hands on what it keeps through a `detach`, which is no end of a derivative; one of f's own is.
+        if node.target is torch.ops.aten.detach.default and node.name not in cuts.names:
+            node.replace_all_uses_with(node.args[0])
+            graph.erase_node(node)
+    graph.eliminate_dead_code()
+    tensors = _lifted(module)
+    module.recompile()
+    return Captured(module, tensors)
+
+
+def _lifted(module: Any) -> tuple[Tensor, ...]:
+    """Turn the tensors that a graph has as attributes into inputs behind x; returns them in that order."""
+    graph, tensors, inputs = module.graph, [], {}
+    last = next(node for node in graph.nodes if node.op == "placeholder")
+    for node in list(graph.nodes):
+        tensor = getattr(module, node.target) if node.op == "get_attr" else None
+        if not isinstance(tensor, Tensor):
+            continue
+        if isinstance(tensor, FakeTensor):
+            raise UnsupportedError("the function keeps a tensor that it made while it was traced; call it once before")
+        if node.target not in inputs:
+            with graph.inserting_after(last):
+                last = inputs[node.target] = graph.placeholder(node.name)
+            last.meta = dict(node.meta)
+            tensors.append(tensor)
+        node.replace_all_uses_with(inputs[node.target])
+        graph.erase_node(node)
+    for name in inputs:
+        delattr(module, name)
+    return tuple(tensors)
+
+
+class _Cuts(TorchFunctionMode):
+    """Notes which operations of the graph under way are detachments that the function asks for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: set[str] = set()
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func not in _DETACHING or (nodes := _nodes()) is None:
+            return func(*args, **(kwargs or {}))
+        before = {node.name for node in nodes}
+        out = func(*args, **(kwargs or {}))
+        self.names.update(node.name for node in nodes if node.name not in before)
+        return out
+
+
+_DETACHING: set[Callable[..., Any]] = {Tensor.detach, torch.detach, Tensor.data.__get__}  # type: ignore[attr-defined]
+
+
+def _nodes() -> Any:
+    """The operations recorded so far; None where nothing is being recorded."""
+    from torch.fx.experimental.proxy_tensor import get_proxy_mode
+
+    mode = get_proxy_mode()
+    return None if mode is None else mode.tracer.graph.nodes

@@ -1,0 +1,142 @@
+"""Any strategy as a program of TorchInductor, compiled for each shape of x, and checked against its eager form."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from jacstrat.errors import UsageError, WrongResultError
+from jacstrat.strategies.agreement import gradient_fault, result_fault
+from jacstrat.strategies.base import Contraction, Function, Operator, Strategy
+from jacstrat.strategies.confirm import has_numbers
+from jacstrat.strategies.probing import Vmap
+from jacstrat.strategies.program import Program, Signature, compiling
+from jacstrat.strategies.workload import leaves_of
+
+# Programs of one prepared operator. Who meets more shapes than these would wait for the compiler for ever.
+MOST = 8
+
+
+@dataclass(frozen=True)
+class Compiled(Strategy):
+    """Another strategy, traced to a graph of operations and compiled; `inner` stands in parentheses.
+
+    Preparing takes seconds, and so does the first call at another shape or with gradients tracked otherwise. The first
+    result, and its gradient where one may be wanted, is compared with that of the strategy itself.
+
+    Source: Ansel et al. 2024, PyTorch 2: Faster machine learning through dynamic Python bytecode transformation and
+    graph compilation.
+    """
+
+    name: ClassVar[str] = "compiled"
+    cost: ClassVar[str] = "that of SPEC, in fewer kernels"
+    exact_when: ClassVar[str] = "SPEC is"
+    compiles: ClassVar[bool] = True
+    inner: Strategy = Vmap()
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.inner, Strategy):
+            raise UsageError(f"inner must be a strategy, got {self.inner!r}; write compiled(vmap)")
+        if self.inner.compiles:
+            raise UsageError(f"{self.inner.spec} is compiled already; leave out one compiled()")
+
+    @property
+    def counted(self) -> Strategy:
+        return self.inner
+
+    def refuse(self, operator: Operator) -> str | None:
+        if self.inner.stochastic:
+            return (
+                f"{self.inner.spec} draws random probes, and a program would either repeat those of its trace or draw "
+                f"from another source than the generator; use {self.inner.spec}"
+            )
+        return self.inner.refuse(operator)
+
+    def build(self, operator: Operator, f: Function, x: Tensor, generator: torch.Generator | None) -> Contraction:
+        built = self.inner.build(operator, f, x, generator)
+        plain = built if isinstance(built, Contraction) else Contraction(built)
+        strategy = Compiled(plain.chosen) if plain.chosen else self
+        programs = Programs(strategy, operator, f, plain.evaluate)
+        if programs.can_run(x):
+            programs.add(x)
+        return Contraction(programs, chosen=strategy, reason=plain.reason)
+
+
+class Programs:
+    """x -> result, by the program for calls like this one, compiled at the first of them.
+
+    Where there is nothing to compile for (no points, the meta device, a tracer or a transform around the call), and
+    where there are `MOST` programs already, the result is that of the eager form.
+
+    Args:
+        strategy: Whose programs these are.
+        operator, f: As for `Strategy.build`.
+        evaluate: The eager form.
+    """
+
+    def __init__(self, strategy: Compiled, operator: Operator, f: Function, evaluate: Function) -> None:
+        self.strategy = strategy
+        self.operator = operator
+        self.f = f
+        self.evaluate = evaluate
+        self._programs: list[Program] = []
+
+    @staticmethod
+    def can_run(x: Tensor) -> bool:
+        """Whether there are numbers for a program to work on."""
+        return x.numel() > 0 and has_numbers(x)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        if not self.can_run(x):
+            return self.evaluate(x)
+        signature = Signature.of(x)
+        for program in self._programs:
+            if program.serves(signature):
+                return program(x)
+        if len(self._programs) == MOST:
+            _warn(
+                f"there are {MOST} programs already, and x of shape {tuple(x.shape)} is served without; prepare again",
+                self,
+            )
+            return self.evaluate(x)
+        begin = time.perf_counter()
+        program = self.add(x)
+        seconds = time.perf_counter() - begin
+        _warn(f"compiled again in {seconds:.1f} s, for {_in_words(signature)}; prepare with such x", self)
+        return program(x)
+
+    def add(self, x: Tensor) -> Program:
+        """Compile for calls like this one.
+
+        Raises:
+            UnsupportedError: It cannot be compiled; says why.
+            WrongResultError: It gives another result than the eager form; says by how much.
+        """
+        expected = self.evaluate(x)
+        with compiling(x.device):
+            program = Program.of(self.evaluate, x)
+            found = program(x)
+            fault = result_fault(self.operator, self.f, x, found, expected)
+            if not fault and expected.requires_grad:
+                # Of f, since an eager form may make leaves of its own.
+                fault = gradient_fault(found, expected, leaves_of(self.f(x)))
+        if fault:
+            plain = self.strategy.inner.spec
+            raise WrongResultError(f"{self.strategy.spec} gives another result than {plain}: {fault}; use {plain}")
+        self._programs.append(program)
+        return program
+
+
+def _in_words(signature: Signature) -> str:
+    tracked = "gradients tracked" if signature.tracked else "no gradients tracked"
+    return f"x of shape {tuple(signature.shape)}, {signature.dtype} on {signature.device}, {tracked}"
+
+
+def _warn(text: str, programs: Programs) -> None:
+    # Of who called the prepared operator: this, Programs, and two calls of Prepared are in between.
+    warnings.warn(f"{programs.strategy.spec}: {text}", stacklevel=5)

@@ -1,0 +1,137 @@
+"""A program of TorchInductor, the compiler behind torch.compile, for points of one shape.
+
+The graph is handed to the compiler as it was captured. The front end of torch.compile, TorchDynamo, has nothing to find
+in it, and its checks at each call would take longer than a small function does; what it checks is here the `Signature`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+from warnings import catch_warnings, simplefilter
+
+import torch
+from torch import Tensor
+
+from jacstrat.errors import JacstratError, UnsupportedError
+from jacstrat.strategies.base import Function
+from jacstrat.strategies.capture import capture
+
+# What tracers and compilers raise, by the names of their errors, in words with the remedy.
+_TOLD = {
+    "InvalidCxxCompiler": "here: no C++ compiler was found; install g++ or clang, or name one in $CXX",
+    "TritonMissing": "here: there is no working Triton; install the triton that this torch wants",
+} | dict.fromkeys(
+    ("DataDependentOutputException", "GuardOnDataDependentSymNode"),
+    "this function: it, or the strategy, asks a tensor for its number, by .item() or an if; use torch.where",
+)
+
+
+class Signature(NamedTuple):
+    """What a program is made for; at other points, or in another mode, it would be wrong."""
+
+    shape: torch.Size
+    strides: tuple[int, ...]
+    dtype: torch.dtype
+    device: torch.device
+    requires_grad: bool
+    tracked: bool
+    threads: int
+    autocast: bool
+
+    @classmethod
+    def of(cls, x: Tensor) -> Signature:
+        """The signature of a call at x now."""
+        # The stride of an axis of length 1 means nothing.
+        strides = tuple(stride if size > 1 else 0 for size, stride in zip(x.shape, x.stride(), strict=True))
+        tracked = torch.is_grad_enabled()
+        autocast = torch.is_autocast_enabled(x.device.type)
+        threads = torch.get_num_threads()
+        return cls(x.shape, strides, x.dtype, x.device, tracked and x.requires_grad, tracked, threads, autocast)
+
+
+@dataclass(frozen=True, eq=False)
+class Program:
+    """x -> result, compiled.
+
+    Fields:
+        signature: Of the calls that it serves.
+        tensors: What else it reads, at each call as it is then.
+        leaves: Which of these a gradient is wanted for.
+        call: (x, *tensors) -> result.
+    """
+
+    signature: Signature
+    tensors: tuple[Tensor, ...]
+    leaves: tuple[bool, ...]
+    call: Callable[..., Tensor]
+
+    @classmethod
+    def of(cls, evaluate: Function, x: Tensor) -> Program:
+        """The program of evaluate(x), which has been called at x before.
+
+        Raises:
+            Whatever a tracer or a compiler does, see `compiling`.
+        """
+        from torch._inductor import compile as compiled
+
+        found = capture(evaluate, x)
+        call = compiled(found.graph, [x, *found.tensors])
+        return cls(Signature.of(x), found.tensors, tuple(t.requires_grad for t in found.tensors), call)
+
+    def serves(self, signature: Signature) -> bool:
+        """Whether it is right for a call of this signature."""
+        if signature != self.signature:
+            return False
+        return not signature.tracked or self.leaves == tuple(tensor.requires_grad for tensor in self.tensors)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return self.call(x, *self.tensors)
+
+
+@contextmanager
+def compiling(device: torch.device) -> Iterator[None]:
+    """Where programs are made and called for the first time, by which a part may be compiled, too.
+
+    For the CPU in this process: the workers that TorchInductor keeps for it take their time to start, and would stay
+    beside a measurement.
+
+    Raises:
+        UnsupportedError: In place of what a tracer or a compiler raises, with the remedy where a compiler is missing.
+    """
+    from torch._inductor import config
+
+    try:
+        with config.patch(compile_threads=1) if device.type == "cpu" else nullcontext(), catch_warnings():
+            # Of torch, about what it does itself.
+            simplefilter("ignore", FutureWarning)
+            yield
+    except (JacstratError, MemoryError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:
+        raise UnsupportedError(_words(error)) from error
+
+
+def start_compiler(device: torch.device) -> None:
+    """Have the compiler do what it does once in a process and on a machine, by a program of one operation.
+
+    It imports itself, finds out what the processor can, and compiles the headers that every kernel includes: seconds,
+    which would be put down to the first function. What fails here fails again there, and is told there.
+    """
+    x = torch.zeros(1, device=device)
+    with suppress(UnsupportedError), torch.no_grad(), compiling(device):
+        Program.of(torch.exp, x)(x)
+
+
+def _words(error: Exception) -> str:
+    """What is the matter, in one line."""
+    causes: list[Any] = [error]
+    while (cause := getattr(causes[-1], "inner_exception", None) or causes[-1].__cause__) and cause not in causes:
+        causes.append(cause)
+    for cause in causes:
+        if words := _TOLD.get(type(cause).__name__):
+            return f"torch cannot compile {words}"
+    text = next((line.strip() for line in str(causes[-1]).splitlines() if line.strip()), "no message")
+    return f"torch cannot compile this function: {type(causes[-1]).__name__}: {text[:200]}"

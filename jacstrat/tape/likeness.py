@@ -1,0 +1,269 @@
+"""What a function is, as far as a recording of it goes: equal likenesses, equal tapes.
+
+A recording bakes in all that the function does in Python: numbers it closes over, globals, switches of modules, the
+methods that it calls. A tape may serve again only where all of this is the same, so the likeness holds all that the
+code can reach: its closure, defaults, the globals and attributes that it names, modules with all their fields, and the
+same of every function among these. Tensors are in it by identity, since a tape follows what is written into them. What
+is not understood has no likeness: unknown objects, imports and look-ups by a name that is computed, hooks, tensors read
+as numbers. Code and modules of torch, of the standard library's mathematics and of this package are taken as they are.
+"""
+
+from __future__ import annotations
+
+import builtins
+import functools
+import types
+import weakref
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Iterable
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import Module
+from torch.nn.modules import module as hooks_of_all
+from torch.overrides import _get_current_function_mode_stack
+from torch.utils._python_dispatch import _get_current_dispatch_mode_stack
+
+from jacstrat.tape.names import is_plain_builtin, names_of, words
+
+_BY_VALUE: tuple[type, ...] = (int, bool, str, bytes, types.NoneType, types.EllipsisType, types.NotImplementedType)
+_BY_VALUE += (torch.dtype, torch.device, torch.Size, torch.layout, torch.memory_format)
+_TRUSTED = ("torch", "jacstrat", "math", "operator", "_operator", "functools")
+_OPERATIONS = (torch._ops.OpOverload, torch._ops.OpOverloadPacket)
+_CLASS_FIELDS = words(
+    "__module__ __doc__ __dict__ __weakref__ __annotations__ __qualname__ __parameters__ __orig_bases__ "
+    "__slots__ __static_attributes__ __firstlineno__ __annotate__ __annotate_func__ __annotations_cache__"
+)
+# Fields of modules that are to be empty: hooks by any name.
+_EMPTY = ("_hooks", "_hooks_with_kwargs", "_hooks_always_called")
+_DEPTH = 60
+
+
+class Same:
+    """An object by identity, not kept alive; equal to nothing once the object is gone."""
+
+    __slots__ = ("_id", "_ref")
+
+    def __init__(self, value: object) -> None:
+        self._ref, self._id = weakref.ref(value), id(value)
+
+    def __hash__(self) -> int:
+        return self._id
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Same) and (mine := self._ref()) is not None and mine is other._ref()
+
+
+class Likeness(NamedTuple):
+    """What a function is, to be compared and used as a key.
+
+    Fields:
+        key: All that the function reaches; keeps nothing alive but code.
+        tensors: Identities of the tensors among this, valid as long as the function lives.
+    """
+
+    key: tuple[Hashable, ...]
+    tensors: frozenset[int]
+
+
+def likeness(f: Callable[..., Any]) -> Likeness | None:
+    """The likeness of f as it is now; None where it has none."""
+    walk = _Walk()
+    try:
+        walk.see(f, 0)
+    except (_Opaque, TypeError, ValueError):  # what cannot be referred to weakly, a cell that is empty
+        return None
+    return Likeness(tuple(walk.parts), frozenset(walk.tensors))
+
+
+def switches(x: Tensor) -> Hashable | None:
+    """The switches of torch that a recording at x would see; None where a mode or a hook follows what is done."""
+    if (
+        torch.compiler.is_compiling()
+        or torch._C._are_functorch_transforms_active()
+        or torch._C._get_tracing_state() is not None
+        or _get_current_function_mode_stack()
+        or _get_current_dispatch_mode_stack()
+        or any(vars(hooks_of_all)[name] for name in _HOOKS_OF_ALL)
+    ):
+        return None
+    kinds = filter(torch.amp.is_autocast_available, {x.device.type, "cpu"})
+    casts = tuple((kind, torch.is_autocast_enabled(kind), torch.get_autocast_dtype(kind)) for kind in sorted(kinds))
+    return (torch.get_default_dtype(), casts)
+
+
+_HOOKS_OF_ALL = [name for name in vars(hooks_of_all) if name.startswith("_global_") and name.endswith("_hooks")]
+
+
+class _Opaque(Exception):  # noqa: N818 - it ends a walk, and is no fault
+    """Something that is not understood."""
+
+
+class _Walk:
+    """Writes down in one list all that is reached, each object once."""
+
+    def __init__(self) -> None:
+        self.parts: list[Any] = []
+        self.tensors: list[int] = []
+        self._seen: dict[int, int] = {}
+        self._alive: list[object] = []  # an identity is one only as long as its object lives
+        self._read: set[tuple[int, tuple[str, ...]]] = set()
+
+    def see(self, value: Any, depth: int) -> None:
+        kind = type(value)
+        if kind in _BY_VALUE:
+            self._add(kind, value)
+            return
+        if kind is float or kind is complex:
+            self._add(kind, repr(value))  # tells -0.0 from 0.0, and a NaN is one
+            return
+        if (number := self._seen.get(id(value))) is not None:
+            self._add(_Walk, number)
+            return
+        self._seen[id(value)] = len(self._seen)
+        self._alive.append(value)
+        if depth > _DEPTH:
+            raise _Opaque
+        self._add(kind if kind.__module__ in _PLAIN else Same(kind))
+        self._look(value, kind, depth + 1)
+
+    def _look(self, value: Any, kind: type, depth: int) -> None:
+        if kind is Tensor or kind is torch.nn.Parameter:
+            self._tensor(value)
+        elif isinstance(value, Module):
+            self._module(value, depth)
+        elif kind is types.FunctionType:
+            self._function(value, depth)
+        elif kind is types.MethodType:
+            self._all((value.__func__, value.__self__), depth)
+        elif kind is functools.partial:
+            self._all((value.func, value.args, value.keywords, vars(value)), depth)
+        elif kind in (list, tuple):
+            self.parts.append(len(value))
+            self._all(value, depth)
+        elif kind in (dict, OrderedDict, types.MappingProxyType):
+            self._items(value.items(), depth)
+        elif kind in (set, frozenset) and all(type(item) in _BY_VALUE for item in value):
+            self.parts.append(frozenset((type(item), item) for item in value))
+        elif kind in (property, staticmethod, classmethod):
+            inner = (value.fget, value.fset, value.fdel) if kind is property else (value.__func__,)
+            self._all(inner, depth)
+        elif kind in _OPERATIONS:
+            self.parts.append(value)
+        elif kind is types.BuiltinFunctionType or kind is types.BuiltinMethodType:
+            self._builtin(value)
+        elif kind is types.ModuleType or isinstance(value, types.ModuleType):
+            if not _is_trusted(value.__name__):  # which of its attributes are read is not known here
+                raise _Opaque
+            self.parts.append(value.__name__)
+        elif isinstance(value, type):
+            self._class(value, depth)
+        else:
+            raise _Opaque
+
+    def _add(self, *parts: Any) -> None:
+        self.parts.extend(parts)
+
+    def _all(self, values: Iterable[Any], depth: int) -> None:
+        for value in values:
+            self.see(value, depth)
+
+    def _items(self, items: Iterable[tuple[Any, Any]], depth: int) -> None:
+        before = len(self.parts)
+        self.parts.append(None)
+        count = 0
+        for key, value in items:
+            self.see(key, depth)
+            self.see(value, depth)
+            count += 1
+        self.parts[before] = count
+
+    def _tensor(self, tensor: Tensor) -> None:
+        if vars(tensor) or tensor.layout is not torch.strided:
+            raise _Opaque
+        self.parts += (Same(tensor), tensor.shape, tensor.dtype, tensor.device, tensor.requires_grad)
+        self.tensors.append(id(tensor))
+
+    def _module(self, module: Module, depth: int) -> None:
+        self.parts.append(Same(module))
+        self.see(type(module), depth)
+        fields = []
+        for name, item in vars(module).items():
+            if not name.endswith(_EMPTY):
+                fields.append((name, item))
+            elif item:
+                raise _Opaque
+        self._items(fields, depth)
+
+    def _class(self, kind: type, depth: int) -> None:
+        """A class of torch with what it calls; one that is derived from it with all that it defines."""
+        self.parts.append(Same(kind))
+        if not issubclass(kind, Module):
+            if not (_is_trusted(kind.__module__) or kind.__module__ == "builtins"):
+                raise _Opaque
+            return
+        for one in kind.__mro__:
+            if _is_trusted(one.__module__):
+                self._all((vars(one).get("forward"), vars(one).get("__call__")), depth)
+            elif one is not object:
+                self._items(((name, item) for name, item in vars(one).items() if name not in _CLASS_FIELDS), depth)
+
+    def _function(self, f: types.FunctionType, depth: int) -> None:
+        self.parts.append(f.__code__)
+        if f.__closure__:
+            self._all((cell.cell_contents for cell in f.__closure__), depth)
+        self._all((f.__defaults__, f.__kwdefaults__), depth)
+        if vars(f):
+            self._items(vars(f).items(), depth)
+        scope = f.__globals__
+        if _is_trusted(str(scope.get("__name__"))):
+            return
+        names = names_of(f.__code__)
+        if names is None:
+            raise _Opaque
+        for name in names.globals:
+            if name in scope:
+                self.see(name, depth)
+                if isinstance(scope[name], types.ModuleType):
+                    self._attributes(scope[name], names.attributes, depth)
+                else:
+                    self.see(scope[name], depth)
+            elif not is_plain_builtin(name, f):
+                raise _Opaque
+
+    def _attributes(self, module: types.ModuleType, names: tuple[str, ...], depth: int) -> None:
+        """What the code may read of a module, and of the modules in it."""
+        fields = vars(module)
+        if (id(module), names) in self._read:
+            return
+        self._read.add((id(module), names))
+        self.parts += (Same(module), module.__name__)
+        if "__getattr__" in fields and not _is_trusted(module.__name__):
+            raise _Opaque
+        for name in names:
+            if name in fields:
+                self.see(name, depth)
+                if isinstance(fields[name], types.ModuleType):
+                    self._attributes(fields[name], names, depth)
+                else:
+                    self.see(fields[name], depth)
+
+    def _builtin(self, value: Any) -> None:
+        owner = value.__self__
+        name = owner.__name__ if isinstance(owner, types.ModuleType) else getattr(type(owner), "__module__", "")
+        if isinstance(owner, type):
+            name = owner.__module__
+        if owner is builtins or isinstance(owner, (Tensor, Module)):
+            raise _Opaque
+        if not (owner is None or _is_trusted(name)) or (owner is None and not _is_trusted(str(value.__module__))):
+            raise _Opaque
+        self.parts.append(value)
+
+
+# Modules of types that are no user's.
+_PLAIN = ("builtins", "types", "functools", "collections", "torch", "torch.nn.parameter")
+
+
+def _is_trusted(module: str) -> bool:
+    return module.partition(".")[0] in _TRUSTED

@@ -1,0 +1,252 @@
+"""Sparse tangents: an entry that depends on few coordinates has a tangent for each of these, and not n.
+
+The support of a value is a tensor of coordinates, (s, ...) with the axes of the value behind, counted from 1; 0 stands
+for none. Local direction k of an entry is the coordinate that stands there, so the entry's tangents are (s, ...) too.
+Where the directions of all that an operation puts together agree, entry by entry, its rule is right with s in the place
+of n: it knows them as K directions. They are made to agree before, by a plan that is worked out once:
+
+- an operation that moves entries moves their supports;
+- one on each entry takes the union of the supports of its arguments;
+- one along an axis takes the union over the axis;
+- a sum adds into the n directions;
+- before any other the tangents are spread over the n directions.
+
+So pairwise differences of particles have 6 directions, a stencil has its width, a layer of each particle 3.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from jacstrat.tape import Node, Slot, bound, leaves
+from jacstrat.taylor.fallback import ANY
+from jacstrat.taylor.jet import Jet, aligned
+from jacstrat.taylor.kinds import ENTRYWISE, JOINS, MOVES, SUMS, axes_of
+from jacstrat.taylor.plan import Aligned, Plan, Spread, Summed
+from jacstrat.taylor.rule import Call, NotCovered
+from jacstrat.taylor.supports import alignment, padded_to, uniform, union_of
+
+# Of n directions so many fewer are worth the rearrangement.
+WORTH = 2
+# The least n at which anything is to be gained.
+LEAST = 4
+# Supports of more numbers are not followed.
+MOST = 2**22
+
+
+class Stand(NamedTuple):
+    """What is known of a slot before it has numbers.
+
+    Fields:
+        shape: Of the value.
+        support: None where it has the n directions.
+        is_point: Whether it is x itself, which is either.
+    """
+
+    shape: torch.Size
+    support: Tensor | None
+    is_point: bool = False
+
+    @property
+    def known(self) -> Tensor:
+        """The support, where there is one."""
+        assert self.support is not None
+        return self.support
+
+
+class Planner:
+    """Follows supports from x through a tape.
+
+    Fields:
+        looked_at: Constants, by their number, whose values plans depend on, as they are now: indices on the CPU.
+
+    Args:
+        x: Points like those that the tape is for.
+        size: Slots of the tape.
+        constants: Tensors behind these slots.
+    """
+
+    def __init__(self, x: Tensor, size: int, constants: list[Tensor]) -> None:
+        self.n = x.shape[-1]
+        self.device = x.device
+        self.size = size
+        self.looked_at: dict[int, Tensor] = {}
+        # Followed on the CPU wherever x is: these are many operations, on little.
+        coordinates = torch.arange(1, self.n + 1).view((1,) * x.dim() + (self.n,))
+        self.stands: list[Any] = [Stand(x.shape, coordinates, is_point=True), *(None,) * (size - 1), *constants]
+        self.shapes: dict[int, torch.Size] = {size + number: one.shape for number, one in enumerate(constants)}
+
+    def follow(self, node: Node) -> Plan | None:
+        """The plan of a node that depends on x, None where its rule does it all; notes what its outputs are."""
+        given = {
+            leaf.place: self.stands[leaf.place]
+            for leaf in leaves((node.args, *node.kwargs.values()))
+            if isinstance(leaf, Slot) and isinstance(self.stands[leaf.place], Stand)
+        }
+        arguments = [self._depends(argument) for argument in node.args]
+        if not node.wants_tangents and node.rule.is_linear(arguments):
+            self._note(node, [None] * len(node.outs))
+            return None
+        if all(stand.support is not None for stand in given.values()):
+            try:
+                plan, outs = self._sparse(node, given)
+            except _NoRule:
+                pass
+            else:
+                if all(out is None or (out.numel() <= MOST and WORTH * len(out) <= self.n) for out in outs):
+                    self._note(node, outs)
+                    return None if plan is None else plan.on(self.device)
+        self._note(node, [None] * len(node.outs))
+        before = {
+            place: Spread(stand.support, self.n)
+            for place, stand in given.items()
+            if stand.support is not None and not stand.is_point
+        }
+        return Plan(before).on(self.device) if before else None
+
+    def evaluate(self, node: Node) -> None:
+        """Note what a node gives that does not depend on x, where it makes an index."""
+        self._note_shapes(node)
+        is_random = torch.Tag.nondeterministic_seeded in getattr(node.op, "tags", ())
+        slots = list(node.slots)
+        if is_random or any(isinstance(self.stands[slot], Stand) for slot in slots):
+            return
+        if node.numel > MOST:
+            return
+        try:
+            for slot in slots:
+                self._look_at(slot)
+        except _NoRule:
+            return
+        kwargs = {key: bound(item, self.stands) for key, item in node.kwargs.items()}
+        if "device" in kwargs:
+            kwargs["device"] = torch.device("cpu")
+        out = node.op(*bound(node.args, self.stands), **kwargs)
+        for place, made in zip(node.outs, out if node.is_tuple else (out,), strict=True):
+            if place is not None and isinstance(made, Tensor) and not made.is_floating_point():
+                self.stands[place] = made
+
+    def _look_at(self, slot: int) -> None:
+        """Let the value of a slot be used; that of a constant, which may be written to, is compared in each call."""
+        value = self.stands[slot]
+        if not isinstance(value, Tensor) or value.is_floating_point() or value.numel() > MOST:
+            raise _NoRule
+        if slot >= self.size:
+            if value.device.type != "cpu":  # where a comparison would wait for the device
+                raise _NoRule
+            self.looked_at.setdefault(slot - self.size, value.clone())
+
+    def _note_shapes(self, node: Node) -> None:
+        self.shapes.update(
+            {slot: shape for slot, shape in zip(node.outs, node.shapes, strict=True) if slot is not None}
+        )
+
+    def directions(self, node: Node) -> int:
+        """Of the tangents that a node makes."""
+        supports = [self.stands[slot].support for slot in node.outs if slot is not None]
+        return max(self.n if support is None else len(support) for support in supports)
+
+    def is_sparse(self, slots: tuple[int, ...]) -> bool:
+        """Whether any of these slots has a support, x itself apart."""
+        stands = [self.stands[slot] for slot in slots]
+        return any(isinstance(one, Stand) and one.support is not None and not one.is_point for one in stands)
+
+    def _depends(self, argument: Any) -> bool:
+        return any(isinstance(leaf, Slot) and isinstance(self.stands[leaf.place], Stand) for leaf in leaves(argument))
+
+    def _note(self, node: Node, supports: list[Tensor | None]) -> None:
+        self._note_shapes(node)
+        for slot, shape, support in zip(node.outs, node.shapes, supports, strict=True):
+            if slot is not None:
+                self.stands[slot] = Stand(shape, support)
+
+    def _sparse(self, node: Node, given: Mapping[int, Stand]) -> tuple[Plan | None, list[Tensor | None]]:
+        if node.op in MOVES:
+            return self._moved(node, given)
+        if node.op in JOINS:
+            longest = max(len(stand.support) for stand in given.values() if stand.support is not None)
+            padded = {place: Stand(stand.shape, padded_to(stand.known, longest)) for place, stand in given.items()}
+            _, outs = self._moved(node, padded)
+            return _plan_to(given, {place: stand.known for place, stand in padded.items()}), outs
+        if node.op in ENTRYWISE or torch.Tag.pointwise in getattr(node.op, "tags", ()):
+            return self._entrywise(node, given)
+        if len(given) == 1:
+            return self._along(node, *next(iter(given.items())))
+        raise _NoRule
+
+    def _moved(self, node: Node, given: Mapping[int, Stand]) -> tuple[Plan | None, list[Tensor | None]]:
+        """By the rule itself, with supports as tangents: what it fills up with 0 has none."""
+        environment = list(self.stands)
+        zero = torch.zeros((), dtype=torch.float64)
+        for leaf in leaves(node.args):
+            if isinstance(leaf, Slot) and leaf.place not in given:
+                if node.op in JOINS:  # whatever it is, it has no support
+                    environment[leaf.place] = zero.expand(self.shapes[leaf.place])
+                else:
+                    self._look_at(leaf.place)
+        for place, stand in given.items():
+            environment[place] = Jet(zero.expand(stand.shape), stand.known.double())
+        args = bound(node.args, environment)
+        try:
+            found = node.rule.apply(Call(node.op, args, node.kwargs, used=(True,) * len(node.outs)))
+        except NotCovered:
+            raise _NoRule from None
+        outs = found if isinstance(found, (tuple, list)) else (found,)
+        return _plan_to(given, {place: stand.known for place, stand in given.items()}), [
+            out.tangents.round().long() for out in outs
+        ]
+
+    def _entrywise(self, node: Node, given: Mapping[int, Stand]) -> tuple[Plan | None, list[Tensor | None]]:
+        if len(node.outs) != 1:
+            raise _NoRule
+        shape = node.shapes[0]
+        if len(given) > 1 and node.rule is ANY and any(stand.shape != shape for stand in given.values()):
+            raise _NoRule
+        supports = {place: aligned(stand.known, len(shape)) for place, stand in given.items()}
+        union = union_of(list(supports.values()))
+        return _plan_to(given, dict.fromkeys(given, union)), [union]
+
+    def _along(self, node: Node, place: int, stand: Stand) -> tuple[Plan | None, list[Tensor | None]]:
+        """An operation along some axes of its one argument that depends on x."""
+        positions = [number for number, one in enumerate(node.args) if one == Slot(place)]
+        if len(positions) != 1:
+            raise _NoRule
+        (position,) = positions
+        rank = len(stand.shape)
+        named = axes_of(node, position, rank)
+        if named is None or rank == 0 or any(stand.shape[axis] == 0 for axis in named.axes):
+            raise _NoRule
+        union = uniform(stand.known, named.axes)
+        out: Tensor = union
+        if named.is_dropped:
+            out = union.squeeze(list(named.axes))
+        if WORTH * len(union) > self.n and node.op in SUMS and node.wants_tangents:
+            keepdim, is_mean = not named.is_dropped, node.op is aten.mean.dim
+            before = {place: Aligned((0,), None, rank)} if stand.is_point else {}
+            return Plan(before, Summed(stand.known, self.n, named.axes, keepdim, is_mean)), [None]
+        others: list[Tensor | None] = [None] * (len(node.outs) - 1)
+        return _plan_to({place: stand}, {place: union}), [out, *others]
+
+
+class _NoRule(Exception):  # noqa: N818 - a turning, and no fault
+    """An operation that needs all n directions."""
+
+
+def _plan_to(given: Mapping[int, Stand], wanted: Mapping[int, Tensor]) -> Plan | None:
+    """From the supports that arguments have to those that an operation wants."""
+    before = {
+        place: alignment(aligned(one.known, wanted[place].dim() - 1), wanted[place]) for place, one in given.items()
+    }
+    changed = {
+        place: alignment
+        for place, alignment in before.items()
+        if given[place].is_point or alignment.rows != tuple(range(len(given[place].known)))
+    }
+    return Plan(changed) if changed else None
+
+
+aten = torch.ops.aten

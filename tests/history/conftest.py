@@ -1,0 +1,58 @@
+"""Directories of runs of commits, made in one line."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from jacstrat.records import ENVIRONMENT, Record, RecordWriter
+
+
+def row(strategy: str = "ones", **values) -> Record:
+    """A record of sin at n = 4; what is not given is fine."""
+    given = {"status": "ok", "median_s": 1e-4, "cost_ratio": 50.0, "aten_ops": 13, "rel_error": 1e-16} | values
+    case = f"sin/divergence/{strategy}/n=4/batch=1/float64/cpu/evaluate/threads=1/seed=0"
+    return Record(
+        case=case,
+        problem="sin",
+        operator="divergence",
+        strategy=strategy,
+        n=4,
+        batch=1,
+        dtype="float64",
+        device="cpu",
+        workload="evaluate",
+        threads=1,
+        seed=0,
+        **given,
+    )
+
+
+@pytest.fixture
+def directory(tmp_path) -> Callable[..., Path]:
+    """Makes the directory of a run of commit number `i`, committed on the (i + 1)-th of January."""
+
+    def make(i: int, *records: Record, name: str = "", **start) -> Path:
+        path = tmp_path / (name or f"run{i}")
+        path.mkdir(parents=True)
+        told = {
+            "machine": "0a1b2c3d",
+            "torch": {"version": "2.13.0"},
+            "start": {"utc": f"2026-01-{i + 1:02d}T12:00:00+00:00"},
+            "checkout": {"commit": commit(i), "dirty": False},
+        } | start
+        (path / ENVIRONMENT).write_text(json.dumps([{"start": told}]))
+        with RecordWriter(path) as writer:
+            for record in records or (row(),):
+                writer.write(record)
+        return path
+
+    return make
+
+
+def commit(i: int) -> str:
+    """A hash that starts with the number."""
+    return f"{i:02d}".ljust(40, "a")

@@ -1,0 +1,144 @@
+"""Lines over commits: levels, steps named by commit, and what is left out, said."""
+
+from __future__ import annotations
+
+import math
+import random
+from pathlib import Path
+
+import pytest
+
+from jacstrat import JacstratError
+from jacstrat.history.lines import Point, line_of, lines_of, measure_of
+from jacstrat.history.show import file_name, plot, table, write_plots
+from jacstrat.history.store import Store
+from tests.history.conftest import commit, row
+
+
+def points(values: list[float]) -> list[Point]:
+    return [Point(commit(i), f"2026-01-{i + 1:02d}", value) for i, value in enumerate(values)]
+
+
+def noisy(levels: list[float], spread: float = 0.01, seed: int = 0) -> list[float]:
+    rng = random.Random(seed)
+    return [level * math.exp(rng.gauss(0, spread)) for level in levels]
+
+
+def test_a_step_is_named_by_the_commit_that_made_it() -> None:
+    line = line_of("a", "cost_ratio", points(noisy([50.0] * 9 + [58.0] * 9)))
+    (step,) = line.steps
+    assert (step.after, step.commit) == (commit(8), commit(9))
+    assert step.factor == pytest.approx(1.16, rel=0.02)
+    assert line.drift == line.over_best == pytest.approx(1.16, rel=0.02)
+
+
+def test_slow_drift_is_seen_though_no_step_is_large() -> None:
+    line = line_of("a", "cost_ratio", points(noisy([50 * 1.01**i for i in range(30)])))
+    assert line.steps
+    assert all(step.factor < 1.12 for step in line.steps)
+    assert line.drift > 1.2
+
+
+def test_what_rose_and_fell_again_is_over_the_best_by_nothing() -> None:
+    line = line_of("a", "aten_ops", points([13, 13, 15, 15, 12, 12]))
+    assert [step.factor for step in line.steps] == [15 / 13, 12 / 15]
+    assert (line.drift, line.over_best) == (12 / 13, 1.0)
+
+
+def test_a_level_within_two_per_cent_is_the_same_for_times_and_not_for_counts() -> None:
+    values = [100.0] * 8 + [101.0] * 8
+    assert line_of("a", "median_s", points(values)).steps == ()
+    assert len(line_of("a", "flops", points(values)).steps) == 1
+
+
+def test_zeros_have_levels_too() -> None:
+    line = line_of("a", "rel_error", points([0.0] * 6 + [1e-16] * 6))
+    (step,) = line.steps
+    assert step.factor == line.drift == math.inf
+    assert line_of("a", "rel_error", points([0.0] * 3)).drift == 1.0
+    down = line_of("a", "aten_ops", points([4.0] * 3 + [0.0] * 3))
+    assert down.drift == 0.0
+
+
+@pytest.fixture
+def store(directory):
+    with Store(Path(":memory:")) as store:
+        for i in range(12):
+            store.add(directory(i, row(cost_ratio=50.0), row("vmap", cost_ratio=[90.0, 120.0][i >= 6])))
+        yield store
+
+
+def test_lines_of_a_store(store) -> None:
+    lines, notes = lines_of(store.frame(), "cost_ratio")
+    assert notes == []
+    assert [(line.case.split("/")[2], len(line.points), len(line.steps)) for line in lines] == [
+        ("ones", 12, 0),
+        ("vmap", 12, 1),
+    ]
+    assert lines[1].steps[0].commit == commit(6)
+    (only,), _ = lines_of(store.frame(), "aten_ops", "*/ones/*")
+    assert {point.value for point in only.points} == {13}
+
+
+def test_what_is_left_out_is_said(store, directory) -> None:
+    store.add(directory(20, checkout={"commit": commit(20), "dirty": True}))
+    store.add(directory(21, machine="ffffffff"))
+    store.add(directory(22, row("jvp", cost_ratio=None, status="timeout"), machine="ffffffff"))
+    lines, notes = lines_of(store.frame(), "cost_ratio")
+    assert [len(line.points) for line in lines] == [1]
+    assert notes == [
+        "1 runs with uncommitted changes are left out",
+        "12 runs of other machines than ffffffff are left out: times differ",
+        "1 cases have no cost_ratio",
+    ]
+    counted, notes = lines_of(store.frame(), "aten_ops")
+    assert max(len(line.points) for line in counted) == 13
+    assert notes == ["1 runs with uncommitted changes are left out", "1 cases have no aten_ops"]
+
+
+def test_several_runs_of_a_commit_are_one_point(store, directory) -> None:
+    store.add(directory(0, row(cost_ratio=54.0), name="again"))
+    lines, _ = lines_of(store.frame(), "cost_ratio", "*/ones/*")
+    assert lines[0].points[0].value == 52.0
+    assert len(lines[0].points) == 12
+
+
+def test_wrong_use_is_said(store) -> None:
+    with pytest.raises(JacstratError, match="unknown measure 'cost'; known: abs_error, aten_ops, cost_ratio, "):
+        lines_of(store.frame(), "cost")
+    with pytest.raises(JacstratError, match="no case fits 'cos"):
+        lines_of(store.frame(), "aten_ops", "cos/*")
+
+
+def test_what_is_shown_unless_asked(store, directory) -> None:
+    assert measure_of(store.frame()) == "cost_ratio"
+    with Store(Path(":memory:")) as counted:
+        counted.add(directory(30, row(cost_ratio=None, median_s=None)))
+        assert measure_of(counted.frame()) == "aten_ops"
+
+
+def test_the_table_has_the_worst_first_and_names_commits(store) -> None:
+    lines, _ = lines_of(store.frame(), "cost_ratio")
+    sheet = table(lines)
+    assert sheet.rows[0][0].startswith("sin/divergence/vmap")
+    assert sheet.rows[0][-1] == f"1.33× at {commit(6)[:10]}"
+    assert sheet.rows[0][4:6] == ("1.33×", "1.33×")
+    assert sheet.styles == ("red", "")
+    many = line_of("a", "aten_ops", points([1, 2, 3, 4, 5, 6]))
+    assert table([many]).rows[0][-1].startswith("2 earlier, 1.33× at ")
+
+
+def test_a_plot_shows_points_levels_and_steps(store) -> None:
+    lines, _ = lines_of(store.frame(), "cost_ratio", "*/vmap/*")
+    (axes,) = plot(lines[0]).axes
+    assert list(axes.lines[0].get_ydata()) == [90.0] * 6 + [120.0] * 6
+    assert [text.get_text() for text in axes.texts] == [f"1.33× at {commit(6)[:10]}"]
+    assert len(axes.collections) == 2
+
+
+def test_plots_are_the_same_bytes_each_time(store, tmp_path) -> None:
+    lines, _ = lines_of(store.frame(), "cost_ratio", "*/ones/*")
+    first, again = write_plots(lines, tmp_path / "one"), write_plots(lines, tmp_path / "two")
+    assert [file.suffix for file in first] == [".png", ".svg"]
+    assert [file.read_bytes() for file in first] == [file.read_bytes() for file in again]
+    assert file_name(line_of("a/B", "x", points([1]))) != file_name(line_of("a/b", "x", points([1])))

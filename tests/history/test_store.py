@@ -1,0 +1,140 @@
+"""The store: what goes in comes out, once, in the order of commits."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from dataclasses import fields
+
+import pandas as pd
+import pytest
+
+from jacstrat import JacstratError
+from jacstrat.history.store import Store, commit_in, directories, opened
+from jacstrat.records import ENVIRONMENT, RECORDS, Record, read_records
+from tests.history.conftest import commit, row
+
+
+def test_what_goes_in_comes_out(directory, tmp_path) -> None:
+    full = row(exact=True, energy_j=None, reason="", peak_bytes=2**40, coverage=0.7, reference="closed form")
+    source = directory(3, full, row("vmap", status="wrong", reason='far, "off"', rel_error=0.5))
+    with Store(tmp_path / "h.sqlite") as store:
+        run, cases = store.add(source)
+        frame = store.frame()
+    assert (run.commit, run.date, run.machine, run.torch, run.dirty, cases) == (
+        commit(3),
+        "2026-01-04T12:00:00+00:00",
+        "0a1b2c3d",
+        "2.13.0",
+        False,
+        2,
+    )
+    records = read_records(source)
+    for column in (f.name for f in fields(Record) if f.name != "schema"):
+        for kept, given in zip(frame[column], records[column], strict=True):
+            assert (pd.isna(given) and pd.isna(kept)) or kept == given, column
+    assert frame["peak_bytes"].iloc[0] == 2**40
+    assert frame["energy_j"].isna().all()
+
+
+def test_the_same_records_are_taken_in_once(directory, tmp_path) -> None:
+    source = directory(0)
+    with Store(tmp_path / "h.sqlite") as store:
+        assert store.add(source) is not None
+        assert store.add(source) is None
+        # Another commit may give the same records to the last digit, where nothing is timed.
+        assert store.add(source, commit=commit(7)) is not None
+        assert len(store.frame()) == 2
+
+
+def test_it_is_in_the_order_of_commits_whatever_the_order_of_adding(directory, tmp_path) -> None:
+    with Store(tmp_path / "h.sqlite") as store:
+        for i in (2, 0, 1):
+            store.add(directory(i))
+        assert list(store.frame()["commit"]) == [commit(0), commit(1), commit(2)]
+
+
+def test_the_revision_stands_over_the_checkout_of_jacstrat(directory, tmp_path) -> None:
+    source = directory(0, revision={"commit": commit(5), "dirty": True, "date": "2025-12-31T23:30:00-01:00"})
+    assert commit_in(source) == (commit(5), "2025-12-31T23:30:00-01:00")
+    with Store(tmp_path / "h.sqlite") as store:
+        run, _ = store.add(source)
+    assert (run.commit, run.date, run.dirty) == (commit(5), "2026-01-01T00:30:00+00:00", True)
+
+
+def test_a_commit_that_is_given_stands_over_what_is_told(directory, tmp_path) -> None:
+    source = directory(0, checkout={"commit": commit(0), "dirty": True})
+    with Store(tmp_path / "h.sqlite") as store:
+        run, _ = store.add(source, commit=commit(9), date="2026-02-01T00:00:00+00:00")
+    assert (run.commit, run.date, run.dirty) == (commit(9), "2026-02-01T00:00:00+00:00", False)
+
+
+def test_who_measured_what_has_to_be_told(directory, tmp_path) -> None:
+    with Store(tmp_path / "h.sqlite") as store:
+        with pytest.raises(JacstratError, match="does not say which commit it measured; give it with --commit"):
+            store.add(directory(0, checkout=None))
+        with pytest.raises(JacstratError, match="does not say when it was measured, nor git when .* was committed"):
+            store.add(directory(1, start={}))
+        with pytest.raises(JacstratError, match="a date must be as in ISO 8601, .* got 'yesterday'"):
+            store.add(directory(2), date="yesterday")
+        broken = directory(3)
+        (broken / ENVIRONMENT).write_text("[1, 2")
+        with pytest.raises(JacstratError, match="environment.json is not the environment of a run"):
+            store.add(broken)
+        assert len(store.frame()) == 0
+
+
+def test_a_column_that_records_have_got_is_added_to_an_older_store(directory, tmp_path) -> None:
+    file = tmp_path / "h.sqlite"
+    with Store(file) as store:
+        store.add(directory(0))
+    old = sqlite3.connect(file)
+    old.execute("ALTER TABLE results DROP COLUMN ulp_error")
+    old.commit()
+    old.close()
+    with Store(file) as store:
+        store.add(directory(1, row(ulp_error=1.5)))
+        assert list(store.frame()["ulp_error"].fillna(-1)) == [-1, 1.5]
+
+
+@pytest.mark.parametrize("kind", ["text", "other", "later"])
+def test_a_file_that_is_no_store_is_refused_and_left_as_it_is(tmp_path, kind) -> None:
+    file = tmp_path / "h.sqlite"
+    if kind == "text":
+        file.write_text("case,problem\n" * 200)
+    else:
+        other = sqlite3.connect(file)
+        other.execute("CREATE TABLE mine (x)")
+        other.execute(f"PRAGMA user_version = {0 if kind == 'other' else 99}")
+        other.commit()
+        other.close()
+    before = file.read_bytes()
+    with pytest.raises(JacstratError, match="name another with --store"):
+        Store(file)
+    assert file.read_bytes() == before
+
+
+def test_a_store_that_is_to_be_shown_must_be_there(tmp_path) -> None:
+    with (
+        pytest.raises(JacstratError, match="does not exist; `jacstrat history add DIR` makes it"),
+        opened(tmp_path / "none.sqlite", must_exist=True),
+    ):
+        pass
+    assert not (tmp_path / "none.sqlite").exists()
+
+
+def test_a_comparison_of_revisions_has_two_directories(directory, tmp_path) -> None:
+    base, new = directory(0, name="both/base"), directory(1, name="both/new")
+    assert directories(tmp_path / "both") == [base, new]
+    assert directories(base) == [base]
+    with pytest.raises(JacstratError, match=f"has no {RECORDS}, nor a base and a new that have"):
+        directories(tmp_path)
+
+
+def test_json_of_the_environment_may_have_several_sessions(directory) -> None:
+    source = directory(0)
+    file = source / ENVIRONMENT
+    (session,) = json.loads(file.read_text())
+    later = {"start": session["start"] | {"checkout": {"commit": commit(1)}}}
+    file.write_text(json.dumps([session, later]))
+    assert commit_in(source) == (commit(1), None)

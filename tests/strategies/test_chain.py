@@ -1,0 +1,164 @@
+"""Strategy chain: what it refuses, its cost by counts, its memory, and that it follows what the function holds."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from jacstrat import PROBLEMS, UnsupportedError, divergence, parse_strategy
+from jacstrat.measure.counters import OperationCounter
+from jacstrat.measure.memory import peak_bytes
+from tests.chain.functions import network
+
+
+def points(B: int, n: int) -> Tensor:
+    return torch.randn(B, n, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+
+
+def prepared(f, x: Tensor, operator: str = "divergence"):
+    return parse_strategy("chain").prepare(operator, f, x)
+
+
+def products(work) -> int:
+    """Products of two numbers in matrix products."""
+    with torch.no_grad(), OperationCounter() as counter:
+        work()
+    return counter.flops // 2
+
+
+def test_a_scalar_is_refused() -> None:
+    with pytest.raises(UnsupportedError, match="cannot serve the laplacian: a gradient goes through each layer twice"):
+        prepared(lambda x: x.sum(-1), points(2, 3), "laplacian")
+
+
+@pytest.mark.parametrize("n", [4, 40, 400])
+def test_one_hidden_layer_takes_less_than_a_pass(n: int) -> None:
+    # The first layer, and nothing of the second: its factor meets the vector diag(W1 W2), which is not counted.
+    h, B = 16, 32
+    x = points(B, n)
+    evaluate = prepared(network(n, h, n), x)
+    assert products(lambda: evaluate(x)) == B * n * h
+    assert evaluate.reason == "1 pointwise factor, the constants between them folded"
+
+
+@pytest.mark.parametrize("n", [4, 40, 400])
+def test_two_hidden_layers_take_two_passes_at_most(n: int) -> None:
+    # B (n h + h^2) to the second layer, B h^2 for the kernel to meet both factors. Its own h n h is spent once.
+    h, B = 16, 32
+    net, x = network(n, h, h, n), points(B, n)
+    evaluate = prepared(net, x)
+    assert products(lambda: evaluate(x)) == B * (n * h + 2 * h * h)
+    assert products(lambda: evaluate(x)) <= 2 * products(lambda: net(x))
+    with torch.no_grad():
+        net[0].weight.mul_(2)
+    assert products(lambda: evaluate(x)) == B * (n * h + 2 * h * h) + h * n * h
+
+
+def test_more_layers_take_tangents_of_the_narrowest_width() -> None:
+    # Cut at the second layer of 4 units: tangents there are the identity, and go through two products of 24 by 24.
+    n, h, w, B = 48, 24, 4, 16
+    net, x = network(n, h, w, h, h, n), points(B, n)
+    evaluate = prepared(net, x)
+    passes = B * (n * h + h * w + w * h + h * h)
+    assert products(lambda: evaluate(x)) == passes + B * w * (h * h + h * h)
+    assert evaluate.reason == "4 pointwise factors, 4 tangents for n = 48, through the narrowest cut"
+    torch.testing.assert_close(evaluate(x), divergence(net, x, "vmap"))
+
+
+def test_the_diagonal_of_one_hidden_layer_takes_a_pass() -> None:
+    n, h, B = 40, 16, 32
+    x = points(B, n)
+    evaluate = prepared(network(n, h, n), x, "jacobian_diagonal")
+    assert products(lambda: evaluate(x)) == 2 * B * n * h
+
+
+def test_what_meets_few_coordinates_makes_no_matrix() -> None:
+    n = 4096
+    for name in ("lorenz96", "bratu", "burgers"):
+        instance = PROBLEMS[name].instance(n, 2)
+        evaluate = prepared(instance.f, instance.x)
+        assert peak_bytes(lambda e=evaluate, x=instance.x: e(x), "cpu") <= 8 * 2 * n * 8
+        expected = instance.reference("divergence").value("divergence")
+        torch.testing.assert_close(evaluate(instance.x).numpy(), expected.astype("float64"))
+
+
+def test_memory_follows_a_tile() -> None:
+    n, h, B = 32, 32, 2048
+    x = points(B, n)
+    evaluate = prepared(network(n, h, h, h, n), x)
+    with torch.no_grad():
+        assert peak_bytes(lambda: evaluate(x), "cpu") < B * h * n * 8 / 4
+
+
+@pytest.mark.parametrize("operator", ["divergence", "jacobian_diagonal"])
+def test_it_follows_what_the_function_holds_however_it_is_written_to(operator: str) -> None:
+    net, x = network(5, 7, 6, 5), points(3, 5)
+    order = torch.arange(5)
+
+    def f(x: Tensor) -> Tensor:
+        return net(x)[..., order] * x
+
+    evaluate = prepared(f, x, operator)
+
+    def agrees() -> None:
+        expected = parse_strategy("vmap").prepare(operator, f, x)(x)
+        with torch.no_grad():
+            torch.testing.assert_close(evaluate(x), expected)
+        torch.testing.assert_close(evaluate(x), expected)
+
+    agrees()
+    with torch.no_grad():
+        net[0].weight.mul_(2)
+    agrees()
+    net[2].weight.data.add_(1)
+    agrees()
+    net[4].weight.detach().numpy()[0, 0] = 9
+    agrees()
+    net[0].weight.data = torch.ones_like(net[0].weight)
+    agrees()
+    order.copy_(torch.tensor([4, 3, 2, 1, 0]))
+    agrees()
+
+
+def test_a_result_is_the_callers() -> None:
+    x = points(3, 4)
+    evaluate = prepared(lambda x: 2 * x, x)
+    evaluate(x).add_(1)
+    assert evaluate(x).tolist() == [8, 8, 8]
+
+
+def test_any_number_of_points_once_prepared() -> None:
+    net = network(3, 5, 4, 3)
+    evaluate = prepared(net, points(4, 3))
+    for B in (1, 2, 7):
+        torch.testing.assert_close(evaluate(points(B, 3)), divergence(net, points(B, 3), "vmap"))
+    torch.testing.assert_close(evaluate(points(1, 3)[0]), divergence(net, points(1, 3)[0], "vmap"))
+    assert evaluate(points(0, 3)).shape == (0,)
+    assert prepared(net, points(0, 3), "jacobian_diagonal")(points(0, 3)).shape == (0, 3)
+
+
+def test_it_trains() -> None:
+    net, x = network(4, 8, 8, 4), points(16, 4)
+    evaluate = prepared(net, x)
+    optimizer = torch.optim.SGD(net.parameters(), 0.05)
+    losses = []
+    for _ in range(20):
+        optimizer.zero_grad()
+        loss = (evaluate(x) + 1).square().mean()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < losses[0] / 2
+    assert all(p.grad is not None for p in net.parameters() if p.dim() == 2)
+
+
+def test_attention_is_refused() -> None:
+    attention = nn.MultiheadAttention(4, 2, batch_first=True).double().requires_grad_(False)
+
+    def f(x: Tensor) -> Tensor:
+        tokens = x.unflatten(-1, (3, 4))
+        return attention(tokens, tokens, tokens, need_weights=False)[0].flatten(-2)
+
+    with pytest.raises(UnsupportedError, match="cannot see through this function: .*, and it has no cut narrower"):
+        prepared(f, points(2, 12))

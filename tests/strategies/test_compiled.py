@@ -1,0 +1,315 @@
+"""compiled(SPEC): what stands around the compiler, by one that compiles nothing; then a few programs that are real."""
+
+from __future__ import annotations
+
+import re
+import warnings
+
+import pytest
+import torch
+from torch import Tensor
+
+from jacstrat import STRATEGIES, UnsupportedError, UsageError, WrongResultError, laplacian, parse_strategy
+from jacstrat.harness.bench import failure
+from jacstrat.measure.counters import OperationCounter
+from jacstrat.strategies import OPERATORS, unasked
+from jacstrat.strategies.compiled import MOST, Compiled
+from jacstrat.strategies.confirm import has_numbers
+from jacstrat.strategies.program import compiling, start_compiler
+from jacstrat.strategies.taylor import Taylor
+
+X = torch.linspace(-1, 1, 12, dtype=torch.float64).view(4, 3)
+
+
+class Network(torch.nn.Module):
+    """A scalar of two layers, and a field of the same."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        generator = torch.Generator().manual_seed(0)
+        shapes = (3, 5), (5, 3)
+        self.W, self.V = (
+            torch.nn.Parameter(torch.randn(*shape, generator=generator, dtype=torch.float64)) for shape in shapes
+        )
+
+    def field(self, x: Tensor) -> Tensor:
+        return (x @ self.W).tanh() @ self.V
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.field(x).tanh().sum(-1)
+
+
+@pytest.fixture
+def net() -> Network:
+    return Network()
+
+
+def prepared(spec: str, net: Network, x: Tensor = X):
+    return parse_strategy(spec).prepare("laplacian", net, x)
+
+
+def gradients(y: Tensor, net: Network) -> tuple[Tensor, ...]:
+    return torch.autograd.grad(y.square().sum(), tuple(net.parameters()))
+
+
+def test_all_but_those_that_compile_are_measured_unasked_and_tested_with_the_others() -> None:
+    """The tests of all strategies run over `unasked()`: what this file tests is all that is left out there."""
+    assert set(STRATEGIES) - set(unasked()) == {"compiled"}
+    assert list(unasked()) == [name for name in STRATEGIES if name != "compiled"]
+
+
+@pytest.mark.parametrize(
+    ("spec", "inner"),
+    [
+        ("compiled", "vmap"),
+        ("compiled(vmap)", "vmap"),
+        (" compiled ( taylor ) ", "taylor"),
+        ("compiled(vmap:chunk_size=8)", "vmap:chunk_size=8"),
+        ("compiled(taylor:compress=false,tile=64)", "taylor:tile=64,compress=false"),
+        ("compiled(forward_over_reverse:chunk_size=2)", "jvp:chunk_size=2"),
+    ],
+)
+def test_a_spec_has_that_of_the_inner_strategy_in_parentheses(spec: str, inner: str) -> None:
+    strategy = parse_strategy(spec)
+    assert strategy == Compiled(parse_strategy(inner))
+    assert strategy.spec == str(strategy) == f"compiled({inner})"
+    assert parse_strategy(strategy.spec) == strategy
+    assert hash(parse_strategy(strategy.spec)) == hash(strategy)
+    assert strategy.counted == strategy.inner
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ("compiled(vmap", "'compiled(vmap': the parentheses do not match; a spec is name:key=value or name(SPEC)"),
+        ("compiled(vmap))", "the parentheses do not match"),
+        ("compiled(vmap)x", "the parentheses do not match"),
+        ("compiled()", "unknown strategy ''"),
+        ("compiled(vmpa)", "unknown strategy 'vmpa'; did you mean vmap"),
+        ("compiled(vmap:chunk_size=0)", "chunk_size must be a positive integer or all, got 0"),
+        ("compiled:inner=vmap", "unknown parameter of compiled 'inner'; known: none"),
+        ("compiled(vmap):chunk_size=2", "unknown parameter of compiled 'chunk_size'; known: none"),
+        ("vmap(taylor)", "'vmap(taylor)': vmap takes no strategy in parentheses; compiled(SPEC) does"),
+        ("compiled(compiled(vmap))", "compiled(vmap) is compiled already; leave out one compiled()"),
+    ],
+)
+def test_a_bad_spec_says_what_and_the_remedy(spec: str, message: str) -> None:
+    with pytest.raises(UsageError) as raised:
+        parse_strategy(spec)
+    assert message in str(raised.value)
+
+
+def test_what_is_no_strategy_is_refused() -> None:
+    with pytest.raises(UsageError, match=r"^inner must be a strategy, got 'vmap'; write compiled\(vmap\)$"):
+        Compiled("vmap")
+
+
+def test_a_strategy_that_draws_is_refused_and_another_as_it_refuses_itself() -> None:
+    with pytest.raises(
+        UnsupportedError, match=r"^compiled\(hutchinson\) cannot serve the divergence: hutchinson draws"
+    ):
+        parse_strategy("compiled(hutchinson)").prepare("divergence", torch.sin, X)
+    for operator in OPERATORS:
+        assert Compiled(Taylor()).refuse(operator) == Taylor().refuse(operator)
+
+
+@pytest.mark.parametrize(
+    "spec", ["vmap", "identity", "jvp", "forward_over_forward", "hessian", "taylor:tile=2,checkpoint=true"]
+)
+def test_any_strategy_may_be_compiled_and_be_trained(spec: str, net: Network, interpreted: list) -> None:
+    evaluate, plain = prepared(f"compiled({spec})", net), prepared(spec, net)
+    assert len(interpreted) == 1
+    for _ in range(2):
+        results = [evaluate(X), plain(X)]
+        torch.testing.assert_close(*results)
+        mine, expected = (gradients(y, net) for y in results)
+        torch.testing.assert_close(mine, expected)
+        with torch.no_grad():
+            for parameter, g in zip(net.parameters(), mine, strict=True):
+                parameter -= 0.1 * g
+    assert len(interpreted) == 1
+
+
+def test_the_choice_of_auto_is_compiled(net: Network, interpreted: list) -> None:
+    evaluate = prepared("compiled(auto)", net)
+    assert isinstance(evaluate.strategy, Compiled)
+    assert evaluate.strategy.inner.name not in ("auto", "compiled")
+    assert evaluate.reason.startswith(evaluate.strategy.inner.spec)
+    torch.testing.assert_close(evaluate(X), laplacian(net, X, "vmap"))
+
+
+@pytest.mark.parametrize("operator", ["divergence", "jacobian_diagonal"])
+def test_a_field_is_served(operator: str, net: Network, interpreted: list) -> None:
+    strategies = parse_strategy("compiled(jvp:chunk_size=2)"), parse_strategy("vmap")
+    results = [strategy.prepare(operator, net.field, X)(X) for strategy in strategies]
+    torch.testing.assert_close(*results)
+
+
+def test_each_shape_and_mode_has_a_program_and_says_what_it_took(net: Network, interpreted: list) -> None:
+    with torch.no_grad():
+        evaluate = prepared("compiled(vmap)", net)
+        calls = {
+            "shape (2, 3), torch.float64 on cpu, no gradients tracked": X[:2],
+            r"shape (3,), torch.float64 on cpu, no gradients tracked": X[0],
+            "shape (3, 3), torch.float64 on cpu, no": X.T[:, :3].contiguous().T[:3],
+        }
+        for words, x in calls.items():
+            with pytest.warns(UserWarning, match="compiled again") as seen:
+                result = evaluate(x)
+            assert words in str(seen[0].message)
+            assert re.match(r"compiled\(vmap\): compiled again in \d+\.\d s, for x of ", str(seen[0].message))
+            assert seen[0].filename == __file__
+            torch.testing.assert_close(result, laplacian(net, x, "vmap"))
+    with pytest.warns(UserWarning, match="on cpu, gradients tracked; prepare with such x"):
+        assert evaluate(X).requires_grad
+    net.W.requires_grad_(False)
+    with pytest.warns(UserWarning, match="compiled again"):
+        evaluate(X).sum().backward()
+    assert net.W.grad is None
+    assert net.V.grad is not None
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("error")
+        for x in (X, X[:2], X[0], X[1:3]):
+            torch.testing.assert_close(evaluate(x), laplacian(net, x, "vmap"))
+    assert len(interpreted) == 6
+
+
+def test_beyond_so_many_shapes_the_eager_form_serves(net: Network, interpreted: list) -> None:
+    x = torch.randn(MOST + 1, 3, dtype=torch.float64)
+    with torch.no_grad():
+        evaluate = prepared("compiled(vmap)", net, x)
+        for rows in range(1, MOST):
+            with pytest.warns(UserWarning, match="compiled again"):
+                evaluate(x[:rows])
+        with pytest.warns(
+            UserWarning, match=rf"there are {MOST} programs already, and x of shape \({MOST}, 3\) is serv"
+        ):
+            result = evaluate(x[:MOST])
+        torch.testing.assert_close(result, laplacian(net, x[:MOST], "vmap"))
+    assert len(interpreted) == MOST
+
+
+def test_where_nothing_can_be_compiled_the_eager_form_serves(net: Network, interpreted: list) -> None:
+    empty, meta = X[:0], X.to("meta")
+    assert prepared("compiled(vmap)", net, empty)(empty).shape == (0,)
+    assert parse_strategy("compiled(vmap)").prepare("divergence", torch.sin, meta)(meta).shape == (4,)
+    assert interpreted == []
+    evaluate = prepared("compiled(vmap)", net)
+    expected = laplacian(net, X, "vmap")
+    torch.testing.assert_close(torch.func.vmap(evaluate)(X), expected)
+    torch.testing.assert_close(torch.func.jacrev(lambda x: evaluate(x).sum())(X).shape, X.shape)
+    with OperationCounter():
+        assert not has_numbers(X)
+        torch.testing.assert_close(evaluate(X), expected)
+    assert len(interpreted) == 1
+
+
+def test_another_result_is_an_error_and_a_row(net: Network, monkeypatch) -> None:
+    monkeypatch.setattr(torch._inductor, "compile", lambda graph, inputs: lambda *args: 1.5 * graph(*args))
+    with pytest.raises(WrongResultError) as raised:
+        prepared("compiled(vmap)", net)
+    # 1.5 of each trace is off by at most half of its terms.
+    words = str(raised.value)
+    assert words.startswith("compiled(vmap) gives another result than vmap: it is off by 0.")
+    assert words.endswith(" of the sum of |J_ii|; use vmap")
+    assert failure(raised.value) == ("wrong", words)
+
+
+def test_another_gradient_is_an_error(net: Network, interpreted: list) -> None:
+    def f(x: Tensor) -> Tensor:
+        with torch.no_grad():
+            scale = net.V.sum()
+        return net(x) * scale
+
+    with torch.no_grad():
+        parse_strategy("compiled(vmap)").prepare("laplacian", f, X)
+    with pytest.raises(WrongResultError, match=r"than vmap: its gradient is off by \S+ of its size; use vmap$"):
+        parse_strategy("compiled(vmap)").prepare("laplacian", f, X)
+
+
+def test_what_cannot_be_traced_or_compiled_is_unsupported(net: Network, monkeypatch) -> None:
+    def branching(x: Tensor) -> Tensor:
+        return net(x) if x.sum() > -100 else -net(x)
+
+    words = (
+        "torch cannot compile this function: it, or the strategy, asks a tensor for its number, by .item() or an if; "
+        "use torch.where"
+    )
+    with pytest.raises(UnsupportedError, match=f"^{re.escape(words)}$"):
+        parse_strategy("compiled(identity)").prepare("laplacian", branching, X)
+
+    def broken(graph, inputs):
+        raise ValueError("over\ntwo lines") from KeyError("a cause")
+
+    monkeypatch.setattr(torch._inductor, "compile", broken)
+    with pytest.raises(UnsupportedError, match="^torch cannot compile this function: KeyError: 'a cause'$"):
+        prepared("compiled(vmap)", net)
+
+
+@pytest.mark.parametrize(
+    ("name", "remedy"), [("InvalidCxxCompiler", "install g\\+\\+ or clang"), ("TritonMissing", "install the triton")]
+)
+def test_a_missing_compiler_is_unsupported_with_the_remedy(name: str, remedy: str) -> None:
+    error = ValueError("wrapped")
+    error.__cause__ = type(name, (RuntimeError,), {})()
+    with pytest.raises(UnsupportedError, match=f"^torch cannot compile here: .*{remedy}"), compiling(X.device):
+        raise error
+
+
+@pytest.mark.parametrize("error", [MemoryError, torch.OutOfMemoryError, WrongResultError, KeyboardInterrupt])
+def test_what_is_no_limit_of_the_compiler_goes_through(error: type[BaseException]) -> None:
+    with pytest.raises(error), compiling(X.device):
+        raise error("mine")
+
+
+def test_an_error_of_the_function_is_its_own() -> None:
+    def broken(x: Tensor) -> Tensor:
+        raise ZeroDivisionError("mine")
+
+    with pytest.raises(ZeroDivisionError, match="mine"):
+        parse_strategy("compiled(vmap)").prepare("laplacian", broken, X)
+
+
+def test_without_a_cxx_compiler_it_is_unsupported(net: Network) -> None:
+    from torch._inductor import config
+
+    # A size that no other test compiles, since a kernel that is on disk needs no compiler.
+    x = torch.ones(7, 3, dtype=torch.float64)
+    with (
+        config.patch({"cpp.cxx": ("/no/such/compiler",), "force_disable_caches": True}),
+        pytest.raises(
+            UnsupportedError, match=r"^torch cannot compile here: no C\+\+ compiler was found; install g\+\+"
+        ),
+    ):
+        prepared("compiled(vmap)", net, x)
+
+
+# From here on programs are real: each takes a second or two to compile, the first of a machine more.
+
+
+def test_starting_the_compiler_changes_nothing_and_may_fail() -> None:
+    start_compiler(X.device)
+    start_compiler(torch.device("meta"))
+
+
+def test_a_program_gives_the_laplacian_and_follows_the_parameters(net: Network) -> None:
+    with torch.no_grad():
+        evaluate = prepared("compiled(vmap)", net)
+        for _ in range(2):
+            torch.testing.assert_close(evaluate(X), laplacian(net, X, "identity"))
+            net.W.mul_(1.5)
+
+
+def test_a_program_of_taylor_trains(net: Network) -> None:
+    evaluate = prepared("compiled(taylor)", net)
+    optimiser = torch.optim.Adam(net.parameters(), lr=0.1)
+    for _ in range(3):
+        loss = evaluate(X).square().mean()
+        expected = torch.autograd.grad(laplacian(net, X, "vmap").square().mean(), tuple(net.parameters()))
+        optimiser.zero_grad()
+        loss.backward()
+        torch.testing.assert_close([p.grad for p in net.parameters()], list(expected))
+        optimiser.step()
+    g = torch.autograd.grad(evaluate(X).sum(), net.W, create_graph=True)
+    with pytest.raises(RuntimeError, match="double backward"):
+        g[0].sum().backward()
