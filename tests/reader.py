@@ -41,6 +41,15 @@ NOT_RUN: Mapping[str, str] = {
     "jacstrat compare --rev*": "needs a git repository, and measures for minutes",
     "jacstrat run": "measures the default sweep, for minutes",
     "jacstrat run default*": "measures the default sweep, for minutes",
+    ".venv/bin/python bench/scale.py*": "simulates a large run, or starts workers",
+    "jacstrat run * --scheduler *": "starts workers, or needs a cluster; tests/harness/test_cluster.py runs it",
+    "jacstrat merge results/gpu/*": "merges what an array job would have written",
+    "pip install *": "installs",
+    "scripts/slurm/*": "needs Slurm",
+    "sbatch *": "needs Slurm",
+    "dask *": "starts what does not end by itself",
+    "CUDA_VISIBLE_DEVICES=* dask *": "starts what does not end by itself",
+    "export *": "sets what no other command here reads",
     "jacstrat run full*": "measures for hours",
     "jacstrat run stochastic*": "measures for a minute",
     "jacstrat report results/stochastic": "reads what that run would have written",
@@ -147,7 +156,7 @@ def parse(command: str) -> None:
     if arguments:
         COMMANDS[arguments[0]].make_context(arguments[0], arguments[1:])
     for word in words[1:]:
-        if "/" in word and not word.startswith(("-", "results/")):  # a run makes what lies there
+        if "/" in word and "://" not in word and not word.startswith(("-", "results/")):  # a run makes what lies there
             assert (ROOT / word).exists(), f"`{command}` names {word}, which is not there"
 
 

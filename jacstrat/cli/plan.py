@@ -84,4 +84,6 @@ def _plan(sweep: Sweep, assume_bytes: int | None, workers: int | None) -> None:
     if workers is not None:
         from jacstrat.harness.costs import estimate, in_words
 
-        console.print(in_words(estimate(sweep, forecasts, workers), workers), markup=False, highlight=False)
+        console.print(
+            in_words(estimate(sweep, forecasts, workers), workers), markup=False, highlight=False, soft_wrap=True
+        )

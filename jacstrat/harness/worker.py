@@ -60,14 +60,33 @@ def slot(cell: Cell, folder: Path | None = None) -> Iterator[None]:
 
 
 def slot_name(device: str) -> str:
-    """The name of the slot of a device on this machine: cards by the number that the machine has for them."""
+    """The name of the slot of a device on this machine; of a card its UUID, or else its number.
+
+    A job of a cluster often sees its card as number 0, whichever it is.
+    """
     kind, _, index = device.partition(":")
     if kind == "cpu":
         return host_id()
     cards = [card.strip() for card in os.environ.get(VISIBLE_CARDS, "").split(",") if card.strip()]
     number = int(index or 0)
     card = cards[number] if number < len(cards) else str(number)
+    if kind == "cuda" and card.isdecimal():
+        card = _uuid(int(card)) or card
     return f"{host_id()}-{kind}-{re.sub(r'[^A-Za-z0-9]+', '-', card)}"
+
+
+def _uuid(number: int) -> str | None:
+    """The UUID of an NVIDIA card by NVML's number, which starts no CUDA; None without a driver that tells."""
+    import pynvml
+
+    try:
+        pynvml.nvmlInit()
+        try:
+            return str(pynvml.nvmlDeviceGetUUID(pynvml.nvmlDeviceGetHandleByIndex(number)))
+        finally:
+            pynvml.nvmlShutdown()
+    except pynvml.NVMLError:
+        return None
 
 
 @contextmanager

@@ -84,6 +84,7 @@ def test_a_slot_is_free_again_after_an_error(tmp_path, cell) -> None:
     ],
 )
 def test_a_slot_is_named_by_the_machine_and_its_card(monkeypatch, device, visible, name) -> None:
+    monkeypatch.setattr(worker, "_uuid", lambda number: None)
     monkeypatch.setenv(MACHINE_VARIABLE, "node7-socket0")
     monkeypatch.delenv(worker.VISIBLE_CARDS, raising=False)
     if visible is not None:
@@ -91,6 +92,13 @@ def test_a_slot_is_named_by_the_machine_and_its_card(monkeypatch, device, visibl
     assert slot_name(device) == host_id() + name
     monkeypatch.setenv(MACHINE_VARIABLE, "node7-socket1")
     assert slot_name(device) == host_id() + name
+
+
+def test_a_card_is_named_by_what_is_its_own(monkeypatch) -> None:
+    """Each job of a cluster may see its card as number 0."""
+    monkeypatch.setenv(worker.VISIBLE_CARDS, "0")
+    monkeypatch.setattr(worker, "_uuid", lambda number: f"GPU-{number}f")
+    assert slot_name("cuda") == f"{host_id()}-cuda-GPU-0f"
 
 
 def test_a_job_is_measured_by_a_daemonic_process_too(monkeypatch, tmp_path, cell) -> None:
