@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 
 import pytest
 
@@ -42,7 +43,7 @@ def test_outside_an_array_it_says_how_it_is_used(tmp_path) -> None:
 
 
 def test_the_script_for_dask_names_its_options() -> None:
-    compile((ROOT / "scripts" / "slurm" / "workers").read_text(encoding="utf-8"), "workers", "exec")
-    done = subprocess.run(["python3", str(ROOT / "scripts" / "slurm" / "workers"), "--help"], capture_output=True, text=True)
+    script = str(ROOT / "scripts" / "slurm" / "workers")
+    done = subprocess.run([sys.executable, script, "--help"], capture_output=True, text=True)
     assert done.returncode == 0
     assert "--interface NAME" in done.stdout
