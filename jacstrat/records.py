@@ -26,6 +26,7 @@ SAMPLES = "samples.jsonl"
 ENVIRONMENT = "environment.json"
 SWEEP = "sweep.toml"
 PLOTS = "plots"
+PAGE = "report.html"
 
 Status = Literal["ok", "wrong", "unsupported", "skipped", "timeout", "oom", "crashed", "error"]
 STATUSES: Mapping[Status, str] = {

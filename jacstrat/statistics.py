@@ -109,6 +109,19 @@ def student_within(t: float, degrees: int) -> float:
     return 2 / math.pi * (angle + sine * total) if odd else sine * total
 
 
+@lru_cache(maxsize=256)
+def student_quantile(share: float, degrees: int) -> float:
+    """The t with P(|T| <= t) = share, 0 < share < 1, by bisection to 10^-9 of it."""
+    high = 1.0
+    while student_within(high, degrees) < share:
+        high *= 2
+    low = 0.0
+    while high - low > 1e-9 * high:
+        middle = (low + high) / 2
+        low, high = (middle, high) if student_within(middle, degrees) < share else (low, middle)
+    return high
+
+
 def chance_of_share(share: float, trials: int, rate: float) -> float:
     """At most how likely a share this low is among independent trials that each succeed with at least this rate.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -59,7 +60,7 @@ def test_a_small_run_writes_everything_and_says_what_was_found(tmp_path) -> None
     assert len(frame) == 8
     assert set(frame.loc[frame["problem"] == "linear"].query("strategy == 'ones'")["status"]) == {"wrong"}
     names = {path.name for path in (tmp_path / "out").iterdir()}
-    assert {"records.csv", "samples.jsonl", "environment.json", "sweep.toml", "plots"} <= names
+    assert {"records.csv", "samples.jsonl", "environment.json", "sweep.toml", "plots", "report.html"} <= names
     suffixes = {path.suffix for path in (tmp_path / "out" / "plots").iterdir()}
     assert suffixes == {".png", ".svg"}
     assert "ones" in done.output
@@ -80,6 +81,29 @@ def test_report_repeats_what_the_run_said(tmp_path) -> None:
     again = call("report", out)
     assert again.exit_code == 0
     assert again.stdout == ran.stdout
+
+
+def test_report_prints_a_format_and_writes_nothing(tmp_path) -> None:
+    out = tmp_path / "out"
+    call("run", *SMALL, "--out", str(out), "--no-isolation")
+    (out / "report.html").unlink()
+    found = call("report", str(out), "--format", "json")
+    assert found.exit_code == 0
+    assert json.loads(found.stdout)[0]["statuses"] == {"ok": 4}
+    assert not (out / "report.html").exists()
+
+
+def test_report_sets_runs_beside_each_other(tmp_path) -> None:
+    out, again = tmp_path / "out", tmp_path / "again"
+    call("run", *SMALL, "--out", str(out), "--no-isolation")
+    shutil.copytree(out, again)
+    found = call("report", str(out), str(again), "--plot", "between")
+    assert found.stdout.splitlines()[0].endswith("divergence-sin-between-again.png")
+    page = tmp_path / "new" / "page.html"
+    found = call("report", str(out), str(again), "--out", str(page))
+    assert found.exit_code == 0, found.output
+    assert f"the page in {page}" in found.stdout
+    assert "again over out" in page.read_text(encoding="utf-8")
 
 
 def test_resume_takes_the_sweep_of_the_directory(tmp_path) -> None:
@@ -130,6 +154,13 @@ def test_nothing_measured_is_exit_code_3(tmp_path) -> None:
         (["run", "mine.toml"], "sweep file mine.toml does not exist"),
         (["list", "problem"], "unknown list 'problem'; did you mean problems?"),
         (["report", "nowhere"], "nowhere does not exist"),
+        (["report", "results/reference", "--plot", "tme"], "unknown plot 'tme'; did you mean time?"),
+        (
+            ["report", "results/reference", "--format", "html"],
+            "unknown format 'html'; known: csv, json, latex, markdown",
+        ),
+        (["report", "x", "--format", "csv", "--plot", "time"], "prints and writes nothing; leave out --plot"),
+        (["report", "x", "--out", "y", "--plot", "time"], "writes no page; leave out --out"),
     ],
 )
 def test_wrong_use_is_one_line_and_exit_code_2(monkeypatch, capsys, tmp_path, arguments, message: str) -> None:

@@ -13,6 +13,10 @@ from jacstrat import PROBLEMS, STRATEGIES, benchmark, records
 from jacstrat.harness.sweep import DTYPES, WORKLOADS, shipped_sweeps
 from jacstrat.measure import sampling
 from jacstrat.records import COLUMNS, STATUSES
+from jacstrat.report.drawing import MOST_CASES, MOST_SETTINGS, NAMES
+from jacstrat.report.formats import FORMATS
+from jacstrat.report.page.cases import MOST_ROWS
+from jacstrat.report.page.panels import MOST_POINTS
 from jacstrat.strategies import ALIASES
 from jacstrat.strategies.base import form
 from tests.pages import ROOT, blocks_of
@@ -115,7 +119,7 @@ def test_every_status_reason_to_stop_and_exit_code_has_its_row() -> None:
 
 
 def test_every_file_of_a_run_has_its_row() -> None:
-    files = {records.RECORDS, records.SAMPLES, records.ENVIRONMENT, records.SWEEP, f"{records.PLOTS}/"}
+    files = {records.RECORDS, records.SAMPLES, records.ENVIRONMENT, records.SWEEP, records.PAGE, f"{records.PLOTS}/"}
     assert set(rows(sections(read("records.md"))["Files"])) == files
 
 
@@ -123,3 +127,12 @@ def test_every_key_of_the_samples_has_its_row() -> None:
     found = benchmark(torch.sin, torch.ones(1, 2), strategies="ones", sample_s=1e-4)
     keys = {"case", *(key for raw in found.samples.values() for key in raw)}
     assert set(rows(sections(read("records.md"))["samples.jsonl"])) == keys
+
+
+def test_every_plot_and_format_of_a_report_is_on_its_page() -> None:
+    page = sections(read("report.md"))
+    assert set(rows(page["Plots"])) == set(NAMES)
+    for name in FORMATS:
+        assert f"`{name}`" in page["For papers and programs"]
+    for number in (MOST_ROWS, MOST_POINTS, MOST_SETTINGS, MOST_CASES):
+        assert f"{number:,}".replace(",", " ") in read("report.md")

@@ -10,7 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jacstrat.statistics import _rank, chance_of_share, median_interval, ratio, student_within, summarise
+from jacstrat.statistics import (
+    _rank,
+    chance_of_share,
+    median_interval,
+    ratio,
+    student_quantile,
+    student_within,
+    summarise,
+)
 
 positive = st.floats(1e-9, 1e3)
 
@@ -113,3 +121,8 @@ def test_the_chance_of_a_share_falls_with_the_number_of_trials() -> None:
     assert chance_of_share(0.4, 10, 0.5) > 0.5
     assert chance_of_share(0.4, 1000, 0.5) < 1e-8
     assert chance_of_share(0.0, 10, 0.5) == pytest.approx(2.0**-10)
+
+
+@given(st.floats(0.01, 0.999), st.integers(1, 60))
+def test_the_quantile_of_students_t_is_where_its_share_is(share: float, degrees: int) -> None:
+    assert student_within(student_quantile(share, degrees), degrees) == pytest.approx(share, abs=1e-8)

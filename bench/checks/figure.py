@@ -7,8 +7,10 @@ from dataclasses import asdict, dataclass
 from types import MappingProxyType
 from typing import Any
 
-# Units that a figure is shown in, and how many of them make one of what it is kept in: seconds, or a fraction.
-UNITS: Mapping[str, float] = MappingProxyType({"": 1, "%": 100, "ms": 1e3, "us": 1e6})
+# Units that a figure is shown in, and how many make one of what it is kept in: seconds, a fraction, or bytes.
+UNITS: Mapping[str, float] = MappingProxyType(
+    {"": 1, "%": 100, "s": 1, "ms": 1e3, "us": 1e6, "MB": 1e-6, "GiB": 2.0**-30}
+)
 
 
 @dataclass(frozen=True)
@@ -18,7 +20,7 @@ class Figure:
     Fields:
         check: The check that it belongs to.
         what: What was measured, in words.
-        value: In seconds, a fraction, or a count; not a number where it could not be had, which meets no target.
+        value: In seconds, bytes, a fraction, or a count; not a number where it could not be had, which meets no target.
         target: The bound of the value, in its unit.
         unit: What both are shown in, one of UNITS.
         at_least: The target is a lower bound; else an upper one.

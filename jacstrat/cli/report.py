@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,33 +13,96 @@ from jacstrat.cli.app import EXIT_NOTHING_MEASURED, app
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from jacstrat.report.runs import Run
+
 
 @app.command()
-def report(directory: Annotated[Path, typer.Argument(metavar="DIR", help="Directory of a run.")]) -> None:
-    """Tables and plots from the records of a run."""
+def report(
+    directories: Annotated[list[Path], typer.Argument(metavar="DIR", help="Directories of runs.")],
+    plot: Annotated[list[str] | None, typer.Option(help="Draw only this plot: time, cost-ratio, ...")] = None,
+    form: Annotated[
+        str | None, typer.Option("--format", help="Print the findings as markdown, csv, json or latex, and no more.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="File of the page [DIR/report.html].")] = None,
+) -> None:
+    """Tables, plots and a page from the records of a run, or of several side by side."""
     from rich.console import Console
 
-    show(directory, Console())
+    from jacstrat.errors import UsageError
+
+    if form is not None and (plot or out):
+        raise UsageError(f"--format {form} prints and writes nothing; leave out {'--plot' if plot else '--out'}")
+    if plot and out:
+        raise UsageError("--plot draws into DIR/plots and writes no page; leave out --out")
+    if form is not None:
+        _print(directories, form)
+    elif plot:
+        _draw(directories, plot, Console())
+    else:
+        show(directories, Console(), out)
 
 
-def show(directory: Path, console: Console) -> None:
-    """Plots on disk, the tables and findings on the console; ends with exit code 3 where nothing was measured."""
-    from jacstrat.records import PLOTS, read_records, records_file
-    from jacstrat.report.plots import write_plots
-    from jacstrat.report.tables import print_findings
+def show(directories: Sequence[Path], console: Console, out: Path | None = None) -> None:
+    """Plots and the page on disk, the findings on the console; ends with exit code 3 where nothing was measured."""
+    from jacstrat.records import PAGE, PLOTS, records_file
+    from jacstrat.report.drawing import MOST_CASES, MOST_SETTINGS, draw_plots, too_many
+    from jacstrat.report.findings import print_told
+    from jacstrat.report.formats import told
+    from jacstrat.report.page.write import write_page
+    from jacstrat.report.runs import read_runs
 
-    frame = read_records(directory)
-    measured = frame["median_s"].notna().any()
-    plots = write_plots(frame, directory / PLOTS)
-    print_findings(frame, console)
-    console.print(
-        f"{len(frame)} cases in {records_file(directory)}, {len(plots)} plots in {directory / PLOTS}",
-        highlight=False,
-        markup=False,
-        soft_wrap=True,
-    )
-    if not measured:
-        console.print("nothing was measured", highlight=False)
+    runs = read_runs(directories)
+    page = out or runs[0].directory / (PAGE if len(runs) == 1 else f"beside-{PAGE}")
+    print_told(told(runs), console)
+    plots = draw_plots(runs)
+    write_page(runs, page)
+    for run in runs:
+        directory = run.directory / PLOTS
+        drawn = f"{sum(path.parent == directory for path in plots)} plots in {directory}"
+        if too_many(run):
+            drawn = f"no plots of more than {MOST_SETTINGS} settings or {MOST_CASES} cases unless --plot names one"
+        cases = f"{len(run.records)} cases in {records_file(run.directory)}, {drawn}"
+        _say(console, f"{cases}, the page in {page}" if len(runs) == 1 else cases)
+    if len(runs) > 1:
+        _say(console, f"the page in {page}")
+    _end(runs, console)
+
+
+def _draw(directories: Sequence[Path], names: Sequence[str], console: Console) -> None:
+    from jacstrat.report.drawing import check_names, draw_plots
+    from jacstrat.report.runs import read_runs
+
+    asked = check_names(names)
+    runs = read_runs(directories)
+    written = draw_plots(runs, asked)
+    for path in written:
+        _say(console, str(path))
+    if not written:
+        _say(console, f"nothing to show in a plot of {' or '.join(names)}")
+    _end(runs, console)
+
+
+def _print(directories: Sequence[Path], form: str) -> None:
+    import sys
+
+    from jacstrat.errors import lookup
+    from jacstrat.report.formats import FORMATS
+    from jacstrat.report.runs import read_runs
+
+    write = lookup("format", form, FORMATS)
+    runs = read_runs(directories)
+    sys.stdout.write(write(runs))
+    _end(runs, None)
+
+
+def _say(console: Console, text: str) -> None:
+    console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+
+def _end(runs: Sequence[Run], console: Console | None) -> None:
+    if not any(record.median_s is not None for run in runs for record in run.records):
+        if console:
+            _say(console, "nothing was measured")
         raise typer.Exit(EXIT_NOTHING_MEASURED)
 
 

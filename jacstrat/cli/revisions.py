@@ -68,7 +68,7 @@ def compare_revisions(
     )
     try:
         with _interruptible(), _status(Console(stderr=True)) as say:
-            with revisions.arena_of(Path.cwd(), base, new, limits.step_s, install, say) as arena:
+            with revisions.arena_of(Path.cwd(), base, new, limits.step_s, install, _tell) as arena:
 
                 def attend(case: str, pair: int | None) -> None:
                     say(f"counts and errors: {case}" if pair is None else f"pair of processes {pair + 1}: {case}")
@@ -139,6 +139,11 @@ def _interruptible() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def _tell(line: str) -> None:
+    """Say what takes minutes, also where there is no terminal."""
+    print(line, file=sys.stderr)
 
 
 @contextmanager

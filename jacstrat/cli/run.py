@@ -92,8 +92,11 @@ def run(
 
     chosen = chosen.override(sample_s=sample, timed=False if counts else None, shard=shard)
     directory = out or _dated()
-    measure(chosen, directory, resume, retry, not no_isolation, scheduler, wait)
-    (show if chosen.timed else show_counts)(directory, Console())
+    measure(chosen, directory, resume, retry, isolate=not no_isolation, scheduler=scheduler, wait_s=wait)
+    if chosen.timed:
+        show([directory], Console())
+    else:
+        show_counts(directory, Console())
 
 
 def _dated() -> Path:

@@ -51,7 +51,7 @@ class Benchmark:
         """One of the plots of `jacstrat report`, of these strategies.
 
         Args:
-            kind: "time", "cost-ratio", "error" or "memory".
+            kind: "time", "cost-ratio", "error", "memory", "pareto", ...; see docs/report.md.
 
         Raises:
             UsageError: No such plot, or nothing was measured that it could show.

@@ -1,7 +1,7 @@
 """What the records say, as data: who is fastest, who is wrong, who failed, how time and error grow with n.
 
-Every function takes a frame as `jacstrat.records.read_records` returns it. Where a case stands in it twice, as after a
-resumed run, the later row counts.
+Every function takes a frame as `jacstrat.records.read_records` returns it, or its `to_records`. Where a case stands in
+a frame twice, as after a resumed run, the later row counts.
 """
 
 from __future__ import annotations
@@ -9,13 +9,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from jacstrat.records import Record
-from jacstrat.report.setting import Setting, Spans, by_setting, spans, to_records
-
-if TYPE_CHECKING:
-    import pandas as pd
+from jacstrat.report.setting import Setting, Source, Spans, by_setting, spans, to_records
+from jacstrat.statistics import CONFIDENCE, student_quantile
 
 MEASURED = ("ok", "wrong")
 """The statuses of cases that ran to their end: their times, bytes and errors are measurements."""
@@ -58,14 +56,15 @@ def over_best_flops(record: Record) -> float | None:
     return record.flops / record.best_flops if record.best_flops and record.flops is not None else None
 
 
-def winners(frame: pd.DataFrame) -> tuple[Winner, ...]:
+def winners(source: Source) -> tuple[Winner, ...]:
     """The winner at each n of each setting; an n at which no result is right has none."""
     found = []
-    for setting, group in by_setting(to_records(frame)).items():
-        for n in sorted({record.n for record in group}):
-            times = [(r.median_s, r) for r in group if r.n == n and r.status == "ok" and r.median_s and not r.draws]
-            if times:
-                found.append(_winner(setting, n, sorted(times, key=lambda pair: pair[0])))
+    for setting, group in by_setting(to_records(source)).items():
+        times: dict[int, list[tuple[float, Record]]] = {}
+        for record in group:
+            if record.status == "ok" and record.median_s and not record.draws:
+                times.setdefault(record.n, []).append((record.median_s, record))
+        found += [_winner(setting, n, sorted(pairs, key=lambda pair: pair[0])) for n, pairs in times.items()]
     return tuple(found)
 
 
@@ -117,11 +116,11 @@ class WinnerRange:
     winners: tuple[Winner, ...]
 
 
-def winner_ranges(frame: pd.DataFrame) -> tuple[WinnerRange, ...]:
+def winner_ranges(source: Source) -> tuple[WinnerRange, ...]:
     """The winners condensed into as few ranges of n as their levels allow."""
-    by_n = {(winner.setting, winner.n): winner for winner in winners(frame)}
+    by_n = {(winner.setting, winner.n): winner for winner in winners(source)}
     found: list[WinnerRange] = []
-    for setting, group in by_setting(to_records(frame)).items():
+    for setting, group in by_setting(to_records(source)).items():
         run: list[tuple[int, Winner | None]] = []
         for n in sorted({record.n for record in group}):
             winner = by_n.get((setting, n))
@@ -167,9 +166,9 @@ class Wrong:
     rel_error_high: float | None
 
 
-def wrong(frame: pd.DataFrame) -> tuple[Wrong, ...]:
+def wrong(source: Source) -> tuple[Wrong, ...]:
     """Every strategy that was wrong, by problem and operator."""
-    judged = (record for record in to_records(frame) if record.status in MEASURED)
+    judged = (record for record in to_records(source) if record.status in MEASURED)
     found = []
     for (problem, operator, strategy), group in _grouped(judged, LINE).items():
         bad = [record for record in group if record.status == "wrong"]
@@ -200,18 +199,18 @@ class Unmeasured:
     cases: int
 
 
-def unsupported(frame: pd.DataFrame) -> tuple[Unmeasured, ...]:
+def unsupported(source: Source) -> tuple[Unmeasured, ...]:
     """What the strategies cannot do, with reasons."""
-    return _unmeasured(frame, lambda status: status == "unsupported")
+    return _unmeasured(source, lambda status: status == "unsupported")
 
 
-def failures(frame: pd.DataFrame) -> tuple[Unmeasured, ...]:
+def failures(source: Source) -> tuple[Unmeasured, ...]:
     """What was skipped or did not come to its end, with reasons."""
-    return _unmeasured(frame, lambda status: status not in (*MEASURED, "unsupported"))
+    return _unmeasured(source, lambda status: status not in (*MEASURED, "unsupported"))
 
 
-def _unmeasured(frame: pd.DataFrame, belongs: Callable[[str], bool]) -> tuple[Unmeasured, ...]:
-    records = to_records(frame)
+def _unmeasured(source: Source, belongs: Callable[[str], bool]) -> tuple[Unmeasured, ...]:
+    records = to_records(source)
     tried = _grouped(records, LINE)
     chosen = (record for record in records if belongs(record.status))
     found = []
@@ -248,8 +247,14 @@ class Growth:
     n_high: int
     points: int
 
+    @property
+    def interval(self) -> tuple[float, float]:
+        """The 95 % confidence interval of the exponent, by Student's t with two degrees of freedom less than points."""
+        half = student_quantile(CONFIDENCE, self.points - 2) * self.std_error
+        return self.exponent - half, self.exponent + half
 
-def growths(frame: pd.DataFrame, column: str = "median_s") -> tuple[Growth, ...]:
+
+def growths(source: Source, column: str = "median_s") -> tuple[Growth, ...]:
     """How a column grows with n, over the larger half of the n's of each strategy, where that has 3 points or more.
 
     A logarithm has no place for 0 or infinity: an exact result is no point of an error's growth. The time of a wrong
@@ -257,7 +262,7 @@ def growths(frame: pd.DataFrame, column: str = "median_s") -> tuple[Growth, ...]
     """
     statuses = ("ok",) if column.endswith("_error") else MEASURED
     found = []
-    for setting, group in by_setting(to_records(frame)).items():
+    for setting, group in by_setting(to_records(source)).items():
         valued = [r for r in group if r.status in statuses and r.n > 0 and 0 < (getattr(r, column) or 0) < math.inf]
         for (strategy,), line in _grouped(valued, ("strategy",)).items():
             half = line[len(line) // 2 :]

@@ -6,24 +6,25 @@ Built on matplotlib.figure.Figure alone: no pyplot, no state that outlives a fig
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedFormatter, FixedLocator, FuncFormatter, LogLocator, NullLocator
-from matplotlib.transforms import ScaledTranslation
 
 from jacstrat.report.notebook import ShownFigure
 from jacstrat.report.palette import WRONG_DASH, style
+from jacstrat.report.picture import TIME, XKind
 from jacstrat.report.series import Point, Series, touches_wrong
+from jacstrat.report.ticks import linear_ticks, log_ticks, spread
 
 SIZE_INCHES = (8.0, 5.0)
 GREY = "#808080"
 DARK = "#404040"
-NAME_LIMIT = 28
 ANNOTATED_LIMIT = 12
+CROWDED = 40
+"""Points of a line from which its markers are small."""
 
 Place = Callable[[Series, Point], float]
 
@@ -33,20 +34,23 @@ def own_value(series: Series, point: Point) -> float:
     return point.value
 
 
-def single(series: Sequence[Series]) -> int | None:
+def single(series: Sequence[Series]) -> float | None:
     """The n, where all points share one."""
     ns = {point.n for line in series for point in line.points}
     return ns.pop() if len(ns) == 1 else None
 
 
-def empty_chart(title: str, answer: str, ylabel: str, series: Sequence[Series], base: int = 10) -> tuple[Figure, Axes]:
-    """A figure with axes for these series, logarithmic in y, and in x unless there is a single n.
+def empty_chart(
+    title: str, answer: str, ylabel: str, series: Sequence[Series], base: int = 10, x: XKind = "n"
+) -> tuple[Figure, Axes]:
+    """A figure with axes for these series, logarithmic in y, and in x unless there is a single n or x is rounds.
 
     Args:
         title: What is shown, in bold.
         answer: What it says, one line below.
         ylabel: The quantity and its unit.
         base: Of the y axis.
+        x: What x is, see `Picture`.
     """
     figure = ShownFigure(figsize=SIZE_INCHES, layout="constrained", facecolor="white")
     axes = figure.add_subplot()
@@ -68,7 +72,7 @@ def empty_chart(title: str, answer: str, ylabel: str, series: Sequence[Series], 
         color=DARK,
         parse_math=False,
     ).set_in_layout(False)
-    _x_axis(axes, series)
+    _x_axis(axes, series, x)
     return figure, axes
 
 
@@ -77,33 +81,36 @@ def _fitting(size: float, text: str) -> float:
     return min(size, SIZE_INCHES[0] * 72 / (0.6 * max(len(text), 1)))
 
 
-def _x_axis(axes: Axes, series: Sequence[Series]) -> None:
+def _x_axis(axes: Axes, series: Sequence[Series], x: XKind) -> None:
     n = single(series)
+    axes.set_xlabel("n, number of inputs", fontsize=11, color=DARK)
+    axes.xaxis.set_minor_locator(NullLocator())
     if n is not None:
         axes.margins(y=0.2)  # room for the values above the points
         axes.set_xlim(0.4, len(series) + 0.6)
         axes.xaxis.set_major_locator(NullLocator())
-        axes.set_xlabel(f"n = {n}; strategies in the order of the legend", fontsize=11, color=DARK)
+        axes.set_xlabel(f"n = {n:g}; strategies in the order of the legend")
         return
-    axes.set_xscale("log", base=2)
     ns = sorted({point.n for line in series for point in line.points})
-    margin = (ns[-1] / ns[0]) ** 0.03
-    axes.set_xlim(ns[0] / margin, ns[-1] * margin)
-    ticks = _spread(ns)
+    if x == "rounds":
+        margin = (ns[-1] - ns[0]) * 0.03
+        axes.set_xlim(ns[0] - margin, ns[-1] + margin)
+        axes.xaxis.set_major_locator(FixedLocator(linear_ticks(ns[0], ns[-1])))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        return
+    axes.set_xscale("log", base=2 if x == "n" else 10)
+    low, high = limits(ns)
+    axes.set_xlim(low, high)
+    ticks = spread(ns) if x == "n" else spread(log_ticks(low, high), 1 / 7)
     axes.xaxis.set_major_locator(FixedLocator(ticks))
-    axes.xaxis.set_major_formatter(FixedFormatter([f"{tick}" for tick in ticks]))
+    axes.xaxis.set_major_formatter(FixedFormatter([f"{tick:g}" if x == "n" else TIME.tick(tick) for tick in ticks]))
     axes.xaxis.set_minor_locator(NullLocator())
-    axes.set_xlabel("n, number of inputs", fontsize=11, color=DARK)
 
 
-def _spread(ns: Sequence[int]) -> list[int]:
-    """Those n's, from the largest down, whose labels have room for themselves."""
-    room = math.log(ns[-1] / ns[0]) / 12
-    kept = [ns[-1]]
-    for n in reversed(ns[:-1]):
-        if math.log(kept[-1] / n) >= room:
-            kept.append(n)
-    return kept[::-1]
+def limits(xs: Sequence[float]) -> tuple[float, float]:
+    """The ends of a logarithmic x axis for these values, ascending, with a margin of 3 %."""
+    margin = (xs[-1] / xs[0]) ** 0.03
+    return xs[0] / margin, xs[-1] * margin
 
 
 def draw(axes: Axes, series: Sequence[Series], describe: Callable[[float], str], place: Place = own_value) -> None:
@@ -149,7 +156,8 @@ def _draw_line(axes: Axes, line: Series, place: Place, covers: int) -> None:
             axes.fill_between(xs, lows, highs, color=look.color, alpha=0.18, linewidth=0, label=line.strategy)
     for wrong in (False, True):
         points = [point for point in line.points if point.wrong is wrong]
-        _markers(axes, line, [(point.n, place(line, point)) for point in points], wrong, extra)
+        small = -4.0 if len(line.points) > CROWDED else 0.0
+        _markers(axes, line, [(point.n, place(line, point)) for point in points], wrong, extra + small)
 
 
 def _draw_rank(axes: Axes, rank: int, line: Series, place: Place) -> None:
@@ -163,10 +171,11 @@ def _draw_rank(axes: Axes, rank: int, line: Series, place: Place) -> None:
 def _markers(axes: Axes, line: Series, at: Sequence[tuple[float, float]], hollow: bool, extra: float = 0) -> None:
     if at:
         xs, ys = zip(*at, strict=True)
-        axes.plot(xs, ys, label=line.strategy, **_marker(line.strategy, hollow, extra))
+        axes.plot(xs, ys, label=line.strategy, **marker(line.strategy, hollow, extra))
 
 
-def _marker(strategy: str, hollow: bool, extra: float = 0) -> dict[str, Any]:
+def marker(strategy: str, hollow: bool, extra: float = 0) -> dict[str, Any]:
+    """How matplotlib is to draw the points of a strategy, as options of `plot`; larger by `extra` points."""
     look = style(strategy)
     fill = "white" if hollow else look.color
     return {
@@ -205,6 +214,8 @@ def positions(axes: Axes, series: Sequence[Series]) -> list[float]:
     if n is not None:
         return [float(n)]
     low, high = axes.get_xlim()
+    if axes.get_xscale() == "linear":
+        return [low, high]
     return [low * (high / low) ** (i / 64) for i in range(65)]
 
 
@@ -219,75 +230,6 @@ def reference(axes: Axes, series: Sequence[Series], at: Sequence[tuple[float, fl
     ys = [y for _, y in at] if n is None else [dict(at)[n]] * 2
     axes.plot(xs, ys, color=GREY, linewidth=1.0, zorder=1, label=label)
     return ys[-1], label
-
-
-def notes(axes: Axes, ends: Iterable[tuple[float, str]]) -> None:
-    """Grey texts right of the axes, each at its height y; those that would overlap share one."""
-    low, high = axes.get_ylim()
-    room = math.log(high / low) / 22
-    shown: list[tuple[float, str]] = []
-    for y, text in sorted(ends):
-        if shown and math.log(y / shown[-1][0]) < room:
-            shown[-1] = (shown[-1][0], f"{shown[-1][1]}, {text}")
-        else:
-            shown.append((y, text))
-    for y, text in shown:
-        axes.annotate(
-            text,
-            (1, y),
-            xycoords=("axes fraction", "data"),
-            xytext=(4, 0),
-            textcoords="offset points",
-            va="center",
-            fontsize=9,
-            color=GREY,
-            annotation_clip=False,
-        )
-
-
-def legend(figure: Figure, axes: Axes, series: Sequence[Series], note_width: float = 0.0) -> None:
-    """Names and remarks right of the axes, in the order of the lines' ends.
-
-    Args:
-        figure, axes: With everything drawn.
-        series: In that order.
-        note_width: Room to leave for notes, in points.
-    """
-    lines = sum(1 + bool(line.remark) * (1 + line.remark.count("\n")) for line in series)
-    size, columns = next(
-        ((s, c) for limit, s, c in ((20, 9.5, 1), (26, 7.5, 1), (64, 6.0, 2)) if lines <= limit), (4.0, 3)
-    )
-    handles = [_handle(line) for line in series]
-    labels = ["\n".join(filter(None, (shortened(line.strategy), line.remark))) for line in series]
-    box = axes.legend(
-        handles,
-        labels,
-        loc="upper left",
-        bbox_to_anchor=(1, 1),
-        bbox_transform=axes.transAxes + ScaledTranslation((note_width + 8) / 72, 0, figure.dpi_scale_trans),
-        borderaxespad=0,
-        borderpad=0,
-        frameon=False,
-        fontsize=size,
-        ncols=columns,
-        handlelength=2.6,
-    )
-    for text in box.get_texts():
-        text.set_parse_math(False)
-
-
-def _handle(line: Series) -> Line2D:
-    look = style(line.strategy)
-    marker = {**_marker(line.strategy, line.wrong), "linestyle": WRONG_DASH if line.wrong else look.dash}
-    return Line2D([], [], color=look.color, linewidth=1.8, **marker)
-
-
-def shortened(name: str) -> str:
-    """A name that fits a legend: the middle of a long one is left out, since variants differ at their ends."""
-    if len(name) <= NAME_LIMIT:
-        return name
-    half = (NAME_LIMIT - 1) // 2
-    return f"{name[:half]}…{name[-half:]}"
 
 
 def scale_y(axes: Axes, tick: Callable[[float], str], base: int = 10) -> None:

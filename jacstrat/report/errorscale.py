@@ -53,19 +53,33 @@ class ErrorScale:
             return 10 ** (self.low - self.band * lane)
         return 10 ** (self.high + self.band / 2) if point.value == math.inf else point.value
 
+    @property
+    def ends(self) -> tuple[float, float]:
+        """The exponents at which the axis begins and ends."""
+        bottom = self.low - self.band * bool(self.exact)
+        return bottom, self.high + (self.band if self.infinite else 0.08 * (self.high - self.low))
+
+    @property
+    def bands(self) -> dict[str, tuple[float, float]]:
+        """The exponents between which a band lies, by its name."""
+        bottom, top = self.ends
+        bands = {"exact": (bottom, float(self.low))} if self.exact else {}
+        return bands | ({"infinite": (float(self.high), top)} if self.infinite else {})
+
+    @property
+    def powers(self) -> list[int]:
+        """Exponents of the ticks."""
+        step = max(1, math.ceil((self.high - self.low) / 8))
+        return [k for k in range(self.low, self.high + 1) if k % step == 0]
+
     def apply(self, axes: Axes) -> None:
         """Limits, ticks and bands."""
-        bottom = self.low - self.band * bool(self.exact)
-        top = self.high + (self.band if self.infinite else 0.08 * (self.high - self.low))
+        bottom, top = self.ends
         axes.set_ylim(10**bottom, 10**top)
-        step = max(1, math.ceil((self.high - self.low) / 8))
-        ticks = {10.0**k: f"$10^{{{k}}}$" for k in range(self.low, self.high + 1) if k % step == 0}
-        if self.exact:
-            axes.axhspan(10**bottom, 10.0**self.low, color=BAND, linewidth=0, zorder=0)
-            ticks[10 ** ((bottom + self.low) / 2)] = "exact"
-        if self.infinite:
-            axes.axhspan(10.0**self.high, 10**top, color=BAND, linewidth=0, zorder=0)
-            ticks[10 ** ((self.high + top) / 2)] = "infinite"
+        ticks = {10.0**k: f"$10^{{{k}}}$" for k in self.powers}
+        for name, (low, high) in self.bands.items():
+            axes.axhspan(10**low, 10**high, color=BAND, linewidth=0, zorder=0)
+            ticks[10 ** ((low + high) / 2)] = name
         axes.yaxis.set_major_locator(FixedLocator(list(ticks)))
         axes.yaxis.set_major_formatter(FixedFormatter(list(ticks.values())))
         axes.yaxis.set_minor_locator(NullLocator())

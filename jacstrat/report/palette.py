@@ -20,6 +20,8 @@ DASH_DOT: Dash = (0, (6.0, 1.4, 1.0, 1.4))
 DASH_DOT_DOT: Dash = (0, (6.0, 1.2, 1.0, 1.2, 1.0, 1.2))
 WRONG_DASH: Dash = (0, (3.0, 1.8))
 
+DARK_GROUND = "#14171C"
+
 
 @dataclass(frozen=True)
 class Style:
@@ -101,3 +103,21 @@ def _shaded(color: str, amount: float) -> str:
     target = 255 if amount > 0 else 0
     parts = (int(color[i : i + 2], 16) for i in (1, 3, 5))
     return "#" + "".join(f"{round(part + (target - part) * abs(amount)):02X}" for part in parts)
+
+
+def contrast(one: str, other: str) -> float:
+    """The contrast of two colours, 1 to 21, as WCAG 2.2 defines it."""
+    light, dark = sorted((_luminance(one), _luminance(other)), reverse=True)
+    return (light + 0.05) / (dark + 0.05)
+
+
+def _luminance(color: str) -> float:
+    parts = [int(color[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return sum(weight * part for weight, part in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+
+
+def on_dark(color: str, ground: str = DARK_GROUND) -> str:
+    """The colour on a dark ground: mixed with as little white, in steps of 5 %, as gives it a contrast of 4."""
+    shades = (_shaded(color, step / 20) for step in range(21))
+    return next((shade for shade in shades if contrast(shade, ground) >= 4), "#FFFFFF")

@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from jacstrat.records import Record
 from jacstrat.report.answers import winners
-from jacstrat.report.setting import Setting, by_setting, to_records
+from jacstrat.report.setting import Setting, Source, by_setting, to_records
 from jacstrat.report.units import format_seconds
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 # Seconds more than the other's that a preparation must take to be worth a word.
 NEGLIGIBLE_S = 0.01
@@ -51,18 +47,18 @@ class Payback:
         )
 
 
-def paybacks(frame: pd.DataFrame) -> tuple[Payback, ...]:
+def paybacks(source: Source) -> tuple[Payback, ...]:
     """Where the fastest strategy is not the fastest to prepare, and that is not negligible.
 
     One whose time cannot be told from the next one's pays at no number of calls that could be told, and is left out.
     """
     cases = {
         (setting, record.n, record.strategy): record
-        for setting, records in by_setting(to_records(frame)).items()
+        for setting, records in by_setting(to_records(source)).items()
         for record in records
     }
     found = []
-    for winner in winners(frame):
+    for winner in winners(source):
         if winner.runner_up is None or winner.runner_up in winner.level:
             continue
         first, second = (cases[winner.setting, winner.n, name] for name in (winner.strategy, winner.runner_up))

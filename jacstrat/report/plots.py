@@ -1,250 +1,195 @@
-"""The plots of a run: time, cost ratio, error and memory against n, error against products; a file each a setting."""
+"""The plots of a run: its pictures drawn by matplotlib, a file each a setting."""
 
 from __future__ import annotations
 
 import hashlib
 import re
 import unicodedata
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from statistics import median
 from types import MappingProxyType
-from typing import TYPE_CHECKING
 
 import matplotlib
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import SymmetricalLogLocator
 
 from jacstrat.errors import UsageError
 from jacstrat.records import Record
-from jacstrat.report.answers import Winner, winners
-from jacstrat.report.chart import draw, empty_chart, legend, notes, positions, reference, scale_y, shortened
+from jacstrat.report.budget import budget_picture
+from jacstrat.report.chart import DARK, GREY, draw, empty_chart, own_value, positions, reference, scale_y
+from jacstrat.report.doubt import Samples, samples_picture
 from jacstrat.report.errorscale import ErrorScale
-from jacstrat.report.series import Point, Series, series_of
-from jacstrat.report.setting import SETTING, Setting, by_setting, to_records, varying
-from jacstrat.report.stochastic import TARGET, Family, families
-from jacstrat.report.units import (
-    BYTES,
-    SECONDS,
-    format_bytes,
-    format_error,
-    format_factor,
-    format_ratio,
-    format_seconds,
-    scaled,
-)
-
-if TYPE_CHECKING:
-    import pandas as pd
+from jacstrat.report.floor import best_flops_picture, floor_picture
+from jacstrat.report.legend import legend, notes
+from jacstrat.report.overn import N, cost_ratio_picture, error_picture, memory_picture, time_picture
+from jacstrat.report.pareto import pareto_picture
+from jacstrat.report.picture import Picture
+from jacstrat.report.setting import SETTING, Setting, Source, by_setting, to_records, varying
 
 DPI = 150
 # No date, no version, no random ids: the same records give the same bytes.
 METADATA = {"png": {"Software": None}, "svg": {"Date": None, "Creator": None}}
+NOTE_WIDTH = 64
+NOTE_WIDTHS = {"time": 40, "cost-ratio": 38, "budget": 28, "samples": 40}
+"""Room for the labels of references right of the axes, in points; NOTE_WIDTH for the others."""
 
-EPSILON: Mapping[str, float] = {
-    "float64": 2.0**-52,
-    "float32": 2.0**-23,
-    "tf32": 2.0**-10,
-    "float16": 2.0**-10,
-    "bfloat16": 2.0**-7,
-}
-
-THEORY: Mapping[str, Callable[[float], float]] = {"1": lambda n: 1.0, "n": lambda n: n, "n + 2": lambda n: n + 2.0}
-"""Evaluations of f: the least there is, one product an input, and collapsed Taylor mode."""
+Build = Callable[[Setting, Sequence[Record], str, Samples], Picture | None]
 
 
-def time_plot(frame: pd.DataFrame, title: str | None = None) -> Figure | None:
-    """Median time of a call against n with its quartile band, and f itself as a grey line.
-
-    Args:
-        frame: The records of one setting: one problem, operator, batch, dtype, device, workload, threads and seed.
-        title: Instead of the setting's own.
-
-    Returns:
-        None where nothing was measured.
-
-    Raises:
-        UsageError: The frame holds several settings; names the columns that differ.
-    """
-    setting, records = _only(frame)
-    series = series_of(records, "median_s", "q1_s", "q3_s")
-    if setting is None or not series:
-        return None
-    answer = "No right result."
-    if best := _last(winners(frame)):
-        answer = f"Fastest at n = {best.n}: {shortened(best.strategy)}, {format_seconds(best.median_s)}"
-        if best.runner_up:
-            answer += f"; next {shortened(best.runner_up)}, {format_factor(best.over_runner_up)} the time"
-    figure, axes = empty_chart(title or setting.title(), answer, "time of one call", series)
-    draw(axes, series, format_seconds)
-    ends = []
-    if f_times := _f_times(records, series):
-        ends.append(reference(axes, series, f_times, "f itself"))
-    scale_y(axes, lambda value: _tick(value * 1e9, SECONDS, 1000))
-    notes(axes, ends)
-    legend(figure, axes, series, note_width=40 if ends else 0)
-    return figure
+def _without_samples(build: Callable[[Setting, Sequence[Record], str], Picture | None]) -> Build:
+    return lambda setting, records, title, samples: build(setting, records, title)
 
 
-def _f_times(records: Sequence[Record], series: Sequence[Series]) -> list[tuple[float, float]]:
-    """(n, seconds) of one evaluation of f: the median over the strategies it was measured beside."""
-    drawn = sorted({point.n for line in series for point in line.points})
-    times = {n: [r.f_median_s for r in records if r.n == n and r.f_median_s] for n in drawn}
-    return [(float(n), median(values)) for n, values in times.items() if values]
-
-
-def cost_ratio_plot(frame: pd.DataFrame, title: str | None = None) -> Figure | None:
-    """Cost ratio against n, with the lines of 1, n and n + 2 evaluations of f. As `time_plot`."""
-    setting, records = _only(frame)
-    series = series_of(records, "cost_ratio", "cost_ratio_low", "cost_ratio_high")
-    if setting is None or not series:
-        return None
-    best = _last([winner for winner in winners(frame) if winner.cost_ratio is not None])
-    answer = "No right result."
-    if best:
-        cost = f"at the cost of {format_ratio(best.cost_ratio)} evaluations of f"
-        answer = f"Fastest at n = {best.n}: {shortened(best.strategy)}, {cost}"
-    figure, axes = empty_chart(title or setting.title(), answer, "time of one call / time of f", series)
-    draw(axes, series, format_ratio)
-    ns = positions(axes, series)
-    ends = [reference(axes, series, [(n, cost(n)) for n in ns], label) for label, cost in THEORY.items()]
-    scale_y(axes, "{:g}".format)
-    notes(axes, ends)
-    legend(figure, axes, series, note_width=38)
-    return figure
-
-
-def error_plot(frame: pd.DataFrame, title: str | None = None) -> Figure | None:
-    """Relative error against n, with the dtype's epsilon; exact results stand in a band below. As `time_plot`."""
-    setting, records = _only(frame)
-    series = series_of(records, "rel_error")
-    if setting is None or not series:
-        return None
-    wrong = [shortened(line.strategy) for line in series if line.remark.startswith("wrong")]
-    largest = format_error(max(point.value for line in series for point in line.points))
-    answer = f"Wrong: {', '.join(wrong)}" if wrong else f"No result is wrong; the largest error is {largest}"
-    figure, axes = empty_chart(title or setting.title(), answer, "relative error", series)
-    epsilon = EPSILON.get(setting.dtype)
-    scale = ErrorScale.of(series, epsilon)
-    draw(axes, series, format_error, scale.place)
-    scale.apply(axes)
-    ends = []
-    if epsilon:
-        ns = positions(axes, series)
-        ends.append(reference(axes, series, [(n, epsilon) for n in ns], f"ε of {setting.dtype}"))
-    notes(axes, ends)
-    legend(figure, axes, series, note_width=64 if ends else 0)
-    return figure
-
-
-def memory_plot(frame: pd.DataFrame, title: str | None = None) -> Figure | None:
-    """Peak bytes of a call against n. As `time_plot`."""
-    setting, records = _only(frame)
-    series = series_of(records, "peak_bytes")
-    if setting is None or not series:
-        return None
-    right = [(point.n, -point.value, line.strategy) for line in series for point in line.points if not point.wrong]
-    answer = "No right result."
-    if right:
-        n, size, strategy = max(right)
-        answer = f"Least at n = {n}: {shortened(strategy)}, {format_bytes(-size)}"
-    figure, axes = empty_chart(title or setting.title(), answer, "peak memory of one call", series, base=2)
-    zero = any(point.value == 0 for line in series for point in line.points)
-    if zero:
-        axes.set_yscale("symlog", base=2, linthresh=1)  # a logarithm has no place for 0 bytes
-    draw(axes, series, format_bytes)
-    if zero:
-        axes.set_ylim(-0.5, max(axes.get_ylim()[1], 4.0))
-        locator = SymmetricalLogLocator(base=2, linthresh=1)
-        locator.set_params(numticks=9)
-        axes.yaxis.set_major_locator(locator)
-        axes.yaxis.set_major_formatter(lambda value, _: _tick(value, BYTES, 1024))
-    else:
-        scale_y(axes, lambda value: _tick(value, BYTES, 1024), base=2)
-    legend(figure, axes, series)
-    return figure
-
-
-def budget_plot(frame: pd.DataFrame, title: str | None = None) -> Figure | None:
-    """Relative error of the stochastic strategies against products, at the largest n that has any. As `time_plot`."""
-    setting, _ = _only(frame)
-    found = families(frame)
-    if setting is None or not found:
-        return None
-    n = max(family.n for family in found)
-    shown = [family for family in found if family.n == n]
-    budgets = tuple(sorted({budget.products for family in shown for budget in family.budgets}))
-    lines = sorted(shown, key=lambda family: -family.budgets[-1].rel_error)
-    series = tuple(Series(family.strategy, budgets, _points(family), "") for family in lines)
-    reached = [(b.products, family.strategy) for family in shown for b in family.budgets if b.rel_error <= TARGET]
-    answer = f"No budget reaches a relative error of {TARGET:g}"
-    if reached:
-        products, strategy = min(reached)
-        answer = f"Fewest products within a relative error of {TARGET:g}: {products}, {shortened(strategy)}"
-    figure, axes = empty_chart(f"{title or setting.title()}, n = {n}", answer, "relative error", series)
-    scale = ErrorScale.of(series, TARGET)
-    draw(axes, series, format_error, scale.place)
-    scale.apply(axes)
-    notes(axes, [reference(axes, series, [(m, TARGET) for m in positions(axes, series)], f"{TARGET:g}")])
-    alone = f": {budgets[0]}; strategies in the order of the legend" if len(budgets) == 1 else ""
-    axes.set_xlabel(f"products a point{alone}")
-    legend(figure, axes, series, note_width=28)
-    return figure
-
-
-def _points(family: Family) -> tuple[Point, ...]:
-    """The budgets of a family as points, their products in the place of n."""
-    return tuple(Point(budget.products, budget.rel_error, None, None, wrong=False) for budget in family.budgets)
-
-
-PLOTS: Mapping[str, Callable[..., Figure | None]] = MappingProxyType(
+PICTURES: Mapping[str, Build] = MappingProxyType(
     {
-        "time": time_plot,
-        "cost-ratio": cost_ratio_plot,
-        "error": error_plot,
-        "memory": memory_plot,
-        "budget": budget_plot,
+        "time": _without_samples(time_picture),
+        "cost-ratio": _without_samples(cost_ratio_picture),
+        "error": _without_samples(error_picture),
+        "memory": _without_samples(memory_picture),
+        "pareto": _without_samples(pareto_picture),
+        "floor": _without_samples(floor_picture),
+        "best-flops": _without_samples(best_flops_picture),
+        "budget": _without_samples(budget_picture),
+        "samples": samples_picture,
     }
 )
 
 
-def write_plots(frame: pd.DataFrame, directory: Path) -> list[Path]:
-    """Every plot of every setting as PNG, 1200 x 750 pixels, and SVG; a plot without data is left out.
+def draw_picture(picture: Picture) -> Figure:
+    """A picture as a figure of 8 by 5 inches."""
+    series = picture.series
+    figure, axes = empty_chart(
+        picture.title, picture.answer, picture.ylabel, series, base=picture.unit.base, x=picture.x
+    )
+    if picture.xlabel != N:
+        axes.set_xlabel(picture.xlabel)
+    scale = ErrorScale.of(series, picture.epsilon) if picture.errors else None
+    zero = scale is None and any(point.value == 0 for line in series for point in line.points)
+    if zero:
+        axes.set_yscale("symlog", base=picture.unit.base, linthresh=1)  # a logarithm has no place for 0 bytes
+    draw(axes, series, picture.unit.show, scale.place if scale else own_value)
+    if scale:
+        scale.apply(axes)
+    ends = []
+    for line in picture.references:
+        at = line.points or [(x, line.curve(x)) for x in positions(axes, series) if line.curve]
+        ends.append(reference(axes, series, at, line.label))
+    if picture.front:
+        place = scale.place if scale else own_value
+        axes.plot(
+            [point.n for _, point in picture.front],
+            [place(line, point) for line, point in picture.front],
+            color=GREY,
+            linewidth=1.2,
+            drawstyle="steps-post",
+            zorder=1,
+            label="front",
+        )
+    if zero:
+        _with_zero(axes, picture)
+    elif scale is None:
+        scale_y(axes, picture.unit.tick, base=picture.unit.base)
+    _marks(axes, picture)
+    if ends:
+        notes(axes, ends)
+    legend(figure, axes, series, note_width=NOTE_WIDTHS.get(picture.name, NOTE_WIDTH) if ends else 0)
+    return figure
+
+
+def _with_zero(axes: Axes, picture: Picture) -> None:
+    axes.set_ylim(-0.5, max(axes.get_ylim()[1], 4.0))
+    locator = SymmetricalLogLocator(base=picture.unit.base, linthresh=1)
+    locator.set_params(numticks=9)
+    axes.yaxis.set_major_locator(locator)
+    axes.yaxis.set_major_formatter(lambda value, _: picture.unit.tick(value))
+
+
+def _marks(axes: Axes, picture: Picture) -> None:
+    """Vertical lines with their words along them; none where points stand side by side."""
+    low, high = axes.get_xlim()
+    for mark in picture.marks:
+        if low < mark.x < high:
+            axes.axvline(mark.x, color=GREY, linewidth=0.9, linestyle=(0, (1, 2)), zorder=1, label=mark.words)
+            axes.annotate(
+                mark.words,
+                (mark.x, 0),
+                xycoords=("data", "axes fraction"),
+                xytext=(-3, 4),
+                textcoords="offset points",
+                rotation=90,
+                ha="right",
+                va="bottom",
+                fontsize=8,
+                color=DARK,
+                parse_math=False,
+            ).set_in_layout(False)
+
+
+def picture_of(name: str, source: Source, title: str | None = None, samples: Samples | None = None) -> Picture | None:
+    """The picture of that name of the records of one setting; None where there is nothing to show.
 
     Args:
-        frame: Records, as `read_records` returns them.
+        name: One of PICTURES.
+        source: Of one problem, operator, batch, dtype, device, workload, threads and seed.
+        title: Instead of the setting's own.
+        samples: Raw samples by case, for "samples".
+
+    Raises:
+        UsageError: The records are of several settings; names the columns that differ.
+    """
+    setting, records = _only(source)
+    return None if setting is None else PICTURES[name](setting, records, title or setting.title(), samples or {})
+
+
+def _plot(name: str) -> Callable[..., Figure | None]:
+    def plot(source: Source, title: str | None = None, samples: Samples | None = None) -> Figure | None:
+        picture = picture_of(name, source, title, samples)
+        return None if picture is None else draw_picture(picture)
+
+    plot.__doc__ = f"The picture {name}, drawn; arguments and errors as of `picture_of`."
+    return plot
+
+
+PLOTS: Mapping[str, Callable[..., Figure | None]] = MappingProxyType({name: _plot(name) for name in PICTURES})
+
+
+def write_plots(
+    source: Source, directory: Path, samples: Samples | None = None, names: Iterable[str] | None = None
+) -> list[Path]:
+    """Plots of every setting as PNG, 1200 x 750 pixels, and SVG; a plot without data is left out.
+
+    Args:
+        source: Records.
         directory: Where to; made if need be.
+        samples: Raw samples by case, for the plot "samples".
+        names: Of the plots; all, unless given.
 
     Returns:
         The files written, `<operator>-<problem>[-<what else differs>]-<plot>.png` and `.svg`.
     """
-    settings = by_setting(to_records(frame))
+    settings = by_setting(to_records(source))
     differing = varying(settings)
     directory.mkdir(parents=True, exist_ok=True)
     written = []
-    for setting in settings:
+    for setting, records in settings.items():
         stem = file_stem(setting, differing)
-        part = frame[_belongs(frame, setting)]
-        for name, plot in PLOTS.items():
-            figure = plot(part, setting.title(also=differing))
+        for name in PLOTS if names is None else names:
+            figure = PLOTS[name](records, setting.title(also=differing), samples)
             if figure is not None:
-                written += [_save(figure, directory / f"{stem}-{name}.{kind}") for kind in METADATA]
+                written += save(figure, directory / f"{stem}-{name}")
     return written
 
 
-def _belongs(frame: pd.DataFrame, setting: Setting) -> pd.Series:
-    """Which rows are of the setting; a torn row, without a value, is of none."""
-    rows = frame["problem"].notna()
-    for name, value in vars(setting).items():
-        rows &= (frame[name] == value).fillna(False)
-    return rows.astype(bool)
-
-
-def _save(figure: Figure, path: Path) -> Path:
-    kind = path.suffix[1:]
-    with matplotlib.rc_context({"svg.hashsalt": "jacstrat"}):
-        figure.savefig(path, format=kind, dpi=DPI, metadata=METADATA[kind])
-    return path
+def save(figure: Figure, stem: Path) -> list[Path]:
+    """A figure as STEM.png and STEM.svg."""
+    written = []
+    for kind, metadata in METADATA.items():
+        path = stem.with_name(f"{stem.name}.{kind}")
+        with matplotlib.rc_context({"svg.hashsalt": "jacstrat"}):
+            figure.savefig(path, format=kind, dpi=DPI, metadata=metadata)
+        written.append(path)
+    return written
 
 
 def file_stem(setting: Setting, differing: Sequence[str]) -> str:
@@ -255,10 +200,11 @@ def file_stem(setting: Setting, differing: Sequence[str]) -> str:
     prefix = {"batch": "b", "threads": "t", "seed": "s"}
     parts = [setting.operator, setting.problem]
     parts += [prefix.get(name, "") + str(getattr(setting, name)) for name in differing]
-    return "-".join(_slug(part) for part in parts)
+    return "-".join(slug(part) for part in parts)
 
 
-def _slug(text: str) -> str:
+def slug(text: str) -> str:
+    """The text in [a-z0-9_.-], distinct for distinct texts."""
     plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().lower()
     slug = re.sub(r"[^a-z0-9_.]+", "-", plain).strip("-.")[:48]
     if slug and slug == text:
@@ -266,19 +212,10 @@ def _slug(text: str) -> str:
     return "-".join(filter(None, (slug, hashlib.sha256(text.encode()).hexdigest()[:8])))
 
 
-def _only(frame: pd.DataFrame) -> tuple[Setting | None, list[Record]]:
-    """The one setting of a frame and its records by n; (None, []) of an empty one."""
-    settings = by_setting(to_records(frame))
+def _only(source: Source) -> tuple[Setting | None, list[Record]]:
+    """The one setting of the records, and they by n; (None, []) where there are none."""
+    settings = by_setting(to_records(source))
     if len(settings) > 1:
         names = [name for name in SETTING if len({getattr(setting, name) for setting in settings}) > 1]
         raise UsageError(f"a plot shows one setting, got {len(settings)} that differ in {', '.join(names)}; choose one")
     return next(iter(settings.items()), (None, []))
-
-
-def _last(found: Sequence[Winner]) -> Winner | None:
-    return found[-1] if found else None
-
-
-def _tick(value: float, units: Sequence[str], base: float) -> str:
-    number, unit = scaled(value, units, base)
-    return f"{number:.3g} {unit}"

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from operator import attrgetter
 
 from jacstrat.records import Record
 from jacstrat.report.answers import MEASURED
@@ -14,9 +15,12 @@ from jacstrat.report.units import format_spans
 
 @dataclass(frozen=True)
 class Point:
-    """A measured value at n and the ends of its band, in the unit of its column; None where there is no band."""
+    """A measured value at n and the ends of its band, in the unit of its column; None where there is no band.
 
-    n: int
+    In the place of n stands what else a picture has on its x axis: products, seconds, rounds.
+    """
+
+    n: float
     value: float
     low: float | None
     high: float | None
@@ -35,7 +39,7 @@ class Series:
     """
 
     strategy: str
-    ns: tuple[int, ...]
+    ns: tuple[float, ...]
     points: tuple[Point, ...]
     remark: str
 
@@ -63,21 +67,26 @@ def touches_wrong(points: Iterable[Point]) -> bool:
     return any(point.wrong for point in points)
 
 
-def series_of(records: Sequence[Record], value: str, low: str = "", high: str = "") -> tuple[Series, ...]:
+def series_of(
+    records: Sequence[Record], value: str | Callable[[Record], float | None], low: str = "", high: str = ""
+) -> tuple[Series, ...]:
     """The series of a column, highest end first: the order in which the lines meet a legend on their right.
 
     Args:
         records: Those of one setting, by n.
-        value: The column; low, high: the columns of its band, where it has one.
+        value: The column, or what gives its value; low, high: the columns of its band, where it has one.
     """
+    read = attrgetter(value) if isinstance(value, str) else value
     ns = tuple(sorted({record.n for record in records}))
+    lines: dict[str, list[Record]] = {}
+    for record in records:
+        lines.setdefault(record.strategy, []).append(record)
     found = []
-    for strategy in dict.fromkeys(record.strategy for record in records):
-        own = [record for record in records if record.strategy == strategy]
+    for strategy, own in lines.items():
         points = tuple(
             Point(r.n, number, getattr(r, low, None), getattr(r, high, None), r.status == "wrong")
             for r in own
-            if r.status in MEASURED and (number := getattr(r, value)) is not None
+            if r.status in MEASURED and (number := read(r)) is not None
         )
         if points:
             found.append(Series(strategy, ns, points, _remark(own)))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields, replace
-from typing import TYPE_CHECKING, Any
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, TypeAlias, Union
 
 from jacstrat.records import COLUMNS, KEY, Record
 
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
 OPERATORS: Mapping[str, str] = {"laplacian": "Laplacian", "jacobian_diagonal": "Jacobian diagonal"}
 
 Spans = tuple[tuple[int, int], ...]
+
+Source: TypeAlias = Union["pd.DataFrame", Sequence[Record]]
+"""Records: a frame as `read_records` gives it, or, so that a frame is turned into records once, `to_records` of it."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +68,7 @@ class Setting:
 SETTING = tuple(column.name for column in fields(Setting))
 assert {*SETTING, "strategy", "n"} == {*KEY, "machine"}
 REQUIRED = {column.name for column in fields(Record) if column.default is MISSING}
+_SETTING, _KEY = attrgetter(*SETTING), attrgetter(*KEY)
 
 
 def quantity(operator: str, problem: str) -> str:
@@ -71,28 +76,36 @@ def quantity(operator: str, problem: str) -> str:
     return f"{OPERATORS.get(operator, operator.replace('_', ' '))} of {problem}"
 
 
-def to_records(frame: pd.DataFrame) -> list[Record]:
-    """The rows as Records, the last one of each case, missing values as None.
+def to_records(source: Source) -> list[Record]:
+    """The rows as Records, the last one of each case, missing values as None; records themselves as they are.
 
-    A row that lacks a part of its key or its status, the torn last line of a run that was killed, is left out.
+    A row that lacks a part of its key or its status, the torn last line of a run that was killed, is left out. NaN
+    counts as missing: there is no number to show.
     """
+    if isinstance(source, Sequence):
+        return list(source)
+    # By column, since a test of every cell by itself takes most of the time of a large report.
+    columns = [_plain(source[name]) for name in COLUMNS]
+    required = [i for i, name in enumerate(COLUMNS) if name in REQUIRED]
     latest: dict[tuple[object, ...], Record] = {}
-    for row in frame[list(COLUMNS)].to_dict("records"):
-        values = {str(name): _plain(value) for name, value in row.items()}
-        present = {name: value for name, value in values.items() if value is not None}
-        if present.keys() >= REQUIRED:
-            record = Record(**present)
-            latest[tuple(getattr(record, name) for name in KEY)] = record
+    for row in zip(*columns, strict=True):
+        if any(row[i] is None for i in required):
+            continue
+        record = Record(**{name: value for name, value in zip(COLUMNS, row, strict=True) if value is not None})
+        latest[_KEY(record)] = record
     return list(latest.values())
 
 
-def _plain(value: Any) -> Any:
-    """A Python value, None for missing. NaN counts as missing: there is no number to show."""
-    import pandas as pd
-
-    if pd.isna(value):
-        return None
-    return value.item() if hasattr(value, "item") else value
+def _plain(column: pd.Series) -> list[Any]:
+    """Python values, None for missing; equal texts are one object."""
+    there = column.notna()
+    values = column.astype(object).where(there, None).tolist()
+    if any(isinstance(value, str) for value in values):
+        shared: dict[str, str] = {}
+        return [value if value is None else shared.setdefault(value, value) for value in values]
+    return [
+        None if value is None or value != value else getattr(value, "item", lambda v=value: v)() for value in values
+    ]
 
 
 def by_setting(records: Iterable[Record]) -> dict[Setting, list[Record]]:
@@ -100,15 +113,19 @@ def by_setting(records: Iterable[Record]) -> dict[Setting, list[Record]]:
 
     A row that no machine has measured, as of a case that killed every worker, stands with the first machine's.
     """
-    named = [(Setting(**{name: getattr(record, name) for name in SETTING}), record) for record in records]
+    # By tuples, of which there are few: a Setting a record takes most of the time of a large report.
+    rows: dict[tuple[Any, ...], list[Record]] = {}
+    places: dict[tuple[Any, ...], Setting] = {}
     measured: dict[Setting, Setting] = {}
-    for setting, _ in named:
-        if setting.machine:
-            measured.setdefault(replace(setting, machine=""), setting)
-    groups: dict[Setting, list[Record]] = {}
-    for setting, record in named:
-        groups.setdefault(measured.get(setting, setting), []).append(record)
-    return {setting: sorted(group, key=lambda record: record.n) for setting, group in groups.items()}
+    ordered = [(_SETTING(record), record) for record in records]
+    for values, _ in ordered:
+        if values not in places:
+            setting = places[values] = Setting(*values)
+            if setting.machine:
+                measured.setdefault(replace(setting, machine=""), setting)
+    for values, record in ordered:
+        rows.setdefault(_SETTING(measured.get(places[values], places[values])), []).append(record)
+    return {places[values]: sorted(group, key=lambda record: record.n) for values, group in rows.items()}
 
 
 def varying(settings: Iterable[Setting]) -> tuple[str, ...]:

@@ -11,14 +11,10 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
 from jacstrat.records import Record
 from jacstrat.report.answers import winners
-from jacstrat.report.setting import Setting, by_setting, to_records
-
-if TYPE_CHECKING:
-    import pandas as pd
+from jacstrat.report.setting import Setting, Source, by_setting, to_records
 
 TARGET = 1e-2
 """The relative error to reach, root mean square over draws, largest over the batch."""
@@ -85,16 +81,16 @@ class Crossover:
     largest: Family
 
 
-def families(frame: pd.DataFrame, target: float = TARGET) -> tuple[Family, ...]:
+def families(source: Source, target: float = TARGET) -> tuple[Family, ...]:
     """Every family at every n, of results that are right.
 
     Args:
-        frame: Records, as `read_records` returns them.
+        source: Records.
         target: The relative error that `reach_s` is for.
     """
-    exact = {(winner.setting, winner.n): winner for winner in winners(frame)}
+    exact = {(winner.setting, winner.n): winner for winner in winners(source)}
     found = []
-    for setting, group in by_setting(to_records(frame)).items():
+    for setting, group in by_setting(to_records(source)).items():
         lines: dict[tuple[str, int], list[Budget]] = {}
         for record in group:
             if (budget := _budget(record)) is not None:
@@ -160,10 +156,10 @@ def _between(short: Budget, within: Budget, target: float) -> float:
     return short.median_s * (within.median_s / short.median_s) ** share
 
 
-def crossovers(frame: pd.DataFrame, target: float = TARGET) -> tuple[Crossover, ...]:
+def crossovers(source: Source, target: float = TARGET) -> tuple[Crossover, ...]:
     """For each family of each setting, the n from which on it wins; arguments as of `families`."""
     lines: dict[tuple[Setting, str], list[Family]] = {}
-    for found in families(frame, target):
+    for found in families(source, target):
         lines.setdefault((found.setting, found.strategy), []).append(found)
     result = []
     for (setting, strategy), line in lines.items():

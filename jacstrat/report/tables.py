@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Callable, Sequence
 
-import pandas as pd
-from rich.console import Console, Group
+from rich.console import Group
 
 from jacstrat.records import Record
 from jacstrat.report.answers import (
-    MEASURED,
     Growth,
     Unmeasured,
     failures,
@@ -22,8 +19,7 @@ from jacstrat.report.answers import (
     winners,
     wrong,
 )
-from jacstrat.report.payback import paybacks
-from jacstrat.report.setting import SETTING, Setting, by_setting, quantity, to_records, varying
+from jacstrat.report.setting import SETTING, Setting, Source, by_setting, quantity, to_records, varying
 from jacstrat.report.sheet import ROW_STYLES, Column, Sheet, sheet_of
 from jacstrat.report.stochastic import TARGET, crossovers
 from jacstrat.report.units import (
@@ -41,14 +37,18 @@ MUCH = 10
 """The factor from which two numbers are worth a column each."""
 
 
+FAILED = ("Failed and skipped", "Unsupported")
+"""The titles of the tables of cases without a result."""
+
+
 def _extent(values: Sequence[float | None], show: Callable[[float], str]) -> str:
     known = [value for value in values if value is not None]
     return format_range(show(min(known)), show(max(known))) if known else ""
 
 
-def winners_table(frame: pd.DataFrame) -> Sheet:
+def winners_table(source: Source) -> Sheet:
     """The fastest strategy over n, by problem and operator; neighbouring n's with the same winner share a row."""
-    ranges = winner_ranges(frame)
+    ranges = winner_ranges(source)
     differing = varying(found.setting for found in ranges)
     columns = [
         Column("problem"),
@@ -85,7 +85,7 @@ def winners_table(frame: pd.DataFrame) -> Sheet:
     return sheet_of(title, columns, rows, styles)
 
 
-def wrong_table(frame: pd.DataFrame) -> Sheet:
+def wrong_table(source: Source) -> Sheet:
     """Where strategies were wrong."""
     columns = [
         Column("problem"),
@@ -102,14 +102,14 @@ def wrong_table(frame: pd.DataFrame) -> Sheet:
             _extent([found.rel_error_low, found.rel_error_high], format_error),
             f"{found.cases} of {found.judged}",
         ]
-        for found in wrong(frame)
+        for found in wrong(source)
     ]
     return sheet_of("Wrong results", columns, rows, [ROW_STYLES["wrong"]] * len(rows))
 
 
-def stochastic_table(frame: pd.DataFrame) -> Sheet:
+def stochastic_table(source: Source) -> Sheet:
     """What each family of stochastic strategies gives for its products, at its largest n."""
-    found = crossovers(frame)
+    found = crossovers(source)
     differing = varying(crossover.setting for crossover in found)
     columns = [
         Column("problem"),
@@ -145,14 +145,14 @@ def stochastic_table(frame: pd.DataFrame) -> Sheet:
     return sheet_of(title, columns, rows)
 
 
-def failures_table(frame: pd.DataFrame) -> Sheet:
+def failures_table(source: Source) -> Sheet:
     """What was skipped or did not come to its end, with reasons."""
-    return _unmeasured("Failed and skipped", failures(frame))
+    return _unmeasured(FAILED[0], failures(source))
 
 
-def unsupported_table(frame: pd.DataFrame) -> Sheet:
+def unsupported_table(source: Source) -> Sheet:
     """What strategies cannot do, with reasons."""
-    return _unmeasured("Unsupported", unsupported(frame))
+    return _unmeasured(FAILED[1], unsupported(source))
 
 
 def _unmeasured(title: str, found: Sequence[Unmeasured]) -> Sheet:
@@ -167,19 +167,19 @@ def _unmeasured(title: str, found: Sequence[Unmeasured]) -> Sheet:
     return sheet_of(title, columns, rows)
 
 
-def growth_table(frame: pd.DataFrame, fastest_only: bool = False) -> Sheet:
+def growth_table(source: Source, fastest_only: bool = False) -> Sheet:
     """How time and error grow with n.
 
     Args:
-        frame: Records.
+        source: Records.
         fastest_only: Leave out all but the fastest right strategy at the largest n of each setting.
     """
     fits: dict[tuple[Setting, str], dict[str, Growth]] = {}
     for column in ("median_s", "rel_error"):
-        for growth in growths(frame, column):
+        for growth in growths(source, column):
             fits.setdefault((growth.setting, growth.strategy), {})[column] = growth
     if fastest_only:
-        fastest = {(winner.setting, winner.strategy) for winner in {w.setting: w for w in winners(frame)}.values()}
+        fastest = {(winner.setting, winner.strategy) for winner in {w.setting: w for w in winners(source)}.values()}
         fits = {line: fit for line, fit in fits.items() if line in fastest}
     differing = varying(setting for setting, _ in fits)
     columns = [
@@ -207,12 +207,12 @@ def _fit(growth: Growth | None) -> tuple[str, str]:
     return f"{growth.exponent:.2f} ± {growth.std_error:.2f}", format_range(str(growth.n_low), str(growth.n_high))
 
 
-def records_table(frame: pd.DataFrame) -> Group:
+def records_table(source: Source) -> Group:
     """The sheets of every case, one below the other."""
-    return Group(*records_sheets(frame))
+    return Group(*records_sheets(source))
 
 
-def records_sheets(frame: pd.DataFrame) -> list[Sheet]:
+def records_sheets(source: Source) -> list[Sheet]:
     """Every case, a sheet a problem and operator, fastest first at each n.
 
     What is the same in all cases of a sheet stands in its title. `cost` is the cost ratio, `error` the relative error,
@@ -222,7 +222,7 @@ def records_sheets(frame: pd.DataFrame) -> list[Sheet]:
     """
     groups: dict[str, list[Record]] = {}
     settings: dict[str, list[Setting]] = {}
-    for setting, records in by_setting(to_records(frame)).items():
+    for setting, records in by_setting(to_records(source)).items():
         groups.setdefault(setting.name, []).extend(records)
         settings.setdefault(setting.name, []).append(setting)
     return [_records(settings[name], records) for name, records in groups.items()]
@@ -262,38 +262,6 @@ def _records(settings: Sequence[Setting], records: Sequence[Record]) -> Sheet:
         ]
         for r in ordered
     ]
-    same = [name for name in SETTING[2:] if name not in differing]
+    same = [name for name in SETTING[2:] if name not in (*differing, "machine")]
     title = f"{settings[0].name}, {settings[0].words(same)}"
     return sheet_of(title, columns, rows, [ROW_STYLES.get(r.status, "dim") for r in ordered])
-
-
-def print_findings(frame: pd.DataFrame, console: Console) -> None:
-    """What a run found: who is fastest, who is wrong, and how many cases have no result."""
-    records = to_records(frame)
-    if not records:
-        console.print("No case was run.", markup=False)
-        return
-    console.print(winners_table(frame))
-    console.print()
-    if any(record.draws for record in records):
-        console.print(stochastic_table(frame))
-        console.print()
-    if any(record.status == "wrong" for record in records):
-        console.print(wrong_table(frame))
-    else:
-        console.print("No result is wrong.", markup=False)
-    if (growth := growth_table(frame, fastest_only=True)).rows:
-        console.print()
-        console.print(growth)
-    for payback in paybacks(frame):
-        console.print(payback.sentence, markup=False, highlight=False)
-    for status_table, found in ((failures_table, failures(frame)), (unsupported_table, unsupported(frame))):
-        if found:
-            console.print()
-            console.print(status_table(frame))
-    counts = Counter(record.status for record in records if record.status not in MEASURED)
-    if counts:
-        parts = ", ".join(f"{count} {status}" for status, count in counts.most_common())
-        console.print(
-            f"{counts.total()} of {len(records)} cases have no result: {parts}.", markup=False, highlight=False
-        )

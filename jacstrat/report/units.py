@@ -9,6 +9,7 @@ from collections.abc import Sequence
 SECONDS = ("ns", "µs", "ms", "s")
 _UNIT = re.compile(r"[^0-9]*$")
 BYTES = ("B", "KiB", "MiB", "GiB", "TiB")
+NAME_LIMIT = 28
 
 
 def scaled(value: float, units: Sequence[str], base: float) -> tuple[float, str]:
@@ -90,3 +91,11 @@ def format_range(low: str, high: str) -> str:
 def format_spans(spans: Sequence[tuple[int, int]]) -> str:
     """Ranges of n: "1–8, 64"."""
     return ", ".join(format_range(str(low), str(high)) for low, high in spans)
+
+
+def shortened(name: str) -> str:
+    """A name that fits a legend: the middle of a long one is left out, since variants differ at their ends."""
+    if len(name) <= NAME_LIMIT:
+        return name
+    half = (NAME_LIMIT - 1) // 2
+    return f"{name[:half]}…{name[-half:]}"

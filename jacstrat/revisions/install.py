@@ -31,7 +31,8 @@ class Needs:
     Fields:
         python: `requires-python`.
         dependencies: Of the project, sorted.
-        pins: The lines of constraints.txt for packages that these bring here; others pin tools.
+        pins: The lines of constraints.txt for packages that these bring here, at another version than is installed;
+            others pin tools, or change nothing.
         locks: Name and text of lock files and of requirements.txt.
     """
 
@@ -59,7 +60,7 @@ def needs_of(path: Path) -> Needs:
     if (path / CONSTRAINTS).is_file():
         brought = closure(dependencies)
         lines = (path / CONSTRAINTS).read_text(encoding="utf-8").splitlines()
-        pins = tuple(sorted(line.strip() for line in lines if _package(line) in brought))
+        pins = tuple(sorted(line.strip() for line in lines if _package(line) in brought and not _holds(line)))
     locks = tuple((name, (path / name).read_text(encoding="utf-8")) for name in LOCKS if (path / name).is_file())
     return Needs(project.get("requires-python", ""), dependencies, pins, locks)
 
@@ -78,6 +79,15 @@ def closure(requirements: Iterable[str]) -> set[str]:
                 continue
             left += [_package(requirement) for requirement in brought if "extra ==" not in requirement]
     return found
+
+
+def _holds(pin: str) -> bool:
+    """Whether a pin is what is installed here, or of a package that nothing brings on this system."""
+    name, _, version = pin.split("#")[0].partition("==")
+    try:
+        return metadata.version(_package(name)).partition("+")[0] == version.strip().partition("+")[0]
+    except metadata.PackageNotFoundError:
+        return True
 
 
 def _package(requirement: str) -> str:

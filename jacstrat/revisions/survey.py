@@ -8,32 +8,13 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
+from jacstrat.compare.baseline import TIMES
 from jacstrat.errors import UsageError
 from jacstrat.records import COLUMNS, SCHEMA, Record
 from jacstrat.revisions.interleave import Twin
 from jacstrat.revisions.processes import Arena, Child, DiedError, RefusedError
 
 Cell = Mapping[str, Any]
-# What takes no part in a comparison of revisions: times of one sample, and what follows from them.
-TIMES = (
-    "median_s",
-    "q1_s",
-    "q3_s",
-    "min_s",
-    "ci_low_s",
-    "ci_high_s",
-    "samples",
-    "stop_reason",
-    "prepare_s",
-    "f_median_s",
-    "cost_ratio",
-    "cost_ratio_low",
-    "cost_ratio_high",
-    "over_fastest",
-    "over_fastest_low",
-    "over_fastest_high",
-    "energy_j",
-)
 SIDES = ("base", "new")
 
 
@@ -194,7 +175,8 @@ def failed(key: str, cell: Cell, status: Any, reason: str) -> Record:
 
 
 def _records(answer: Mapping[str, Any], keys: Sequence[str]) -> Iterator[Record]:
-    """Rows of a revision as rows of this version, in the order of the keys; columns that one of them lacks are left."""
+    """Rows of a revision as rows of this version, in the order of the keys, without the times of their one sample;
+    columns that one of the two lacks are left."""
     rows = {row["case"]: row for row in answer["records"]}
     for key in keys:
         known = {name: value for name, value in rows[key].items() if name in COLUMNS and name not in TIMES}

@@ -15,7 +15,7 @@ from jacstrat.harness.cell import measure
 from jacstrat.harness.precision import DTYPES, float32_products, missing_tf32
 from jacstrat.harness.predict import forecasts
 from jacstrat.measure.accuracy import TOLERANCES
-from jacstrat.report.plots import EPSILON
+from jacstrat.report.picture import EPSILON
 from tests.harness.conftest import QUICK
 
 BACKENDS = torch.backends

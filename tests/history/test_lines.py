@@ -63,8 +63,8 @@ def test_zeros_have_levels_too() -> None:
 @pytest.fixture
 def store(directory):
     with Store(Path(":memory:")) as store:
-        for i in range(12):
-            store.add(directory(i, row(cost_ratio=50.0), row("vmap", cost_ratio=[90.0, 120.0][i >= 6])))
+        for i in range(8):
+            store.add(directory(i, row(cost_ratio=50.0), row("vmap", cost_ratio=[90.0, 120.0][i >= 4])))
         yield store
 
 
@@ -72,10 +72,10 @@ def test_lines_of_a_store(store) -> None:
     lines, notes = lines_of(store.frame(), "cost_ratio")
     assert notes == []
     assert [(line.case.split("/")[2], len(line.points), len(line.steps)) for line in lines] == [
-        ("ones", 12, 0),
-        ("vmap", 12, 1),
+        ("ones", 8, 0),
+        ("vmap", 8, 1),
     ]
-    assert lines[1].steps[0].commit == commit(6)
+    assert lines[1].steps[0].commit == commit(4)
     (only,), _ = lines_of(store.frame(), "aten_ops", "*/ones/*")
     assert {point.value for point in only.points} == {13}
 
@@ -88,11 +88,11 @@ def test_what_is_left_out_is_said(store, directory) -> None:
     assert [len(line.points) for line in lines] == [1]
     assert notes == [
         "1 runs with uncommitted changes are left out",
-        "12 runs of other machines than ffffffff are left out: times differ",
+        "8 runs of other machines than ffffffff are left out: times differ",
         "1 cases have no cost_ratio",
     ]
     counted, notes = lines_of(store.frame(), "aten_ops")
-    assert max(len(line.points) for line in counted) == 13
+    assert max(len(line.points) for line in counted) == 9
     assert notes == ["1 runs with uncommitted changes are left out", "1 cases have no aten_ops"]
 
 
@@ -100,7 +100,7 @@ def test_several_runs_of_a_commit_are_one_point(store, directory) -> None:
     store.add(directory(0, row(cost_ratio=54.0), name="again"))
     lines, _ = lines_of(store.frame(), "cost_ratio", "*/ones/*")
     assert lines[0].points[0].value == 52.0
-    assert len(lines[0].points) == 12
+    assert len(lines[0].points) == 8
 
 
 def test_wrong_use_is_said(store) -> None:
@@ -121,7 +121,7 @@ def test_the_table_has_the_worst_first_and_names_commits(store) -> None:
     lines, _ = lines_of(store.frame(), "cost_ratio")
     sheet = table(lines)
     assert sheet.rows[0][0].startswith("sin/divergence/vmap")
-    assert sheet.rows[0][-1] == f"1.33× at {commit(6)[:10]}"
+    assert sheet.rows[0][-1] == f"1.33× at {commit(4)[:10]}"
     assert sheet.rows[0][4:6] == ("1.33×", "1.33×")
     assert sheet.styles == ("red", "")
     many = line_of("a", "aten_ops", points([1, 2, 3, 4, 5, 6]))
@@ -131,8 +131,8 @@ def test_the_table_has_the_worst_first_and_names_commits(store) -> None:
 def test_a_plot_shows_points_levels_and_steps(store) -> None:
     lines, _ = lines_of(store.frame(), "cost_ratio", "*/vmap/*")
     (axes,) = plot(lines[0]).axes
-    assert list(axes.lines[0].get_ydata()) == [90.0] * 6 + [120.0] * 6
-    assert [text.get_text() for text in axes.texts] == [f"1.33× at {commit(6)[:10]}"]
+    assert list(axes.lines[0].get_ydata()) == [90.0] * 4 + [120.0] * 4
+    assert [text.get_text() for text in axes.texts] == [f"1.33× at {commit(4)[:10]}"]
     assert len(axes.collections) == 2
 
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from matplotlib.colors import to_rgb
 from matplotlib.markers import MarkerStyle
 
-from jacstrat.report.palette import SOLID, STYLES, WRONG_DASH, family, style
+from jacstrat.report.palette import DARK_GROUND, SOLID, STYLES, WRONG_DASH, contrast, family, on_dark, style
 
 NAMES = sorted(set(STYLES) - {"f"})
 VARIANTS = (
@@ -98,3 +98,17 @@ def test_any_text_has_a_style_that_matplotlib_can_draw(spec: str) -> None:
     assert spec in STYLES or MarkerStyle(drawn.marker).is_filled()
     assert drawn.dash != WRONG_DASH
     assert (drawn.dash == SOLID) == (spec in STYLES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_shade_can_be_seen_on_a_dark_ground(name: str) -> None:
+    for k in range(200):
+        color = style(f"{name}:k={k}").color
+        seen = on_dark(color)
+        assert contrast(seen, DARK_GROUND) >= 4
+        assert (seen == color) == (contrast(color, DARK_GROUND) >= 4)
+
+
+def test_contrast_is_that_of_wcag() -> None:
+    assert contrast("#000000", "#FFFFFF") == contrast("#FFFFFF", "#000000") == pytest.approx(21)
+    assert contrast("#777777", "#FFFFFF") == pytest.approx(4.48, abs=0.01)

@@ -18,15 +18,17 @@ from matplotlib.lines import Line2D
 
 from jacstrat.errors import UsageError
 from jacstrat.records import STATUSES, Record
+from jacstrat.report.answers import growths
 from jacstrat.report.palette import WRONG_DASH, style
-from jacstrat.report.plots import EPSILON, PLOTS, file_stem, write_plots
+from jacstrat.report.picture import EPSILON
+from jacstrat.report.plots import PLOTS, file_stem, write_plots
 from jacstrat.report.setting import Setting
 
 Make = Callable[..., Record]
 Sweep = Callable[..., list[Record]]
 FrameOf = Callable[[Iterable[Record]], pd.DataFrame]
-# The plot of budgets shows other strategies, against products: see test_stochastic.py.
-OVER_N = sorted(set(PLOTS) - {"budget"})
+# Budgets, the Pareto front and samples stand against something else: see their own tests.
+OVER_N = ["cost-ratio", "error", "memory", "time"]
 COLUMNS = {"time": "median_s", "cost-ratio": "cost_ratio", "memory": "peak_bytes", "error": "rel_error"}
 
 
@@ -199,7 +201,13 @@ def test_nothing_right_is_said(name: str, record: Make, frame_of: FrameOf) -> No
 
 def test_the_legend_follows_the_ends_of_the_lines_and_says_what_went_wrong(sweep: Sweep, frame_of: FrameOf) -> None:
     rows = [row for row in sweep("linear") if row.strategy in ("jvp", "ones", "vmap")]
-    assert legend_of(PLOTS["time"](frame_of(rows))) == ["jvp", "vmap", "ones\nwrong at n = 2–64"]
+    fits = {fit.strategy: (fit.exponent, *fit.interval) for fit in growths(rows)}
+    fitted = {name: "~ n^{:.2f} [{:.2f}, {:.2f}]".format(*fit) for name, fit in fits.items()}
+    assert legend_of(PLOTS["time"](frame_of(rows))) == [
+        f"jvp\n{fitted['jvp']}",
+        f"vmap\n{fitted['vmap']}",
+        f"ones\n{fitted['ones']}\nwrong at n = 2–64",
+    ]
 
 
 def test_long_names_are_shortened_in_the_middle(record: Make, frame_of: FrameOf) -> None:
@@ -304,7 +312,7 @@ def test_files_of_a_run(sweep: Sweep, frame_of: FrameOf, tmp_path: Path) -> None
     directory = tmp_path / "made" / "plots"
     rows = [row for row in sweep("sin", ns=(1, 4)) if row.strategy in ("ones", "vmap")]
     files = write_plots(frame_of(rows), directory)
-    stems = [f"divergence-sin-{name}" for name in ("time", "cost-ratio", "error", "memory")]
+    stems = [f"divergence-sin-{name}" for name in ("time", "cost-ratio", "error", "memory", "pareto")]
     assert files == [directory / f"{stem}.{kind}" for stem in stems for kind in ("png", "svg")]
     assert sorted(files) == sorted(directory.iterdir())
     assert all(imread(file).shape[:2] == (750, 1200) for file in files[::2])
@@ -321,8 +329,8 @@ def test_the_titles_name_what_differs(
 ) -> None:
     titles = []
 
-    def spy(frame: pd.DataFrame, title: str) -> None:
-        titles.append((len(frame), title))
+    def spy(records: list[Record], title: str, samples: object) -> None:
+        titles.append((len(records), title))
 
     monkeypatch.setattr("jacstrat.report.plots.PLOTS", {"spy": spy})
     assert write_plots(frame_of([record(), record(n=8), record(workload="train"), record(seed=1)]), tmp_path) == []
@@ -378,7 +386,7 @@ def test_reports_load_neither_torch_nor_pyplot() -> None:
     code = (
         "import sys, jacstrat.report.answers, jacstrat.report.tables\n"
         "assert 'matplotlib' not in sys.modules, 'matplotlib'\n"
-        "import jacstrat.report.plots\n"
+        "import jacstrat.report.plots, jacstrat.report.drawing, jacstrat.report.formats, jacstrat.report.page.write\n"
         "assert not {'torch', 'matplotlib.pyplot'} & set(sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

@@ -8,9 +8,10 @@ from rich.console import Console
 
 from jacstrat.records import Record
 from jacstrat.report.answers import winners
+from jacstrat.report.findings import print_findings
 from jacstrat.report.plots import PLOTS, write_plots
 from jacstrat.report.stochastic import Budget, crossovers, families, family, time_to_reach
-from jacstrat.report.tables import print_findings, stochastic_table
+from jacstrat.report.tables import stochastic_table
 from tests.report.test_plots import axes_of, markers_of, texts_of
 
 Make = Callable[..., Record]

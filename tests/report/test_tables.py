@@ -8,10 +8,10 @@ from rich.cells import cell_len
 from rich.console import Console, RenderableType
 
 from jacstrat.records import STATUSES, Record
+from jacstrat.report.findings import print_findings
 from jacstrat.report.tables import (
     failures_table,
     growth_table,
-    print_findings,
     records_table,
     unsupported_table,
     winners_table,

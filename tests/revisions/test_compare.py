@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import random
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -102,7 +101,7 @@ def test_an_error_and_counts_that_rose_are_found_and_results_can_be_kept(arena, 
     assert [run.dirty for run in runs] == [False, True]
 
 
-def test_what_one_revision_lacks_is_new_or_gone_and_what_became_wrong_is_wrong(repository, arena) -> None:
+def test_what_one_revision_lacks_is_said_and_what_neither_has_is_wrong_use(repository, arena) -> None:
     (repository / "model.py").write_text(
         "import torch\n\ndef field(x):\n    return torch.sin(x)\n\ndef other(x):\n    return torch.cos(x)\n"
     )
@@ -112,6 +111,8 @@ def test_what_one_revision_lacks_is_new_or_gone_and_what_became_wrong_is_wrong(r
         over={"operators": ["divergence"], "n": [2], "threads": [1]},
     )
     with arena() as both:
+        with pytest.raises(JacstratError, match="unknown strategy 'vmapp'; did you mean vmap"):
+            survey(both, of_model("vmapp"))
         found = survey(both, selection)
     assert {side: len(rows) for side, rows in found.records.items()} == {"base": 1, "new": 2}
     assert len(found.notes) == 1
@@ -130,6 +131,9 @@ def test_a_side_that_dies_or_hangs_has_a_row_that_says_so(change, arena) -> None
     reasons = {row.reason for row in found.records["new"].values() if row.status == "crashed"}
     assert all(reason.startswith("killed by SIGABRT") for reason in reasons)
     assert len(found.twins) == 2
+    chosen = found.twins[0].key
+    assert list(found.only([chosen]).records["base"]) == [chosen]
+    assert [twin.key for twin in found.only([chosen]).twins] == [chosen]
 
 
 def test_a_model_that_cannot_be_imported_has_nothing_to_compare(repository, arena) -> None:
@@ -141,11 +145,6 @@ def test_a_model_that_cannot_be_imported_has_nothing_to_compare(repository, aren
         verdicts(measured, THRESHOLDS)
 
 
-def test_what_neither_has_is_wrong_use(arena) -> None:
-    with arena() as both, pytest.raises(JacstratError, match="unknown strategy 'vmapp'; did you mean vmap"):
-        survey(both, of_model("vmapp"))
-
-
 def test_a_revision_whose_jacstrat_is_broken_is_named(repository, arena) -> None:
     (repository / "jacstrat").mkdir()
     (repository / "jacstrat" / "__init__.py").write_text("import no_such_module\n")
@@ -155,10 +154,10 @@ def test_a_revision_whose_jacstrat_is_broken_is_named(repository, arena) -> None
 
 def test_no_answer_in_time_is_the_end_of_a_side(change, arena) -> None:
     change("__import__('time').sleep(60) or x")
-    with arena(step_s=1.0) as both:
+    with arena(step_s=4.0) as both:
         found = survey(both, of_model())
     (row,) = found.records["new"].values()
-    assert (row.status, row.reason) == ("timeout", "no end after 1 s")
+    assert (row.status, row.reason) == ("timeout", "no end after 4 s")
 
 
 def test_processes_are_pinned_and_are_children_of_one(arena: Callable[..., Arena]) -> None:
@@ -174,12 +173,3 @@ def test_processes_are_pinned_and_are_children_of_one(arena: Callable[..., Arena
         with pytest.raises(DiedError, match="killed by SIGKILL"):
             pair[0].ask("close", 30)
         assert pair[1].ask("close", 30) == {}
-
-
-def test_random_seeds_do_not_matter_to_which_cases_there_are(arena) -> None:
-    with arena() as both:
-        found = survey(both, of_model("ones", "vmap"))
-    keys = list(found.records["new"])
-    chosen = random.Random(0).sample(keys, 1)
-    assert list(found.only(chosen).records["base"]) == chosen
-    assert [twin.key for twin in found.only(chosen).twins] == chosen

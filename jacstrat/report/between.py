@@ -1,0 +1,173 @@
+"""Runs beside each other: CPU and GPU, two machines, two versions; in cost ratios, since seconds do not compare."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from jacstrat.records import Record
+from jacstrat.report.answers import MEASURED, Winner, winners
+from jacstrat.report.overn import N
+from jacstrat.report.picture import RATIO, Picture, Reference
+from jacstrat.report.runs import Run
+from jacstrat.report.series import Point, Series
+from jacstrat.report.setting import Setting, by_setting, varying
+from jacstrat.report.sheet import Column, Sheet, sheet_of
+from jacstrat.report.units import format_factor, format_range, format_ratio, shortened
+
+ANYWHERE = "any"
+
+
+@dataclass(frozen=True)
+class Shared:
+    """What runs have in common at one n: the fastest right strategy of each.
+
+    Fields:
+        setting: Without the device, the machine and the threads, which are those of a side.
+        n: Where.
+        winners: By side; None where it has no right result there.
+    """
+
+    setting: Setting
+    n: int
+    winners: tuple[Winner | None, ...]
+
+    @property
+    def agree(self) -> bool:
+        """Some strategy is fastest, or level with the fastest, in all of them."""
+        level = [set(winner.level) if winner else set() for winner in self.winners]
+        return bool(set.intersection(*level))
+
+
+@dataclass(frozen=True)
+class Side:
+    """A run on one device of one machine with one number of threads, which is what is compared."""
+
+    label: str
+    records: tuple[Record, ...]
+
+
+def sides(runs: Sequence[Run]) -> tuple[Side, ...]:
+    """Every run, parted where it has several devices, machines or numbers of threads, which the label then names."""
+    found = []
+    for run in runs:
+        parts: dict[Setting, list[Record]] = {}
+        for setting, records in by_setting(run.records).items():
+            parts.setdefault(_place(setting), []).extend(records)
+        differing = varying(parts)
+        for place, records in parts.items():
+            words = f"{run.label}: {place.words(differing)}"
+            found.append(Side(words if differing else run.label, tuple(records)))
+    return tuple(found)
+
+
+def _place(setting: Setting) -> Setting:
+    """What of a setting is where it was measured."""
+    return Setting("", "", 0, "", setting.device, "", setting.threads, 0, setting.machine)
+
+
+def _anywhere(setting: Setting) -> Setting:
+    return replace(setting, device=ANYWHERE, threads=0, machine="")
+
+
+def shared(compared: Sequence[Side]) -> tuple[Shared, ...]:
+    """Every n of every setting that two sides or more have a winner at, in the order of the first."""
+    by_side = [{(_anywhere(w.setting), w.n): w for w in winners(side.records)} for side in compared]
+    keys = dict.fromkeys(key for found in by_side for key in found)
+    order = {setting: i for i, setting in enumerate(dict.fromkeys(setting for setting, _ in keys))}
+    found = []
+    for setting, n in sorted(keys, key=lambda key: (order[key[0]], key[1])):
+        best = tuple(winners_of.get((setting, n)) for winners_of in by_side)
+        if sum(winner is not None for winner in best) > 1:
+            found.append(Shared(setting, n, best))
+    return tuple(found)
+
+
+def between_table(compared: Sequence[Side]) -> Sheet:
+    """The fastest right strategy of each side with its cost ratio; neighbouring n's with the same ones share a row.
+
+    The last column says whether one strategy is fastest, or level with the fastest, on all sides.
+    """
+    found = shared(compared)
+    differing = [name for name in varying(one.setting for one in found) if name not in ("device", "threads", "machine")]
+    columns = [Column("problem"), Column("case"), Column("n", numeric=True)]
+    columns += [Column(side.label) for side in compared]
+    columns += [Column("same", rank=1)]
+    groups: list[list[Shared]] = []
+    for one in found:
+        last = groups[-1][-1] if groups else None
+        if last and last.setting == one.setting and _names(last) == _names(one) and last.agree == one.agree:
+            groups[-1].append(one)
+        else:
+            groups.append([one])
+    rows, styles = [], []
+    for group in groups:
+        first = group[0]
+        cells = [_cell([one.winners[i] for one in group]) for i in range(len(compared))]
+        size = format_range(str(first.n), str(group[-1].n))
+        case = first.setting.words(differing, brief=True)
+        rows.append([first.setting.name, case, size, *cells, "yes" if first.agree else "no"])
+        styles.append("" if first.agree else "yellow")
+    title = "Fastest right strategy of each, with its cost ratio, the time over that of f: seconds do not compare"
+    return sheet_of(title, columns, rows, styles)
+
+
+def _names(one: Shared) -> list[str]:
+    return [winner.strategy if winner else "" for winner in one.winners]
+
+
+def _cell(best: Sequence[Winner | None]) -> str:
+    there = [winner for winner in best if winner]
+    ratios = [winner.cost_ratio for winner in there if winner.cost_ratio is not None]
+    if not there:
+        return ""
+    size = format_range(format_ratio(min(ratios)), format_ratio(max(ratios))) if ratios else ""
+    return f"{there[0].strategy} ({size})" if size else there[0].strategy
+
+
+def between_pictures(compared: Sequence[Side]) -> tuple[tuple[str, Picture], ...]:
+    """For each setting that the first side shares with another: that one's label, and its cost ratios over the first's.
+
+    The band goes from low over high to high over low, of the intervals of both: it holds where both hold.
+    """
+    grouped = [
+        {_anywhere(setting): records for setting, records in by_setting(side.records).items()} for side in compared
+    ]
+    found = []
+    for setting, base in grouped[0].items() if grouped else ():
+        for side, other in zip(compared[1:], grouped[1:], strict=True):
+            series = _series(base, other.get(setting, []))
+            if series:
+                found.append((side.label, _picture(setting, series, compared[0].label, side.label)))
+    return tuple(found)
+
+
+def _picture(setting: Setting, series: tuple[Series, ...], base: str, other: str) -> Picture:
+    values = [(point.value, line.strategy, point.n) for line in series for point in line.points]
+    (low, *at_low), (high, *at_high) = min(values), max(values)
+    answer = (
+        f"Cost ratios from {format_factor(low)} ({shortened(str(at_low[0]))}, n = {at_low[1]:g}) to "
+        f"{format_factor(high)} ({shortened(str(at_high[0]))}, n = {at_high[1]:g}) those of {base}"
+    )
+    title = f"{setting.name[:1].upper()}{setting.name[1:]}, {setting.words(['dtype', 'batch'])}: {other} over {base}"
+    lines = (Reference("the same", lambda n: 1.0),)
+    return Picture("between", setting, title, answer, N, "cost ratio / cost ratio", RATIO, series, references=lines)
+
+
+def _series(base: Sequence[Record], other: Sequence[Record]) -> tuple[Series, ...]:
+    before = {(r.strategy, r.n): r for r in base if r.status in MEASURED and r.cost_ratio}
+    lines: dict[str, list[Point]] = {}
+    for r in other:
+        was = before.get((r.strategy, r.n))
+        if was is not None and was.cost_ratio and r.cost_ratio and r.status in MEASURED:
+            low = _over(r.cost_ratio_low, was.cost_ratio_high)
+            high = _over(r.cost_ratio_high, was.cost_ratio_low)
+            wrong = "wrong" in (r.status, was.status)
+            lines.setdefault(r.strategy, []).append(Point(r.n, r.cost_ratio / was.cost_ratio, low, high, wrong))
+    ns = tuple(sorted({point.n for points in lines.values() for point in points}))
+    found = [Series(name, ns, tuple(points), "") for name, points in lines.items()]
+    return tuple(sorted(found, key=lambda line: (-line.points[-1].n, -line.points[-1].value, line.strategy)))
+
+
+def _over(numerator: float | None, denominator: float | None) -> float | None:
+    return numerator / denominator if numerator and denominator else None

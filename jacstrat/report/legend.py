@@ -1,0 +1,77 @@
+"""What stands right of a chart: the names of its lines with remarks, and notes at the ends of its references."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.transforms import ScaledTranslation
+
+from jacstrat.report.chart import GREY, marker
+from jacstrat.report.palette import WRONG_DASH, style
+from jacstrat.report.series import Series
+from jacstrat.report.units import shortened
+
+
+def notes(axes: Axes, ends: Iterable[tuple[float, str]]) -> None:
+    """Grey texts right of the axes, each at its height y; those that would overlap share one."""
+    low, high = axes.get_ylim()
+    room = math.log(high / low) / 22
+    shown: list[tuple[float, str]] = []
+    for y, text in sorted(ends):
+        if shown and math.log(y / shown[-1][0]) < room:
+            shown[-1] = (shown[-1][0], f"{shown[-1][1]}, {text}")
+        else:
+            shown.append((y, text))
+    for y, text in shown:
+        axes.annotate(
+            text,
+            (1, y),
+            xycoords=("axes fraction", "data"),
+            xytext=(4, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=9,
+            color=GREY,
+            annotation_clip=False,
+        )
+
+
+def legend(figure: Figure, axes: Axes, series: Sequence[Series], note_width: float = 0.0) -> None:
+    """Names and remarks right of the axes, in the order of the lines' ends.
+
+    Args:
+        figure, axes: With everything drawn.
+        series: In that order.
+        note_width: Room to leave for notes, in points.
+    """
+    lines = sum(1 + bool(line.remark) * (1 + line.remark.count("\n")) for line in series)
+    size, columns = next(
+        ((s, c) for limit, s, c in ((20, 9.5, 1), (26, 7.5, 1), (64, 6.0, 2)) if lines <= limit), (4.0, 3)
+    )
+    handles = [_handle(line) for line in series]
+    labels = ["\n".join(filter(None, (shortened(line.strategy), line.remark))) for line in series]
+    box = axes.legend(
+        handles,
+        labels,
+        loc="upper left",
+        bbox_to_anchor=(1, 1),
+        bbox_transform=axes.transAxes + ScaledTranslation((note_width + 8) / 72, 0, figure.dpi_scale_trans),
+        borderaxespad=0,
+        borderpad=0,
+        frameon=False,
+        fontsize=size,
+        ncols=columns,
+        handlelength=2.6,
+    )
+    for text in box.get_texts():
+        text.set_parse_math(False)
+
+
+def _handle(line: Series) -> Line2D:
+    look = style(line.strategy)
+    options = {**marker(line.strategy, line.wrong), "linestyle": WRONG_DASH if line.wrong else look.dash}
+    return Line2D([], [], color=look.color, linewidth=1.8, **options)

@@ -1,0 +1,73 @@
+"""The answer of a run as one table: who is fastest where and by how much, and who is wrong there."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+from jacstrat.records import Record
+from jacstrat.report.answers import WinnerRange, winner_ranges
+from jacstrat.report.setting import Setting, by_setting, varying
+from jacstrat.report.sheet import Column, Sheet, sheet_of
+from jacstrat.report.units import format_factor, format_range, format_ratio, format_seconds
+
+
+def answer_sheet(records: Sequence[Record]) -> Sheet:
+    """A row for each range of n with one winner; the next and the slowest one by name, as multiples of its time."""
+    ranges = winner_ranges(records)
+    differing = varying(found.setting for found in ranges)
+    settings = by_setting(records)
+    columns = [
+        Column("problem"),
+        Column("case"),
+        Column("n", numeric=True),
+        Column("fastest"),
+        Column("time", numeric=True),
+        Column("cost ratio", numeric=True),
+        Column("best FLOPs", numeric=True),
+        Column("floor", numeric=True),
+        Column("next", prose=True),
+        Column("slowest", prose=True),
+        Column("wrong", prose=True),
+    ]
+    rows = [
+        [
+            found.setting.name,
+            found.setting.words(differing, brief=True),
+            format_range(str(found.n_low), str(found.n_high)),
+            found.strategy or "no right result",
+            _extent([winner.median_s for winner in found.winners], format_seconds),
+            _extent([winner.cost_ratio for winner in found.winners], format_ratio),
+            _extent([winner.over_best_flops for winner in found.winners], format_factor),
+            _extent([winner.over_floor for winner in found.winners], format_factor),
+            _others([(winner.runner_up, winner.over_runner_up) for winner in found.winners]),
+            _others([(winner.slowest, winner.over_slowest) for winner in found.winners]),
+            _wrong(found, settings),
+        ]
+        for found in ranges
+    ]
+    styles = ["" if found.strategy else "yellow" for found in ranges]
+    title = "The fastest right strategy; the next and the slowest as multiples of its time; and who is wrong there"
+    return sheet_of(title, columns, rows, styles)
+
+
+def _extent(values: Sequence[float | None], show: Callable[[float], str]) -> str:
+    known = [value for value in values if value is not None]
+    return format_range(show(min(known)), show(max(known))) if known else ""
+
+
+def _others(pairs: Sequence[tuple[str | None, float | None]]) -> str:
+    """Names in the order of n, each once, and the range of their factors."""
+    names = [name for name, _ in dict.fromkeys((name, None) for name, _ in pairs) if name]
+    several = ", ".join(names[:2]) + (", ..." if len(names) > 2 else "")
+    return f"{_extent([factor for _, factor in pairs], format_factor)} {several}".strip()
+
+
+def _wrong(found: WinnerRange, settings: dict[Setting, list[Record]]) -> str:
+    """Who is wrong in the range, the worst first."""
+    worst: dict[str, float] = {}
+    for record in settings[found.setting]:
+        if found.n_low <= record.n <= found.n_high and record.status == "wrong":
+            error = math.inf if record.rel_error is None else record.rel_error
+            worst[record.strategy] = max(worst.get(record.strategy, 0.0), error)
+    return ", ".join(sorted(worst, key=lambda strategy: (-worst[strategy], strategy)))

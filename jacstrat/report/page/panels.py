@@ -1,0 +1,167 @@
+"""The plots of the page: a section a quantity, in it a panel a setting and run, in it a figure a picture."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+from jacstrat.records import Record
+from jacstrat.report.between import between_pictures, sides
+from jacstrat.report.doubt import Samples, doubts, read_samples_of
+from jacstrat.report.page.svg import svg
+from jacstrat.report.picture import Picture
+from jacstrat.report.plots import PICTURES
+from jacstrat.report.runs import Run
+from jacstrat.report.setting import Setting, by_setting, varying
+
+MOST_POINTS = 25_000
+"""Points drawn on a page, about 4 MB of it; settings beyond are named."""
+
+LABELS = {
+    "time": "Time",
+    "cost-ratio": "Cost ratio",
+    "error": "Error",
+    "memory": "Memory",
+    "pareto": "Time and error",
+    "floor": "Over the floor",
+    "best-flops": "Over the best FLOPs",
+    "budget": "Error and products",
+    "samples": "Samples over time",
+    "between": "Between runs",
+}
+
+
+class Numbers(dict[str, int]):
+    """The number of a strategy on the page; one that is asked for the first time gets the next."""
+
+    def __call__(self, strategy: str) -> int:
+        return self.setdefault(strategy, len(self))
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A picture on the page: its name for the script, and its words and its drawing."""
+
+    name: str
+    label: str
+    title: str
+    answer: str
+    svg: Markup
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A strategy in a legend."""
+
+    number: int
+    strategy: str
+    remarks: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Panel:
+    """The figures of one setting of one run, with one legend."""
+
+    id: str
+    title: str
+    figures: tuple[Figure, ...]
+    legend: tuple[Entry, ...]
+
+
+@dataclass(frozen=True)
+class Section:
+    """The panels of an operator of a problem."""
+
+    id: str
+    title: str
+    panels: tuple[Panel, ...]
+
+
+def sections_of(runs: Sequence[Run], numbers: Numbers, most: int = MOST_POINTS) -> tuple[tuple[Section, ...], str]:
+    """The sections, and a sentence that says which settings were left out; "" where none was.
+
+    Args:
+        runs: One, or several: then the runs beside each other stand first in each section.
+        numbers: Numbers the strategies.
+        most: Points to draw.
+    """
+    pictures = _Drawn(most, numbers)
+    panels: dict[str, list[Panel]] = {}
+    for _, picture in between_pictures(sides(runs)):
+        pictures.add(panels, picture.setting, picture.title, [picture])
+    settings = [(run, setting, group) for run in runs for setting, group in by_setting(run.records).items()]
+    differing = varying(setting for _, setting, _ in settings)
+    samples: dict[str, Samples] = {}
+    for run, setting, group in settings:
+        title = setting.title(also=differing) + (f": {run.label}" if len(runs) > 1 else "")
+        if pictures.full or len(group) > most:
+            pictures.left_out.append(title)
+            continue
+        if run.label not in samples:
+            samples[run.label] = read_samples_of(run.directory, (d.record.case for d in doubts(run.records)))
+        pictures.add(panels, setting, title, _pictures(setting, group, title, samples[run.label]))
+    sections = [
+        Section(f"q{i}", name[:1].upper() + name[1:], tuple(found)) for i, (name, found) in enumerate(panels.items())
+    ]
+    return tuple(sections), _left_out(pictures.left_out)
+
+
+def _pictures(setting: Setting, records: Sequence[Record], title: str, samples: Samples) -> list[Picture]:
+    found = (build(setting, records, title, samples) for build in PICTURES.values())
+    return [picture for picture in found if picture is not None]
+
+
+def _left_out(titles: Sequence[str]) -> str:
+    if not titles:
+        return ""
+    named = "; ".join(titles[:8]) + (f"; and {len(titles) - 8} more" if len(titles) > 8 else "")
+    return (
+        f"Not drawn here, for the size of this page: {named}. `jacstrat report DIR --plot time` draws them into files."
+    )
+
+
+class _Drawn:
+    """Panels as they are drawn, until there are too many points."""
+
+    def __init__(self, most: int, numbers: Numbers) -> None:
+        self.left = most
+        self.numbers = numbers
+        self.left_out: list[str] = []
+        self.count = 0
+
+    @property
+    def full(self) -> bool:
+        return self.left <= 0
+
+    def add(self, panels: dict[str, list[Panel]], setting: Setting, title: str, pictures: Sequence[Picture]) -> None:
+        """A panel of these pictures, unless there is none, or not enough room for it."""
+        points = sum(len(line.points) for picture in pictures for line in picture.series)
+        if not pictures:
+            return
+        if points > self.left:
+            self.left_out.append(title)
+            return
+        self.left -= points
+        figures = tuple(self._figure(picture, title) for picture in pictures)
+        panels.setdefault(setting.name, []).append(
+            Panel(f"p{self.count}", title, figures, tuple(self._legend(pictures)))
+        )
+        self.count += 1
+
+    def _figure(self, picture: Picture, title: str) -> Figure:
+        label = LABELS[picture.name]
+        drawing = svg(picture, self.numbers, f"{label}: {picture.title}. {picture.answer}")
+        # The title of the panel is not said again; what a picture adds to it, such as its n, is.
+        own = label + picture.title.removeprefix(title) if picture.title.startswith(title) else picture.title
+        return Figure(picture.name, label, own, picture.answer, Markup(drawing))
+
+    def _legend(self, pictures: Sequence[Picture]) -> Iterable[Entry]:
+        """Every strategy of the pictures once, with the remarks of the first picture that has any."""
+        remarks: dict[str, str] = {}
+        for picture in pictures:
+            for line in picture.series:
+                remarks[line.strategy] = remarks.get(line.strategy) or line.remark
+        for strategy, remark in remarks.items():
+            yield Entry(self.numbers(strategy), strategy, tuple(remark.split("\n")) if remark else ())

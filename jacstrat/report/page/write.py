@@ -1,0 +1,231 @@
+"""The page from its template: report.html of one or several runs."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from jacstrat.records import STATUSES
+from jacstrat.report.answers import MEASURED
+from jacstrat.report.between import between_table, sides
+from jacstrat.report.doubt import doubts, doubts_table
+from jacstrat.report.page.answer import answer_sheet
+from jacstrat.report.page.cases import MOST_ROWS, PAGE_ROWS, CaseColumn, case_columns, first_rows, for_script
+from jacstrat.report.page.panels import Numbers, sections_of
+from jacstrat.report.page.svg import marker_symbols, swatch
+from jacstrat.report.palette import on_dark, style
+from jacstrat.report.runs import Run
+from jacstrat.report.sheet import ROW_STYLES, Sheet
+from jacstrat.report.tables import FAILED
+from jacstrat.report.units import format_factor
+from jacstrat.report.winnermap import WinnerMap, winner_maps
+
+MOST_SHEET_ROWS = 200
+FILTERS = ("run", "problem", "case", "strategy", "status")
+MOST_CHOICES = 400
+"""Of a column with more texts there is no list to choose from; the search finds them."""
+
+
+def write_page(runs: Sequence[Run], file: Path) -> Path:
+    """Write the page of the runs; the same runs give the same bytes.
+
+    Args:
+        runs: One, or several to be compared.
+        file: Where to; its directory is made if need be.
+    """
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(page(runs), encoding="utf-8")
+    return file
+
+
+def page(runs: Sequence[Run]) -> str:
+    """The page as text: HTML with its style, its script and its data inside, and a policy that lets nothing else in."""
+    numbers = Numbers()
+    several = len(runs) > 1
+    records = [record for run in runs for record in run.records]
+    sections, left_out = sections_of(runs, numbers)
+    columns = case_columns(runs)
+    script = _asset("page.js")
+    context: dict[str, Any] = {
+        "title": f"{' and '.join(run.label for run in runs)}, jacstrat report",
+        "heading": " beside ".join(run.label for run in runs),
+        "lead": _lead(runs),
+        "counts": _counts(runs),
+        "measured": any(record.median_s is not None for record in records),
+        "several": several,
+        "labels": [run.label for run in runs],
+        "between": between_table(sides(runs)) if several or len(sides(runs)) > 1 else None,
+        "answers": [{"label": run.label, "found": _answers(run)} for run in runs],
+        "failed": [{"label": run.label, "found": _failed(run)} for run in runs],
+        "maps": [_map(found) for run in runs for found in winner_maps(run.records)],
+        "warned": [{"label": run.label, "warnings": run.warnings} for run in runs if run.warnings],
+        "facts": _facts(runs),
+        "sweeps": [{"label": run.label, "sweep": run.sweep} for run in runs if run.sweep],
+        "sections": sections,
+        "left_out": left_out,
+        "columns": columns,
+        "rows": _rows(columns),
+        "shown": _shown(len(records)),
+        "filters": _filters(columns),
+        "data": Markup(_data(for_script(columns))),
+        "statuses": [{"name": name, "words": words} for name, words in STATUSES.items()],
+        "version": next((f" {run.facts['jacstrat']}" for run in runs if "jacstrat" in run.facts), ""),
+        "links": _links(bool(sections)),
+        "known": {record.strategy for record in records},
+        "number": numbers,
+        "swatch": lambda strategy: Markup(swatch(strategy)),
+        "symbols": Markup(marker_symbols()),
+        "most_rows": MOST_SHEET_ROWS,
+        "wrong_style": ROW_STYLES["wrong"],
+        "script": Markup(script),
+        "script_hash": _hash(script),
+    }
+    for record in records:
+        numbers(record.strategy)
+    css = _asset("page.css") + _colors(numbers)
+    environment = Environment(
+        loader=PackageLoader("jacstrat.report", "page"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=False,
+        keep_trailing_newline=True,
+    )
+    template = environment.get_template("report.html.j2")
+    return template.render(context, style=Markup(css), style_hash=_hash(css))
+
+
+def _asset(name: str) -> str:
+    return files("jacstrat.report.page").joinpath(name).read_text(encoding="utf-8")
+
+
+def _hash(text: str) -> str:
+    """What the page's policy allows: this text alone."""
+    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
+
+
+def _colors(numbers: Numbers) -> str:
+    """A colour a strategy, by its number: the palette's, and on a dark ground what can be seen there."""
+    light = "".join(f".k{i}{{--c:{style(name).color}}}" for name, i in numbers.items())
+    dark = "".join(f".k{i}{{--c:{on_dark(style(name).color)}}}" for name, i in numbers.items())
+    return f"{light}@media screen and (prefers-color-scheme: dark){{{dark}}}\n"
+
+
+def _data(value: object) -> str:
+    """JSON that ends no script element and starts no comment, whatever texts are in it."""
+    text = json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    for sign in "<>&\u2028\u2029":
+        text = text.replace(sign, f"\\u{ord(sign):04x}")
+    return text
+
+
+def _lead(runs: Sequence[Run]) -> str:
+    problems = len({(record.problem, record.operator) for run in runs for record in run.records})
+    strategies = len({record.strategy for run in runs for record in run.records})
+    where = "; ".join(
+        dict.fromkeys(
+            ", ".join(
+                f"{'torch ' * (name == 'torch')}{run.facts[name]}"
+                for name in ("card", "processor", "torch", "measured")
+                if name in run.facts
+            )
+            for run in runs
+        )
+    )
+    what = f"{_many(strategies, 'strategy', 'strategies')} on {_many(problems, 'quantity', 'quantities')}"
+    return f"{what}. {where}" if where else what
+
+
+def _many(count: int, one: str, several: str) -> str:
+    return f"{count} {one if count == 1 else several}"
+
+
+def _counts(runs: Sequence[Run]) -> list[dict[str, Any]]:
+    records = [record for run in runs for record in run.records]
+    status = Counter(record.status for record in records)
+    nothing = sum(count for name, count in status.items() if name not in MEASURED)
+    doubtful = len(doubts(records))
+    return [
+        {"title": "cases", "value": len(records), "look": ""},
+        {"title": "right", "value": status["ok"], "look": "good" if status["ok"] else ""},
+        {"title": "wrong", "value": status["wrong"], "look": "bad" if status["wrong"] else ""},
+        {"title": "no result", "value": nothing, "look": "note" if nothing else ""},
+        {"title": "doubtful times", "value": doubtful, "look": "note" if doubtful else ""},
+    ]
+
+
+def _answers(run: Run) -> list[Sheet | str]:
+    """What was found: the winners with who is wrong, then the rest but for failures, which have a part of their own."""
+    told = [found for found in run.findings if not isinstance(found, Sheet) or found.title not in FAILED]
+    if run.records:
+        told[0] = answer_sheet(run.records)  # the first thing found is who wins
+    return told
+
+
+def _failed(run: Run) -> list[Sheet | str]:
+    found: list[Sheet | str] = [each for each in run.findings if isinstance(each, Sheet) and each.title in FAILED]
+    return [
+        *(found or ["Every case has a result."]),
+        doubts_table(run.records) if doubts(run.records) else "No time is doubtful.",
+    ]
+
+
+def _facts(runs: Sequence[Run]) -> list[dict[str, Any]]:
+    found = [run.facts for run in runs]
+    rows = []
+    for name in dict.fromkeys(name for facts in found for name in facts):
+        texts = [facts.get(name, "") for facts in found]
+        rows.append({"name": name, "texts": texts, "differs": len(set(texts)) > 1})
+    return rows
+
+
+def _map(found: WinnerMap) -> dict[str, Any]:
+    def cell(n: int, batch: int) -> dict[str, str]:
+        if (n, batch) not in found.cells:
+            return {"strategy": "", "lead": ""}
+        winner = found.cells[n, batch]
+        if winner is None:
+            return {"strategy": "", "lead": "no right result"}
+        return {"strategy": winner.strategy, "lead": format_factor(winner.over_runner_up)}
+
+    rows = [{"batch": batch, "cells": [cell(n, batch) for n in found.ns]} for batch in found.batches]
+    return {"title": found.title, "ns": found.ns, "rows": rows}
+
+
+def _rows(columns: Sequence[CaseColumn]) -> list[dict[str, Any]]:
+    status = next((column.values for column in columns if column.title == "status"), ())
+    return [
+        {"cells": cells, "bad": how == "wrong", "dim": how not in MEASURED}
+        for cells, how in zip(first_rows(columns), status, strict=False)
+    ]
+
+
+def _shown(cases: int) -> str:
+    if cases > MOST_ROWS:
+        return (
+            f"{MOST_ROWS} of {cases} cases: first those that are wrong or have no result, then those nearest to the "
+            f"fastest; all of them are in records.csv, the first {PAGE_ROWS} shown"
+        )
+    return f"{cases} cases" + (f", the first {PAGE_ROWS} shown" if cases > PAGE_ROWS else "")
+
+
+def _filters(columns: Sequence[CaseColumn]) -> list[dict[str, Any]]:
+    found = []
+    for column in columns:
+        texts = sorted({str(value) for value in column.values})
+        if column.title in FILTERS and 1 < len(texts) <= MOST_CHOICES:
+            found.append({"title": column.title, "texts": texts})
+    return found
+
+
+def _links(plots: bool) -> list[dict[str, str]]:
+    names = {"answer": "Answer", "where": "Where", "plots": "Plots", "cases": "All cases", "failures": "No result"}
+    return [{"id": name, "title": title} for name, title in names.items() if plots or name != "plots"]

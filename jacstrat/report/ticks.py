@@ -1,0 +1,43 @@
+"""Ticks of an axis: round values that have room for their labels."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+
+def spread(values: Sequence[float], room: float = 1 / 12) -> list[float]:
+    """Those of the values, ascending and positive, from the largest down, whose labels have room on a logarithmic axis.
+
+    Args:
+        values: From the smallest to the largest.
+        room: The share of the axis that a label takes.
+    """
+    least = math.log(values[-1] / values[0]) * room
+    kept = [values[-1]]
+    for value in reversed(values[:-1]):
+        if math.log(kept[-1] / value) >= least:
+            kept.append(value)
+    return kept[::-1]
+
+
+def log_ticks(low: float, high: float, base: int = 10, most: int = 9) -> list[float]:
+    """Powers of the base, every k-th where they are too many; of 10 also 2 and 5 times one where they are few.
+
+    On an axis that is too short for two of them, round values as on a plain one.
+    """
+    first, last = math.ceil(math.log(low, base) - 1e-9), math.floor(math.log(high, base) + 1e-9)
+    step = max(1, math.ceil((last - first + 1) / most))
+    ticks = [float(base) ** k for k in range(first, last + 1) if k % step == 0]
+    if base == 10 and len(ticks) < 4:
+        several = [m * 10.0**k for k in range(first - 1, last + 1) for m in (1, 2, 5)]
+        ticks = [tick for tick in several if low * (1 - 1e-9) <= tick <= high * (1 + 1e-9)]
+    return ticks if len(ticks) > 1 else linear_ticks(low, high, most=6)
+
+
+def linear_ticks(low: float, high: float, most: int = 8) -> list[float]:
+    """Multiples of 1, 2 or 5 times a power of 10, at most so many."""
+    width = max(high - low, 1e-300)
+    size = 10.0 ** math.floor(math.log10(width / most))
+    step = next(size * m for m in (1, 2, 5, 10, 20) if width / (size * m) <= most)
+    return [step * k for k in range(math.ceil(low / step), math.floor(high / step) + 1)]

@@ -1,0 +1,86 @@
+"""Which strategy wins over n and B at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from jacstrat.report.answers import Winner, winners
+from jacstrat.report.chart import DARK, SIZE_INCHES
+from jacstrat.report.notebook import ShownFigure
+from jacstrat.report.palette import contrast, style
+from jacstrat.report.setting import Setting, Source, by_setting, to_records
+from jacstrat.report.units import format_factor, shortened
+
+NOTHING = "#EEEEEE"
+
+
+@dataclass(frozen=True)
+class WinnerMap:
+    """The winners of a setting over n and B.
+
+    Fields:
+        setting: Its batch is 0: all of them.
+        ns, batches: Ascending.
+        cells: The winner by (n, batch); None where no result is right; nothing where nothing was asked.
+    """
+
+    setting: Setting
+    ns: tuple[int, ...]
+    batches: tuple[int, ...]
+    cells: Mapping[tuple[int, int], Winner | None]
+
+    @property
+    def title(self) -> str:
+        """Such as "Fastest right strategy, divergence of sin, float64, cpu"."""
+        words = ["dtype", "device"] + ["workload"] * (self.setting.workload != "evaluate")
+        return f"Fastest right strategy, {self.setting.name}, {self.setting.words(words)}"
+
+
+def winner_maps(source: Source) -> tuple[WinnerMap, ...]:
+    """A map for each setting that has two batches or more."""
+    records = to_records(source)
+    won = {(winner.setting, winner.n): winner for winner in winners(records)}
+    parts: dict[Setting, dict[tuple[int, int], Winner | None]] = {}
+    for setting, group in by_setting(records).items():
+        cells = parts.setdefault(replace(setting, batch=0), {})
+        cells.update({(n, setting.batch): won.get((setting, n)) for n in {record.n for record in group}})
+    found = []
+    for setting, cells in parts.items():
+        ns, batches = (tuple(sorted({key[i] for key in cells})) for i in (0, 1))
+        if len(batches) > 1:
+            found.append(WinnerMap(setting, ns, batches, cells))
+    return tuple(found)
+
+
+def draw_map(found: WinnerMap) -> Figure:
+    """The map as a figure of 8 by 5 inches: a cell an n and a B, in the colour of its winner, with its lead."""
+    figure = ShownFigure(figsize=SIZE_INCHES, layout="constrained", facecolor="white")
+    axes = figure.add_subplot()
+    size = max(5.0, 9.0 - 0.25 * max(len(found.ns) - 6, 0))
+    for (n, batch), winner in found.cells.items():
+        x, y = found.ns.index(n), found.batches.index(batch)
+        color = style(winner.strategy).color if winner else NOTHING
+        label = winner.strategy if winner else "no right result"
+        axes.add_patch(Rectangle((x, y), 1, 1, facecolor=color, edgecolor="white", linewidth=2, label=label))
+        ink = "#FFFFFF" if contrast(color, "#FFFFFF") >= contrast(color, "#000000") else "#000000"
+        text = shortened(label).replace(":", ":\n", 1)
+        if winner and winner.over_runner_up:
+            text += f"\n{format_factor(winner.over_runner_up)}"
+        axes.annotate(
+            text, (x + 0.5, y + 0.5), ha="center", va="center", fontsize=size, color=ink, parse_math=False
+        ).set_in_layout(False)
+    axes.set_xlim(0, len(found.ns))
+    axes.set_ylim(0, len(found.batches))
+    axes.set_xticks([i + 0.5 for i in range(len(found.ns))], [str(n) for n in found.ns])
+    axes.set_yticks([i + 0.5 for i in range(len(found.batches))], [str(batch) for batch in found.batches])
+    axes.tick_params(length=0, labelsize=10, colors=DARK)
+    axes.spines[:].set_visible(False)
+    axes.set_xlabel("n, number of inputs", fontsize=11, color=DARK)
+    axes.set_ylabel("B, points", fontsize=11, color=DARK)
+    title = f"{found.title}; below it the next one's multiple of its time"
+    axes.set_title(title, loc="left", fontsize=min(12.0, 900 / len(title)), fontweight="bold", parse_math=False)
+    return figure
