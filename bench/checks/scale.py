@@ -191,7 +191,7 @@ def _shard(folder: Path, sweep: Sweep) -> Path:
     folder.mkdir()
     (folder / "sweep.toml").write_text(sweep.to_toml())
     (folder / "environment.json").write_text("[]")
-    rng = random.Random(0)
+    rng = random.Random(folder.name)
 
     def times(names: tuple[str, ...] | range) -> dict[Any, float]:
         return {name: rng.uniform(1e-5, 1e-3) for name in names}

@@ -12,7 +12,7 @@ from jacstrat.cli.app import app
 
 @app.command()
 def merge(
-    directories: Annotated[list[Path], typer.Argument(metavar="DIR...", help="Directories of runs of one sweep.")],
+    directories: Annotated[list[Path], typer.Argument(metavar="DIR", help="Directories of runs of one sweep.")],
     out: Annotated[Path, typer.Option(help="Directory for the result.")],
     file_format: Annotated[
         str | None, typer.Option("--format", help="csv or parquet [csv, and beyond 100000 rows parquet].")

@@ -36,8 +36,9 @@ CONNECT_S = 10
 # How often a cell's workers may die in a row, each row as many times as the scheduler allows, before it gets the blame:
 # what waited at a worker behind the one that killed it dies with it, and is to have another chance.
 MOST_DEATHS = 2
-# Below this a second job waits at each worker, so that the way to the client and back is not waited for.
-SHORT_S = 1.0
+# Where jobs take less than this, so many are at each worker, one at work and the others waiting: the way to the client
+# and back is then not waited for, nor the next line of a worker that has come to the end of one.
+SHORT_S, SHORT_JOBS = 1.0, 2
 
 
 class ClusterError(JacstratError):
@@ -88,7 +89,7 @@ class Cluster:
         kind = _kind(device)
         fitting = sum(kind in kinds for kinds in self._workers().values())
         taken = sum(kind in ("cpu", _kind(job.cell.device)) for job in under_way.values())
-        return taken < fitting * (2 if self._short else 1)
+        return taken < fitting * (SHORT_JOBS if self._short else 1)
 
     def submit(self, job: Job, near: str) -> Future[Done]:
         kind = _kind(job.cell.device)

@@ -46,9 +46,10 @@ class Setting:
         """Some of the columns, in words: "float64, cpu, B = 1"; in brief without the workload "evaluate"."""
         if brief and self.workload == "evaluate":
             columns = [column for column in columns if column != "workload"]
+        columns = [column for column in columns if column != "machine" or self.machine]
         threads = "1 thread" if self.threads == 1 else f"{self.threads} threads"
         special = {"batch": f"B = {self.batch}", "threads": threads, "seed": f"seed {self.seed}"}
-        special["machine"] = f"machine {self.machine or 'unknown'}"
+        special["machine"] = f"machine {self.machine}"
         return ", ".join(special.get(column) or str(getattr(self, column)) for column in columns)
 
     def title(self, *, also: Iterable[str] = ()) -> str:

@@ -6,12 +6,9 @@ import json
 from concurrent.futures import Future
 from types import SimpleNamespace
 
+import distributed
 import psutil
 import pytest
-
-pytest.importorskip("distributed")
-
-import distributed
 from distributed.scheduler import KilledWorker
 
 from jacstrat import UsageError, read_records

@@ -10,6 +10,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 
+import cloudpickle
 import pytest
 
 from jacstrat.harness import worker
@@ -124,7 +125,6 @@ def test_references_are_kept_for_a_run(tmp_path) -> None:
 
 
 def test_versions_are_told_without_importing_what_they_are_of() -> None:
-    cloudpickle = pytest.importorskip("cloudpickle")
     code = """
 import sys
 

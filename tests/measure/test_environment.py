@@ -1,6 +1,8 @@
 """A whole environment with fake cards, and every warning in its words."""
 
+import hashlib
 import json
+import platform
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -13,9 +15,11 @@ from hypothesis import strategies as st
 
 from jacstrat.measure import environment as subject
 from jacstrat.measure.environment import (
+    MACHINE_VARIABLE,
     Accelerator,
     Environment,
     Moment,
+    host_id,
     machine_id,
     snapshot,
     warnings,
@@ -264,6 +268,8 @@ def test_a_snapshot_holds_the_cards_and_the_end_what_has_moved(monkeypatch, tmp_
     assert before.end is None
     assert before.torch.version == torch.__version__
     assert before.machine == machine_id(before.hardware, (CARD, CARD))
+    assert before.host == host_id()
+    assert before.id == f"{before.machine}-{before.host}"
 
     hot = replace(STATE, temperature_c=89)
     fake_cards(monkeypatch, (CARD, hot, {}))
@@ -348,3 +354,11 @@ def test_settings_do_not_make_another_machine(kernel, affinity, kept, limit):
 
 def test_the_machine_is_eight_hexadecimal_digits_and_stays():
     assert machine_id(HARDWARE, (CARD,)) == "5a2e3052"
+
+
+def test_the_host_is_a_hash_of_its_name_and_has_another_name_on_request(monkeypatch):
+    monkeypatch.setattr(platform, "node", lambda: "node7")
+    monkeypatch.delenv(MACHINE_VARIABLE, raising=False)
+    assert host_id() == hashlib.sha256(b"host node7").hexdigest()[:8]
+    monkeypatch.setenv(MACHINE_VARIABLE, "node7-socket1")
+    assert host_id() == hashlib.sha256(b"host node7-socket1").hexdigest()[:8]

@@ -99,3 +99,19 @@ def test_spans(chosen: set[int], among: set[int], runs: tuple[tuple[int, int], .
 def test_spans_hold_the_chosen_and_no_other(chosen: set[int], others: set[int]) -> None:
     among = chosen | others
     assert {n for low, high in spans(chosen, among) for n in among if low <= n <= high} == chosen
+
+
+def test_cases_of_two_machines_are_two_settings_and_rows_of_none_stand_with_the_first(record: Make) -> None:
+    rows = [
+        record(strategy="a", n=1, machine="kind-one", median_s=1.0),
+        record(strategy="b", n=1, machine="kind-two", median_s=2.0),
+        record(strategy="c", n=1, machine="", status="crashed"),
+    ]
+    groups = by_setting(rows)
+    assert [[r.strategy for r in group] for group in groups.values()] == [["a", "c"], ["b"]]
+    assert varying(groups) == ("machine",)
+    assert [setting.words(["machine", "dtype"]) for setting in groups] == [
+        "machine kind-one, float64",
+        "machine kind-two, float64",
+    ]
+    assert SIN.words(["dtype", "machine"]) == "float64"
