@@ -32,7 +32,7 @@ def coloring(quick: bool) -> list[Figure]:
     grid = Grid(PROBLEMS, ("divergence",), (*OTHERS, "coloring"), n=(64 if quick else 4096,))
     sweep = Sweep((grid,), sample_s=0.02 if quick else 10.0, timeout_s=600)
     with tempfile.TemporaryDirectory() as folder:
-        run(sweep, Path(folder), Silent(), Options(), lambda: snapshot().to_json())
+        run(sweep, Path(folder), Silent(), Options(isolate=not quick), lambda: snapshot().to_json())
         return judge(read_records(folder))
 
 

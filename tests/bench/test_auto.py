@@ -37,9 +37,9 @@ def test_it_measures_a_cell(monkeypatch) -> None:
     monkeypatch.setenv("JACSTRAT_CACHE", "off")
     (one,) = auto.measured(["sin/divergence/*/n=10/"], sample_s=0.005)
     # Which is chosen, and whether it is the fastest, is a matter of time.
-    assert parse_strategy(one.chosen).refuse("divergence") is None
-    assert parse_strategy(one.chosen).exact_when != "never"
-    assert one.chosen != "auto"
+    chosen = parse_strategy(one.chosen)
+    assert chosen.name != "auto"
+    assert chosen.name == "ones" or chosen.exact_when.startswith("always")
     assert one.fastest_s > 0
     assert one.first_s > 0
     assert not math.isnan(one.over_fastest)

@@ -24,7 +24,7 @@ def test_the_fewest_products_are_those_of_the_least_budget_that_is_enough() -> N
 
 
 def test_products_are_fewer_than_hutchinsons() -> None:
-    figures = estimators.products(100, 64)
+    figures = estimators.products(20, 64)
     assert [figure.met for figure in figures] == [True] * 3
     assert all(figure.value < figure.target / 4 for figure in figures)
 
