@@ -60,7 +60,9 @@ class Benchmark:
 
         figure = lookup("plot", kind, PLOTS)(self.to_dataframe())
         if figure is None:
-            raise UsageError(f"no strategy was measured, so there is no {kind} plot; print the result for the reasons")
+            raise UsageError(
+                f"there is no {kind} plot, since nothing that it shows was measured; print the result for the rows"
+            )
         return figure
 
     def _sheets(self) -> list[Sheet]:

@@ -328,7 +328,11 @@ def test_the_mark_is_readable_on_a_bright_and_on_a_dark_page() -> None:
     assert own / (luminance("#111111") + 0.05) > 4
 
 
-@pytest.mark.parametrize("kind", [kind for kind in PLOTS if kind != "budget"])
+# Plots of random probes, of problems that are networks, and of raw samples: a user's own function has none of these.
+WITHOUT_DATA = ("budget", "floor", "best-flops", "samples")
+
+
+@pytest.mark.parametrize("kind", [kind for kind in PLOTS if kind not in WITHOUT_DATA])
 def test_every_plot_of_a_report_can_be_drawn(result: Benchmark, kind: str, tmp_path) -> None:
     figure = result.plot(kind)
     figure.savefig(tmp_path / "plot.png")
@@ -337,9 +341,13 @@ def test_every_plot_of_a_report_can_be_drawn(result: Benchmark, kind: str, tmp_p
     assert {"identity", "vmap"} <= texts
 
 
+def test_a_plot_without_data_is_refused_by_its_name(result: Benchmark) -> None:
+    for kind in WITHOUT_DATA:
+        with pytest.raises(UsageError, match=f"there is no {kind} plot, since nothing that it shows was measured"):
+            result.plot(kind)
+
+
 def test_random_probes_have_a_plot_of_their_budget(result: Benchmark) -> None:
-    with pytest.raises(UsageError, match="no budget plot"):
-        result.plot("budget")
     drawn = benchmark(lambda x: x.softmax(-1), torch.rand(2, 8), strategies=["hutchinson", "vmap"], sample_s=0.01)
     assert drawn.plot("budget").axes
 
@@ -356,7 +364,10 @@ def test_no_plot_is_one_line(result: Benchmark) -> None:
     with pytest.raises(UsageError, match="unknown plot 'tme'; did you mean time?"):
         result.plot("tme")
     none = benchmark(torch.sin, torch.ones(1, 2), strategies="hessian")
-    with pytest.raises(UsageError, match="no strategy was measured, so there is no time plot; print the result"):
+    with pytest.raises(
+        UsageError,
+        match="there is no time plot, since nothing that it shows was measured; print the result for the rows",
+    ):
         none.plot()
 
 

@@ -84,7 +84,7 @@ MOMENT = Moment(utc="2030-01-02T03:04:05+00:00", load=LOAD, devices=(STATE,), un
 
 QUIET = Environment(
     machine="00000000",
-    host="0a1b2c3d",
+    host="11111111",
     hardware=HARDWARE,
     cards=(CARD,),
     accelerator=Accelerator(kind="cuda", count=1, names=None),
