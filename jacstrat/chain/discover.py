@@ -48,6 +48,7 @@ class Discovered:
     is_weighted: bool
     _of: list[Tensor] = field(default_factory=list)
     _map: Map | None = None
+    _trial: Tensor | None = None
 
     def map(self, held: Sequence[Tensor]) -> Map:
         """The map with these tensors.
@@ -81,7 +82,7 @@ class Discovered:
         rows = shift.numel() // B
         if not rows or not d:
             return Map(rows, d)
-        v = torch.randn(self.shape, dtype=like.dtype, generator=torch.Generator().manual_seed(0)).to(like.device)
+        v = self._tried(like)
         expected = (act(v) - shift).reshape(B, rows)
         found = None if is_weighted else _moved(act, shift, zero, B, v, expected)
         if found is None:
@@ -93,6 +94,15 @@ class Discovered:
         with torch.no_grad():
             _agree(self.name, found(v.reshape(B, d)), expected)
         return found if is_weighted else _cast(found, self.dtype, self.device)
+
+    def _tried(self, like: Tensor) -> Tensor:
+        """Random numbers to try a map on; the same at each training call, drawn on the CPU once."""
+        if self._trial is not None:
+            return self._trial
+        v = torch.randn(self.shape, dtype=like.dtype, generator=torch.Generator().manual_seed(0)).to(like.device)
+        if self.is_weighted:
+            self._trial = v
+        return v
 
 
 def in_a_graph(tensors: Sequence[Tensor]) -> bool:
@@ -156,7 +166,7 @@ def _apart(M: Tensor) -> Map:
 
 
 def _cast(found: Map, dtype: torch.dtype, device: torch.device) -> Map:
-    picks = tuple(Pick.at(p.known, p.factor.to(device, dtype), p.plain) for p in found.picks)
+    picks = tuple(Pick.at(p.places.known, p.factor.to(device, dtype), p.plain) for p in found.picks)
     return Map(found.rows, found.columns, picks, None if found.dense is None else found.dense.to(device, dtype))
 
 

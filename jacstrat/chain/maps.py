@@ -6,10 +6,11 @@ made for a function whose coordinates meet few others.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from functools import reduce
+from dataclasses import dataclass, field, replace
+from functools import cached_property, reduce
 from itertools import product
 from operator import add
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
@@ -20,25 +21,80 @@ MAX_ENTRIES = 2**24
 
 
 @dataclass(frozen=True, eq=False)
-class Pick:
-    """(P v)_i = factor_i v_{index_i}.
+class Meeting:
+    """Which rows lead back to themselves.
+
+    Fields:
+        some, every: Whether any do, and all.
+        rows: (rows,), true where they do, on the device.
+    """
+
+    some: bool
+    every: bool
+    rows: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Places:
+    """Where the entries of a pick come from, which no parameter changes: what follows from them is found once.
+
+    So constants that are contracted again at each call, as in training, bring nothing from the CPU to the device.
 
     Fields:
         index: (rows,), whole numbers.
         known: The same on the CPU, where they can be looked at without a device being waited for.
-        factor: (rows,), 0 in a row that is empty.
-        plain: Whether it is the identity.
     """
 
     index: Tensor
     known: Tensor
+    _behind: WeakKeyDictionary[Places, Places] = field(default_factory=WeakKeyDictionary)
+    _meetings: WeakKeyDictionary[Places, Meeting] = field(default_factory=WeakKeyDictionary)
+
+    def behind(self, first: Places) -> Places:
+        """Those of the pick that applies `first` first."""
+        if (found := self._behind.get(first)) is None:
+            found = self._behind[first] = Places(first.index[self.index], first.known[self.known])
+        return found
+
+    def meets(self, back: Places) -> Meeting:
+        """The rows i with back_{index_i} = i."""
+        if (found := self._meetings.get(back)) is None:
+            found = self._meetings[back] = self._meeting(back.known[self.known])
+        return found
+
+    @cached_property
+    def on_diagonal(self) -> Meeting:
+        """The rows i with index_i = i."""
+        return self._meeting(self.known)
+
+    def _meeting(self, known: Tensor) -> Meeting:
+        rows = known == torch.arange(len(known))
+        return Meeting(bool(rows.any()), bool(rows.all()), rows.to(self.index.device))
+
+
+@dataclass(frozen=True, eq=False)
+class Pick:
+    """(P v)_i = factor_i v_{index_i}.
+
+    Fields:
+        places: The index.
+        factor: (rows,), 0 in a row that is empty.
+        plain: Whether it is the identity.
+    """
+
+    places: Places
     factor: Tensor
     plain: bool = False
+
+    @property
+    def index(self) -> Tensor:
+        """(rows,), whole numbers."""
+        return self.places.index
 
     @staticmethod
     def at(known: Tensor, factor: Tensor, plain: bool = False) -> Pick:
         """The pick with these indices, on the device of the factor."""
-        return Pick(known.to(factor.device), known, factor, plain)
+        return Pick(Places(known.to(factor.device), known), factor, plain)
 
     def __call__(self, v: Tensor) -> Tensor:
         """P v along the last axis."""
@@ -96,8 +152,7 @@ class Map:
         if self.is_identity or other.is_identity:
             return other if self.is_identity else self
         picks = [
-            Pick(b.index[a.index], b.known[a.known], a.factor * b.factor[a.index])
-            for a, b in product(self.picks, other.picks)
+            Pick(a.places.behind(b.places), a.factor * b.factor[a.index]) for a, b in product(self.picks, other.picks)
         ]
         dense: list[Tensor] = []
         if other.dense is not None:
@@ -126,9 +181,7 @@ class Map:
     def diagonal(self, like: Tensor) -> Tensor:
         """(rows,), of a square map."""
         parts = [] if self.dense is None else [self.dense.diagonal()]
-        for pick in self.picks:
-            here = pick.known == torch.arange(self.rows)
-            parts.append(pick.factor * here.to(pick.factor.device))
+        parts += [pick.factor * pick.places.on_diagonal.rows for pick in self.picks]
         return total(parts) if parts else like.new_zeros(self.rows)
 
 
@@ -147,14 +200,12 @@ def hadamard(C: Map, R: Map) -> Map:
         # Entry (i, c_i) of R^T is entry (c_i, i) of R.
         here = torch.arange(C.rows, device=c.index.device)
         if R.dense is not None:
-            picks.append(Pick(c.index, c.known, c.factor * R.dense[c.index, here]))
+            picks.append(Pick(c.places, c.factor * R.dense[c.index, here]))
         for r in R.picks:
-            meets = r.known[c.known] == torch.arange(C.rows)
-            if meets.any():
+            meeting = c.places.meets(r.places)
+            if meeting.some:
                 factor = c.factor * r.factor[c.index]
-                if not meets.all():
-                    factor = factor * meets.to(factor.device)
-                picks.append(Pick(c.index, c.known, factor))
+                picks.append(Pick(c.places, factor if meeting.every else factor * meeting.rows))
     if C.dense is not None:
         if R.dense is not None:
             dense.append(C.dense * R.dense.mT)

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from jacstrat.chain.maps import Map, between, hadamard, identity, total
+from jacstrat.chain.maps import Map, between, hadamard, total
 from jacstrat.chain.reading import Reading, Stage
 
 # A source of a base: a stage, or where the chain is cut open.
@@ -241,8 +241,7 @@ def _live(into: Mapping[Stage, Forms], closing: Forms) -> list[Stage]:
 
 def _forms(reading: Reading, constants: list[Any], start: int) -> tuple[dict[int, Forms], Forms]:
     """J of each base as sum of C D J over its sources, and that of what closes the ring."""
-    like = reading.values.sample[0]
-    forms: dict[int, Forms] = {start: {CUT: identity(reading.widths[start], like)}}
+    forms: dict[int, Forms] = {start: {CUT: reading.identity(start)}}
 
     def committed(slot: int) -> Forms:
         found: Forms = {}
@@ -251,7 +250,7 @@ def _forms(reading: Reading, constants: list[Any], start: int) -> tuple[dict[int
                 for source, M in forms[base].items():
                     found[source] = found[source] + M if source in found else M
             else:
-                found[Stage(slot, base)] = identity(reading.widths[slot], like)
+                found[Stage(slot, base)] = reading.identity(slot)
         return found
 
     def made(number: int) -> Forms:

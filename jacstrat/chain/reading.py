@@ -66,6 +66,7 @@ class Reading:
         linear: Bases other than x, in order.
         pointwise: Operations on entries, by their result.
         widths: Entries of one point, by slot.
+        identities: By width, each made once.
     """
 
     values: Values
@@ -73,10 +74,18 @@ class Reading:
     linear: list[Linear] = field(default_factory=list)
     pointwise: dict[int, Pointwise] = field(default_factory=dict)
     widths: dict[int, int] = field(default_factory=dict)
+    identities: dict[int, Map] = field(default_factory=dict)
 
     def shape(self, slot: int) -> torch.Size:
         """Of the tensor in a slot."""
         return self.values.sample[slot].shape
+
+    def identity(self, slot: int) -> Map:
+        """Of the tensor in a slot."""
+        width = self.widths[slot]
+        if width not in self.identities:
+            self.identities[width] = identity(width, self.values.sample[0])
+        return self.identities[width]
 
 
 def read(values: Values) -> Reading:
@@ -201,7 +210,7 @@ def _broadcast(reading: Reading, a: int, shape: torch.Size) -> int:
 def _expansion(reading: Reading, a: int, shape: torch.Size) -> Map:
     x = reading.values.sample[0]
     if reading.shape(a) == shape:
-        return identity(reading.widths[a], x)
+        return reading.identity(a)
     batch = reading.values.batch
     return Discovered(
         "broadcasting", lambda _: lambda v: v.expand(shape), reading.shape(a), batch, x.dtype, x.device, False

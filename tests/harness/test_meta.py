@@ -19,6 +19,8 @@ from jacstrat.problems.base import Instance, Problem
 from jacstrat.strategies import Strategy
 
 BATCH = 2
+# What proves nothing without numbers, and how it says so.
+REFUSED = {("chain", "graph_diffusion"): "index_select has a tensor without values, on the meta device"}
 
 
 class StrayError(Exception):
@@ -81,6 +83,10 @@ def test_no_tensor_of_the_cpu_strays_into_the_work(strategy: Strategy, problem: 
         for operator in problem.operators:
             if strategy.refuse(operator) is None:
                 for train in (False, True) if instance.parameters else (False,):
+                    if reason := REFUSED.get((strategy.name, problem.name)):
+                        with pytest.raises(UnsupportedError, match=reason):
+                            run(strategy, operator, instance, train)
+                        continue
                     found = run(strategy, operator, instance, train)
                     assert {(tensor.device.type, tensor.dtype) for tensor in found} == {("meta", dtype)}
 

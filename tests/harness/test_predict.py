@@ -188,9 +188,10 @@ def test_bytes_are_those_of_the_allocator(cell, tmp_path, problem: str, operator
 
 @pytest.mark.parametrize("workload", ["evaluate", "train"])
 def test_a_record_has_what_was_predicted(cell, workload: str) -> None:
-    one = cell("tanh_scalar", *EXACT, operator="laplacian", n=8, batch=16, workload=workload)
+    serving = [spec for spec in EXACT if parse_strategy(spec).refuse("laplacian") is None]
+    one = cell("tanh_scalar", *serving, operator="laplacian", n=8, batch=16, workload=workload)
     records = [outcome.record for outcome in measure(one, QUICK) if outcome.record]
-    assert len(records) == len(EXACT)
+    assert len(records) == len(serving) > 5
     for record in records:
         found = predict(Case(one, record.strategy))
         assert (record.status, found.flops) == ("ok", record.flops)
