@@ -75,44 +75,50 @@ def test_an_isolated_run_through_the_module(tmp_path) -> None:
     assert "\x1b" not in done.stdout + done.stderr  # no terminal: no bar, no colours
 
 
-def test_report_repeats_what_the_run_said(tmp_path) -> None:
-    out = str(tmp_path / "out")
-    ran = call("run", *SMALL, "--out", out, "--no-isolation")
-    again = call("report", out)
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory) -> tuple[Path, Result]:
+    """A run in this process: its directory, not to be changed, and what was said."""
+    out = tmp_path_factory.mktemp("ran") / "out"
+    return out, call("run", *SMALL, "--out", str(out), "--no-isolation")
+
+
+@pytest.fixture
+def copied(ran: tuple[Path, Result], tmp_path: Path) -> Path:
+    """The directory of that run, to be changed."""
+    return shutil.copytree(ran[0], tmp_path / "out")
+
+
+def test_report_repeats_what_the_run_said(ran: tuple[Path, Result]) -> None:
+    out, said = ran
+    again = call("report", str(out))
     assert again.exit_code == 0
-    assert again.stdout == ran.stdout
+    assert again.stdout == said.stdout
 
 
-def test_report_prints_a_format_and_writes_nothing(tmp_path) -> None:
-    out = tmp_path / "out"
-    call("run", *SMALL, "--out", str(out), "--no-isolation")
-    (out / "report.html").unlink()
-    found = call("report", str(out), "--format", "json")
+def test_report_prints_a_format_and_writes_nothing(copied: Path) -> None:
+    (copied / "report.html").unlink()
+    found = call("report", str(copied), "--format", "json")
     assert found.exit_code == 0
     assert json.loads(found.stdout)[0]["statuses"] == {"ok": 4}
-    assert not (out / "report.html").exists()
+    assert not (copied / "report.html").exists()
 
 
-def test_report_sets_runs_beside_each_other(tmp_path) -> None:
-    out, again = tmp_path / "out", tmp_path / "again"
-    call("run", *SMALL, "--out", str(out), "--no-isolation")
-    shutil.copytree(out, again)
-    found = call("report", str(out), str(again), "--plot", "between")
+def test_report_sets_runs_beside_each_other(copied: Path, tmp_path: Path) -> None:
+    again = shutil.copytree(copied, tmp_path / "again")
+    found = call("report", str(copied), str(again), "--plot", "between")
     assert found.stdout.splitlines()[0].endswith("divergence-sin-between-again.png")
     page = tmp_path / "new" / "page.html"
-    found = call("report", str(out), str(again), "--out", str(page))
+    found = call("report", str(copied), str(again), "--out", str(page))
     assert found.exit_code == 0, found.output
     assert f"the page in {page}" in found.stdout
     assert "again over out" in page.read_text(encoding="utf-8")
 
 
-def test_resume_takes_the_sweep_of_the_directory(tmp_path) -> None:
-    out = str(tmp_path / "out")
-    call("run", *SMALL, "--out", out, "--no-isolation")
-    before = (tmp_path / "out" / "records.csv").read_bytes()
-    again = call("run", "--resume", "--out", out, "--no-isolation")
+def test_resume_takes_the_sweep_of_the_directory(copied: Path) -> None:
+    before = (copied / "records.csv").read_bytes()
+    again = call("run", "--resume", "--out", str(copied), "--no-isolation")
     assert again.exit_code == 0, again.output
-    assert (tmp_path / "out" / "records.csv").read_bytes() == before
+    assert (copied / "records.csv").read_bytes() == before
 
 
 def test_nothing_measured_is_exit_code_3(tmp_path) -> None:

@@ -119,7 +119,8 @@ def test_every_status_reason_to_stop_and_exit_code_has_its_row() -> None:
 
 
 def test_every_file_of_a_run_has_its_row() -> None:
-    files = {records.RECORDS, records.SAMPLES, records.ENVIRONMENT, records.SWEEP, records.PAGE, f"{records.PLOTS}/"}
+    tables = {records.RECORDS, records.PARQUET}
+    files = tables | {records.SAMPLES, records.ENVIRONMENT, records.SWEEP, records.PAGE, f"{records.PLOTS}/"}
     assert set(rows(sections(read("records.md"))["Files"])) == files
 
 

@@ -30,6 +30,8 @@ TOPIC = PLUGIN = "jacstrat"
 MEASURING = "measuring"
 LOOPBACK = "127.0.0.1"
 TICK_S = 0.5
+# Seen at no worker so often in a row, a job is submitted again: once or twice it may be on its way.
+MOST_IDLE = 3
 CONNECTED = ("running", "connecting")
 # For a scheduler to answer.
 CONNECT_S = 10
@@ -78,6 +80,9 @@ class Cluster:
         self._seen: tuple[float, Mapping[str, Collection[str]]] = (-1.0, {})
         self._alive_s = time.monotonic()
         self._begun: dict[Future[Done], float] = {}
+        self._keys: dict[Future[Done], str] = {}
+        # How often in a row a job was seen at no worker.
+        self._idle: dict[Future[Done], int] = {}
         self._short = False
         client.subscribe_topic(TOPIC, self._heard)
         try:
@@ -99,17 +104,19 @@ class Cluster:
         self._attend(Case(job.cell, job.cell.strategies[0]))
         future: Future[Done]
         try:
-            future = self._executor.submit(at_worker, self._do, job, self._run, resources=resources, **where)
+            key = f"{self._run}-{uuid.uuid4().hex}"
+            future = self._executor.submit(at_worker, self._do, job, self._run, key=key, resources=resources, **where)
         except Exception:
             if self._client.status in CONNECTED:
                 raise
             raise self._gone("the scheduler is gone") from None
         self._begun[future] = time.monotonic()
+        self._keys[future] = key
         return future
 
     def wait(self, under_way: Collection[Future[Done]]) -> Collection[Future[Done]]:
         if under_way:
-            done = wait(under_way, TICK_S, FIRST_COMPLETED).done
+            done = wait(under_way, TICK_S, FIRST_COMPLETED).done or self._stranded(under_way)
         else:
             time.sleep(TICK_S)
             done = set()
@@ -123,6 +130,9 @@ class Cluster:
 
     def result(self, future: Future[Done], job: Job) -> Done | None:
         took_s = time.monotonic() - self._begun.pop(future)
+        del self._keys[future]
+        if self._idle.pop(future, 0) >= MOST_IDLE:
+            return None
         try:
             done = future.result()
         except CancelledError:
@@ -142,6 +152,23 @@ class Cluster:
 
     def workers(self) -> int:
         return len(self._workers())
+
+    def _stranded(self, under_way: Collection[Future[Done]]) -> set[Future[Done]]:
+        """Jobs that no worker has though there are workers; cancelled, to be submitted again.
+
+        A job that was ready while no worker had its resources is looked at again when a worker comes, and a worker has
+        its resources only a moment after it has come: nothing would ever begin it.
+        """
+        if not any(self._workers().values()):
+            return set()
+        with suppress(OSError, RuntimeError):
+            held = {str(key) for keys in self._client.processing().values() for key in keys}
+            for future in under_way:
+                self._idle[future] = 0 if self._keys[future] in held else self._idle.get(future, 0) + 1
+        stranded = {future for future in under_way if self._idle.get(future, 0) >= MOST_IDLE}
+        for future in stranded:
+            future.cancel()
+        return stranded
 
     def _workers(self) -> Mapping[str, Collection[str]]:
         """The kinds of devices of each worker that may measure, by address; asked for anew after TICK_S."""

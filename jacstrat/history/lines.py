@@ -128,8 +128,8 @@ def measure_of(frame: pd.DataFrame) -> str:
 def lines_of(frame: pd.DataFrame, measure: str, pattern: str = "*") -> tuple[list[Line], list[str]]:
     """The lines of a store, and what there is to say of them.
 
-    Times of different machines do not compare: where there are several, those of the machine that was last measured on
-    are shown. Runs with uncommitted changes are left out, since no commit has them.
+    Times of machines of different kinds do not compare: where there are several, those of the kind that was last
+    measured on are shown. Runs with uncommitted changes are left out, since no commit has them.
 
     Args:
         frame: From `Store.frame`.
@@ -145,11 +145,13 @@ def lines_of(frame: pd.DataFrame, measure: str, pattern: str = "*") -> tuple[lis
     if dirty.any():
         notes.append(f"{frame.loc[dirty, 'run'].nunique()} runs with uncommitted changes are left out")
         frame = frame[~dirty]
-    if measure not in (*COUNTS, *ERRORS) and frame["machine"].nunique() > 1:
-        last = frame["machine"].iloc[-1]
-        others = frame.loc[frame["machine"] != last, "run"].nunique()
+    # The column has the hash of the kind before that of the name, which a container may have anew for each run.
+    kinds = frame["machine"].str.partition("-")[0]
+    if measure not in (*COUNTS, *ERRORS) and kinds.nunique() > 1:
+        last = kinds.iloc[-1]
+        others = frame.loc[kinds != last, "run"].nunique()
         notes.append(f"{others} runs of other machines than {last or 'the unknown one'} are left out: times differ")
-        frame = frame[frame["machine"] == last]
+        frame = frame[kinds == last]
     chosen = frame[frame["case"].map(lambda case: case == pattern or fnmatchcase(case, pattern))]
     if frame.empty or chosen.empty:
         what = f"no case fits {pattern!r}" if len(frame) else "there are no runs of a commit"

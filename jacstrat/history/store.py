@@ -46,7 +46,8 @@ class Run:
         date: When it was committed, ISO 8601, which orders runs; where nobody knows, when it was measured.
         measured: When it was measured.
         dirty: It had changes that the commit has not.
-        machine: Hash of the machine's kind, as in environment.json; "" where it is not told.
+        machine: Hash of the machine's kind, as in environment.json; "" where it is not told. It stands in for the
+            column `machine` of records that have none.
         torch: Version; "" likewise.
         source: The directory, as the user named it.
     """
@@ -132,11 +133,16 @@ class Store:
         return run, len(rows)
 
     def frame(self) -> pd.DataFrame:
-        """Everything: a row a case of a run, in the order of commits, with what is known of the run."""
+        """Everything: a row a case of a run, in the order of commits, with what is known of the run.
+
+        `machine` is that of the record, since the cases of one run may come from several; where a record names none, as
+        before records had the column, it is that of the run.
+        """
         import pandas as pd
 
-        names = ", ".join(f'results."{name}"' for name in STORED)
-        runs = ", ".join(f"runs.{name}" for name in RUN if name != "digest")
+        own = {"machine": "COALESCE(NULLIF(results.machine, ''), runs.machine) AS machine"}
+        names = ", ".join(own.get(name, f'results."{name}"') for name in STORED)
+        runs = ", ".join(f"runs.{name}" for name in RUN if name != "digest" and name not in STORED)
         query = f"SELECT runs.run, {runs}, {names} FROM results JOIN runs USING (run) ORDER BY runs.date, runs.run"
         return pd.read_sql_query(query, self._db).rename(columns={"commit_id": "commit"})
 

@@ -366,7 +366,7 @@ def test_no_plot_is_one_line(result: Benchmark) -> None:
     none = benchmark(torch.sin, torch.ones(1, 2), strategies="hessian")
     with pytest.raises(
         UsageError,
-        match="there is no time plot, since nothing that it shows was measured; print the result for the rows",
+        match="there is no time plot, since nothing that it shows was measured; print",
     ):
         none.plot()
 

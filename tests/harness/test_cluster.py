@@ -141,6 +141,7 @@ def test_what_kills_worker_after_worker_is_a_row_and_what_died_with_it_is_not(wo
         future: Future = Future()
         future.set_exception(KilledWorker("task", SimpleNamespace(name="node3"), 3))
         one._begun[future] = 0.0
+        one._keys[future] = "key"
         return future
 
     assert one.result(killed(), job) is None
@@ -148,6 +149,32 @@ def test_what_kills_worker_after_worker_is_a_row_and_what_died_with_it_is_not(wo
     assert [(o.record.status, o.record.reason) for o in found.outcomes] == [
         ("crashed", "8 workers died on this cell, the last one at node3")
     ] * 2
+
+
+def test_jobs_that_were_ready_before_a_worker_had_its_resources_are_done(tmp_path, workers) -> None:
+    """As after the last worker is lost: the scheduler looks at such jobs when a worker comes, not when it has any."""
+
+    class Forgetting(Log):
+        submitted = 0
+
+        def attending(self, case) -> None:
+            self.submitted += 1
+            if self.submitted == 1:
+                workers.run(with_none)
+
+        def under_way(self, cells: int, workers_: int) -> None:
+            if self.submitted == 1:
+                workers.register_plugin(vetting(versions()), name=PLUGIN)
+
+    async def with_none(dask_worker) -> None:
+        await dask_worker.set_resources(measuring=0)
+
+    log = Forgetting()
+    one = Cluster(workers, "tcp", 20.0, log.attending, print, fake)
+    sweep = SWEEP.override(problems=("sin",), batch=(1,), n=(2,))
+    run(sweep, tmp_path, log, Options(), dict, Ready(one))
+    assert [record.status for record in log.records] == ["ok", "ok"]
+    assert log.submitted == 2
 
 
 def test_who_does_not_answer_is_named(monkeypatch) -> None:

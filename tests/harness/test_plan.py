@@ -214,8 +214,8 @@ def test_options_of_a_run_choose_the_same_cases_in_a_plan() -> None:
         help_text = CliRunner(env={"COLUMNS": "200"}).invoke(app, [command, "--help"]).output
         return set(re.findall(r"(?<= )--[a-z-]+", help_text))
 
-    own = {"--sample", "--out", "--resume", "--retry", "--no-isolation"}
-    assert options("run") - own == options("plan") - {"--assume-memory"}
+    own = {"--sample", "--out", "--resume", "--retry", "--no-isolation", "--counts", "--scheduler", "--wait", "--shard"}
+    assert options("run") - own == options("plan") - {"--assume-memory", "--workers"}
 
 
 def test_interrupting_ends_at_once() -> None:

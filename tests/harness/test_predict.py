@@ -12,9 +12,8 @@ from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
 from jacstrat import PROBLEMS, STRATEGIES, parse_strategy, read_records
-from jacstrat.harness import bench
+from jacstrat.harness import bench, job
 from jacstrat.harness import predict as predicting
-from jacstrat.harness import run as running
 from jacstrat.harness.bench import instantiate, one_call, surroundings
 from jacstrat.harness.cases import Case, Cell
 from jacstrat.harness.cell import measure
@@ -388,6 +387,6 @@ def test_a_resumed_run_knows_what_was_beyond(tmp_path) -> None:
 
 
 def test_a_small_run_makes_no_prediction(tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(running, "forecasts", None)
+    monkeypatch.setattr(job, "forecasts", None)
     log = go(tmp_path)
     assert len(log.records) == 6

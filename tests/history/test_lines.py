@@ -96,6 +96,16 @@ def test_what_is_left_out_is_said(store, directory) -> None:
     assert notes == ["1 runs with uncommitted changes are left out", "1 cases have no aten_ops"]
 
 
+def test_machines_of_one_kind_share_a_line_whatever_their_names(store, directory) -> None:
+    store.add(directory(8, row(machine="0a1b2c3d-00112233")))
+    lines, notes = lines_of(store.frame(), "cost_ratio", "*/ones/*")
+    assert (len(lines[0].points), notes) == (9, [])
+    store.add(directory(9, row(machine="ffffffff-00112233")))
+    lines, notes = lines_of(store.frame(), "cost_ratio", "*/ones/*")
+    assert len(lines[0].points) == 1
+    assert notes == ["9 runs of other machines than ffffffff are left out: times differ"]
+
+
 def test_several_runs_of_a_commit_are_one_point(store, directory) -> None:
     store.add(directory(0, row(cost_ratio=54.0), name="again"))
     lines, _ = lines_of(store.frame(), "cost_ratio", "*/ones/*")

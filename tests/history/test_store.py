@@ -16,8 +16,9 @@ from tests.history.conftest import commit, row
 
 
 def test_what_goes_in_comes_out(directory, tmp_path) -> None:
-    full = row(exact=True, energy_j=None, reason="", peak_bytes=2**40, coverage=0.7, reference="closed form")
-    source = directory(3, full, row("vmap", status="wrong", reason='far, "off"', rel_error=0.5))
+    machine = "0a1b2c3d-00112233"
+    full = row(exact=True, energy_j=None, reason="", peak_bytes=2**40, coverage=0.7, reference="c", machine=machine)
+    source = directory(3, full, row("vmap", status="wrong", reason='far, "off"', rel_error=0.5, machine=machine))
     with Store(tmp_path / "h.sqlite") as store:
         run, cases = store.add(source)
         frame = store.frame()
@@ -35,6 +36,13 @@ def test_what_goes_in_comes_out(directory, tmp_path) -> None:
             assert (pd.isna(given) and pd.isna(kept)) or kept == given, column
     assert frame["peak_bytes"].iloc[0] == 2**40
     assert frame["energy_j"].isna().all()
+
+
+def test_a_record_without_a_machine_has_that_of_its_run(directory, tmp_path) -> None:
+    with Store(tmp_path / "h.sqlite") as store:
+        store.add(directory(0, row(machine="ffffffff-00112233"), row("vmap")))
+        assert list(store.frame()["machine"]) == ["ffffffff-00112233", "0a1b2c3d"]
+        assert list(store.frame().columns).count("machine") == 1
 
 
 def test_the_same_records_are_taken_in_once(directory, tmp_path) -> None:
