@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from tests.pages import Block, agrees, blocks_of, commands_of
@@ -79,6 +81,8 @@ def test_a_page_has_one_namespace_and_one_directory(reader: Reader) -> None:
     reader.run(Block(10, "console", "$ cat mine.py\n# mine.py\nx = 2\n"))
     reader.run(Block(15, "toml", '# mine.toml\nproblems = ["sin"]\nn = [2]\n'))
     reader.run(Block(20, "console", "$ jacstrat run nowhere.toml\njacstrat: sweep file ... exist\n$ echo $?\n2\n"))
+    assert reader.names["x"] == 2
+    assert Path("mine.toml").read_text(encoding="utf-8").startswith("# mine.toml")
 
 
 @pytest.mark.parametrize(

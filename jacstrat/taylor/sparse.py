@@ -95,7 +95,7 @@ class Planner:
             try:
                 plan, outs = self._sparse(node, given)
             except _NoRule:
-                pass
+                pass  # dense from here on, as below
             else:
                 if all(out is None or (out.numel() <= MOST and WORTH * len(out) <= self.n) for out in outs):
                     self._note(node, outs)

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from tests.taylor.functions import Sine
+
 N = 6
 
 
@@ -27,24 +29,6 @@ def network(*widths: int, activation: Any = nn.Tanh) -> nn.Sequential:
         return nn.Sequential(*layers[:-1])
 
     return seeded(make)
-
-
-class Sine(torch.autograd.Function):
-    """A custom function with derivatives of its own."""
-
-    generate_vmap_rule = True
-
-    @staticmethod
-    def forward(x: Tensor) -> Tensor:
-        return x.sin()
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: Any, output: Tensor) -> None:
-        ctx.save_for_backward(inputs[0])
-
-    @staticmethod
-    def backward(ctx: Any, g: Tensor) -> Tensor:
-        return g * ctx.saved_tensors[0].cos()
 
 
 MATRIX = torch.randn(N, N, dtype=torch.float64, generator=torch.Generator().manual_seed(0))

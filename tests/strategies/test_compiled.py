@@ -288,8 +288,11 @@ def test_without_a_cxx_compiler_it_is_unsupported(net: Network) -> None:
 
 
 def test_starting_the_compiler_changes_nothing_and_may_fail() -> None:
+    before = torch.get_rng_state(), torch.is_grad_enabled(), torch.get_num_threads()
     start_compiler(X.device)
     start_compiler(torch.device("meta"))
+    torch.testing.assert_close(torch.get_rng_state(), before[0])
+    assert (torch.is_grad_enabled(), torch.get_num_threads()) == before[1:]
 
 
 def test_a_program_gives_the_laplacian_and_follows_the_parameters(net: Network) -> None:
