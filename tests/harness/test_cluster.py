@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from concurrent.futures import Future
+from contextlib import suppress
 from types import SimpleNamespace
 
 import distributed
@@ -194,8 +195,9 @@ def test_real_workers_measure_in_children_and_listen_on_the_loopback_alone(tmp_p
         def under_way(self, cells: int, workers: int) -> None:
             here = psutil.Process()
             for process in [here, *here.children(recursive=True)]:
-                for socket in process.net_connections("inet"):
-                    listening.update([socket.laddr.ip] if socket.status == psutil.CONN_LISTEN else [])
+                with suppress(psutil.NoSuchProcess):  # the crashing cell's children come and go meanwhile
+                    sockets = process.net_connections("inet")
+                    listening.update(socket.laddr.ip for socket in sockets if socket.status == psutil.CONN_LISTEN)
 
     sweep = Sweep((Grid((mine("exits"), "sin"), ("divergence",), ("vmap",), n=(2,), threads=(1,)),), sample_s=0.01)
     run(sweep, tmp_path, log := Looking(), Options(), dict, pooled("local:1", 60, log.attending, told.append))
