@@ -120,9 +120,10 @@ def product_cost(product: Product, operator: Operator, f: Function, points: Tens
     probe = called.work.times(0, 1 / probes)
     repeated = Work()
     if product.repeats and probes > 1:
-        # One probe takes a + b, two take a + 2 b.
+        # One probe takes a + b, two take a + 2 b. Without vmap, one takes more than that: forward mode lays out a
+        # tangent anew, and the difference would be negative.
         with _Counter() as single:
-            apply(V[0])
+            torch.func.vmap(apply)(V[:1])
         probe = (called.work - single.work).times(0, 1)
         repeated = single.work - probe
     each = 1 / max(x.shape[:-1].numel(), 1)

@@ -88,3 +88,14 @@ def test_a_log_is_that_of_the_work() -> None:
 def test_rows_of_j_tell_whether_a_trace_may_find_anything(name: str, f, dense: bool) -> None:
     for x in (torch.rand(3, N), torch.rand(N)):
         assert looks_dense(PRODUCTS[name], "divergence", f, x) is dense
+
+
+@pytest.mark.parametrize("problem", sorted(PROBLEMS))
+def test_no_probe_and_no_call_costs_less_than_nothing(problem: str) -> None:
+    for operator in set(PROBLEMS[problem].operators) & {"divergence", "laplacian"}:
+        for n in PROBLEMS[problem].sizes[:2]:
+            instance = PROBLEMS[problem].instance(n, 1)
+            for product in (one for one in PRODUCTS.values() if one.serves(operator)):
+                cost = product_cost(product, operator, instance.f, instance.x)
+                for part in (cost.once, cost.call, cost.probe):
+                    assert min(part.ops, part.flops, part.bytes) >= 0, (operator, n, product)
