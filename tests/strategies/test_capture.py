@@ -99,3 +99,13 @@ def test_a_tensor_kept_from_a_trace_is_refused() -> None:
     capture(f, X)
     with pytest.raises(UnsupportedError, match="it made while it was traced"):
         capture(f, X)
+
+
+@pytest.mark.parametrize("tracked", [True, False])
+def test_weights_that_are_turned_around_are_stored_but_where_gradients_are_wanted(tracked: bool) -> None:
+    U = torch.randn(4, 5, dtype=torch.float64, requires_grad=tracked)
+    evaluate = eager_of("taylor", lambda x: torch.nn.functional.linear(x, U).tanh().sum(-1))
+    found = capture(evaluate, X)
+    stored = [node for node in found.graph.graph.nodes if node.target is torch.ops.aten.as_strided.default]
+    assert len(stored) == (0 if tracked else 1)
+    torch.testing.assert_close(found.graph(X, *found.tensors), evaluate(X))
