@@ -12,7 +12,7 @@ from jacstrat.taylor.jet import Jet, aligned, plus, shaped, value_of
 from jacstrat.taylor.rule import Call, NotCovered, Rule, only_one
 
 
-def _left_tangents(a: Jet, b: Tensor) -> Tensor:
+def left_tangents(a: Jet, b: Tensor) -> Tensor:
     """(K, ...) of Da[d_k] b, for a of at least two axes."""
     if a.is_point:
         # The unit vectors times b are the rows of b; in the order in which products want them, while they are few.
@@ -26,7 +26,7 @@ def _left_tangents(a: Jet, b: Tensor) -> Tensor:
     return a.full(-1) @ b
 
 
-def _right_tangents(a: Tensor, b: Jet) -> Tensor:
+def right_tangents(a: Tensor, b: Jet) -> Tensor:
     """(K, ...) of a Db[d_k]."""
     if a.dim() == 3:
         t = b.full(-3, -2)
@@ -53,10 +53,10 @@ def _derivatives(a: Any, b: Any, wants_tangents: bool) -> tuple[Tensor | None, T
     laplacian = tangents = None
     if isinstance(a, Jet):
         laplacian = None if a.laplacian is None else a.laplacian @ B
-        tangents = _left_tangents(a, B) if wants_tangents else None
+        tangents = left_tangents(a, B) if wants_tangents else None
     if isinstance(b, Jet):
         laplacian = plus(laplacian, None if b.laplacian is None else A @ b.laplacian)
-        tangents = plus(tangents, _right_tangents(A, b)) if wants_tangents else None
+        tangents = plus(tangents, right_tangents(A, b)) if wants_tangents else None
     if isinstance(a, Jet) and isinstance(b, Jet):
         laplacian = plus(laplacian, 2 * _cross(a, b))
     return tangents, laplacian

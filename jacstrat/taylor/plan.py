@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -33,7 +34,7 @@ class Aligned:
         return self if self.index is None else replace(self, index=self.index.to(device))
 
     def __call__(self, v: Jet) -> Jet:
-        t = aligned(_local(v), self.rank)
+        t = aligned(local(v), self.rank)
         s = len(t)
         if self.index is None:
             if self.rows != tuple(range(s)):
@@ -60,7 +61,7 @@ class Spread:
         return replace(self, support=self.support.to(device))
 
     def __call__(self, v: Jet) -> Jet:
-        t = _local(v)
+        t = local(v)
         shape = torch.broadcast_shapes(t.shape[1:], self.support.shape[1:])
         t, index = t.expand(len(t), *shape), self.support.expand(-1, *shape)
         return Jet(v.value, t.new_zeros(self.n + 1, *shape).scatter(0, index, t)[1:], v.laplacian, owned=True)
@@ -83,7 +84,7 @@ class Summed:
         v = call.args[0]
         y = call.op(v.value, *call.args[1:], **call.kwargs)
         laplacian = None if v.laplacian is None else call.op(v.laplacian, *call.args[1:], **call.kwargs)
-        t = _local(v)
+        t = local(v)
         shape = torch.broadcast_shapes(t.shape[1:], self.support.shape[1:])
         for axis in self.axes:  # which may have length 1, where nothing changes along it
             shape = torch.Size((*shape[:axis], v.value.shape[axis], *shape[len(shape) + axis + 1 :]))
@@ -108,6 +109,16 @@ class Summed:
         return Jet(y, total, laplacian, owned=True)
 
 
+class Instead(Protocol):
+    """What is done in place of a rule."""
+
+    def on(self, device: torch.device) -> Instead:
+        """The same with its tensors on a device."""
+
+    def __call__(self, call: Call) -> Jet:
+        """The result of an operation."""
+
+
 @dataclass(frozen=True, eq=False)
 class Plan:
     """What is to be done beside an operation's rule.
@@ -118,7 +129,7 @@ class Plan:
     """
 
     before: Mapping[int, Aligned | Spread]
-    instead: Summed | None = None
+    instead: Instead | None = None
 
     def on(self, device: torch.device) -> Plan:
         """The same with its tensors on a device."""
@@ -126,7 +137,7 @@ class Plan:
         return Plan(before, None if self.instead is None else self.instead.on(device))
 
 
-def _local(v: Jet) -> Tensor:
+def local(v: Jet) -> Tensor:
     """The tangents of a value with support; those of x, with itself as support, are 1."""
     if not v.is_point:
         assert v.tangents is not None

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from jacstrat.available import available_bytes
+from jacstrat.available import available_bytes, keep_freed_memory
 from jacstrat.tape import Tapes, Untraceable
 from jacstrat.taylor.engine import Memory, Program, propagate, ready, remember, weakened
 from jacstrat.taylor.jet import Jet
@@ -51,6 +51,7 @@ class Scalar:
         self.tile = tile
         self.checkpoint = checkpoint
         self._tapes = Tapes(f, ready, weakened=weakened)
+        keep_freed_memory()
 
     def tape(self, x: Tensor) -> Program | Untraceable:
         """The tape at points like x, ready to be run, or why there is none."""

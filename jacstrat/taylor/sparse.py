@@ -9,6 +9,7 @@ of n: it knows them as K directions. They are made to agree before, by a plan th
 - one on each entry takes the union of the supports of its arguments;
 - one along an axis takes the union over the axis;
 - a sum adds into the n directions;
+- products of matrices as in `blocks`;
 - before any other the tangents are spread over the n directions.
 
 So pairwise differences of particles have 6 directions, a stencil has its width, a layer of each particle 3.
@@ -23,6 +24,7 @@ import torch
 from torch import Tensor
 
 from jacstrat.tape import Node, Slot, bound, leaves
+from jacstrat.taylor.blocks import FACTORS, outer, paired
 from jacstrat.taylor.fallback import ANY
 from jacstrat.taylor.jet import Jet, aligned
 from jacstrat.taylor.kinds import ENTRYWISE, JOINS, MOVES, SUMS, axes_of
@@ -101,12 +103,15 @@ class Planner:
                     self._note(node, outs)
                     return None if plan is None else plan.on(self.device)
         self._note(node, [None] * len(node.outs))
-        before = {
+        aside, instead = self._outer(node, given)
+        spread = {
             place: Spread(stand.support, self.n)
             for place, stand in given.items()
-            if stand.support is not None and not stand.is_point
+            if stand.support is not None and not stand.is_point and place != aside
         }
-        return Plan(before).on(self.device) if before else None
+        if instead is not None:
+            return Plan({**spread, **instead.before}, instead.instead).on(self.device)
+        return Plan(spread).on(self.device) if spread else None
 
     def evaluate(self, node: Node) -> None:
         """Note what a node gives that does not depend on x, where it makes an index."""
@@ -176,6 +181,8 @@ class Planner:
             return self._entrywise(node, given)
         if len(given) == 1:
             return self._along(node, *next(iter(given.items())))
+        if node.op in (aten.mm.default, aten.bmm.default):
+            return self._paired(node, given)
         raise _NoRule
 
     def _moved(self, node: Node, given: Mapping[int, Stand]) -> tuple[Plan | None, list[Tensor | None]]:
@@ -230,6 +237,42 @@ class Planner:
             return Plan(before, Summed(stand.known, self.n, named.axes, keepdim, is_mean)), [None]
         others: list[Tensor | None] = [None] * (len(node.outs) - 1)
         return _plan_to({place: stand}, {place: union}), [out, *others]
+
+    def _paired(self, node: Node, given: Mapping[int, Stand]) -> tuple[Plan | None, list[Tensor | None]]:
+        """A product of two factors, each of which has few directions along its rows or columns."""
+        a, b = (leaf.place for leaf in leaves(node.args) if isinstance(leaf, Slot))
+        found = None
+        if not given[a].is_point and not given[b].is_point:
+            found = paired(given[a].known, given[b].known, self.n)
+        if found is None:
+            raise _NoRule
+        instead, left, right, union = found
+        plan = _plan_to(given, {a: left, b: right})
+        return Plan(plan.before if plan else {}, instead), [union]
+
+    def _outer(self, node: Node, given: Mapping[int, Stand]) -> tuple[int | None, Plan | None]:
+        """A product of which one factor has directions of its own in each part of the axis that is contracted.
+
+        Returns:
+            Its slot, and the plan; None for both where there is no such factor.
+        """
+        positions = FACTORS.get(node.op, ())
+        factors = [node.args[position] for position in positions]
+        others = [one for number, one in enumerate(node.args) if number not in positions]
+        plain = not node.kwargs or all(value == 1 for value in node.kwargs.values())
+        if not factors or factors[0] == factors[1] or self._depends(others) or not plain:
+            return None, None
+        if node.op is aten.linear.default and self._depends(factors[1]):
+            return None, None
+        for is_left, factor in zip((True, False), factors, strict=True):
+            stand = given.get(factor.place) if isinstance(factor, Slot) else None
+            if stand is None or stand.support is None or stand.is_point or len(stand.shape) < 2:
+                continue
+            if (found := outer(stand.known, stand.shape, is_left, self.n)) is not None:
+                instead, wanted = found
+                plan = _plan_to({factor.place: stand}, {factor.place: wanted})
+                return factor.place, Plan(plan.before if plan else {}, instead)
+        return None, None
 
 
 class _NoRule(Exception):  # noqa: N818 - a turning, and no fault

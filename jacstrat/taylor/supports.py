@@ -56,6 +56,8 @@ def alignment(support: Tensor, union: Tensor) -> Aligned:
     index = union.new_full((len(union), *shape), s)
     for number, row in enumerate(support):
         index = index.masked_fill((union == row) & (row > 0), number)
+    for number, (row, wanted) in enumerate(zip(support, union, strict=False)):  # what is 0 may stay where it is
+        index[number].masked_fill_((row == 0) & (wanted == 0), number)
     rows = _flat(index)
     if rows.shape[1] and bool((rows == rows[:, :1]).all()):
         return Aligned(tuple(rows[:, 0].tolist()), None, len(shape))
