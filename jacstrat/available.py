@@ -79,9 +79,9 @@ def read_number(path: Path) -> int | None:
 def keep_freed_memory() -> None:
     """Have glibc's allocator keep what is freed, up to 64 MiB, for who asks next.
 
-    Freed memory goes back to the system above a threshold, and who is given it again waits for every page: a call that
-    works in tiles of 2 MiB took between 1 and 1.9 times as long, by what had been freed in the process before. The
-    threshold is twice the largest block of its own that was freed, 64 MiB at most (mallopt(3), M_MMAP_THRESHOLD), so
-    that one block of 32 MiB sets it; nothing is written to it. Other allocators do as they like.
+    Freed memory goes back to the system above a threshold, and who is given it again waits for every page: what works
+    in tiles of some MiB is slower or faster by what was freed in the process before. The threshold is twice the largest
+    mapped block that was freed, 64 MiB at most (mallopt(3), M_MMAP_THRESHOLD), so that one of 32 MiB sets it; nothing is
+    written to it. Other allocators do as they like.
     """
     np.empty(2**25 - 2**13, np.uint8)

@@ -54,6 +54,7 @@ class Contraction:
         chosen: The strategy that `evaluate` is, where the one asked for chooses among others.
         reason: Why it was chosen, or on what ground it is right, in one line.
         passes: What a call does, where f itself is not called.
+        parts: Parts of x that `evaluate` does one after the other, with nothing in common: a program of one serves all.
     """
 
     evaluate: Function
@@ -61,6 +62,7 @@ class Contraction:
     chosen: Strategy | None = None
     reason: str = ""
     passes: Passes | None = None
+    parts: Callable[[Tensor], tuple[Tensor, ...]] | None = None
 
 
 @dataclass(frozen=True, eq=False)

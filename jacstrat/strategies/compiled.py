@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -61,9 +62,9 @@ class Compiled(Strategy):
         built = self.inner.build(operator, f, x, generator)
         plain = built if isinstance(built, Contraction) else Contraction(built)
         strategy = Compiled(plain.chosen) if plain.chosen else self
-        programs = Programs(strategy, operator, f, plain.evaluate)
+        programs = Programs(strategy, operator, f, plain.evaluate, plain.parts)
         if programs.can_run(x):
-            programs.add(x)
+            programs.prepare(x)
         return Contraction(programs, chosen=strategy, reason=plain.reason)
 
 
@@ -77,13 +78,22 @@ class Programs:
         strategy: Whose programs these are.
         operator, f: As for `Strategy.build`.
         evaluate: The eager form.
+        parts: Parts of x that the eager form does apart, where it does: one program serves all of the same shape.
     """
 
-    def __init__(self, strategy: Compiled, operator: Operator, f: Function, evaluate: Function) -> None:
+    def __init__(
+        self,
+        strategy: Compiled,
+        operator: Operator,
+        f: Function,
+        evaluate: Function,
+        parts: Callable[[Tensor], tuple[Tensor, ...]] | None = None,
+    ) -> None:
         self.strategy = strategy
         self.operator = operator
         self.f = f
         self.evaluate = evaluate
+        self.parts = parts or (lambda x: (x,))
         self._programs: list[Program] = []
 
     @staticmethod
@@ -94,10 +104,24 @@ class Programs:
     def __call__(self, x: Tensor) -> Tensor:
         if not self.can_run(x):
             return self.evaluate(x)
+        done = []
+        for part in self.parts(x):
+            done.append(self._part(part))
+        return done[0] if len(done) == 1 else torch.cat(done)
+
+    def prepare(self, x: Tensor) -> None:
+        """Compile for calls like the one at x."""
+        for part in self.parts(x):
+            if self._serving(Signature.of(part)) is None:
+                self.add(part)
+
+    def _serving(self, signature: Signature) -> Program | None:
+        return next((program for program in self._programs if program.serves(signature)), None)
+
+    def _part(self, x: Tensor) -> Tensor:
         signature = Signature.of(x)
-        for program in self._programs:
-            if program.serves(signature):
-                return program(x)
+        if (served := self._serving(signature)) is not None:
+            return served(x)
         if len(self._programs) == MOST:
             _warn(
                 f"there are {MOST} programs already, and x of shape {tuple(x.shape)} is served without; prepare again",
@@ -138,5 +162,5 @@ def _in_words(signature: Signature) -> str:
 
 
 def _warn(text: str, programs: Programs) -> None:
-    # Of who called the prepared operator: this, Programs, and two calls of Prepared are in between.
-    warnings.warn(f"{programs.strategy.spec}: {text}", stacklevel=5)
+    # Of who called the prepared operator: this, two calls of Programs, and two of Prepared are in between.
+    warnings.warn(f"{programs.strategy.spec}: {text}", stacklevel=6)

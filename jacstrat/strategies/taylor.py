@@ -77,7 +77,7 @@ class Taylor(Strategy):
         directions = x.shape[-1] if K == "all" or exact else K
         passes = None if failed else Passes(f_evaluations=1, vjp_products=0, jvp_products=directions)
         if K == "all" or exact:
-            return Contraction(scalar.laplacian, reason=reason, passes=passes)
+            return Contraction(scalar.laplacian, reason=reason, passes=passes, parts=scalar.apart)
 
         def evaluate(x: Tensor) -> Tensor:
             return scalar.laplacian(x, draw("rademacher", K, x, generator)) / K

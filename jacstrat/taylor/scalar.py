@@ -79,6 +79,12 @@ class Scalar:
         number = _tiles(largest * x.element_size(), x.device)
         return x.split(-(-len(x) // number)) if number > 1 else (x,)
 
+    def apart(self, x: Tensor) -> tuple[Tensor, ...]:
+        """The tiles of x where these have nothing in common, else x as one part."""
+        program = self.tape(x)
+        is_shared = self.compress and not isinstance(program, Untraceable) and program.shared > 0
+        return (x,) if is_shared else self.tiles(x)
+
     def laplacian(self, x: Tensor, V: Tensor | None = None) -> Tensor:
         """The Laplacian at each point, (B,), or () for a single point.
 

@@ -174,6 +174,29 @@ def test_each_shape_and_mode_has_a_program_and_says_what_it_took(net: Network, i
     assert len(interpreted) == 6
 
 
+def test_tiles_that_have_nothing_in_common_share_a_program(net: Network, interpreted: list) -> None:
+    with torch.no_grad():
+        x = torch.randn(8, 3, dtype=torch.float64)
+        evaluate = prepared("compiled(taylor:tile=3)", net, x)
+        assert len(interpreted) == 2
+        torch.testing.assert_close(evaluate(x), laplacian(net, x, "vmap"))
+        torch.testing.assert_close(evaluate(x[:6]), laplacian(net, x[:6], "vmap"))
+        assert len(interpreted) == 2
+
+
+def test_tiles_that_have_compressed_directions_in_common_are_one_program(interpreted: list) -> None:
+    torch.manual_seed(0)
+    W, x = torch.randn(16, 2, dtype=torch.float64), torch.randn(4, 16, dtype=torch.float64)
+
+    def f(x: torch.Tensor) -> torch.Tensor:
+        return (x @ W).tanh().prod(-1)
+
+    with torch.no_grad():
+        evaluate = parse_strategy("compiled(taylor:tile=2)").prepare("laplacian", f, x)
+        assert len(interpreted) == 1
+        torch.testing.assert_close(evaluate(x), laplacian(f, x, "vmap"))
+
+
 def test_beyond_so_many_shapes_the_eager_form_serves(net: Network, interpreted: list) -> None:
     x = torch.randn(MOST + 1, 3, dtype=torch.float64)
     with torch.no_grad():
