@@ -36,6 +36,7 @@ class Program:
         numel: Numbers in the largest value with tangents.
         largest: Numbers in the largest tangents along the n unit vectors.
         total: Numbers in all of these together.
+        operations: How many depend on x.
         looked_at: Numbers of constants that plans depend on, with their values when these were made.
         shared: How many operations it takes until no tangents are left that are the same for all points.
     """
@@ -47,6 +48,7 @@ class Program:
     numel: int
     largest: int
     total: int
+    operations: int
     shared: int
     looked_at: tuple[tuple[int, Tensor], ...]
 
@@ -77,7 +79,11 @@ def ready(tape: Tape, x: Tensor) -> Program:
     output = placed(tape.output).place if isinstance(tape.output, Tensor) else tape.output
     nodes, largest, total, looked_at = _planned(nodes, tape.size, list(constants.values()), x)
     shared = max((place + 1 for place, node in enumerate(nodes) if _is_shared(node)), default=0)
-    return Program(nodes, tape.size, tuple(constants.values()), output, tape.numel, largest, total, shared, looked_at)
+    operations = sum(node.varies for node in nodes)
+    return Program(
+        *(nodes, tape.size, tuple(constants.values()), output),
+        *(tape.numel, largest, total, operations, shared, looked_at),
+    )
 
 
 def _bare(node: Node, placed: Callable[[Any], Any]) -> Node:

@@ -19,6 +19,8 @@ from jacstrat.taylor.jet import Jet
 # still much work against the time of starting an operation. Measured with tanh networks on a core with 512 KiB of cache
 # of its own and 32 MiB shared: a half or twice of it makes no difference of much more than a tenth.
 CACHE_BYTES = 2**21
+# The tangents of an operation in a tile, in the mean: of a function of many operations on little, tiles are larger.
+EACH_BYTES = 2**20
 # On an accelerator, the share of its free memory: a rule has three such tensors alive, a residual sum one more. Whoever
 # needs less than MODEST_BYTES is not made to ask for it.
 MEMORY_SHARE = 1 / 8
@@ -61,8 +63,14 @@ class Scalar:
         """Whether the tapes for x are there already, perhaps from an earlier call for a function that is the same."""
         return self._tapes.is_shared(x) and all(self._tapes.is_shared(part) for part in self.tiles(x))
 
-    def tiles(self, x: Tensor, directions: int | None = None) -> tuple[Tensor, ...]:
-        """x in parts of as many points as are done at a time, with so many directions or the n unit vectors."""
+    def tiles(self, x: Tensor, directions: int | None = None, is_program: bool = False) -> tuple[Tensor, ...]:
+        """x in parts of as many points as are done at a time.
+
+        Args:
+            x: Points.
+            directions: How many; the n unit vectors where not given.
+            is_program: Whether operations are put together, so that starting them takes next to nothing.
+        """
         if x.dim() == 1 or self.tile == "all" or len(x) < 2:
             return (x,)
         if self.tile != "auto":
@@ -77,13 +85,15 @@ class Scalar:
         else:
             largest = tape.largest
         number = _tiles(largest * x.element_size(), x.device)
+        if not directions and not is_program and x.device.type in ("cpu", "meta"):
+            number = min(number, round(tape.total * x.element_size() / (EACH_BYTES * max(tape.operations, 1))))
         return x.split(-(-len(x) // number)) if number > 1 else (x,)
 
     def apart(self, x: Tensor) -> tuple[Tensor, ...]:
-        """The tiles of x where these have nothing in common, else x as one part."""
+        """The tiles of x for a program, where these have nothing in common; else x as one part."""
         program = self.tape(x)
         is_shared = self.compress and not isinstance(program, Untraceable) and program.shared > 0
-        return (x,) if is_shared else self.tiles(x)
+        return (x,) if is_shared else self.tiles(x, is_program=True)
 
     def laplacian(self, x: Tensor, V: Tensor | None = None) -> Tensor:
         """The Laplacian at each point, (B,), or () for a single point.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch import Tensor
 
 from jacstrat.tape.kept import KEPT
 from jacstrat.taylor import Scalar
@@ -47,3 +48,18 @@ def test_only_so_many_tapes_are_kept() -> None:
     for B in range(2, KEPT + 2):
         scalar.tape(torch.zeros(B, 2))
     assert scalar.tape(torch.zeros(1, 2)) is not first
+
+
+def test_a_function_of_many_operations_on_little_has_larger_tiles_but_in_a_program() -> None:
+    def few(x: Tensor) -> Tensor:
+        return (x @ W).tanh().prod(-1)
+
+    def many(x: Tensor) -> Tensor:
+        for _ in range(20):
+            x = x.sin()
+        return few(x)
+
+    W = torch.randn(64, 64)
+    x = torch.randn(4 * CACHE_BYTES // (4 * 64 * 64), 64)
+    assert [len(Scalar(f, compress=False).tiles(x)) for f in (few, many)] == [4, 1]
+    assert len(Scalar(many, compress=False).apart(x)) == 4
