@@ -80,10 +80,8 @@ def ready(tape: Tape, x: Tensor) -> Program:
     nodes, largest, total, looked_at = _planned(nodes, tape.size, list(constants.values()), x)
     shared = max((place + 1 for place, node in enumerate(nodes) if _is_shared(node)), default=0)
     operations = sum(node.varies for node in nodes)
-    return Program(
-        *(nodes, tape.size, tuple(constants.values()), output),
-        *(tape.numel, largest, total, operations, shared, looked_at),
-    )
+    taken = tuple(constants.values())
+    return Program(nodes, tape.size, taken, output, tape.numel, largest, total, operations, shared, looked_at)
 
 
 def _bare(node: Node, placed: Callable[[Any], Any]) -> Node:
