@@ -81,7 +81,7 @@ def keep_freed_memory() -> None:
 
     Freed memory goes back to the system above a threshold, and who is given it again waits for every page: what works
     in tiles of some MiB is slower or faster by what was freed in the process before. The threshold is twice the largest
-    mapped block that was freed, 64 MiB at most (mallopt(3), M_MMAP_THRESHOLD), so that one of 32 MiB sets it. Nothing is
-    written to it; other allocators do as they like.
+    mapped block that was freed, 64 MiB at most (mallopt(3), M_MMAP_THRESHOLD), so that one of 32 MiB sets it.
+    Nothing is written to it; other allocators do as they like.
     """
     np.empty(2**25 - 2**13, np.uint8)

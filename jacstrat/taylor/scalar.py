@@ -129,7 +129,8 @@ class Scalar:
 
     def _checkpointed(self, parts: list[tuple[Tensor, Tensor | None]], memory: Memory | None) -> list[Tensor]:
         """The Laplacian of each tile, of which only x is kept. What tiles have in common is computed before, once."""
-        program = self.tape(parts[0][0])
+        # All traces before: a trace saves tensors of its own, which the second time would not find.
+        program, *_ = [self.tape(x) for x, _ in parts]
         if memory is not None and not isinstance(program, Untraceable):
             remember(program, Jet(parts[0][0], None, is_point=True), memory)
 

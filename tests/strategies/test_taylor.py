@@ -295,6 +295,14 @@ class TestCheckpoint:
             curvature("taylor:tile=4,compress=false,checkpoint=true"), curvature("taylor:tile=all,compress=false")
         )
 
+    def test_a_last_tile_of_another_size_is_traced_before_the_way_there(self) -> None:
+        net, x = network(6, 8, 8), points(9, 6)
+        evaluate = parse_strategy("taylor:tile=4,checkpoint=true").prepare("laplacian", scalar_of(net), x[:4])
+        expected = parse_strategy("taylor:tile=all").prepare("laplacian", scalar_of(net), x)
+        torch.testing.assert_close(
+            *(torch.autograd.grad(f(x).square().sum(), net[2].weight) for f in (evaluate, expected))
+        )
+
     def test_in_a_transform_everything_is_kept(self) -> None:
         f, x = scalar_of(network(5, 6)), points(8, 5)
         evaluate = parse_strategy("taylor:tile=2,checkpoint=true").prepare("laplacian", f, x)
