@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -82,13 +84,11 @@ def compare(
     keep: Annotated[Path | None, typer.Option(help="With --rev: directory for what was measured.")] = None,
 ) -> None:
     """Verdicts on two sets of records: what became wrong, dearer or slower."""
-    from jacstrat.compare.comparison import compare as judge
-    from jacstrat.compare.inputs import read_side
     from jacstrat.compare.thresholds import load_thresholds
-    from jacstrat.compare.verdict import NothingToCompareError
 
     one_of("format", form, FORMATS)
     held = load_thresholds(thresholds, slower)
+    show = partial(_conclude, held=held, form=form, out=out, plot=plot, everything=everything)
     measuring = {
         "--sweep": sweep,
         "--problem": problem,
@@ -126,9 +126,26 @@ def compare(
         )
         of_new = None if new is None else str(new)
         found = compare_revisions(str(base), of_new, selection, held, time_limit, timeout, install, keep)
-        _conclude(found, held, form, out, plot, everything)
+        show(found)
         raise typer.Exit(found.exit_code)
-    whole = baseline or update_baseline
+    _of_records(base, new, baseline or update_baseline, update_baseline, strict_time, same_cases, held, show)
+
+
+def _of_records(
+    base: Path | None,
+    new: Path | None,
+    whole: bool,
+    update_baseline: bool,
+    strict_time: bool,
+    same_cases: bool,
+    held: Thresholds,
+    show: Callable[[Comparison], None],
+) -> None:
+    """Compare two sets of records; with `whole` the baseline, with what is counted now where nothing is given."""
+    from jacstrat.compare.comparison import compare as judge
+    from jacstrat.compare.inputs import read_side
+    from jacstrat.compare.verdict import NothingToCompareError
+
     counted_now = whole and base is None
     with ExitStack() as opened:
         if whole:
@@ -149,7 +166,7 @@ def compare(
                 raise typer.Exit(EXIT_NOTHING_MEASURED) from None
             before = None
         if comparison is not None:
-            _conclude(comparison, held, form, out, plot, everything)
+            show(comparison)
         if update_baseline:
             _update(base, new, before, after, comparison)
             return

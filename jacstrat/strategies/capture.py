@@ -53,7 +53,8 @@ def capture(evaluate: Function, x: Tensor) -> Captured:
             graph.erase_node(node)
     graph.eliminate_dead_code()
     tensors = _lifted(module)
-    if not (torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (x, *tensors))):
+    is_tracked = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (x, *tensors))
+    if x.device.type == "cpu" and not is_tracked:
         _store_copies(graph)
     module.recompile()
     return Captured(module, tensors)
@@ -85,7 +86,8 @@ def _store_copies(graph: Any) -> None:
     """Have the copies that are made of an input to turn it around stored, by an operation that needs them in memory.
 
     A compiler sees that a copy changes no number, and has every kernel read the input in the other order instead, at
-    which those for a CPU fall back to one number at a time: 131,072 tanh took half of a program's time.
+    which those for a CPU fall back to one number at a time, in all that they do. Not where a gradient is wanted: the
+    way back through `as_strided` is another copy for each.
     """
     aten = torch.ops.aten
     for node in list(graph.nodes):

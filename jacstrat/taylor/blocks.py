@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from jacstrat.taylor.jet import Jet, aligned, full, plus, shaped, value_of
-from jacstrat.taylor.matrices import left_tangents, right_tangents
+from jacstrat.taylor.matrices import left_tangents, of_each_factor, right_tangents
 from jacstrat.taylor.plan import Aligned, local
 from jacstrat.taylor.rule import Call
 from jacstrat.taylor.supports import alignment, uniform, union_of
@@ -52,9 +52,7 @@ class Paired:
         A, B = a.value, b.value
         y = call.op(A, B)
         ta, tb = full(local(a), A.shape), full(local(b), B.shape)
-        laplacian = plus(
-            None if a.laplacian is None else a.laplacian @ B, None if b.laplacian is None else A @ b.laplacian
-        )
+        laplacian = of_each_factor(a, b)
         if self.pairs:
             p, q = zip(*self.pairs, strict=True)
             products = _chosen(ta, p) @ _chosen(tb, q)
@@ -91,11 +89,7 @@ class Outer:
     def __call__(self, call: Call) -> Jet:
         a, b = _factors(call)
         y = call.op(*map(value_of, call.args), **call.kwargs)
-        A, B = value_of(a), value_of(b)
-        laplacian = plus(
-            a.laplacian @ B if isinstance(a, Jet) and a.laplacian is not None else None,
-            A @ b.laplacian if isinstance(b, Jet) and b.laplacian is not None else None,
-        )
+        laplacian = of_each_factor(a, b)
         sparse, other = (a, b) if self.is_left else (b, a)
         mine, its = (-1, -2) if self.is_left else (-2, -1)  # the axis that is contracted
         S = full(local(sparse), sparse.value.shape, (mine,)).movedim(mine, 1)[self.rows, self.places]
@@ -109,7 +103,8 @@ class Outer:
             columns, rows = (S.unsqueeze(-1), V.unsqueeze(-2)) if self.is_left else (V.unsqueeze(-1), S.unsqueeze(-2))
             dense = None
             if varies:
-                dense = right_tangents(A, other) if self.is_left else left_tangents(other, B)
+                fixed = value_of(sparse)
+                dense = right_tangents(fixed, other) if self.is_left else left_tangents(other, fixed)
             tangents = self._spread(columns, rows, dense)
         return Jet(y, tangents, shaped(laplacian, y), owned=True)
 

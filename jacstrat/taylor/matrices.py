@@ -36,6 +36,13 @@ def right_tangents(a: Tensor, b: Jet) -> Tensor:
     return a @ b.full(-2)
 
 
+def of_each_factor(a: Any, b: Any) -> Tensor | None:
+    """la b + a lb: what a product makes of the Laplacians of its factors, without the cross term."""
+    left = a.laplacian @ value_of(b) if isinstance(a, Jet) and a.laplacian is not None else None
+    right = value_of(a) @ b.laplacian if isinstance(b, Jet) and b.laplacian is not None else None
+    return plus(left, right)
+
+
 def _cross(a: Jet, b: Jet) -> Tensor:
     """sum_k Da[d_k] Db[d_k], k beside the axis that is contracted anyway."""
     ta, tb = a.full(), b.full()
@@ -49,14 +56,11 @@ def _cross(a: Jet, b: Jet) -> Tensor:
 
 def _derivatives(a: Any, b: Any, wants_tangents: bool) -> tuple[Tensor | None, Tensor | None]:
     """Tangents and Laplacian of the matrix product a b."""
-    A, B = value_of(a), value_of(b)
-    laplacian = tangents = None
-    if isinstance(a, Jet):
-        laplacian = None if a.laplacian is None else a.laplacian @ B
-        tangents = left_tangents(a, B) if wants_tangents else None
-    if isinstance(b, Jet):
-        laplacian = plus(laplacian, None if b.laplacian is None else A @ b.laplacian)
-        tangents = plus(tangents, right_tangents(A, b)) if wants_tangents else None
+    laplacian, tangents = of_each_factor(a, b), None
+    if isinstance(a, Jet) and wants_tangents:
+        tangents = left_tangents(a, value_of(b))
+    if isinstance(b, Jet) and wants_tangents:
+        tangents = plus(tangents, right_tangents(value_of(a), b))
     if isinstance(a, Jet) and isinstance(b, Jet):
         laplacian = plus(laplacian, 2 * _cross(a, b))
     return tangents, laplacian

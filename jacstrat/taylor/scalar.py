@@ -84,9 +84,8 @@ class Scalar:
             largest = min(tape.largest, tape.numel // len(x) * tape.numel)
         else:
             largest = tape.largest
-        number = _tiles(largest * x.element_size(), x.device)
-        if not directions and not is_program and x.device.type in ("cpu", "meta"):
-            number = min(number, round(tape.total * x.element_size() / (EACH_BYTES * max(tape.operations, 1))))
+        mean = math.inf if directions or is_program else tape.total / max(tape.operations, 1)
+        number = _tiles(largest * x.element_size(), x.device, mean * x.element_size())
         return x.split(-(-len(x) // number)) if number > 1 else (x,)
 
     def apart(self, x: Tensor) -> tuple[Tensor, ...]:
@@ -148,10 +147,10 @@ class Scalar:
         return propagate(tape, seed, _is_tracked(tape, x), memory)
 
 
-def _tiles(tangents_bytes: int, device: torch.device) -> int:
-    """In how many tiles to take points whose largest tangents have so many bytes together."""
+def _tiles(tangents_bytes: int, device: torch.device, mean_bytes: float = math.inf) -> int:
+    """In how many tiles to take points whose largest tangents have so many bytes together, and those in the mean."""
     if device.type in ("cpu", "meta"):
-        return round(tangents_bytes / CACHE_BYTES)
+        return round(min(tangents_bytes / CACHE_BYTES, mean_bytes / EACH_BYTES))
     if tangents_bytes <= MODEST_BYTES:
         return 1
     try:

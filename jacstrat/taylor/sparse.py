@@ -103,15 +103,16 @@ class Planner:
                     self._note(node, outs)
                     return None if plan is None else plan.on(self.device)
         self._note(node, [None] * len(node.outs))
-        aside, instead = self._outer(node, given)
-        spread = {
+        plan = self._outer(node, given) or Plan(self._spread(given))
+        return plan.on(self.device) if plan.before or plan.instead else None
+
+    def _spread(self, given: Mapping[int, Stand]) -> dict[int, Aligned | Spread]:
+        """What brings sparse arguments to all n directions, which x itself has anyway."""
+        return {
             place: Spread(stand.support, self.n)
             for place, stand in given.items()
-            if stand.support is not None and not stand.is_point and place != aside
+            if stand.support is not None and not stand.is_point
         }
-        if instead is not None:
-            return Plan({**spread, **instead.before}, instead.instead).on(self.device)
-        return Plan(spread).on(self.device) if spread else None
 
     def evaluate(self, node: Node) -> None:
         """Note what a node gives that does not depend on x, where it makes an index."""
@@ -250,20 +251,16 @@ class Planner:
         plan = _plan_to(given, {a: left, b: right})
         return Plan(plan.before if plan else {}, instead), [union]
 
-    def _outer(self, node: Node, given: Mapping[int, Stand]) -> tuple[int | None, Plan | None]:
-        """A product of which one factor has directions of its own in each part of the axis that is contracted.
-
-        Returns:
-            Its slot, and the plan; None for both where there is no such factor.
-        """
+    def _outer(self, node: Node, given: Mapping[int, Stand]) -> Plan | None:
+        """The plan of a product, one factor of which has other directions in each part of the axis contracted."""
         positions = FACTORS.get(node.op, ())
         factors = [node.args[position] for position in positions]
-        others = [one for number, one in enumerate(node.args) if number not in positions]
+        summands = [one for number, one in enumerate(node.args) if number not in positions]
         plain = not node.kwargs or all(value == 1 for value in node.kwargs.values())
-        if not factors or factors[0] == factors[1] or self._depends(others) or not plain:
-            return None, None
+        if not factors or factors[0] == factors[1] or self._depends(summands) or not plain:
+            return None
         if node.op is aten.linear.default and self._depends(factors[1]):
-            return None, None
+            return None
         for is_left, factor in zip((True, False), factors, strict=True):
             stand = given.get(factor.place) if isinstance(factor, Slot) else None
             if stand is None or stand.support is None or stand.is_point or len(stand.shape) < 2:
@@ -271,8 +268,9 @@ class Planner:
             if (found := outer(stand.known, stand.shape, is_left, self.n)) is not None:
                 instead, wanted = found
                 plan = _plan_to({factor.place: stand}, {factor.place: wanted})
-                return factor.place, Plan(plan.before if plan else {}, instead)
-        return None, None
+                others = self._spread({place: one for place, one in given.items() if place != factor.place})
+                return Plan({**others, **(plan.before if plan else {})}, instead)
+        return None
 
 
 class _NoRule(Exception):  # noqa: N818 - a turning, and no fault
