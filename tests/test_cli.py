@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import psutil
 import pytest
 import torch
 from typer.testing import CliRunner, Result
@@ -191,6 +194,21 @@ def test_unknown_options_and_commands_are_exit_code_2() -> None:
     assert call("rum").exit_code == 2
 
 
+def test_ctrl_c_while_the_children_s_server_starts_is_told_in_a_line(tmp_path) -> None:
+    """As a terminal sends it: to every process of the group."""
+    command = [sys.executable, "-m", "jacstrat", "run", "-p", "sin", "-o", "divergence", "-n", "3"]
+    process = subprocess.Popen(
+        [*command, "--out", str(tmp_path / "out")], stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    wait_for(lambda: any("forkserver" in " ".join(one.cmdline()) for one in psutil.Process(process.pid).children()))
+    time.sleep(0.5)
+    os.killpg(process.pid, signal.SIGINT)
+    _, said = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert f"interrupted; go on with --resume --out {tmp_path / 'out'}" in said
+    assert "Traceback" not in said
+
+
 def test_interrupting_keeps_what_there_is(tmp_path) -> None:
     file = tmp_path / "mine.toml"
     file.write_text(
@@ -212,8 +230,6 @@ def test_interrupting_keeps_what_there_is(tmp_path) -> None:
 
 
 def wait_for(condition, seconds: float = 60) -> None:
-    import time
-
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline

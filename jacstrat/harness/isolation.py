@@ -12,7 +12,7 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
-from multiprocessing import forkserver
+from multiprocessing import forkserver, resource_tracker
 from pathlib import Path
 from types import ModuleType
 from typing import Any, BinaryIO, Protocol, TypeVar
@@ -94,6 +94,20 @@ def isolated(
             left.remove(case.strategy)
 
 
+def _start_server() -> None:
+    """Start the fork server, where there is none yet, deaf to Ctrl-C.
+
+    A terminal sends that to every process of the group. The server would end in the middle of an import, with a
+    traceback; it ends with this process anyway. Children are deaf to it as well, and are killed.
+    """
+    resource_tracker.ensure_running()  # which unblocks the signal where it is started
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT,))
+    try:
+        forkserver.ensure_running()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 class _Child:
     """One child at work on one cell; killed, with its group, at the end of the with block."""
 
@@ -108,7 +122,7 @@ class _Child:
         self._errors = os.fdopen(descriptor, "rb")
         self._receiver, sender = context.Pipe(duplex=False)
         with _no_main_module(), _same_modules():
-            forkserver.ensure_running()
+            _start_server()
             arguments = (sender, self._state, self._errors_name, work, cell, limits)
             self._process = context.Process(target=child.main, args=arguments)
             self._process.start()
