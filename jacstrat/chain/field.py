@@ -14,9 +14,9 @@ from jacstrat.chain.factors import Factors, factors
 from jacstrat.chain.plan import Plan, plan
 from jacstrat.chain.reading import Reading, Stage, read
 from jacstrat.chain.values import Values, run, values_of
-from jacstrat.chain.words import WORDS
 from jacstrat.errors import UnsupportedError
 from jacstrat.tape import Tape, Tapes, Untraceable, leaves
+from jacstrat.tape.words import CHAINED
 
 # Cuts that are looked at, the narrowest first.
 MOST_CUTS = 4
@@ -122,7 +122,7 @@ class Field:
 
     def __init__(self, f: Callable[[Tensor], Tensor], diagonal: bool) -> None:
         self.diagonal = diagonal
-        self._tapes: Tapes[Callable[[Tensor], Tensor] | str] = Tapes(f, self._made, WORDS)
+        self._tapes: Tapes[Callable[[Tensor], Tensor] | str] = Tapes(f, self._made, CHAINED)
 
     def prepared(self, x: Tensor) -> str:
         """How points like x are served, in words.

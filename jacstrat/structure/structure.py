@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+import torch
 from scipy.sparse import csr_array, vstack
 from scipy.sparse.csgraph import connected_components
 from torch import Tensor
@@ -109,8 +110,9 @@ def detect_structure(f: Callable[[Tensor], Tensor], x: Tensor, operator: str = "
         return prove_structure(f, x, operator)
     except UntracedError as error:
         reason = str(error)
-    if x.is_meta or n > sample.MAX_N:
-        what = "x has no values" if x.is_meta else f"n is above {sample.MAX_N}"
+    inside = torch._C._are_functorch_transforms_active()
+    if x.is_meta or inside or n > sample.MAX_N:
+        what = "x has no values" if x.is_meta else "a transform hides them" if inside else f"n is above {sample.MAX_N}"
         return _dense(n, "sampled", f"{reason}; nothing was sampled, since {what}")
     pattern = sample.sampled(f, x, operator)
     if pattern is None:

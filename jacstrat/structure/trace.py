@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.fx import GraphModule
 
 from jacstrat.errors import ShapeError
+from jacstrat.tape.quiet import quiet
 
 Function = Callable[[Tensor], Tensor]
 
@@ -47,6 +48,9 @@ def traced(f: Function, x: Tensor, operator: str) -> GraphModule:
         ShapeError: f(x) has a shape that does not fit.
         UntracedError: f depends on values, draws random numbers, or has derivatives of its own making; says which.
     """
+    if torch._C._are_functorch_transforms_active():
+        # What f closes over may be batched or tracked by a transform around, and is not seen to be here.
+        raise UntracedError("it is called inside a torch.func transform; prepare outside of it")
     from torch._subclasses.fake_tensor import FakeTensorMode
     from torch.fx.experimental.proxy_tensor import make_fx
 
@@ -54,7 +58,7 @@ def traced(f: Function, x: Tensor, operator: str) -> GraphModule:
     with mode:
         points = torch.empty(few(x), dtype=x.dtype, device=x.device)
     try:
-        with torch.inference_mode(False), torch.enable_grad():
+        with quiet(), torch.inference_mode(False), torch.enable_grad():
             field = torch.func.functionalize(_as_differentiated(_checked(f, operator), operator))
             graph = make_fx(field, _decompositions(), tracing_mode="fake", _allow_non_fake_inputs=True)(points)
     except ShapeError:

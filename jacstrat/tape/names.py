@@ -1,4 +1,4 @@
-"""Names that code looks up, as far as it does nothing else to find things."""
+"""Names that code looks up: all that it may, or those alone of code that does nothing else to find things."""
 
 from __future__ import annotations
 
@@ -55,6 +55,35 @@ def names_of(code: types.CodeType) -> Names | None:
     if not _REFUSED.isdisjoint(attributes):
         return None
     return Names(tuple(names), tuple(attributes))
+
+
+class Reads(NamedTuple):
+    """Names of globals, and of attributes, with the global that they are of where it is one."""
+
+    globals: dict[str, None]
+    attributes: set[tuple[str | None, str]]
+
+
+@functools.lru_cache(maxsize=4096)
+def names_read(code: types.CodeType) -> Reads:
+    """Names that code and the functions within may read, whatever else they do; see `names_of`."""
+    names = Reads({}, set())
+    owner: str | None = None
+    for step in dis.get_instructions(code):
+        if step.opname in ("LOAD_GLOBAL", "LOAD_NAME"):
+            owner = step.argval
+            names.globals[step.argval] = None
+        elif step.opname in ("LOAD_ATTR", "LOAD_METHOD", "LOAD_SUPER_ATTR"):
+            names.attributes.add((owner, step.argval))
+        elif step.opname != "EXTENDED_ARG":
+            owner = None
+        if step.opname == "LOAD_CONST":  # perhaps for `getattr`
+            constants = step.argval if isinstance(step.argval, tuple) else (step.argval,)
+            names.attributes.update((None, one) for one in constants if isinstance(one, str) and one.isidentifier())
+    for inner in (names_read(constant) for constant in code.co_consts if isinstance(constant, types.CodeType)):
+        names.globals.update(inner.globals)
+        names.attributes.update(inner.attributes)
+    return names
 
 
 def is_plain_builtin(name: str, f: types.FunctionType) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -21,7 +22,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
 
 from jacstrat.errors import ShapeError
+from jacstrat.tape.quiet import quiet
+from jacstrat.tape.rows import rows_apart
 from jacstrat.tape.tape import Node, Slot, Tape
+from jacstrat.tape.words import ALWAYS
 
 # Rules and forward-mode derivatives exist for the plain form of attention, not for the fused ones.
 _ATTENTION = SDPBackend.MATH
@@ -40,6 +44,9 @@ def record(f: Callable[[Tensor], Tensor], x: Tensor, words: Mapping[Any, Callabl
         words: Operations that are to be recorded as others, each with a function of the same arguments
             that does it, or gives NotImplemented.
 
+    Returns:
+        The tape, with what keeps f from being asked for a part of the rows of x, see `rows`.
+
     Raises:
         Untraceable: They cannot be had; says why. Whatever else f itself raises is a reason.
         ShapeError: The result of f has a shape that no way to its derivatives could serve.
@@ -51,10 +58,13 @@ def record(f: Callable[[Tensor], Tensor], x: Tensor, words: Mapping[Any, Callabl
         # Once with numbers: what a module makes at its first call and keeps must not be a tensor of the recording.
         with torch.no_grad():
             f(x.detach())
-        try:
-            return _recorded(f, x, words or {})
-        except _MutationError:  # so that a write is an operation with a result, as all others
-            return _recorded(torch.func.functionalize(f), x, words or {})
+        bound = rows_apart(f, x)
+        with quiet():
+            try:
+                tape = _recorded(f, x, words or {})
+            except _MutationError:  # so that a write is an operation with a result, as all others
+                tape = _recorded(torch.func.functionalize(f), x, words or {})
+        return replace(tape, bound=bound)
     except (Untraceable, ShapeError):
         raise
     except Exception as error:
@@ -64,22 +74,19 @@ def record(f: Callable[[Tensor], Tensor], x: Tensor, words: Mapping[Any, Callabl
 def _recorded(f: Callable[[Tensor], Tensor], x: Tensor, words: Mapping[Any, Callable[..., Any]]) -> Tape:
     with torch.enable_grad(), FakeTensorMode(allow_non_fake_inputs=True):
         points = torch.empty(x.shape, dtype=x.dtype, device=x.device, requires_grad=True)
-        recorder = _Recorder(points, {**_IN_OTHER_WORDS, **words})
+        recorder = _Recorder(points, {**ALWAYS, **words})
         with sdpa_kernel(_ATTENTION), recorder, _Cuts(recorder), _functions_seen_by(recorder) as seen:
             y = f(points)
+    if recorder.shared_write and recorder.wrote_past:
+        # Made a write's result, it would be a constant: whether it was written past autograd can no longer be seen.
+        raise Untraceable("it writes in place under torch.no_grad(), and into views or what it shares besides")
+    if recorder.shared_write:
+        raise _MutationError(recorder.shared_write)
     _refuse_unseen_functions(y, seen)
     output = recorder.slots.get(id(y))
     if output is None and isinstance(y, FakeTensor):
         raise Untraceable("its result was made out of sight of the recording")
     return Tape(tuple(recorder.nodes), recorder.size, y if output is None else output)
-
-
-def _distances(a: Tensor, b: Tensor, p: float, mode: int | None) -> Tensor:
-    return torch.linalg.vector_norm(a.unsqueeze(-2) - b.unsqueeze(-3), p, -1)
-
-
-# Operations without second derivatives in torch, recorded as others that have them.
-_IN_OTHER_WORDS = {torch.ops.aten._cdist_forward.default: _distances}
 
 
 class _MutationError(Exception):
@@ -98,6 +105,8 @@ class _Recorder(TorchDispatchMode):
         self.alive: list[Tensor] = [x]  # an identity is one only as long as its tensor lives
         self.resting = False
         self.cutting = False
+        self.shared_write = ""  # a write into what others share, in words
+        self.wrote_past = False  # a write under no_grad
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if (same := self.words.get(func)) and not self.resting:
@@ -105,12 +114,30 @@ class _Recorder(TorchDispatchMode):
                 out = same(*args, **(kwargs or {}))
             if out is not NotImplemented:
                 return out
+        is_write = func._schema.is_mutable and not self.resting and func.namespace != "prim"
+        before = self._slot(args[0]) if is_write and args and isinstance(args[0], Tensor) else None
         out = func(*args, **(kwargs or {}))
         if not self.resting and func.namespace != "prim":
-            if func._schema.is_mutable:
-                func = self._out_of_place(func, args[0])
+            if is_write:
+                self.wrote_past |= not torch.is_grad_enabled()
+                if (plain := self._out_of_place(func, args[0])) is None:
+                    self.shared_write = f"{func} writes into its argument"
+                    return out
+                func = plain
+            elif func is torch.ops.aten.detach.default and not self.cutting:
+                func = torch.ops.aten.alias.default  # what autograd keeps for the way back, and no end of a derivative
             self.write(func, *_with_defaults(func, args, kwargs or {}), out)
+            if is_write and not torch.is_grad_enabled():
+                # What is written past autograd changes the numbers, and none of the derivatives.
+                self._write_past(before, out)
         return out
+
+    def _write_past(self, before: Any, out: Tensor) -> None:
+        now = self.slots[id(out)]
+        self.slots[id(out)] = self.size
+        self.size += 1
+        node = Node(revalued, (before, Slot(now)), {}, (self.size - 1,), out.numel(), False, False, (out.shape,))
+        self.nodes.append(node)
 
     def write(self, op: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> None:
         """Note that op of these arguments gave `out`; without derivatives in a torch.no_grad block, among others."""
@@ -127,13 +154,13 @@ class _Recorder(TorchDispatchMode):
         self.nodes.append(Node(op, args, kwargs, outs, numel, is_tuple, is_cut, shapes))
 
     def _out_of_place(self, func: Any, target: Tensor) -> Any:
-        """The operation that gives what func writes; its result then stands for the target, if nothing shares that."""
+        """The operation that gives what func writes; its result then stands for the target. None where others share it."""
         name = func._schema.name.removeprefix("aten::")
         plain = getattr(getattr(torch.ops.aten, name.removesuffix("_"), None), func._overloadname, None)
         place = target.untyped_storage()._cdata
         sharing = {id(tensor) for tensor in self.alive if tensor.untyped_storage()._cdata == place}
         if plain is None or not name.endswith("_") or len(sharing) != 1 or id(target) not in self.slots:
-            raise _MutationError(f"{func} writes into its argument")
+            return None
         return plain
 
     def _new_slot(self, tensor: Any) -> int | None:
@@ -154,6 +181,11 @@ class _Recorder(TorchDispatchMode):
         return leaf
 
 
+def revalued(v: Tensor, numbers: Tensor) -> Tensor:
+    """v with other numbers, written past autograd: its derivatives stay those of v."""
+    return numbers.clone()
+
+
 def takes_shapes_only(op: Any) -> bool:
     """Whether an operation does not look at numbers: zeros_like, rand_like, new_full, ..."""
     name = getattr(op, "_opname", "")
@@ -164,7 +196,13 @@ def _with_defaults(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> 
     """All positional arguments in their places, so that a rule finds each by its position."""
     kwargs = dict(kwargs)
     rest = [a for a in func._schema.arguments[len(args) :] if not a.kwarg_only]
-    return (*args, *(kwargs.pop(a.name, a.default_value) for a in rest)), kwargs
+    args = (*args, *(kwargs.pop(a.name, a.default_value) for a in rest))
+    if func in (torch.ops.aten.slice.Tensor, torch.ops.aten.slice_scatter.default):
+        # It may end at the largest integer there is, which overflows where it is batched.
+        *front, axis, start, end, step = args
+        size = front[0].shape[axis]
+        args = (*front, axis, start and max(start, -size), None if end is None else min(max(end, -size), size), step)
+    return args, kwargs
 
 
 class _Cuts(TorchFunctionMode):

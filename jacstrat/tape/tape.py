@@ -76,11 +76,13 @@ class Tape:
         nodes: The operations that the result depends on.
         size: Number of slots.
         output: The slot of the result, or the result itself where it was there before.
+        bound: Why the rows of x cannot be taken in parts, see `rows`; "" where they can.
     """
 
     nodes: tuple[Node, ...]
     size: int
     output: int | Tensor
+    bound: str = ""
 
     @property
     def numel(self) -> int:

@@ -38,6 +38,7 @@ class Program:
         total: Numbers in all of these together.
         operations: How many depend on x.
         looked_at: Numbers of constants that plans depend on, with their values when these were made.
+        bound: Why points cannot be taken in parts, see `Tape`; "" where they can.
         shared: How many operations it takes until no tangents are left that are the same for all points.
     """
 
@@ -51,6 +52,7 @@ class Program:
     operations: int
     shared: int
     looked_at: tuple[tuple[int, Tensor], ...]
+    bound: str = ""
 
     @property
     def is_planned(self) -> bool:
@@ -81,7 +83,8 @@ def ready(tape: Tape, x: Tensor) -> Program:
     shared = max((place + 1 for place, node in enumerate(nodes) if _is_shared(node)), default=0)
     operations = sum(node.varies for node in nodes)
     taken = tuple(constants.values())
-    return Program(nodes, tape.size, taken, output, tape.numel, largest, total, operations, shared, looked_at)
+    sizes = (tape.numel, largest, total, operations)
+    return Program(nodes, tape.size, taken, output, *sizes, shared, looked_at, tape.bound)
 
 
 def _bare(node: Node, placed: Callable[[Any], Any]) -> Node:

@@ -1,8 +1,7 @@
 """Any operation: its derivatives along each tangent and twice along it, of the operation alone, all tangents at once.
 
-By JVPs where that is right. It is not for a custom Function, nor for an operation that hands intermediate results to
-its derivative: torch takes these for constants in the second JVP, and says nothing. There the VJP, and the VJP of that,
-are right.
+By the VJP, and the VJP of that, which torch has right as a rule; by JVPs, which take fewer operations, where a table
+says that these are right, too.
 """
 
 from __future__ import annotations
@@ -16,6 +15,7 @@ from torch.func import grad, jvp, vjp, vmap
 
 from jacstrat.errors import UnsupportedError
 from jacstrat.tape.tape import leaves
+from jacstrat.taylor.forward import FORWARD_TWICE
 from jacstrat.taylor.jet import Jet, plus
 from jacstrat.taylor.pointwise import propagated
 from jacstrat.taylor.rule import Call, Rule
@@ -45,14 +45,8 @@ def _any(call: Call) -> Any:
         y = _done(call, dict(zip(map(id, jets), values, strict=True)))
         return tuple((y if isinstance(y, (tuple, list)) else (y,))[number] for number in kept)
 
-    alone = getattr(call.op, "namespace", None) == "aten" and sum(map(_is_real, outs)) == 1
     real = [outs[number] for number in kept]
-    try:
-        results = _derived(call, function, jets, real, FORWARD if alone else REVERSE)
-    except NotImplementedError:
-        if not alone:
-            raise
-        results = _derived(call, function, jets, real, REVERSE)
+    results = _derived(call, function, jets, real, FORWARD if call.op in FORWARD_TWICE else REVERSE)
     everything: list[Any] = list(outs)
     for number, result in zip(kept, results, strict=True):
         everything[number] = result

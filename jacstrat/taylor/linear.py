@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from jacstrat.tape.record import revalued
 from jacstrat.taylor.jet import Jet, aligned, full, value_of
 from jacstrat.taylor.rule import Call, Rule, always, handed_on, others_than_first
 
@@ -136,14 +137,25 @@ def _over_all(act: Any, v: Jet, others: tuple[Any, ...], y: Tensor) -> Tensor:
 
 def _written_over(call: Call) -> Jet:
     """copy(v, source), the source in the shape of v, which is forgotten."""
-    v, source, non_blocking = call.args
-    y = call.op(value_of(v), value_of(source), non_blocking)
+    v, source, *_ = call.args
+    # Not by the operation, of which torch has no derivative.
+    y = value_of(source).to(value_of(v).dtype).expand(value_of(v).shape)
     if not isinstance(source, Jet):
         return Jet(y, torch.zeros_like(v.full()) if call.wants_tangents else None)
     laplacian = None if source.laplacian is None else source.laplacian.to(y.dtype).expand(y.shape)
     source.owned = False
     assert source.tangents is not None or not call.wants_tangents
     return Jet(y, aligned(source.tangents, y.dim()) if source.tangents is not None else None, laplacian)
+
+
+def _revalued(call: Call) -> Jet:
+    """Numbers that were written past autograd, and derivatives as they were."""
+    v, numbers = call.args
+    assert isinstance(v, Jet)
+    v.owned = False
+    # Past autograd for the leaves of f, too: their gradient is that of v.
+    value = value_of(numbers).detach() + (v.value - v.value.detach())
+    return Jet(value, v.tangents if call.wants_tangents else None, v.laplacian)
 
 
 def _indexed(act: Any, v: Jet, others: tuple[Any, ...], y: Tensor) -> Tensor:
@@ -164,6 +176,7 @@ LINEAR: dict[Any, Rule] = {
     **dict.fromkeys((aten.mul.Scalar, aten.div.Scalar), linear(_entrywise)),
     **dict.fromkeys((aten.view.default, aten._unsafe_view.default), linear(_reshaped, op=aten.reshape.default)),
     aten.copy.default: Rule(_written_over, always),
+    revalued: Rule(_revalued, always),
     aten.expand.default: linear(_expanded),
     aten.permute.default: linear(_permuted),
     aten.transpose.int: linear(_transposed),

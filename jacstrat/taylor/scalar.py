@@ -76,7 +76,7 @@ class Scalar:
         if self.tile != "auto":
             return x.split(self.tile)
         tape = self.tape(x)
-        if isinstance(tape, Untraceable):
+        if isinstance(tape, Untraceable) or tape.bound:
             return (x,)
         if directions:
             largest = directions * tape.numel

@@ -13,5 +13,8 @@ from jacstrat.taylor.pointwise import POINTWISE
 from jacstrat.taylor.prod import PROD
 from jacstrat.taylor.products import PRODUCTS
 from jacstrat.taylor.rule import Rule
+from jacstrat.taylor.written import WRITTEN
 
-RULES: Mapping[Any, Rule] = MappingProxyType({**POINTWISE, **LINEAR, **PRODUCTS, **MATRICES, **NORMALISED, **PROD})
+RULES: Mapping[Any, Rule] = MappingProxyType(
+    {**POINTWISE, **LINEAR, **PRODUCTS, **MATRICES, **NORMALISED, **PROD, **WRITTEN}
+)

@@ -21,7 +21,8 @@ def true_pattern(f: Callable[[Tensor], Tensor], x: Tensor, operator: str = "dive
     """Entries of J, or of the Hessian, that are not zero at one of the points: f sees one-row batches."""
     field = torch.func.grad(lambda x: f(x).sum()) if operator == "laplacian" else f
     J = torch.stack([torch.func.jacrev(lambda x: field(x[None])[0])(point) for point in x])
-    return (J != 0).any(0).numpy()
+    # 0 / 0 spreads to entries that nothing depends on.
+    return ((J != 0) & ~J.isnan()).any(0).numpy()
 
 
 def pattern_of(structure: Structure) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Operations that are neither linear nor pointwise, in words that are."""
+"""Operations in words of others: linear and pointwise ones, whose derivatives of every order are right."""
 
 from __future__ import annotations
 
@@ -30,16 +30,22 @@ def _log_softmax(v: Tensor, dim: int, half_to_float: bool) -> Tensor:
     return v - v.exp().sum(dim, keepdim=True).log()
 
 
+def _wide(v: Tensor) -> Tensor:
+    """v with room for squares, which half precision has not."""
+    return v.float() if v.dtype == torch.float16 else v
+
+
 def _layer_norm(
     v: Tensor, shape: Sequence[int], weight: Tensor | None, bias: Tensor | None, eps: float
 ) -> tuple[Tensor, Tensor, Tensor]:
     axes = list(range(-len(shape), 0))
+    dtype, v = v.dtype, _wide(v)
     mean = v.mean(axes, keepdim=True)
     c = v - mean
     scale = ((c * c).mean(axes, keepdim=True) + eps).rsqrt()
-    y = c * scale
+    y = (c * scale).to(dtype)
     y = y if weight is None else y * weight
-    return y if bias is None else y + bias, mean, scale
+    return y if bias is None else y + bias, mean.to(dtype), scale.to(dtype)
 
 
 def _group_norm(
@@ -81,16 +87,18 @@ def _vector_norm(
 ) -> Any:
     if p != 2 or dtype is not None:
         return NotImplemented
-    return _root((v * v).sum(_axes(v, dim), keepdim=keepdim))
+    w = _wide(v)
+    return _root((w * w).sum(_axes(v, dim), keepdim=keepdim)).to(v.dtype)
 
 
 def _variance(
     v: Tensor, dim: Sequence[int] | None = None, *, correction: float | None = None, keepdim: bool = False
 ) -> Tensor:
     axes = _axes(v, dim)
+    dtype, v = v.dtype, _wide(v)
     c = v - v.mean(axes, keepdim=True)
     number = math.prod(v.shape[axis] for axis in axes)
-    return (c * c).sum(axes, keepdim=keepdim) / (number - (1 if correction is None else correction))
+    return ((c * c).sum(axes, keepdim=keepdim) / (number - (1 if correction is None else correction))).to(dtype)
 
 
 def _deviation(
@@ -108,16 +116,55 @@ def _root(s: Tensor) -> Tensor:
     return (s + (s == 0)).sqrt() * (s != 0)
 
 
-WORDS: Mapping[Any, Callable[..., Any]] = MappingProxyType(
+def _variance_and_mean(
+    v: Tensor, dim: Sequence[int] | None = None, *, correction: float | None = None, keepdim: bool = False
+) -> tuple[Tensor, Tensor]:
+    return _variance(v, dim, correction=correction, keepdim=keepdim), v.mean(_axes(v, dim), keepdim=keepdim)
+
+
+def _deviation_and_mean(
+    v: Tensor, dim: Sequence[int] | None = None, *, correction: float | None = None, keepdim: bool = False
+) -> tuple[Tensor, Tensor]:
+    return _deviation(v, dim, correction=correction, keepdim=keepdim), v.mean(_axes(v, dim), keepdim=keepdim)
+
+
+def _cumulative_product(v: Tensor, dim: int, *, dtype: Any = None) -> Any:
+    # One product after the other: torch divides, by what may be 0 or near it.
+    if dtype is not None or v.dim() == 0 or not 0 < v.shape[dim] <= _MOST_FACTORS:
+        return NotImplemented
+    found: list[Tensor] = []
+    for part in v.unbind(dim):
+        found.append(found[-1] * part if found else part)
+    return torch.stack(found, dim)
+
+
+def _distances(a: Tensor, b: Tensor, p: float, mode: int | None) -> Tensor:
+    return torch.linalg.vector_norm(a.unsqueeze(-2) - b.unsqueeze(-3), p, -1)
+
+
+_MOST_FACTORS = 64
+
+# Operations of which torch has a derivative of the second or third order wrong, or none, in some mode.
+ALWAYS: Mapping[Any, Callable[..., Any]] = MappingProxyType(
     {
-        aten._softmax.default: _softmax,
-        aten._log_softmax.default: _log_softmax,
-        aten.native_layer_norm.default: _layer_norm,
+        aten._cdist_forward.default: _distances,
         aten.native_group_norm.default: _group_norm,
         aten.native_batch_norm.default: _batch_norm,
         aten.glu.default: _glu,
-        aten.linalg_vector_norm.default: _vector_norm,
         aten.var.correction: _variance,
         aten.std.correction: _deviation,
+        aten.var_mean.correction: _variance_and_mean,
+        aten.std_mean.correction: _deviation_and_mean,
+        aten.cumprod.default: _cumulative_product,
+    }
+)
+# Beside these, those that a chain of linear and pointwise operations has to be made of.
+CHAINED: Mapping[Any, Callable[..., Any]] = MappingProxyType(
+    {
+        **ALWAYS,
+        aten._softmax.default: _softmax,
+        aten._log_softmax.default: _log_softmax,
+        aten.native_layer_norm.default: _layer_norm,
+        aten.linalg_vector_norm.default: _vector_norm,
     }
 )

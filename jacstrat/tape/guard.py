@@ -1,0 +1,93 @@
+"""A guard of what a function reads in Python: whether all is as it was when the function was recorded.
+
+A recording bakes in numbers, the objects that attributes hold, the layers that a module has. A guard lists what was
+read and looks it up again at each call. Where `likeness` is exact, it is best-effort and leaves out what it does not
+understand: it tells that a tape is stale, and not that it may serve another function.
+
+What is read is told by `reach`. Tensors are compared by identity, since a tape follows what is written into them. Not
+seen: what is written into arrays of numpy, the order of a dict, an attribute that did not exist, and names that are
+computed (`getattr(self, f"w{i}")`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from operator import call, is_
+from typing import Any
+
+from jacstrat.tape.reach import CHECKS, IMMUTABLE, ITEMS, Place, Read, Walk
+
+__all__ = ["CHECKS", "ITEMS", "Check", "Guard"]
+
+
+class Check(Read):
+    """Something that was read: `read(argument)` is to be `value` still."""
+
+    __slots__ = ()
+
+    def holds(self) -> bool:
+        try:
+            return _is_same(self.read(self.argument), self.value)
+        except Exception:  # it is gone: a key, an item, the contents of a cell
+            return False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Guard:
+    """What a function reads, to be compared with what it would read now.
+
+    A function that fills something at its first call, such as a cache, is to be called before it is guarded.
+    """
+
+    checks: tuple[Check, ...] = field(repr=False)
+    # The checks by column, so that `change` is one loop in C. Most are of hooks that are none, which `any` asks faster.
+    _empty: tuple[Any, ...] = field(init=False, repr=False)
+    _columns: tuple[tuple[Any, ...], ...] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        empty = [check for check in self.checks if check.read is len and not check.value]
+        rest = [check for check in self.checks if check.read is not len or check.value]
+        object.__setattr__(self, "_empty", tuple(check.argument for check in empty))
+        columns = tuple(tuple(check[column] for check in rest) for column in range(3))
+        object.__setattr__(self, "_columns", columns)
+
+    @classmethod
+    def of(cls, f: Callable[..., Any]) -> Guard:
+        """The guard of f as it is now; takes about 0.03 milliseconds a module."""
+        return cls(tuple(Check(*read) for read in Walk().run(f)))
+
+    def change(self) -> str | None:
+        """The first thing that is not as it was, in words; None where all is. About 0.05 microseconds a check."""
+        reads, arguments, values = self._columns
+        try:
+            same = not any(self._empty) and all(map(is_, map(call, reads, arguments), values))
+        except Exception:  # as in `Check.holds`
+            same = False
+        if same:
+            return None
+        return next((_in_words(check.place) for check in self.checks if not check.holds()), None)
+
+    def settled(self) -> Guard:
+        """This guard without what has changed by now: after a call of f, without what f itself writes."""
+        return Guard(tuple(check for check in self.checks if check.holds()))
+
+
+def _is_same(value: Any, before: Any) -> bool:
+    """The same object, or equal in value where both are immutable; no user's `__eq__` is called."""
+    kind = type(before)
+    if value is before or type(value) is not kind:
+        return value is before
+    if issubclass(kind, tuple):
+        pair = tuple(tuple.__iter__(value)), tuple(tuple.__iter__(before))
+        return len(pair[0]) == len(pair[1]) and all(map(_is_same, *pair))
+    return kind in IMMUTABLE and bool(value == before or (value != value and before != before))
+
+
+def _in_words(place: Place) -> str:
+    text = ""
+    while isinstance(place[-1], tuple):  # the container's own place, in which the words end
+        template, *parts, place = place
+        text += template.format(*parts, "")
+    template, *parts = place
+    return text + template.format(*parts)

@@ -1,0 +1,27 @@
+"""Quiet while a function is traced: what torch logs of a trace that fails is told by the error, in a line."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Nothing of torch's loggers but what is fatal, as long as this lasts."""
+    loggers = [logging.getLogger("torch"), *_below("torch")]
+    before = [logger.disabled for logger in loggers]
+    try:
+        for logger in loggers:
+            logger.disabled = True
+        yield
+    finally:
+        for logger, was in zip(loggers, before, strict=True):
+            logger.disabled = was
+
+
+def _below(name: str) -> Iterator[logging.Logger]:
+    for one, logger in list(logging.Logger.manager.loggerDict.items()):
+        if one.startswith(f"{name}.") and isinstance(logger, logging.Logger):
+            yield logger

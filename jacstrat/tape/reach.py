@@ -1,0 +1,281 @@
+"""What a function reaches in Python: all that it reads, from the outside inwards, each object once.
+
+Which attributes of an object are read is told by names. An attribute counts where its name occurs in code that the
+function reaches: its own, and of each object reached the methods that are called by syntax (`forward`, `__call__`,
+`__getitem__`) and those whose names occur in turn. So a trainer may count its steps beside the network that is traced.
+Of a module the parameters, buffers, modules, hooks and `training` always count, and of a layer of torch all settings.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import sys
+import sysconfig
+import types
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterable, Mapping
+from operator import attrgetter
+from typing import Any, Literal, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import Module
+from torch.nn.modules import module as hooks_of_all
+
+from jacstrat.tape.names import names_read, words
+
+# Items of one container that are looked at, and objects and checks of one walk: past these it ends, in a fifth of a
+# second at most. CPython has each integer up to 256 once only, so that a length is compared by identity.
+ITEMS = 256
+OBJECTS = 5_000
+CHECKS = 50_000
+
+IMMUTABLE = {int, float, complex, bool, str, bytes, range, type(None), type(...), type(NotImplemented)}
+IMMUTABLE |= {torch.dtype, torch.device, torch.layout, torch.memory_format}
+# What code calls without naming it.
+_IMPLICIT = words(
+    "forward __wrapped__ __call__ __getattr__ __getattribute__ __get__ __getitem__ __len__ __iter__ __next__ "
+    "__contains__ __bool__ __int__ __float__ __index__ __enter__ __exit__ __torch_function__ __neg__ __pos__ __abs__ "
+    "__invert__ __add__ __radd__ __sub__ __rsub__ __mul__ __rmul__ __truediv__ __rtruediv__ __pow__ __rpow__ "
+    "__matmul__ __rmatmul__"
+)
+# The same of a class that code may call, or that is an autograd.Function.
+_IMPLICIT_OF_CLASSES = words("__init__ __new__ __post_init__ backward setup_context jvp vmap")
+# What other callables are made of; it cannot be put in place of another.
+_PARTS: dict[type, tuple[str, ...]] = {
+    types.MethodType: ("__func__", "__self__"),
+    types.BuiltinFunctionType: ("__self__",),
+    functools.partial: ("func", "args", "keywords"),
+    functools.cached_property: ("func",),
+    property: ("fget",),
+    staticmethod: ("__func__",),
+    classmethod: ("__func__",),
+}
+_BASES = (dict, list, tuple, set)
+_ENTRIES = ("_parameters", "_buffers", "_modules")
+_HOOKS = ("_forward_pre_hooks", "_forward_hooks", "_backward_pre_hooks", "_backward_hooks")
+_CORE = ("torch", "numpy", "jacstrat")
+_STDLIB = (sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib"))
+
+# A template and what is put into it: names, keys, or a place in turn. It becomes words once something has changed.
+Place = tuple[Any, ...]
+Fields = Mapping[str, Any]
+_ATTRIBUTE, _ITEM, _LENGTH = "`{}` of {}", "item {!r} of {}", "the length of {}"
+
+
+class Read(NamedTuple):
+    """Something that was read: `read(argument)` gave `value`."""
+
+    read: Callable[[Any], Any]
+    argument: Any
+    value: Any
+    place: Place
+
+
+class Walk:
+    """Lists what is read."""
+
+    def __init__(self) -> None:
+        self._reads: list[Read] = []
+        self._queue: deque[tuple[Any, Place]] = deque()
+        self._seen: dict[int, Any] = {}  # with the objects: an identity is one only as long as its object lives
+        self._looked_up: set[tuple[int, str]] = set()
+        self._owners: list[tuple[Any, list[Fields], str]] = []
+        self._names: set[str] = set(_IMPLICIT)
+        self._new_names: set[str] = set()
+        self._class_fields: dict[type, Fields] = {}  # `vars` of a class is a new object each time
+        self._scopes: dict[type, list[Fields]] = {}
+
+    def run(self, f: Any) -> tuple[Read, ...]:
+        self._queue.append((f, ("the function",)))
+        while self._queue or self._new_names:
+            while self._queue:
+                value, place = self._queue.popleft()
+                if len(self._reads) < CHECKS:
+                    with contextlib.suppress(Exception):  # whatever an exotic object does is no concern of f's caller
+                        self._look(value, type(value), place)
+            names, self._new_names = self._new_names, set()
+            self._names |= names
+            for owner in self._owners:
+                with contextlib.suppress(Exception):
+                    self._attributes(*owner, names)
+        return tuple(self._reads)
+
+    def _see(self, value: Any, place: Place) -> None:
+        kind = type(value)
+        if kind in IMMUTABLE or id(value) in self._seen or issubclass(kind, Tensor) or len(self._seen) >= OBJECTS:
+            return
+        self._seen[id(value)] = value
+        self._queue.append((value, place))
+
+    def _note(self, read: Callable[[Any], Any], argument: Any, value: Any, place: Place) -> None:
+        self._reads.append(Read(read, argument, value, place))
+        self._see(value, place)
+
+    # `issubclass` of the type and not `isinstance`, which may ask a property `__class__` of the object.
+    def _look(self, value: Any, kind: type, place: Place) -> None:
+        if kind is types.FunctionType:
+            self._function(value)
+        elif kind in _PARTS:
+            for part in _PARTS[kind]:
+                self._see(getattr(value, part), (_ATTRIBUTE, part, f"a {kind.__name__}"))
+        elif issubclass(kind, types.ModuleType):
+            if _origin(value.__name__) == "own":
+                self._own(value, [vars(value)], value.__name__)
+        elif issubclass(kind, type):
+            self._own(value, self._class(value), value.__name__)
+            self._attributes(value, self._class(value), value.__name__, _IMPLICIT_OF_CLASSES)
+        else:
+            self._container(value, kind, place)
+            if issubclass(kind, Module):
+                self._module(value, kind)
+            if kind not in (list, tuple, dict, set, frozenset, OrderedDict):
+                fields = _fields(value, kind)
+                if scopes := [*([] if fields is None else [fields]), *self._class(kind)]:
+                    self._reads.append(Read(type, value, kind, ("the class of a {}", kind.__name__)))
+                    self._own(value, scopes, kind.__name__)
+
+    def _container(self, value: Any, kind: type, place: Place) -> None:
+        base = kind if kind in _BASES else next((one for one in _BASES if issubclass(kind, one)), None)
+        if base is tuple:
+            for index, item in enumerate(list(tuple.__iter__(value))[:ITEMS]):
+                self._see(item, (_ITEM, index, place))
+        elif base is not None and 0 < self._length(value, base, place) <= ITEMS:
+            if base is dict:
+                self._items(value, _ITEM, place)
+            elif base is list:
+                read = list.__getitem__.__get__(value)
+                for index, item in enumerate(list.__iter__(value)):
+                    self._note(read, index, item, (_ITEM, index, place))
+            elif all(type(item) in IMMUTABLE for item in frozenset(value)):
+                self._note(frozenset(value).__eq__, value, True, place)
+
+    def _length(self, value: Any, base: Any, place: Place) -> int:
+        length = base.__len__(value)
+        if length > ITEMS:
+            self._note(lambda container: base.__len__(container) == length, value, True, (_LENGTH, place))
+        else:  # a derived class may have a `__len__` of its own, which is not to run
+            read = len if type(value) in (base, OrderedDict) else base.__len__
+            self._reads.append(Read(read, value, length, (_LENGTH, place)))
+        return length
+
+    def _items(self, value: dict[Any, Any], template: str, owner: str | Place) -> None:
+        read = dict.__getitem__.__get__(value)
+        for key, item in dict.items(value):
+            if _is_plain(key):
+                self._note(read, key, item, (template, key, owner))
+            else:  # to look it up is to run the user's `__hash__`
+                self._see(item, ("an item of {}", owner))
+
+    def _module(self, module: Module, kind: type) -> None:
+        owner, is_users = kind.__name__, bool(self._class(kind))
+        fields = _fields(module, kind) or {}
+        for name, item in fields.items():
+            place = (_ATTRIBUTE, name, owner)
+            if name in _ENTRIES:
+                if type(item) in (dict, OrderedDict):  # what a ScriptModule has is neither
+                    self._seen[id(item)] = item
+                    self._length(item, dict, place)
+                    self._items(item, _ATTRIBUTE, owner)
+            elif name in _HOOKS:
+                self._container(item, type(item), place)
+            elif name == "training" or (not (is_users or "hook" in name) and _is_setting(item)):
+                self._entry(fields, name, place)
+        if not issubclass(kind, torch.jit.ScriptModule):  # which puts it there itself at its first call
+            self._entry(fields, "forward", (_ATTRIBUTE, "forward", owner))
+        for name in _HOOKS:
+            self._see(vars(hooks_of_all)["_global" + name], ("`{}` of all modules", name))
+
+    def _function(self, f: types.FunctionType) -> None:
+        name = "a lambda" if f.__name__ == "<lambda>" else f.__name__
+        for variable, cell in zip(f.__code__.co_freevars, f.__closure__ or (), strict=True):
+            with contextlib.suppress(ValueError):  # it is empty as yet
+                place = ("`{}`, which {} closes over", variable, name)
+                self._note(attrgetter("cell_contents"), cell, cell.cell_contents, place)
+        for attribute in ("__defaults__", "__kwdefaults__"):
+            if (value := getattr(f, attribute)) is not None:
+                self._note(attrgetter(attribute), f, value, (_ATTRIBUTE, attribute, name))
+        self._own(f, [vars(f)], name)
+        if _origin(str(f.__globals__.get("__name__"))) == "own":
+            self._note(attrgetter("__code__"), f, f.__code__, ("the code of {}", name))
+            self._read_names(f)
+            for variable in names_read(f.__code__).globals:
+                self._entry(f.__globals__, variable, ("the global `{}`", variable))
+
+    def _own(self, value: Any, scopes: list[Fields], owner: str) -> None:
+        if any(scopes):
+            self._owners.append((value, scopes, owner))
+            self._attributes(value, scopes, owner, self._names)
+
+    def _attributes(self, value: Any, scopes: list[Fields], owner: str, names: Iterable[str]) -> None:
+        """Guard the attributes of these names, in each scope that has them and in those that come before it."""
+        for number, fields in enumerate(scopes):
+            for name in [name for name in fields if name in names]:
+                place = (_ATTRIBUTE, name, owner)
+                for scope in scopes[: number + 1]:
+                    self._entry(scope, name, place)
+                found = fields[name]
+                if type(found) is types.MemberDescriptorType:
+                    with contextlib.suppress(AttributeError, TypeError):  # it is not set, or value is the class
+                        self._note(found.__get__, value, found.__get__(value), place)
+                elif type(found) is types.FunctionType and type(fields) is types.MappingProxyType:
+                    self._read_names(found)  # here also that of torch, from which a user's class is derived
+
+    def _entry(self, fields: Fields, name: str, place: Place) -> None:
+        """Guard an entry or its absence, once."""
+        if (id(fields), name) in self._looked_up:
+            return
+        self._looked_up.add((id(fields), name))
+        if name in fields:
+            self._note(fields.__getitem__, name, fields[name], place)
+        else:
+            self._note(fields.__contains__, name, False, place)
+
+    def _read_names(self, f: types.FunctionType) -> None:
+        """Take the names of attributes in the code of f, but for those of a library's module: `torch.log`."""
+        names, scope = names_read(f.__code__), f.__globals__
+        modules = [name for name in names.globals if issubclass(type(scope.get(name)), types.ModuleType)]
+        libraries = {name for name in modules if _origin(scope[name].__name__) != "own"}
+        self._new_names |= {name for owner, name in names.attributes if owner not in libraries} - self._names
+
+    def _class(self, kind: type) -> list[Fields]:
+        """The fields of the classes whose methods count: a user's, and those of torch that a user's derives from."""
+        if kind not in self._scopes:
+            # What an installed library defines is read for layers only, not for tables and the like.
+            users = ("own", "installed") if issubclass(kind, Module) else ("own",)
+            origins = {one: _origin(str(one.__module__)) for one in kind.__mro__ if one not in (object, Module)}
+            classes = [one for one, origin in origins.items() if origin in users or one.__module__.startswith("torch.")]
+            any_users = any(origin in users for origin in origins.values())
+            self._scopes[kind] = [self._class_fields.setdefault(one, vars(one)) for one in classes if any_users]
+        return self._scopes[kind]
+
+
+@functools.lru_cache(maxsize=4096)
+def _origin(module: str) -> Literal["own", "installed", "core"]:
+    """Whose a module is, by its name: the user's, a library's, or one of torch, of numpy, of Python itself."""
+    top = module.partition(".")[0]
+    if top in _CORE:
+        return "core"
+    file = getattr(sys.modules.get(module), "__file__", None)
+    if file is None:
+        return "core" if top in sys.stdlib_module_names else "own"
+    if "site-packages" in file or "dist-packages" in file:
+        return "installed"
+    return "core" if file.startswith(_STDLIB) else "own"
+
+
+def _fields(value: Any, kind: type) -> Fields | None:
+    """`vars` of an object, by the way that no user's code can take over."""
+    descriptor = next((vars(one)["__dict__"] for one in kind.__mro__ if "__dict__" in vars(one)), None)
+    fields = descriptor.__get__(value) if type(descriptor) is types.GetSetDescriptorType else None
+    return fields if type(fields) is dict else None
+
+
+def _is_setting(value: Any) -> bool:
+    return _is_plain(value) or callable(value) or issubclass(type(value), Tensor)
+
+
+def _is_plain(value: Any) -> bool:
+    kind = type(value)
+    return kind in IMMUTABLE or (kind in (tuple, torch.Size) and all(_is_plain(item) for item in value))
