@@ -9,8 +9,8 @@ from torch import Tensor
 
 from jacstrat.errors import ShapeError
 from jacstrat.strategies import Operator, Strategy, parse_strategy
-from jacstrat.strategies.auto import Auto
-from jacstrat.strategies.base import check_points, checked, outside_inference_mode, usable
+from jacstrat.strategies.checked import checked, kernels_for
+from jacstrat.strategies.points import check_points, outside_inference_mode, usable
 from jacstrat.strategies.products import functional_gradient
 
 DEFAULT = "auto"
@@ -89,7 +89,7 @@ def gradient(scalar: Function, x: Tensor) -> Tensor:
     Cost: one evaluation and one VJP for the whole batch.
     """
     check_points(x)
-    with outside_inference_mode():
+    with outside_inference_mode(), kernels_for("divergence"):
         return functional_gradient(checked(scalar, "laplacian"))(usable(x))
 
 
@@ -104,7 +104,7 @@ def curl(field: Function, x: Tensor) -> Tensor:
     check_points(x)
     if x.shape[-1] != 3:
         raise ShapeError(f"curl needs n = 3, got x of shape {tuple(x.shape)}")
-    with outside_inference_mode():
+    with outside_inference_mode(), kernels_for("divergence"):
         x = usable(x)
         _, pull, *_ = torch.func.vjp(checked(field, "divergence"), x)
         J = torch.func.vmap(lambda v: pull(v.expand_as(x))[0])(torch.eye(3, dtype=x.dtype, device=x.device))
@@ -114,7 +114,4 @@ def curl(field: Function, x: Tensor) -> Tensor:
 def _apply(
     operator: Operator, f: Function, x: Tensor, strategy: str | Strategy, generator: torch.Generator | None
 ) -> Tensor:
-    chosen = parse_strategy(strategy)
-    if isinstance(chosen, Auto):
-        return chosen.apply(operator, f, x)
-    return chosen.prepare(operator, f, x, generator)(x)
+    return parse_strategy(strategy).apply(operator, f, x, generator)

@@ -21,7 +21,7 @@ from jacstrat.measure.sampling import Settings
 from jacstrat.problems.base import Instance, Problem
 from jacstrat.records import Record, to_frame
 from jacstrat.strategies import OPERATORS, Operator, Strategy, parse_strategy, unasked
-from jacstrat.strategies.base import check_points
+from jacstrat.strategies.points import check_points
 
 if TYPE_CHECKING:
     import pandas as pd

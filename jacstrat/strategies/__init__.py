@@ -6,13 +6,14 @@ from types import MappingProxyType
 from jacstrat.errors import UsageError
 from jacstrat.plugins import Table
 from jacstrat.strategies.auto import Auto
-from jacstrat.strategies.base import OPERATORS, Contraction, Estimate, Operator, Prepared, Strategy
+from jacstrat.strategies.base import OPERATORS, Contraction, Estimate, Operator, Strategy
 from jacstrat.strategies.chain import Chain
 from jacstrat.strategies.coloring import Coloring
 from jacstrat.strategies.compiled import Compiled
 from jacstrat.strategies.dense import Hessian, Jacfwd, Jacrev
 from jacstrat.strategies.hutchinson import Hutchinson
 from jacstrat.strategies.hutchpp import HutchPlusPlus
+from jacstrat.strategies.prepared import Prepared
 from jacstrat.strategies.probing import ForwardOverForward, Identity, Jvp, Ones, Vmap
 from jacstrat.strategies.spec import parse
 from jacstrat.strategies.taylor import Taylor

@@ -13,10 +13,10 @@ import torch
 from torch import Tensor
 
 from jacstrat.strategies.base import Function, Operator
-from jacstrat.strategies.confirm import POWER_OF_EPS
 from jacstrat.strategies.probes import unit_diagonal
 from jacstrat.strategies.probing import field_of
 from jacstrat.strategies.products import reverse, reverse_gradient, vjp
+from jacstrat.strategies.witness import POWER_OF_EPS
 
 # What is smaller than this power of eps of the largest is compared with so much of that: it is mostly rounding.
 SMALL_POWER_OF_EPS = 0.25

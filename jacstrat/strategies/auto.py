@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Hashable
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import ClassVar, Literal, NamedTuple
 
 import torch
@@ -13,24 +14,17 @@ from torch._subclasses.fake_tensor import FakeTensor
 from torch.utils._python_dispatch import _get_current_dispatch_mode_stack
 
 from jacstrat.errors import UnsupportedError, UsageError, unknown
-from jacstrat.strategies.base import (
-    Contraction,
-    Function,
-    Operator,
-    Prepared,
-    Strategy,
-    as_prepared,
-    check_points,
-    checked,
-    outside_inference_mode,
-    usable,
-)
+from jacstrat.strategies.base import Contraction, Function, Operator, Strategy, circumstances_of
 from jacstrat.strategies.candidates import Candidate, assumed_diagonal, on_structure
+from jacstrat.strategies.checked import checked
 from jacstrat.strategies.choosing import Choosing, import_torch_parts
 from jacstrat.strategies.limits import within_limits
+from jacstrat.strategies.points import check_points, outside_inference_mode, usable
+from jacstrat.strategies.prepared import Prepared
 from jacstrat.strategies.probing import Vmap
-from jacstrat.strategies.recall import Recall
+from jacstrat.strategies.recall import Found, Recall
 from jacstrat.strategies.taylor import Taylor
+from jacstrat.strategies.witness import Witness
 from jacstrat.structure import Structure, UntracedError, detect_structure, prove_structure
 
 ASSUMPTIONS = ("diagonal", "sampled")
@@ -82,57 +76,76 @@ class Auto(Strategy):
         if self.assume and self.assume not in ASSUMPTIONS:
             raise UsageError(f"{unknown('assumption', str(self.assume), ASSUMPTIONS)}; leave it out for none")
 
-    def apply(self, operator: str, f: Function, x: Tensor) -> Tensor:
+    def apply(self, operator: str, f: Function, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """The result at x, for a caller that keeps no prepared operator, such as `divergence` in a training step.
 
-        What was chosen for f before is used at once; a trace is made only where the structure saves more.
+        What was chosen for f before is used at once, and is held against no witness again; a trace is made only where
+        the structure saves more.
         """
         check_points(x)
+        points = usable(x)
         if not torch.compiler.is_compiling():
-            kept = RECALL.get(f, self._circumstances(operator, x))
-            if kept is not None:
+            found = RECALL.find(f, (self, *circumstances_of(operator, points)))
+            if found is not None:
                 try:
-                    if (traced := _traced(kept, operator, f, x)) is not None:
-                        return traced(x)
-                    known = kept.single or (None if kept.conditional else kept.strategy)
-                    if known is not None:
-                        return known.prepare(operator, f, x)(x)
+                    if (known := self._known(found, operator, f, points)) is not None:
+                        return known(points)
                 except UnsupportedError:
                     # f is not what it was: its layers, or what it reads, were changed in place.
                     RECALL.forget()
-        return self.prepare(operator, f, x)(x)
+        return self.prepare(operator, f, points)(points)
+
+    def _known(self, found: Found[Chosen], operator: str, f: Function, x: Tensor) -> Callable[[Tensor], Tensor] | None:
+        """What was chosen before, where it is there without a trace or a proof that takes longer than it saves."""
+        kept = found.value
+        if (traced := _traced(kept, operator, f, x)) is not None:
+            return traced
+        strategy = kept.single or (None if kept.conditional else kept.strategy)
+        if strategy is None:
+            return None
+        return strategy.trusted(operator, f, x) if found.is_own else partial(strategy.apply, operator, f)
 
     def build(self, operator: Operator, f: Function, x: Tensor, generator: torch.Generator | None) -> Contraction:
         if torch.compiler.is_compiling():
             return _contraction(_by_calls(), None, operator, f, x)
-        circumstances = self._circumstances(operator, x)
+        circumstances = (self, *circumstances_of(operator, x))
         kept = RECALL.get(f, circumstances)
         place = _place(x)
-        if kept is not None and not kept.conditional:
-            if place != "free" and isinstance(kept.strategy, Taylor):  # what follows would take in the trace
-                kept = kept._replace(strategy=kept.single or Vmap())
-            return _contraction(kept, None, operator, f, x)
-        if place == "followed":
-            return _contraction(_by_calls(), None, operator, f, x)
+        if place == "followed" or (place == "transformed" and kept is not None):
+            return _contraction(self._followed(kept, place), None, operator, f, x)
         import_torch_parts()
         begin = time.perf_counter()
         free = place == "free"
-        if kept is not None:
-            again = [one for one in self._conditional(operator, f, x, free) if one.strategy == kept.strategy]
-            if again:
-                return _contraction(kept, again[0], operator, f, x)
+        if kept is not None and (contraction := self._again(kept, operator, f, x)) is not None:
+            return contraction
         values = free and x.numel() > 0 and not x.is_meta
         choosing = Choosing(operator, f, x, begin, values=values, timed=values and self.trial)
         choice = choosing.choose(lambda sparse: self._conditional(operator, f, x, free and sparse))
         chosen = Chosen(choice.candidate.strategy, choice.reason, bool(choice.candidate.ground), choice.single)
-        try:
-            contraction = _contraction(chosen, choice.candidate, operator, f, x, choice.built)
-        except UnsupportedError:
-            # Kept on disk for a function that looks the same, and wrong or refused for this one.
-            chosen = _by_calls(f"; {chosen.strategy.spec}, chosen for a function that looks the same, cannot serve it")
-            contraction = _contraction(chosen, None, operator, f, x)
         RECALL.keep(f, circumstances, chosen)
-        return contraction
+        return _contraction(chosen, choice.candidate, operator, f, x, choice.built)
+
+    def _followed(self, kept: Chosen | None, place: Place) -> Chosen:
+        """The choice where nothing may run but the result: what was chosen before, if it takes no trace."""
+        if kept is None or kept.conditional:
+            return _by_calls()
+        if isinstance(kept.strategy, Taylor):  # what follows would take in the trace
+            return kept._replace(strategy=kept.single or Vmap())
+        return kept
+
+    def _again(self, kept: Chosen, operator: Operator, f: Function, x: Tensor) -> Contraction | None:
+        """What was chosen for f, or for a function that looks the same, built and held against a witness anew."""
+        candidate = None
+        if kept.conditional:
+            proved = [one for one in self._conditional(operator, f, x, trace=True) if one.strategy == kept.strategy]
+            if not proved:
+                return None
+            candidate = proved[0]
+        try:
+            contraction = _contraction(kept, candidate, operator, f, x)
+            return None if Witness(operator, f, x).fault(contraction) else contraction
+        except UnsupportedError:
+            return None
 
     def _conditional(self, operator: Operator, f: Function, x: Tensor, trace: bool) -> list[Candidate]:
         """Candidates that are right for this function alone, assumed or proved now."""
@@ -147,13 +160,6 @@ class Auto(Strategy):
             # Sampling would take five times n products.
             structure = detect_structure(f, x, operator) if self.assume == "sampled" else None
         return on_structure(structure, x) if structure else []
-
-    def _circumstances(self, operator: str, x: Tensor) -> Hashable:
-        """What a choice depends on beside f. Batches of up to twice the size share one."""
-        transformed = torch._C._functorch.peek_interpreter_stack() is not None
-        points = x.shape[0].bit_length() if x.dim() == 2 else None
-        modes = (torch.is_grad_enabled(), torch.get_num_threads(), transformed)
-        return (self, operator, x.shape[-1], points, x.dtype, x.device, x.requires_grad, type(x), modes)
 
 
 def _contraction(
@@ -172,7 +178,7 @@ def _contraction(
     evaluate = contraction.evaluate
     if isinstance(chosen.strategy, Taylor) and chosen.single is not None:
         evaluate = _by_shape(evaluate, chosen.single, operator, f, x)
-    return Contraction(evaluate, chosen=chosen.strategy, reason=chosen.reason, passes=contraction.passes)
+    return replace(contraction, evaluate=evaluate, chosen=chosen.strategy, reason=chosen.reason, is_confirmed=True)
 
 
 def _by_shape(traced: Function, single: Strategy, operator: Operator, f: Function, x: Tensor) -> Function:
@@ -183,7 +189,7 @@ def _by_shape(traced: Function, single: Strategy, operator: Operator, f: Functio
         if x.shape in shapes:
             return traced(x)
         shapes.add(x.shape)
-        return single.prepare(operator, f, x)(x)
+        return single.trusted(operator, f, x)(x)
 
     return evaluate
 
@@ -193,9 +199,8 @@ def _traced(kept: Chosen, operator: str, f: Function, x: Tensor) -> Prepared | N
     if not isinstance(kept.strategy, Taylor):
         return None
     with outside_inference_mode():
-        points = usable(x)
-        built = kept.strategy.traced(checked(f, operator), points)
-    return None if built is None else as_prepared(kept.strategy, "laplacian", points, built)
+        built = kept.strategy.traced(checked(f, operator), x)
+    return None if built is None else kept.strategy.trusted("laplacian", f, x, built)
 
 
 def _by_calls(why: str = ", where a tracer allows neither counts nor a trial") -> Chosen:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, fields
-from typing import Any, ClassVar, Literal, NamedTuple, final, get_args
+from typing import ClassVar, Literal, NamedTuple, final, get_args
 
 import torch
 from torch import Tensor
 
-from jacstrat.errors import ShapeError, UnsupportedError, UsageError, unknown
-from jacstrat.strategies.limits import within_limits
+from jacstrat.errors import UnsupportedError, UsageError, unknown
+from jacstrat.strategies.checked import checked, kernels_for
+from jacstrat.strategies.points import check_points, outside_inference_mode, usable
+from jacstrat.strategies.prepared import Prepared
+from jacstrat.strategies.recall import Recall
+from jacstrat.strategies.told import telling
 
 Operator = Literal["divergence", "laplacian", "jacobian_diagonal"]
 OPERATORS: tuple[Operator, ...] = get_args(Operator)
@@ -55,6 +58,12 @@ class Contraction:
         reason: Why it was chosen, or on what ground it is right, in one line.
         passes: What a call does, where f itself is not called.
         parts: Parts of x that `evaluate` does one after the other, with nothing in common: a program of one serves all.
+        entries: (x, coordinates (K,)) -> these entries of the diagonal, (..., K), by the strategy's own products: what
+            a few coordinates show of it.
+        along: (x, directions (K, n)) -> sum_k v_k^T J v_k at each point, in the strategy's own way.
+        is_traced: It rests on a recording of f: a change of what f reads makes it stale, and it is for points of the
+            shape that it was made with.
+        is_confirmed: It was held against a witness already.
     """
 
     evaluate: Function
@@ -63,47 +72,14 @@ class Contraction:
     reason: str = ""
     passes: Passes | None = None
     parts: Callable[[Tensor], tuple[Tensor, ...]] | None = None
+    entries: Callable[[Tensor, Tensor], Tensor] | None = None
+    along: Callable[[Tensor, Tensor], Tensor] | None = None
+    is_traced: bool = False
+    is_confirmed: bool = False
 
 
-@dataclass(frozen=True, eq=False)
-class Prepared:
-    """An operator set up for a function: a callable x -> (B,), or (B, n) for "jacobian_diagonal"; less B for a point.
-
-    Fields:
-        strategy: The strategy that does the work; where "auto" was asked for, its choice.
-        operator, n: What it was prepared for.
-        contraction: What was built.
-
-    Raises, when called:
-        ShapeError: x or f(x) has a shape that does not fit; names the shapes.
-        UnsupportedError: The strategy cannot serve this function; says why.
-    """
-
-    strategy: Strategy
-    operator: Operator
-    n: int
-    contraction: Contraction
-
-    @property
-    def reason(self) -> str:
-        """Why this strategy, or on what ground it is right, in one line; "" where there is nothing to say."""
-        return self.contraction.reason
-
-    def __call__(self, x: Tensor) -> Tensor:
-        return self._within_limits(self.contraction.evaluate, x)
-
-    def estimate(self, x: Tensor) -> Estimate:
-        """The result with its standard error; without one where the strategy claims none."""
-        if self.contraction.estimate is None:
-            return Estimate(self(x))
-        return self._within_limits(self.contraction.estimate, x)
-
-    def _within_limits(self, work: Callable[[Tensor], Any], x: Tensor) -> Any:
-        check_points(x)
-        if x.shape[-1] != self.n:
-            raise ShapeError(f"prepared for points with n = {self.n}, got x of shape {tuple(x.shape)}; prepare again")
-        with outside_inference_mode(), within_limits(self.strategy):
-            return work(usable(x))
+# Direct calls whose strategy was held against a witness before, for a function like theirs.
+CONFIRMED: Recall[bool] = Recall()
 
 
 @dataclass(frozen=True)
@@ -118,6 +94,8 @@ class Strategy(ABC):
     exact_when: ClassVar[str]
     # Preparing takes seconds of a compiler: it is measured where somebody asks for it, and not where nobody names any.
     compiles: ClassVar[bool] = False
+    # It is a sum of products of plain reverse mode and claims no more.
+    is_plain: ClassVar[bool] = False
 
     @property
     @final
@@ -180,20 +158,61 @@ class Strategy(ABC):
             ShapeError: x or f(x) has a shape that does not fit; names the shapes.
             UsageError: No such operator, or x is not floating-point.
         """
+        contraction, points = self._built(operator, f, x, generator)
+        prepared = self._prepared(operator, f, points, generator, contraction)
+        prepared.confirm(points)
+        return prepared
+
+    def apply(self, operator: str, f: Function, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """The result at x, for a caller that keeps no prepared operator, such as `divergence` in a training step.
+
+        What was held against a witness for f before, or for a function of the same code, is not again.
+        """
+        contraction, points = self._built(operator, f, x, generator)
+        prepared = self._prepared(operator, f, points, generator, contraction)
+        if not torch.compiler.is_compiling():
+            circumstances = (self, *circumstances_of(operator, points))
+            found = CONFIRMED.find(f, circumstances)
+            if found is not None and found.is_own:
+                prepared.trust()
+            else:
+                prepared.confirm(points)
+                CONFIRMED.keep(f, circumstances, True)
+        return prepared(points)
+
+    def trusted(self, operator: str, f: Function, x: Tensor, contraction: Contraction | None = None) -> Prepared:
+        """The operator set up for f, for which this strategy was held against a witness before."""
+        if contraction is None:
+            contraction, x = self._built(operator, f, x, None)
+        prepared = self._prepared(operator, f, x, None, contraction)
+        prepared.trust()
+        return prepared
+
+    def _built(
+        self, operator: str, f: Function, x: Tensor, generator: torch.Generator | None
+    ) -> tuple[Contraction, Tensor]:
         if operator not in OPERATORS:
             raise UsageError(unknown("operator", operator, OPERATORS))
         if (reason := self.refuse(operator)) is not None:
             raise UnsupportedError(f"{self.spec} cannot serve the {operator}: {reason}")
         check_points(x)
-        with outside_inference_mode(), within_limits(self):
-            built = self.build(operator, checked(f, operator), usable(x), generator)
-        return as_prepared(self, operator, x, built)
+        points = usable(x)
+        with outside_inference_mode(), telling(self, f, points), kernels_for(operator):
+            built = self.build(operator, checked(f, operator), points, generator)
+        return built if isinstance(built, Contraction) else Contraction(built), points
+
+    def _prepared(
+        self, operator: str, f: Function, x: Tensor, generator: torch.Generator | None, contraction: Contraction
+    ) -> Prepared:
+        return Prepared(self, operator, f, x.shape[-1], contraction, lambda x: self.prepare(operator, f, x, generator))
 
 
-def as_prepared(strategy: Strategy, operator: Operator, x: Tensor, built: Function | Contraction) -> Prepared:
-    """What a strategy built, as `prepare` gives it."""
-    contraction = built if isinstance(built, Contraction) else Contraction(built)
-    return Prepared(contraction.chosen or strategy, operator, x.shape[-1], contraction)
+def circumstances_of(operator: str, x: Tensor) -> tuple[Hashable, ...]:
+    """What a choice, or a confirmation, depends on beside f. Batches of up to twice the size share one."""
+    transformed = torch._C._functorch.peek_interpreter_stack() is not None
+    points = x.shape[0].bit_length() if x.dim() == 2 else None
+    modes = (torch.is_grad_enabled(), torch.get_num_threads(), transformed)
+    return (operator, x.shape[-1], points, x.dtype, x.device, x.requires_grad, type(x), modes)
 
 
 def inner_name(kind: type[Strategy]) -> str | None:
@@ -209,51 +228,6 @@ def form(kind: type[Strategy]) -> str:
 def _text(value: object) -> str:
     """A parameter as a spec has it: true and false in small letters."""
     return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def check_points(x: Tensor) -> None:
-    """Refuse what is no point (n,) or batch of points (B, n) of real floating-point numbers."""
-    if not isinstance(x, Tensor):
-        raise UsageError(f"x must be a torch.Tensor, got {type(x).__name__}")
-    if not x.is_floating_point():
-        raise UsageError(f"x must be real and floating-point, got {x.dtype}; use x.double()")
-    if x.dim() not in (1, 2) or x.shape[-1] == 0:
-        raise ShapeError(f"x must be a point (n,) or points (B, n) with n >= 1, got shape {tuple(x.shape)}")
-
-
-@contextmanager
-def outside_inference_mode() -> Iterator[None]:
-    """Derivatives need autograd, which inference mode turns off altogether; no_grad is enough to stay untracked."""
-    if torch.is_inference_mode_enabled():
-        with torch.inference_mode(False), torch.no_grad():
-            yield
-    else:
-        yield
-
-
-def usable(x: Tensor) -> Tensor:
-    """x, or a copy of it where it was made in inference mode and autograd would refuse it."""
-    return x.clone() if isinstance(x, Tensor) and x.is_inference() else x
-
-
-def checked(f: Function, operator: str) -> Function:
-    """f, with the shape of each result checked against that of x."""
-    scalar = operator == "laplacian"
-    kind = "scalar" if scalar else "field"
-
-    def function(x: Tensor) -> Tensor:
-        y = f(x)
-        if not isinstance(y, Tensor):
-            raise ShapeError(f"the {kind} must return one tensor, got {type(y).__name__}; return its one output")
-        expected = x.shape[:-1] if scalar else x.shape
-        if y.shape != expected:
-            remedy = "; squeeze its last axis" if scalar and y.shape == (*expected, 1) else ""
-            raise ShapeError(f"the {kind} must map {tuple(x.shape)} to {tuple(expected)}, got {tuple(y.shape)}{remedy}")
-        return y
-
-    # As functools.wraps leaves it: what this is a wrapping of.
-    function.__wrapped__ = f  # type: ignore[attr-defined]
-    return function
 
 
 def positive_or_all(name: str, value: object) -> None:

@@ -9,7 +9,7 @@ machine and serve to rank: what is close is left to the trial.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -21,8 +21,8 @@ from jacstrat.errors import UnsupportedError
 from jacstrat.strategies.base import Contraction, Function, Operator, Strategy
 from jacstrat.strategies.coloring import Coloring
 from jacstrat.strategies.counting import ProductCost, Work
-from jacstrat.strategies.dense import Hessian, Jacfwd, Jacrev
-from jacstrat.strategies.probing import ForwardOverForward, Identity, Jvp, Ones, Vmap
+from jacstrat.strategies.dense import Jacfwd, Jacrev
+from jacstrat.strategies.probing import Identity, Jvp, Ones, Vmap
 from jacstrat.strategies.taylor import Taylor
 from jacstrat.strategies.workload import Workload
 from jacstrat.structure import Structure
@@ -52,7 +52,7 @@ class Candidate:
 
     Fields:
         strategy: What would do the work.
-        product: What it multiplies with, of `counting.PRODUCTS`.
+        product: What it multiplies with, of `counting.FIRST`, or "taylor".
         probes: How many.
         chunk: How many a call.
         op_s: Overhead of one operation, seconds.
@@ -72,14 +72,17 @@ class Candidate:
     structure: Structure | None = None
     setup_s: float = 0.0
 
-    def build(self, operator: Operator, f: Function, x: Tensor) -> Function | Contraction:
+    def build(self, operator: Operator, f: Function, x: Tensor) -> Contraction:
         """What the strategy builds, without tracing again what was traced."""
         if self.structure is not None and isinstance(self.strategy, Coloring):
+            # Colours that a trace has found are not found again.
             return self.strategy.along(self.structure, operator, f, x)
         built = self.strategy.build(operator, f, x, None)
         if isinstance(self.strategy, Taylor) and isinstance(built, Contraction) and built.reason:
             raise UnsupportedError(built.reason)  # by products, as others are
-        return built
+        contraction = built if isinstance(built, Contraction) else Contraction(built)
+        # A strategy that is right by a proof rests on it.
+        return replace(contraction, is_traced=True) if self.ground else contraction
 
     def seconds(self, cost: ProductCost, x: Tensor) -> float:
         """The time of one call, predicted."""
@@ -100,7 +103,7 @@ class Row(NamedTuple):
         strategy, product, op_s, as in Candidate; op_s was found at small n, where nothing else counts.
         batched: All n probes in one call; else one a call.
         dense: It stores the n^2 entries of every point.
-        nested: On the Laplacian only its first call tells whether torch makes it right for f, see `confirm`.
+        first: It is no candidate for the Laplacian: what nests transforms in ways of its own is not tried unasked.
         tiled: It takes f apart and no more memory than it likes to; whether it can, its first call tells.
     """
 
@@ -109,7 +112,7 @@ class Row(NamedTuple):
     op_s: float
     batched: bool = True
     dense: bool = False
-    nested: bool = False
+    first: bool = False
     tiled: bool = False
 
 
@@ -131,13 +134,11 @@ ALWAYS: tuple[Row, ...] = (
     Row(Vmap(), "vjp", 12e-6),
     Row(Jvp(chunk_size="all"), "jvp", 15e-6),
     Row(Jvp(), "jvp", 9e-6, batched=False),
-    Row(ForwardOverForward(), "curvature", 14e-6, nested=True),
-    Row(Jacrev(), "vjp", 20e-6, dense=True),
-    Row(Jacfwd(), "jvp", 21e-6, dense=True, nested=True),
-    Row(Hessian(), "jvp", 24e-6, dense=True, nested=True),
+    Row(Jacrev(), "vjp", 20e-6, dense=True, first=True),
+    Row(Jacfwd(), "jvp", 21e-6, dense=True, first=True),
     Row(Taylor(), "taylor", 6e-6, tiled=True),
 )
-_CHUNKED: Mapping[str, type] = MappingProxyType({"vjp": Vmap, "jvp": Jvp, "curvature": ForwardOverForward})
+_CHUNKED: Mapping[str, type] = MappingProxyType({"vjp": Vmap, "jvp": Jvp})
 
 
 def always_exact(
@@ -152,8 +153,7 @@ def always_exact(
         operator: What is wanted.
         costs: What each product costs, by name, without those that failed.
         x: The points.
-        tried: What each is called with before it is chosen; None where none is: then those are left out that a call
-            has to confirm.
+        tried: What each is called with before it is chosen; None where none is.
         ops: Operations of f.
     """
     n = x.shape[-1]
@@ -162,7 +162,7 @@ def always_exact(
         cost = costs.get(row.product)
         if row.strategy.refuse(operator) is not None or cost is None:
             continue
-        if row.nested and operator == "laplacian" and not tried:
+        if row.first and operator == "laplacian":
             continue
         if row.tiled:
             if tried:

@@ -16,6 +16,7 @@ from torch.overrides import TorchFunctionMode
 
 from jacstrat.errors import UnsupportedError
 from jacstrat.strategies.base import Function
+from jacstrat.tape.quiet import quiet
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +41,7 @@ def capture(evaluate: Function, x: Tensor) -> Captured:
     """
     from torch.fx.experimental.proxy_tensor import make_fx
 
-    with _Cuts() as cuts:
+    with quiet(), _Cuts() as cuts:
         # A function of its own: make_fx counts the arguments of a bound method wrongly.
         module = make_fx(lambda x: evaluate(x), tracing_mode="fake", _allow_non_fake_inputs=True)(x)
     graph = module.graph

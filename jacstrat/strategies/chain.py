@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -9,7 +10,11 @@ import torch
 from torch import Tensor
 
 from jacstrat.chain import Field
+from jacstrat.errors import UnsupportedError
 from jacstrat.strategies.base import Contraction, Function, Operator, Strategy
+
+# Coordinates from which on the diagonal of the same chain is read for a few entries.
+LARGE = 512
 
 
 @dataclass(frozen=True)
@@ -33,4 +38,23 @@ class Chain(Strategy):
 
     def build(self, operator: Operator, f: Function, x: Tensor, generator: torch.Generator | None) -> Contraction:
         field = Field(f, diagonal=operator == "jacobian_diagonal")
-        return Contraction(field, reason=field.prepared(x) if x.numel() else "")
+        reason = field.prepared(x) if x.numel() else ""
+        return Contraction(field, reason=reason, entries=_entries(field, f, x), is_traced=True)
+
+
+def _entries(field: Field, f: Function, x: Tensor) -> Callable[[Tensor, Tensor], Tensor] | None:
+    """Entries of the diagonal, where n is so large that all of the witness's would take seconds, and a chain has one."""
+    if x.shape[-1] < LARGE or not x.numel():
+        return None
+    diagonal = Field(f, diagonal=True)
+    try:
+        diagonal.prepared(x)
+    except UnsupportedError:
+        return None
+
+    def entries(x: Tensor, coordinates: Tensor) -> Tensor:
+        d = diagonal(x)
+        # With what the sum is off by, as that is contracted in another way.
+        return d[..., coordinates] + (field(x) - d.sum(-1)).unsqueeze(-1)
+
+    return entries if not field.diagonal else lambda x, coordinates: diagonal(x)[..., coordinates]

@@ -7,8 +7,9 @@ import re
 import textwrap
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cache, cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
@@ -17,12 +18,14 @@ import torch
 from torch import Tensor
 
 from jacstrat.available import read_text
+from jacstrat.errors import UnsupportedError
 from jacstrat.strategies import choices
 from jacstrat.strategies.base import Contraction, Function, Operator, Strategy
 from jacstrat.strategies.candidates import Candidate, always_exact, taylor_cost
 from jacstrat.strategies.choices import Kept
-from jacstrat.strategies.counting import PRODUCTS, ProductCost, evaluation, looks_dense, product_cost
+from jacstrat.strategies.counting import UNKNOWN, Evaluation, evaluation, looks_dense, product_costs
 from jacstrat.strategies.trial import Trial, run_trial
+from jacstrat.strategies.witness import Witness
 from jacstrat.strategies.workload import Workload, same_random_numbers
 
 # What is no slower than the fastest by more than this is as fast, as far as a few calls tell; the counts decide then.
@@ -43,14 +46,52 @@ class Choice(NamedTuple):
     Fields:
         candidate: What to use.
         reason: Why, in one line.
+        built: What the candidate built.
         single: What to use for a single call instead; see `auto.Chosen`.
-        built: What the candidate built, where it was tried.
     """
 
     candidate: Candidate
     reason: str
+    built: Contraction
     single: Strategy | None = None
-    built: Function | Contraction | None = None
+
+
+class Timed(NamedTuple):
+    """Candidates with their times.
+
+    Fields:
+        seconds: Of a call, measured; empty where nothing was timed.
+        predicted: The same, right up to a common factor, of every candidate.
+        trace_s: What it took to prove a structure.
+    """
+
+    seconds: Mapping[Strategy, float]
+    predicted: Mapping[Strategy, float]
+    trace_s: float
+
+    @property
+    def every(self) -> dict[Strategy, float]:
+        """Seconds of every candidate: what was not called takes as many times the best's as was predicted."""
+        if not self.seconds:
+            return dict(self.predicted)
+        best = self.order[0]
+        scale = self.seconds[best] / self.predicted[best]
+        return {one: self.seconds.get(one, scale * self.predicted[one]) for one in self.predicted}
+
+    @property
+    def order(self) -> list[Strategy]:
+        """The fastest first: of those that are as fast as the fastest by their calls, that by counts."""
+        if not self.seconds:
+            return sorted(self.predicted, key=self.predicted.__getitem__)
+        limit_s = NEAR * min(self.seconds.values())
+
+        def place(one: Strategy) -> tuple[int, float]:
+            if one not in self.seconds:
+                return 2, self.predicted[one]
+            near = self.seconds[one] <= limit_s
+            return (0, self.predicted[one]) if near else (1, self.seconds[one])
+
+        return sorted(self.predicted, key=place)
 
 
 @dataclass
@@ -63,6 +104,7 @@ class Choosing:
         values: f can be evaluated at x, and rows of J be looked at.
         timed: There may be a trial, too; else counts decide.
         built: What candidates built in the trial.
+        failures: Why others are not to be had, by their spec.
     """
 
     operator: Operator
@@ -71,82 +113,135 @@ class Choosing:
     begin: float
     values: bool
     timed: bool
-    built: dict[Strategy, Function | Contraction] = field(default_factory=dict)
+    built: dict[Strategy, Contraction] = field(default_factory=dict)
+    failures: dict[str, Exception] = field(default_factory=dict)
+
+    @cached_property
+    def witness(self) -> Witness:
+        """What every choice is held against."""
+        return Witness(self.operator, self.f, self.x)
 
     def choose(self, conditional: Callable[[bool], list[Candidate]]) -> Choice:
-        """The fastest candidate, and why.
+        """The fastest candidate that is right here, and why.
 
         Args:
             conditional: Finds the candidates that are exact for this f alone; told whether a trace may find structure.
 
         Raises:
-            Whatever f raises, where no product serves it.
+            Whatever f raises, where no candidate serves it.
         """
         with same_random_numbers(self.x.device):
             return self._choose(conditional)
 
     def _choose(self, conditional: Callable[[bool], list[Candidate]]) -> Choice:
-        costs, failures, rows = self._costs()
-        ops = 0.0
-        if self.operator == "laplacian" and self.timed:
-            own = evaluation(self.f, self.x[:rows] if self.x.dim() == 2 else self.x)
-            costs["taylor"], ops = taylor_cost(own), own.ops
-        workload = Workload.of(self.f, self.x, rows) if self.timed else None
-        always = list(always_exact(self.operator, costs, self.x, workload, ops))
-        name = self._name(costs, workload) if workload else None
+        own = self._counted()
+        costs = {**product_costs(self.operator, own.work), "taylor": taylor_cost(own.work)}
+        workload = Workload.of(self.f, self.x) if self.timed else None
+        always = list(always_exact(self.operator, costs, self.x, workload, own.work.ops))
+        name = self._name(own, workload) if workload and own.log else None
         kept = choices.load(name) if name else None
         if kept and (same := [one for one in always if one.strategy.spec == kept.strategy]):
+            guessed = Timed({}, {one.strategy: one.seconds(costs[one.product], self.x) for one in always}, 0.0)
             known = {one.strategy: one for one in always}
-            guessed = {one.strategy: one.seconds(costs[one.product], self.x) for one in always}
-            return Choice(same[0], kept.reason, _single(known, guessed, same[0].strategy, 0.0))
+            if (built := self._right(same[0])) is not None:
+                return Choice(same[0], kept.reason, built, self._single(known, guessed, same[0]))
         start = time.perf_counter()
-        found = [one for one in conditional(self._may_be_sparse(costs)) if one.product in costs]
+        found = conditional(self._may_be_sparse())
         trace_s = time.perf_counter() - start
         candidates = {one.strategy: one for one in (*always, *found)}
         predicted = {one.strategy: one.seconds(costs[one.product], self.x) for one in candidates.values()}
-        if workload is None:
-            return _choice(candidates, predicted, predicted, failures, trace_s)
-        if kept and (same := [one for one in found if one.strategy.spec == kept.strategy]):
-            return Choice(same[0], kept.reason, _single(candidates, predicted, same[0].strategy, trace_s))
-        trial = self._trial(candidates, predicted, workload)
-        failures |= {strategy.spec: error for strategy, error in trial.failures.items()}
-        seconds = {strategy: trial.typical_s(strategy) for strategy in trial.calls}
-        for one, calls in trial.calls.items():
-            if candidates[one].setup_s and len(calls) > 1:
-                # Never 0, by which it would be one that needs no setting up.
-                candidates[one] = replace(candidates[one], setup_s=max(calls[0] - seconds[one], 1e-6))
-        choice = _choice(candidates, seconds, predicted, failures, trace_s)
-        choice = choice._replace(built=self.built.get(choice.candidate.strategy))
+        timed = Timed({}, predicted, trace_s)
+        same = [one for one in found if kept and one.strategy.spec == kept.strategy]
+        if kept and same and (built := self._right(same[0])) is not None:
+            return Choice(same[0], kept.reason, built, self._single(candidates, timed, same[0]))
+        if workload is not None:
+            trial = self._trial(candidates, predicted, workload)
+            self.failures |= {strategy.spec: error for strategy, error in trial.failures.items()}
+            timed = timed._replace(seconds={strategy: trial.typical_s(strategy) for strategy in trial.calls})
+            for one, calls in trial.calls.items():
+                if candidates[one].setup_s and len(calls) > 1:
+                    # Never 0, by which it would be one that needs no setting up.
+                    candidates[one] = replace(candidates[one], setup_s=max(calls[0] - timed.seconds[one], 1e-6))
+        choice = self._first_right(candidates, timed)
         if name:
             choices.store(name, Kept(choice.candidate.strategy.spec, choice.reason))
         return choice
 
-    def _may_be_sparse(self, costs: Mapping[str, ProductCost]) -> bool:
+    def _first_right(self, candidates: Mapping[Strategy, Candidate], timed: Timed) -> Choice:
+        """The fastest that a witness does not contradict."""
+        for one in timed.order:
+            if one.spec not in self.failures and (built := self._right(candidates[one])) is not None:
+                reason = self._reason(candidates, timed, one)
+                return Choice(candidates[one], reason, built, self._single(candidates, timed, candidates[one]))
+        raise self._refusal()
+
+    def _right(self, candidate: Candidate) -> Contraction | None:
+        """What a candidate builds, held against the witness; None where it fails there, which is noted."""
+        strategy = candidate.strategy
+        try:
+            if (built := self.built.get(strategy)) is None:
+                built = self.built[strategy] = candidate.build(self.operator, self.f, self.x)
+            fault = self.witness.fault(built) if self.values else ""
+        except Exception as error:
+            self.failures[strategy.spec] = error
+            return None
+        if fault:
+            self.failures[strategy.spec] = UnsupportedError(f"it {fault}")
+            return None
+        return built
+
+    def _single(self, candidates: Mapping[Strategy, Candidate], timed: Timed, best: Candidate) -> Strategy | None:
+        """The fastest that needs no proof and no trace, where a trace and the best together take longer."""
+        made_s, seconds = best.setup_s or (timed.trace_s if best.ground else 0.0), timed.every
+        if not made_s:
+            return None
+        for one in sorted(seconds, key=seconds.__getitem__):
+            if seconds[one] > made_s + seconds[best.strategy]:
+                return None
+            candidate = candidates[one]
+            plain = not (candidate.ground or candidate.setup_s or one.spec in self.failures)
+            if plain and self._right(candidate) is not None:
+                return one
+        return None
+
+    def _refusal(self) -> Exception:
+        """What to raise where no candidate is right: what f raises, as reverse mode says it."""
+        spec, error = next(
+            (item for item in self.failures.items() if item[0] == "identity"), next(iter(self.failures.items()))
+        )
+        if isinstance(error, UnsupportedError):
+            return UnsupportedError(f"no strategy is right for this function; {spec}: {error}")
+        return error
+
+    def _reason(self, candidates: Mapping[Strategy, Candidate], timed: Timed, best: Strategy) -> str:
+        """The choice in one line."""
+        every = timed.every
+        found = f"{_time(every[best])}{'' if timed.seconds else ' by counts'}"
+        others = [one for one in candidates if one != best and one.spec not in self.failures]
+        if others:
+            other = min(others, key=every.__getitem__)
+            guess = "a predicted " if timed.seconds and other not in timed.seconds else ""
+            found += f" against {guess}{_time(every[other])} of {other}"
+        text = f"{best}: " + "; ".join(filter(None, (candidates[best].ground, found)))
+        return text + "".join(f"; without {name}: {_headline(error)}" for name, error in self.failures.items())
+
+    def _may_be_sparse(self) -> bool:
         """Whether a trace may find structure: not where rows of J are seen to have no zeros, or where n is 1."""
         if self.x.shape[-1] == 1:
             return False
         if not self.values:
             return True
-        product = PRODUCTS["vjp" if "vjp" in costs else "reverse"]
         try:
-            return not looks_dense(product, self.operator, self.f, self.x)
+            return not looks_dense(self.operator, self.f, self.x)
         except Exception:
             return True
 
-    def _costs(self) -> tuple[dict[str, ProductCost], dict[str, Exception], int]:
-        """What each product costs, what those raised that cannot serve f, and how many points were counted."""
-        f, x = self.f, self.x
-        for points in (x[:1], x) if x.dim() == 2 and len(x) > 1 else (x,):
-            costs, failures = {}, {}
-            for name, product in PRODUCTS.items():
-                if product.serves(self.operator):
-                    try:
-                        costs[name] = product_cost(product, self.operator, f, points)
-                    except Exception as error:
-                        failures[name] = error
-            if costs:
-                return costs, failures, len(points)
-        raise failures["reverse"]
+    def _counted(self) -> Evaluation:
+        """What f costs at one point, or at those of x where it takes no other number of them."""
+        for points in (self.x[:1], self.x) if self.x.dim() == 2 and len(self.x) > 1 else (self.x,):
+            with suppress(Exception):
+                return evaluation(self.f, points)
+        return UNKNOWN
 
     def _trial(
         self, candidates: Mapping[Strategy, Candidate], predicted: Mapping[Strategy, float], workload: Workload
@@ -157,8 +252,8 @@ class Choosing:
             works = {strategy: self._work(candidate, one) for strategy, candidate in candidates.items()}
             trial = run_trial(works, predicted, self.begin, setup=setup)
             if trial.calls:
-                return trial
-        raise next(iter(trial.failures.values()))
+                break
+        return trial
 
     def _work(self, candidate: Candidate, workload: Workload) -> Callable[[], None]:
         """Calls of a candidate, which is built within the first: what fails in building fails in the trial."""
@@ -167,17 +262,17 @@ class Choosing:
             built = self.built.get(candidate.strategy)
             if built is None:
                 built = self.built[candidate.strategy] = candidate.build(self.operator, self.f, self.x)
-            workload.call(built.evaluate if isinstance(built, Contraction) else built)
+            workload.call(built.evaluate)
 
         return call
 
-    def _name(self, costs: Mapping[str, ProductCost], workload: Workload) -> str:
+    def _name(self, own: Evaluation, workload: Workload) -> str:
         """What the choice is kept under: all that it depends on, memory and load of the machine apart."""
         x = self.x
         device = torch.cuda.get_device_name(x.device) if x.device.type == "cuda" else f"{x.device.type} {_processor()}"
         return choices.digest(
             {
-                "products": {name: cost.log for name, cost in costs.items()},
+                "operations": own.log,
                 "operator": self.operator,
                 "shape": tuple(x.shape),
                 "dtype": str(x.dtype),
@@ -189,37 +284,6 @@ class Choosing:
                 "jacstrat": version("jacstrat"),
             }
         )
-
-
-def _choice(
-    candidates: Mapping[Strategy, Candidate],
-    seconds: Mapping[Strategy, float],
-    predicted: Mapping[Strategy, float],
-    failures: Mapping[str, Exception],
-    trace_s: float,
-) -> Choice:
-    """The fastest by seconds that were measured, or are `predicted` themselves."""
-    limit_s = NEAR * min(seconds.values())
-    best = min((one for one in seconds if seconds[one] <= limit_s), key=predicted.__getitem__)
-    # What was not called takes as many times the best's time as was predicted.
-    every = {one: seconds.get(one, predicted[one] / predicted[best] * seconds[best]) for one in candidates}
-    found = f"{_time(every[best])}{' by counts' if seconds is predicted else ''}"
-    if others := sorted((one for one in candidates if one != best), key=every.__getitem__):
-        guess = "" if others[0] in seconds else "a predicted "
-        found += f" against {guess}{_time(every[others[0]])} of {others[0]}"
-    text = f"{best}: " + "; ".join(filter(None, (candidates[best].ground, found)))
-    text += "".join(f"; without {name}: {_headline(error)}" for name, error in failures.items())
-    return Choice(candidates[best], text, _single(candidates, every, best, trace_s))
-
-
-def _single(
-    candidates: Mapping[Strategy, Candidate], seconds: Mapping[Strategy, float], best: Strategy, trace_s: float
-) -> Strategy | None:
-    """The fastest that needs no proof and no trace, where a trace and the best together take longer."""
-    plain = [name for name, one in candidates.items() if not one.ground and not one.setup_s and name in seconds]
-    fastest = min(plain, key=seconds.__getitem__, default=best)
-    made_s = candidates[best].setup_s or trace_s
-    return fastest if fastest != best and made_s + seconds[best] > seconds[fastest] else None
 
 
 def _time(seconds: float) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
 import torch
@@ -10,10 +10,12 @@ from torch import Tensor
 
 from jacstrat.errors import UnsupportedError, UsageError
 from jacstrat.strategies.base import Contraction, Function, Operator, Strategy, positive_or_all
-from jacstrat.strategies.probes import ChunkSize, fixed_diagonal, unit_diagonal
-from jacstrat.strategies.probing import field_of, summed
+from jacstrat.strategies.probes import ChunkSize, fixed_diagonal
+from jacstrat.strategies.probing import by_units, field_of, summed
 from jacstrat.strategies.products import jvp, vjp
+from jacstrat.strategies.witness import has_numbers
 from jacstrat.structure import Structure, detect_structure
+from jacstrat.tape.rows import rows_apart
 
 PRODUCTS = {"reverse": vjp, "forward": jvp}
 
@@ -45,6 +47,8 @@ class Coloring(Strategy):
             raise UsageError(f"trust must be true or false, got {self.trust!r}; leave it out for false")
 
     def build(self, operator: Operator, f: Function, x: Tensor, generator: torch.Generator | None) -> Contraction:
+        if has_numbers(x) and (why := rows_apart(f, x)):
+            raise UnsupportedError(f"{self.spec} traces f at one or two points, and f {why}; use vmap")
         structure = detect_structure(f, x, operator)
         if structure.source == "sampled" and not self.trust:
             raise UnsupportedError(
@@ -57,13 +61,17 @@ class Coloring(Strategy):
         """The strategy on a structure that is known already."""
         field, product, K = field_of(operator, f), PRODUCTS[self.product], structure.colors
         if structure.n == K:
-            return Contraction(
-                summed(operator, lambda x: unit_diagonal(product(field, x), x, self.chunk_size)), reason=str(structure)
-            )
+            units = by_units(operator, lambda x: product(field, x), self.chunk_size)
+            return replace(units, reason=str(structure), is_traced=True)
         color = torch.from_numpy(structure.color).to(x.device)
         V = (color == torch.arange(K, device=x.device).unsqueeze(1)).to(x.dtype)
 
         def diagonal(x: Tensor) -> Tensor:
             return fixed_diagonal(product(field, x), V.to(x), self.chunk_size)
 
-        return Contraction(summed(operator, diagonal), reason=str(structure))
+        return Contraction(
+            summed(operator, diagonal),
+            reason=str(structure),
+            entries=lambda x, coordinates: diagonal(x)[..., coordinates],
+            is_traced=True,
+        )

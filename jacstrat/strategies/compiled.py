@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import torch
@@ -14,9 +14,9 @@ from torch import Tensor
 from jacstrat.errors import UsageError, WrongResultError
 from jacstrat.strategies.agreement import gradient_fault, result_fault
 from jacstrat.strategies.base import Contraction, Function, Operator, Strategy
-from jacstrat.strategies.confirm import has_numbers
 from jacstrat.strategies.probing import Vmap
 from jacstrat.strategies.program import Program, Signature, compiling
+from jacstrat.strategies.witness import has_numbers
 from jacstrat.strategies.workload import leaves_of
 
 # Programs of one prepared operator. Who meets more shapes than these would wait for the compiler for ever.
@@ -65,7 +65,9 @@ class Compiled(Strategy):
         programs = Programs(strategy, operator, f, plain.evaluate, plain.parts)
         if programs.can_run(x):
             programs.prepare(x)
-        return Contraction(programs, chosen=strategy, reason=plain.reason)
+        return replace(
+            plain, evaluate=programs, estimate=None, chosen=plain.chosen and strategy, passes=None, is_traced=True
+        )
 
 
 class Programs:

@@ -1,12 +1,12 @@
-"""What a product costs before anything is timed: operations, FLOPs and bytes, counted on one point.
+"""What a product costs before anything is timed: operations, FLOPs and bytes, in multiples of those of f.
 
-f is row-wise: one point takes the operations of the whole batch, and 1/B of its FLOPs and bytes. So a count takes
-the time of a few operations, whatever B and n are.
+f is counted at one point: row-wise as it is, that takes the operations of the whole batch, and 1/B of its FLOPs and
+bytes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
@@ -18,9 +18,9 @@ from torch.utils._pytree import tree_leaves, tree_map_only
 from torch.utils.flop_counter import flop_registry
 
 from jacstrat.strategies.base import Function, Operator
-from jacstrat.strategies.probes import unit_vectors
 from jacstrat.strategies.probing import field_of
-from jacstrat.strategies.products import Apply, curvature, jvp, reverse, reverse_gradient, vjp
+from jacstrat.strategies.products import reverse, reverse_gradient
+from jacstrat.tape.quiet import quiet
 
 
 @dataclass(frozen=True)
@@ -50,14 +50,11 @@ class ProductCost:
         once: To linearise f, before any product.
         call: Of each call, whatever number of probes it takes; all its operations stand here.
         probe: Of each probe in a call, in FLOPs and bytes alone.
-        log: The operations of one call in their order, with shapes, dtypes and constants; the same where f does the
-            same work.
     """
 
     once: Work
     call: Work
     probe: Work
-    log: str = field(default="", repr=False)
 
     def total(self, probes: int, chunk: int, points: int) -> Work:
         """All products with `probes` probes, `chunk` a call, at so many points."""
@@ -71,84 +68,91 @@ class ProductCost:
         return points * (self.once.bytes + self.call.bytes + chunk * self.probe.bytes)
 
 
+# What a product costs in multiples of what f costs, for one point: operations to linearise f, operations of a call, and
+# FLOPs and bytes of linearising, of a call whatever number of probes it takes, and of each probe. Medians over the
+# problem library, n = 4 and 16, counted; FLOPs by what reverse and forward mode do with a product of matrices.
 @dataclass(frozen=True)
-class Product:
-    """A way to multiply by the Jacobian.
+class Multiples:
+    """One row of the table, see above."""
 
-    Fields:
-        linearise: (operator, f, x) -> apply, a product of `products`.
-        repeats: Every call evaluates the points again, whatever number of probes it takes.
-        batched: Probes go through torch.func.vmap.
-        scalar: Only a scalar has it.
-    """
-
-    linearise: Callable[[Operator, Function, Tensor], Apply]
-    repeats: bool = False
-    batched: bool = True
-    scalar: bool = False
-
-    def serves(self, operator: Operator) -> bool:
-        """Whether the operator can be had from it, whatever f is."""
-        return operator == "laplacian" or not self.scalar
+    once_ops: float
+    call_ops: float
+    flops: tuple[float, float, float]
+    bytes: tuple[float, float, float]
 
 
-PRODUCTS: Mapping[str, Product] = MappingProxyType(
+FIRST: Mapping[str, Multiples] = MappingProxyType(
     {
-        "reverse": Product(lambda o, f, x: reverse(field_of(o, f, reverse_gradient), x), batched=False),
-        "vjp": Product(lambda o, f, x: vjp(field_of(o, f), x)),
-        "jvp": Product(lambda o, f, x: jvp(field_of(o, f), x), repeats=True),
-        "curvature": Product(lambda o, f, x: curvature(f, x), repeats=True, scalar=True),
+        "reverse": Multiples(1.0, 1.4, (1, 0, 1), (1, 0, 1.4)),
+        "vjp": Multiples(1.0, 1.8, (1, 0, 1), (1, 0, 1.6)),
+        "jvp": Multiples(0.0, 5.0, (0, 1, 1), (0, 1.9, 1.6)),
+    }
+)
+SECOND: Mapping[str, Multiples] = MappingProxyType(
+    {
+        "reverse": Multiples(3.0, 3.6, (2, 0, 2), (3.3, 0, 5.2)),
+        "vjp": Multiples(2.8, 3.8, (2, 0, 2), (3.3, 0, 5.3)),
+        "jvp": Multiples(0.0, 14.6, (0, 2, 2), (0, 8.6, 7.2)),
     }
 )
 
 
-def product_cost(product: Product, operator: Operator, f: Function, points: Tensor) -> ProductCost:
-    """What a product costs for one point, from a call of it at a few: one where f takes one.
+@dataclass(frozen=True)
+class Evaluation:
+    """What f costs for one point.
+
+    Fields:
+        work: The cost.
+        log: Its operations in their order, with shapes, dtypes and constants; the same where f does the same work.
+    """
+
+    work: Work
+    log: str = field(default="", repr=False)
+
+
+# What is assumed of a function whose operations cannot be counted.
+UNKNOWN = Evaluation(Work(ops=20))
+
+
+def evaluation(f: Function, points: Tensor) -> Evaluation:
+    """What f costs for one point, from a call of it at a few of them that have shapes and no numbers.
+
+    No kernel runs under the mode that counts: forward mode's efficient zeros, of which f may make some, have no memory
+    that one could read.
 
     Raises:
-        Whatever f or the transform raises: then the product cannot serve f.
+        Whatever f raises where it looks at numbers, and whatever torch raises about shapes that depend on them.
     """
-    x = points.detach()
-    if points.requires_grad and torch._C._functorch.peek_interpreter_stack() is None:
-        x.requires_grad_()
-    probes = min(2, x.shape[-1]) if product.batched else 1
-    V = unit_vectors(x, 0, probes)
-    with _Counter() as once:
-        apply = product.linearise(operator, f, x)
-    with _Counter() as called:
-        _ = torch.func.vmap(apply)(V) if probes > 1 else apply(V[0])
-    probe = called.work.times(0, 1 / probes)
-    repeated = Work()
-    if product.repeats and probes > 1:
-        # One probe takes a + b, two take a + 2 b. Without vmap, one takes more than that: forward mode lays out a
-        # tangent anew, and the difference would be negative.
-        with _Counter() as single:
-            torch.func.vmap(apply)(V[:1])
-        probe = (called.work - single.work).times(0, 1)
-        repeated = single.work - probe
-    each = 1 / max(x.shape[:-1].numel(), 1)
-    call = Work(called.work.ops, repeated.flops * each, repeated.bytes * each)
-    return ProductCost(once.work.times(1, each), call, probe.times(0, each), "\n".join(once.log + called.log))
+    from torch._subclasses.fake_tensor import FakeTensorMode
+
+    with quiet(), torch.no_grad(), FakeTensorMode(allow_non_fake_inputs=True), _Counter() as counter:
+        f(torch.empty(points.shape, dtype=points.dtype, device=points.device))
+    return Evaluation(counter.work.times(1, 1 / max(points.shape[:-1].numel(), 1)), "\n".join(counter.log))
 
 
-def evaluation(f: Function, points: Tensor) -> Work:
-    """What f itself costs for one point, from a call of it at a few."""
-    with torch.no_grad(), _Counter() as counter:
-        f(points.detach())
-    return counter.work.times(1, 1 / max(points.shape[:-1].numel(), 1))
+def product_costs(operator: Operator, f: Work) -> Mapping[str, ProductCost]:
+    """What each product costs for one point where f costs so much."""
+
+    def cost(m: Multiples) -> ProductCost:
+        once, call, probe = (Work(0, F * f.flops, b * f.bytes) for F, b in zip(m.flops, m.bytes, strict=True))
+        return ProductCost(once + Work(m.once_ops * f.ops), call + Work(m.call_ops * f.ops), probe)
+
+    return {name: cost(m) for name, m in (SECOND if operator == "laplacian" else FIRST).items()}
 
 
-def looks_dense(product: Product, operator: Operator, f: Function, x: Tensor) -> bool:
+def looks_dense(operator: Operator, f: Function, x: Tensor) -> bool:
     """Whether a few rows of J at one point have no zero: then a trace would hardly find any structure.
 
     A guess that saves a trace, which takes as long as hundreds of calls of a small network, and decides nothing else.
+    By plain reverse mode.
     """
     point = x.detach()[:1] if x.dim() == 2 else x.detach()
-    apply = product.linearise(operator, f, point)
+    apply = reverse(field_of(operator, f, reverse_gradient), point)
     n = x.shape[-1]
     V = torch.zeros(3, n, dtype=x.dtype, device=x.device)
     V[[0, 1, 2], [0, n // 2, n - 1]] = 1
-    rows = [apply(v) for v in V]
+    with torch.no_grad():
+        rows = [apply(v) for v in V]
     return bool((torch.stack(rows) != 0).all())
 
 

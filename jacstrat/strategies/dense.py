@@ -9,22 +9,32 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from jacstrat.strategies.base import Function, Operator, Strategy
-from jacstrat.strategies.confirm import confirmed
+from jacstrat.errors import UnsupportedError
+from jacstrat.strategies.base import Contraction, Function, Operator, Strategy
 from jacstrat.strategies.probing import field_of, summed
+from jacstrat.strategies.witness import has_numbers
+from jacstrat.tape.rows import rows_apart
 
 
-def _diagonal(matrix: Callable[[Function], Callable[..., Any]], f: Function) -> Function:
-    """x -> the diagonal of the dense matrix that the transform gives, point by point under vmap."""
+def _dense(
+    spec: str, operator: Operator, matrix: Callable[[Function], Callable[..., Any]], g: Function, f: Function, x: Tensor
+) -> Contraction:
+    """The diagonal of the dense matrix that the transform gives of g, which is f or its gradient, point by point.
+
+    Raises:
+        UnsupportedError: f cannot be asked for one row of x.
+    """
+    if has_numbers(x) and (why := rows_apart(f, x)):
+        raise UnsupportedError(f"{spec} takes points one by one, and f {why}; use vmap")
 
     # f sees one-row batches, so that a function written for (B, n) alone is served.
-    dense = matrix(lambda point: f(point.unsqueeze(0)).squeeze(0))
+    dense = matrix(lambda point: g(point.unsqueeze(0)).squeeze(0))
 
     def diagonal(x: Tensor) -> Tensor:
         J = torch.func.vmap(dense)(x) if x.dim() == 2 else dense(x)
         return J.diagonal(dim1=-2, dim2=-1).clone(memory_format=torch.contiguous_format)
 
-    return diagonal
+    return Contraction(summed(operator, diagonal), entries=lambda x, coordinates: diagonal(x)[..., coordinates])
 
 
 @dataclass(frozen=True)
@@ -35,8 +45,8 @@ class Jacrev(Strategy):
     cost: ClassVar[str] = "n VJP, batched, n^2 stored"
     exact_when: ClassVar[str] = "always"
 
-    def build(self, operator: Operator, f: Function, x: Tensor, generator: torch.Generator | None) -> Function:
-        return summed(operator, _diagonal(torch.func.jacrev, field_of(operator, f)))
+    def build(self, operator: Operator, f: Function, x: Tensor, generator: torch.Generator | None) -> Contraction:
+        return _dense(self.spec, operator, torch.func.jacrev, field_of(operator, f), f, x)
 
 
 @dataclass(frozen=True)
@@ -47,9 +57,8 @@ class Jacfwd(Strategy):
     cost: ClassVar[str] = "n JVP, batched, n^2 stored"
     exact_when: ClassVar[str] = "always"
 
-    def build(self, operator: Operator, f: Function, x: Tensor, generator: torch.Generator | None) -> Function:
-        diagonal = _diagonal(torch.func.jacfwd, field_of(operator, f))
-        return summed(operator, confirmed(self.spec, diagonal, operator, f, x))
+    def build(self, operator: Operator, f: Function, x: Tensor, generator: torch.Generator | None) -> Contraction:
+        return _dense(self.spec, operator, torch.func.jacfwd, field_of(operator, f), f, x)
 
 
 @dataclass(frozen=True)
@@ -63,5 +72,5 @@ class Hessian(Strategy):
     def refuse(self, operator: Operator) -> str | None:
         return None if operator == "laplacian" else "a field has no Hessian; use jacrev or jacfwd"
 
-    def build(self, operator: Operator, f: Function, x: Tensor, generator: torch.Generator | None) -> Function:
-        return summed(operator, confirmed(self.spec, _diagonal(torch.func.hessian, f), operator, f, x))
+    def build(self, operator: Operator, f: Function, x: Tensor, generator: torch.Generator | None) -> Contraction:
+        return _dense(self.spec, operator, torch.func.hessian, f, f, x)

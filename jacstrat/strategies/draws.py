@@ -16,11 +16,13 @@ from torch import Tensor
 from jacstrat.errors import UsageError, unknown
 from jacstrat.statistics import student_within
 from jacstrat.strategies.base import Contraction, Estimate, Function, Operator, positive_or_all
+from jacstrat.strategies.probes import ChunkSize, unit_entries
 from jacstrat.strategies.probing import field_of
 from jacstrat.strategies.products import Apply, jvp, vjp
 
 Distribution = Literal["rademacher", "normal", "sphere"]
 Product = Literal["reverse", "forward"]
+Entries = Callable[[Tensor, Tensor], Tensor]
 DISTRIBUTIONS = ("rademacher", "normal", "sphere")
 PRODUCTS = {"reverse": vjp, "forward": jvp}
 
@@ -58,11 +60,17 @@ def linearise(product: Product, operator: Operator, f: Function, x: Tensor) -> A
     return PRODUCTS[product](field_of(operator, f), x)
 
 
-def averaged(values: Callable[[Tensor], Tensor]) -> Contraction:
+def entries_by(product: Product, operator: Operator, f: Function, chunk_size: ChunkSize) -> Entries:
+    """Entries of the diagonal by the products that estimate its sum: what there is to be held against a witness."""
+    return lambda x, coordinates: unit_entries(linearise(product, operator, f, x), coordinates, x, chunk_size)
+
+
+def averaged(values: Callable[[Tensor], Tensor], entries: Entries | None = None) -> Contraction:
     """The mean of unbiased values, and its standard error s / sqrt K from their sample standard deviation s.
 
     Args:
         values: From x to K values of each result, (K, ...); a single one has no standard error.
+        entries: Of the diagonal, by the same products.
     """
 
     def estimate(x: Tensor) -> Estimate:
@@ -71,7 +79,7 @@ def averaged(values: Callable[[Tensor], Tensor]) -> Contraction:
         std_error = found.detach().std(0) / math.sqrt(len(found)) if len(found) > 1 else None
         return Estimate(found.mean(0), std_error)
 
-    return Contraction(lambda x: values(x).mean(0), estimate)
+    return Contraction(lambda x: values(x).mean(0), estimate, entries=entries)
 
 
 def rate_of(count: int, exchangeable: bool = False) -> float | None:

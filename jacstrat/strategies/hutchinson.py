@@ -21,6 +21,7 @@ from jacstrat.strategies.draws import (
     check_choice,
     check_probes,
     draw,
+    entries_by,
     linearise,
     rate_of,
 )
@@ -70,9 +71,10 @@ class Hutchinson(Strategy):
             V = probes(x)
             return V, V * products_of(linearise(self.product, operator, f, x), V, self.chunk_size)
 
+        entries = entries_by(self.product, operator, f, self.chunk_size)
         if operator != "jacobian_diagonal":
-            return averaged(lambda x: terms(x)[1].sum(-1))
-        return Contraction(lambda x: _ratio(*terms(x)), lambda x: _diagonal(*terms(x)))
+            return averaged(lambda x: terms(x)[1].sum(-1), entries)
+        return Contraction(lambda x: _ratio(*terms(x)), lambda x: _diagonal(*terms(x)), entries=entries)
 
     def _probes(self, x: Tensor, generator: torch.Generator | None) -> Callable[[Tensor], Tensor]:
         if not self.fixed:

@@ -15,6 +15,7 @@ from jacstrat.strategies.draws import (
     check_budget,
     columns,
     draw,
+    entries_by,
     linearise,
     orthonormal,
     rate_of,
@@ -70,4 +71,4 @@ class HutchPlusPlus(Strategy):
             forms = (V * products_of(apply, V, self.chunk_size)).sum(-1)
             return forms[:size].sum(0) + forms[size:]
 
-        return averaged(values)
+        return averaged(values, entries_by(self.product, operator, f, self.chunk_size))

@@ -37,6 +37,40 @@ def unit_diagonal(
     return columns[0] if len(columns) == 1 else torch.cat(columns, -1)
 
 
+def unit_entries(
+    apply: Apply,
+    coordinates: Tensor,
+    x: Tensor,
+    chunk_size: ChunkSize,
+    read: Callable[[Tensor, Tensor], Tensor] | None = None,
+) -> Tensor:
+    """These entries of the diagonal of J, (..., K), as `unit_diagonal` finds all: by as many products at a time.
+
+    Args:
+        apply: A product of `products`.
+        coordinates: Which entries, (K,).
+        x: Points.
+        chunk_size: As of `unit_diagonal`.
+        read: How to read entries (..., k) off k products (k, ...), given their coordinates.
+    """
+    size = len(coordinates) if chunk_size == "all" else chunk_size
+    parts = []
+    for part in coordinates.split(size):
+        products = _products(apply, unit_rows(x, part))
+        parts.append(read(products, part) if read else _picked(products, part))
+    return torch.cat(parts, -1)
+
+
+def unit_rows(x: Tensor, coordinates: Tensor) -> Tensor:
+    """Rows e_i of the identity for these coordinates, (K, n)."""
+    return (coordinates.unsqueeze(-1) == torch.arange(x.shape[-1], device=x.device)).to(x.dtype)
+
+
+def _picked(products: Tensor, coordinates: Tensor) -> Tensor:
+    """Entry i_k of product k: (K, ..., n) -> (..., K)."""
+    return products.index_select(-1, coordinates).diagonal(dim1=0, dim2=-1)
+
+
 def fixed_diagonal(apply: Apply, V: Tensor, chunk_size: ChunkSize) -> Tensor:
     """sum_k v_k * (J v_k) for given probes V, (K, n), shaped as x: the diagonal where M is I on the pattern of J."""
     size = len(V) if chunk_size == "all" else chunk_size

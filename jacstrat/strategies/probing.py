@@ -9,10 +9,10 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from jacstrat.strategies.base import Function, Operator, Strategy, positive_or_all
-from jacstrat.strategies.confirm import confirmed
-from jacstrat.strategies.probes import ChunkSize, fixed_diagonal, unit_diagonal
+from jacstrat.strategies.base import Contraction, Function, Operator, Strategy, positive_or_all
+from jacstrat.strategies.probes import ChunkSize, fixed_diagonal, unit_diagonal, unit_entries
 from jacstrat.strategies.products import (
+    Apply,
     curvature,
     functional_gradient,
     jvp,
@@ -34,6 +34,14 @@ def summed(operator: Operator, diagonal: Function) -> Function:
     return diagonal if operator == "jacobian_diagonal" else lambda x: diagonal(x).sum(-1)
 
 
+def by_units(operator: Operator, linearise: Callable[[Tensor], Apply], chunk_size: ChunkSize) -> Contraction:
+    """The operator by the n unit vectors, `chunk_size` products at a time, each read off at its own entry."""
+    return Contraction(
+        summed(operator, lambda x: unit_diagonal(linearise(x), x, chunk_size)),
+        entries=lambda x, coordinates: unit_entries(linearise(x), coordinates, x, chunk_size),
+    )
+
+
 @dataclass(frozen=True)
 class Identity(Strategy):
     """Unit vectors, one VJP after the other: what everybody writes first.
@@ -45,9 +53,9 @@ class Identity(Strategy):
     cost: ClassVar[str] = "n VJP"
     exact_when: ClassVar[str] = "always"
 
-    def build(self, operator: Operator, f: Function, x: Tensor, generator: torch.Generator | None) -> Function:
+    def build(self, operator: Operator, f: Function, x: Tensor, generator: torch.Generator | None) -> Contraction:
         field = field_of(operator, f, reverse_gradient)
-        return summed(operator, lambda x: unit_diagonal(reverse(field, x), x, chunk_size=1))
+        return by_units(operator, lambda x: reverse(field, x), chunk_size=1)
 
 
 @dataclass(frozen=True)
@@ -61,15 +69,16 @@ class Ones(Strategy):
     name: ClassVar[str] = "ones"
     cost: ClassVar[str] = "1 VJP"
     exact_when: ClassVar[str] = "the off-diagonal entries of J sum to zero: J diagonal"
+    is_plain: ClassVar[bool] = True
 
-    def build(self, operator: Operator, f: Function, x: Tensor, generator: torch.Generator | None) -> Function:
+    def build(self, operator: Operator, f: Function, x: Tensor, generator: torch.Generator | None) -> Contraction:
         field = field_of(operator, f, reverse_gradient)
 
         def diagonal(x: Tensor) -> Tensor:
             V = torch.ones(1, x.shape[-1], dtype=x.dtype, device=x.device)
             return fixed_diagonal(reverse(field, x), V, chunk_size=1)
 
-        return summed(operator, diagonal)
+        return Contraction(summed(operator, diagonal), entries=lambda x, coordinates: diagonal(x)[..., coordinates])
 
 
 @dataclass(frozen=True)
@@ -87,9 +96,9 @@ class Vmap(Strategy):
     def __post_init__(self) -> None:
         positive_or_all("chunk_size", self.chunk_size)
 
-    def build(self, operator: Operator, f: Function, x: Tensor, generator: torch.Generator | None) -> Function:
+    def build(self, operator: Operator, f: Function, x: Tensor, generator: torch.Generator | None) -> Contraction:
         field = field_of(operator, f)
-        return summed(operator, lambda x: unit_diagonal(vjp(field, x), x, self.chunk_size))
+        return by_units(operator, lambda x: vjp(field, x), self.chunk_size)
 
 
 @dataclass(frozen=True)
@@ -107,13 +116,9 @@ class Jvp(Strategy):
     def __post_init__(self) -> None:
         positive_or_all("chunk_size", self.chunk_size)
 
-    def build(self, operator: Operator, f: Function, x: Tensor, generator: torch.Generator | None) -> Function:
+    def build(self, operator: Operator, f: Function, x: Tensor, generator: torch.Generator | None) -> Contraction:
         field = field_of(operator, f)
-
-        def diagonal(x: Tensor) -> Tensor:
-            return unit_diagonal(jvp(field, x), x, self.chunk_size)
-
-        return summed(operator, confirmed(self.spec, diagonal, operator, f, x))
+        return by_units(operator, lambda x: jvp(field, x), self.chunk_size)
 
 
 @dataclass(frozen=True)
@@ -131,8 +136,11 @@ class ForwardOverForward(Strategy):
     def refuse(self, operator: Operator) -> str | None:
         return None if operator == "laplacian" else "it takes second derivatives; use jvp"
 
-    def build(self, operator: Operator, f: Function, x: Tensor, generator: torch.Generator | None) -> Function:
-        def diagonal(x: Tensor) -> Tensor:
-            return unit_diagonal(curvature(f, x), x, self.chunk_size, lambda products, _: products.movedim(0, -1))
+    def build(self, operator: Operator, f: Function, x: Tensor, generator: torch.Generator | None) -> Contraction:
+        def last(products: Tensor, _: object) -> Tensor:
+            return products.movedim(0, -1)
 
-        return summed(operator, confirmed(self.spec, diagonal, operator, f, x))
+        return Contraction(
+            summed(operator, lambda x: unit_diagonal(curvature(f, x), x, self.chunk_size, last)),
+            entries=lambda x, coordinates: unit_entries(curvature(f, x), coordinates, x, self.chunk_size, last),
+        )

@@ -1,10 +1,10 @@
 """Choices of `auto` in this process, by what the function is: so that a call in every training step is cheap.
 
-A choice is a hint about speed. Every strategy that is kept here is exact for every function, or is proved anew before
-it is used, so two functions that are taken for one cost time and never a wrong result. That is why the key may leave
-out what changes from step to step: of tensors it has shape, dtype and device and not the values, of floating-point
-numbers nothing. Modules and other objects are told apart by identity, through weak references: a key keeps nothing
-alive but code.
+What is kept was held against a witness for this function or for one with the same code, and what it rests on a trace
+for is traced anew. So the key may leave out what changes from step to step: of tensors it has shape, dtype and device
+and not the values, of floating-point numbers nothing. Modules, with the kinds of their layers, and other objects are
+told apart by identity, through weak references: a key keeps nothing alive but code. What is known of other functions of
+the same code alone is a guess, and is held against a witness again.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import threading
 import types
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Hashable
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
@@ -28,11 +28,23 @@ _BY_VALUE = (int, str, bytes, types.NoneType, torch.dtype, torch.device, torch.S
 DEPTH = 6
 
 
+class Found(NamedTuple, Generic[V]):
+    """What was kept.
+
+    Fields:
+        value: It.
+        is_own: It was for this function, or one that looks the same; else for others of the same code.
+    """
+
+    value: V
+    is_own: bool
+
+
 class Recall(Generic[V]):
     """The latest `size` values by key, and the latest of each code object.
 
     A closure over ever new objects would never be known. After `most` values for one code object under the same
-    circumstances the last of them stands for all.
+    circumstances the last of them stands for all, as a guess.
     """
 
     def __init__(self, size: int = 256, most: int = 32) -> None:
@@ -42,12 +54,17 @@ class Recall(Generic[V]):
         self._lock = threading.Lock()
 
     def get(self, f: Callable, circumstances: Hashable) -> V | None:
+        """The value that `find` finds."""
+        found = self.find(f, circumstances)
+        return found.value if found else None
+
+    def find(self, f: Callable, circumstances: Hashable) -> Found[V] | None:
         """What was kept for f, or for one like it, under these circumstances."""
         with self._lock:
-            for key in (key_of(f), *self._code(f, circumstances)):
+            for key in (own := key_of(f), *self._code(f, circumstances)):
                 if (value := self._values.get((key, circumstances))) is not None:
                     self._values.move_to_end((key, circumstances))
-                    return value
+                    return Found(value, key is own)
         return None
 
     def keep(self, f: Callable, circumstances: Hashable, value: V) -> None:
@@ -79,7 +96,7 @@ def key_of(value: object, depth: int = DEPTH) -> Hashable:
     if isinstance(value, Tensor):
         return (Tensor, tuple(value.shape), value.dtype, value.device, value.requires_grad)
     if isinstance(value, torch.nn.Module):
-        return (Same(value), value.training)
+        return (Same(value), value.training, *map(type, value.modules()))
     if isinstance(value, _BY_VALUE):
         return (type(value), value)
     if depth > 0:

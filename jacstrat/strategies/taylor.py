@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from jacstrat.errors import UsageError
+from jacstrat.errors import UnsupportedError, UsageError
 from jacstrat.strategies.base import Contraction, Function, Operator, Passes, Strategy, positive_or_all
 from jacstrat.strategies.draws import averaged, draw, rate_of
 from jacstrat.taylor import Checkpoint, Scalar, Tile, Untraceable
@@ -61,7 +61,12 @@ class Taylor(Strategy):
         return None if operator == "laplacian" else "a field has no second derivatives to collapse; use jvp"
 
     def build(self, operator: Operator, f: Function, x: Tensor, generator: torch.Generator | None) -> Contraction:
-        return self._contraction(Scalar(f, self.compress, self.tile, self.checkpoint), x, generator)
+        scalar = Scalar(f, self.compress, self.tile, self.checkpoint)
+        is_split = isinstance(self.tile, int) and x.dim() == 2 and len(x) > self.tile
+        whole = scalar.tape(x) if is_split else None
+        if whole is not None and not isinstance(whole, Untraceable) and whole.bound:
+            raise UnsupportedError(f"{self.spec} takes points in parts, and f {whole.bound}; leave out tile")
+        return self._contraction(scalar, x, generator)
 
     def traced(self, f: Function, x: Tensor) -> Contraction | None:
         """What `build` gives for the Laplacian, where a trace of an earlier call serves; None where it makes one."""
@@ -76,8 +81,15 @@ class Taylor(Strategy):
         reason = f"{'n' if exact else K} VJPs of the gradient, as f cannot be traced: {failed[0]}" if failed else ""
         directions = x.shape[-1] if K == "all" or exact else K
         passes = None if failed else Passes(f_evaluations=1, vjp_products=0, jvp_products=directions)
+
+        def along(x: Tensor, V: Tensor) -> Tensor:
+            # A copy: directions are overwritten where no graph is recorded.
+            return scalar.laplacian(x, V.unsqueeze(1).expand(-1, *x.shape).clone() if x.dim() == 2 else V.clone())
+
         if K == "all" or exact:
-            return Contraction(scalar.laplacian, reason=reason, passes=passes, parts=scalar.apart)
+            return Contraction(
+                scalar.laplacian, reason=reason, passes=passes, parts=scalar.apart, along=along, is_traced=True
+            )
 
         def evaluate(x: Tensor) -> Tensor:
             return scalar.laplacian(x, draw("rademacher", K, x, generator)) / K
@@ -88,4 +100,5 @@ class Taylor(Strategy):
             points = x.expand(V.shape).reshape(-1, x.shape[-1])
             return scalar.laplacian(points, V.reshape(1, *points.shape)).view(V.shape[:-1])
 
-        return Contraction(evaluate, averaged(values).estimate, reason=reason, passes=passes)
+        estimate = averaged(values).estimate
+        return Contraction(evaluate, estimate, reason=reason, passes=passes, along=along, is_traced=True)

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from jacstrat.strategies.base import Function
+from jacstrat.strategies.cuts import Function, nodes_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,17 +25,15 @@ class Workload:
     leaves: tuple[Tensor, ...]
 
     @classmethod
-    def of(cls, f: Function, x: Tensor, rows: int) -> Workload:
+    def of(cls, f: Function, x: Tensor) -> Workload:
         """The workload of calls like the present one: training where gradients are tracked and f has any.
 
         Args:
-            f: Row-wise, evaluated at the first `rows` points: every strategy's result depends on no other leaves.
+            f: Row-wise, evaluated once where gradients are tracked: every strategy's result depends on no other leaves.
             x: The points.
-            rows: How many of them f takes.
         """
         points = x.detach().requires_grad_(x.requires_grad)
-        some = points[:rows] if x.dim() == 2 else points
-        return cls(points, tuple(leaves_of(f(some))) if torch.is_grad_enabled() else ())
+        return cls(points, tuple(leaves_of(f(points))) if torch.is_grad_enabled() else ())
 
     @property
     def name(self) -> str:
@@ -65,13 +62,6 @@ def same_random_numbers(device: torch.device) -> Iterator[None]:
 
 def leaves_of(y: Tensor) -> Iterator[Tensor]:
     """Tensors that require grad in which the graph of y ends."""
-    found: set[Any] = set()
-    waiting = [y.grad_fn]
-    while waiting:
-        node = waiting.pop()
-        if node is None or node in found:
-            continue
-        found.add(node)
+    for node in nodes_of(y):
         if (variable := getattr(node, "variable", None)) is not None:
             yield variable
-        waiting += [before for before, _ in node.next_functions]

@@ -17,6 +17,7 @@ from jacstrat.strategies.draws import (
     check_budget,
     columns,
     draw,
+    entries_by,
     linearise,
     orthonormal,
     rate_of,
@@ -94,7 +95,7 @@ class XNysTrace(Strategy):
             found = (traces - n * shift.unsqueeze(-1)).movedim(-1, 0)
             return torch.where(size > 0, found, 0).to(x.dtype)
 
-        return averaged(values)
+        return averaged(values, entries_by(self.product, operator, f, self.chunk_size))
 
 
 def _refuse_indefinite(failed: Tensor) -> None:

@@ -15,6 +15,7 @@ from jacstrat.strategies.draws import (
     check_budget,
     columns,
     draw,
+    entries_by,
     linearise,
     orthonormal,
     rate_of,
@@ -83,7 +84,7 @@ class XTrace(Strategy):
             traces = H.diagonal(dim1=-2, dim2=-1).sum(-1, keepdim=True) - (S * (H @ S)).sum(-2)
             return (traces + c * rest).movedim(-1, 0)
 
-        return averaged(values)
+        return averaged(values, entries_by(self.product, operator, f, self.chunk_size))
 
 
 def _left_out(R: Tensor) -> Tensor:

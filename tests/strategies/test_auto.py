@@ -94,7 +94,7 @@ class TestProof:
         assert prepared.strategy.name not in ("ones", "coloring")
         assert prepared(X).tolist() == [2 * N] * B
 
-    def test_a_proof_is_made_anew_for_every_preparation(self) -> None:
+    def test_a_proof_is_made_anew_for_every_preparation(self, trials) -> None:
         state = {"mixed": False}
 
         class Field(torch.nn.Module):
@@ -111,12 +111,21 @@ class TestProof:
             torch.testing.assert_close(jacstrat.divergence(f, X), trace_of(f))
 
     def test_diagonal_is_taken_on_the_callers_word(self, trials) -> None:
-        prepared = prepare(dense, assume="diagonal")
+        def branches(x):
+            return x.sin() if x.sum() > -1e9 else x
+
+        prepared = prepare(branches, assume="diagonal")
         assert prepared.strategy.spec == "ones"
         assert prepared.reason.startswith("ones: assumed diagonal, 1 product; ")
-        torch.testing.assert_close(prepared(X), parse_strategy("ones").prepare("divergence", dense, X)(X))
+        torch.testing.assert_close(prepared(X), X.cos().sum(-1))
         # It is no choice for those who have not said so.
-        assert prepare(dense).strategy.spec != "ones"
+        assert prepare(branches).strategy.spec != "ones"
+
+    def test_a_word_that_is_wrong_is_found_out(self, trials) -> None:
+        prepared = prepare(dense, assume="diagonal")
+        assert prepared.strategy.spec != "ones"
+        assert "; without ones: UnsupportedError: it is off by " in prepared.reason
+        torch.testing.assert_close(prepared(X), trace_of(dense))
 
     def test_a_sampled_pattern_is_taken_on_the_callers_word(self, trials) -> None:
         def branches(x):
@@ -131,7 +140,7 @@ class TestFallsOut:
     def test_what_cannot_serve_f_drops_out_and_is_named(self, trials) -> None:
         prepared = prepare(_OldStyle.apply)
         assert prepared.strategy.spec == "identity"
-        assert "; without vjp: RuntimeError: In order to use an autograd.Function" in prepared.reason
+        assert "; without vmap: RuntimeError: In order to use an autograd.Function" in prepared.reason
         assert "\n" not in prepared.reason
         torch.testing.assert_close(prepared(X), X.cos().sum(-1))
 

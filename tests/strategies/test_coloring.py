@@ -31,7 +31,12 @@ def prepared(spec: str, name: str, n: int, operator: str):
 def test_as_many_products_as_colours(spec: str, name: str, n: int, operator: str, colors: int) -> None:
     evaluate, instance = prepared(spec, name, n, operator)
     strategy = parse_strategy(spec)
-    found = count(lambda f: lambda: strategy.prepare(operator, f, instance.x)(instance.x), instance.f, instance.x)
+
+    def made(f):
+        evaluate = strategy.prepare(operator, f, instance.x)
+        return lambda: evaluate(instance.x)
+
+    found = count(made, instance.f, instance.x)
     products = (found.vjp_products, found.jvp_products)
     forward = "forward" in spec
     if operator != "laplacian":

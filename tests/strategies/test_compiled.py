@@ -14,7 +14,7 @@ from jacstrat.harness.bench import failure
 from jacstrat.measure.counters import OperationCounter
 from jacstrat.strategies import OPERATORS, unasked
 from jacstrat.strategies.compiled import MOST, Compiled
-from jacstrat.strategies.confirm import has_numbers
+from jacstrat.strategies.witness import has_numbers
 from jacstrat.strategies.program import compiling, start_compiler
 from jacstrat.strategies.taylor import Taylor
 

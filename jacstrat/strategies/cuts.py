@@ -1,0 +1,76 @@
+"""Where a function's graph ends: what it cuts off on purpose, the leaves that it tracks, and what was there before."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+
+Function = Callable[[Tensor], Tensor]
+
+
+class Ends(NamedTuple):
+    """Where the graph of f(x) ends.
+
+    Fields:
+        leaves: Tensors that require grad, each once.
+        goes_beyond: Whether it goes on in a graph that was there before, as where f holds a tensor with a history.
+    """
+
+    leaves: tuple[Tensor, ...]
+    goes_beyond: bool
+
+
+def ends(f: Function, x: Tensor) -> Ends:
+    """Where the graph of f(x) ends, x itself left out. Cost: one evaluation.
+
+    Before a graph of interest is made, as f may write into what that saves.
+    """
+    x = x.detach()
+    with torch.enable_grad():
+        number = torch._C._autograd._get_sequence_nr()
+        nodes = list(nodes_of(f(x)))
+    found = (node.variable for node in nodes if hasattr(node, "variable"))
+    # A function that takes a derivative by x inside makes a leaf of it.
+    own = x.untyped_storage().data_ptr()
+    leaves = {id(leaf): leaf for leaf in found if leaf.untyped_storage().data_ptr() != own}
+    beyond = any(not hasattr(node, "variable") and node._sequence_nr() < number for node in nodes)
+    return Ends(tuple(leaves.values()), beyond)
+
+
+def has_cuts(f: Function, x: Tensor) -> bool:
+    """Whether f detaches, turns gradients off, or has a backward of its own making: what differences do not see."""
+    x = x.detach().requires_grad_()
+    with torch.enable_grad(), _Cuts() as cuts:
+        y = f(x)
+    return cuts.seen or any(isinstance(node, torch.autograd.function.BackwardCFunction) for node in nodes_of(y))
+
+
+class _Cuts(TorchFunctionMode):
+    """Sees whether a function cuts derivatives off."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen = False
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.seen |= func in _DETACHING or not torch.is_grad_enabled()
+        return func(*args, **(kwargs or {}))
+
+
+_DETACHING = {Tensor.detach, torch.detach, Tensor.detach_, Tensor.data.__get__}  # type: ignore[attr-defined]
+
+
+def nodes_of(y: Tensor) -> Iterator[Any]:
+    """The nodes of the graph of y, each once."""
+    found: set[Any] = set()
+    waiting = [y.grad_fn]
+    while waiting:
+        node = waiting.pop()
+        if node is not None and node not in found:
+            found.add(node)
+            yield node
+            waiting += [before for before, _ in node.next_functions]

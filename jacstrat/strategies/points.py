@@ -1,0 +1,39 @@
+"""What points are, and points that autograd takes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor
+
+from jacstrat.errors import ShapeError, UsageError
+
+
+def check_points(x: Tensor) -> None:
+    """Refuse what is no point (n,) or batch of points (B, n) of real floating-point numbers."""
+    if not isinstance(x, Tensor):
+        raise UsageError(f"x must be a torch.Tensor, got {type(x).__name__}")
+    if not x.is_floating_point():
+        raise UsageError(f"x must be real and floating-point, got {x.dtype}; use x.double()")
+    if x.dim() not in (1, 2) or x.shape[-1] == 0:
+        raise ShapeError(f"x must be a point (n,) or points (B, n) with n >= 1, got shape {tuple(x.shape)}")
+
+
+@contextmanager
+def outside_inference_mode() -> Iterator[None]:
+    """Derivatives need autograd, which inference mode turns off altogether; no_grad is enough to stay untracked."""
+    if torch.is_inference_mode_enabled():
+        with torch.inference_mode(False), torch.no_grad():
+            yield
+    else:
+        yield
+
+
+def usable(x: Tensor) -> Tensor:
+    """x, or a copy where autograd would refuse it: made in inference mode, or expanded, so that rows share memory."""
+    if x.is_inference():
+        with torch.inference_mode(False):
+            return x.clone()
+    return x.contiguous() if any(s == 0 and n > 1 for s, n in zip(x.stride(), x.shape, strict=True)) else x

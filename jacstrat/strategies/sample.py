@@ -1,0 +1,70 @@
+"""The points at which a claim is looked at: some of the real ones, and some with random numbers beside them."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+# Rows from which on points with random numbers take the places of rows that are not looked at.
+SPARE = 8
+# How far they lie from real ones, as a share of each coordinate and of the mean size of all.
+JITTER, FLOOR = 0.1, 0.03
+
+
+class Sample(NamedTuple):
+    """Points, and which of them are looked at.
+
+    Fields:
+        points: In the shape of x.
+        rows: Numbers of rows; None for all, or where x is a single point.
+    """
+
+    points: Tensor
+    rows: Tensor | None
+
+    @property
+    def seen(self) -> Tensor:
+        """The points that are looked at."""
+        return self.points if self.rows is None else self.points[self.rows]
+
+    def placed(self, seen: Tensor) -> Tensor:
+        """All points, with others in place of those that are looked at."""
+        return seen if self.rows is None else self.points.index_copy(0, self.rows, seen)
+
+    def of(self, result: Tensor, axis: int = 0) -> Tensor:
+        """What a result for all points has for those that are looked at, its rows along an axis."""
+        return result if self.rows is None else result.index_select(axis, self.rows)
+
+
+def samples(x: Tensor) -> tuple[Sample, ...]:
+    """The first row, the last, one between them, those with a zero and with a tie, and two with random numbers.
+
+    Few rows are all looked at, and then all with random numbers.
+    """
+    x = x.detach()
+    if x.dim() == 1 or len(x) < SPARE:
+        return (Sample(x, None), Sample(_generic(x), None))
+    B = len(x)
+    real = dict.fromkeys((0, B // 2, B - 1, *_special(x)))
+    spare = [row for row in dict.fromkeys((B // 3, (3 * B) // 4, 1, B - 2, *range(B))) if row not in real][:2]
+    points = x.clone()
+    points[spare] = _generic(x[spare])
+    return (Sample(points, torch.tensor([*real, *spare], device=x.device)),)
+
+
+def _special(x: Tensor) -> list[int]:
+    """The first row with a zero, and the first with two equal entries."""
+    found = [(x == 0).any(-1)]
+    if x.shape[-1] > 1:
+        found.append((x.sort(-1).values.diff() == 0).any(-1))
+    return [int(mask.to(torch.uint8).argmax()) for mask in found if bool(mask.any())]
+
+
+def _generic(x: Tensor) -> Tensor:
+    """Points beside those of x, of the same signs but where they are 0, and with nothing special about them."""
+    generator = torch.Generator().manual_seed(x.shape[-1])
+    noise = torch.randn(x.shape, generator=generator, dtype=torch.float64).to(x)
+    size = x.abs().mean()
+    return x * (1 + JITTER * noise) + FLOOR * torch.where(size > 0, size, 1.0).to(x.dtype) * noise.flip(-1)

@@ -1,0 +1,76 @@
+"""Whatever is raised while f is differentiated, told in a line: a limit of torch, of the strategy, or f's own fault."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor
+
+from jacstrat.errors import JacstratError, UnsupportedError, UsageError, in_words
+from jacstrat.strategies.limits import limit
+
+Function = Callable[[Tensor], Tensor]
+
+
+@contextmanager
+def telling(who: object, f: Function, x: Tensor) -> Iterator[None]:
+    """Turn what is raised into an error of jacstrat's where f itself is not at fault, or is so in a known way.
+
+    Args:
+        who: The strategy at work.
+        f, x: What it works on.
+
+    Raises:
+        UnsupportedError: f(x) raises nothing: `who` cannot differentiate it; says why.
+        UsageError: f(x) raises, and the likely cause is known: it takes one point, or another number of rows.
+        What f raised: with a note that it did, else.
+    """
+    try:
+        yield
+    except (JacstratError, MemoryError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:
+        if (words := limit(error)) is not None:
+            raise UnsupportedError(f"{who} cannot differentiate this function: {words}") from error
+        own = _raised_by(f, x)
+        if own is None:
+            raise UnsupportedError(f"{who} cannot differentiate this function: {in_words(error)[:300]}") from error
+        if cause := _cause(f, x):
+            raise UsageError(f"f raises {in_words(own)[:200]} for x of shape {tuple(x.shape)}; {cause}") from error
+        error.add_note(f"f itself raises this for x of shape {tuple(x.shape)}, whatever the strategy")
+        raise
+
+
+def _raised_by(f: Function, x: Tensor) -> Exception | None:
+    """What f raises at x by itself."""
+    if torch.compiler.is_compiling() or torch._C._functorch.peek_interpreter_stack() is not None:
+        return None
+    try:
+        with torch.no_grad():
+            f(x.detach())
+    except Exception as error:
+        return error
+    return None
+
+
+def _cause(f: Function, x: Tensor) -> str:
+    """Why f cannot take x, where it can take something like it."""
+    if x.dim() == 2 and len(x) and _raised_by(f, x[0]) is None:
+        return "it takes one point and not a batch: give torch.func.vmap(f)"
+    for rows in sorted(_rows_held(f)):
+        if x.dim() == 2 and rows != len(x) and _raised_by(f, x.new_zeros(rows, x.shape[-1])) is None:
+            return f"it takes {rows} rows, as many as a tensor that it closes over has: give as many points"
+    return ""
+
+
+def _rows_held(f: Function) -> set[int]:
+    """Lengths of the first axes of tensors that f closes over."""
+    held = []
+    for cell in getattr(f, "__closure__", None) or ():
+        try:
+            held.append(cell.cell_contents)
+        except ValueError:  # empty yet
+            continue
+    return {len(tensor) for tensor in held if isinstance(tensor, Tensor) and tensor.dim() > 0}

@@ -1,0 +1,157 @@
+"""What plain autograd says of v^T J v, and where differences of f say otherwise, or say it in its place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from jacstrat.strategies.cuts import has_cuts
+from jacstrat.strategies.differences import STEPS, Difference, along_line, precision, steadily
+from jacstrat.strategies.products import reverse, reverse_gradient
+
+Function = Callable[[Tensor], Tensor]
+
+# The tolerance of what differences say, as a share of the terms.
+TOLERANCE = {torch.float64: 1e-4, torch.float32: 3e-2}
+# What autograd raises where it cannot differentiate an operation (so often).
+REFUSALS = (RuntimeError, NotImplementedError)
+
+
+class Truth(NamedTuple):
+    """Quadratic forms v^T J v of K probes, each field (K, ...) with the axes of the points but the last.
+
+    Fields:
+        forms: The numbers.
+        is_known: Where they are to be believed.
+        is_nan: Where autograd has no finite number though f has one, and f is not smooth.
+        by_differences: Where differences of f give the number, as autograd has none, or a wrong one.
+        noise: What these may be off by.
+    """
+
+    forms: Tensor
+    is_known: Tensor
+    is_nan: Tensor
+    by_differences: Tensor
+    noise: Tensor
+
+    @property
+    def size(self) -> Tensor:
+        """The size of the terms at each point."""
+        return _size(self.forms)
+
+
+@dataclass(frozen=True, eq=False)
+class Question:
+    """Forms v^T J v of f's Jacobian, or with "laplacian" of its Hessian, at some points.
+
+    Fields:
+        operator: "laplacian", or another for f itself.
+        f: Row-wise at these points.
+        points: (B, n) or (n,).
+        V: Probes, (K, n); a unit vector picks an entry of the diagonal.
+    """
+
+    operator: str
+    f: Function
+    points: Tensor
+    V: Tensor
+
+    @property
+    def order(self) -> int:
+        """Of the derivatives of f."""
+        return 2 if self.operator == "laplacian" else 1
+
+    def by_autograd(self, points: Tensor, V: Tensor | None = None) -> Tensor:
+        """The forms by reverse mode, a loop of torch.autograd.grad; over reverse mode for a Hessian.
+
+        Cost: K VJPs for all points.
+        """
+        apply = reverse(reverse_gradient(self.f) if self.order == 2 else self.f, points)
+        forms = [_form(v, apply(v)) for v in (self.V if V is None else V)]
+        return torch.stack(forms).to(points.dtype)
+
+    def by_differences(self, points: Tensor, V: Tensor | None = None, is_steady: bool = False) -> Difference:
+        """The forms by differences of f; with `is_steady` by those at two steps. Cost: 7 or 14 K evaluations of f."""
+        differ = steadily if is_steady else along_line
+        forms = []
+        for v in self.V if V is None else V:
+
+            def along(s: float, v: Tensor = v) -> Tensor:
+                y = self.f(points + s * v)
+                return y if self.order == 2 else (y * v).sum(-1)
+
+            forms.append(differ(along, self.order, points.dtype))
+        value, is_smooth, noise = map(torch.stack, zip(*forms, strict=True))
+        return Difference(value.to(points.dtype), is_smooth, noise.to(points.dtype))
+
+    def answer(self) -> Truth:
+        """What is right. Cost: that of autograd, and one form by differences; where that is at odds, all of them."""
+        with torch.no_grad():
+            try:
+                forms: Tensor | None = self.by_autograd(self.points)
+            except REFUSALS:
+                forms = None
+            nothing = torch.zeros(len(self.V), *self.points.shape[:-1], dtype=torch.bool, device=self.points.device)
+            if precision(self.points) not in STEPS:
+                unknown = nothing.to(self.points.dtype) if forms is None else forms
+                return Truth(unknown, nothing if forms is None else forms.isfinite(), nothing, nothing, 0 * unknown)
+            if forms is not None and bool(forms.isfinite().all()) and not self._is_contradicted(forms):
+                return Truth(forms, ~nothing, nothing, nothing, torch.zeros_like(forms))
+            differences, is_smooth, noise = self.by_differences(self.points, is_steady=True)
+            if forms is None:
+                return Truth(differences, is_smooth, nothing, is_smooth, noise)
+            is_finite = forms.isfinite()
+            off = (forms - differences).abs() > TOLERANCE[forms.dtype] * _size(differences) + noise
+            taken = is_smooth & (~is_finite | (off if not has_cuts(self.f, self.points) else nothing))
+            y = self.f(self.points)
+            is_inside = y.isfinite() if self.order == 2 else y.isfinite().all(-1)
+            is_nan = ~is_finite & ~taken & is_inside
+            forms = torch.where(taken, differences, forms)
+            return Truth(forms, is_finite | taken, is_nan, taken, torch.where(taken, noise, 0))
+
+    def total(self, points: Tensor, truth: Truth, weights: Tensor) -> Tensor:
+        """sum of weights * forms at points like these, each by autograd or by differences as in the truth."""
+        taken, forms = truth.by_differences & truth.is_known, None
+        if not bool(taken.all()):
+            forms = self.by_autograd(points)
+        if bool(taken.any()):
+            differences = self.by_differences(points).value
+            forms = differences if forms is None else torch.where(taken, differences, forms)
+        assert forms is not None
+        return (torch.where(truth.is_known, forms, 0) * weights).sum()
+
+    def rounding(self) -> Tensor:
+        """By how much the forms change when each coordinate moves by one unit in the last place."""
+        signs = torch.ones_like(self.points)
+        signs[..., ::2] = -1
+        try:
+            with torch.no_grad():
+                moved = self.by_autograd(torch.nextafter(self.points, signs * torch.inf))
+                change = (moved - self.by_autograd(self.points)).abs()
+        except REFUSALS:
+            return torch.zeros(len(self.V), *self.points.shape[:-1]).to(self.points)
+        return torch.where(change.isfinite(), change, 0)
+
+    def _is_contradicted(self, forms: Tensor) -> bool:
+        """Whether differences along one random direction tell that a rule of torch is wrong."""
+        generator = torch.Generator().manual_seed(self.V.shape[-1])
+        v = torch.randn(1, self.V.shape[-1], generator=generator, dtype=torch.float64)
+        v = (v / v.norm()).to(self.points)
+        form, difference = self.by_autograd(self.points, v), self.by_differences(self.points, v)
+        size = torch.maximum(_size(forms), difference.value.abs()[0])
+        off = (form - difference.value).abs()[0] > TOLERANCE[forms.dtype] * size + difference.noise[0]
+        return bool((off & difference.is_smooth[0]).any()) and not has_cuts(self.f, self.points)
+
+
+def _form(v: Tensor, product: Tensor) -> Tensor:
+    """v . product; read off rather than multiplied out for a unit vector, as 0 * inf elsewhere would spoil it."""
+    (places,) = v.nonzero(as_tuple=True)
+    return product[..., int(places)] if len(places) == 1 else (v * product).sum(-1)
+
+
+def _size(forms: Tensor) -> Tensor:
+    return torch.where(forms.isfinite(), forms, 0).abs().sum(0)
