@@ -19,7 +19,10 @@ from jacstrat.errors import UsageError
 if TYPE_CHECKING:
     import pandas as pd
 
-SCHEMA = 3
+SCHEMA = 4
+# Columns that came after the oldest schema that is read, by the schema that brought them; empty in older records.
+ADDED: Mapping[str, int] = {"reference_error": 4}
+READ = range(min(ADDED.values()) - 1, SCHEMA + 1)
 RECORDS = "records.csv"
 PARQUET = "records.parquet"
 SAMPLES = "samples.jsonl"
@@ -103,6 +106,9 @@ class Record:
     abs_error_median: float | None = _empty("median over the batch of |result - reference|")
     rel_error_median: float | None = _empty("median over the batch of |result - reference| / sum |J_ii|")
     ulp_error_median: float | None = _empty("median over the batch of |result - reference|, in units in the last place")
+    reference_error: float | None = _empty(
+        "how far off the reference may be, as rel_error; rel_error is judged by no less, up to 0.01"
+    )
     cancellation: float | None = _empty("largest sum |J_ii| / |sum J_ii| over the batch: what the sum itself loses")
     exact: bool | None = _empty("the error is 0: every result is the reference rounded to the dtype")
     std_error: float | None = _empty("standard error that a stochastic strategy claims, median over draws and batch")
@@ -139,13 +145,35 @@ def _cell(value: Any) -> str:
     return repr(value) if isinstance(value, float) else " ".join(str(value).splitlines())
 
 
+def _bring_up(file: Path) -> None:
+    """Give a records.csv the columns that are younger than it, empty, so that rows of today can be added."""
+    if not file.is_file():
+        return
+    with file.open(newline="", encoding="utf-8") as lines:
+        header, *rows = [*csv.reader(lines)] or [[*COLUMNS]]
+    missing = [name for name in COLUMNS if name not in header]
+    if not missing or not {*missing} <= {*ADDED}:
+        return
+    for name in missing:
+        place = [*COLUMNS].index(name)
+        header.insert(place, name)
+        for row in rows:
+            row.insert(place, "")
+    temporary = file.with_suffix(".tmp")
+    with temporary.open("w", newline="", encoding="utf-8") as out:
+        csv.writer(out, lineterminator="\n").writerows([header, *rows])
+    temporary.replace(file)
+
+
 class RecordWriter:
     """Appends records and samples to a directory; each row is on disk when `write` returns.
 
-    Use as a context manager. The header is written when the file is new or empty.
+    Use as a context manager. The header is written when the file is new or empty; one of an older schema gets the
+    columns that it lacks first, empty.
     """
 
     def __init__(self, directory: Path) -> None:
+        _bring_up(directory / RECORDS)
         self._records = (directory / RECORDS).open("a", newline="", encoding="utf-8", errors="replace")
         self._samples = (directory / SAMPLES).open("a", encoding="utf-8", errors="replace")
         self._rows = csv.writer(self._records, lineterminator="\n")
@@ -182,6 +210,8 @@ def records_file(path: Path) -> Path:
 def read_records(path: str | Path) -> pd.DataFrame:
     """The rows of a records.csv or a records.parquet, or of the one in a directory, with a dtype per column.
 
+    Columns that are younger than the file's schema are there, empty.
+
     Raises:
         UsageError: There is no such file, it is empty, it lacks columns, or its schema is another one.
     """
@@ -191,8 +221,14 @@ def read_records(path: str | Path) -> pd.DataFrame:
     if not file.is_file():
         raise UsageError(f"{file} does not exist; `jacstrat run --out {file.parent}` writes it")
     frame = _read_parquet(file) if file.suffix == ".parquet" else _read_csv(file)
-    if "schema" in frame.columns and (foreign := sorted({*frame["schema"].dropna().astype(str)} - {"", str(SCHEMA)})):
-        raise UsageError(f"{file} has schema {foreign[0]}, this version reads schema {SCHEMA}")
+    schemas = {*frame["schema"].dropna().astype(str)} - {""} if "schema" in frame.columns else set()
+    if foreign := sorted(schemas - {*map(str, READ)}):
+        older = " or ".join(map(str, reversed(READ[:-1])))
+        raise UsageError(f"{file} has schema {foreign[0]}, this version reads schema {SCHEMA}, or the older {older}")
+    newest = max(map(int, schemas), default=READ[0])
+    for name in (name for name, since in ADDED.items() if newest < since and name not in frame.columns):
+        place = min([*COLUMNS].index(name), frame.shape[1])
+        frame.insert(place, name, None if file.suffix == ".parquet" else "")
 
     if missing := [name for name in COLUMNS if name not in frame.columns]:
         raise UsageError(f"{file} lacks the columns {', '.join(missing)}; was it written by jacstrat?")

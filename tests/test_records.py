@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from jacstrat.errors import UsageError
 from jacstrat.records import (
+    ADDED,
     COLUMNS,
     KEY,
     RECORDS,
@@ -24,6 +25,7 @@ from jacstrat.records import (
     RecordWriter,
     read_records,
     read_samples,
+    write_frame,
 )
 
 OPTIONAL = [column.name for column in fields(Record) if column.default is None]
@@ -206,7 +208,45 @@ def test_missing_columns(tmp_path: Path) -> None:
 
 def test_another_schema(tmp_path: Path) -> None:
     file = spoilt(tmp_path, "schema", "99")
-    assert message_of(file) == f"{file} has schema 99, this version reads schema {SCHEMA}"
+    assert message_of(file) == f"{file} has schema 99, this version reads schema {SCHEMA}, or the older 3"
+
+
+def older(directory: Path) -> Path:
+    """A file as schema 3 had it."""
+    write(directory, [replace(BARE, rel_error=0.5, cancellation=2.0, schema=3)])
+    file = directory / RECORDS
+    pd.read_csv(file, dtype="string", keep_default_na=False).drop(columns=[*ADDED]).to_csv(file, index=False)
+    return file
+
+
+def test_an_older_schema_is_read_with_what_it_lacks_empty(tmp_path: Path) -> None:
+    file = older(tmp_path)
+    assert set(ADDED.values()) == {SCHEMA}
+    frame = read_records(file)
+    assert list(frame) == list(COLUMNS)
+    assert frame[[*ADDED]].isna().all(axis=None)
+    (row,) = rows_of(frame)
+    assert (row["rel_error"], row["cancellation"], row["schema"]) == (0.5, 2.0, 3)
+    # As a table that was merged, too.
+    parquet = tmp_path / "records.parquet"
+    write_frame(frame.drop(columns=[*ADDED]), parquet)
+    pd.testing.assert_frame_equal(read_records(parquet), frame)
+
+
+def test_an_older_file_is_gone_on_with_in_the_columns_of_today(tmp_path: Path) -> None:
+    file = older(tmp_path)
+    write(tmp_path, [replace(BARE, n=8, reference_error=0.25)])
+    assert file.read_text(encoding="utf-8").splitlines()[0] == ",".join(COLUMNS)
+    first, second = rows_of(read_records(file))
+    assert (first["rel_error"], first["reference_error"], first["schema"]) == (0.5, None, 3)
+    assert (second["n"], second["reference_error"], second["schema"]) == (8, 0.25, SCHEMA)
+
+
+def test_a_file_of_today_lacks_no_column(tmp_path: Path) -> None:
+    write(tmp_path, [BARE])
+    file = tmp_path / RECORDS
+    pd.read_csv(file).drop(columns=[*ADDED]).to_csv(file, index=False)
+    assert message_of(file) == f"{file} lacks the columns {', '.join(ADDED)}; was it written by jacstrat?"
 
 
 @pytest.mark.parametrize("column", ["n", "median_s", "peak_bytes"])

@@ -160,7 +160,7 @@ def set_up(
     # A time of its own for the reference, which takes n products where it is a dense matrix.
     attend(F)
     with within_limits("the reference by autograd"):
-        reference = find_reference(instance, cell, cache)
+        reference = find_reference(instance, cell, cache, lambda: attend(F))
     bench = Bench(instance, reference, cell.operator, cell.workload == "train", cell.workload == "replay")
     bench.generator.manual_seed(cell.seed)
     return bench
@@ -180,10 +180,11 @@ def enter(case: Case, bench: Bench, attend: Attend) -> Contestant:
     prepare_s = time.perf_counter() - begin
 
     reference, operator = bench.reference, bench.operator
-    error = errors(result, reference.value(operator), reference.scale(operator), case.cell.dtype)
+    truth, scale = reference.value(operator), reference.scale(operator)
+    error = errors(result, truth, scale, case.cell.dtype, reference.uncertainty(operator))
     drawn = None
     if (strategy := evaluate.strategy).stochastic:
-        slack = error.tolerance.value
+        slack = error.tolerated
         drawn = judge(strategy, operator, f, x, reference, slack, case.key, lambda: attend(case.strategy))
 
     # `auto` is counted by what it chose: with taps in f it would choose anew. A program by its eager form: its own
@@ -209,7 +210,7 @@ def enter(case: Case, bench: Bench, attend: Attend) -> Contestant:
 def verdict(found: Errors, bench: Bench, drawn: Drawn | None = None) -> tuple[Status, str]:
     """ok or wrong, and why; a stochastic strategy by its draws."""
     if not np.isfinite(bench.reference.diagonal).all():
-        return "wrong", "the reference is not finite: is x in the domain of f?"
+        return "wrong", _without_reference(bench)
     if drawn is not None:
         return ("wrong", drawn.fault) if drawn.fault else ("ok", "")
     if found.within:
@@ -219,7 +220,37 @@ def verdict(found: Errors, bench: Bench, drawn: Drawn | None = None) -> tuple[St
         return "wrong", f"the answer is beyond the range of {dtype}, which ends at {largest:.3g}"
     if not found.finite:
         return "wrong", f"the result is not finite; {dtype} ends at {largest:.3g}"
-    return "wrong", f"relative error {found.rel_error:.2g} is beyond the tolerance {found.tolerance}"
+    return "wrong", f"relative error {found.rel_error:.2g} is beyond {_tolerated(found, bench)}"
+
+
+def _tolerated(found: Errors, bench: Bench) -> str:
+    """What an error is beyond, and whether the reference is worth that."""
+    if found.uncertainty > found.tolerance.value:
+        words = f"{found.uncertainty:.2g}, which the reference itself is uncertain by"
+    else:
+        words = f"the tolerance {found.tolerance}"
+    error = bench.reference.error(bench.operator)
+    if error is None or error <= found.tolerated:
+        return words
+    return f"{words}; the reference itself is uncertain by {error:.2g} at some x: at a kink of f, or ill-conditioned"
+
+
+def _without_reference(bench: Bench) -> str:
+    """Why there is no number to compare with."""
+    diagonal = bench.reference.diagonal
+    lost = np.isnan(diagonal).any(-1)
+    # A closed form does not differentiate.
+    if lost.any() and bench.reference.dtype is not None:
+        with torch.no_grad():
+            y = bench.instance.f(bench.instance.x)
+        lost = lost & np.isfinite(y.double().cpu().numpy().reshape(*lost.shape, -1)).all(-1)
+        if lost.any():
+            return (
+                f"the reference is nan in {int(lost.sum())} of {lost.size} rows, first in row {int(lost.argmax())}, "
+                "where f(x) is finite: reverse mode gives nan there, as at a kink, a norm or sqrt at 0, whose "
+                "derivatives are torch's convention; keep such terms out of f, as the diagonal of pair distances"
+            )
+    return "the reference is not finite: is x in the domain of f?"
 
 
 def failure(error: BaseException) -> tuple[Status, str]:

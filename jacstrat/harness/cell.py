@@ -154,6 +154,7 @@ def _exact(contestant: Contestant, bench: Bench) -> dict[str, Any]:
     """The columns that are no times: counts and errors."""
     return {
         "reference": bench.reference.source,
+        "reference_error": bench.reference.error(bench.operator),
         "cancellation": bench.reference.cancellation(bench.operator),
         **asdict(contestant.counts),
         **{key: value for key, value in asdict(contestant.errors).items() if key in COLUMNS},

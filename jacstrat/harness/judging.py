@@ -80,7 +80,7 @@ def judge(
         strategy: A stochastic one. It is prepared anew for each draw, so that one with fixed probes draws, too.
         operator, f, x: As for `Strategy.prepare`.
         reference: The answer.
-        tolerance: What rounding may add to an error, relative to the size of the terms.
+        tolerance: What rounding may add to an error, here or in the reference, relative to the size of the terms.
         key: Seeds the draws: the same key gives the same ones, though perhaps not as many.
         attend: Told before each draw, as a sign of life.
         clock: Seconds.

@@ -8,8 +8,10 @@ import os
 import tempfile
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -25,40 +27,81 @@ from jacstrat.strategies import parse_strategy
 
 # Exact, and without reverse mode where that has failed: one for a field, one for a scalar.
 STRATEGIES = ("jvp", "forward_over_forward")
+# How often x is moved, each coordinate up or down, to see what the reference is worth.
+MOVES = 3
 
 
-def find_reference(instance: Instance, cell: Cell, cache: Path | None = None) -> Reference:
+def find_reference(
+    instance: Instance, cell: Cell, cache: Path | None = None, attend: Callable[[], object] = lambda: None
+) -> Reference:
     """The reference of a cell's instance, from the cache where an equal one was found before.
 
     The problem's closed form; without one a dense matrix by autograd, row by row; where reverse mode cannot
     differentiate f, the first of STRATEGIES that can. The latter two in float64, or where f refuses that in the dtype
-    of x, never in TF32. `source` says which it was.
+    of x, never in TF32. `source` says which it was. They are evaluated again at x moved by one unit in the last place,
+    see `Reference.change`.
 
     Args:
         instance: What it is the reference of.
         cell: Its problem and operator.
         cache: A directory of references, which must not outlive the code of f; None to find it anew.
+        attend: Told before each further evaluation, as a sign of life.
 
     Raises:
         RuntimeError: f cannot be differentiated by any of them; as autograd raised it.
 
-    Cost: without a closed form n products in float64. All kinds are kept: the closed form of a network, in
-    numpy.longdouble, takes longer than any strategy.
+    Cost: without a closed form n products in float64, 1 + MOVES times. All kinds are kept: the closed form of a
+    network, in numpy.longdouble, takes longer than any strategy.
     """
     with float32_products(tf32=False):
         if cache is None:
-            return _found(instance, cell.operator)
+            return _found(instance, cell.operator, attend)
         file = cache / f"{_key(instance, cell)}.npz"
         with suppress(FileNotFoundError), np.load(file, allow_pickle=False) as kept:
-            return Reference(kept["diagonal"], str(kept["source"]))
-        reference = _found(instance, cell.operator)
+            dtype = getattr(torch, str(kept["dtype"])) if "dtype" in kept else None
+            return Reference(kept["diagonal"], str(kept["source"]), dtype, kept.get("change"))
+        reference = _found(instance, cell.operator, attend)
     # Without room for it the next one computes it again.
     with suppress(OSError):
         _keep(reference, file)
     return reference
 
 
-def _found(instance: Instance, operator: str) -> Reference:
+def _found(instance: Instance, operator: str, attend: Callable[[], object]) -> Reference:
+    reference = _at(instance, operator)
+    if reference.dtype is None:
+        return reference
+    return replace(reference, change=_change(reference, instance, operator, attend))
+
+
+def _change(reference: Reference, instance: Instance, operator: str, attend: Callable[[], object]) -> np.ndarray:
+    """How much the reference moves with x: see `Reference.change`.
+
+    What does as the reference does has no error, whatever both are worth, and what does otherwise has. The result of
+    an evaluation in floating point is about that of an exact one at an x that is off by some rounding; where the last
+    place of x matters, no two ways can agree to more. Rounding within f that no rounding of x stands for, as in
+    matrices that f holds, is seen only as far as it changes with x.
+
+    A moved point at which f or its derivative is no number, as at the edge of the domain, says nothing of x.
+    """
+    largest = np.full(reference.diagonal.shape, np.nan, reference.diagonal.dtype)
+    x = instance.x.detach().to(reference.dtype)
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(MOVES):
+        attend()
+        towards = (torch.randint(0, 2, x.shape, generator=generator) * 2.0 - 1).to(x) * torch.inf
+        # Whatever f raises beside x.
+        with suppress(Exception):
+            moved = _at(replace(instance, x=torch.nextafter(x, towards)), operator)
+            if moved.source == reference.source:
+                change = np.abs(moved.diagonal - reference.diagonal)
+                change[~np.isfinite(change).all(-1)] = np.nan
+                largest = np.fmax(largest, change)
+    return largest
+
+
+def _at(instance: Instance, operator: str) -> Reference:
+    """The reference by the first way that there is, at the x of the instance."""
     try:
         return instance.reference(operator)
     except RuntimeError as error:
@@ -80,7 +123,8 @@ def _by_strategy(instance: Instance, operator: str) -> Reference | None:
                 f, x = (_in_float64(instance), instance.x.double()) if double else (instance.f, instance.x)
                 diagonal = diagonal_by(spec, f, x)
                 if _agrees(diagonal, f, x, operator):
-                    return Reference(wide(diagonal), f"strategy {spec} in {dtype_name(diagonal)}")
+                    source = f"strategy {spec} in {dtype_name(diagonal.dtype)}"
+                    return Reference(wide(diagonal), source, diagonal.dtype)
     return None
 
 
@@ -151,7 +195,12 @@ def _key(instance: Instance, cell: Cell) -> str:
 
 def _keep(reference: Reference, file: Path) -> None:
     """Write the file whole or not at all: another process may look for it, and this one may be killed."""
+    held: dict[str, Any] = {"diagonal": reference.diagonal, "source": np.array(reference.source)}
+    if reference.dtype is not None:
+        held["dtype"] = np.array(dtype_name(reference.dtype))
+    if reference.change is not None:
+        held["change"] = reference.change
     descriptor, name = tempfile.mkstemp(suffix=".part", dir=file.parent)
     with os.fdopen(descriptor, "wb") as part:
-        np.savez(part, diagonal=reference.diagonal, source=np.array(reference.source))
+        np.savez(part, **held)
     os.replace(name, file)

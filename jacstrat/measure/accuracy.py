@@ -77,6 +77,7 @@ class Errors:
         finite: Every result is a number.
         in_range: Every reference that is finite is so in the dtype, too.
         tolerance: What rel_error is judged by.
+        uncertainty: Of the reference, relative as rel_error; a tolerance below it would judge the reference.
     """
 
     abs_error: float
@@ -89,14 +90,22 @@ class Errors:
     finite: bool
     in_range: bool
     tolerance: Tolerance
+    uncertainty: float = 0.0
+
+    @property
+    def tolerated(self) -> float:
+        """The largest rel_error that counts as right."""
+        return max(self.tolerance.value, self.uncertainty)
 
     @property
     def within(self) -> bool:
-        """rel_error is within the tolerance, and no reference is beyond the range of the dtype."""
-        return self.in_range and self.rel_error <= self.tolerance.value
+        """rel_error is tolerated, and no reference is beyond the range of the dtype."""
+        return self.in_range and self.rel_error <= self.tolerated
 
 
-def errors(result: Tensor, value: np.ndarray, scale: np.ndarray, dtype: str | None = None) -> Errors:
+def errors(
+    result: Tensor, value: np.ndarray, scale: np.ndarray, dtype: str | None = None, uncertainty: float = 0.0
+) -> Errors:
     """The errors of a result.
 
     Args:
@@ -104,13 +113,14 @@ def errors(result: Tensor, value: np.ndarray, scale: np.ndarray, dtype: str | No
         value: The reference, numpy.longdouble, in the shape of the result.
         scale: The size of the terms that add up to each value, same shape.
         dtype: The name in TOLERANCES that the result is judged by; that of its own dtype unless given.
+        uncertainty: By how much the reference may be off, relative to the scale.
     """
     tolerance = TOLERANCES[dtype or str(result.dtype).removeprefix("torch.")]
     # The best answer that the dtype has; through float64, whose double rounding matters to no tolerance here.
     best = torch.from_numpy(np.asarray(value, dtype=np.float64)).to(result.dtype)
     got = result.detach().cpu()
     if best.numel() == 0:
-        return Errors(0, 0, 0, 0, 0, 0, exact=True, finite=True, in_range=True, tolerance=tolerance)
+        return Errors(0, 0, 0, 0, 0, 0, True, True, True, tolerance, uncertainty)
     same = got == best
     with np.errstate(divide="ignore", invalid="ignore"):
         difference = np.where(same, 0, np.abs(_wide(got) - _wide(best)))
@@ -131,6 +141,7 @@ def errors(result: Tensor, value: np.ndarray, scale: np.ndarray, dtype: str | No
         finite=bool(torch.isfinite(got).all()),
         in_range=in_range,
         tolerance=tolerance,
+        uncertainty=uncertainty,
     )
 
 

@@ -11,6 +11,8 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from jacstrat.zeros import called
+
 
 class StorageMode(TorchDispatchMode):
     """Tracks the bytes of tensor storage alive that was made under this mode; `peak_bytes` is their maximum.
@@ -38,7 +40,7 @@ class StorageMode(TorchDispatchMode):
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         for tensor in _tensors((args, kwargs)):
             self._note(tensor, made=False)
-        out = func(*args, **(kwargs or {}))
+        out = called(func, args, kwargs)
         for tensor in _tensors(out):
             self._note(tensor, made=True)
         return out

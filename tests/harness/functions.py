@@ -8,6 +8,7 @@ import random
 import sys
 import threading
 import time
+from dataclasses import replace
 
 import torch
 
@@ -135,6 +136,11 @@ def infinite_slope(x):
     return torch.sqrt(0 * x)
 
 
+def nearly_singular(x):
+    """The log-determinant of a Gram matrix of near points."""
+    return torch.linalg.slogdet(torch.exp(-(x.unsqueeze(-1) - x.unsqueeze(-2)).square() / 3))[1]
+
+
 def half_only(x):
     return x @ torch.ones(x.shape[-1], x.shape[-1], dtype=torch.float16)
 
@@ -158,6 +164,18 @@ problem = Problem(
     diagonal=lambda x: 0 * x + 2,
     structure="diagonal",
 )
+
+unbounded = replace(problem, diagonal=lambda x: 0 * x + float("inf"))
+
+
+def with_a_kink(n, batch, rng):
+    """Points of which the second has a coordinate that is 0."""
+    points = rng.uniform(-1, 1, (batch, n))
+    points[1, 0] = 0
+    return points
+
+
+bent = replace(problem, function=lambda x: torch.relu(x) + 3 * x.flip(-1), diagonal=None, points=with_a_kink)
 
 
 def branches(x):

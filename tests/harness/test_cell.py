@@ -9,6 +9,7 @@ import torch
 
 from jacstrat import STRATEGIES
 from jacstrat.harness.cell import measure
+from jacstrat.measure.accuracy import TOLERANCES
 from jacstrat.records import by_round
 from jacstrat.statistics import ratio
 from jacstrat.strategies import unasked
@@ -145,13 +146,49 @@ def test_a_device_that_is_not_here_is_skipped(cell) -> None:
         ("raises_system_exit", "error", "f itself: SystemExit: 5"),
         ("half_only", "error", "f itself: f holds tensors of another dtype than x, float64"),
         ("not_a_number", "error", "f itself: f(x) is nan in 2 of 2 rows, first in row 0; is x in its domain?"),
-        ("infinite_slope", "wrong", "the reference is not finite: is x in the domain of f?"),
+        ("unbounded", "wrong", "the reference is not finite: is x in the domain of f?"),
     ],
 )
 def test_bad_functions(cell, function: str, status: str, reason: str) -> None:
     found = rows(cell(mine(function)))
     assert {r.status for r in found.values()} == {status}
     assert all(r.reason.startswith(reason) for r in found.values()), found
+
+
+def test_a_reference_that_reverse_mode_makes_nan_says_so(cell) -> None:
+    # Of the others it depends on what they do at such a point whether they get as far as a result.
+    found = rows(cell(mine("infinite_slope"), "ones"))["ones"]
+    assert found.status == "wrong"
+    assert found.reference_error is None
+    where = "the reference is nan in 2 of 2 rows, first in row 0, where f(x) is finite: reverse mode gives nan there, "
+    assert found.reason.startswith(
+        where + "as at a kink, a norm or sqrt at 0, whose derivatives are torch's convention"
+    )
+
+
+def test_what_right_ways_cannot_agree_on_is_not_wrong(cell) -> None:
+    found = rows(cell(mine("nearly_singular"), "identity", "jvp", "ones", operator="laplacian", n=4, batch=4))
+    (uncertain,) = {row.reference_error for row in found.values()}
+    assert found["identity"].rel_error == 0
+    assert TOLERANCES["float64"].value < found["jvp"].rel_error < uncertain < 1e-3
+    assert (found["jvp"].status, found["jvp"].reason) == ("ok", "")
+    assert found["ones"].status == "wrong"
+    beyond = f"is beyond {uncertain:.2g}, which the reference itself is uncertain by"
+    assert found["ones"].reason == f"relative error {found['ones'].rel_error:.2g} {beyond}"
+
+
+def test_a_jump_of_the_reference_excuses_nothing(cell) -> None:
+    found = rows(cell(mine("bent"), "identity", "ones", batch=3))
+    assert found["identity"].status == "ok"
+    assert found["identity"].reference_error > 1
+    assert found["ones"].status == "wrong"
+    tolerance = "is beyond the tolerance 2.3e-13 of float64; the reference itself is uncertain by "
+    assert tolerance in found["ones"].reason
+    assert "\n" not in found["ones"].reason
+
+
+def test_a_closed_form_has_no_error_of_its_own(cell) -> None:
+    assert {row.reference_error for row in rows(cell("sin")).values()} == {None}
 
 
 def test_a_constant_has_divergence_zero(cell) -> None:

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import torch
 
-from jacstrat import PROBLEMS, laplacian
+from jacstrat import PROBLEMS, UnsupportedError, laplacian
 from jacstrat.harness import references
 from jacstrat.harness.bench import instantiate, set_up
-from jacstrat.harness.references import find_reference
+from jacstrat.harness.references import MOVES, find_reference
 from jacstrat.problems import Problem
 
 
@@ -87,7 +87,11 @@ def test_the_hessian_diagonal_of_a_scalar_by_forward_mode_alone(cell) -> None:
 def test_a_strategy_that_difference_quotients_contradict_is_no_reference(cell) -> None:
     # Through a custom function torch gives a jvp of a jvp without the derivative of the inner rule, and no word of it.
     instance = problem(lambda x: ForwardSine.apply(x).sum(-1), "scalar").instance(3, 2)
-    assert laplacian(instance.f, instance.x, "forward_over_forward").tolist() == [0, 0]
+    f, x = instance.f, instance.x
+    assert references._agrees(-torch.sin(x), f, x, "laplacian")
+    assert not references._agrees(torch.zeros_like(x), f, x, "laplacian")
+    with pytest.raises(UnsupportedError, match="forward_over_forward"):
+        laplacian(f, x, "forward_over_forward")
     with pytest.raises(NotImplementedError, match="must implement either the backward or vjp method"):
         find_reference(instance, cell("mine", operator="laplacian"))
 
@@ -134,9 +138,9 @@ def counted(monkeypatch) -> list[str]:
     computed: list[str] = []
     found = references._found
 
-    def counting(instance, operator):
+    def counting(instance, operator, attend):
         computed.append(instance.problem.name)
-        return found(instance, operator)
+        return found(instance, operator, attend)
 
     monkeypatch.setattr(references, "_found", counting)
     return computed
@@ -148,6 +152,7 @@ def test_cells_that_differ_in_workload_or_threads_share_a_reference(cell, counte
         again = set_up(cell("tanh_field", **values), cache=tmp_path).reference
         assert again.source == first.source
         assert again.diagonal.dtype == np.longdouble
+        assert again.change is first.change is None
         assert (again.diagonal == first.diagonal).all()
     assert counted == ["tanh_field"]
 
@@ -175,6 +180,71 @@ def test_another_function_by_the_same_name_has_another_reference(cell, counted, 
         reference = find_reference(instance, cell("mine"), tmp_path)
         assert reference.diagonal.tolist() == [[factor] * 2] * 2
     assert counted == ["mine"] * 2
+
+
+def test_what_a_reference_is_worth_is_kept_with_it(cell, counted, tmp_path) -> None:
+    instance = problem(torch.sin).instance(3, 2)
+    first, again = (find_reference(instance, cell("mine"), tmp_path) for _ in range(2))
+    assert counted == ["mine"]
+    assert (again.source, again.dtype) == (first.source, first.dtype) == ("dense autograd in float64", torch.float64)
+    assert (again.change == first.change).all()
+    assert again.error("divergence") == first.error("divergence") > 0
+
+
+# What x is multiplied by before its sine: a power of two, so that nothing is rounded.
+STEEP = 2.0**20
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+def test_without_a_closed_form_x_is_moved_by_one_unit_in_the_last_place(cell, dtype: torch.dtype) -> None:
+    instance = problem(lambda x: torch.sin(STEEP * x) / STEEP).instance(3, 4, dtype)
+    seen: list[int] = []
+    reference = find_reference(instance, cell("mine"), attend=lambda: seen.append(1))
+    # Of float64, in which it is computed, whatever x is rounded to.
+    x = instance.x.double().numpy()
+    expected = STEEP * np.abs(np.sin(STEEP * x)) * np.spacing(np.abs(x))
+    assert np.abs(reference.change - expected).max() < 1e-3 * expected.max()
+    assert len(seen) == MOVES
+    assert find_reference(instance, cell("mine")).error("divergence") == reference.error("divergence")
+
+
+def test_what_is_computed_in_float32_is_moved_by_that(cell) -> None:
+    W = torch.eye(3)
+    instance = problem(lambda x: torch.sin(2.0**10 * (x @ W)) / 2.0**10).instance(3, 2, torch.float32)
+    reference = find_reference(instance, cell("mine"))
+    assert (reference.source, reference.dtype) == ("dense autograd in float32", torch.float32)
+    assert 1e-6 < reference.change.max() < 1e-3
+
+
+def test_a_strategy_as_a_reference_is_moved_likewise(cell) -> None:
+    reference = find_reference(problem(forward_only).instance(3, 2), cell("mine"))
+    assert 0 < reference.change.max() < 1e-15
+
+
+def test_a_closed_form_is_certain(cell) -> None:
+    reference = find_reference(PROBLEMS["cubic"].instance(4, 2), cell("cubic"))
+    assert reference.dtype is reference.change is reference.error("divergence") is None
+    assert reference.uncertainty("divergence") == 0
+
+
+def test_moved_points_without_a_number_are_left_out(cell) -> None:
+    # The largest number below 1: upwards the slope of the arc sine is infinite.
+    edge = problem(torch.asin).instance(1, 2)
+    edge.x[0] = 1 - 2.0**-53
+    found = find_reference(edge, cell("mine"))
+    assert np.isfinite(found.change).all()
+    assert 0.01 < found.change[0, 0] / found.diagonal[0, 0] < 1
+    at = edge.x.clone()
+
+    def here_alone(x):
+        if not torch.equal(x.detach(), at):
+            raise ValueError("mine: elsewhere there is nothing")
+        return x.sin()
+
+    nowhere = find_reference(replace(edge, f=here_alone), cell("mine"))
+    assert np.isnan(nowhere.change).all()
+    assert nowhere.error("divergence") is None
+    assert nowhere.uncertainty("divergence") == 0
 
 
 def test_without_a_cache_nothing_is_kept(cell, counted) -> None:

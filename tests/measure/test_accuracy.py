@@ -126,6 +126,14 @@ def test_a_result_is_judged_by_the_tolerance_of_its_name(name: str, value: float
         assert (found.within, found.tolerance.dtype) == (right, name)
 
 
+def test_no_tolerance_is_below_what_the_reference_is_uncertain_by() -> None:
+    one = np.ones(1, np.longdouble)
+    for uncertainty, within in ((0.0, False), (1e-9, False), (1.1e-8, True)):
+        found = errors(torch.tensor([1 + 1e-8], dtype=torch.float64), one, one, uncertainty=uncertainty)
+        assert found.within is within
+        assert found.tolerated == max(TOLERANCES["float64"].value, uncertainty)
+
+
 def test_the_page_has_the_tolerances_of_the_code() -> None:
     page = (Path(__file__).parents[2] / "docs" / "accuracy.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| `(\w+)` \| (\S+) \| (\S+) \| (\S+) \| (.*) \|$", page, re.MULTILINE)

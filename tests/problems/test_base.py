@@ -10,6 +10,7 @@ import torch
 
 from jacstrat.problems import PROBLEMS, Problem, Reference
 from jacstrat.problems.base import uniform
+from jacstrat.problems.reference import MARGIN
 
 
 def test_value_and_scale_of_a_reference() -> None:
@@ -30,6 +31,24 @@ def test_cancellation_is_what_a_sum_magnifies() -> None:
     assert Reference(np.array([[1.0, -1.0], [2.0, 0.0]]), "by hand").cancellation("divergence") == np.inf
     # Terms that are all 0 cannot cancel: nothing is magnified.
     assert Reference(np.zeros((2, 2)), "by hand").cancellation("divergence") == 1
+
+
+def test_what_a_reference_is_worth() -> None:
+    diagonal = np.array([[1.0, -3.0], [2.0, 2.0], [0.0, 0.0], [5.0, 5.0]], np.longdouble)
+    change = np.array([[2e-6, 2e-6], [0.0, 8e-6], [0.0, 0.0], [np.nan, np.nan]], np.longdouble)
+    reference = Reference(diagonal, "by hand", torch.float64, change)
+    assert reference.uncertainties("divergence") == pytest.approx(
+        MARGIN * np.array([1e-6, 2e-6, 0, np.nan]), nan_ok=True
+    )
+    assert reference.error("laplacian") == reference.uncertainty("laplacian") == pytest.approx(MARGIN * 2e-6)
+    assert reference.error("jacobian_diagonal") == pytest.approx(MARGIN * 4e-6)
+    # A jump is told, and excuses nothing.
+    jumps = replace(reference, change=np.where(diagonal == -3, 1, change))
+    assert jumps.error("divergence") == pytest.approx(MARGIN * 0.25, rel=1e-3)
+    assert jumps.uncertainty("divergence") == reference.uncertainty("divergence")
+    # Terms that vanish are relative to nothing.
+    vanishing = Reference(np.zeros((1, 2)), "by hand", torch.float64, np.ones((1, 2)))
+    assert (vanishing.error("divergence"), vanishing.uncertainty("divergence")) == (None, 0)
 
 
 def test_reference_is_that_of_the_rounded_points_and_weights() -> None:
