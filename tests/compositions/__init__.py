@@ -1,0 +1,1 @@
+"""Random compositions of torch's operations: every strategy against plain reverse mode."""
