@@ -9,7 +9,7 @@ from torch import Tensor
 
 from jacstrat.errors import ShapeError
 from jacstrat.strategies import Operator, Strategy, parse_strategy
-from jacstrat.strategies.checked import checked, kernels_for
+from jacstrat.strategies.checked import checked, plain_attention
 from jacstrat.strategies.points import check_points, outside_inference_mode, usable
 from jacstrat.strategies.products import functional_gradient
 
@@ -89,7 +89,7 @@ def gradient(scalar: Function, x: Tensor) -> Tensor:
     Cost: one evaluation and one VJP for the whole batch.
     """
     check_points(x)
-    with outside_inference_mode(), kernels_for("divergence"):
+    with outside_inference_mode(), plain_attention():
         return functional_gradient(checked(scalar, "laplacian"))(usable(x))
 
 
@@ -104,7 +104,7 @@ def curl(field: Function, x: Tensor) -> Tensor:
     check_points(x)
     if x.shape[-1] != 3:
         raise ShapeError(f"curl needs n = 3, got x of shape {tuple(x.shape)}")
-    with outside_inference_mode(), kernels_for("divergence"):
+    with outside_inference_mode(), plain_attention():
         x = usable(x)
         _, pull, *_ = torch.func.vjp(checked(field, "divergence"), x)
         J = torch.func.vmap(lambda v: pull(v.expand_as(x))[0])(torch.eye(3, dtype=x.dtype, device=x.device))

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from jacstrat.errors import UnsupportedError, UsageError, unknown
-from jacstrat.strategies.checked import checked, kernels_for
+from jacstrat.strategies.checked import checked, plain_attention
 from jacstrat.strategies.points import check_points, outside_inference_mode, usable
 from jacstrat.strategies.prepared import Prepared
 from jacstrat.strategies.recall import Recall
@@ -197,7 +197,7 @@ class Strategy(ABC):
             raise UnsupportedError(f"{self.spec} cannot serve the {operator}: {reason}")
         check_points(x)
         points = usable(x)
-        with outside_inference_mode(), telling(self, f, points), kernels_for(operator):
+        with outside_inference_mode(), telling(self, f, points), plain_attention():
             built = self.build(operator, checked(f, operator), points, generator)
         return built if isinstance(built, Contraction) else Contraction(built), points
 

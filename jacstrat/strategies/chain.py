@@ -43,7 +43,7 @@ class Chain(Strategy):
 
 
 def _entries(field: Field, f: Function, x: Tensor) -> Callable[[Tensor, Tensor], Tensor] | None:
-    """Entries of the diagonal, where n is so large that all of the witness's would take seconds, and a chain has one."""
+    """Entries of the diagonal, where n is so large that all of the witness would take seconds, and a chain has one."""
     if x.shape[-1] < LARGE or not x.numel():
         return None
     diagonal = Field(f, diagonal=True)

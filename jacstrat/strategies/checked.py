@@ -54,26 +54,27 @@ def _remedy(shape: torch.Size, expected: torch.Size, points: torch.Size, scalar:
 
 
 def eager(f: Function) -> Function:
-    """f as it was before torch.compile, whose programs can be differentiated once."""
+    """f as it was before torch.compile, or before `module.compile()`: these programs can be differentiated once."""
     if "torch._dynamo" not in sys.modules:
         return f
-    return getattr(f, "_torchdynamo_orig_callable", None) or getattr(f, "_orig_mod", None) or f
+    # The module first: what stands beside it is its `forward`, without hooks.
+    f = getattr(f, "_orig_mod", None) or getattr(f, "_torchdynamo_orig_callable", None) or f
+    if isinstance(f, torch.nn.Module) and f._compiled_call_impl is not None:
+        return f._call_impl
+    return f
 
 
 @contextmanager
-def kernels_for(operator: str) -> Iterator[None]:
-    """Attention by products and a softmax where it is differentiated twice: no fused kernel can be.
+def plain_attention() -> Iterator[None]:
+    """Attention by products and a softmax: no fused kernel can be differentiated twice, or forward, or be batched.
 
     The switches are torch's for scaled_dot_product_attention, and as before when this ends.
     """
-    if not (operator == "laplacian" or torch.is_grad_enabled()) or torch.compiler.is_compiling():
+    if torch.compiler.is_compiling():
         yield
         return
     backends = torch.backends.cuda
     before = [getattr(backends, f"{name}_sdp_enabled")() for name in _FUSED]
-    if not any(before):
-        yield
-        return
     try:
         for name in _FUSED:
             getattr(backends, f"enable_{name}_sdp")(False)

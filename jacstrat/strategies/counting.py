@@ -125,8 +125,10 @@ def evaluation(f: Function, points: Tensor) -> Evaluation:
     """
     from torch._subclasses.fake_tensor import FakeTensorMode
 
-    with quiet(), torch.no_grad(), FakeTensorMode(allow_non_fake_inputs=True), _Counter() as counter:
-        f(torch.empty(points.shape, dtype=points.dtype, device=points.device))
+    with quiet(), torch.no_grad(), FakeTensorMode(allow_non_fake_inputs=True):
+        x = torch.empty(points.shape, dtype=points.dtype, device=points.device)
+        with _Counter() as counter:
+            f(x)
     return Evaluation(counter.work.times(1, 1 / max(points.shape[:-1].numel(), 1)), "\n".join(counter.log))
 
 
@@ -166,6 +168,8 @@ class _Counter(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         out = func(*args, **(kwargs or {}))
+        if func.namespace == "prim":  # a question, such as for the device
+            return out
         formula = flop_registry.get(func._overloadpacket)
         flops = formula(*args, **(kwargs or {}), out_val=out) if formula else 0
         written = 0 if func.is_view else sum(t.numel() * t.itemsize for t in tree_leaves(out) if isinstance(t, Tensor))

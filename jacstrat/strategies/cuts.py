@@ -42,7 +42,10 @@ def ends(f: Function, x: Tensor) -> Ends:
 
 
 def has_cuts(f: Function, x: Tensor) -> bool:
-    """Whether f detaches, turns gradients off, or has a backward of its own making: what differences do not see."""
+    """Whether f cuts derivatives off, or has a backward of its own making: what differences do not see.
+
+    It detaches, turns gradients off, or reads the number of a tensor that requires grad.
+    """
     x = x.detach().requires_grad_()
     with torch.enable_grad(), _Cuts() as cuts:
         y = f(x)
@@ -58,10 +61,13 @@ class _Cuts(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         self.seen |= func in _DETACHING or not torch.is_grad_enabled()
+        self.seen |= func in _READING and args[0].requires_grad
         return func(*args, **(kwargs or {}))
 
 
 _DETACHING = {Tensor.detach, torch.detach, Tensor.detach_, Tensor.data.__get__}  # type: ignore[attr-defined]
+# Whole numbers and truth values have no derivative in any case.
+_READING = {Tensor.item, Tensor.tolist, Tensor.__float__, Tensor.__complex__}
 
 
 def nodes_of(y: Tensor) -> Iterator[Any]:

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from jacstrat.errors import ShapeError, UnsupportedError
-from jacstrat.strategies.checked import checked, kernels_for
+from jacstrat.strategies.checked import checked, plain_attention
 from jacstrat.strategies.points import check_points, outside_inference_mode, usable
 from jacstrat.strategies.told import telling
-from jacstrat.strategies.witness import Witness
+from jacstrat.strategies.witness import Witness, has_numbers
 from jacstrat.tape.guard import Guard
 
 if TYPE_CHECKING:
@@ -45,15 +45,15 @@ class Prepared:
     ) -> None:
         self.operator, self.n = operator, n
         self._asked, self._f, self._again = asked, f, again
+        self.contraction, self.strategy = contraction, contraction.chosen or asked
         self._guard: Guard | None = None
+        # Where it was held against a witness: with or without gradients tracked, and those in x.
+        self._confirmed: set[tuple[bool, bool]] = set()
         self._warned = False
-        self._take(contraction)
 
-    def _take(self, contraction: Contraction) -> None:
-        self.contraction = contraction
-        self.strategy = contraction.chosen or self._asked
-        # Whether it was held against a witness with gradients tracked, and without.
-        self._confirmed = {torch.is_grad_enabled()} if contraction.is_confirmed else set()
+    def _become(self, other: Prepared) -> None:
+        self.contraction, self.strategy = other.contraction, other.strategy
+        self._guard, self._confirmed = other._guard, other._confirmed
 
     @property
     def reason(self) -> str:
@@ -78,6 +78,8 @@ class Prepared:
         Raises:
             UnsupportedError: It is wrong there; says by how much.
         """
+        if self.contraction.is_confirmed and _is_seen(x):
+            self._confirmed.add(_tracking(x))
         if self.contraction.is_traced and self._guard is None and not torch.compiler.is_compiling():
             before = Guard.of(self._f)
             self._hold(x)
@@ -88,17 +90,17 @@ class Prepared:
 
     def trust(self) -> None:
         """Take the claim as confirmed: for this function it was before."""
-        self._confirmed.update((True, False))
+        self._confirmed.update(((False, False), (True, False), (True, True)))
 
     def _hold(self, x: Tensor) -> None:
-        if self._asked.is_plain or torch.is_grad_enabled() in self._confirmed:
+        if self._asked.is_plain or _tracking(x) in self._confirmed or not _is_seen(x):
             return
-        with outside_inference_mode(), telling(self.strategy, self._f, x), kernels_for(self.operator):
+        with outside_inference_mode(), telling(self.strategy, self._f, x), plain_attention():
             witness = Witness(self.operator, checked(self._f, self.operator), x)
             fault = witness.fault(self.contraction, self._asked.stochastic)
         if fault:
             raise UnsupportedError(f"{self.strategy} is not right for this function: it {fault}")
-        self._confirmed.add(torch.is_grad_enabled())
+        self._confirmed.add(_tracking(x))
 
     def _within_limits(self, work: Callable[[], Any], x: Tensor) -> Any:
         check_points(x)
@@ -108,14 +110,13 @@ class Prepared:
         if not torch.compiler.is_compiling():
             if self._guard is not None and (change := self._guard.change()) is not None:
                 self._renew(x, change)
-            if torch.is_grad_enabled() not in self._confirmed:
-                try:
-                    self._hold(x)
-                except UnsupportedError:
-                    if self.contraction.chosen is None:
-                        raise
-                    self._take(self._again(x).contraction)  # another one may be right with gradients
-        with outside_inference_mode(), telling(self.strategy, self._f, x), kernels_for(self.operator):
+            try:
+                self._hold(x)
+            except UnsupportedError:
+                if self.contraction.chosen is None:
+                    raise
+                self._become(self._again(x))  # another one may be right with gradients
+        with outside_inference_mode(), telling(self.strategy, self._f, x), plain_attention():
             return work()(x)
 
     def _renew(self, x: Tensor, change: str) -> None:
@@ -127,6 +128,14 @@ class Prepared:
                 "and at each such change; what changes with every call is better written into a tensor that f keeps",
                 stacklevel=4,
             )
-        renewed = self._again(x)
-        self._take(renewed.contraction)
-        self._guard, self._confirmed = renewed._guard, renewed._confirmed
+        self._become(self._again(x))
+
+
+def _tracking(x: Tensor) -> tuple[bool, bool]:
+    """Whether gradients are tracked, and those in x."""
+    return torch.is_grad_enabled(), torch.is_grad_enabled() and x.requires_grad
+
+
+def _is_seen(x: Tensor) -> bool:
+    """Whether a witness looks at x at all."""
+    return x.numel() > 0 and has_numbers(x)

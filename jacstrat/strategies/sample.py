@@ -11,6 +11,8 @@ from torch import Tensor
 SPARE = 8
 # How far they lie from real ones, as a share of each coordinate and of the mean size of all.
 JITTER, FLOOR = 0.1, 0.03
+# The least share of a coordinate that is left where points lie far: f may be flat where x is, as behind a clamp.
+LEAST = 0.1
 
 
 class Sample(NamedTuple):
@@ -63,8 +65,11 @@ def _special(x: Tensor) -> list[int]:
 
 
 def _generic(x: Tensor) -> Tensor:
-    """Points beside those of x, of the same signs but where they are 0, and with nothing special about them."""
+    """Points with nothing special about them, of the signs of x but near 0: one far from it, the next beside it, ..."""
     generator = torch.Generator().manual_seed(x.shape[-1])
     noise = torch.randn(x.shape, generator=generator, dtype=torch.float64).to(x)
+    share = LEAST + (1 - LEAST) * torch.rand(x.shape, generator=generator, dtype=torch.float64).to(x)
     size = x.abs().mean()
-    return x * (1 + JITTER * noise) + FLOOR * torch.where(size > 0, size, 1.0).to(x.dtype) * noise.flip(-1)
+    is_far = (torch.arange(len(x), device=x.device) % 2 == 0).unsqueeze(-1) if x.dim() == 2 else torch.tensor(True)
+    scaled = x * torch.where(is_far.to(x.device), share, 1 + JITTER * noise)
+    return scaled + FLOOR * torch.where(size > 0, size, 1.0).to(x.dtype) * noise.flip(-1)

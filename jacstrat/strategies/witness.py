@@ -11,8 +11,7 @@ backward is no error that differences may contradict: there autograd is what is 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from math import isfinite
@@ -22,9 +21,10 @@ import torch
 from torch import Tensor
 
 from jacstrat.strategies.cuts import Ends, ends, has_cuts
-from jacstrat.strategies.differences import STEPS, along_line, precision, steadily
+from jacstrat.strategies.differences import STEPS, precision
 from jacstrat.strategies.probes import unit_rows
 from jacstrat.strategies.sample import Sample, samples
+from jacstrat.strategies.slope import LEAST, UNKNOWN, Line, Slope
 from jacstrat.strategies.truth import REFUSALS, TOLERANCE, Question, Truth
 from jacstrat.strategies.workload import same_random_numbers
 from jacstrat.tape.rows import rows_apart
@@ -35,10 +35,10 @@ Function = Callable[[Tensor], Tensor]
 FULL, ENTRIES, ALONG = 32, 8, 2
 # Rounding is off by some eps of the terms; a term that is missing by far more than the square root of it.
 POWER_OF_EPS = 0.5
+# Of the step of differences, where those of a whole one meet with a kink.
+CLOSER = 1 / 64
 # What a move by one unit in the last place changes is rounding, so many times over.
 ROUNDINGS = 64
-# The gradient of what hardly depends on a leaf is compared with so much.
-LEAST_SLOPE = 1e-10
 
 _EDGES = "at an edge, such as norm or sqrt at 0, torch's derivative is a convention"
 
@@ -84,14 +84,6 @@ class Look(NamedTuple):
     def summed(self, forms: Tensor) -> Tensor:
         """Forms as the claim has them."""
         return forms.sum(0, keepdim=True) if self.is_summed else forms
-
-
-class Slope(NamedTuple):
-    """A derivative along a direction of the leaves, by differences; fields as in `Difference`."""
-
-    value: float
-    is_smooth: bool
-    noise: float
 
 
 @dataclass(eq=False)
@@ -143,9 +135,10 @@ class Witness:
     def _is_random(self) -> bool:
         """Whether f draws random numbers: then two results of it have nothing in common."""
         with torch.no_grad():
-            before = torch.get_rng_state()
+            before = _random_state(self.x.device)
             self.f(self.x.detach())
-            return not torch.equal(before, torch.get_rng_state())
+            after = _random_state(self.x.device)
+        return not all(map(torch.equal, before, after))
 
     @cached_property
     def _is_apart(self) -> bool:
@@ -154,7 +147,13 @@ class Witness:
 
     @cached_property
     def _samples(self) -> tuple[Sample, ...]:
-        return samples(self.x)
+        found = samples(self.x)
+        try:
+            with torch.no_grad():
+                self.f(found[-1].points)
+        except Exception:  # f takes the real points and no others, as one that looks numbers up
+            return (Sample(self.x.detach(), found[0].rows),)
+        return found
 
     def _look(self, sample: Sample, claim: Claim, stochastic: bool) -> Look | None:
         """How a claim is looked at; None where it is random and shows no product."""
@@ -197,47 +196,55 @@ class Witness:
         return self._gradient_fault(key, look, truth, given, leaf, ending)
 
     def _gradient_fault(self, key: object, look: Look, truth: Truth, given: Tensor, leaf: Tensor, ending: Ends) -> str:
-        leaves = [*ending.leaves, *([leaf] if leaf.requires_grad else [])]
-        if not leaves:
+        line = Line.through(leaf, ending.leaves)
+        if not line.leaves:
             return ""
         known = truth.is_known.all(0)
         weights = torch.linspace(1, 2, known.numel(), dtype=given.dtype, device=given.device).view_as(known) * known
-        directions = [_direction(tensor, number) for number, tensor in enumerate(leaves)]
         try:
-            gradients = _gradients((torch.where(known, given, 0) * weights).sum(), leaves)
+            found, size = line.by_autograd((torch.where(known, given, 0) * weights).sum())
         except REFUSALS as error:
             return f"has no gradient: {' '.join(str(error).split()).split('. ')[0]}"
-        found = _dot(gradients, directions)
-        size = sum(float((g * d).square().sum()) for g, d in zip(gradients, directions, strict=True)) ** 0.5
+        tolerance = TOLERANCE[given.dtype]
 
         def total(points: Tensor) -> Tensor:
             return look.question.total(points, truth, weights)
 
-        tolerance = TOLERANCE[given.dtype]
-        is_seen = not ending.goes_beyond
-        for is_steady in (False, True):
-            if is_steady or key not in self._slopes:
-                self._slopes[key] = _slope(total, leaves, directions, leaf, is_steady)
-            expected, is_smooth, noise = self._slopes[key]
-            is_seen = is_seen and is_smooth
-            if not is_seen:
-                break
-            if _is_near(found, expected, size, tolerance, noise):
+        if key not in self._slopes:
+            is_seen = not ending.goes_beyond and not line.is_cut(look.question.f)
+            self._slopes[key] = line.by_differences(total) if is_seen else UNKNOWN
+            if is_seen and not self._slopes[key].is_known:  # a kink is near, as in a network of relu, and none nearer
+                self._slopes[key] = line.by_differences(total, shrink=CLOSER)
+        if (slope := self._slopes[key]).is_known:
+            if slope.is_near(found, size, tolerance):
                 return ""
-        is_seen = is_seen and not has_cuts(look.question.f, look.question.points)
-        if not is_seen or not isfinite(found):
+            slope = self._slopes[key] = line.by_differences(total, is_steady=True)
+            if slope.is_known and slope.is_near(found, size, tolerance):
+                return ""
+        is_seen = slope.is_known and not has_cuts(look.question.f, look.question.points)
+        if not is_seen or not (isfinite(found) or bool(truth.is_known.all())):
             # By autograd, where differences do not see what is meant, or see a kink; and where a row at an edge leaves
             # no gradient to any.
-            own = _own_slope(total, leaves, directions, leaf, truth)
+            own = self._own_slope(line, total, truth)
             if own is None and not is_seen:
                 return ""
-            if own is not None and (own != own or _is_near(found, own, size, tolerance)):
+            if own is not None and (own != own or Slope(own).is_near(found, size, tolerance)):
                 return ""
-            expected = expected if own is None else own
-        share = abs(found - expected) / max(size, abs(expected), LEAST_SLOPE)
+            slope = slope if own is None else Slope(own)
+        share = abs(found - slope.value) / max(size, abs(slope.value), LEAST)
         if not share < torch.inf:
             return f"has a gradient that is not finite where the operator is smooth: {_EDGES}"
         return f"has a gradient in what f holds that is off by {share:.2g} of its size"
+
+    @staticmethod
+    def _own_slope(line: Line, total: Function, truth: Truth) -> float | None:
+        """The slope by autograd; None where that cannot differentiate f so often."""
+        if bool(truth.by_differences.any()):
+            return None
+        try:
+            return line.by_autograd(total(line.points))[0]
+        except REFUSALS:
+            return None
 
 
 def _value_fault(look: Look, truth: Truth, given: Tensor) -> str:
@@ -256,84 +263,14 @@ def _value_fault(look: Look, truth: Truth, given: Tensor) -> str:
         bad = bad & (loose | ~(off <= share * size + ROUNDINGS * look.summed(look.question.rounding())))
     if not bool(bad.any()):
         return ""
-    worst = float((off / size.clamp_min(torch.finfo(size.dtype).tiny))[bad].max())
-    if not worst < torch.inf:
+    terms = f"the sum of |{'H' if look.question.order == 2 else 'J'}_ii|"
+    if not bool(given[bad].isfinite().all()):
         return f"gives no finite number where f is smooth: {_EDGES}"
-    return f"is off by {worst:.2g} of the sum of |{'H' if look.question.order == 2 else 'J'}_ii|"
+    if bool((bad & (size == 0)).any()):
+        return f"gives {float(given[bad & (size == 0)].abs().max()):.2g} where {terms} is 0"
+    return f"is off by {float((off / size)[bad].max()):.2g} of {terms}"
 
 
-def _is_near(found: float, expected: float, size: float, tolerance: float, noise: float = 0.0) -> bool:
-    return abs(found - expected) <= tolerance * (size + abs(expected)) + noise + LEAST_SLOPE
-
-
-def _slope(
-    total: Callable[[Tensor], Tensor],
-    leaves: Sequence[Tensor],
-    directions: Sequence[Tensor],
-    leaf: Tensor,
-    is_steady: bool,
-) -> Slope:
-    """The derivative of the total along directions of the leaves by differences; with `is_steady` at two steps."""
-
-    def value(s: float) -> Tensor:
-        with _moved(leaves, directions, s):
-            return total(leaf.detach())
-
-    try:
-        with torch.no_grad():
-            slope, is_smooth, noise = (steadily if is_steady else along_line)(value, 1, leaf.dtype)
-    except REFUSALS:
-        return Slope(0.0, False, 0.0)
-    return Slope(float(slope), bool(is_smooth), float(noise))
-
-
-def _own_slope(
-    total: Callable[[Tensor], Tensor],
-    leaves: Sequence[Tensor],
-    directions: Sequence[Tensor],
-    leaf: Tensor,
-    truth: Truth,
-) -> float | None:
-    """The same by autograd; None where that cannot differentiate f so often."""
-    if bool(truth.by_differences.any()):
-        return None
-    try:
-        return _dot(_gradients(total(leaf), leaves), directions)
-    except REFUSALS:
-        return None
-
-
-def _direction(tensor: Tensor, number: int) -> Tensor:
-    """A random direction of a leaf, of its own size."""
-    generator = torch.Generator().manual_seed(number)
-    noise = torch.randn(tensor.shape, generator=generator, dtype=torch.float64).to(tensor)
-    size = float(tensor.detach().square().mean().sqrt()) if tensor.numel() else 0.0
-    return noise * (min(size, 1.0) or 1.0)
-
-
-def _gradients(total: Tensor, leaves: Sequence[Tensor]) -> list[Tensor]:
-    if not total.requires_grad:
-        return [torch.zeros_like(leaf) for leaf in leaves]
-    # What f holds may have a graph of the caller's behind it.
-    found = torch.autograd.grad(total, leaves, allow_unused=True, retain_graph=True)
-    return [torch.zeros_like(leaf) if g is None else g for g, leaf in zip(found, leaves, strict=True)]
-
-
-def _dot(gradients: Sequence[Tensor], directions: Sequence[Tensor]) -> float:
-    return float(sum((g.double() * d.double()).sum() for g, d in zip(gradients, directions, strict=True)))
-
-
-@contextmanager
-def _moved(leaves: Sequence[Tensor], directions: Sequence[Tensor], s: float) -> Iterator[None]:
-    """The leaves moved along the directions, and back to the bit.
-
-    By `.data`, so that no graph of the caller's takes it for a write, and nothing is left of it in any case.
-    """
-    before = [leaf.data.clone() for leaf in leaves]
-    try:
-        for leaf, direction in zip(leaves, directions, strict=True):
-            leaf.data.add_(direction, alpha=s)
-        yield
-    finally:
-        for leaf, value in zip(leaves, before, strict=True):
-            leaf.data.copy_(value)
+def _random_state(device: torch.device) -> list[Tensor]:
+    states = [torch.get_rng_state()]
+    return [*states, torch.get_device_module(device).get_rng_state(device)] if device.type != "cpu" else states

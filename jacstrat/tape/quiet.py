@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Nothing of torch's loggers but what is fatal, as long as this lasts."""
+    """Nothing of torch's loggers, those that are made meanwhile apart, as long as this lasts."""
     loggers = [logging.getLogger("torch"), *_below("torch")]
     before = [logger.disabled for logger in loggers]
     try:

@@ -154,7 +154,7 @@ class _Recorder(TorchDispatchMode):
         self.nodes.append(Node(op, args, kwargs, outs, numel, is_tuple, is_cut, shapes))
 
     def _out_of_place(self, func: Any, target: Tensor) -> Any:
-        """The operation that gives what func writes; its result then stands for the target. None where others share it."""
+        """The operation that gives what func writes, whose result stands for the target; None where others share it."""
         name = func._schema.name.removeprefix("aten::")
         plain = getattr(getattr(torch.ops.aten, name.removesuffix("_"), None), func._overloadname, None)
         place = target.untyped_storage()._cdata

@@ -40,6 +40,8 @@ def rows_apart(f: Callable[[Tensor], Tensor], x: Tensor) -> str:
         eps = torch.finfo(y.dtype).eps if y.is_floating_point() else 0.0
         size = y[rows].abs().amax() if y.numel() else torch.zeros(())
         off = (y[rows] - part).abs()
-    if bool((off <= eps**POWER_OF_EPS * size).all()) or not bool(y[rows].isfinite().all()):
-        return ""
+        if bool((off <= eps**POWER_OF_EPS * size).all()) or not bool(y[rows].isfinite().all()):
+            return ""
+        if not torch.equal(f(x.detach()), y):  # it draws random numbers, or changes with every call
+            return ""
     return f"gives other numbers for rows of x taken by themselves, as if it held a tensor of {B} rows"

@@ -32,7 +32,12 @@ def _log_softmax(v: Tensor, dim: int, half_to_float: bool) -> Tensor:
 
 def _wide(v: Tensor) -> Tensor:
     """v with room for squares, which half precision has not."""
-    return v.float() if v.dtype == torch.float16 else v
+    return _cast(v, torch.float32) if v.dtype == torch.float16 else v
+
+
+def _cast(v: Tensor, dtype: torch.dtype) -> Tensor:
+    # By the operation that a rule knows; `to` would be recorded as itself.
+    return v if v.dtype == dtype else aten._to_copy.default(v, dtype=dtype)
 
 
 def _layer_norm(
@@ -43,9 +48,9 @@ def _layer_norm(
     mean = v.mean(axes, keepdim=True)
     c = v - mean
     scale = ((c * c).mean(axes, keepdim=True) + eps).rsqrt()
-    y = (c * scale).to(dtype)
+    y = _cast(c * scale, dtype)
     y = y if weight is None else y * weight
-    return y if bias is None else y + bias, mean.to(dtype), scale.to(dtype)
+    return y if bias is None else y + bias, _cast(mean, dtype), _cast(scale, dtype)
 
 
 def _group_norm(
@@ -69,9 +74,12 @@ def _batch_norm(
     momentum: float,
     eps: float,
 ) -> Any:
-    if training or mean is None or variance is None:
-        return NotImplemented
     shape = (1, -1, *(1,) * (v.dim() - 2))
+    if mean is None and variance is None:  # of an instance norm, whose instances stand where channels do
+        axes = [0, *range(2, v.dim())]
+        mean, variance = v.mean(axes), _variance(v, axes, correction=0)
+    elif training or mean is None or variance is None:
+        return NotImplemented
     y = (v - mean.reshape(shape)) * (variance + eps).rsqrt().reshape(shape)
     y = y if weight is None else y * weight.reshape(shape)
     return y if bias is None else y + bias.reshape(shape), v.new_zeros(0), v.new_zeros(0)
@@ -88,7 +96,7 @@ def _vector_norm(
     if p != 2 or dtype is not None:
         return NotImplemented
     w = _wide(v)
-    return _root((w * w).sum(_axes(v, dim), keepdim=keepdim)).to(v.dtype)
+    return _cast(_root((w * w).sum(_axes(v, dim), keepdim=keepdim)), v.dtype)
 
 
 def _variance(
@@ -98,7 +106,7 @@ def _variance(
     dtype, v = v.dtype, _wide(v)
     c = v - v.mean(axes, keepdim=True)
     number = math.prod(v.shape[axis] for axis in axes)
-    return ((c * c).sum(axes, keepdim=keepdim) / (number - (1 if correction is None else correction))).to(dtype)
+    return _cast((c * c).sum(axes, keepdim=keepdim) / (number - (1 if correction is None else correction)), dtype)
 
 
 def _deviation(

@@ -17,8 +17,8 @@ _POINTWISE = (
     "softshrink special_entr special_erfcx special_i0e special_i1 special_i1e special_log_ndtr special_ndtri tan"
 )
 _PAIRS = (
-    "addcdiv addcmul atan2 clamp.Tensor copysign.Tensor fmax fmod.Scalar hypot lerp.Tensor logaddexp logaddexp2 maximum "
-    "minimum mse_loss pow.Scalar pow.Tensor_Tensor remainder.Scalar smooth_l1_loss special_xlog1py xlogy.Tensor"
+    "addcdiv addcmul atan2 clamp.Tensor copysign.Tensor fmax fmod.Scalar hypot lerp.Tensor logaddexp logaddexp2 "
+    "maximum minimum mse_loss pow.Scalar pow.Tensor_Tensor remainder.Scalar smooth_l1_loss special_xlog1py xlogy.Tensor"
 )
 _REDUCED = "amax amin logcumsumexp"
 _MOVED = (

@@ -80,7 +80,10 @@ def _quotient(call: Call) -> Jet:
     # y b = a: y' = (a' - y b')/b, y'' = (a'' - y b'' - 2 y' b')/b.
     a, b = call.args[:2]
     y = call.op(value_of(a), value_of(b))
-    inverse = 1 / value_of(b)
+    b_value = value_of(b)
+    if isinstance(b_value, Tensor) and not b_value.is_floating_point():
+        b_value = b_value.to(y.dtype)  # else its inverse would be of the default dtype
+    inverse = 1 / b_value
     (ta, la), (tb, lb) = _parts(a, y.dim()), _parts(b, y.dim())
     if not isinstance(b, Jet):
         tangents = _times(ta, inverse) if call.wants_tangents else None

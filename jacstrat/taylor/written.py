@@ -30,7 +30,8 @@ def written(source_at: int) -> Rule:
 
         def joined(before: Tensor, after: Tensor, axes: int) -> Tensor:
             """Entries of one or the other, with so many axes in front."""
-            return torch.where(stays, before, after.flatten(axes)[..., places])
+            entries = after.reshape(*after.shape[:axes], -1)  # `flatten` knows no axes behind those of a single number
+            return torch.where(stays, before, entries[..., places])
 
         bent = [jet.laplacian for jet in (v, source) if isinstance(jet, Jet) and jet.laplacian is not None]
         laplacian = joined(_laplacian(v), _laplacian(source), 0) if bent else None

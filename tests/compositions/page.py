@@ -1,6 +1,6 @@
 """The page of operations: by which strategies each is served, which refuse it, and why.
 
-    python -m tests.compositions.page > docs/operations.md
+python -m tests.compositions.page > docs/operations.md
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import pytest
@@ -91,13 +92,18 @@ CUT: dict[str, Callable[[Tensor], Tensor]] = {
     "data": lambda x: x * x.data,
     "no_grad": without_gradients,
     "custom function": lambda x: Doubled.apply(x.sin()),
+    "item": lambda x: x * x.sum().item(),
+    "float": lambda x: x * math.sin(x.sum()),
+    "list": lambda x: x * x.tolist()[0][0],
 }
 WHOLE: dict[str, Callable[[Tensor], Tensor]] = {
     "module": Weighted(),
     "layers": nn.Sequential(nn.Linear(3, 3), nn.LayerNorm(3), nn.ReLU()),
     "constant": torch.zeros_like,
     "gradient inside": lambda x: torch.func.grad(lambda z: z.sin().sum())(x),
-    "item": lambda x: x * x.sum().item(),
+    "number of a constant": lambda x: x * torch.ones(()).item(),
+    "whole number": lambda x: x ** int(x.sum().clamp(2, 2)),
+    "branch": lambda x: x if x.sum() > 0 else -x,
 }
 
 

@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from jacstrat.tape.record import revalued
+
 aten = torch.ops.aten
 
 
@@ -158,3 +160,19 @@ add(aten.prod.dim_int, v(3, 7), -1, True)
 add(aten.prod.dim_int, v(3, 1), -1, False)
 add(aten.prod.dim_int, V(torch.tensor([[0.0, 0.5, 2.0], [0.0, 0.0, 3.0]], dtype=torch.float64)), 1, False)
 add(aten.prod.default, v(3, 5))
+
+# No place is written to twice: torch's derivative goes to all that were written there. See test_written.py.
+PLACES = torch.tensor([[2, 0], [0, 3], [1, 2]])
+add(aten.scatter.src, v(3, 4), 1, PLACES, v(3, 2, seed=1))
+add(aten.scatter.src, v(3, 4), 0, torch.tensor([[2, 0, 1, 1]]), v(1, 4, seed=1))
+add(aten.index_copy.default, v(3, 4), 1, PLACES[0], v(3, 2, seed=1))
+add(aten.index_copy.default, v(3, 4), 0, PLACES[2], v(2, 4, seed=1))
+add(aten.index_put.default, v(3, 4), [None, PLACES[1]], v(3, 2, seed=1), False)
+add(aten.index_put.default, v(3, 4), [PLACES[0], PLACES[1]], v(2, seed=1), False)
+add(aten.index_put.default, v(3, 4), [PLACES[0]], v(4, seed=1), False)
+add(aten.index_put.default, v(3, 4), [MASK], v(8, seed=1), False)
+add(aten.index_put.default, v(3, 4), [MASK], v(seed=1), False)
+add(aten.index_put.default, v(3, 4), [None, PLACES[1]], v(3, 2, seed=1), True)
+add(aten.masked_scatter.default, v(3, 4), MASK, v(3, 4, seed=1))
+add(aten.masked_scatter.default, v(3, 4), MASK[0], v(9, seed=1))
+add(revalued, v(3, 4), draw(3, 4, seed=1))

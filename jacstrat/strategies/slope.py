@@ -1,0 +1,128 @@
+"""The derivative of a number in the leaves of its graph, along one random direction: by differences or by autograd."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from jacstrat.strategies.cuts import has_cuts
+from jacstrat.strategies.differences import along_line, steadily
+from jacstrat.strategies.truth import REFUSALS, TOLERANCE
+
+Function = Callable[[Tensor], Tensor]
+
+# The gradient of what hardly depends on a leaf is compared with so much.
+LEAST = 1e-10
+
+
+class Slope(NamedTuple):
+    """A derivative along a line.
+
+    Fields:
+        value: The number.
+        is_known: Whether it is to be believed.
+        noise: What it may be off by.
+    """
+
+    value: float
+    is_known: bool = True
+    noise: float = 0.0
+
+    def is_near(self, found: float, size: float, tolerance: float) -> bool:
+        """Whether another number is the same, as far as a share of the terms tells, of this size together."""
+        return abs(found - self.value) <= tolerance * (size + abs(self.value)) + self.noise + LEAST
+
+
+UNKNOWN = Slope(0.0, is_known=False)
+
+
+@dataclass(frozen=True, eq=False)
+class Line:
+    """A line through leaves.
+
+    Fields:
+        points: Where functions are evaluated; a leaf, too, where they require grad.
+        leaves: Tensors that require grad.
+        directions: In the shape of each, random, of its own size.
+    """
+
+    points: Tensor
+    leaves: tuple[Tensor, ...]
+    directions: tuple[Tensor, ...]
+
+    @classmethod
+    def through(cls, points: Tensor, leaves: Iterable[Tensor]) -> Line:
+        """The line through these leaves, and the points where they require grad."""
+        leaves = (*leaves, *([points] if points.requires_grad else []))
+        return cls(points, leaves, tuple(_direction(leaf, number) for number, leaf in enumerate(leaves)))
+
+    def by_autograd(self, total: Tensor) -> tuple[float, float]:
+        """The derivative of a number with a graph, and the size of its terms.
+
+        Raises:
+            One of REFUSALS: Autograd cannot differentiate it.
+        """
+        found: Iterable[Tensor | None] = [None] * len(self.leaves)
+        if total.requires_grad:
+            # What f holds may have a graph of the caller's behind it.
+            found = torch.autograd.grad(total, self.leaves, allow_unused=True, retain_graph=True)
+        terms = [(g.double() * d.double()) for g, d in zip(found, self.directions, strict=True) if g is not None]
+        return float(sum(term.sum() for term in terms)), float(sum(term.square().sum() for term in terms)) ** 0.5
+
+    def by_differences(self, total: Function, is_steady: bool = False, shrink: float = 1.0) -> Slope:
+        """The derivative of total(points), without a graph; by a share of the step, or with `is_steady` by several."""
+
+        def value(s: float) -> Tensor:
+            with self._moved(s):
+                return total(self.points.detach())
+
+        try:
+            with torch.no_grad():
+                dtype = self.points.dtype
+                slope, is_smooth, noise = (
+                    steadily(value, 1, dtype) if is_steady else along_line(value, 1, dtype, shrink)
+                )
+        except REFUSALS:
+            return UNKNOWN
+        return Slope(float(slope), bool(is_smooth), float(noise))
+
+    def is_cut(self, f: Function) -> bool:
+        """Whether f cuts off derivatives along the line, so that differences see what autograd is not meant to."""
+        if not has_cuts(f, self.points):
+            return False
+
+        def weighted(points: Tensor) -> Tensor:
+            y = f(points)
+            return (y * torch.linspace(1, 2, y.numel(), dtype=y.dtype, device=y.device).view_as(y)).sum()
+
+        slope = self.by_differences(weighted, is_steady=True)
+        with torch.enable_grad():
+            found, size = self.by_autograd(weighted(self.points))
+        return not (slope.is_known and slope.is_near(found, size, TOLERANCE[self.points.dtype]))
+
+    @contextmanager
+    def _moved(self, s: float) -> Iterator[None]:
+        """The leaves moved along the line, and back to the bit.
+
+        By `.data`, so that no graph of the caller's takes it for a write, and nothing is left of it in any case.
+        """
+        before = [leaf.data.clone() for leaf in self.leaves]
+        try:
+            for leaf, direction in zip(self.leaves, self.directions, strict=True):
+                leaf.data.add_(direction, alpha=s)
+            yield
+        finally:
+            for leaf, value in zip(self.leaves, before, strict=True):
+                leaf.data.copy_(value)
+
+
+def _direction(leaf: Tensor, number: int) -> Tensor:
+    generator = torch.Generator().manual_seed(number)
+    noise = torch.randn(leaf.shape, generator=generator, dtype=torch.float64).to(leaf)
+    size = float(leaf.detach().square().mean().sqrt()) if leaf.numel() else 0.0
+    return noise * (min(size, 1.0) or 1.0)

@@ -1,0 +1,238 @@
+"""A prepared operator is held against a witness where it is used, and made anew where what f reads has changed."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from jacstrat import UnsupportedError, parse_strategy
+from jacstrat.strategies import choosing
+from jacstrat.strategies.prepared import Prepared
+from jacstrat.strategies.probing import Identity
+from jacstrat.strategies.trial import Trial
+from tests.strategies.claims import D, X, log_determinant, normed, normed_by_hand
+
+X = X[:3]
+
+
+class Energy(nn.Module):
+    """A scalar of a network, with a number, a tensor, and a counter of its calls."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Linear(4, 6), nn.Linear(6, 1)
+        self.scale = 2.0
+        self.shift = torch.zeros(4, dtype=D)
+        self.calls = 0
+        self.double()
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.calls += 1
+        return self.scale * self.second(torch.tanh(self.first(x + self.shift))).squeeze(-1)
+
+
+def energy() -> Energy:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return Energy()
+
+
+def prepare(f: Callable[[Tensor], Tensor], spec: str = "taylor", x: Tensor = X) -> Prepared:
+    return parse_strategy(spec).prepare("laplacian", f, x)
+
+
+def expected(f: Callable[[Tensor], Tensor], x: Tensor = X) -> Tensor:
+    return prepare(f, "identity", x)(x)
+
+
+# An attribute, and what is put in its place.
+CHANGES: dict[str, Any] = {"scale": 3.0, "shift": torch.ones(4, dtype=D), "first": nn.Linear(4, 6).double()}
+
+
+class TestChanges:
+    @pytest.mark.parametrize("name", CHANGES)
+    def test_what_f_reads_has_changed_is_told_once_and_the_operator_made_anew(self, name: str) -> None:
+        f = energy()
+        prepared = prepare(f)
+        before = prepared(X)
+        setattr(f, name, CHANGES[name])
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            changed = prepared(X)
+            torch.testing.assert_close(changed, expected(f))
+            f.scale = 5.0
+            torch.testing.assert_close(prepared(X), expected(f))
+        assert not torch.allclose(changed, before)
+        assert [str(warning.message) for warning in told] == [
+            f"taylor: `{name}` of Energy has changed since this operator was prepared, and it is prepared anew, now "
+            "and at each such change; what changes with every call is better written into a tensor that f keeps"
+        ]
+        assert told[0].filename == __file__
+
+    def test_a_change_that_is_taken_back_is_one(self) -> None:
+        f = energy()
+        prepared = prepare(f)
+        first = prepared(X)
+        f.scale = 3.0
+        with pytest.warns(UserWarning, match="`scale` of Energy has changed"):
+            prepared(X)
+        f.scale = 2.0
+        torch.testing.assert_close(prepared(X), first)
+
+    def test_what_is_written_into_tensors_is_followed(self) -> None:
+        f = energy()
+        prepared = prepare(f)
+        contraction = prepared.contraction
+        optimizer = torch.optim.SGD(f.parameters(), lr=0.1)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            for step in range(3):
+                loss = prepared(X).square().sum()
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+                f.shift.fill_(0.1 * step)
+                torch.testing.assert_close(prepared(X), expected(f))
+        assert prepared.contraction is contraction
+        assert f.calls > 3, "a counter that f itself keeps is no change"
+
+    @pytest.mark.parametrize("spec", ["identity", "vmap", "jvp"])
+    def test_what_calls_f_needs_no_guard(self, spec: str) -> None:
+        f = energy()
+        prepared = prepare(f, spec)
+        f.scale = 3.0
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            torch.testing.assert_close(prepared(X), expected(f))
+
+    def test_an_estimate_is_made_anew_as_well(self) -> None:
+        f = energy()
+        prepared = prepare(f, "taylor:probes=3")
+        f.scale = 0.0
+        with pytest.warns(UserWarning, match="`scale` of Energy has changed"):
+            assert prepared.estimate(X).value.tolist() == [0, 0, 0]
+
+
+@pytest.fixture
+def identity_is_fastest(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trials in which reverse over reverse takes no time, and every other candidate a second."""
+
+    def run(works, predicted, begin, setup):
+        trial: Trial = Trial()
+        for strategy, work in works.items():
+            try:
+                work()
+            except Exception as error:
+                trial.failures[strategy] = error
+            else:
+                trial.calls[strategy] = [1e-6 if strategy == Identity() else 1.0]
+        return trial
+
+    monkeypatch.setattr(choosing, "run_trial", run)
+
+
+class TestWitness:
+    @pytest.mark.parametrize("spec", ["vmap", "identity", "jvp"])
+    def test_what_was_prepared_without_gradients_is_held_again_with_them(self, spec: str) -> None:
+        x = X.clone().requires_grad_()
+        with torch.no_grad():
+            prepared = prepare(normed, spec, x)
+            torch.testing.assert_close(prepared(x), expected(normed_by_hand, x))
+        message = (
+            rf"^{spec} is not right for this function: it has a gradient in what f holds that is off by \S+ of its"
+        )
+        with pytest.raises(UnsupportedError, match=message):
+            prepared(x)
+        with torch.no_grad():
+            assert prepared(x).shape == (3,)
+
+    def test_points_that_require_grad_are_another_matter(self) -> None:
+        prepared = prepare(normed, "vmap", X)
+        torch.testing.assert_close(prepared(X), expected(normed_by_hand))
+        with pytest.raises(UnsupportedError, match="^vmap is not right for this function: it has a gradient in"):
+            prepared(X.clone().requires_grad_())
+        assert prepared(X).shape == (3,)
+
+    def test_auto_takes_another_then_and_guards_it(self, identity_is_fastest) -> None:
+        scale = {"by": 1.0}
+
+        def scaled(x: Tensor) -> Tensor:
+            return scale["by"] * normed(x)
+
+        x = X.clone().requires_grad_()
+        with torch.no_grad():
+            prepared = prepare(scaled, "auto", x)
+            assert prepared.strategy.spec == "identity"
+        result = prepared(x)
+        assert prepared.strategy.name == "taylor"
+        assert "without identity: UnsupportedError: it has a gradient in what f holds that is off by" in prepared.reason
+        (g,) = torch.autograd.grad(result.sum(), x)
+        (same,) = torch.autograd.grad(expected(normed_by_hand, x).sum(), x)
+        torch.testing.assert_close(g, same)
+        scale["by"] = 2.0
+        with pytest.warns(UserWarning, match="item 'by' of `scale`, which scaled closes over has changed"):
+            torch.testing.assert_close(prepared(x), 2 * result)
+
+    def test_it_is_held_once(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        calls = []
+
+        def counted(x: Tensor) -> Tensor:
+            calls.append(x)
+            return x.pow(3).sum(-1)
+
+        prepared = prepare(counted, "identity")
+        calls.clear()
+        prepared(X)
+        assert len(calls) == 1
+        with torch.no_grad():
+            prepared(X)
+            calls.clear()
+            prepared(X)
+        assert len(calls) == 1
+
+    def test_what_could_not_be_looked_at_is_held_when_it_can(self) -> None:
+        # Wrong where gradients are off, and at several points alone.
+        with torch.no_grad():
+            prepared = prepare(log_determinant, "jacrev", X[:0])
+            assert torch.func.vmap(prepared)(X[:1]).shape == (1,)
+            with pytest.raises(UnsupportedError, match="^jacrev is not right for this function: it is off by "):
+                prepared(X)
+
+    def test_trust_holds_nothing(self) -> None:
+        with torch.no_grad():
+            prepared = parse_strategy("jacrev").trusted("laplacian", log_determinant, X)
+            assert prepared(X).shape == (3,)
+        assert prepared(X.clone().requires_grad_()).shape == (3,)
+
+
+class TestResults:
+    def test_a_result_has_the_dtype_of_x(self) -> None:
+        f, x = nn.Sequential(nn.Linear(4, 4), nn.Tanh()), X.float()
+        for spec in ("vmap", "jvp", "identity", "jacrev"):
+            prepared = parse_strategy(spec).prepare("divergence", f, x)
+            exact = prepared(x)
+            with torch.autocast("cpu", torch.bfloat16):
+                rounded = prepared(x)
+            assert rounded.dtype == exact.dtype == torch.float32
+            torch.testing.assert_close(rounded, exact, rtol=0.1, atol=0.1)
+
+    def test_another_choice_is_that_of_the_operator(self, identity_is_fastest) -> None:
+        prepared = prepare(energy(), "auto")
+        assert prepared.operator == "laplacian"
+        assert prepared.n == 4
+        assert prepared.strategy == Identity()
+        assert prepared.reason.startswith("identity: ")
+        assert prepare(energy(), "vmap").reason == ""
+
+    def test_inference_mode_is_no_hindrance(self) -> None:
+        f = energy()
+        exact = expected(f)
+        with torch.inference_mode():
+            x = X + 0
+            torch.testing.assert_close(prepare(f, "vmap")(x), exact)
+            torch.testing.assert_close(prepare(f, "taylor", x)(x), exact)

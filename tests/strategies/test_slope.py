@@ -1,0 +1,133 @@
+"""Derivatives along a line through the leaves of a graph."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from jacstrat.strategies.slope import LEAST, Line, Slope
+
+D = torch.float64
+X = torch.randn(3, 4, dtype=D, generator=torch.Generator().manual_seed(0))
+
+
+def leaf(dtype: torch.dtype = D) -> Tensor:
+    return torch.linspace(0.5, 1.5, 4, dtype=dtype).requires_grad_()
+
+
+def test_a_line_goes_through_the_points_where_they_require_grad() -> None:
+    p = leaf()
+    assert Line.through(X, [p]).leaves == (p,)
+    x = X.clone().requires_grad_()
+    line = Line.through(x, [p])
+    assert [id(one) for one in line.leaves] == [id(p), id(x)]
+    assert [direction.shape for direction in line.directions] == [p.shape, x.shape]
+    same = Line.through(x, [p])
+    assert all(map(torch.equal, line.directions, same.directions))
+
+
+def test_directions_are_of_the_size_of_their_leaves() -> None:
+    small, none = (1e-3 * leaf().detach()).requires_grad_(), torch.zeros(4, dtype=D, requires_grad=True)
+    empty = torch.zeros(0, dtype=D, requires_grad=True)
+    sizes = [float(one.norm()) for one in Line.through(X, [small, none, empty]).directions]
+    assert 1e-4 < sizes[0] < 1e-2
+    assert sizes[1] > 0.1
+    assert sizes[2] == 0
+
+
+@pytest.mark.parametrize("is_steady", [False, True])
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+def test_differences_and_autograd_agree(dtype: torch.dtype, is_steady: bool) -> None:
+    p, x = leaf(dtype), X.to(dtype, copy=True).requires_grad_()
+    line = Line.through(x, [p])
+
+    def total(x: Tensor) -> Tensor:
+        return ((p * x).sin() * p).sum()
+
+    slope, (found, size) = line.by_differences(total, is_steady), line.by_autograd(total(x))
+    assert slope.is_known
+    assert slope.is_near(found, size, 1e-6 if dtype == D else 1e-3)
+    assert not slope.is_near(1.01 * found + slope.noise, 0.0, 1e-6)
+    assert size > 0
+
+
+def test_what_has_no_graph_has_no_slope() -> None:
+    p, unused = leaf(), leaf()
+    line = Line.through(X, [p, unused])
+    assert line.by_autograd(torch.tensor(1.0)) == (0.0, 0.0)
+    found, _ = line.by_autograd(p.sum())
+    assert found == pytest.approx(float(line.directions[0].sum()))
+
+
+def test_a_kink_and_what_torch_refuses_give_nothing() -> None:
+    p = torch.zeros(4, dtype=D, requires_grad=True)
+    line = Line.through(X, [p])
+    assert not line.by_differences(lambda x: (p * x).abs().sum()).is_known
+
+    def refused(x: Tensor) -> Tensor:
+        raise NotImplementedError
+
+    assert not line.by_differences(refused).is_known
+
+
+def test_a_share_of_the_step_stays_clear_of_a_kink_that_is_near() -> None:
+    p = torch.full((4,), 1e-3, dtype=D, requires_grad=True)
+    line = Line(X, (p,), (torch.ones(4, dtype=D),))
+    assert not line.by_differences(lambda x: p.abs().sum()).is_known
+    for slope in (
+        line.by_differences(lambda x: p.abs().sum(), shrink=1 / 64),
+        line.by_differences(lambda x: p.abs().sum(), is_steady=True),
+    ):
+        assert slope.is_known
+        assert slope.value == pytest.approx(4.0)
+
+
+def test_leaves_are_moved_and_put_back() -> None:
+    p = leaf()
+    before, version, seen = p.detach().clone(), p._version, []
+    line = Line.through(X, [p])
+
+    def watched(x: Tensor) -> Tensor:
+        seen.append(p.detach().clone())
+        if len(seen) == 7:
+            raise ZeroDivisionError
+        return p.sum()
+
+    with pytest.raises(ZeroDivisionError):
+        line.by_differences(watched)
+    assert len({tuple(one.tolist()) for one in seen}) == 7
+    assert torch.equal(p.detach(), before)
+    assert p._version == version
+
+
+def test_a_cut_is_one_where_it_lies_on_the_line() -> None:
+    p = leaf()
+
+    def across(x: Tensor) -> Tensor:
+        with torch.no_grad():
+            places = torch.arange(4, dtype=D).sin()
+        return (p * x.tanh() + places).sum(-1)
+
+    line = Line.through(X, [p])
+    assert not line.is_cut(across)
+    assert not line.is_cut(lambda x: (p * x).sum(-1))
+    assert line.is_cut(lambda x: (p * p.detach() * x).sum(-1))
+    assert line.is_cut(lambda x: ((p - p.detach()) * x).sum(-1)), "though it is 0"
+
+    def held(x: Tensor) -> Tensor:
+        return (p * x.detach() * x).sum(-1)
+
+    assert not line.is_cut(held), "the points stay where they are"
+    assert Line.through(X.clone().requires_grad_(), [p]).is_cut(held)
+    with torch.no_grad():
+        assert not line.is_cut(held), "whatever is tracked outside"
+
+
+def test_what_is_near_is_told_by_the_terms() -> None:
+    assert Slope(2.0).is_near(2.0 + 1e-4, 0.0, 1e-4)
+    assert not Slope(2.0).is_near(2.1, 0.0, 1e-4)
+    assert Slope(2.0).is_near(2.1, 1e4, 1e-4)
+    assert Slope(2.0, noise=0.2).is_near(2.1, 0.0, 1e-4)
+    assert Slope(0.0).is_near(LEAST / 2, 0.0, 1e-4)
+    assert not Slope(0.0).is_near(float("nan"), 1.0, 1e-4)
