@@ -1,6 +1,6 @@
 """Measure what the witness costs: `python bench/witness.py [first|direct|both]`.
 
-`direct` compares with another checkout where one is named: `JACSTRAT_BASE=/path/to/checkout python bench/witness.py both`.
+Where JACSTRAT_BASE names another checkout, `direct` compares with the direct calls of that one, in turns.
 """
 
 from checks.program import main

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -200,7 +201,13 @@ def test_ctrl_c_while_the_children_s_server_starts_is_told_in_a_line(tmp_path) -
     process = subprocess.Popen(
         [*command, "--out", str(tmp_path / "out")], stderr=subprocess.PIPE, text=True, start_new_session=True
     )
-    wait_for(lambda: any("forkserver" in " ".join(one.cmdline()) for one in psutil.Process(process.pid).children()))
+
+    def is_starting() -> bool:
+        with suppress(psutil.ZombieProcess, psutil.NoSuchProcess):  # a child that ends while it is looked at
+            return any("forkserver" in " ".join(one.cmdline()) for one in psutil.Process(process.pid).children())
+        return False
+
+    wait_for(is_starting)
     time.sleep(0.5)
     os.killpg(process.pid, signal.SIGINT)
     _, said = process.communicate(timeout=20)

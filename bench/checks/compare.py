@@ -70,7 +70,8 @@ def _counted(cell: Any, kind: str = "", plain: list[Record] | None = None) -> li
         prepared = prepare(bench, spec, f)
         peak = peaks.get((cell.problem, cell.n, cell.workload, spec)) or 0
         evaluate = CHANGES[kind](bench, f, prepared.contraction.evaluate, peak)
-        return replace(prepared, contraction=Contraction(evaluate))
+        prepared.contraction = Contraction(evaluate)
+        return prepared
 
     with patch.object(Bench, "prepare", changed if kind else prepare):
         return [outcome.record for outcome in measure(cell, None) if outcome.record]

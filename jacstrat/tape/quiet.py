@@ -1,4 +1,7 @@
-"""Quiet while a function is traced: what torch logs of a trace that fails is told by the error, in a line."""
+"""Quiet while a function is traced: what torch logs of a trace that fails is told by the error, in a line.
+
+And without a trace in autocast's cache, where casts of weights to tensors without numbers would stay for others.
+"""
 
 from __future__ import annotations
 
@@ -6,17 +9,22 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import torch
+
 
 @contextmanager
 def quiet() -> Iterator[None]:
     """Nothing of torch's loggers, those that are made meanwhile apart, as long as this lasts."""
+    cached = torch.is_autocast_cache_enabled()
     loggers = [logging.getLogger("torch"), *_below("torch")]
     before = [logger.disabled for logger in loggers]
     try:
         for logger in loggers:
             logger.disabled = True
+        torch.set_autocast_cache_enabled(False)
         yield
     finally:
+        torch.set_autocast_cache_enabled(cached)
         for logger, was in zip(loggers, before, strict=True):
             logger.disabled = was
 

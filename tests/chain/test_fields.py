@@ -58,7 +58,7 @@ def test_what_is_refused_is_told_why(name: str) -> None:
         pytest.param(TWO, [TWO], id="two"),
         pytest.param(THREE, [THREE], id="three"),
         pytest.param(CHAINS["residual"], [BLOCKS], id="residual"),
-        pytest.param(NARROW_FUNCTIONS["powers"], [NARROW, BACK], id="cut"),
+        pytest.param(NARROW_FUNCTIONS["sorted"], [NARROW, BACK], id="cut"),
     ],
 )
 def test_gradients_in_parameters_and_points(f, modules: list[nn.Module]) -> None:

@@ -17,7 +17,7 @@ from tests.compositions.programs import program
 from tests.compositions.truth import STEPS, by_differences, values
 
 # How many programs are judged; thousands by `python -m tests.compositions.run`.
-COUNT = int(os.environ.get("COMPOSITIONS", "100"))
+COUNT = int(os.environ.get("COMPOSITIONS", "40"))
 
 
 @pytest.mark.timeout(120 + 10 * COUNT)

@@ -76,7 +76,7 @@ def test_a_missing_device_is_planned_for_with_assumed_memory() -> None:
 @pytest.mark.parametrize(
     ("function", "reason"),
     [
-        ("raises_in_transform", "ValueError: mine, over two lines"),
+        ("raises_in_transform", "vmap cannot differentiate this function: ValueError: mine, over two lines"),
         ("segfaults_in_transform", "killed by SIGSEGV"),
         ("hangs_in_transform", "no end after 0.7 s"),
     ],

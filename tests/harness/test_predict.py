@@ -245,7 +245,7 @@ NO_VALUE = "f itself: RuntimeError: Tensor.item() cannot be called on meta tenso
         ),
         (mine("branches_on_a_value"), "vmap", {}, NO_VALUE),
         (mine("raises"), "vmap", {}, "f itself: ValueError: mine, over two lines and more"),
-        (mine("raises_in_transform"), "vmap", {}, "ValueError: mine"),
+        (mine("raises_in_transform"), "vmap", {}, "vmap cannot differentiate this function: ValueError: mine"),
         (mine("exits"), "vmap", {}, "f itself: SystemExit: 5"),
         ("sin", "hessian", {}, "hessian cannot serve the divergence: a field has no Hessian; use jacrev or jacfwd"),
         ("sin", "vmap", {"workload": "train"}, "f itself: it has no parameters to train"),
@@ -361,7 +361,7 @@ def test_what_cannot_fit_is_skipped_before_it_allocates_and_so_are_larger_sizes(
     go(tmp_path, LARGE)
     found = rows(tmp_path)
     # On data f fails in a transform: at n = 4 nothing is predicted.
-    assert found["vmap", 4][0] == "error"
+    assert found["vmap", 4][0] == "unsupported"
     reason = "predicted peak of 3.25 MiB is beyond the 1.00 MiB available"
     assert found["vmap", 64] == ("skipped", reason)
     assert found["vmap", 96] == ("skipped", f"skipped at n = 64: {reason}")
@@ -383,7 +383,7 @@ def test_a_resumed_run_knows_what_was_beyond(tmp_path) -> None:
     assert rows(tmp_path)["vmap", 96] == ("skipped", f"skipped at n = 64: {before['vmap', 64][1]}")
     # With more memory, on request, they are tried: f then fails on data.
     log = go(tmp_path, replace(sweep, max_memory_bytes=2**34), resume=True, retry=("skipped",))
-    assert [(r.n, r.status) for r in log.records] == [(64, "error"), (96, "error")]
+    assert [(r.n, r.status) for r in log.records] == [(64, "unsupported"), (96, "unsupported")]
 
 
 def test_a_small_run_makes_no_prediction(tmp_path, monkeypatch) -> None:

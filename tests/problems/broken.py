@@ -562,9 +562,7 @@ REFUSED = {
     "bare": {"jvp": "autograd.Function Bare has no jvp, the rule of forward mode", "jacrev": VMAP, "jacfwd": VMAP},
     "generated": dict.fromkeys(("jvp", "jacfwd"), "autograd.Function Generated has no jvp, the rule of forward mode"),
     "distances": dict.fromkeys(("jvp", "jacfwd"), "_cdist_forward has no forward-mode rule in torch"),
-    "attends": dict.fromkeys(
-        ("jvp", "jacfwd"), "_scaled_dot_product_flash_attention_for_cpu has no forward-mode rule in torch"
-    ),
+    "attends": {},
     "fills": dict.fromkeys(("jacrev", "jacfwd"), WRITES),
     "signs": dict.fromkeys(("jacrev", "jacfwd"), NUMBER_ASKED),
     "counts": dict.fromkeys(("jacrev", "jacfwd"), "vmap: aten::nonzero has a result whose shape depends on values"),

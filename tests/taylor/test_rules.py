@@ -27,7 +27,7 @@ WORDS = {
     revalued: lambda v, numbers: v + (numbers - REVALUED),
 }
 CASES = [
-    pytest.param(op, args, kwargs, id=f"{op}-{number}")
+    pytest.param(op, args, kwargs, id=f"{getattr(op, '__name__', op)}-{number}")
     for op, samples in SAMPLES.items()
     for number, (args, kwargs) in enumerate(samples)
 ]

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from jacstrat import divergence, laplacian, parse_strategy
 
 # Rounds of calls, and seconds of one.
-ROUNDS, ROUND_S = 7, 0.1
+ROUNDS, ROUND_S = 5, 0.05
 
 
 def network(n: int, out: int, width: int = 64) -> nn.Module:
