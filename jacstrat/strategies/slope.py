@@ -67,12 +67,20 @@ class Line:
         Raises:
             One of REFUSALS: Autograd cannot differentiate it.
         """
+        terms = [g.double() * d.double() for g, d in zip(self.gradients(total), self.directions, strict=True)]
+        return float(sum(term.sum() for term in terms)), float(sum(term.square().sum() for term in terms)) ** 0.5
+
+    def gradients(self, total: Tensor) -> list[Tensor]:
+        """The gradient of a number with a graph in each leaf; raises as `by_autograd`."""
         found: Iterable[Tensor | None] = [None] * len(self.leaves)
         if total.requires_grad:
             # What f holds may have a graph of the caller's behind it.
             found = torch.autograd.grad(total, self.leaves, allow_unused=True, retain_graph=True)
-        terms = [(g.double() * d.double()) for g, d in zip(found, self.directions, strict=True) if g is not None]
-        return float(sum(term.sum() for term in terms)), float(sum(term.square().sum() for term in terms)) ** 0.5
+        return [torch.zeros_like(leaf) if g is None else g for g, leaf in zip(found, self.leaves, strict=True)]
+
+    def along(self, number: int) -> Line:
+        """The line through one of the leaves alone."""
+        return Line(self.points, self.leaves[number : number + 1], self.directions[number : number + 1])
 
     def by_differences(self, total: Function, is_steady: bool = False, shrink: float = 1.0) -> Slope:
         """The derivative of total(points), without a graph; by a share of the step, or with `is_steady` by several."""

@@ -57,17 +57,28 @@ def _raised_by(f: Function, x: Tensor) -> Exception | None:
 
 def _cause(f: Function, x: Tensor) -> str:
     """Why f cannot take x, where it can take something like it."""
-    if x.dim() == 2 and len(x) and _raised_by(f, x[0]) is None:
+    if x.dim() == 2 and len(x) and _takes_a_point(f, x[0]):
         return "it takes one point and not a batch: give torch.func.vmap(f)"
     for rows in sorted(_rows_held(f)):
         if x.dim() == 2 and rows != len(x) and _raised_by(f, x.new_zeros(rows, x.shape[-1])) is None:
-            return f"it takes {rows} rows, as many as a tensor that it closes over has: give as many points"
+            return f"it takes {rows} rows, as many as a tensor that it holds has: give as many points"
     return ""
 
 
+def _takes_a_point(f: Function, point: Tensor) -> bool:
+    """Whether f gives a number, or a vector of as many, for one point."""
+    try:
+        with torch.no_grad():
+            y = f(point.detach())
+    except Exception:
+        return False
+    return isinstance(y, Tensor) and y.shape in ((), point.shape)
+
+
 def _rows_held(f: Function) -> set[int]:
-    """Lengths of the first axes of tensors that f closes over."""
-    held = []
+    """Lengths of the first axes of tensors that f closes over, or has as globals."""
+    scope, code = getattr(f, "__globals__", {}), getattr(f, "__code__", None)
+    held = [scope.get(name) for name in (code.co_names if code else ())]
     for cell in getattr(f, "__closure__", None) or ():
         try:
             held.append(cell.cell_contents)

@@ -41,6 +41,8 @@ CLOSER = 1 / 64
 ROUNDINGS = 64
 # Of the terms: what changes by more is at an edge, from which autograd itself jumps.
 MOST_ROUNDING = 0.01
+# A gradient so near that of autograd is its rounding, whatever its size.
+LEAST_GRADIENT = 1e-9
 
 _EDGES = "at an edge, such as norm or sqrt at 0, torch's derivative is a convention"
 
@@ -106,6 +108,7 @@ class Witness:
     x: Tensor
     _truths: dict[object, Truth] = field(default_factory=dict)
     _slopes: dict[object, Slope] = field(default_factory=dict)
+    _gradients: dict[object, list[Tensor] | None] = field(default_factory=dict)
 
     def fault(self, claim: Claim, stochastic: bool = False, tracked: bool | None = None) -> str:
         """What is wrong with a claim, in words that go on behind "it"; "" where nothing is, or nothing can be seen.
@@ -203,8 +206,9 @@ class Witness:
             return ""
         known = truth.is_known.all(0)
         weights = torch.linspace(1, 2, known.numel(), dtype=given.dtype, device=given.device).view_as(known) * known
+        weighted = (torch.where(known, given, 0) * weights).sum()
         try:
-            found, size = line.by_autograd((torch.where(known, given, 0) * weights).sum())
+            found, size = line.by_autograd(weighted)
         except REFUSALS as error:
             return f"has no gradient: {' '.join(str(error).split()).split('. ')[0]}"
         tolerance = TOLERANCE[given.dtype]
@@ -219,10 +223,10 @@ class Witness:
                 self._slopes[key] = line.by_differences(total, shrink=CLOSER)
         if (slope := self._slopes[key]).is_known:
             if slope.is_near(found, size, tolerance):
-                return ""
+                return self._leaf_fault(key, line, weighted, total, truth)
             slope = self._slopes[key] = line.by_differences(total, is_steady=True)
             if slope.is_known and slope.is_near(found, size, tolerance):
-                return ""
+                return self._leaf_fault(key, line, weighted, total, truth)
         is_seen = slope.is_known and not has_cuts(look.question.f, look.question.points)
         if not is_seen or not (isfinite(found) or bool(truth.is_known.all())):
             # By autograd, where differences do not see what is meant, or see a kink; and where a row at an edge leaves
@@ -237,6 +241,32 @@ class Witness:
         if not share < torch.inf:
             return f"has a gradient that is not finite where the operator is smooth: {_EDGES}"
         return f"has a gradient in what f holds that is off by {share:.2g} of its size"
+
+    def _leaf_fault(self, key: object, line: Line, weighted: Tensor, total: Function, truth: Truth) -> str:
+        """What is wrong in the gradient of one leaf, too little of all for a line through all of them to show.
+
+        Leaf by leaf against autograd; where they differ, differences along that leaf alone decide.
+        """
+        if key not in self._gradients:
+            try:
+                by_differences = bool(truth.by_differences.any())
+                self._gradients[key] = None if by_differences else line.gradients(total(line.points))
+            except REFUSALS:
+                self._gradients[key] = None
+        if (wanted := self._gradients[key]) is None:
+            return ""
+        allowed = torch.finfo(weighted.dtype).eps ** POWER_OF_EPS
+        for number, (mine, own) in enumerate(zip(line.gradients(weighted), wanted, strict=True)):
+            size = float(own.abs().max()) if own.numel() else 0.0
+            if not size < torch.inf or bool(((mine - own).abs() <= allowed * size + LEAST_GRADIENT).all()):
+                continue
+            alone = line.along(number)
+            slope = alone.by_differences(total, is_steady=True)
+            found, terms = alone.by_autograd(weighted)
+            if slope.is_known and not slope.is_near(found, terms, TOLERANCE[weighted.dtype]):
+                share = abs(found - slope.value) / max(terms, abs(slope.value), LEAST)
+                return f"has a gradient in what f holds that is off by {share:.2g} of its size in one tensor"
+        return ""
 
     @staticmethod
     def _own_slope(line: Line, total: Function, truth: Truth) -> float | None:

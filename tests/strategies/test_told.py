@@ -98,7 +98,7 @@ def test_a_function_of_another_number_of_rows_says_how_many() -> None:
     time = torch.zeros(5, 1)
     message = (
         r"^f raises RuntimeError: .* for x of shape \(2, 3\); "
-        r"it takes 5 rows, as many as a tensor that it closes over has: give as many points$"
+        r"it takes 5 rows, as many as a tensor that it holds has: give as many points$"
     )
     with pytest.raises(UsageError, match=message):
         runs(at_times)
