@@ -9,6 +9,8 @@ from torch import Tensor
 
 # Rows from which on points with random numbers take the places of rows that are not looked at.
 SPARE = 8
+# Parts from each of which a row is looked at.
+PARTS = 8
 # How far they lie from real ones, as a share of each coordinate and of the mean size of all.
 JITTER, FLOOR = 0.1, 0.03
 # The least share of a coordinate that is left where points lie far: f may be flat where x is, as behind a clamp.
@@ -41,7 +43,7 @@ class Sample(NamedTuple):
 
 
 def samples(x: Tensor) -> tuple[Sample, ...]:
-    """The first row, the last, one between them, those with a zero and with a tie, and two with random numbers.
+    """Rows from all parts, the smallest and the largest, those with a zero and with a tie, and two with random numbers.
 
     Few rows are all looked at, and then all with random numbers.
     """
@@ -49,11 +51,19 @@ def samples(x: Tensor) -> tuple[Sample, ...]:
     if x.dim() == 1 or len(x) < SPARE:
         return (Sample(x, None), Sample(_generic(x), None))
     B = len(x)
-    real = dict.fromkeys((0, B // 2, B - 1, *_special(x)))
-    spare = [row for row in dict.fromkeys((B // 3, (3 * B) // 4, 1, B - 2, *range(B))) if row not in real][:2]
+    spread = (k * B // PARTS for k in range(1, PARTS))
+    real = dict.fromkeys((0, B // 2, B - 1, *_special(x), *_extreme(x), *spread))
+    real = dict.fromkeys(list(real)[: B - 2])
+    spare = [row for row in dict.fromkeys((B // 3, (3 * B) // 4 + 1, 1, B - 2, *range(B))) if row not in real][:2]
     points = x.clone()
     points[spare] = _generic(x[spare])
     return (Sample(points, torch.tensor([*real, *spare], device=x.device)),)
+
+
+def _extreme(x: Tensor) -> list[int]:
+    """The smallest and the largest row: an operation may be active there alone, as a clamp is."""
+    size = x.square().sum(-1)
+    return [int(size.argmin()), int(size.argmax())]
 
 
 def _special(x: Tensor) -> list[int]:

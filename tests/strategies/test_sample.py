@@ -50,10 +50,12 @@ def test_of_many_rows_those_at_the_ends_and_between_are_looked_at() -> None:
     assert sample.rows is not None
     rows = sample.rows.tolist()
     assert rows[:3] == [0, 50, 99]
-    assert len(rows) == len(set(rows)) == 5
-    spare = rows[3:]
-    assert torch.equal(sample.seen[:3], x[rows[:3]])
-    assert not bool((sample.seen[3:] == x[spare]).any())
+    assert len(rows) == len(set(rows)) <= 15
+    size = x.square().sum(-1)
+    assert {int(size.argmin()), int(size.argmax())} < set(rows)
+    spare = rows[-2:]
+    assert torch.equal(sample.seen[:-2], x[rows[:-2]])
+    assert not bool((sample.seen[-2:] == x[spare]).any())
     others = [row for row in range(100) if row not in spare]
     assert torch.equal(sample.points[others], x[others])
 
@@ -71,7 +73,7 @@ def test_rows_with_a_zero_and_with_a_tie_are_looked_at() -> None:
 def test_one_coordinate_has_no_ties() -> None:
     (sample,) = samples(points(20, n=1))
     assert sample.rows is not None
-    assert len(sample.rows) == 5
+    assert 5 <= len(sample.rows) == len(set(sample.rows.tolist()))
 
 
 @pytest.mark.parametrize("B", range(SPARE, SPARE + 5))
@@ -81,7 +83,7 @@ def test_no_row_is_looked_at_twice(B: int) -> None:
     (sample,) = samples(x)
     assert sample.rows is not None
     rows = sample.rows.tolist()
-    assert len(rows) == len(set(rows)) == 7
+    assert 7 <= len(rows) == len(set(rows)) <= B
     assert {0, 1, 2, B // 2, B - 1} <= set(rows)
 
 

@@ -174,7 +174,9 @@ class TestWhatIsAsked:
 
         assert fault(seen) == ""
         assert fault(seen, is_traced=True) == ""
-        assert shapes == [(5, 4), (100, 4)]
+        few, whole = shapes
+        assert 5 <= few[0] <= 15
+        assert whole == (100, 4)
         assert fault(lambda x: 1.5 * right(x), is_traced=True).startswith("is off by")
 
     def test_where_f_holds_a_tensor_of_rows_all_are(self) -> None:
