@@ -10,6 +10,7 @@ import random
 import types
 import weakref
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from jacstrat import PROBLEMS, laplacian
+from jacstrat import PROBLEMS, UnsupportedError, laplacian
 from jacstrat.strategies.base import checked
 from jacstrat.tape import kept
 from jacstrat.tape.kept import SHARED
@@ -387,7 +388,8 @@ def test_a_function_that_changes_itself_is_recorded_anew() -> None:
             return x.sin().sum(-1) if self.on else x.exp().sum(-1)
 
     net = Flip()
-    laplacian(net, X, "taylor")
+    with suppress(UnsupportedError):  # the witness may be asked when it is the other function
+        laplacian(net, X, "taylor")
     assert not is_traced(net, X)
 
     kept: list[Tensor] = []
