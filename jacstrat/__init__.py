@@ -12,7 +12,18 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from jacstrat.errors import JacstratError, ShapeError, UnsupportedError, UsageError, WrongResultError
     from jacstrat.harness.benchmark import benchmark
-    from jacstrat.operators import curl, divergence, gradient, jacobian_diagonal, laplacian
+    from jacstrat.core.operator import OPERATORS, Operator, parse_operator
+    from jacstrat.operators import (
+        bilaplacian,
+        curl,
+        divergence,
+        gradient,
+        hessian_diagonal,
+        jacobian_diagonal,
+        laplacian,
+        value_and_divergence,
+        value_gradient_laplacian,
+    )
     from jacstrat.problems import PROBLEMS, Problem, problem
     from jacstrat.records import read_records
     from jacstrat.strategies import STRATEGIES, Strategy, parse_strategy
@@ -27,11 +38,18 @@ _HOMES = {
     "UsageError": "errors",
     "WrongResultError": "errors",
     "benchmark": "harness.benchmark",
+    "bilaplacian": "operators",
+    "hessian_diagonal": "operators",
+    "value_and_divergence": "operators",
+    "value_gradient_laplacian": "operators",
     "curl": "operators",
     "divergence": "operators",
     "gradient": "operators",
     "jacobian_diagonal": "operators",
     "laplacian": "operators",
+    "OPERATORS": "core.operator",
+    "Operator": "core.operator",
+    "parse_operator": "core.operator",
     "PROBLEMS": "problems",
     "Problem": "problems",
     "problem": "problems",
@@ -44,9 +62,11 @@ _HOMES = {
 }
 
 __all__ = [
+    "OPERATORS",
     "PROBLEMS",
     "STRATEGIES",
     "JacstratError",
+    "Operator",
     "Problem",
     "ShapeError",
     "Strategy",
@@ -56,15 +76,20 @@ __all__ = [
     "WrongResultError",
     "__version__",
     "benchmark",
+    "bilaplacian",
     "curl",
     "detect_structure",
     "divergence",
     "gradient",
+    "hessian_diagonal",
     "jacobian_diagonal",
     "laplacian",
+    "parse_operator",
     "parse_strategy",
     "problem",
     "read_records",
+    "value_and_divergence",
+    "value_gradient_laplacian",
 ]
 
 

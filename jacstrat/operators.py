@@ -1,100 +1,259 @@
-"""Divergence, Laplacian, diagonal, gradient and curl of row-wise functions: what a user calls first."""
+"""Divergence, Laplacian and their kin, of row-wise functions: what a user calls first."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
+from jacstrat.core.operator import OPERATORS, Operator
 from jacstrat.errors import ShapeError
-from jacstrat.strategies import Operator, Strategy, parse_strategy
+from jacstrat.strategies import Strategy, parse_strategy
 from jacstrat.strategies.checked import checked, plain_attention
 from jacstrat.strategies.points import check_points, outside_inference_mode, usable
-from jacstrat.strategies.products import functional_gradient
+from jacstrat.strategies.products import vjp
+from jacstrat.strategies.told import telling
+from jacstrat.tape.arguments import Args, Function, bind
 
 DEFAULT = "auto"
-Function = Callable[[Tensor], Tensor]
+
+
+class ValueDivergence(NamedTuple):
+    """A field's value and its divergence.
+
+    Fields:
+        value: f(x), (B, n).
+        divergence: (B,).
+    """
+
+    value: Tensor
+    divergence: Tensor
+
+
+class ValueGradientLaplacian(NamedTuple):
+    """A scalar's value, gradient and Laplacian.
+
+    Fields:
+        value: u(x), (B,) or (B, m).
+        gradient: Of all coordinates, (B, n), or (B, m, n) of m outputs.
+        laplacian: In the shape of the value.
+    """
+
+    value: Tensor
+    gradient: Tensor
+    laplacian: Tensor
 
 
 def divergence(
-    field: Function, x: Tensor, strategy: str | Strategy = DEFAULT, generator: torch.Generator | None = None
+    field: Function,
+    x: Tensor,
+    strategy: str | Strategy = DEFAULT,
+    generator: torch.Generator | None = None,
+    *,
+    args: Args = (),
+    coordinates: Sequence[int] | None = None,
+    weight: Any = None,
+    event_dim: int = 1,
 ) -> Tensor:
-    """Divergence tr(df/dx) of a row-wise field at each point.
+    """Divergence tr(df/dx) of a row-wise field at each point; with a weight tr(A df/dx).
 
     Args:
-        field: Row-wise vector field, (B, n) -> (B, n).
+        field: Row-wise vector field, (B, n) -> (B, n); complex ones too. Over some coordinates it may have other
+            outputs beside those of these, which are taken by their numbers, or in order where there are no more.
         x: Points, (B, n) or (n,).
         strategy: A Strategy, or its spec such as "vmap:chunk_size=64"; "auto" chooses the fastest exact one at the
             first call and remembers it.
         generator: Source of random probes; only stochastic strategies draw.
+        args: Further arguments: field is called as field(x, *args). A tensor that is as long as x has rows goes with
+            the rows; everything else is passed as it is.
+        coordinates: Which the trace runs over, as in space and not time; all where not given.
+        weight: A, as (n,) for a diagonal, (n, n), (B, n) or (B, n, n), or a function of the point, called as field is,
+            that gives (B, n) or (B, n, n). With coordinates their part of it counts.
+        event_dim: Axes of a point: x may be (B, *event) with so many.
 
     Returns:
-        (B,), or () for a single point; dtype and device of x. Differentiable in x and in the field's parameters.
+        (B,), or () for a single point; dtype and device of x, complex where field is. Differentiable in x, in args, in
+        the weight and in the field's parameters.
 
     Raises:
         ShapeError: field does not map (B, n) to (B, n); names both shapes.
         UnsupportedError: The strategy cannot serve this field; says why.
-        UsageError: No such strategy, or x is not floating-point.
+        UsageError: No such strategy, or x is not floating-point, or coordinates that x does not have.
 
-    Cost: the strategy's products, see `jacstrat list strategies`.
+    Cost: the strategy's products, see `jacstrat list strategies`: as many as there are coordinates in the trace, or as
+    the rank of a constant weight.
     """
-    return _apply("divergence", field, x, strategy, generator)
+    operator = _operator("divergence", coordinates, weight)
+    return parse_strategy(strategy).apply(operator, field, x, generator, args, event_dim)
 
 
 def laplacian(
-    scalar: Function, x: Tensor, strategy: str | Strategy = DEFAULT, generator: torch.Generator | None = None
+    scalar: Function,
+    x: Tensor,
+    strategy: str | Strategy = DEFAULT,
+    generator: torch.Generator | None = None,
+    *,
+    args: Args = (),
+    coordinates: Sequence[int] | None = None,
+    weight: Any = None,
+    event_dim: int = 1,
 ) -> Tensor:
-    """Laplacian tr(d2u/dx2) of a row-wise scalar at each point.
+    """Laplacian tr(d2u/dx2) of a row-wise scalar at each point; with a weight tr(A d2u/dx2), A of any sign.
 
     Args:
-        scalar: Row-wise scalar function, (B, n) -> (B,).
-        x: Points, (B, n) or (n,).
+        scalar: Row-wise scalar function, (B, n) -> (B,), or (B, m), each output by itself; complex ones too.
         strategy: A Strategy, or its spec such as "jvp:chunk_size=all"; "auto" chooses the fastest exact one at the
             first call and remembers it.
-        generator: Source of random probes; only stochastic strategies draw.
+        x, generator, args, coordinates, weight, event_dim: As for `divergence`.
 
     Returns:
-        (B,), or () for a single point; dtype and device of x. Differentiable in x and in the scalar's parameters.
+        (B,) or (B, m) as the scalar gives it, less B for a single point; dtype and device of x, complex where the scalar
+        is. Differentiable in x, in args, in the weight and in the scalar's parameters.
 
     Raises:
-        ShapeError: scalar does not map (B, n) to (B,); names both shapes.
-        UnsupportedError: The strategy cannot serve this scalar; says why.
-        UsageError: No such strategy, or x is not floating-point.
+        ShapeError: scalar does not map (B, n) to (B,) or (B, m); names both shapes.
+        UnsupportedError, UsageError: As for `divergence`.
 
-    Cost: the strategy's products with the Hessian, see `jacstrat list strategies`.
+    Cost: the strategy's products with the Hessian, see `jacstrat list strategies`, as for `divergence`.
     """
-    return _apply("laplacian", scalar, x, strategy, generator)
+    operator = _operator("laplacian", coordinates, weight)
+    return parse_strategy(strategy).apply(operator, scalar, x, generator, args, event_dim)
 
 
 def jacobian_diagonal(
-    field: Function, x: Tensor, strategy: str | Strategy = DEFAULT, generator: torch.Generator | None = None
+    field: Function,
+    x: Tensor,
+    strategy: str | Strategy = DEFAULT,
+    generator: torch.Generator | None = None,
+    *,
+    args: Args = (),
+    coordinates: Sequence[int] | None = None,
+    event_dim: int = 1,
 ) -> Tensor:
     """Diagonal df_i/dx_i of the Jacobian of a row-wise field at each point.
 
     Args, errors and cost as for `divergence`.
 
     Returns:
-        (B, n), or (n,) for a single point.
+        (B, n), or (n,) for a single point; of some coordinates these, in the order in which they are given.
     """
-    return _apply("jacobian_diagonal", field, x, strategy, generator)
+    operator = _operator("jacobian_diagonal", coordinates)
+    return parse_strategy(strategy).apply(operator, field, x, generator, args, event_dim)
 
 
-def gradient(scalar: Function, x: Tensor) -> Tensor:
-    """Gradient du/dx of a row-wise scalar at each point: (B, n), or (n,) for a single point.
+def hessian_diagonal(
+    scalar: Function,
+    x: Tensor,
+    strategy: str | Strategy = DEFAULT,
+    generator: torch.Generator | None = None,
+    *,
+    args: Args = (),
+    coordinates: Sequence[int] | None = None,
+    event_dim: int = 1,
+) -> Tensor:
+    """Diagonal d2u/dx_i2 of the Hessian of a row-wise scalar at each point.
+
+    Args, errors and cost as for `laplacian`.
+
+    Returns:
+        (B, n), or (B, m, n) of m outputs; less B for a single point.
+    """
+    operator = _operator("hessian_diagonal", coordinates)
+    return parse_strategy(strategy).apply(operator, scalar, x, generator, args, event_dim)
+
+
+def bilaplacian(
+    scalar: Function,
+    x: Tensor,
+    strategy: str | Strategy = DEFAULT,
+    generator: torch.Generator | None = None,
+    *,
+    args: Args = (),
+    coordinates: Sequence[int] | None = None,
+    event_dim: int = 1,
+) -> Tensor:
+    """Laplacian of the Laplacian, sum_ij d4u/dx_i2 dx_j2, of a row-wise scalar at each point, as of a plate.
+
+    Args, errors and results as for `laplacian`. Cost: the square of the strategy's.
+    """
+    operator = _operator("bilaplacian", coordinates)
+    return parse_strategy(strategy).apply(operator, scalar, x, generator, args, event_dim)
+
+
+def value_and_divergence(
+    field: Function,
+    x: Tensor,
+    strategy: str | Strategy = DEFAULT,
+    generator: torch.Generator | None = None,
+    *,
+    args: Args = (),
+    coordinates: Sequence[int] | None = None,
+    weight: Any = None,
+    event_dim: int = 1,
+) -> ValueDivergence:
+    """A field and its divergence at each point, as a flow needs both at each step.
+
+    Args and errors as for `divergence`. Cost: that of the divergence; what products by reverse mode are made of has the
+    value in it, else it is one evaluation more.
+    """
+    operator = _operator("divergence", coordinates, weight)
+    found = parse_strategy(strategy).together(operator, field, x, generator, args, event_dim)
+    assert found.value is not None
+    return ValueDivergence(found.value, found.result)
+
+
+def value_gradient_laplacian(
+    scalar: Function,
+    x: Tensor,
+    strategy: str | Strategy = DEFAULT,
+    generator: torch.Generator | None = None,
+    *,
+    args: Args = (),
+    coordinates: Sequence[int] | None = None,
+    weight: Any = None,
+    event_dim: int = 1,
+) -> ValueGradientLaplacian:
+    """A scalar, its gradient in all coordinates and its Laplacian at each point, as a wavefunction or a PINN needs.
+
+    Args and errors as for `laplacian`. Cost: that of the Laplacian: `taylor` has all three in its one pass, and products
+    by reverse mode the gradient; over some coordinates or with a weight a VJP of each output more.
+    """
+    operator = _operator("laplacian", coordinates, weight)
+    found = parse_strategy(strategy).together(operator, scalar, x, generator, args, event_dim)
+    assert found.value is not None
+    assert found.gradient is not None
+    return ValueGradientLaplacian(found.value, found.gradient, found.result)
+
+
+def gradient(scalar: Function, x: Tensor, args: Args = ()) -> Tensor:
+    """Gradient du/dx of a row-wise scalar at each point: (B, n), or (B, m, n) of m outputs; less B for a single point.
+
+    Args:
+        scalar, x, args: As for `laplacian`.
 
     Raises:
-        ShapeError: scalar does not map (B, n) to (B,); names both shapes.
+        ShapeError: scalar does not map (B, n) to (B,) or (B, m); names both shapes.
 
-    Cost: one evaluation and one VJP for the whole batch.
+    Cost: one evaluation and one VJP for the whole batch, of each output.
     """
     check_points(x)
-    with outside_inference_mode(), plain_attention():
-        return functional_gradient(checked(scalar, "laplacian"))(usable(x))
+    with outside_inference_mode(), telling("gradient", scalar, x, args), plain_attention():
+        x = usable(x)
+        linear = vjp(bind(checked(scalar, OPERATORS["laplacian"]), args), x)
+        value = linear.value
+        assert value is not None
+        if value.dim() < x.dim() or value.shape[-1] == 1:
+            return linear(torch.ones_like(value))
+        return torch.stack([linear(unit) for unit in torch.eye(value.shape[-1]).to(value)], -2)
 
 
-def curl(field: Function, x: Tensor) -> Tensor:
+def curl(field: Function, x: Tensor, args: Args = ()) -> Tensor:
     """Curl of a row-wise field in three dimensions at each point: (B, 3), or (3,) for a single point.
+
+    Args:
+        field, x, args: As for `divergence`.
 
     Raises:
         ShapeError: n is not 3, or field does not map (B, 3) to (B, 3).
@@ -104,14 +263,16 @@ def curl(field: Function, x: Tensor) -> Tensor:
     check_points(x)
     if x.shape[-1] != 3:
         raise ShapeError(f"curl needs n = 3, got x of shape {tuple(x.shape)}")
-    with outside_inference_mode(), plain_attention():
+    with outside_inference_mode(), telling("curl", field, x, args), plain_attention():
         x = usable(x)
-        _, pull, *_ = torch.func.vjp(checked(field, "divergence"), x)
-        J = torch.func.vmap(lambda v: pull(v.expand_as(x))[0])(torch.eye(3, dtype=x.dtype, device=x.device))
+        linear = vjp(bind(checked(field, OPERATORS["divergence"]), args), x)
+        J = torch.func.vmap(linear.apply)(torch.eye(3, dtype=x.dtype, device=x.device))
         return torch.stack((J[2, ..., 1] - J[1, ..., 2], J[0, ..., 2] - J[2, ..., 0], J[1, ..., 0] - J[0, ..., 1]), -1)
 
 
-def _apply(
-    operator: Operator, f: Function, x: Tensor, strategy: str | Strategy, generator: torch.Generator | None
-) -> Tensor:
-    return parse_strategy(strategy).apply(operator, f, x, generator)
+def _operator(name: str, coordinates: Sequence[int] | None = None, weight: Any = None) -> Operator:
+    plain = OPERATORS[name]
+    if coordinates is None and weight is None:
+        return plain
+    S = coordinates if coordinates is None or isinstance(coordinates, int) else tuple(coordinates)
+    return Operator(name, plain.kind, plain.order, plain.reduce, S, weight)  # type: ignore[arg-type]

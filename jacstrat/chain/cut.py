@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from jacstrat.chain.values import Values, run
+from jacstrat.tape.arguments import Args
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,10 +28,10 @@ class Cut:
     place: int
     width: int
 
-    def __call__(self, x: Tensor) -> Tensor:
+    def __call__(self, x: Tensor, *args: Any) -> Tensor:
         """sum_k e_k^T J1 J2 e_k, (B,), or () for a point: a VJP of each part for each of w entries of c, batched."""
-        c, pull, *aux = torch.func.vjp(self._first, x, has_aux=True)
-        y, pull_behind, *_ = torch.func.vjp(lambda c: self._second(c, aux[0]), c)
+        c, pull, *aux = torch.func.vjp(lambda x: self._first(x, args), x, has_aux=True)
+        y, pull_behind, *_ = torch.func.vjp(lambda c: self._second(c, aux[0], args), c)
         batch = self.values.batch
         units = torch.eye(self.width, dtype=c.dtype, device=c.device)
 
@@ -42,18 +43,19 @@ class Cut:
         found = torch.func.vmap(entry)(units).sum(0).to(x.dtype)
         return found if x.dim() == 2 else found[0]
 
-    def _first(self, x: Tensor) -> tuple[Tensor, dict[int, Tensor]]:
+    def _first(self, x: Tensor, args: Args) -> tuple[Tensor, dict[int, Tensor]]:
         """c, and what else the second part needs: what does not vary with x, as all that does passes through c."""
         environment = self._fixed()
-        environment[0] = x
+        self.values.placed(environment, x, args)
         self._run(environment, 0, self.place + 1)
         made = {slot for node in self.values.nodes[: self.place + 1] for slot in node.outs}
         read = {slot for node in self.values.nodes[self.place + 1 :] for slot in node.slots}
         rest = {slot: environment[slot] for slot in (made & read) | {0} if isinstance(slot, int) and slot != self.slot}
         return environment[self.slot], {slot: tensor.detach() if slot == 0 else tensor for slot, tensor in rest.items()}
 
-    def _second(self, c: Tensor, rest: dict[int, Tensor]) -> Tensor:
+    def _second(self, c: Tensor, rest: dict[int, Tensor], args: Args) -> Tensor:
         environment = self._fixed()
+        self.values.placed(environment, rest[0], args)
         for slot, tensor in rest.items():
             environment[slot] = tensor
         environment[self.slot] = c
@@ -73,19 +75,19 @@ class Cut:
                     environment[slot] = out
 
 
-def narrowest(values: Values) -> Cut | None:
+def narrowest(values: Values, args: Args = ()) -> Cut | None:
     """The cut of fewest entries a point, where it has fewer than x and each point keeps to its row of it."""
     n = values.sample[0].shape[-1]
     best: Cut | None = None
     for slot, place in values.cuts():
         c = values.sample[slot]
         width = c.numel() // values.batch
-        if width < n and (best is None or width < best.width) and _is_by_rows(values, slot, place, width):
+        if width < n and (best is None or width < best.width) and _is_by_rows(values, slot, place, width, args):
             best = Cut(values, slot, place, width)
     return best
 
 
-def _is_by_rows(values: Values, slot: int, place: int, width: int) -> bool:
+def _is_by_rows(values: Values, slot: int, place: int, width: int, args: Args) -> bool:
     """Whether entries of c that are taken for one point's depend on that point, and on it alone."""
     batch, c = values.batch, values.sample[slot]
     if c.numel() % batch:
@@ -94,7 +96,7 @@ def _is_by_rows(values: Values, slot: int, place: int, width: int) -> bool:
         return True
     cut = Cut(values, slot, place, width)
     with torch.enable_grad():
-        _, pull, *_ = torch.func.vjp(cut._first, values.sample[0], has_aux=True)
+        _, pull, *_ = torch.func.vjp(lambda x: cut._first(x, args), values.sample[0], has_aux=True)
         for row in (0, batch - 1):
             g = c.new_zeros(batch, width)
             g[row] = torch.randn(width, dtype=c.dtype, generator=torch.Generator().manual_seed(row)).to(c.device)

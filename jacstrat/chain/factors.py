@@ -13,6 +13,7 @@ from jacstrat.chain.reading import Pointwise, Reading, Stage
 from jacstrat.chain.slopes import NEEDS_RESULT, slope
 from jacstrat.chain.values import run
 from jacstrat.tape import Node
+from jacstrat.tape.arguments import Args
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,10 +40,10 @@ class Factors:
     stages: tuple[Stage, ...]
     reading: Reading
 
-    def at(self, x: Tensor, constants: list[Any]) -> dict[Stage, Tensor]:
+    def at(self, x: Tensor, args: Args, constants: list[Any]) -> dict[Stage, Tensor]:
         """The diagonal of each stage, (B, width)."""
         environment = list(constants)
-        environment[0] = x
+        self.reading.values.placed(environment, x, args)
         e: dict[tuple[int, int], Tensor | None] = {}
         for step in self.steps:
             y = None
@@ -118,7 +119,8 @@ def factors(reading: Reading, stages: Iterable[Stage]) -> Factors:
         if has_value:
             valued.update(slot for slot in node.slots if slot in values.varying | values.moving)
         steps.append(Step(node, has_value, step, ()))
-    return Factors(_freed(tuple(reversed(steps)), values.varying | values.moving), asked, reading)
+    moving = (values.varying | values.moving) - set(range(1 + values.arguments))
+    return Factors(_freed(tuple(reversed(steps)), moving), asked, reading)
 
 
 def _freed(steps: tuple[Step, ...], moving: set[int]) -> tuple[Step, ...]:
@@ -126,7 +128,7 @@ def _freed(steps: tuple[Step, ...], moving: set[int]) -> tuple[Step, ...]:
     read: set[int] = set()
     found = []
     for step in reversed(steps):
-        slots = {slot for slot in (*step.node.slots, *step.node.outs) if slot in moving and slot != 0}
+        slots = {slot for slot in (*step.node.slots, *step.node.outs) if slot in moving}
         found.append(Step(step.node, step.has_value, step.pointwise, tuple(slots - read)))
         read |= slots
     return tuple(reversed(found))

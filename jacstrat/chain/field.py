@@ -16,6 +16,7 @@ from jacstrat.chain.reading import Reading, Stage, read
 from jacstrat.chain.values import Values, run, values_of
 from jacstrat.errors import UnsupportedError
 from jacstrat.tape import Tape, Tapes, Untraceable, leaves
+from jacstrat.tape.arguments import Args
 from jacstrat.tape.words import CHAINED
 
 # Cuts that are looked at, the narrowest first.
@@ -92,9 +93,9 @@ class Chain:
         self._kept = Contracted(constants, found, self._copies())
         return self._kept
 
-    def __call__(self, x: Tensor) -> Tensor:
+    def __call__(self, x: Tensor, *args: Any) -> Tensor:
         constants, found, _ = self.contracted()
-        d: dict[Stage, Tensor] = self.factors.at(x, constants)
+        d: dict[Stage, Tensor] = self.factors.at(x, args, constants)
         batch = len(x) if x.dim() == 2 else 1
         result = found.contracted(d, batch, self.diagonal)
         return result if x.dim() == 2 else result[0]
@@ -116,46 +117,46 @@ class Field:
     """A row-wise field and its chains, by shape of x.
 
     Args:
-        f: Row-wise field, (B, n) -> (B, n).
+        f: Row-wise field, (B, n) -> (B, n), called as f(x, *args).
         diagonal: Whether the diagonal of its Jacobian is wanted, or the sum of it.
     """
 
-    def __init__(self, f: Callable[[Tensor], Tensor], diagonal: bool) -> None:
+    def __init__(self, f: Callable[..., Tensor], diagonal: bool) -> None:
         self.diagonal = diagonal
-        self._tapes: Tapes[Callable[[Tensor], Tensor] | str] = Tapes(f, self._made, CHAINED)
+        self._tapes: Tapes[Callable[..., Tensor] | str] = Tapes(f, self._made, CHAINED)
 
-    def prepared(self, x: Tensor) -> str:
+    def prepared(self, x: Tensor, args: Args = ()) -> str:
         """How points like x are served, in words.
 
         Raises:
             UnsupportedError: They cannot be; says why.
         """
-        found = self._at(x)
+        found = self._at(x, args)
         if isinstance(found, Cut):
             return f"a cut of width {found.width}, in place of n = {x.shape[-1]}"
         return found.reason if isinstance(found, Chain) else "f does not depend on x"
 
-    def __call__(self, x: Tensor) -> Tensor:
+    def __call__(self, x: Tensor, *args: Any) -> Tensor:
         """The divergence, (B,), or the diagonal, (B, n); less B for a point."""
         if not x.numel():
             return x if self.diagonal else x.sum(-1)
-        return self._at(x)(x)
+        return self._at(x, args)(x, *args)
 
-    def _at(self, x: Tensor) -> Callable[[Tensor], Tensor]:
-        found = self._tapes.at(x)
+    def _at(self, x: Tensor, args: Args) -> Callable[..., Tensor]:
+        found = self._tapes.at(x, args)
         if isinstance(found, Untraceable):
             raise UnsupportedError(f"chain cannot trace this function: {found}; use vmap")
         if isinstance(found, str):
             raise UnsupportedError(found)
         return found
 
-    def _made(self, tape: Tape, x: Tensor) -> Callable[[Tensor], Tensor] | str:
-        values = values_of(tape, x)
-        found = self._read(values)
+    def _made(self, tape: Tape, x: Tensor, args: Args) -> Callable[..., Tensor] | str:
+        values = values_of(tape, x, args)
+        found = self._read(values, args)
         values.forget()
         return found
 
-    def _read(self, values: Values) -> Callable[[Tensor], Tensor] | str:
+    def _read(self, values: Values, args: Args) -> Callable[..., Tensor] | str:
         if random := [n.op for n in values.nodes if torch.Tag.nondeterministic_seeded in getattr(n.op, "tags", ())]:
             return f"chain cannot serve this function: {random[0]} draws random numbers; use identity"
         if values.output < 0:
@@ -167,14 +168,14 @@ class Field:
             why = str(reason)
         if self.diagonal:
             return f"chain cannot see through this function: {why}; use vmap"
-        return self._through(values, why)
+        return self._through(values, why, args)
 
-    def _through(self, values: Values, why: str) -> Callable[[Tensor], Tensor] | str:
-        cut = narrowest(values)
+    def _through(self, values: Values, why: str, args: Args) -> Callable[..., Tensor] | str:
+        cut = narrowest(values, args)
         if cut is None:
             n = values.sample[0].shape[-1]
             return f"chain cannot see through this function: {why}, and it has no cut narrower than n = {n}; use vmap"
         return cut
 
-    def _zeros(self, x: Tensor) -> Tensor:
+    def _zeros(self, x: Tensor, *args: Any) -> Tensor:
         return torch.zeros_like(x) if self.diagonal else torch.zeros_like(x[..., 0])

@@ -135,6 +135,14 @@ def _one_factor(node: Node, arguments: list[int]) -> bool:
     return sum(isinstance(a, Slot) and a.place in arguments for a in factors) <= 1
 
 
+# What puts tensors beside each other: the numbers of the others have no part in its derivative in one of them.
+_JOINING = {
+    aten.cat.default,
+    aten.stack.default,
+    aten.slice_scatter.default,
+    aten.select_scatter.default,
+    aten.diagonal_scatter.default,
+}
 _WITH_SUMMAND = {aten.addmm.default, aten.addmv.default, aten.baddbmm.default}
 
 
@@ -222,11 +230,12 @@ def _maker(reading: Reading, node: Node, a: int, number: int) -> Maker:
     values = reading.values
     if (made := _of_weights(reading, node, a)) is not None:
         return made
-    if any(slot in values.moving for slot in node.slots):
+    apart = values.varying | values.moving if node.op in _JOINING else values.varying
+    if any(slot in values.moving - apart for slot in node.slots):
         raise Opaque(f"{_name(node.op)} has an argument that depends on x without a derivative")
     v, x = values.sample[a], values.sample[0]
     held = [leaf for leaf in leaves((node.args, *node.kwargs.values())) if isinstance(leaf, Tensor | Slot)]
-    held = [leaf for leaf in held if not (isinstance(leaf, Slot) and leaf.place in values.varying)]
+    held = [leaf for leaf in held if not (isinstance(leaf, Slot) and leaf.place in apart)]
 
     def apply(tensors: Any) -> Callable[[Tensor], Tensor]:
         given = dict(zip(map(id, held), tensors, strict=True))

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from jacstrat.tape import Node, Tape, bound
+from jacstrat.tape.arguments import Args, lifted
 from jacstrat.tape.record import takes_shapes_only
 
 
@@ -23,7 +24,9 @@ class Values:
         batch: Points in x; 1 for a single point.
         sample: Tensors by slot, at the sample.
         varying: Slots of real numbers whose derivative in x is not zero for the reason that there is none.
-        moving: Slots whose values depend on x, and that have no derivative: detached, masks, indices.
+        moving: Slots whose values are others at each call, without a derivative in x: what is detached, masks, indices,
+            further arguments of f and what is made of these alone.
+        arguments: How many slots behind x further arguments have.
         fixed: Slots of what depends on the shape of x alone, with their values.
     """
 
@@ -34,6 +37,12 @@ class Values:
     varying: set[int]
     moving: set[int]
     fixed: dict[int, Tensor]
+    arguments: int = 0
+
+    def placed(self, environment: list[Any], x: Tensor, args: Args) -> None:
+        """Put x and further arguments into their slots."""
+        given = [arg for arg in lifted(args) if isinstance(arg, Tensor)]
+        environment[: 1 + len(given)] = x, *given
 
     def new_slot(self, shape: torch.Size) -> int:
         """A slot for a tensor that no operation of the tape makes, of this shape."""
@@ -58,8 +67,8 @@ class Values:
                     yield slot, place
 
 
-def values_of(tape: Tape, x: Tensor) -> Values:
-    """The tape at x, whose numbers are of no consequence but for tensors of them being at hand."""
+def values_of(tape: Tape, x: Tensor, args: Args = ()) -> Values:
+    """The tape at x and further arguments, whose numbers are of no consequence but for tensors of them being at hand."""
     needed = {tape.output} if isinstance(tape.output, int) else set()
     nodes: list[Node] = []
     for node in reversed(tape.nodes):
@@ -68,8 +77,9 @@ def values_of(tape: Tape, x: Tensor) -> Values:
             needed.update(node.slots)
     nodes.reverse()
     sample: list[Any] = [None] * tape.size
-    sample[0] = x.detach()
-    varying, moving = {0}, set[int]()
+    given = [arg.detach() for arg in args if isinstance(arg, Tensor)]
+    sample[: 1 + len(given)] = x.detach(), *given
+    varying, moving = {0}, set(range(1, 1 + len(given)))
     fixed: dict[int, Tensor] = {}
     with torch.no_grad():
         for node in nodes:
@@ -95,7 +105,7 @@ def values_of(tape: Tape, x: Tensor) -> Values:
         if needed.intersection(node.outs) and not set(node.outs) & set(fixed):
             kept.append(node)
             needed.update(node.slots)
-    return Values(tuple(reversed(kept)), output, len(x) if x.dim() == 2 else 1, sample, varying, moving, fixed)
+    return Values(tuple(reversed(kept)), output, len(x) if x.dim() == 2 else 1, sample, varying, moving, fixed, len(given))
 
 
 def run(node: Node, environment: list[Any]) -> tuple[Any, ...]:

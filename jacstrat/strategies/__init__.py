@@ -6,7 +6,8 @@ from types import MappingProxyType
 from jacstrat.errors import UsageError
 from jacstrat.plugins import Table
 from jacstrat.strategies.auto import Auto
-from jacstrat.strategies.base import OPERATORS, Contraction, Estimate, Operator, Strategy
+from jacstrat.core.operator import OPERATORS, Operator
+from jacstrat.strategies.base import Contraction, Estimate, Strategy, Together
 from jacstrat.strategies.chain import Chain
 from jacstrat.strategies.coloring import Coloring
 from jacstrat.strategies.compiled import Compiled

@@ -12,11 +12,11 @@ from contextlib import suppress
 import torch
 from torch import Tensor
 
-from jacstrat.strategies.base import Function, Operator
+from jacstrat.core.operator import Operator
 from jacstrat.strategies.probes import unit_diagonal
-from jacstrat.strategies.probing import field_of
-from jacstrat.strategies.products import reverse, reverse_gradient, vjp
+from jacstrat.strategies.products import functional_gradient, reverse, reverse_gradient, vjp
 from jacstrat.strategies.witness import POWER_OF_EPS
+from jacstrat.tape.arguments import Args, Function, bind
 
 # What is smaller than this power of eps of the largest is compared with so much of that: it is mostly rounding.
 SMALL_POWER_OF_EPS = 0.25
@@ -24,11 +24,11 @@ SMALL_POWER_OF_EPS = 0.25
 CHUNK = 32
 
 
-def result_fault(operator: Operator, f: Function, x: Tensor, found: Tensor, expected: Tensor) -> str:
+def result_fault(operator: Operator, f: Function, x: Tensor, args: Args, found: Tensor, expected: Tensor) -> str:
     """By how much a result is off at its worst point, of sum |J_ii| there; "" where it is not beyond rounding.
 
     Args:
-        operator, f, x: What was evaluated.
+        operator, f, x, args: What was evaluated.
         found, expected: Results, (B,) or (B, n) for the diagonal.
 
     Cost: n VJPs where the results differ by more than rounding of themselves, none where not.
@@ -36,11 +36,11 @@ def result_fault(operator: Operator, f: Function, x: Tensor, found: Tensor, expe
     if found.shape != expected.shape:
         return f"its shape is {tuple(found.shape)} instead of {tuple(expected.shape)}"
     off, size = (found.detach() - expected.detach()).abs(), expected.detach().abs()
-    if operator == "jacobian_diagonal":
+    if not operator.is_trace:
         off, size = off.sum(-1), size.sum(-1)
     worst = _worst(off, size)
-    if worst is not None and operator != "jacobian_diagonal":
-        worst = _worst(off, _terms(operator, f, x, size))
+    if worst is not None and operator.is_trace and operator.order < 4 and size.dim() < x.dim():
+        worst = _worst(off, _terms(operator, bind(f, args), x, size))
     return "" if worst is None else f"it is off by {worst:.2g} of the sum of |J_ii|"
 
 
@@ -86,8 +86,8 @@ def _worst(off: Tensor, size: Tensor) -> float | None:
 def _terms(operator: Operator, f: Function, x: Tensor, size: Tensor) -> Tensor:
     """sum |J_ii| at each point, by VJPs; what is given where these cannot serve f."""
     products: tuple[Callable[[], Tensor], ...] = (
-        lambda: unit_diagonal(vjp(field_of(operator, f), x), x, CHUNK),
-        lambda: unit_diagonal(reverse(field_of(operator, f, reverse_gradient), x), x, 1),
+        lambda: unit_diagonal(vjp(operator.field(f, functional_gradient), x), x, CHUNK),
+        lambda: unit_diagonal(reverse(operator.field(f, reverse_gradient), x), x, 1),
     )
     with torch.no_grad():
         for product in products:

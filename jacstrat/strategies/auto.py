@@ -5,26 +5,28 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
-from typing import ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import torch
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensor
 from torch.utils._python_dispatch import _get_current_dispatch_mode_stack
 
+from jacstrat.core.operator import Operator
 from jacstrat.errors import UnsupportedError, UsageError, unknown
-from jacstrat.strategies.base import Contraction, Function, Operator, Strategy, circumstances_of
+from jacstrat.strategies.base import Args, Contraction, Function, Strategy, Together, circumstances_of
 from jacstrat.strategies.candidates import Candidate, assumed_diagonal, on_structure
-from jacstrat.strategies.checked import checked
+from jacstrat.strategies.checked import plain_attention
 from jacstrat.strategies.choosing import Choosing, import_torch_parts
+from jacstrat.strategies.hold import Hold
 from jacstrat.strategies.limits import within_limits
-from jacstrat.strategies.points import check_points, outside_inference_mode, usable
+from jacstrat.strategies.points import outside_inference_mode, usable
 from jacstrat.strategies.prepared import Prepared
 from jacstrat.strategies.probing import Vmap
-from jacstrat.strategies.recall import Found, Recall
+from jacstrat.strategies.recall import Recall
+from jacstrat.strategies.reduction import Form, outputs_of, reduction
 from jacstrat.strategies.taylor import Taylor
-from jacstrat.strategies.witness import Witness
+from jacstrat.strategies.told import telling
 from jacstrat.structure import Structure, UntracedError, detect_structure, prove_structure
 
 ASSUMPTIONS = ("diagonal", "sampled")
@@ -51,6 +53,8 @@ class Chosen(NamedTuple):
 
 
 RECALL: Recall[Chosen] = Recall()
+# What functions of direct calls give.
+FORMS: Recall[Form] = Recall()
 
 
 @dataclass(frozen=True)
@@ -67,6 +71,7 @@ class Auto(Strategy):
     name: ClassVar[str] = "auto"
     cost: ClassVar[str] = "that of its choice"
     exact_when: ClassVar[str] = "always"
+    takes_outputs: ClassVar[bool] = True
     trial: bool = True
     assume: str = ""
 
@@ -76,54 +81,85 @@ class Auto(Strategy):
         if self.assume and self.assume not in ASSUMPTIONS:
             raise UsageError(f"{unknown('assumption', str(self.assume), ASSUMPTIONS)}; leave it out for none")
 
-    def apply(self, operator: str, f: Function, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """The result at x, for a caller that keeps no prepared operator, such as `divergence` in a training step.
+    def _direct(
+        self,
+        operator: Operator,
+        f: Function,
+        x: Tensor,
+        args: Args,
+        event_dim: int,
+        generator: torch.Generator | None,
+    ) -> Prepared:
+        """What serves one call.
 
         What was chosen for f before is used at once, and is held against no witness again; a trace is made only where
         the structure saves more.
         """
-        check_points(x)
-        points = usable(x)
-        if not torch.compiler.is_compiling():
-            found = RECALL.find(f, (self, *circumstances_of(operator, points)))
-            if found is not None:
-                try:
-                    if (known := self._known(found, operator, f, points)) is not None:
-                        return known(points)
-                except UnsupportedError:
-                    # f is not what it was: its layers, or what it reads, were changed in place.
-                    RECALL.forget()
-        return self.prepare(operator, f, points)(points)
-
-    def _known(self, found: Found[Chosen], operator: str, f: Function, x: Tensor) -> Callable[[Tensor], Tensor] | None:
-        """What was chosen before, where it is there without a trace or a proof that takes longer than it saves."""
-        kept = found.value
-        if (traced := _traced(kept, operator, f, x)) is not None:
-            return traced
-        strategy = kept.single or (None if kept.conditional else kept.strategy)
-        if strategy is None:
-            return None
-        return strategy.trusted(operator, f, x) if found.is_own else partial(strategy.apply, operator, f)
-
-    def build(self, operator: Operator, f: Function, x: Tensor, generator: torch.Generator | None) -> Contraction:
         if torch.compiler.is_compiling():
-            return _contraction(_by_calls(), None, operator, f, x)
-        circumstances = (self, *circumstances_of(operator, x))
+            return self._prepared(operator, f, x, args, event_dim, generator)[0]
+        circumstances = (self, event_dim, *circumstances_of(operator, x, args))
+        form = FORMS.find(f, circumstances)
+        if form is not None and form.is_own:
+            try:
+                if (known := self._known(operator, f, x, args, event_dim, form.value)) is not None:
+                    return known
+            except UnsupportedError:
+                # f is not what it was: its layers, or what it reads, were changed in place.
+                RECALL.forget()
+        prepared, points, found = self._prepared(operator, f, x, args, event_dim, generator)
+        prepared.confirm(*points)
+        FORMS.keep(f, circumstances, found)
+        return prepared
+
+    def _known(
+        self, operator: Operator, f: Function, x: Tensor, args: Args, event_dim: int, form: Form
+    ) -> Prepared | None:
+        """What was chosen before, where it is there without a trace or a proof that takes longer than it saves."""
+        points = usable(x)
+        with outside_inference_mode(), telling(self, f, points, args), plain_attention():
+            reduced, _ = reduction(operator, f, points, args, event_dim, False, form)
+            z, given = reduced.points(points, args)
+            found = RECALL.find(reduced.function, (self, *circumstances_of(reduced.operator, z, given)))
+            if found is None:
+                return None
+            kept, plain, g = found.value, reduced.operator, reduced.function
+            strategy, built = kept.strategy, _traced(kept, g, z, given)
+            if built is None:
+                if (plainly := kept.single or (None if kept.conditional else kept.strategy)) is None:
+                    return None
+                strategy, built = plainly, plainly.contracted(plain, g, z, given, None)
+
+        def again(x: Tensor, args: Args) -> Prepared:
+            return self.prepare(operator, f, x, None, args, event_dim)
+
+        prepared = Prepared(strategy, reduced, f, points.shape[-event_dim:].numel(), event_dim, built, again)
+        if found.is_own:
+            prepared.trust()
+        else:
+            prepared.confirm(points, args)
+        return prepared
+
+    def build(
+        self, operator: Operator, f: Function, x: Tensor, args: Args, generator: torch.Generator | None
+    ) -> Contraction:
+        if torch.compiler.is_compiling():
+            return _contraction(_by_calls(), None, operator, f, x, args)
+        circumstances = (self, *circumstances_of(operator, x, args))
         kept = RECALL.get(f, circumstances)
         place = _place(x)
         if place == "followed" or (place == "transformed" and kept is not None):
-            return _contraction(self._followed(kept, place), None, operator, f, x)
+            return _contraction(self._followed(kept, place), None, operator, f, x, args)
         import_torch_parts()
         begin = time.perf_counter()
         free = place == "free"
-        if kept is not None and (contraction := self._again(kept, operator, f, x)) is not None:
+        if kept is not None and (contraction := self._again(kept, operator, f, x, args)) is not None:
             return contraction
         values = free and x.numel() > 0 and not x.is_meta
-        choosing = Choosing(operator, f, x, begin, values=values, timed=values and self.trial)
-        choice = choosing.choose(lambda sparse: self._conditional(operator, f, x, free and sparse))
+        choosing = Choosing(operator, f, x, args, begin, values=values, timed=values and self.trial)
+        choice = choosing.choose(lambda sparse: self._conditional(operator, f, x, args, free and sparse))
         chosen = Chosen(choice.candidate.strategy, choice.reason, bool(choice.candidate.ground), choice.single)
         RECALL.keep(f, circumstances, chosen)
-        return _contraction(chosen, choice.candidate, operator, f, x, choice.built)
+        return _contraction(chosen, choice.candidate, operator, f, x, args, choice.built)
 
     def _followed(self, kept: Chosen | None, place: Place) -> Chosen:
         """The choice where nothing may run but the result: what was chosen before, if it takes no trace."""
@@ -133,32 +169,34 @@ class Auto(Strategy):
             return kept._replace(strategy=kept.single or Vmap())
         return kept
 
-    def _again(self, kept: Chosen, operator: Operator, f: Function, x: Tensor) -> Contraction | None:
+    def _again(self, kept: Chosen, operator: Operator, f: Function, x: Tensor, args: Args) -> Contraction | None:
         """What was chosen for f, or for a function that looks the same, built and held against a witness anew."""
         candidate = None
         if kept.conditional:
-            proved = [one for one in self._conditional(operator, f, x, trace=True) if one.strategy == kept.strategy]
+            proved = [one for one in self._conditional(operator, f, x, args, trace=True) if one.strategy == kept.strategy]
             if not proved:
                 return None
             candidate = proved[0]
         try:
-            contraction = _contraction(kept, candidate, operator, f, x)
-            return None if Witness(operator, f, x).fault(contraction) else contraction
+            contraction = _contraction(kept, candidate, operator, f, x, args)
+            return None if Hold(operator, f, x, args).fault(contraction) else contraction
         except UnsupportedError:
             return None
 
-    def _conditional(self, operator: Operator, f: Function, x: Tensor, trace: bool) -> list[Candidate]:
+    def _conditional(self, operator: Operator, f: Function, x: Tensor, args: Args, trace: bool) -> list[Candidate]:
         """Candidates that are right for this function alone, assumed or proved now."""
+        if outputs_of(f):  # each has a structure of its own
+            return []
         if self.assume == "diagonal":
             return [assumed_diagonal()]
         if not trace:
             return []
         structure: Structure | None
         try:
-            structure = prove_structure(f, x, operator)
+            structure = prove_structure(f, x, operator, args)
         except UntracedError:
             # Sampling would take five times n products.
-            structure = detect_structure(f, x, operator) if self.assume == "sampled" else None
+            structure = detect_structure(f, x, operator, args) if self.assume == "sampled" else None
         return on_structure(structure, x) if structure else []
 
 
@@ -168,39 +206,46 @@ def _contraction(
     operator: Operator,
     f: Function,
     x: Tensor,
-    built: Function | Contraction | None = None,
+    args: Args,
+    built: Contraction | None = None,
 ) -> Contraction:
     """What the chosen strategy builds, or has built, under its name."""
     if built is None:
         with within_limits(chosen.strategy.spec):
-            built = candidate.build(operator, f, x) if candidate else chosen.strategy.build(operator, f, x, None)
-    contraction = built if isinstance(built, Contraction) else Contraction(built)
-    evaluate = contraction.evaluate
+            if candidate:
+                built = candidate.build(operator, f, x, args)
+            else:
+                built = chosen.strategy.contracted(operator, f, x, args, None)
+    evaluate, together = built.evaluate, built.together
     if isinstance(chosen.strategy, Taylor) and chosen.single is not None:
-        evaluate = _by_shape(evaluate, chosen.single, operator, f, x)
-    return replace(contraction, evaluate=evaluate, chosen=chosen.strategy, reason=chosen.reason, is_confirmed=True)
+        evaluate, together = _by_shape(built, chosen.single, operator, f, x)
+    return replace(
+        built, evaluate=evaluate, together=together, chosen=chosen.strategy, reason=chosen.reason, is_confirmed=True
+    )
 
 
-def _by_shape(traced: Function, single: Strategy, operator: Operator, f: Function, x: Tensor) -> Function:
+def _by_shape(
+    traced: Contraction, single: Strategy, operator: Operator, f: Function, x: Tensor
+) -> tuple[Function, Callable[..., Together] | None]:
     """A traced strategy for points like x; other shapes are traced when they come for the second time."""
     shapes = {x.shape}
 
-    def evaluate(x: Tensor) -> Tensor:
+    def at(x: Tensor, args: Args) -> Contraction:
         if x.shape in shapes:
-            return traced(x)
+            return traced
         shapes.add(x.shape)
-        return single.trusted(operator, f, x)(x)
+        return single.contracted(operator, f, x, args, None)
 
-    return evaluate
+    def together(x: Tensor, *args: Any) -> Together:
+        built = at(x, args)
+        return built.together(x, *args) if built.together else Together(built.evaluate(x, *args))
+
+    return (lambda x, *args: at(x, args).evaluate(x, *args)), together
 
 
-def _traced(kept: Chosen, operator: str, f: Function, x: Tensor) -> Prepared | None:
+def _traced(kept: Chosen, f: Function, x: Tensor, args: Args) -> Contraction | None:
     """The operator by `taylor` where that was chosen and the trace of an earlier call serves; else None."""
-    if not isinstance(kept.strategy, Taylor):
-        return None
-    with outside_inference_mode():
-        built = kept.strategy.traced(checked(f, operator), x)
-    return None if built is None else kept.strategy.trusted("laplacian", f, x, built)
+    return kept.strategy.traced(f, x, args) if isinstance(kept.strategy, Taylor) else None
 
 
 def _by_calls(why: str = ", where a tracer allows neither counts nor a trial") -> Chosen:

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass, fields
-from typing import ClassVar, Literal, NamedTuple, final, get_args
+from dataclasses import dataclass, fields, replace
+from typing import Any, ClassVar, NamedTuple, final
 
 import torch
 from torch import Tensor
 
-from jacstrat.errors import UnsupportedError, UsageError, unknown
-from jacstrat.strategies.checked import checked, plain_attention
+from jacstrat.core.operator import OPERATORS, Operator, parse_operator
+from jacstrat.errors import UnsupportedError, UsageError
+from jacstrat.strategies.checked import plain_attention
+from jacstrat.strategies.copies import Copies, output
 from jacstrat.strategies.points import check_points, outside_inference_mode, usable
 from jacstrat.strategies.prepared import Prepared
 from jacstrat.strategies.recall import Recall
+from jacstrat.strategies.reduction import Form, Reduction, outputs_of, reduction
 from jacstrat.strategies.told import telling
+from jacstrat.tape.arguments import Args, Function, bind, kinds
 
-Operator = Literal["divergence", "laplacian", "jacobian_diagonal"]
-OPERATORS: tuple[Operator, ...] = get_args(Operator)
-Function = Callable[[Tensor], Tensor]
+__all__ = ["Args", "Contraction", "Estimate", "Function", "Operator", "Passes", "Strategy", "Together"]
 
 
 class Estimate(NamedTuple):
@@ -47,39 +49,56 @@ class Passes(NamedTuple):
     jvp_products: int
 
 
-@dataclass(frozen=True, eq=False)
-class Contraction:
-    """What `build` gives where there is more to it than a callable x -> result.
+class Together(NamedTuple):
+    """A result, and what was found on the way to it.
 
     Fields:
-        evaluate: x -> result.
-        estimate: x -> Estimate, for a strategy with a standard error.
+        result: The operator's.
+        value: f(x); None where it was not found.
+        gradient: Of a scalar, with the coordinates along the last axis; None where it was not found, or of a field.
+    """
+
+    result: Tensor
+    value: Tensor | None = None
+    gradient: Tensor | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Contraction:
+    """What `build` gives where there is more to it than a callable (x, *args) -> result.
+
+    Fields:
+        evaluate: (x, *args) -> result.
+        estimate: (x, *args) -> Estimate, for a strategy with a standard error.
+        together: (x, *args) -> Together, where value or gradient come with the result.
         chosen: The strategy that `evaluate` is, where the one asked for chooses among others.
         reason: Why it was chosen, or on what ground it is right, in one line.
         passes: What a call does, where f itself is not called.
-        parts: Parts of x that `evaluate` does one after the other, with nothing in common: a program of one serves all.
-        entries: (x, coordinates (K,)) -> these entries of the diagonal, (..., K), by the strategy's own products: what
-            a few coordinates show of it.
-        along: (x, directions (K, n)) -> sum_k v_k^T J v_k at each point, in the strategy's own way.
+        parts: (x, args) -> the parts of points and arguments that `evaluate` does one after the other, with nothing in
+            common: a program of one serves all.
+        entries: (coordinates (K,), x, *args) -> these entries of the diagonal, (..., K), by the strategy's own products:
+            what a few coordinates show of it.
+        along: (directions (K, n), x, *args) -> sum_k v_k^T J v_k at each point, in the strategy's own way.
         is_traced: It rests on a recording of f: a change of what f reads makes it stale, and it is for points of the
             shape that it was made with.
         is_confirmed: It was held against a witness already.
     """
 
     evaluate: Function
-    estimate: Callable[[Tensor], Estimate] | None = None
+    estimate: Callable[..., Estimate] | None = None
+    together: Callable[..., Together] | None = None
     chosen: Strategy | None = None
     reason: str = ""
     passes: Passes | None = None
-    parts: Callable[[Tensor], tuple[Tensor, ...]] | None = None
-    entries: Callable[[Tensor, Tensor], Tensor] | None = None
-    along: Callable[[Tensor, Tensor], Tensor] | None = None
+    parts: Callable[[Tensor, Args], list[tuple[Tensor, Args]]] | None = None
+    entries: Function | None = None
+    along: Function | None = None
     is_traced: bool = False
     is_confirmed: bool = False
 
 
-# Direct calls whose strategy was held against a witness before, for a function like theirs.
-CONFIRMED: Recall[bool] = Recall()
+# Direct calls whose strategy was held against a witness before, for a function like theirs: what that gives.
+CONFIRMED: Recall[Form] = Recall()
 
 
 @dataclass(frozen=True)
@@ -96,6 +115,8 @@ class Strategy(ABC):
     compiles: ClassVar[bool] = False
     # It is a sum of products of plain reverse mode and claims no more.
     is_plain: ClassVar[bool] = False
+    # It serves scalars of m outputs, (B, n) -> (B, m), by itself; else each output is one of its own.
+    takes_outputs: ClassVar[bool] = False
 
     @property
     @final
@@ -136,83 +157,226 @@ class Strategy(ABC):
 
     @abstractmethod
     def build(
-        self, operator: Operator, f: Function, x: Tensor, generator: torch.Generator | None
+        self, operator: Operator, f: Function, x: Tensor, args: Args, generator: torch.Generator | None
     ) -> Function | Contraction:
-        """The untimed set-up: a callable x -> result. `f` has had its shapes checked, `x` is valid."""
-
-    @final
-    def prepare(self, operator: str, f: Function, x: Tensor, generator: torch.Generator | None = None) -> Prepared:
-        """Set up the operator for f once; the callable then serves every x like the given one.
+        """The untimed set-up: a callable (x, *args) -> result.
 
         Args:
-            operator: "divergence" or "jacobian_diagonal" of a field, "laplacian" of a scalar.
-            f: Row-wise field, (B, n) -> (B, n), or scalar, (B, n) -> (B,).
+            operator: Of all coordinates, without a weight, of first or second order.
+            f: Its shapes are checked; called as f(x, *args).
+            x: Valid points.
+            args: Of the tensors among them, those that are as long as x has rows go with the rows.
+            generator: Source of random probes.
+        """
+
+    @final
+    def contracted(
+        self, operator: Operator, f: Function, x: Tensor, args: Args, generator: torch.Generator | None
+    ) -> Contraction:
+        """What `build` gives for plain operators of any order, and for scalars of several outputs."""
+        if operator.order == 4:
+            twice = OPERATORS["laplacian"]
+            inner = self.nested.contracted(twice, f, x, args, generator).evaluate
+            return self.contracted(twice, _like(inner, f), x, args, generator)
+        outputs = None if self.takes_outputs else outputs_of(f)
+        if outputs is None:
+            return _contraction(self.build(operator, f, x, args, generator))
+        copies = Copies.of(outputs, x, args)
+        built = self.build(operator, copies.function(f, output), *copies.points(x, args), generator)
+        return _of_outputs(_contraction(built), copies, operator)
+
+    @property
+    def nested(self) -> Strategy:
+        """The strategy whose Laplacian this one takes the Laplacian of."""
+        return self
+
+    @final
+    def prepare(
+        self,
+        operator: str | Operator,
+        f: Function,
+        x: Tensor,
+        generator: torch.Generator | None = None,
+        args: Args = (),
+        event_dim: int = 1,
+    ) -> Prepared:
+        """Set up the operator for f once; the callable then serves every x, and args, like the given ones.
+
+        Args:
+            operator: An Operator, or its spec: "divergence" or "jacobian_diagonal" of a field, "laplacian",
+                "hessian_diagonal" or "bilaplacian" of a scalar.
+            f: Row-wise field, (B, n) -> (B, n), or scalar, (B, n) -> (B,) or (B, m); called as f(x, *args).
             x: A point (n,) or points (B, n); its values serve tracing and compilation only.
             generator: Source of random probes; only stochastic strategies draw.
+            args: Further arguments of f. A tensor that is as long as x has rows goes with the rows.
+            event_dim: Axes of a point, where these are more than one.
 
         Returns:
-            A callable x -> (B,), or (B, n) for "jacobian_diagonal"; without B for a single point.
+            A callable (x, *args) -> (B,) or (B, m), or for a diagonal (B, n); without B for a single point.
 
         Raises:
             UnsupportedError: The strategy cannot serve this operator or function; says why.
             ShapeError: x or f(x) has a shape that does not fit; names the shapes.
             UsageError: No such operator, or x is not floating-point.
         """
-        contraction, points = self._built(operator, f, x, generator)
-        prepared = self._prepared(operator, f, points, generator, contraction)
-        prepared.confirm(points)
+        operator = parse_operator(operator)
+        prepared, points, _ = self._prepared(operator, f, x, args, event_dim, generator)
+        prepared.confirm(*points)
         return prepared
 
-    def apply(self, operator: str, f: Function, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    def apply(
+        self,
+        operator: str | Operator,
+        f: Function,
+        x: Tensor,
+        generator: torch.Generator | None = None,
+        args: Args = (),
+        event_dim: int = 1,
+    ) -> Tensor:
         """The result at x, for a caller that keeps no prepared operator, such as `divergence` in a training step.
 
         What was held against a witness for f before, or for a function of the same code, is not again.
         """
-        contraction, points = self._built(operator, f, x, generator)
-        prepared = self._prepared(operator, f, points, generator, contraction)
-        if not torch.compiler.is_compiling():
-            circumstances = (self, *circumstances_of(operator, points))
-            found = CONFIRMED.find(f, circumstances)
-            if found is not None and found.is_own:
-                prepared.trust()
-            else:
-                prepared.confirm(points)
-                CONFIRMED.keep(f, circumstances, True)
-        return prepared(points)
+        return self._direct(parse_operator(operator), f, x, args, event_dim, generator)(x, *args)
 
-    def trusted(self, operator: str, f: Function, x: Tensor, contraction: Contraction | None = None) -> Prepared:
-        """The operator set up for f, for which this strategy was held against a witness before."""
-        if contraction is None:
-            contraction, x = self._built(operator, f, x, None)
-        prepared = self._prepared(operator, f, x, None, contraction)
+    def together(
+        self,
+        operator: str | Operator,
+        f: Function,
+        x: Tensor,
+        generator: torch.Generator | None = None,
+        args: Args = (),
+        event_dim: int = 1,
+    ) -> Together:
+        """The result at x with f(x) and the gradient of a scalar, each found once."""
+        return self._direct(parse_operator(operator), f, x, args, event_dim, generator).together(x, *args)
+
+    def _direct(
+        self,
+        operator: Operator,
+        f: Function,
+        x: Tensor,
+        args: Args,
+        event_dim: int,
+        generator: torch.Generator | None,
+    ) -> Prepared:
+        """What is prepared for one call, held against a witness where it was not before."""
+        if torch.compiler.is_compiling():
+            return self._prepared(operator, f, x, args, event_dim, generator)[0]
+        circumstances = (self, event_dim, *circumstances_of(operator, x, args))
+        found = CONFIRMED.find(f, circumstances)
+        is_own = found is not None and found.is_own
+        prepared, points, form = self._prepared(
+            operator, f, x, args, event_dim, generator, found.value if found is not None and is_own else None
+        )
+        if is_own:
+            prepared.trust()
+        else:
+            prepared.confirm(*points)
+            CONFIRMED.keep(f, circumstances, form)
+        return prepared
+
+    def trusted(self, operator: Operator, f: Function, x: Tensor, args: Args, contraction: Contraction) -> Prepared:
+        """A contraction of a plain operator, for which this strategy was held against a witness before."""
+        prepared = Prepared(self, Reduction(operator, f), f, x.shape[-1], 1, contraction, lambda x, args: prepared)
         prepared.trust()
         return prepared
 
-    def _built(
-        self, operator: str, f: Function, x: Tensor, generator: torch.Generator | None
-    ) -> tuple[Contraction, Tensor]:
-        if operator not in OPERATORS:
-            raise UsageError(unknown("operator", operator, OPERATORS))
-        if (reason := self.refuse(operator)) is not None:
-            raise UnsupportedError(f"{self.spec} cannot serve the {operator}: {reason}")
-        check_points(x)
-        points = usable(x)
-        with outside_inference_mode(), telling(self, f, points), plain_attention():
-            built = self.build(operator, checked(f, operator), points, generator)
-        return built if isinstance(built, Contraction) else Contraction(built), points
-
     def _prepared(
-        self, operator: str, f: Function, x: Tensor, generator: torch.Generator | None, contraction: Contraction
-    ) -> Prepared:
-        return Prepared(self, operator, f, x.shape[-1], contraction, lambda x: self.prepare(operator, f, x, generator))
+        self,
+        operator: Operator,
+        f: Function,
+        x: Tensor,
+        args: Args,
+        event_dim: int,
+        generator: torch.Generator | None,
+        form: Form | None = None,
+    ) -> tuple[Prepared, tuple[Tensor, Args], Form]:
+        """The prepared operator, the points and arguments that it works on, and what f(x) is like."""
+        if (reason := self.refuse(operator)) is not None:
+            raise UnsupportedError(f"{self.spec} cannot serve the {operator.name}: {reason}")
+        if self.stochastic and operator.order == 4:
+            raise UnsupportedError(f"{self.spec} cannot serve the {operator.name}: it would differentiate its own draws")
+        if event_dim == 1:
+            check_points(x)
+        points = usable(x)
+        needs_scalar = self.refuse(OPERATORS["divergence"]) is not None
+        with outside_inference_mode(), telling(self, f, points, args), plain_attention():
+            reduced, form = reduction(operator, f, points, args, event_dim, needs_scalar, form)
+            z, given = reduced.points(points, args)
+            contraction = self.contracted(reduced.operator, reduced.function, z, given, generator)
+
+        def again(x: Tensor, args: Args) -> Prepared:
+            return self.prepare(operator, f, x, generator, args, event_dim)
+
+        prepared = Prepared(self, reduced, f, points.shape[-event_dim:].numel(), event_dim, contraction, again)
+        return prepared, (points, args), form
 
 
-def circumstances_of(operator: str, x: Tensor) -> tuple[Hashable, ...]:
+def _contraction(built: Function | Contraction) -> Contraction:
+    return built if isinstance(built, Contraction) else Contraction(built)
+
+
+def _like(inner: Function, f: Function) -> Function:
+    """A scalar of as many outputs as f."""
+
+    def function(x: Tensor, *args: Any) -> Tensor:
+        return inner(x, *args)
+
+    function.outputs = outputs_of(f)  # type: ignore[attr-defined]
+    return function
+
+
+def _of_outputs(built: Contraction, copies: Copies, operator: Operator) -> Contraction:
+    """A contraction on copies of the rows as one of several outputs, (B, m), or (B, m, n) for a diagonal."""
+    axis = -1 if operator.is_trace else -2
+
+    def evaluate(x: Tensor, *args: Any) -> Tensor:
+        z, given = copies.points(x, args)
+        return copies.beside(built.evaluate(z, *given)).movedim(0, axis)
+
+    def estimate(x: Tensor, *args: Any) -> Estimate:
+        assert built.estimate is not None
+        z, given = copies.points(x, args)
+        return Estimate(
+            *(None if one is None else copies.beside(one).movedim(0, axis) for one in built.estimate(z, *given))
+        )
+
+    def together(x: Tensor, *args: Any) -> Together:
+        assert built.together is not None
+        z, given = copies.points(x, args)
+        result, value, gradient = built.together(z, *given)
+        return Together(
+            copies.beside(result).movedim(0, axis),
+            None if value is None else copies.beside(value).movedim(0, -1),
+            None if gradient is None else copies.beside(gradient).movedim(0, -2),
+        )
+
+    return replace(
+        built,
+        evaluate=evaluate,
+        estimate=estimate if built.estimate else None,
+        together=together if built.together else None,
+        parts=None,
+        entries=None,
+        along=None,
+    )
+
+
+def circumstances_of(operator: Operator, x: Tensor, args: Args) -> tuple[Hashable, ...]:
     """What a choice, or a confirmation, depends on beside f. Batches of up to twice the size share one."""
     transformed = torch._C._functorch.peek_interpreter_stack() is not None
-    points = x.shape[0].bit_length() if x.dim() == 2 else None
+    points = x.shape[0].bit_length() if x.dim() > 1 else None
     modes = (torch.is_grad_enabled(), torch.get_num_threads(), transformed)
-    return (operator, x.shape[-1], points, x.dtype, x.device, x.requires_grad, type(x), modes)
+    given = tuple(_kind_of(arg) for arg in args)
+    return (operator, x.shape[1:], points, x.dim(), x.dtype, x.device, x.requires_grad, type(x), modes, given)
+
+
+def _kind_of(arg: object) -> Hashable:
+    """What is known again of an argument in the next call."""
+    if isinstance(arg, Tensor):
+        return (arg.dim(), arg.shape[1:], arg.dtype, arg.device, arg.requires_grad)
+    return type(arg) if isinstance(arg, float) else kinds((arg,))
 
 
 def inner_name(kind: type[Strategy]) -> str | None:

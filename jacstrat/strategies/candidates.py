@@ -18,7 +18,8 @@ from torch import Tensor
 
 from jacstrat.available import available_bytes
 from jacstrat.errors import UnsupportedError
-from jacstrat.strategies.base import Contraction, Function, Operator, Strategy
+from jacstrat.core.operator import Operator
+from jacstrat.strategies.base import Args, Contraction, Function, Strategy
 from jacstrat.strategies.coloring import Coloring
 from jacstrat.strategies.counting import ProductCost, Work
 from jacstrat.strategies.dense import Jacfwd, Jacrev
@@ -72,17 +73,16 @@ class Candidate:
     structure: Structure | None = None
     setup_s: float = 0.0
 
-    def build(self, operator: Operator, f: Function, x: Tensor) -> Contraction:
+    def build(self, operator: Operator, f: Function, x: Tensor, args: Args) -> Contraction:
         """What the strategy builds, without tracing again what was traced."""
         if self.structure is not None and isinstance(self.strategy, Coloring):
             # Colours that a trace has found are not found again.
             return self.strategy.along(self.structure, operator, f, x)
-        built = self.strategy.build(operator, f, x, None)
-        if isinstance(self.strategy, Taylor) and isinstance(built, Contraction) and built.reason:
+        built = self.strategy.contracted(operator, f, x, args, None)
+        if isinstance(self.strategy, Taylor) and built.reason:
             raise UnsupportedError(built.reason)  # by products, as others are
-        contraction = built if isinstance(built, Contraction) else Contraction(built)
         # A strategy that is right by a proof rests on it.
-        return replace(contraction, is_traced=True) if self.ground else contraction
+        return replace(built, is_traced=True) if self.ground else built
 
     def seconds(self, cost: ProductCost, x: Tensor) -> float:
         """The time of one call, predicted."""
@@ -162,7 +162,7 @@ def always_exact(
         cost = costs.get(row.product)
         if row.strategy.refuse(operator) is not None or cost is None:
             continue
-        if row.first and operator == "laplacian":
+        if row.first and operator.order > 1:
             continue
         if row.tiled:
             if tried:

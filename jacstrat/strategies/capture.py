@@ -15,7 +15,7 @@ from torch._subclasses.fake_tensor import FakeTensor
 from torch.overrides import TorchFunctionMode
 
 from jacstrat.errors import UnsupportedError
-from jacstrat.strategies.base import Function
+from jacstrat.tape.arguments import Args, Function, lifted
 from jacstrat.tape.quiet import quiet
 
 
@@ -24,7 +24,7 @@ class Captured:
     """What a callable does at points of one shape.
 
     Fields:
-        graph: A torch.fx.GraphModule, (x, *tensors) -> result.
+        graph: A torch.fx.GraphModule, (x, *arguments, *tensors) -> result.
         tensors: What the callable closes over: parameters, buffers, constants.
     """
 
@@ -32,8 +32,8 @@ class Captured:
     tensors: tuple[Tensor, ...]
 
 
-def capture(evaluate: Function, x: Tensor) -> Captured:
-    """The operations of evaluate(x), derivatives and batching worked out, recorded at fake tensors like x.
+def capture(evaluate: Function, x: Tensor, args: Args = ()) -> Captured:
+    """The operations of evaluate(x, *args), derivatives and batching worked out, recorded at fake tensors like these.
 
     Raises:
         UnsupportedError: It draws random numbers, of which a program would draw others.
@@ -41,9 +41,13 @@ def capture(evaluate: Function, x: Tensor) -> Captured:
     """
     from torch.fx.experimental.proxy_tensor import make_fx
 
+    def function(x: Tensor, *tensors: Tensor) -> Tensor:
+        left = iter(tensors)
+        return evaluate(x, *(next(left) if isinstance(arg, Tensor) else arg for arg in lifted(args)))
+
     with quiet(), _Cuts() as cuts:
         # A function of its own: make_fx counts the arguments of a bound method wrongly.
-        module = make_fx(lambda x: evaluate(x), tracing_mode="fake", _allow_non_fake_inputs=True)(x)
+        module = make_fx(function, tracing_mode="fake", _allow_non_fake_inputs=True)(x, *tensors_of(args))
     graph = module.graph
     for node in list(graph.nodes):
         if torch.Tag.nondeterministic_seeded in getattr(node.target, "tags", ()):
@@ -54,17 +58,22 @@ def capture(evaluate: Function, x: Tensor) -> Captured:
             graph.erase_node(node)
     graph.eliminate_dead_code()
     tensors = _lifted(module)
-    is_tracked = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (x, *tensors))
+    is_tracked = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (x, *tensors_of(args), *tensors))
     if x.device.type == "cpu" and not is_tracked:
         _store_copies(graph)
     module.recompile()
     return Captured(module, tensors)
 
 
+def tensors_of(args: Args) -> list[Tensor]:
+    """The tensors among further arguments, fractions as such."""
+    return [arg for arg in lifted(args) if isinstance(arg, Tensor)]
+
+
 def _lifted(module: Any) -> tuple[Tensor, ...]:
     """Turn the tensors that a graph has as attributes into inputs behind x; returns them in that order."""
     graph, tensors, inputs = module.graph, [], {}
-    last = next(node for node in graph.nodes if node.op == "placeholder")
+    *_, last = (node for node in graph.nodes if node.op == "placeholder")
     for node in list(graph.nodes):
         tensor = getattr(module, node.target) if node.op == "get_attr" else None
         if not isinstance(tensor, Tensor):

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from jacstrat.chain import Field
 from jacstrat.errors import UnsupportedError
-from jacstrat.strategies.base import Contraction, Function, Operator, Strategy
+from jacstrat.core.operator import Operator
+from jacstrat.strategies.base import Args, Contraction, Function, Strategy
 
 # Coordinates from which on the diagonal of the same chain is read for a few entries.
 LARGE = 512
@@ -34,27 +35,31 @@ class Chain(Strategy):
     exact_when: ClassVar[str] = "always: it refuses what is no chain and has no narrow cut"
 
     def refuse(self, operator: Operator) -> str | None:
-        return "a gradient goes through each layer twice; use taylor" if operator == "laplacian" else None
+        return "a gradient goes through each layer twice; use taylor" if operator.order > 1 else None
 
-    def build(self, operator: Operator, f: Function, x: Tensor, generator: torch.Generator | None) -> Contraction:
-        field = Field(f, diagonal=operator == "jacobian_diagonal")
-        reason = field.prepared(x) if x.numel() else ""
-        return Contraction(field, reason=reason, entries=_entries(field, f, x), is_traced=True)
+    def build(
+        self, operator: Operator, f: Function, x: Tensor, args: Args, generator: torch.Generator | None
+    ) -> Contraction:
+        field = Field(f, diagonal=not operator.is_trace)
+        reason = field.prepared(x, args) if x.numel() else ""
+        return Contraction(field, reason=reason, entries=_entries(field, f, x, args), is_traced=True)
 
 
-def _entries(field: Field, f: Function, x: Tensor) -> Callable[[Tensor, Tensor], Tensor] | None:
+def _entries(field: Field, f: Function, x: Tensor, args: Args) -> Callable[..., Tensor] | None:
     """Entries of the diagonal, where n is so large that all of the witness would take seconds, and a chain has one."""
     if x.shape[-1] < LARGE or not x.numel():
         return None
     diagonal = Field(f, diagonal=True)
     try:
-        diagonal.prepared(x)
+        diagonal.prepared(x, args)
     except UnsupportedError:
         return None
 
-    def entries(x: Tensor, coordinates: Tensor) -> Tensor:
-        d = diagonal(x)
+    def entries(coordinates: Tensor, x: Tensor, *args: Any) -> Tensor:
+        d = diagonal(x, *args)
+        if field.diagonal:
+            return d[..., coordinates]
         # With what the sum is off by, as that is contracted in another way.
-        return d[..., coordinates] + (field(x) - d.sum(-1)).unsqueeze(-1)
+        return d[..., coordinates] + (field(x, *args) - d.sum(-1)).unsqueeze(-1)
 
-    return entries if not field.diagonal else lambda x, coordinates: diagonal(x)[..., coordinates]
+    return entries

@@ -5,52 +5,32 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from jacstrat.errors import ShapeError, UsageError
+from jacstrat.core.operator import Operator
 
-Function = Callable[[Tensor], Tensor]
+Function = Callable[..., Tensor]
 
 
-def checked(f: Function, operator: str) -> Function:
-    """f, with the shape of each result checked against that of x; of a compiled module its eager form.
+def checked(f: Function, operator: Operator) -> Function:
+    """f, called as f(x, *args), with the shape of each result checked against that of x; a compiled module as eager.
 
     Raises, when called:
         ShapeError: f(x) has a shape that does not fit; names the shapes and the likely cause.
-        UsageError: f(x) is complex.
     """
-    scalar = operator == "laplacian"
-    kind = "scalar" if scalar else "field"
     f = eager(f)
 
-    def function(x: Tensor) -> Tensor:
-        y = f(x)
-        if not isinstance(y, Tensor):
-            raise ShapeError(f"the {kind} must return one tensor, got {type(y).__name__}; return its one output")
-        expected = x.shape[:-1] if scalar else x.shape
-        if y.shape != expected:
-            remedy = _remedy(y.shape, expected, x.shape, scalar)
-            raise ShapeError(f"the {kind} must map {tuple(x.shape)} to {tuple(expected)}, got {tuple(y.shape)}{remedy}")
-        if y.is_complex():
-            raise UsageError(
-                f"f returns complex numbers, {y.dtype}; take its parts each by itself: "
-                "lambda x: f(x).real and lambda x: f(x).imag"
-            )
+    def function(x: Tensor, *args: Any) -> Tensor:
+        y = f(x, *args)
+        operator.check_result(y, x.shape)
         return y
 
     # As functools.wraps leaves it: what this is a wrapping of.
     function.__wrapped__ = f  # type: ignore[attr-defined]
     return function
-
-
-def _remedy(shape: torch.Size, expected: torch.Size, points: torch.Size, scalar: bool) -> str:
-    if scalar and shape == (*expected, 1):
-        return "; squeeze its last axis"
-    if len(points) == 2 and shape == (() if scalar else points[-1:]):
-        return "; if f takes one point and not a batch, give torch.func.vmap(f)"
-    return ""
 
 
 def eager(f: Function) -> Function:

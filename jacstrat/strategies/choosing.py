@@ -20,13 +20,16 @@ from torch import Tensor
 from jacstrat.available import read_text
 from jacstrat.errors import UnsupportedError
 from jacstrat.strategies import choices
-from jacstrat.strategies.base import Contraction, Function, Operator, Strategy
+from jacstrat.core.operator import Operator
+from jacstrat.strategies.base import Args, Contraction, Function, Strategy
 from jacstrat.strategies.candidates import Candidate, always_exact, taylor_cost
 from jacstrat.strategies.choices import Kept
 from jacstrat.strategies.counting import UNKNOWN, Evaluation, evaluation, looks_dense, product_costs
+from jacstrat.strategies.hold import Hold
 from jacstrat.strategies.trial import Trial, run_trial
-from jacstrat.strategies.witness import Witness
+from jacstrat.strategies.reduction import outputs_of
 from jacstrat.strategies.workload import Workload, same_random_numbers
+from jacstrat.tape.arguments import taken
 
 # What is no slower than the fastest by more than this is as fast, as far as a few calls tell; the counts decide then.
 NEAR = 1.03
@@ -99,7 +102,7 @@ class Choosing:
     """One choice under way.
 
     Fields:
-        operator, f, x: What is to be prepared.
+        operator, f, x, args: What is to be prepared.
         begin: When the time of the first call began to run, by time.perf_counter.
         values: f can be evaluated at x, and rows of J be looked at.
         timed: There may be a trial, too; else counts decide.
@@ -110,6 +113,7 @@ class Choosing:
     operator: Operator
     f: Function
     x: Tensor
+    args: Args
     begin: float
     values: bool
     timed: bool
@@ -117,9 +121,9 @@ class Choosing:
     failures: dict[str, Exception] = field(default_factory=dict)
 
     @cached_property
-    def witness(self) -> Witness:
+    def hold(self) -> Hold:
         """What every choice is held against."""
-        return Witness(self.operator, self.f, self.x)
+        return Hold(self.operator, self.f, self.x, self.args)
 
     def choose(self, conditional: Callable[[bool], list[Candidate]]) -> Choice:
         """The fastest candidate that is right here, and why.
@@ -136,7 +140,7 @@ class Choosing:
     def _choose(self, conditional: Callable[[bool], list[Candidate]]) -> Choice:
         own = self._counted()
         costs = {**product_costs(self.operator, own.work), "taylor": taylor_cost(own.work)}
-        workload = Workload.of(self.f, self.x) if self.timed else None
+        workload = Workload.of(self.f, self.x, self.args) if self.timed else None
         always = list(always_exact(self.operator, costs, self.x, workload, own.work.ops))
         name = self._name(own, workload) if workload and own.log else None
         kept = choices.load(name) if name else None
@@ -180,8 +184,8 @@ class Choosing:
         strategy = candidate.strategy
         try:
             if (built := self.built.get(strategy)) is None:
-                built = self.built[strategy] = candidate.build(self.operator, self.f, self.x)
-            fault = self.witness.fault(built) if self.values else ""
+                built = self.built[strategy] = candidate.build(self.operator, self.f, self.x, self.args)
+            fault = self.hold.fault(built) if self.values else ""
         except Exception as error:
             self.failures[strategy.spec] = error
             return None
@@ -227,20 +231,22 @@ class Choosing:
 
     def _may_be_sparse(self) -> bool:
         """Whether a trace may find structure: not where rows of J are seen to have no zeros, or where n is 1."""
-        if self.x.shape[-1] == 1:
+        if self.x.shape[-1] == 1 or outputs_of(self.f):
             return False
         if not self.values:
             return True
         try:
-            return not looks_dense(self.operator, self.f, self.x)
+            return not looks_dense(self.operator, self.f, self.x, self.args)
         except Exception:
             return True
 
     def _counted(self) -> Evaluation:
         """What f costs at one point, or at those of x where it takes no other number of them."""
-        for points in (self.x[:1], self.x) if self.x.dim() == 2 and len(self.x) > 1 else (self.x,):
+        every = (self.x, self.args)
+        first = (self.x[:1], taken(self.x, self.args, slice(1)))
+        for points, args in (first, every) if self.x.dim() == 2 and len(self.x) > 1 else (every,):
             with suppress(Exception):
-                return evaluation(self.f, points)
+                return evaluation(self.f, points, args)
         return UNKNOWN
 
     def _trial(
@@ -248,7 +254,7 @@ class Choosing:
     ) -> Trial[Strategy]:
         """A trial of the candidates; of the way there alone where none has a way back to the parameters."""
         setup = {strategy: candidate.setup_s for strategy, candidate in candidates.items()}
-        for one in dict.fromkeys((workload, Workload(workload.x, ()))):
+        for one in dict.fromkeys((workload, replace(workload, leaves=()))):
             works = {strategy: self._work(candidate, one) for strategy, candidate in candidates.items()}
             trial = run_trial(works, predicted, self.begin, setup=setup)
             if trial.calls:
@@ -261,7 +267,7 @@ class Choosing:
         def call() -> None:
             built = self.built.get(candidate.strategy)
             if built is None:
-                built = self.built[candidate.strategy] = candidate.build(self.operator, self.f, self.x)
+                built = self.built[candidate.strategy] = candidate.build(self.operator, self.f, self.x, self.args)
             workload.call(built.evaluate)
 
         return call
@@ -273,7 +279,7 @@ class Choosing:
         return choices.digest(
             {
                 "operations": own.log,
-                "operator": self.operator,
+                "operator": self.operator.spec,
                 "shape": tuple(x.shape),
                 "dtype": str(x.dtype),
                 "device": device,

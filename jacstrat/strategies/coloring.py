@@ -9,10 +9,11 @@ import torch
 from torch import Tensor
 
 from jacstrat.errors import UnsupportedError, UsageError
-from jacstrat.strategies.base import Contraction, Function, Operator, Strategy, positive_or_all
+from jacstrat.core.operator import Operator
+from jacstrat.strategies.base import Args, Contraction, Function, Strategy, positive_or_all
 from jacstrat.strategies.probes import ChunkSize, fixed_diagonal
-from jacstrat.strategies.probing import by_units, field_of, summed
-from jacstrat.strategies.products import jvp, vjp
+from jacstrat.strategies.probing import by_diagonal, by_units
+from jacstrat.strategies.products import Linear, functional_gradient, jvp, vjp
 from jacstrat.strategies.witness import has_numbers
 from jacstrat.structure import Structure, detect_structure
 from jacstrat.tape.rows import rows_apart
@@ -46,10 +47,12 @@ class Coloring(Strategy):
         if not isinstance(self.trust, bool):
             raise UsageError(f"trust must be true or false, got {self.trust!r}; leave it out for false")
 
-    def build(self, operator: Operator, f: Function, x: Tensor, generator: torch.Generator | None) -> Contraction:
-        if has_numbers(x) and (why := rows_apart(f, x)):
+    def build(
+        self, operator: Operator, f: Function, x: Tensor, args: Args, generator: torch.Generator | None
+    ) -> Contraction:
+        if has_numbers(x) and (why := rows_apart(f, x, args)):
             raise UnsupportedError(f"{self.spec} traces f at one or two points, and f {why}; use vmap")
-        structure = detect_structure(f, x, operator)
+        structure = detect_structure(f, x, operator, args)
         if structure.source == "sampled" and not self.trust:
             raise UnsupportedError(
                 f"{self.spec} has no proof of the structure of this function: {structure.reason}; "
@@ -59,19 +62,15 @@ class Coloring(Strategy):
 
     def along(self, structure: Structure, operator: Operator, f: Function, x: Tensor) -> Contraction:
         """The strategy on a structure that is known already."""
-        field, product, K = field_of(operator, f), PRODUCTS[self.product], structure.colors
+        product, K = PRODUCTS[self.product], structure.colors
         if structure.n == K:
-            units = by_units(operator, lambda x: product(field, x), self.chunk_size)
-            return replace(units, reason=str(structure), is_traced=True)
+            return replace(by_units(operator, f, product, self.chunk_size), reason=str(structure), is_traced=True)
+        field = operator.field(f, functional_gradient)
         color = torch.from_numpy(structure.color).to(x.device)
         V = (color == torch.arange(K, device=x.device).unsqueeze(1)).to(x.dtype)
 
-        def diagonal(x: Tensor) -> Tensor:
-            return fixed_diagonal(product(field, x), V.to(x), self.chunk_size)
+        def diagonal(linear: Linear, x: Tensor) -> Tensor:
+            return fixed_diagonal(linear, V.to(x), self.chunk_size)
 
-        return Contraction(
-            summed(operator, diagonal),
-            reason=str(structure),
-            entries=lambda x, coordinates: diagonal(x)[..., coordinates],
-            is_traced=True,
-        )
+        found = by_diagonal(operator, f, lambda x, *args: product(field, x, *args), diagonal)
+        return replace(found, reason=str(structure), is_traced=True)

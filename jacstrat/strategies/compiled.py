@@ -6,14 +6,15 @@ import time
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from jacstrat.errors import UsageError, WrongResultError
 from jacstrat.strategies.agreement import gradient_fault, result_fault
-from jacstrat.strategies.base import Contraction, Function, Operator, Strategy
+from jacstrat.core.operator import Operator
+from jacstrat.strategies.base import Args, Contraction, Function, Strategy
 from jacstrat.strategies.probing import Vmap
 from jacstrat.strategies.program import Program, Signature, compiling
 from jacstrat.strategies.witness import has_numbers
@@ -38,6 +39,7 @@ class Compiled(Strategy):
     cost: ClassVar[str] = "that of SPEC, in fewer kernels"
     exact_when: ClassVar[str] = "SPEC is"
     compiles: ClassVar[bool] = True
+    takes_outputs: ClassVar[bool] = True
     inner: Strategy = Vmap()
 
     def __post_init__(self) -> None:
@@ -58,20 +60,31 @@ class Compiled(Strategy):
             )
         return self.inner.refuse(operator)
 
-    def build(self, operator: Operator, f: Function, x: Tensor, generator: torch.Generator | None) -> Contraction:
-        built = self.inner.build(operator, f, x, generator)
-        plain = built if isinstance(built, Contraction) else Contraction(built)
+    @property
+    def nested(self) -> Strategy:
+        return self.inner.nested
+
+    def build(
+        self, operator: Operator, f: Function, x: Tensor, args: Args, generator: torch.Generator | None
+    ) -> Contraction:
+        plain = self.inner.contracted(operator, f, x, args, generator)
         strategy = Compiled(plain.chosen) if plain.chosen else self
         programs = Programs(strategy, operator, f, plain.evaluate, plain.parts)
         if programs.can_run(x):
-            programs.prepare(x)
+            programs.prepare(x, args)
         return replace(
-            plain, evaluate=programs, estimate=None, chosen=plain.chosen and strategy, passes=None, is_traced=True
+            plain,
+            evaluate=programs,
+            estimate=None,
+            together=None,
+            chosen=plain.chosen and strategy,
+            passes=None,
+            is_traced=True,
         )
 
 
 class Programs:
-    """x -> result, by the program for calls like this one, compiled at the first of them.
+    """(x, *args) -> result, by the program for calls like this one, compiled at the first of them.
 
     Where there is nothing to compile for (no points, the meta device, a tracer or a transform around the call), and
     where there are `MOST` programs already, the result is that of the eager form.
@@ -89,13 +102,13 @@ class Programs:
         operator: Operator,
         f: Function,
         evaluate: Function,
-        parts: Callable[[Tensor], tuple[Tensor, ...]] | None = None,
+        parts: Callable[[Tensor, Args], list[tuple[Tensor, Args]]] | None = None,
     ) -> None:
         self.strategy = strategy
         self.operator = operator
         self.f = f
         self.evaluate = evaluate
-        self.parts = parts or (lambda x: (x,))
+        self.parts = parts or (lambda x, args: [(x, args)])
         self._programs: list[Program] = []
 
     @staticmethod
@@ -103,56 +116,56 @@ class Programs:
         """Whether there are numbers for a program to work on."""
         return x.numel() > 0 and has_numbers(x)
 
-    def __call__(self, x: Tensor) -> Tensor:
+    def __call__(self, x: Tensor, *args: Any) -> Tensor:
         if not self.can_run(x):
-            return self.evaluate(x)
-        if (served := self._serving(Signature.of(x))) is not None:
-            return served(x)
+            return self.evaluate(x, *args)
+        if (served := self._serving(Signature.of(x, args))) is not None:
+            return served(x, *args)
         done = []
-        for part in self.parts(x):
-            done.append(self._part(part))
+        for part, given in self.parts(x, args):
+            done.append(self._part(part, given))
         return done[0] if len(done) == 1 else torch.cat(done)
 
-    def prepare(self, x: Tensor) -> None:
+    def prepare(self, x: Tensor, args: Args) -> None:
         """Compile for calls like the one at x."""
-        for part in self.parts(x):
-            if self._serving(Signature.of(part)) is None:
-                self.add(part)
+        for part, given in self.parts(x, args):
+            if self._serving(Signature.of(part, given)) is None:
+                self.add(part, given)
 
     def _serving(self, signature: Signature) -> Program | None:
         return next((program for program in self._programs if program.serves(signature)), None)
 
-    def _part(self, x: Tensor) -> Tensor:
-        signature = Signature.of(x)
+    def _part(self, x: Tensor, args: Args) -> Tensor:
+        signature = Signature.of(x, args)
         if (served := self._serving(signature)) is not None:
-            return served(x)
+            return served(x, *args)
         if len(self._programs) == MOST:
             _warn(
                 f"there are {MOST} programs already, and x of shape {tuple(x.shape)} is served without; prepare again",
                 self,
             )
-            return self.evaluate(x)
+            return self.evaluate(x, *args)
         begin = time.perf_counter()
-        program = self.add(x)
+        program = self.add(x, args)
         seconds = time.perf_counter() - begin
         _warn(f"compiled again in {seconds:.1f} s, for {_in_words(signature)}; prepare with such x", self)
-        return program(x)
+        return program(x, *args)
 
-    def add(self, x: Tensor) -> Program:
+    def add(self, x: Tensor, args: Args) -> Program:
         """Compile for calls like this one.
 
         Raises:
             UnsupportedError: It cannot be compiled; says why.
             WrongResultError: It gives another result than the eager form; says by how much.
         """
-        expected = self.evaluate(x)
+        expected = self.evaluate(x, *args)
         with compiling(x.device):
-            program = Program.of(self.evaluate, x)
-            found = program(x)
-            fault = result_fault(self.operator, self.f, x, found, expected)
+            program = Program.of(self.evaluate, x, args)
+            found = program(x, *args)
+            fault = result_fault(self.operator, self.f, x, args, found, expected)
             if not fault and expected.requires_grad:
                 # Of f, since an eager form may make leaves of its own.
-                fault = gradient_fault(found, expected, leaves_of(self.f(x)))
+                fault = gradient_fault(found, expected, leaves_of(self.f(x, *args)))
         if fault:
             plain = self.strategy.inner.spec
             raise WrongResultError(f"{self.strategy.spec} gives another result than {plain}: {fault}; use {plain}")

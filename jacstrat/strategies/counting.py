@@ -17,9 +17,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map_only
 from torch.utils.flop_counter import flop_registry
 
-from jacstrat.strategies.base import Function, Operator
-from jacstrat.strategies.probing import field_of
+from jacstrat.core.operator import Operator
 from jacstrat.strategies.products import reverse, reverse_gradient
+from jacstrat.tape.arguments import Args, Function, taken
 from jacstrat.tape.quiet import quiet
 
 
@@ -114,7 +114,7 @@ class Evaluation:
 UNKNOWN = Evaluation(Work(ops=20))
 
 
-def evaluation(f: Function, points: Tensor) -> Evaluation:
+def evaluation(f: Function, points: Tensor, args: Args = ()) -> Evaluation:
     """What f costs for one point, from a call of it at a few of them that have shapes and no numbers.
 
     No kernel runs under the mode that counts: forward mode's efficient zeros, of which f may make some, have no memory
@@ -128,7 +128,7 @@ def evaluation(f: Function, points: Tensor) -> Evaluation:
     with quiet(), torch.no_grad(), FakeTensorMode(allow_non_fake_inputs=True):
         x = torch.empty(points.shape, dtype=points.dtype, device=points.device)
         with _Counter() as counter:
-            f(x)
+            f(x, *(_like(arg) if isinstance(arg, Tensor) else arg for arg in args))
     return Evaluation(counter.work.times(1, 1 / max(points.shape[:-1].numel(), 1)), "\n".join(counter.log))
 
 
@@ -139,17 +139,18 @@ def product_costs(operator: Operator, f: Work) -> Mapping[str, ProductCost]:
         once, call, probe = (Work(0, F * f.flops, b * f.bytes) for F, b in zip(m.flops, m.bytes, strict=True))
         return ProductCost(once + Work(m.once_ops * f.ops), call + Work(m.call_ops * f.ops), probe)
 
-    return {name: cost(m) for name, m in (SECOND if operator == "laplacian" else FIRST).items()}
+    return {name: cost(m) for name, m in (FIRST if operator.order == 1 else SECOND).items()}
 
 
-def looks_dense(operator: Operator, f: Function, x: Tensor) -> bool:
+def looks_dense(operator: Operator, f: Function, x: Tensor, args: Args = ()) -> bool:
     """Whether a few rows of J at one point have no zero: then a trace would hardly find any structure.
 
     A guess that saves a trace, which takes as long as hundreds of calls of a small network, and decides nothing else.
     By plain reverse mode.
     """
     point = x.detach()[:1] if x.dim() == 2 else x.detach()
-    apply = reverse(field_of(operator, f, reverse_gradient), point)
+    given = taken(x, args, slice(1)) if x.dim() == 2 else args
+    apply = reverse(operator.field(f, reverse_gradient), point, *given)
     n = x.shape[-1]
     V = torch.zeros(3, n, dtype=x.dtype, device=x.device)
     V[[0, 1, 2], [0, n // 2, n - 1]] = 1
@@ -176,6 +177,10 @@ class _Counter(TorchDispatchMode):
         self.work += Work(1, flops, written)
         self.log.append(f"{func} {tree_map_only(Tensor, _kind, (args, kwargs))}")
         return out
+
+
+def _like(arg: Tensor) -> Tensor:
+    return torch.empty(arg.shape, dtype=arg.dtype, device=arg.device)
 
 
 def _kind(tensor: Tensor) -> str:

@@ -4,37 +4,57 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import compress
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from jacstrat.errors import UnsupportedError
-from jacstrat.strategies.base import Contraction, Function, Operator, Strategy
-from jacstrat.strategies.probing import field_of, summed
+from jacstrat.core.operator import Operator
+from jacstrat.strategies.base import Args, Contraction, Function, Strategy
+from jacstrat.strategies.products import functional_gradient
 from jacstrat.strategies.witness import has_numbers
+from jacstrat.tape.arguments import of_rows
 from jacstrat.tape.rows import rows_apart
 
 
 def _dense(
-    spec: str, operator: Operator, matrix: Callable[[Function], Callable[..., Any]], g: Function, f: Function, x: Tensor
+    spec: str,
+    operator: Operator,
+    matrix: Callable[[Function], Callable[..., Any]],
+    g: Function,
+    f: Function,
+    x: Tensor,
+    args: Args,
 ) -> Contraction:
     """The diagonal of the dense matrix that the transform gives of g, which is f or its gradient, point by point.
 
     Raises:
         UnsupportedError: f cannot be asked for one row of x.
     """
-    if has_numbers(x) and (why := rows_apart(f, x)):
+    if has_numbers(x) and (why := rows_apart(f, x, args)):
         raise UnsupportedError(f"{spec} takes points one by one, and f {why}; use vmap")
 
-    # f sees one-row batches, so that a function written for (B, n) alone is served.
-    dense = matrix(lambda point: g(point.unsqueeze(0)).squeeze(0))
+    def at_point(point: Tensor, *args: Any) -> Tensor:
+        """The matrix at one point; f sees one-row batches, so that one written for (B, n) alone is served."""
+        found: Tensor = matrix(lambda point: g(point.unsqueeze(0), *args).squeeze(0))(point)
+        return found
 
-    def diagonal(x: Tensor) -> Tensor:
-        J = torch.func.vmap(dense)(x) if x.dim() == 2 else dense(x)
+    def diagonal(x: Tensor, *args: Any) -> Tensor:
+        goes = of_rows(x, args)
+
+        def row(x: Tensor, *tensors: Tensor) -> Tensor:
+            left = iter(tensors)
+            return at_point(x, *(next(left).unsqueeze(0) if its else arg for arg, its in zip(args, goes, strict=True)))
+
+        J = torch.func.vmap(row)(x, *compress(args, goes)) if x.dim() == 2 else matrix(lambda x: g(x, *args))(x)
         return J.diagonal(dim1=-2, dim2=-1).clone(memory_format=torch.contiguous_format)
 
-    return Contraction(summed(operator, diagonal), entries=lambda x, coordinates: diagonal(x)[..., coordinates])
+    return Contraction(
+        lambda x, *args: operator.reduced(diagonal(x, *args)),
+        entries=lambda coordinates, x, *args: diagonal(x, *args)[..., coordinates],
+    )
 
 
 @dataclass(frozen=True)
@@ -45,8 +65,10 @@ class Jacrev(Strategy):
     cost: ClassVar[str] = "n VJP, batched, n^2 stored"
     exact_when: ClassVar[str] = "always"
 
-    def build(self, operator: Operator, f: Function, x: Tensor, generator: torch.Generator | None) -> Contraction:
-        return _dense(self.spec, operator, torch.func.jacrev, field_of(operator, f), f, x)
+    def build(
+        self, operator: Operator, f: Function, x: Tensor, args: Args, generator: torch.Generator | None
+    ) -> Contraction:
+        return _dense(self.spec, operator, torch.func.jacrev, operator.field(f, functional_gradient), f, x, args)
 
 
 @dataclass(frozen=True)
@@ -57,8 +79,10 @@ class Jacfwd(Strategy):
     cost: ClassVar[str] = "n JVP, batched, n^2 stored"
     exact_when: ClassVar[str] = "always"
 
-    def build(self, operator: Operator, f: Function, x: Tensor, generator: torch.Generator | None) -> Contraction:
-        return _dense(self.spec, operator, torch.func.jacfwd, field_of(operator, f), f, x)
+    def build(
+        self, operator: Operator, f: Function, x: Tensor, args: Args, generator: torch.Generator | None
+    ) -> Contraction:
+        return _dense(self.spec, operator, torch.func.jacfwd, operator.field(f, functional_gradient), f, x, args)
 
 
 @dataclass(frozen=True)
@@ -70,7 +94,9 @@ class Hessian(Strategy):
     exact_when: ClassVar[str] = "always"
 
     def refuse(self, operator: Operator) -> str | None:
-        return None if operator == "laplacian" else "a field has no Hessian; use jacrev or jacfwd"
+        return None if operator.order > 1 else "a field has no Hessian; use jacrev or jacfwd"
 
-    def build(self, operator: Operator, f: Function, x: Tensor, generator: torch.Generator | None) -> Contraction:
-        return _dense(self.spec, operator, torch.func.hessian, f, f, x)
+    def build(
+        self, operator: Operator, f: Function, x: Tensor, args: Args, generator: torch.Generator | None
+    ) -> Contraction:
+        return _dense(self.spec, operator, torch.func.hessian, f, f, x, args)

@@ -8,21 +8,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from typing import Literal
+from dataclasses import replace
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
 from jacstrat.errors import UsageError, unknown
 from jacstrat.statistics import student_within
-from jacstrat.strategies.base import Contraction, Estimate, Function, Operator, positive_or_all
+from jacstrat.core.operator import Operator
+from jacstrat.strategies.base import Contraction, Estimate, Function, Together, positive_or_all
 from jacstrat.strategies.probes import ChunkSize, unit_entries
-from jacstrat.strategies.probing import field_of
-from jacstrat.strategies.products import Apply, jvp, vjp
+from jacstrat.strategies.products import Linear, functional_gradient, jvp, vjp
 
 Distribution = Literal["rademacher", "normal", "sphere"]
 Product = Literal["reverse", "forward"]
-Entries = Callable[[Tensor, Tensor], Tensor]
 DISTRIBUTIONS = ("rademacher", "normal", "sphere")
 PRODUCTS = {"reverse": vjp, "forward": jvp}
 
@@ -55,31 +55,57 @@ def draw(distribution: Distribution, count: int, x: Tensor, generator: torch.Gen
     return V
 
 
-def linearise(product: Product, operator: Operator, f: Function, x: Tensor) -> Apply:
-    """A product with J^T ("reverse") or J ("forward") at x, whose traces agree; the Hessian's for "laplacian"."""
-    return PRODUCTS[product](field_of(operator, f), x)
+def estimated(
+    product: Product,
+    operator: Operator,
+    f: Function,
+    chunk_size: ChunkSize,
+    values: Callable[[Linear, Tensor], Tensor],
+) -> Contraction:
+    """The mean of unbiased values, and its standard error, from products at x.
+
+    Args:
+        product: With J^T ("reverse") or J ("forward"), whose traces agree; with the Hessian of a scalar.
+        operator, f: What is wanted.
+        chunk_size: Products batched through vmap at a time, for entries of the diagonal.
+        values: From the products, and x, to K values of each result, (K, ...); a single one has no standard error.
+    """
+    linearise = linearised(product, operator, f)
+
+    def together(x: Tensor, *args: Any) -> Together:
+        linear = linearise(x, *args)
+        result = values(linear, x).mean(0)
+        return Together(result, *((None, linear.value) if operator.is_second else (linear.value, None)))
+
+    found = averaged(lambda x, *args: values(linearise(x, *args), x))
+    return replace(found, together=together, entries=entries_by(linearise, chunk_size))
 
 
-def entries_by(product: Product, operator: Operator, f: Function, chunk_size: ChunkSize) -> Entries:
+def linearised(product: Product, operator: Operator, f: Function) -> Callable[..., Linear]:
+    """From (x, *args) to the products that the estimators take."""
+    field = operator.field(f, functional_gradient)
+    return lambda x, *args: PRODUCTS[product](field, x, *args)
+
+
+def entries_by(linearise: Callable[..., Linear], chunk_size: ChunkSize) -> Callable[..., Tensor]:
     """Entries of the diagonal by the products that estimate its sum: what there is to be held against a witness."""
-    return lambda x, coordinates: unit_entries(linearise(product, operator, f, x), coordinates, x, chunk_size)
+    return lambda coordinates, x, *args: unit_entries(linearise(x, *args), coordinates, x, chunk_size)
 
 
-def averaged(values: Callable[[Tensor], Tensor], entries: Entries | None = None) -> Contraction:
+def averaged(values: Callable[..., Tensor]) -> Contraction:
     """The mean of unbiased values, and its standard error s / sqrt K from their sample standard deviation s.
 
     Args:
-        values: From x to K values of each result, (K, ...); a single one has no standard error.
-        entries: Of the diagonal, by the same products.
+        values: From (x, *args) to K values of each result, (K, ...); a single one has no standard error.
     """
 
-    def estimate(x: Tensor) -> Estimate:
-        found = values(x)
+    def estimate(x: Tensor, *args: Any) -> Estimate:
+        found = values(x, *args)
         # Detached: where all values agree the derivative of a standard deviation is not a number.
         std_error = found.detach().std(0) / math.sqrt(len(found)) if len(found) > 1 else None
         return Estimate(found.mean(0), std_error)
 
-    return Contraction(lambda x: values(x).mean(0), estimate, entries=entries)
+    return Contraction(lambda x, *args: values(x, *args).mean(0), estimate)
 
 
 def rate_of(count: int, exchangeable: bool = False) -> float | None:

@@ -11,21 +11,23 @@ import torch
 from torch import Tensor
 
 from jacstrat.errors import ShapeError, UsageError
-from jacstrat.strategies.base import Contraction, Estimate, Function, Operator, Strategy, positive_or_all
+from jacstrat.core.operator import Operator
+from jacstrat.strategies.base import Args, Contraction, Estimate, Function, Strategy, positive_or_all
 from jacstrat.strategies.draws import (
     DISTRIBUTIONS,
     PRODUCTS,
     Distribution,
     Product,
-    averaged,
     check_choice,
     check_probes,
     draw,
     entries_by,
-    linearise,
+    estimated,
+    linearised,
     rate_of,
 )
 from jacstrat.strategies.probes import ChunkSize, products_of
+from jacstrat.strategies.products import Linear
 
 
 @dataclass(frozen=True)
@@ -63,18 +65,24 @@ class Hutchinson(Strategy):
     def claimed_rate(self) -> float | None:
         return rate_of(self.probes)
 
-    def build(self, operator: Operator, f: Function, x: Tensor, generator: torch.Generator | None) -> Contraction:
+    def build(
+        self, operator: Operator, f: Function, x: Tensor, args: Args, generator: torch.Generator | None
+    ) -> Contraction:
         probes = self._probes(x, generator)
 
-        def terms(x: Tensor) -> tuple[Tensor, Tensor]:
+        def terms(linear: Linear, x: Tensor) -> tuple[Tensor, Tensor]:
             """v and v * (J v) of each probe, (K, ..., n)."""
             V = probes(x)
-            return V, V * products_of(linearise(self.product, operator, f, x), V, self.chunk_size)
+            return V, V * products_of(linear, V, self.chunk_size)
 
-        entries = entries_by(self.product, operator, f, self.chunk_size)
-        if operator != "jacobian_diagonal":
-            return averaged(lambda x: terms(x)[1].sum(-1), entries)
-        return Contraction(lambda x: _ratio(*terms(x)), lambda x: _diagonal(*terms(x)), entries=entries)
+        if operator.is_trace:
+            return estimated(self.product, operator, f, self.chunk_size, lambda linear, x: terms(linear, x)[1].sum(-1))
+        linearise = linearised(self.product, operator, f)
+        return Contraction(
+            lambda x, *args: _ratio(*terms(linearise(x, *args), x)),
+            lambda x, *args: _diagonal(*terms(linearise(x, *args), x)),
+            entries=entries_by(linearise, self.chunk_size),
+        )
 
     def _probes(self, x: Tensor, generator: torch.Generator | None) -> Callable[[Tensor], Tensor]:
         if not self.fixed:

@@ -8,20 +8,20 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from jacstrat.strategies.base import Contraction, Function, Operator, Strategy
+from jacstrat.core.operator import Operator
+from jacstrat.strategies.base import Args, Contraction, Function, Strategy
 from jacstrat.strategies.draws import (
     Product,
-    averaged,
     check_budget,
     columns,
     draw,
-    entries_by,
-    linearise,
+    estimated,
     orthonormal,
     rate_of,
     rows,
 )
 from jacstrat.strategies.probes import ChunkSize, products_of, unit_diagonal
+from jacstrat.strategies.products import Linear
 
 
 @dataclass(frozen=True)
@@ -52,14 +52,15 @@ class HutchPlusPlus(Strategy):
         return rate_of(self.probes - 2 * (self.probes // 3))
 
     def refuse(self, operator: Operator) -> str | None:
-        return "it estimates a trace alone; use hutchinson" if operator == "jacobian_diagonal" else None
+        return "it estimates a trace alone; use hutchinson" if not operator.is_trace else None
 
-    def build(self, operator: Operator, f: Function, x: Tensor, generator: torch.Generator | None) -> Contraction:
+    def build(
+        self, operator: Operator, f: Function, x: Tensor, args: Args, generator: torch.Generator | None
+    ) -> Contraction:
         size = self.probes // 3
 
-        def values(x: Tensor) -> Tensor:
+        def values(apply: Linear, x: Tensor) -> Tensor:
             """tr(Q^T J Q) + g~^T J g~, g~ = (I - Q Q^T) g, for each probe g."""
-            apply = linearise(self.product, operator, f, x)
             if self.probes >= x.shape[-1]:
                 return unit_diagonal(apply, x, self.chunk_size).sum(-1).unsqueeze(0)
             S, G = draw("rademacher", self.probes - size, x, generator).tensor_split([size])
@@ -71,4 +72,4 @@ class HutchPlusPlus(Strategy):
             forms = (V * products_of(apply, V, self.chunk_size)).sum(-1)
             return forms[:size].sum(0) + forms[size:]
 
-        return averaged(values, entries_by(self.product, operator, f, self.chunk_size))
+        return estimated(self.product, operator, f, self.chunk_size, values)

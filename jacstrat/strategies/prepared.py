@@ -9,23 +9,28 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from jacstrat.core.operator import Operator
 from jacstrat.errors import ShapeError, UnsupportedError
-from jacstrat.strategies.checked import checked, plain_attention
+from jacstrat.strategies.checked import plain_attention
+from jacstrat.strategies.hold import Hold
 from jacstrat.strategies.points import check_points, outside_inference_mode, usable
+from jacstrat.strategies.reduction import Reduction
 from jacstrat.strategies.told import telling
-from jacstrat.strategies.witness import Witness, has_numbers
+from jacstrat.strategies.witness import has_numbers
+from jacstrat.tape.arguments import Args, Function
 from jacstrat.tape.guard import Guard
 
 if TYPE_CHECKING:
-    from jacstrat.strategies.base import Contraction, Estimate, Function, Strategy
+    from jacstrat.strategies.base import Contraction, Estimate, Strategy, Together
 
 
 class Prepared:
-    """An operator set up for a function: a callable x -> (B,), or (B, n) for "jacobian_diagonal"; less B for a point.
+    """An operator set up for a function: a callable (x, *args) -> result, in the shape that `Strategy.prepare` tells.
 
     Attributes:
         strategy: The strategy that does the work; where "auto" was asked for, its choice.
-        operator, n: What it was prepared for.
+        reduction: The operator, reduced to a plain one.
+        n: Coordinates that it was prepared for.
         contraction: What was built. What rests on a recording of f is made anew, with a warning, when something that f
             reads has changed: a number, which tensor or layer it has.
 
@@ -37,14 +42,15 @@ class Prepared:
     def __init__(
         self,
         asked: Strategy,
-        operator: str,
+        reduction: Reduction,
         f: Function,
         n: int,
+        event_dim: int,
         contraction: Contraction,
-        again: Callable[[Tensor], Prepared],
+        again: Callable[[Tensor, Args], Prepared],
     ) -> None:
-        self.operator, self.n = operator, n
-        self._asked, self._f, self._again = asked, f, again
+        self.reduction, self.n = reduction, n
+        self._asked, self._f, self._event_dim, self._again = asked, f, event_dim, again
         self.contraction, self.strategy = contraction, contraction.chosen or asked
         self._guard: Guard | None = None
         # Where it was held against a witness: with or without gradients tracked, and those in x.
@@ -52,6 +58,7 @@ class Prepared:
         self._warned = False
 
     def _become(self, other: Prepared) -> None:
+        self.reduction = other.reduction
         self.contraction, self.strategy = other.contraction, other.strategy
         self._guard, self._confirmed = other._guard, other._confirmed
 
@@ -60,19 +67,63 @@ class Prepared:
         """Why this strategy, or on what ground it is right, in one line; "" where there is nothing to say."""
         return self.contraction.reason
 
-    def __call__(self, x: Tensor) -> Tensor:
-        result: Tensor = self._within_limits(lambda: self.contraction.evaluate, x)
-        return result if result.dtype == x.dtype else result.to(x.dtype)
+    @property
+    def operator(self) -> Operator:
+        """The plain operator that does the work."""
+        return self.reduction.operator
 
-    def estimate(self, x: Tensor) -> Estimate:
+    def __call__(self, x: Tensor, *args: Any) -> Tensor:
+        def evaluate(x: Tensor, *args: Any) -> Tensor:
+            return self.reduction.result(self.contraction.evaluate(*self._points(x, args)))
+
+        result: Tensor = self._within_limits(evaluate, x, args)
+        return result if result.is_complex() or result.dtype == x.dtype else result.to(x.dtype)
+
+    def estimate(self, x: Tensor, *args: Any) -> Estimate:
         """The result with its standard error; without one where the strategy claims none."""
         from jacstrat.strategies.base import Estimate
 
         if self.contraction.estimate is None:
-            return Estimate(self(x))
-        return self._within_limits(lambda: self.contraction.estimate, x)
+            return Estimate(self(x, *args))
 
-    def confirm(self, x: Tensor) -> None:
+        def evaluate(x: Tensor, *args: Any) -> Estimate:
+            assert self.contraction.estimate is not None
+            value, error = self.contraction.estimate(*self._points(x, args))
+            return Estimate(self.reduction.result(value), None if error is None else self.reduction.result(error))
+
+        found: Estimate = self._within_limits(evaluate, x, args)
+        return found
+
+    def together(self, x: Tensor, *args: Any) -> Together:
+        """The result with f(x), and of a scalar its gradient (..., n): from one pass where the strategy can."""
+        from jacstrat.strategies.base import Together
+
+        contraction, reduction = self.contraction, self.reduction
+
+        def evaluate(x: Tensor, *args: Any) -> Together:
+            # Behind a change of variables the value and the gradient are those of another function.
+            value = gradient = None
+            if contraction.together is None or not reduction.is_transparent:
+                result = contraction.evaluate(*self._points(x, args))
+            else:
+                result, value, gradient = contraction.together(*self._points(x, args))
+                value, gradient = reduction.beside(value, gradient)
+            if value is None:
+                value = self._f(x, *args)
+            if gradient is None and reduction.kind == "scalar":
+                gradient = _gradient(self._f, x, args, self._event_dim)
+            return Together(reduction.result(result), value, gradient)
+
+        found: Together = self._within_limits(evaluate, x, args)
+        return found
+
+    def _points(self, x: Tensor, args: Args) -> tuple[Any, ...]:
+        if not self.reduction.stages:
+            return (x, *args)
+        z, given = self.reduction.points(x, args)
+        return (z, *given)
+
+    def confirm(self, x: Tensor, args: Args = ()) -> None:
         """Hold the claim against a witness near x, and keep watch over what a recording of f rests on.
 
         Raises:
@@ -82,44 +133,47 @@ class Prepared:
             self._confirmed.add(_tracking(x))
         if self.contraction.is_traced and self._guard is None and not torch.compiler.is_compiling():
             before = Guard.of(self._f)
-            self._hold(x)
+            self._hold(x, args)
             # What f changes at each call by itself is nothing that a recording could rest on.
             self._guard = before.settled()
         else:
-            self._hold(x)
+            self._hold(x, args)
 
     def trust(self) -> None:
         """Take the claim as confirmed: for this function it was before."""
         self._confirmed.update(((False, False), (True, False), (True, True)))
 
-    def _hold(self, x: Tensor) -> None:
+    def _hold(self, x: Tensor, args: Args) -> None:
         if self._asked.is_plain or _tracking(x) in self._confirmed or not _is_seen(x):
             return
-        with outside_inference_mode(), telling(self.strategy, self._f, x), plain_attention():
-            witness = Witness(self.operator, checked(self._f, self.operator), x)
-            fault = witness.fault(self.contraction, self._asked.stochastic)
+        with outside_inference_mode(), telling(self.strategy, self._f, x, args), plain_attention():
+            z, given = self.reduction.points(x, args)
+            hold = Hold(self.operator, self.reduction.function, z, given)
+            fault = hold.fault(self.contraction, self._asked.stochastic)
         if fault:
             raise UnsupportedError(f"{self.strategy} is not right for this function: it {fault}")
         self._confirmed.add(_tracking(x))
 
-    def _within_limits(self, work: Callable[[], Any], x: Tensor) -> Any:
-        check_points(x)
-        if x.shape[-1] != self.n:
+    def _within_limits(self, work: Callable[..., Any], x: Tensor, args: Args) -> Any:
+        if self._event_dim == 1:
+            check_points(x)
+        n = x.shape[-1] if self._event_dim == 1 else x.shape[-self._event_dim :].numel()
+        if n != self.n:
             raise ShapeError(f"prepared for points with n = {self.n}, got x of shape {tuple(x.shape)}; prepare again")
         x = usable(x)
         if not torch.compiler.is_compiling():
             if self._guard is not None and (change := self._guard.change()) is not None:
-                self._renew(x, change)
+                self._renew(x, args, change)
             try:
-                self._hold(x)
+                self._hold(x, args)
             except UnsupportedError:
                 if self.contraction.chosen is None:
                     raise
-                self._become(self._again(x))  # another one may be right with gradients
-        with outside_inference_mode(), telling(self.strategy, self._f, x), plain_attention():
-            return work()(x)
+                self._become(self._again(x, args))  # another one may be right with gradients
+        with outside_inference_mode(), telling(self.strategy, self._f, x, args), plain_attention():
+            return work(x, *args)
 
-    def _renew(self, x: Tensor, change: str) -> None:
+    def _renew(self, x: Tensor, args: Args, change: str) -> None:
         """Prepare anew, since what f reads has changed; said once."""
         if not self._warned:
             self._warned = True
@@ -128,7 +182,21 @@ class Prepared:
                 "and at each such change; what changes with every call is better written into a tensor that f keeps",
                 stacklevel=4,
             )
-        self._become(self._again(x))
+        self._become(self._again(x, args))
+
+
+def _gradient(f: Function, x: Tensor, args: Args, event_dim: int) -> Tensor:
+    """The gradient of a scalar, or of each of its outputs, (B, m, n): a VJP each, two where it is complex."""
+    lead = x.dim() - event_dim
+    is_complex = f(x, *args).is_complex()
+    if is_complex:
+        parts = [_gradient(lambda x, *args, p=p: getattr(f(x, *args), p), x, args, event_dim) for p in ("real", "imag")]
+        return torch.complex(*parts)
+    value, pull, *_ = torch.func.vjp(lambda x: f(x, *args), x)
+    if value.dim() == lead or value.shape[-1] == 1:
+        return pull(torch.ones_like(value))[0]
+    units = torch.eye(value.shape[-1], dtype=value.dtype, device=value.device)
+    return torch.stack([pull(unit.expand_as(value))[0] for unit in units], lead)
 
 
 def _tracking(x: Tensor) -> tuple[bool, bool]:

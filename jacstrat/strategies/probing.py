@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import ClassVar
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
-from jacstrat.strategies.base import Contraction, Function, Operator, Strategy, positive_or_all
+from jacstrat.core.operator import Operator
+from jacstrat.strategies.base import Args, Contraction, Function, Strategy, Together, positive_or_all
 from jacstrat.strategies.probes import ChunkSize, fixed_diagonal, unit_diagonal, unit_entries
 from jacstrat.strategies.products import (
-    Apply,
+    Linear,
     curvature,
     functional_gradient,
     jvp,
@@ -21,24 +22,50 @@ from jacstrat.strategies.products import (
     vjp,
 )
 
-
-def field_of(
-    operator: Operator, f: Function, gradient: Callable[[Function], Function] = functional_gradient
-) -> Function:
-    """The field whose divergence is wanted: f, or for the Laplacian of a scalar f its gradient."""
-    return gradient(f) if operator == "laplacian" else f
+Product = Callable[..., Linear]
 
 
-def summed(operator: Operator, diagonal: Function) -> Function:
-    """The operator's result from a function that gives the diagonal: the diagonal itself, or its sum."""
-    return diagonal if operator == "jacobian_diagonal" else lambda x: diagonal(x).sum(-1)
+def by_diagonal(
+    operator: Operator,
+    f: Function,
+    linearise: Callable[..., Linear],
+    diagonal: Callable[[Linear, Tensor], Tensor],
+    entries: Callable[[Linear, Tensor, Tensor], Tensor] | None = None,
+) -> Contraction:
+    """The operator from a diagonal that is found by products, with what linearising gives besides.
+
+    Args:
+        operator, f: What is wanted.
+        linearise: From (x, *args) to the products with the Jacobian of the operator's field.
+        diagonal: From these, and x, to the diagonal.
+        entries: From these, coordinates (K,) and x, to these entries; those of the whole diagonal where not given.
+    """
+
+    def evaluate(x: Tensor, *args: Any) -> Tensor:
+        found: Tensor = operator.reduced(diagonal(linearise(x, *args), x))
+        return found
+
+    def together(x: Tensor, *args: Any) -> Together:
+        linear = linearise(x, *args)
+        result = operator.reduced(diagonal(linear, x))
+        return Together(result, *((None, linear.value) if operator.is_second else (linear.value, None)))
+
+    def picked(coordinates: Tensor, x: Tensor, *args: Any) -> Tensor:
+        linear = linearise(x, *args)
+        return entries(linear, coordinates, x) if entries else diagonal(linear, x)[..., coordinates]
+
+    return Contraction(evaluate, together=together, entries=picked)
 
 
-def by_units(operator: Operator, linearise: Callable[[Tensor], Apply], chunk_size: ChunkSize) -> Contraction:
+def by_units(operator: Operator, f: Function, product: Product, chunk_size: ChunkSize) -> Contraction:
     """The operator by the n unit vectors, `chunk_size` products at a time, each read off at its own entry."""
-    return Contraction(
-        summed(operator, lambda x: unit_diagonal(linearise(x), x, chunk_size)),
-        entries=lambda x, coordinates: unit_entries(linearise(x), coordinates, x, chunk_size),
+    field = operator.field(f, reverse_gradient if product is reverse else functional_gradient)
+    return by_diagonal(
+        operator,
+        f,
+        lambda x, *args: product(field, x, *args),
+        lambda linear, x: unit_diagonal(linear, x, chunk_size),
+        lambda linear, coordinates, x: unit_entries(linear, coordinates, x, chunk_size),
     )
 
 
@@ -53,9 +80,10 @@ class Identity(Strategy):
     cost: ClassVar[str] = "n VJP"
     exact_when: ClassVar[str] = "always"
 
-    def build(self, operator: Operator, f: Function, x: Tensor, generator: torch.Generator | None) -> Contraction:
-        field = field_of(operator, f, reverse_gradient)
-        return by_units(operator, lambda x: reverse(field, x), chunk_size=1)
+    def build(
+        self, operator: Operator, f: Function, x: Tensor, args: Args, generator: torch.Generator | None
+    ) -> Contraction:
+        return by_units(operator, f, reverse, chunk_size=1)
 
 
 @dataclass(frozen=True)
@@ -71,14 +99,15 @@ class Ones(Strategy):
     exact_when: ClassVar[str] = "the off-diagonal entries of J sum to zero: J diagonal"
     is_plain: ClassVar[bool] = True
 
-    def build(self, operator: Operator, f: Function, x: Tensor, generator: torch.Generator | None) -> Contraction:
-        field = field_of(operator, f, reverse_gradient)
+    def build(
+        self, operator: Operator, f: Function, x: Tensor, args: Args, generator: torch.Generator | None
+    ) -> Contraction:
+        field = operator.field(f, reverse_gradient)
 
-        def diagonal(x: Tensor) -> Tensor:
-            V = torch.ones(1, x.shape[-1], dtype=x.dtype, device=x.device)
-            return fixed_diagonal(reverse(field, x), V, chunk_size=1)
+        def diagonal(linear: Linear, x: Tensor) -> Tensor:
+            return fixed_diagonal(linear, torch.ones(1, x.shape[-1], dtype=x.dtype, device=x.device), chunk_size=1)
 
-        return Contraction(summed(operator, diagonal), entries=lambda x, coordinates: diagonal(x)[..., coordinates])
+        return by_diagonal(operator, f, lambda x, *args: reverse(field, x, *args), diagonal)
 
 
 @dataclass(frozen=True)
@@ -96,9 +125,10 @@ class Vmap(Strategy):
     def __post_init__(self) -> None:
         positive_or_all("chunk_size", self.chunk_size)
 
-    def build(self, operator: Operator, f: Function, x: Tensor, generator: torch.Generator | None) -> Contraction:
-        field = field_of(operator, f)
-        return by_units(operator, lambda x: vjp(field, x), self.chunk_size)
+    def build(
+        self, operator: Operator, f: Function, x: Tensor, args: Args, generator: torch.Generator | None
+    ) -> Contraction:
+        return by_units(operator, f, vjp, self.chunk_size)
 
 
 @dataclass(frozen=True)
@@ -116,9 +146,10 @@ class Jvp(Strategy):
     def __post_init__(self) -> None:
         positive_or_all("chunk_size", self.chunk_size)
 
-    def build(self, operator: Operator, f: Function, x: Tensor, generator: torch.Generator | None) -> Contraction:
-        field = field_of(operator, f)
-        return by_units(operator, lambda x: jvp(field, x), self.chunk_size)
+    def build(
+        self, operator: Operator, f: Function, x: Tensor, args: Args, generator: torch.Generator | None
+    ) -> Contraction:
+        return by_units(operator, f, jvp, self.chunk_size)
 
 
 @dataclass(frozen=True)
@@ -128,19 +159,26 @@ class ForwardOverForward(Strategy):
     name: ClassVar[str] = "forward_over_forward"
     cost: ClassVar[str] = "n JVP of JVP"
     exact_when: ClassVar[str] = "always"
+    takes_outputs: ClassVar[bool] = True
     chunk_size: ChunkSize = "all"
 
     def __post_init__(self) -> None:
         positive_or_all("chunk_size", self.chunk_size)
 
     def refuse(self, operator: Operator) -> str | None:
-        return None if operator == "laplacian" else "it takes second derivatives; use jvp"
+        return None if operator.order > 1 else "it takes second derivatives; use jvp"
 
-    def build(self, operator: Operator, f: Function, x: Tensor, generator: torch.Generator | None) -> Contraction:
+    def build(
+        self, operator: Operator, f: Function, x: Tensor, args: Args, generator: torch.Generator | None
+    ) -> Contraction:
         def last(products: Tensor, _: object) -> Tensor:
             return products.movedim(0, -1)
 
-        return Contraction(
-            summed(operator, lambda x: unit_diagonal(curvature(f, x), x, self.chunk_size, last)),
-            entries=lambda x, coordinates: unit_entries(curvature(f, x), coordinates, x, self.chunk_size, last),
+        found = by_diagonal(
+            operator,
+            f,
+            lambda x, *args: curvature(f, x, *args),
+            lambda linear, x: unit_diagonal(linear, x, self.chunk_size, last),
+            lambda linear, coordinates, x: unit_entries(linear, coordinates, x, self.chunk_size, last),
         )
+        return replace(found, together=None)

@@ -1,7 +1,8 @@
 """Products with a Jacobian: linearise a field at x once, then apply to one probe after the other.
 
-Each function takes (field, x) and returns `apply`: a probe, (n,) or shaped as x, to a product shaped as x. A single
-probe (n,) stands at every point at once: rows are independent, so one product serves the whole batch, exactly.
+Each function takes (field, x, *args) and returns a `Linear`, which takes a probe, (n,) or shaped as x, to a product
+shaped as x. A single probe (n,) stands at every point at once: rows are independent, so one product serves the whole
+batch, exactly.
 
 For a scalar u the field is its gradient and J its Hessian H, which is symmetric.
 """
@@ -9,15 +10,31 @@ For a scalar u the field is its gradient and J its Hessian H, which is symmetric
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-Field = Callable[[Tensor], Tensor]
+Field = Callable[..., Tensor]
 Apply = Callable[[Tensor], Tensor]
 
 
-def reverse(field: Field, x: Tensor) -> Apply:
+class Linear(NamedTuple):
+    """A field linearised at x.
+
+    Fields:
+        apply: From a probe to its product.
+        value: The field at x, where linearising gives it; None where each product would.
+    """
+
+    apply: Apply
+    value: Tensor | None = None
+
+    def __call__(self, v: Tensor) -> Tensor:
+        return self.apply(v)
+
+
+def reverse(field: Field, x: Tensor, *args: Any) -> Linear:
     """v -> v^T J by torch.autograd.grad, the graph kept between probes; one evaluation of the field.
 
     Works on whatever autograd can differentiate, custom functions of the old style included; cannot be vmapped.
@@ -26,9 +43,10 @@ def reverse(field: Field, x: Tensor) -> Apply:
     with torch.enable_grad():
         # A view of its own: were f to close over x itself, that path is no derivative with respect to the argument.
         x = x.view_as(x) if tracked and x.requires_grad else x.detach().requires_grad_()
-        y = field(x)
+        y = field(x, *args)
+    value = y if tracked else y.detach()
     if not y.requires_grad:
-        return lambda v: torch.zeros_like(x)
+        return Linear(lambda v: torch.zeros_like(x), value)
 
     def apply(v: Tensor) -> Tensor:
         (product,) = torch.autograd.grad(
@@ -36,14 +54,14 @@ def reverse(field: Field, x: Tensor) -> Apply:
         )
         return product
 
-    return apply
+    return Linear(apply, value)
 
 
 def reverse_gradient(scalar: Field) -> Field:
     """The gradient field of a scalar by torch.autograd.grad, itself differentiable by `reverse`."""
 
-    def field(x: Tensor) -> Tensor:
-        u = scalar(x)
+    def field(x: Tensor, *args: Any) -> Tensor:
+        u = scalar(x, *args)
         if not u.requires_grad:
             return torch.zeros_like(x)
         (g,) = torch.autograd.grad(u.sum(), x, create_graph=True, materialize_grads=True)
@@ -52,32 +70,32 @@ def reverse_gradient(scalar: Field) -> Field:
     return field
 
 
-def vjp(field: Field, x: Tensor) -> Apply:
+def vjp(field: Field, x: Tensor, *args: Any) -> Linear:
     """v -> v^T J by torch.func.vjp; one evaluation of the field; may be vmapped."""
-    y, pull, *_ = torch.func.vjp(field, x)
-    return lambda v: pull(v.expand_as(y))[0]
+    y, pull, *_ = torch.func.vjp(lambda x: field(x, *args), x)
+    return Linear(lambda v: pull(v.expand_as(y))[0], y)
 
 
-def jvp(field: Field, x: Tensor) -> Apply:
+def jvp(field: Field, x: Tensor, *args: Any) -> Linear:
     """v -> J v by torch.func.jvp; evaluates the field with every product, or once where it is vmapped."""
-    return lambda v: torch.func.jvp(field, (x,), (v.expand_as(x),))[1]
+    return Linear(lambda v: torch.func.jvp(lambda x: field(x, *args), (x,), (v.expand_as(x),))[1])
 
 
 def functional_gradient(scalar: Field) -> Field:
     """The gradient field of a scalar by torch.func.grad, which composes with vmap, vjp and jvp."""
-    return torch.func.grad(lambda x: scalar(x).sum())
+    return lambda x, *args: torch.func.grad(lambda x: scalar(x, *args).sum())(x)
 
 
-def curvature(scalar: Field, x: Tensor) -> Apply:
-    """v -> v^T H v, one number a point, by forward mode over forward mode: no gradient is ever formed."""
+def curvature(scalar: Field, x: Tensor, *args: Any) -> Linear:
+    """v -> v^T H v, a number a point and output, by forward mode over forward mode: no gradient is ever formed."""
 
     def apply(v: Tensor) -> Tensor:
         tangent = v.expand_as(x)
 
         def slope(x: Tensor) -> Tensor:
-            return torch.func.jvp(scalar, (x,), (tangent,))[1]
+            return torch.func.jvp(lambda x: scalar(x, *args), (x,), (tangent,))[1]
 
         # For a single point torch may give float64: a tangent without an axis takes the dtype of a number beside it.
         return torch.func.jvp(slope, (x,), (tangent,))[1].to(x.dtype)
 
-    return apply
+    return Linear(apply)

@@ -6,7 +6,7 @@ in it, and its checks at each call would take longer than a small function does;
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 
 from jacstrat.errors import JacstratError, UnsupportedError
-from jacstrat.strategies.base import Function
-from jacstrat.strategies.capture import capture
+from jacstrat.strategies.capture import capture, tensors_of
+from jacstrat.tape.arguments import Args, Function, kinds, lifted
 
 # What tracers and compilers raise, by the names of their errors, in words with the remedy.
 _TOLD = {
@@ -40,27 +40,29 @@ class Signature(NamedTuple):
     tracked: bool
     threads: int
     autocast: bool
+    args: tuple[Hashable, ...] = ()
 
     @classmethod
-    def of(cls, x: Tensor) -> Signature:
-        """The signature of a call at x now."""
+    def of(cls, x: Tensor, args: Args = ()) -> Signature:
+        """The signature of a call at x, and further arguments, now."""
         # The stride of an axis of length 1 means nothing.
         strides = tuple(stride if size > 1 else 0 for size, stride in zip(x.shape, x.stride(), strict=True))
         tracked = torch.is_grad_enabled()
         autocast = torch.is_autocast_enabled(x.device.type)
+        given = kinds(lifted(args)) + tuple(isinstance(arg, Tensor) and (arg.stride(), arg.requires_grad) for arg in args)
         threads = torch.get_num_threads()
-        return cls(x.shape, strides, x.dtype, x.device, tracked and x.requires_grad, tracked, threads, autocast)
+        return cls(x.shape, strides, x.dtype, x.device, tracked and x.requires_grad, tracked, threads, autocast, given)
 
 
 @dataclass(frozen=True, eq=False)
 class Program:
-    """x -> result, compiled.
+    """(x, *args) -> result, compiled.
 
     Fields:
         signature: Of the calls that it serves.
         tensors: What else it reads, at each call as it is then.
         leaves: Which of these a gradient is wanted for.
-        call: (x, *tensors) -> result.
+        call: (x, *those of the arguments that are tensors, *tensors) -> result.
     """
 
     signature: Signature
@@ -69,17 +71,17 @@ class Program:
     call: Callable[..., Tensor]
 
     @classmethod
-    def of(cls, evaluate: Function, x: Tensor) -> Program:
-        """The program of evaluate(x), which has been called at x before.
+    def of(cls, evaluate: Function, x: Tensor, args: Args = ()) -> Program:
+        """The program of evaluate(x, *args), which has been called at x before.
 
         Raises:
             Whatever a tracer or a compiler does, see `compiling`.
         """
         from torch._inductor import compile as compiled
 
-        found = capture(evaluate, x)
-        call = compiled(found.graph, [x, *found.tensors])
-        return cls(Signature.of(x), found.tensors, tuple(t.requires_grad for t in found.tensors), call)
+        found = capture(evaluate, x, args)
+        call = compiled(found.graph, [x, *tensors_of(args), *found.tensors])
+        return cls(Signature.of(x, args), found.tensors, tuple(t.requires_grad for t in found.tensors), call)
 
     def serves(self, signature: Signature) -> bool:
         """Whether it is right for a call of this signature."""
@@ -87,8 +89,8 @@ class Program:
             return False
         return not signature.tracked or self.leaves == tuple(tensor.requires_grad for tensor in self.tensors)
 
-    def __call__(self, x: Tensor) -> Tensor:
-        return self.call(x, *self.tensors)
+    def __call__(self, x: Tensor, *args: Any) -> Tensor:
+        return self.call(x, *tensors_of(args), *self.tensors)
 
 
 @contextmanager

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import ClassVar, Literal
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
 
 from jacstrat.errors import UnsupportedError, UsageError
-from jacstrat.strategies.base import Contraction, Function, Operator, Passes, Strategy, positive_or_all
+from jacstrat.core.operator import Operator
+from jacstrat.strategies.base import Args, Contraction, Function, Passes, Strategy, Together, positive_or_all
 from jacstrat.strategies.draws import averaged, draw, rate_of
+from jacstrat.tape.arguments import repeated
 from jacstrat.taylor import Checkpoint, Scalar, Tile, Untraceable
 
 
@@ -35,6 +37,7 @@ class Taylor(Strategy):
     name: ClassVar[str] = "taylor"
     cost: ClassVar[str] = "n tangents in one pass"
     exact_when: ClassVar[str] = "always; with probes on average"
+    takes_outputs: ClassVar[bool] = True
     tile: Tile = "auto"
     compress: bool = True
     probes: int | Literal["all"] = "all"
@@ -58,23 +61,31 @@ class Taylor(Strategy):
         return None if self.probes == "all" else rate_of(self.probes)
 
     def refuse(self, operator: Operator) -> str | None:
-        return None if operator == "laplacian" else "a field has no second derivatives to collapse; use jvp"
+        if operator.order == 1:
+            return "a field has no second derivatives to collapse; use jvp"
+        return None if operator.is_trace else "it sums second derivatives as it goes; use jvp"
 
-    def build(self, operator: Operator, f: Function, x: Tensor, generator: torch.Generator | None) -> Contraction:
+    def build(
+        self, operator: Operator, f: Function, x: Tensor, args: Args, generator: torch.Generator | None
+    ) -> Contraction:
         scalar = Scalar(f, self.compress, self.tile, self.checkpoint)
         is_split = isinstance(self.tile, int) and x.dim() == 2 and len(x) > self.tile
-        whole = scalar.tape(x) if is_split else None
+        whole = scalar.tape(x, args) if is_split else None
         if whole is not None and not isinstance(whole, Untraceable) and whole.bound:
             raise UnsupportedError(f"{self.spec} takes points in parts, and f {whole.bound}; leave out tile")
-        return self._contraction(scalar, x, generator)
+        return self._contraction(scalar, x, args, generator)
 
-    def traced(self, f: Function, x: Tensor) -> Contraction | None:
+    @property
+    def nested(self) -> Strategy:
+        return replace(self, compress=False, checkpoint=False)
+
+    def traced(self, f: Function, x: Tensor, args: Args) -> Contraction | None:
         """What `build` gives for the Laplacian, where a trace of an earlier call serves; None where it makes one."""
         scalar = Scalar(f, self.compress, self.tile, self.checkpoint)
-        return self._contraction(scalar, x, None) if scalar.is_traced(x) else None
+        return self._contraction(scalar, x, args, None) if scalar.is_traced(x, args) else None
 
-    def _contraction(self, scalar: Scalar, x: Tensor, generator: torch.Generator | None) -> Contraction:
-        tapes = [scalar.tape(part) for part in scalar.tiles(x)]
+    def _contraction(self, scalar: Scalar, x: Tensor, args: Args, generator: torch.Generator | None) -> Contraction:
+        tapes = [scalar.tape(*part) for part in scalar.tiles(x, args)]
         failed = [tape for tape in tapes if isinstance(tape, Untraceable)]
         K = self.probes
         exact = K == "all" or x.shape[-1] <= K
@@ -82,23 +93,29 @@ class Taylor(Strategy):
         directions = x.shape[-1] if K == "all" or exact else K
         passes = None if failed else Passes(f_evaluations=1, vjp_products=0, jvp_products=directions)
 
-        def along(x: Tensor, V: Tensor) -> Tensor:
+        def along(V: Tensor, x: Tensor, *args: Any) -> Tensor:
             # A copy: directions are overwritten where no graph is recorded.
-            return scalar.laplacian(x, V.unsqueeze(1).expand(-1, *x.shape).clone() if x.dim() == 2 else V.clone())
+            V = V.unsqueeze(1).expand(-1, *x.shape).clone() if x.dim() == 2 else V.clone()
+            return scalar.laplacian(x, *args, V=V)
 
+        def together(x: Tensor, *args: Any) -> Together:
+            value, gradient, laplacian = scalar.together(x, *args)
+            return Together(laplacian, value, gradient)
+
+        found = Contraction(
+            scalar.laplacian, reason=reason, passes=passes, parts=scalar.apart, along=along, is_traced=True
+        )
         if K == "all" or exact:
-            return Contraction(
-                scalar.laplacian, reason=reason, passes=passes, parts=scalar.apart, along=along, is_traced=True
-            )
+            return replace(found, together=together)
 
-        def evaluate(x: Tensor) -> Tensor:
-            return scalar.laplacian(x, draw("rademacher", K, x, generator)) / K
+        def evaluate(x: Tensor, *args: Any) -> Tensor:
+            return scalar.laplacian(x, *args, V=draw("rademacher", K, x, generator)) / K
 
-        def values(x: Tensor) -> Tensor:
+        def values(x: Tensor, *args: Any) -> Tensor:
             """v^T H v of each direction, (K, ...)."""
             V = draw("rademacher", K, x, generator)
             points = x.expand(V.shape).reshape(-1, x.shape[-1])
-            return scalar.laplacian(points, V.reshape(1, *points.shape)).view(V.shape[:-1])
+            forms = scalar.laplacian(points, *repeated(x, args, K), V=V.reshape(1, *points.shape))
+            return forms.view(K, *x.shape[:-1], *forms.shape[1:])
 
-        estimate = averaged(values).estimate
-        return Contraction(evaluate, estimate, reason=reason, passes=passes, along=along, is_traced=True)
+        return replace(found, evaluate=evaluate, estimate=averaged(values).estimate, parts=None)

@@ -10,23 +10,25 @@ from torch import Tensor
 
 from jacstrat.errors import JacstratError, UnsupportedError, UsageError, in_words
 from jacstrat.strategies.limits import limit
+from jacstrat.tape.arguments import Args, bind
 
-Function = Callable[[Tensor], Tensor]
+Function = Callable[..., Tensor]
 
 
 @contextmanager
-def telling(who: object, f: Function, x: Tensor) -> Iterator[None]:
+def telling(who: object, f: Function, x: Tensor, args: Args = ()) -> Iterator[None]:
     """Turn what is raised into an error of jacstrat's where f itself is not at fault, or is so in a known way.
 
     Args:
         who: The strategy at work.
-        f, x: What it works on.
+        f, x, args: What it works on.
 
     Raises:
         UnsupportedError: f(x) raises nothing: `who` cannot differentiate it; says why.
         UsageError: f(x) raises, and the likely cause is known: it takes one point, or another number of rows.
         What f raised: with a note that it did, else.
     """
+    f = bind(f, args)
     try:
         yield
     except (JacstratError, MemoryError, torch.OutOfMemoryError):

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from jacstrat.core.operator import Operator
 from jacstrat.strategies.cuts import has_cuts
 from jacstrat.strategies.differences import STEPS, Difference, along_line, precision, steadily
 from jacstrat.strategies.products import reverse, reverse_gradient
@@ -46,16 +47,16 @@ class Truth(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Question:
-    """Forms v^T J v of f's Jacobian, or with "laplacian" of its Hessian, at some points.
+    """Forms v^T J v of f's Jacobian, or of its Hessian where the operator is of second order, at some points.
 
     Fields:
-        operator: "laplacian", or another for f itself.
+        operator: Plain; its field is what is differentiated.
         f: Row-wise at these points.
         points: (B, n) or (n,).
         V: Probes, (K, n); a unit vector picks an entry of the diagonal.
     """
 
-    operator: str
+    operator: Operator
     f: Function
     points: Tensor
     V: Tensor
@@ -63,7 +64,7 @@ class Question:
     @property
     def order(self) -> int:
         """Of the derivatives of f."""
-        return 2 if self.operator == "laplacian" else 1
+        return self.operator.order
 
     def by_autograd(self, points: Tensor, V: Tensor | None = None) -> Tensor:
         """The forms by reverse mode, a loop of torch.autograd.grad; over reverse mode for a Hessian.

@@ -15,11 +15,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from math import isfinite
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 
+from jacstrat.core.operator import Operator
 from jacstrat.strategies.cuts import Ends, ends, has_cuts
 from jacstrat.strategies.differences import STEPS, precision
 from jacstrat.strategies.probes import unit_rows
@@ -27,9 +28,10 @@ from jacstrat.strategies.sample import Sample, samples
 from jacstrat.strategies.slope import LEAST, UNKNOWN, Line, Slope
 from jacstrat.strategies.truth import REFUSALS, TOLERANCE, Question, Truth
 from jacstrat.strategies.workload import same_random_numbers
+from jacstrat.tape.arguments import Args, of_rows, taken
 from jacstrat.tape.rows import rows_apart
 
-Function = Callable[[Tensor], Tensor]
+Function = Callable[..., Tensor]
 
 # Coordinates up to which all unit vectors are taken: beyond, ENTRIES of them, or ALONG random directions.
 FULL, ENTRIES, ALONG = 32, 8, 2
@@ -53,9 +55,9 @@ class Claim(Protocol):
     @property
     def evaluate(self) -> Function: ...
     @property
-    def entries(self) -> Callable[[Tensor, Tensor], Tensor] | None: ...
+    def entries(self) -> Function | None: ...
     @property
-    def along(self) -> Callable[[Tensor, Tensor], Tensor] | None: ...
+    def along(self) -> Function | None: ...
     @property
     def is_traced(self) -> bool: ...
 
@@ -95,18 +97,20 @@ class Witness:
     """What plain autograd says of an operator of f near x. What it said is kept: candidates share it.
 
     Args:
-        operator: "laplacian", or another for f itself.
-        f: Row-wise, shapes checked.
+        operator: Plain, of first or second order.
+        f: Row-wise, shapes checked, one output.
         x: Points, (B, n) or (n,).
+        args: Further arguments of f.
 
     Cost: min(n, 32) VJPs at up to 15 points and seven evaluations of f there; for each claim a call of it, at all of x
     where it was traced, else at these points. With gradients tracked seven times as many VJPs, and for each tensor in
     which a gradient differs from autograd's up to 21 times.
     """
 
-    operator: str
+    operator: Operator
     f: Function
     x: Tensor
+    args: Args = ()
     _truths: dict[object, Truth] = field(default_factory=dict)
     _slopes: dict[object, Slope] = field(default_factory=dict)
     _gradients: dict[object, list[Tensor] | None] = field(default_factory=dict)
@@ -142,21 +146,21 @@ class Witness:
         """Whether f draws random numbers: then two results of it have nothing in common."""
         with torch.no_grad():
             before = _random_state(self.x.device)
-            self.f(self.x.detach())
+            self.f(self.x.detach(), *self.args)
             after = _random_state(self.x.device)
         return not all(map(torch.equal, before, after))
 
     @cached_property
     def _is_apart(self) -> bool:
         """Whether f may be asked for a part of the rows of x."""
-        return not rows_apart(self.f, self.x)
+        return not rows_apart(self.f, self.x, self.args)
 
     @cached_property
     def _samples(self) -> tuple[Sample, ...]:
         found = samples(self.x)
         try:
             with torch.no_grad():
-                self.f(found[-1].points)
+                self.f(found[-1].points, *self.args)
         except Exception:  # f takes the real points and no others, as one that looks numbers up
             return (Sample(self.x.detach(), found[0].rows),)
         return found
@@ -167,24 +171,54 @@ class Witness:
         few = n > FULL or stochastic
         evaluate, entries, along = claim.evaluate, claim.entries, claim.along
         numbers: Function
-        is_summed = self.operator != "jacobian_diagonal"
+        is_summed = self.operator.is_trace
         if few and along is not None:
             generator = torch.Generator().manual_seed(n)
             V = torch.randn(ALONG, n, generator=generator, dtype=torch.float64).to(self.x)
-            is_summed, numbers = True, lambda points: along(points, V).unsqueeze(0)
+            is_summed, numbers = True, lambda points, *args: along(V, points, *args).unsqueeze(0)
         elif few and entries is not None:
             coordinates = torch.tensor(sorted({k * n // ENTRIES for k in range(ENTRIES)}), device=self.x.device)
             V = unit_rows(self.x, coordinates)
-            is_summed, numbers = False, lambda points: entries(points, coordinates).movedim(-1, 0)
+            is_summed, numbers = False, lambda points, *args: entries(coordinates, points, *args).movedim(-1, 0)
         elif stochastic:
             return None
         else:
             V = unit_rows(self.x, torch.arange(n, device=self.x.device))
-            numbers = (lambda x: evaluate(x).unsqueeze(0)) if is_summed else (lambda x: evaluate(x).movedim(-1, 0))
+
+            def numbers(points: Tensor, *args: Any) -> Tensor:
+                found = evaluate(points, *args)
+                return found.unsqueeze(0) if is_summed else found.movedim(-1, 0)
+
         is_whole = sample.rows is not None and (claim.is_traced or not self._is_apart)
-        f = self.f if sample.rows is None or self._is_apart else lambda x: sample.of(self.f(sample.placed(x)))
-        claimed = (lambda x: sample.of(numbers(sample.placed(x)), 1)) if is_whole else numbers
+        seen = self._seen(sample)
+
+        def f(points: Tensor) -> Tensor:
+            if sample.rows is None or self._is_apart:
+                return self.f(points, *seen)
+            return sample.of(self.f(sample.placed(points), *self._placed(sample, seen)))
+
+        def claimed(points: Tensor) -> Tensor:
+            if not is_whole:
+                return numbers(points, *seen)
+            return sample.of(numbers(sample.placed(points), *self._placed(sample, seen)), 1)
+
         return Look(sample, Question(self.operator, f, sample.seen, V), is_summed, claimed)
+
+    def _seen(self, sample: Sample) -> Args:
+        """Arguments for the rows that are looked at: leaves of their own, where they are parts."""
+        if sample.rows is None:
+            return self.args
+        pairs = zip(taken(self.x, self.args, sample.rows), of_rows(self.x, self.args), strict=True)
+        return tuple(arg.detach().requires_grad_(arg.requires_grad) if goes else arg for arg, goes in pairs)
+
+    def _placed(self, sample: Sample, seen: Args) -> Args:
+        """Arguments for all rows, with others in place of those for the rows that are looked at."""
+        if sample.rows is None:
+            return seen
+        return tuple(
+            arg.detach().index_copy(0, sample.rows, part) if goes else arg
+            for arg, part, goes in zip(self.args, seen, of_rows(self.x, self.args), strict=True)
+        )
 
     def _fault(self, look: Look) -> str:
         key = (id(look.sample.points), len(look.question.V), look.is_summed)

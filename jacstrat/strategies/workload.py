@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from jacstrat.strategies.cuts import Function, nodes_of
+from jacstrat.strategies.cuts import nodes_of
+from jacstrat.tape.arguments import Args, Function
 
 
 @dataclass(frozen=True, eq=False)
@@ -17,23 +18,28 @@ class Workload:
     """Points to call with, and the tensors that a gradient is wanted for.
 
     Fields:
-        x: The caller's points, cut off from the graph that made them.
+        x, args: The caller's points and further arguments, cut off from the graph that made them.
         leaves: Where gradients of f end, x among them where it requires grad; empty where nothing is tracked.
     """
 
     x: Tensor
+    args: Args
     leaves: tuple[Tensor, ...]
 
     @classmethod
-    def of(cls, f: Function, x: Tensor) -> Workload:
+    def of(cls, f: Function, x: Tensor, args: Args = ()) -> Workload:
         """The workload of calls like the present one: training where gradients are tracked and f has any.
 
         Args:
             f: Row-wise, evaluated once where gradients are tracked: every strategy's result depends on no other leaves.
             x: The points.
+            args: Further arguments of f.
         """
-        points = x.detach().requires_grad_(x.requires_grad)
-        return cls(points, tuple(leaves_of(f(points))) if torch.is_grad_enabled() else ())
+        points, *given = (
+            one.detach().requires_grad_(one.requires_grad) if isinstance(one, Tensor) else one for one in (x, *args)
+        )
+        leaves = tuple(leaves_of(f(points, *given))) if torch.is_grad_enabled() else ()
+        return cls(points, tuple(given), leaves)
 
     @property
     def name(self) -> str:
@@ -42,7 +48,7 @@ class Workload:
 
     def call(self, evaluate: Function) -> None:
         """One call of it, ended when this returns. Fills no .grad, and keeps the graph of what f closes over."""
-        result = evaluate(self.x)
+        result = evaluate(self.x, *self.args)
         if self.leaves and result.requires_grad:
             torch.autograd.grad(result.sum(), self.leaves, retain_graph=True, allow_unused=True)
         if self.x.device.type != "cpu":

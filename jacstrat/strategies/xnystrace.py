@@ -10,20 +10,20 @@ import torch
 from torch import Tensor
 
 from jacstrat.errors import UnsupportedError
-from jacstrat.strategies.base import Contraction, Function, Operator, Strategy
+from jacstrat.core.operator import Operator
+from jacstrat.strategies.base import Args, Contraction, Function, Strategy
 from jacstrat.strategies.draws import (
     Product,
-    averaged,
     check_budget,
     columns,
     draw,
-    entries_by,
-    linearise,
+    estimated,
     orthonormal,
     rate_of,
     rows,
 )
 from jacstrat.strategies.probes import ChunkSize, products_of, unit_diagonal
+from jacstrat.strategies.products import Linear
 
 # The shift, in eps of the sketch: above what products with a Hessian and a Cholesky factorisation lose to rounding.
 # With orthogonal probes 1 was enough for every positive semidefinite Hessian tried, of any rank, n = 20 to 256.
@@ -59,21 +59,24 @@ class XNysTrace(Strategy):
         return rate_of(self.probes, exchangeable=True)
 
     def refuse(self, operator: Operator) -> str | None:
-        if operator == "laplacian":
+        if not operator.is_trace:
+            return "it estimates a trace alone; use hutchinson"
+        if operator.order > 1:
             return None
         return "it needs a symmetric positive semidefinite matrix, which a field's Jacobian need not be; use xtrace"
 
-    def build(self, operator: Operator, f: Function, x: Tensor, generator: torch.Generator | None) -> Contraction:
+    def build(
+        self, operator: Operator, f: Function, x: Tensor, args: Args, generator: torch.Generator | None
+    ) -> Contraction:
         k = self.probes
 
-        def values(x: Tensor) -> Tensor:
+        def values(apply: Linear, x: Tensor) -> Tensor:
             """The k estimates, each without one probe in its approximation.
 
             With Y = H W and G = (W^T Y)^-1 the approximation from all probes is N = Y G Y^T, and without the i-th it is
             N - u_i u_i^T / G_ii, u_i = Y G e_i. H and N agree on W, and w_i^T u_i = 1, so that
             w_i^T (H - N_i) w_i = 1 / G_ii.
             """
-            apply = linearise(self.product, operator, f, x)
             n = x.shape[-1]
             if k >= n:
                 return unit_diagonal(apply, x, self.chunk_size).sum(-1).unsqueeze(0)
@@ -95,7 +98,7 @@ class XNysTrace(Strategy):
             found = (traces - n * shift.unsqueeze(-1)).movedim(-1, 0)
             return torch.where(size > 0, found, 0).to(x.dtype)
 
-        return averaged(values, entries_by(self.product, operator, f, self.chunk_size))
+        return estimated(self.product, operator, f, self.chunk_size, values)
 
 
 def _refuse_indefinite(failed: Tensor) -> None:

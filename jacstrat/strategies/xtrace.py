@@ -8,20 +8,20 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from jacstrat.strategies.base import Contraction, Function, Operator, Strategy
+from jacstrat.core.operator import Operator
+from jacstrat.strategies.base import Args, Contraction, Function, Strategy
 from jacstrat.strategies.draws import (
     Product,
-    averaged,
     check_budget,
     columns,
     draw,
-    entries_by,
-    linearise,
+    estimated,
     orthonormal,
     rate_of,
     rows,
 )
 from jacstrat.strategies.probes import ChunkSize, products_of, unit_diagonal
+from jacstrat.strategies.products import Linear
 
 
 @dataclass(frozen=True)
@@ -53,19 +53,20 @@ class XTrace(Strategy):
         return rate_of(self.probes // 2, exchangeable=True)
 
     def refuse(self, operator: Operator) -> str | None:
-        return "it estimates a trace alone; use hutchinson" if operator == "jacobian_diagonal" else None
+        return "it estimates a trace alone; use hutchinson" if not operator.is_trace else None
 
-    def build(self, operator: Operator, f: Function, x: Tensor, generator: torch.Generator | None) -> Contraction:
+    def build(
+        self, operator: Operator, f: Function, x: Tensor, args: Args, generator: torch.Generator | None
+    ) -> Contraction:
         k = self.probes // 2
 
-        def values(x: Tensor) -> Tensor:
+        def values(apply: Linear, x: Tensor) -> Tensor:
             """The k estimates, each without one probe in its sketch.
 
             With Y = Q R the sketch of all, Q_i Q_i^T = Q (I - s_i s_i^T) Q^T, s_i the unit vector orthogonal to the
             columns of R but the i-th: column i of R^-T, normalised. So tr(Q_i^T J Q_i) = tr H - s_i^T H s_i with
             H = Q^T J Q, and the projected probe is w_i - Q a_i with a_i = (I - s_i s_i^T) Q^T w_i.
             """
-            apply = linearise(self.product, operator, f, x)
             n = x.shape[-1]
             if self.probes >= n:
                 return unit_diagonal(apply, x, self.chunk_size).sum(-1).unsqueeze(0)
@@ -84,7 +85,7 @@ class XTrace(Strategy):
             traces = H.diagonal(dim1=-2, dim2=-1).sum(-1, keepdim=True) - (S * (H @ S)).sum(-2)
             return (traces + c * rest).movedim(-1, 0)
 
-        return averaged(values, entries_by(self.product, operator, f, self.chunk_size))
+        return estimated(self.product, operator, f, self.chunk_size, values)
 
 
 def _left_out(R: Tensor) -> Tensor:

@@ -32,7 +32,7 @@ Known = Sets | list[Sets | None] | None
 
 
 def propagate(graph: GraphModule, n: int) -> Sets:
-    """Sets of the graph's one result, whose one input is x with n coordinates.
+    """Sets of the graph's one result, whose first input is x with n coordinates; on the others it does not depend.
 
     Raises:
         UntracedError: An index that f holds has no values, being on the meta device.
@@ -40,9 +40,10 @@ def propagate(graph: GraphModule, n: int) -> Sets:
     known: dict[Node, Known] = {}
     constants = _Constants(graph)
     left = {node: len(node.users) for node in graph.graph.nodes}
+    first = next(node for node in graph.graph.nodes if node.op == "placeholder")
     for node in graph.graph.nodes:
         if node.op == "placeholder":
-            known[node] = Sets.each(node.meta["val"].shape)
+            known[node] = Sets.each(node.meta["val"].shape) if node is first else None
         elif node.op == "call_function":
             known[node] = _result(node, known, constants, n)
         elif node.op == "output":

@@ -9,9 +9,11 @@ import torch
 from scipy.sparse import csr_array
 from torch import Tensor
 
+from jacstrat.core.operator import Operator
 from jacstrat.structure.trace import few
+from jacstrat.tape.arguments import Args, bind, taken
 
-Function = Callable[[Tensor], Tensor]
+Function = Callable[..., Tensor]
 
 # Coordinates up to which n products at each point are made.
 MAX_N = 2_000
@@ -21,7 +23,7 @@ SEED = 0
 CHUNK = 256
 
 
-def sampled(f: Function, x: Tensor, operator: str) -> csr_array | None:
+def sampled(f: Function, x: Tensor, operator: Operator, args: Args = ()) -> csr_array | None:
     """Entries of J, or of the Hessian, that are not zero at the first rows of x or at perturbed copies of them.
 
     Points at which f is not finite, as outside its domain, are left out; None where none is left.
@@ -29,8 +31,9 @@ def sampled(f: Function, x: Tensor, operator: str) -> csr_array | None:
     Cost: n VJP at each of five points, n^2 bytes.
     """
     pattern: np.ndarray | None = None
+    given = taken(x, args, slice(2)) if x.dim() == 2 else args
     for point in _points(x):
-        rows = _rows(f, point, operator)
+        rows = _rows(bind(f, given), point, operator)
         if rows is not None:
             pattern = rows if pattern is None else pattern | rows
     return None if pattern is None else csr_array(pattern)
@@ -46,7 +49,7 @@ def _points(x: Tensor) -> Iterator[Tensor]:
         yield first + scale * size * noise
 
 
-def _rows(f: Function, points: Tensor, operator: str) -> np.ndarray | None:
+def _rows(f: Function, points: Tensor, operator: Operator) -> np.ndarray | None:
     """Whether each entry is other than 0 at one of the points, (n, n); None where f is not finite."""
     n = points.shape[-1]
     found = np.zeros((n, n), dtype=bool)
@@ -55,7 +58,7 @@ def _rows(f: Function, points: Tensor, operator: str) -> np.ndarray | None:
         y = f(x)
         if not bool(y.isfinite().all()):
             return None
-        if operator == "laplacian" and y.requires_grad:
+        if operator.is_second and y.requires_grad:
             (y,) = torch.autograd.grad(y.sum(), x, create_graph=True, materialize_grads=True)
         if not y.requires_grad:
             return found

@@ -12,16 +12,17 @@ from scipy.sparse import csr_array, vstack
 from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 
+from jacstrat.core.operator import Operator, parse_operator
 from jacstrat.errors import UsageError
 from jacstrat.structure import sample
 from jacstrat.structure.color import coloring
 from jacstrat.structure.propagate import propagate
 from jacstrat.structure.sets import ALL, MAX_ENTRIES, NONE, Sets
 from jacstrat.structure.trace import UntracedError, traced
+from jacstrat.tape.arguments import Args
 
 Kind = Literal["diagonal", "sparse", "dense"]
 Source = Literal["traced", "sampled"]
-OPERATORS = ("divergence", "laplacian", "jacobian_diagonal")
 
 # Coordinates up to which a dense pattern is written out.
 SMALL = 1_000
@@ -84,7 +85,9 @@ class Structure:
         return f"<Structure {self}{f'; {self.reason}' if self.reason else ''}>"
 
 
-def detect_structure(f: Callable[[Tensor], Tensor], x: Tensor, operator: str = "divergence") -> Structure:
+def detect_structure(
+    f: Callable[..., Tensor], x: Tensor, operator: str | Operator = "divergence", args: Args = ()
+) -> Structure:
     """The pattern of f's Jacobian, or for "laplacian" of its Hessian, and a colouring of it.
 
     f is traced at a point that has a shape and no values, and each operation tells which coordinates of x each element
@@ -94,7 +97,8 @@ def detect_structure(f: Callable[[Tensor], Tensor], x: Tensor, operator: str = "
     Args:
         f: Row-wise field, (B, n) -> (B, n), or scalar, (B, n) -> (B,).
         x: A point (n,) or points (B, n); its values count only where f cannot be traced.
-        operator: "divergence", "jacobian_diagonal" or "laplacian".
+        operator: Whose field it is: "divergence", "laplacian", or another of OPERATORS, of all coordinates.
+        args: Further arguments of f, called as f(x, *args).
 
     Raises:
         ShapeError: f(x) has a shape that does not fit.
@@ -103,30 +107,31 @@ def detect_structure(f: Callable[[Tensor], Tensor], x: Tensor, operator: str = "
     Cost: one trace, and time and memory proportional to the entries of the pattern; sampled, n VJP at five points,
         or nothing beyond n = 2000, where the answer is "dense".
     """
-    if operator not in OPERATORS:
-        raise UsageError(f"unknown operator {operator!r}; known: {', '.join(OPERATORS)}")
+    operator = parse_operator(operator)
+    if not operator.is_plain or operator.order > 2:
+        raise UsageError(f"a structure is that of J or H as a whole, got {operator}; take {operator.kind}'s own operator")
     n = x.shape[-1]
     try:
-        return prove_structure(f, x, operator)
+        return prove_structure(f, x, operator, args)
     except UntracedError as error:
         reason = str(error)
     inside = torch._C._are_functorch_transforms_active()
     if x.is_meta or inside or n > sample.MAX_N:
         what = "x has no values" if x.is_meta else "a transform hides them" if inside else f"n is above {sample.MAX_N}"
         return _dense(n, "sampled", f"{reason}; nothing was sampled, since {what}")
-    pattern = sample.sampled(f, x, operator)
+    pattern = sample.sampled(f, x, operator, args)
     if pattern is None:
         return _dense(n, "sampled", f"{reason}; f is not finite near x")
     return _from_pattern(pattern, "sampled", reason)
 
 
-def prove_structure(f: Callable[[Tensor], Tensor], x: Tensor, operator: str) -> Structure:
+def prove_structure(f: Callable[..., Tensor], x: Tensor, operator: Operator, args: Args = ()) -> Structure:
     """The structure by a trace and nothing else: it holds for every x and every value of the parameters.
 
     Raises:
         UntracedError: f cannot be traced; says why.
     """
-    return _from_sets(propagate(traced(f, x, operator), x.shape[-1]))
+    return _from_sets(propagate(traced(f, x, operator, args), x.shape[-1]))
 
 
 def _from_sets(sets: Sets) -> Structure:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
+from itertools import compress
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.fx import GraphModule
 
+from jacstrat.core.operator import Operator
 from jacstrat.errors import ShapeError
+from jacstrat.tape.arguments import Args, lifted, taken
 from jacstrat.tape.quiet import quiet
 
-Function = Callable[[Tensor], Tensor]
+Function = Callable[..., Tensor]
 
 # What a decomposition makes of elementary operations, beside those of the core set.
 COMPOSED = (
@@ -33,7 +36,7 @@ class UntracedError(Exception):
     """The graph would not prove anything; the message says why."""
 
 
-def traced(f: Function, x: Tensor, operator: str) -> GraphModule:
+def traced(f: Function, x: Tensor, operator: Operator, args: Args = ()) -> GraphModule:
     """The aten operations of f at one point or two, or for the Laplacian those of its gradient.
 
     The points are a fake tensor: an operation that needs a value, as a branch on one does, raises. In-place operations
@@ -42,7 +45,8 @@ def traced(f: Function, x: Tensor, operator: str) -> GraphModule:
     Args:
         f: Row-wise.
         x: Whose shape, dtype and device are taken.
-        operator: "laplacian", or any other for f itself.
+        operator: Whose field it is.
+        args: Further arguments of f, of which the shapes are taken likewise.
 
     Raises:
         ShapeError: f(x) has a shape that does not fit.
@@ -57,10 +61,19 @@ def traced(f: Function, x: Tensor, operator: str) -> GraphModule:
     mode = FakeTensorMode(allow_fallback_kernels=False, allow_non_fake_inputs=True)
     with mode:
         points = torch.empty(few(x), dtype=x.dtype, device=x.device)
+    given = taken(x, lifted(args), slice(2)) if x.dim() == 2 else lifted(args)
+    goes = [isinstance(arg, Tensor) for arg in given]
+    with mode:
+        tensors = [torch.empty(arg.shape, dtype=arg.dtype, device=arg.device) for arg in compress(given, goes)]
+
+    def bound(x: Tensor, *tensors: Tensor) -> Tensor:
+        left = iter(tensors)
+        return f(x, *(next(left) if is_tensor else arg for arg, is_tensor in zip(given, goes, strict=True)))
+
     try:
         with quiet(), torch.inference_mode(False), torch.enable_grad():
-            field = torch.func.functionalize(_as_differentiated(_checked(f, operator), operator))
-            graph = make_fx(field, _decompositions(), tracing_mode="fake", _allow_non_fake_inputs=True)(points)
+            field = torch.func.functionalize(_as_differentiated(_checked(bound, operator), operator))
+            graph = make_fx(field, _decompositions(), tracing_mode="fake", _allow_non_fake_inputs=True)(points, *tensors)
     except ShapeError:
         raise
     except Exception as error:
@@ -79,27 +92,23 @@ def few(x: Tensor) -> tuple[int, ...]:
     return (min(max(len(x), 1), 2), x.shape[-1]) if x.dim() == 2 else (x.shape[-1],)
 
 
-def _as_differentiated(f: Function, operator: str) -> Function:
+def _as_differentiated(f: Function, operator: Operator) -> Function:
     """What is traced, inside the transform that differentiates it.
 
     There f sees an x that requires grad; it may not change what it holds, which would raise before it was changed; nor
     may it call an autograd.Function, whose backward need not be the derivative of the forward that would be traced.
     """
-    if operator == "laplacian":
-        return lambda x: torch.func.grad(lambda x: f(x).sum())(x)
-    return lambda x: torch.func.vjp(f, x)[0]
+    if operator.is_second:
+        return lambda x, *args: torch.func.grad(lambda x: f(x, *args).sum())(x)
+    return lambda x, *args: torch.func.vjp(lambda x: f(x, *args), x)[0]
 
 
-def _checked(f: Function, operator: str) -> Function:
+def _checked(f: Function, operator: Operator) -> Function:
     """f, refused where the shape of its result is not the operator's."""
 
-    def function(x: Tensor) -> Tensor:
-        y = f(x)
-        if not isinstance(y, Tensor):
-            raise ShapeError(f"f must return one tensor, got {type(y).__name__}; return its one output")
-        expected = x.shape[:-1] if operator == "laplacian" else x.shape
-        if y.shape != expected:
-            raise ShapeError(f"f must map {tuple(x.shape)} to {tuple(expected)}, got {tuple(y.shape)}")
+    def function(x: Tensor, *args: Tensor) -> Tensor:
+        y = f(x, *args)
+        operator.check_result(y, x.shape)
         return y
 
     return function

@@ -14,6 +14,7 @@ from typing import Any, Generic, TypeVar
 import torch
 from torch import Tensor
 
+from jacstrat.tape.arguments import Args, kinds, lifted
 from jacstrat.tape.likeness import Likeness, likeness, switches
 from jacstrat.tape.record import Untraceable, record
 from jacstrat.tape.tape import Tape
@@ -31,7 +32,7 @@ class Tapes(Generic[T]):
 
     Args:
         f: Row-wise function.
-        made: From a tape, and points like those that it is for, to what is kept.
+        made: From a tape, points like those that it is for, and further arguments of f, to what is kept.
         words: Operations to be recorded in other words, see `record`.
         weakened: From what was made, and the identities of tensors that the function reaches, to a function that gives
             it again and keeps no tensor alive; None where it has a tensor that is not among them. With it, what was
@@ -40,8 +41,8 @@ class Tapes(Generic[T]):
 
     def __init__(
         self,
-        f: Callable[[Tensor], Tensor],
-        made: Callable[[Tape, Tensor], T],
+        f: Callable[..., Tensor],
+        made: Callable[[Tape, Tensor, Args], T],
         words: Mapping[Any, Callable[..., Any]] | None = None,
         weakened: Callable[[T, frozenset[int]], Callable[[], T | None] | None] | None = None,
     ) -> None:
@@ -51,15 +52,15 @@ class Tapes(Generic[T]):
         self.weakened = weakened
         self._kept: OrderedDict[Any, T | Untraceable] = OrderedDict()
 
-    def at(self, x: Tensor) -> T | Untraceable:
-        """What is kept for points like x, or why there is no tape."""
-        key = (x.shape, x.dtype, x.device)
+    def at(self, x: Tensor, args: Args = ()) -> T | Untraceable:
+        """What is kept for points like x, and arguments like these, or why there is no tape."""
+        key = _key(x, args)
         if (found := self._kept.get(key)) is not None:
             return found
         try:
-            found = self._shared(x)
+            found = self._shared(x, args)
             if found is None:
-                found = self._recorded(x)
+                found = self._recorded(x, args)
         except Untraceable as reason:
             found = reason
         if not torch._C._are_functorch_transforms_active():
@@ -68,37 +69,41 @@ class Tapes(Generic[T]):
                 self._kept.popitem(last=False)
         return found
 
-    def is_shared(self, x: Tensor) -> bool:
+    def is_shared(self, x: Tensor, args: Args = ()) -> bool:
         """Whether what is kept for points like x is there before anything is recorded."""
-        key = (x.shape, x.dtype, x.device)
-        if key not in self._kept and (found := self._shared(x)) is not None:
+        key = _key(x, args)
+        if key not in self._kept and (found := self._shared(x, args)) is not None:
             self._kept[key] = found
         return key in self._kept
 
-    def _shared(self, x: Tensor) -> T | None:
+    def _shared(self, x: Tensor, args: Args) -> T | None:
         if self.weakened is None or (now := switches(x)) is None or (alike := likeness(self.f)) is None:
             return None
-        return SHARED.get((alike.key, now, *self._circumstances(x)))
+        return SHARED.get((alike.key, now, *self._circumstances(x, args)))
 
-    def _recorded(self, x: Tensor) -> T:
+    def _recorded(self, x: Tensor, args: Args) -> T:
         """From a new recording, which is shared where f was the same whenever it was called, and is so still."""
         now = switches(x) if self.weakened else None
         if self.weakened is None or now is None:
-            return self.made(record(self.f, x, self.words), x)
+            return self.made(record(self.f, x, args, self.words), x, lifted(args))
         found: list[Likeness | None] = []
 
-        def watched(x: Tensor) -> Tensor:
+        def watched(x: Tensor, *args: Any) -> Tensor:
             found.append(likeness(self.f))
-            return self.f(x)
+            return self.f(x, *args)
 
-        made = self.made(record(watched, x, self.words), x)
+        made = self.made(record(watched, x, args, self.words), x, lifted(args))
         last = likeness(self.f)
         if last is not None and all(one == last for one in found):
-            SHARED.keep((last.key, now, *self._circumstances(x)), self.weakened(made, last.tensors))
+            SHARED.keep((last.key, now, *self._circumstances(x, args)), self.weakened(made, last.tensors))
         return made
 
-    def _circumstances(self, x: Tensor) -> tuple[Hashable, ...]:
-        return (self.made, tuple(self.words.items()), x.shape, x.dtype, x.device)
+    def _circumstances(self, x: Tensor, args: Args) -> tuple[Hashable, ...]:
+        return (self.made, tuple(self.words.items()), _key(x, args))
+
+
+def _key(x: Tensor, args: Args) -> Hashable:
+    return (x.shape, x.dtype, x.device, kinds(lifted(args)) if args else ())
 
 
 class _Shared:

@@ -22,6 +22,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
 
 from jacstrat.errors import ShapeError
+from jacstrat.tape.arguments import Args, lifted
 from jacstrat.tape.quiet import quiet
 from jacstrat.tape.rows import rows_apart
 from jacstrat.tape.tape import Node, Slot, Tape
@@ -35,12 +36,15 @@ class Untraceable(Exception):  # noqa: N818 - it ends a recording, and is no fau
     """Why a function cannot be recorded, in one line."""
 
 
-def record(f: Callable[[Tensor], Tensor], x: Tensor, words: Mapping[Any, Callable[..., Any]] | None = None) -> Tape:
+def record(
+    f: Callable[..., Tensor], x: Tensor, args: Args = (), words: Mapping[Any, Callable[..., Any]] | None = None
+) -> Tape:
     """The operations of f at points of this shape, dtype and device.
 
     Args:
         f: Row-wise scalar or field.
         x: Points at which f is evaluated once; their numbers have no influence on the tape.
+        args: Further arguments of f. Tensors and fractions among them are inputs of the tape, the rest is baked in.
         words: Operations that are to be recorded as others, each with a function of the same arguments
             that does it, or gives NotImplemented.
 
@@ -57,13 +61,14 @@ def record(f: Callable[[Tensor], Tensor], x: Tensor, words: Mapping[Any, Callabl
     try:
         # Once with numbers: what a module makes at its first call and keeps must not be a tensor of the recording.
         with torch.no_grad():
-            f(x.detach())
-        bound = rows_apart(f, x)
+            f(x.detach(), *args)
+        bound = rows_apart(f, x, args)
+        args = lifted(args)
         with quiet():
             try:
-                tape = _recorded(f, x, words or {})
+                tape = _recorded(f, x, args, words or {})
             except _MutationError:  # so that a write is an operation with a result, as all others
-                tape = _recorded(torch.func.functionalize(f), x, words or {})
+                tape = _recorded(_functional(f, args), x, args, words or {})
         return replace(tape, bound=bound)
     except (Untraceable, ShapeError):
         raise
@@ -71,12 +76,29 @@ def record(f: Callable[[Tensor], Tensor], x: Tensor, words: Mapping[Any, Callabl
         raise Untraceable(_line(error)) from error
 
 
-def _recorded(f: Callable[[Tensor], Tensor], x: Tensor, words: Mapping[Any, Callable[..., Any]]) -> Tape:
+def _functional(f: Callable[..., Tensor], args: Args) -> Callable[..., Tensor]:
+    """f with writes as operations that have a result; what is no tensor is not seen by the transform."""
+
+    def function(x: Tensor, *given: Any) -> Tensor:
+        tensors = [one for one in given if isinstance(one, Tensor)]
+
+        def plain(x: Tensor, *tensors: Tensor) -> Tensor:
+            left = iter(tensors)
+            return f(x, *(next(left) if isinstance(one, Tensor) else one for one in given))
+
+        return torch.func.functionalize(plain)(x, *tensors)
+
+    return function
+
+
+def _recorded(f: Callable[..., Tensor], x: Tensor, args: Args, words: Mapping[Any, Callable[..., Any]]) -> Tape:
     with torch.enable_grad(), FakeTensorMode(allow_non_fake_inputs=True):
         points = torch.empty(x.shape, dtype=x.dtype, device=x.device, requires_grad=True)
-        recorder = _Recorder(points, {**ALWAYS, **words})
+        given = tuple(_like(arg) if isinstance(arg, Tensor) else arg for arg in args)
+        inputs = [points, *(arg for arg in given if isinstance(arg, Tensor))]
+        recorder = _Recorder(inputs, {**ALWAYS, **words})
         with sdpa_kernel(_ATTENTION), recorder, _Cuts(recorder), _functions_seen_by(recorder) as seen:
-            y = f(points)
+            y = f(points, *given)
     if recorder.shared_write and recorder.wrote_past:
         # Made a write's result, it would be a constant: whether it was written past autograd can no longer be seen.
         raise Untraceable("it writes in place under torch.no_grad(), and into views or what it shares besides")
@@ -86,7 +108,11 @@ def _recorded(f: Callable[[Tensor], Tensor], x: Tensor, words: Mapping[Any, Call
     output = recorder.slots.get(id(y))
     if output is None and isinstance(y, FakeTensor):
         raise Untraceable("its result was made out of sight of the recording")
-    return Tape(tuple(recorder.nodes), recorder.size, y if output is None else output)
+    return Tape(tuple(recorder.nodes), recorder.size, y if output is None else output, arguments=len(inputs) - 1)
+
+
+def _like(arg: Tensor) -> Tensor:
+    return torch.empty(arg.shape, dtype=arg.dtype, device=arg.device, requires_grad=arg.requires_grad)
 
 
 class _MutationError(Exception):
@@ -96,13 +122,13 @@ class _MutationError(Exception):
 class _Recorder(TorchDispatchMode):
     """Writes down each operation that reaches ATen, and knows by identity the tensors that they made."""
 
-    def __init__(self, x: Tensor, words: Mapping[Any, Callable[..., Any]]) -> None:
+    def __init__(self, inputs: list[Tensor], words: Mapping[Any, Callable[..., Any]]) -> None:
         super().__init__()
         self.words = words
         self.nodes: list[Node] = []
-        self.slots: dict[int, int] = {id(x): 0}
-        self.size = 1
-        self.alive: list[Tensor] = [x]  # an identity is one only as long as its tensor lives
+        self.slots: dict[int, int] = {id(one): place for place, one in enumerate(inputs)}
+        self.size = len(inputs)
+        self.alive: list[Tensor] = list(inputs)  # an identity is one only as long as its tensor lives
         self.resting = False
         self.cutting = False
         self.shared_write = ""  # a write into what others share, in words

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
+
+from jacstrat.tape.arguments import Args, Function, taken
 
 # Rounding differs with the number of rows, as kernels do.
 POWER_OF_EPS = 0.5
 
 
-def rows_apart(f: Callable[[Tensor], Tensor], x: Tensor) -> str:
+def rows_apart(f: Function, x: Tensor, args: Args = ()) -> str:
     """Why the rows of x cannot be taken in parts, in words that go on behind "f"; "" where they can.
 
     f is evaluated at all rows and at two of them from different places: a tensor of B rows that it closes over, a time
@@ -20,6 +20,7 @@ def rows_apart(f: Callable[[Tensor], Tensor], x: Tensor) -> str:
     Args:
         f: Row-wise.
         x: Points, (B, n) or (n,); with fewer than two rows, or without numbers, there is nothing to be seen.
+        args: Further arguments; those of the rows go with them.
 
     Raises:
         Whatever f raises at x.
@@ -29,9 +30,9 @@ def rows_apart(f: Callable[[Tensor], Tensor], x: Tensor) -> str:
     B = len(x)
     rows = [B - 1] if B == 2 else [B - 1, B // 2]
     with torch.no_grad():
-        y = f(x.detach())
+        y = f(x.detach(), *args)
         try:
-            part = f(x.detach()[rows])
+            part = f(x.detach()[rows], *taken(x, args, rows))
         except Exception as error:
             text = " ".join(str(error).split())[:100]
             return f"takes no other number of rows than the {B} of x, as if it held a tensor of {B} rows ({text})"
@@ -42,6 +43,6 @@ def rows_apart(f: Callable[[Tensor], Tensor], x: Tensor) -> str:
         off = (y[rows] - part).abs()
         if bool((off <= eps**POWER_OF_EPS * size).all()) or not bool(y[rows].isfinite().all()):
             return ""
-        if not torch.equal(f(x.detach()), y):  # it draws random numbers, or changes with every call
+        if not torch.equal(f(x.detach(), *args), y):  # it draws random numbers, or changes with every call
             return ""
     return f"gives other numbers for rows of x taken by themselves, as if it held a tensor of {B} rows"

@@ -11,7 +11,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Slot:
-    """The place of a tensor that an operation of the tape made; place 0 is x."""
+    """The place of a tensor of the tape: 0 is x, those behind are f's further arguments, the others operations made."""
 
     place: int
 
@@ -76,6 +76,7 @@ class Tape:
         nodes: The operations that the result depends on.
         size: Number of slots.
         output: The slot of the result, or the result itself where it was there before.
+        arguments: Slots behind x that are filled by tensors among the further arguments of f.
         bound: Why the rows of x cannot be taken in parts, see `rows`; "" where they can.
     """
 
@@ -83,6 +84,7 @@ class Tape:
     size: int
     output: int | Tensor
     bound: str = ""
+    arguments: int = 0
 
     @property
     def numel(self) -> int:
@@ -95,16 +97,20 @@ class Tape:
         return [leaf for node in self.nodes for leaf in leaves((node.args, *node.kwargs.values())) if _is_tensor(leaf)]
 
 
-def analysed(tape: Tape, kinds: Callable[[Node, frozenset[int]], tuple[bool, bool]]) -> Tape:
+def analysed(
+    tape: Tape, kinds: Callable[[Node, frozenset[int]], tuple[bool, bool]], with_tangents: bool = False
+) -> Tape:
     """The tape with what can be known before any number is.
 
     Args:
         tape: As recorded.
         kinds: Whether a node's second derivative vanishes, and whether its first is the same at every point, given the
             slots that depend on x.
+        with_tangents: Whether those of the result are needed.
     """
     varying = {0}
     fixed = {0}  # slots with tangents that do not depend on the point
+    given = set(range(1, tape.arguments + 1))  # slots that may be others at each point
     nodes, linear = [], []
     for node in tape.nodes:
         varies = not node.is_cut and any(slot in varying for slot in node.slots)
@@ -113,11 +119,15 @@ def analysed(tape: Tape, kinds: Callable[[Node, frozenset[int]], tuple[bool, boo
         linear.append(is_linear)
         if varies:
             made = [slot for slot in node.outs if slot is not None]
-            fixed.update(made if is_affine and fixed.issuperset(varying.intersection(node.slots)) else ())
+            is_fixed = is_affine and fixed.issuperset(varying.intersection(node.slots)) and not given & set(node.slots)
+            fixed.update(made if is_fixed else ())
             varying.update(made)
+        elif given.intersection(node.slots):
+            given.update(slot for slot in node.outs if slot is not None)
 
     needed = {tape.output} if isinstance(tape.output, int) else set()
-    curved: set[int] = set()  # slots whose tangents are needed
+    # Slots whose tangents are needed.
+    curved = needed & varying if with_tangents else set[int]()
     kept: list[Node] = []
     for node, is_linear in zip(reversed(nodes), reversed(linear), strict=True):
         if not needed.intersection(node.outs):

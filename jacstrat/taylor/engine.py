@@ -10,12 +10,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from jacstrat.tape.arguments import Args, lifted
 from jacstrat.tape.tape import Node, Slot, Tape, analysed, bound, leaves
 from jacstrat.taylor import compress
 from jacstrat.taylor.compress import compressed
 from jacstrat.taylor.fallback import ANY
 from jacstrat.taylor.jet import Jet, value_of
-from jacstrat.taylor.plan import Plan
+from jacstrat.taylor.plan import Plan, Spread
 from jacstrat.taylor.rule import Call, NotCovered
 from jacstrat.taylor.sparse import LEAST, Planner
 from jacstrat.taylor.table import RULES
@@ -30,7 +31,7 @@ class Program:
 
     Fields:
         nodes: Its operations; their arguments have a Slot for every tensor.
-        size: Number of slots that operations fill; those of the constants follow.
+        size: Number of slots that x, arguments and operations fill; those of the constants follow.
         constants: Tensors that the function had.
         output: The slot of the result.
         numel: Numbers in the largest value with tangents.
@@ -38,6 +39,7 @@ class Program:
         total: Numbers in all of these together.
         operations: How many depend on x.
         looked_at: Numbers of constants that plans depend on, with their values when these were made.
+        spread: What brings the tangents of the result to all n directions; None where they have these.
         bound: Why points cannot be taken in parts, see `Tape`; "" where they can.
         shared: How many operations it takes until no tangents are left that are the same for all points.
     """
@@ -52,6 +54,7 @@ class Program:
     operations: int
     shared: int
     looked_at: tuple[tuple[int, Tensor], ...]
+    spread: Spread | None = None
     bound: str = ""
 
     @property
@@ -62,10 +65,19 @@ class Program:
         return all(torch.equal(self.constants[number], value) for number, value in self.looked_at)
 
 
-def ready(tape: Tape, x: Tensor) -> Program:
-    """The program of a tape, for points like x."""
+def ready(tape: Tape, x: Tensor, args: Args) -> Program:
+    """The program of a tape, for points like x and arguments like these."""
+    return _ready(tape, x, args, with_tangents=False)
+
+
+def ready_for_gradients(tape: Tape, x: Tensor, args: Args) -> Program:
+    """The same with the tangents of the result, too."""
+    return _ready(tape, x, args, with_tangents=True)
+
+
+def _ready(tape: Tape, x: Tensor, args: Args, with_tangents: bool) -> Program:
     nodes = tuple(replace(node, rule=RULES.get(node.op, ANY)) for node in tape.nodes)
-    tape = analysed(replace(tape, nodes=nodes), _kinds)
+    tape = analysed(replace(tape, nodes=nodes), _kinds, with_tangents)
     constants: dict[int, Tensor] = {}
     places: dict[int, Slot] = {}
 
@@ -79,12 +91,12 @@ def ready(tape: Tape, x: Tensor) -> Program:
 
     nodes = tuple(_bare(node, placed) for node in tape.nodes)
     output = placed(tape.output).place if isinstance(tape.output, Tensor) else tape.output
-    nodes, largest, total, looked_at = _planned(nodes, tape.size, list(constants.values()), x)
+    nodes, largest, total, looked_at, spread = _planned(nodes, tape.size, list(constants.values()), x, args, None if not with_tangents else output)
     shared = max((place + 1 for place, node in enumerate(nodes) if _is_shared(node)), default=0)
     operations = sum(node.varies for node in nodes)
     taken = tuple(constants.values())
     sizes = (tape.numel, largest, total, operations)
-    return Program(nodes, tape.size, taken, output, *sizes, shared, looked_at, tape.bound)
+    return Program(nodes, tape.size, taken, output, *sizes, shared, looked_at, spread, tape.bound)
 
 
 def _bare(node: Node, placed: Callable[[Any], Any]) -> Node:
@@ -110,24 +122,24 @@ def _taker(args: tuple[Any, ...]) -> Callable[[list[Any]], tuple[Any, ...]] | No
 
 
 def _planned(
-    nodes: tuple[Node, ...], size: int, constants: list[Tensor], x: Tensor
-) -> tuple[tuple[Node, ...], int, int, tuple[tuple[int, Tensor], ...]]:
-    """The nodes with plans for sparse tangents, the numbers in the largest tangents and in all, and `looked_at`."""
+    nodes: tuple[Node, ...], size: int, constants: list[Tensor], x: Tensor, args: Args, output: int | None
+) -> tuple[tuple[Node, ...], int, int, tuple[tuple[int, Tensor], ...], Spread | None]:
+    """The nodes with plans for sparse tangents, the numbers in the largest tangents and in all, and what else they have."""
     n = x.shape[-1]
     if n < LEAST:
         numels = [n * node.numel for node in nodes if node.wants_tangents]
-        return nodes, max(numels, default=0), sum(numels), ()  # too few directions to be compressed, too
-    planner, planned, numels = Planner(x, size, constants), [], []
+        return nodes, max(numels, default=0), sum(numels), (), None  # too few directions to be compressed, too
+    planner, planned, numels = Planner(x, args, size, constants), [], []
     for node in nodes:
         if node.varies:
             plan = planner.follow(node)
-            node = replace(node, plan=plan, may_compress=_may_compress(planner, node, x))
+            node = replace(node, plan=plan, may_compress=_may_compress(planner, node, x) and (output is None or node.is_fixed))
             if node.wants_tangents:
                 numels.append(planner.directions(node) * node.numel)
         else:
             planner.evaluate(node)
         planned.append(node)
-    return tuple(planned), max(numels, default=0), sum(numels), tuple(planner.looked_at.items())
+    return tuple(planned), max(numels, default=0), sum(numels), tuple(planner.looked_at.items()), None if output is None else planner.spread(output)
 
 
 def _may_compress(planner: Planner, node: Node, x: Tensor) -> bool:
@@ -170,32 +182,35 @@ def _kinds(node: Node, varying: frozenset[int]) -> tuple[bool, bool]:
     return is_linear, is_linear and not node.rule.is_piecewise
 
 
-def remember(program: Program, seed: Jet, memory: Memory) -> None:
+def remember(program: Program, seed: Jet, memory: Memory, args: Args = ()) -> None:
     """Fill the memory with all that tiles have in common, from a graph of its own where one is recorded."""
-    _run(program, seed, True, memory, program.shared)
+    _run(program, seed, args, True, memory, program.shared)
 
 
-def propagate(program: Program, seed: Jet, tracked: bool, memory: Memory | None) -> Tensor:
-    """The Laplacian of a program's result.
+def propagate(program: Program, seed: Jet, tracked: bool, memory: Memory | None, args: Args = ()) -> Jet | Tensor:
+    """The jet of a program's result, or its value where it does not depend on x.
 
     Args:
         program: Of a scalar.
         seed: The points with their directions.
+        args: Further arguments of the function.
         tracked: Whether autograd may want to go through what is computed.
         memory: What tiles of the same points have in common, empty for the first; None where directions are to stay
             as they are.
     """
-    environment = _run(program, seed, tracked, memory, len(program.nodes))
-    y = environment[program.output]
-    if not isinstance(y, Jet):
-        return torch.zeros_like(y)
-    return torch.zeros_like(y.value) if y.laplacian is None else y.laplacian
+    found: Jet | Tensor = _run(program, seed, args, tracked, memory, len(program.nodes))[program.output]
+    if isinstance(found, Jet) and program.spread and found.tangents is not None and seed.is_point and program.is_planned:
+        return program.spread(found)
+    return found
 
 
-def _run(program: Program, seed: Jet, tracked: bool, memory: Memory | None, until: int) -> list[Any]:
+def _run(
+    program: Program, seed: Jet, args: Args, tracked: bool, memory: Memory | None, until: int
+) -> list[Any]:
     """The first operations of a program; gives what is in the slots then."""
     is_planned = seed.is_point and program.is_planned  # other directions are as dense as can be
-    environment: list[Any] = [seed, *(None,) * (program.size - 1), *program.constants]
+    given = [arg for arg in lifted(args) if isinstance(arg, Tensor)] if args else []
+    environment: list[Any] = [seed, *given, *(None,) * (program.size - 1 - len(given)), *program.constants]
     K = seed.directions
     for place, node in enumerate(program.nodes[:until]):
         plan = node.plan if is_planned else None
@@ -203,16 +218,16 @@ def _run(program: Program, seed: Jet, tracked: bool, memory: Memory | None, unti
             kept = {slot: environment[slot] for slot in plan.before}
             for slot, convert in plan.before.items():
                 environment[slot] = convert(environment[slot])
-        args = node.take(environment) if node.take else bound(node.args, environment)
+        inputs = node.take(environment) if node.take else bound(node.args, environment)
         kwargs = {key: bound(item, environment) for key, item in node.kwargs.items()} if node.kwargs else {}
         if plan is not None:
             for slot, jet in kept.items():
                 environment[slot] = jet
             del kept
-        for slot, out in zip(node.outs, _done(node, args, kwargs, tracked, plan), strict=True):
+        for slot, out in zip(node.outs, _done(node, inputs, kwargs, tracked, plan), strict=True):
             if slot is not None:
                 environment[slot] = out
-        del args, kwargs
+        del inputs, kwargs
         for slot in node.frees:
             environment[slot] = None
         if memory is not None and node.may_compress:

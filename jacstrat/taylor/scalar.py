@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Literal
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -12,7 +12,8 @@ from torch.utils.checkpoint import checkpoint
 
 from jacstrat.available import available_bytes, keep_freed_memory
 from jacstrat.tape import Tapes, Untraceable
-from jacstrat.taylor.engine import Memory, Program, propagate, ready, remember, weakened
+from jacstrat.tape.arguments import Args, split
+from jacstrat.taylor.engine import Memory, Program, propagate, ready, ready_for_gradients, remember, weakened
 from jacstrat.taylor.jet import Jet
 
 # The largest tangents of a tile: such that they and what is computed from them stay near the core, and that a tile is
@@ -28,13 +29,15 @@ MODEST_BYTES = 2**26
 
 Tile = int | Literal["auto", "all"]
 Checkpoint = bool | Literal["auto"]
+# From the jet of the result, and the points, to what is wanted of it.
+Read = Callable[[Jet, Tensor], tuple[Any, ...]]
 
 
 class Scalar:
     """A row-wise scalar and its tapes, by shape, dtype and device of x, made when they are first asked for.
 
     Args:
-        f: Row-wise scalar, (B, n) -> (B,).
+        f: Row-wise scalar, (B, n) -> (B,) or (B, m), each output by itself; called as f(x, *args).
         compress: Whether n directions become fewer where fewer do.
         tile: Points at a time; "auto" for as many as the cache of a CPU or the memory of an accelerator holds.
         checkpoint: Whether tiles are computed again on the way back instead of being kept; "auto" where memory is what
@@ -43,7 +46,7 @@ class Scalar:
 
     def __init__(
         self,
-        f: Callable[[Tensor], Tensor],
+        f: Callable[..., Tensor],
         compress: bool = True,
         tile: Tile = "auto",
         checkpoint: Checkpoint = "auto",
@@ -53,31 +56,40 @@ class Scalar:
         self.tile = tile
         self.checkpoint = checkpoint
         self._tapes = Tapes(f, ready, weakened=weakened)
+        self._whole = Tapes(f, ready_for_gradients, weakened=weakened)
         keep_freed_memory()
 
-    def tape(self, x: Tensor) -> Program | Untraceable:
+    def tape(self, x: Tensor, args: Args = ()) -> Program | Untraceable:
         """The tape at points like x, ready to be run, or why there is none."""
-        return self._tapes.at(x)
+        return self._tapes.at(x, args)
 
-    def is_traced(self, x: Tensor) -> bool:
+    def is_traced(self, x: Tensor, args: Args = ()) -> bool:
         """Whether the tapes for x are there already, perhaps from an earlier call for a function that is the same."""
-        return self._tapes.is_shared(x) and all(self._tapes.is_shared(part) for part in self.tiles(x))
+        parts = self.tiles(x, args)
+        return self._tapes.is_shared(x, args) and all(self._tapes.is_shared(*part) for part in parts)
 
-    def tiles(self, x: Tensor, directions: int | None = None, is_program: bool = False) -> tuple[Tensor, ...]:
-        """x in parts of as many points as are done at a time.
+    def tiles(
+        self, x: Tensor, args: Args = (), directions: int | None = None, is_program: bool = False
+    ) -> list[tuple[Tensor, Args]]:
+        """x in parts of as many points as are done at a time, each with its arguments.
 
         Args:
             x: Points.
+            args: Further arguments.
             directions: How many; the n unit vectors where not given.
             is_program: Whether operations are put together, so that starting them takes next to nothing.
         """
+        size = self._tile_size(x, args, directions, is_program)
+        return [(x, args)] if size is None else list(zip(x.split(size), split(x, args, size), strict=True))
+
+    def _tile_size(self, x: Tensor, args: Args, directions: int | None, is_program: bool) -> int | None:
         if x.dim() == 1 or self.tile == "all" or len(x) < 2:
-            return (x,)
+            return None
         if self.tile != "auto":
-            return x.split(self.tile)
-        tape = self.tape(x)
+            return self.tile
+        tape = self.tape(x, args)
         if isinstance(tape, Untraceable) or tape.bound:
-            return (x,)
+            return None
         if directions:
             largest = directions * tape.numel
         elif self.compress:  # directions behind a layer are at most its units
@@ -86,65 +98,115 @@ class Scalar:
             largest = tape.largest
         mean = math.inf if directions or is_program else tape.total / max(tape.operations, 1)
         number = _tiles(largest * x.element_size(), x.device, mean * x.element_size())
-        return x.split(-(-len(x) // number)) if number > 1 else (x,)
+        return -(-len(x) // number) if number > 1 else None
 
-    def apart(self, x: Tensor) -> tuple[Tensor, ...]:
+    def apart(self, x: Tensor, args: Args = ()) -> list[tuple[Tensor, Args]]:
         """The tiles of x for a program, where these have nothing in common; else x as one part."""
-        program = self.tape(x)
+        program = self.tape(x, args)
         is_shared = self.compress and not isinstance(program, Untraceable) and program.shared > 0
-        return (x,) if is_shared else self.tiles(x, is_program=True)
+        return [(x, args)] if is_shared else self.tiles(x, args, is_program=True)
 
-    def laplacian(self, x: Tensor, V: Tensor | None = None) -> Tensor:
-        """The Laplacian at each point, (B,), or () for a single point.
+    def laplacian(self, x: Tensor, *args: Any, V: Tensor | None = None) -> Tensor:
+        """The Laplacian at each point, (B,), or () for a single point; (B, m) of m outputs.
 
         Args:
             x: Points, (B, n) or (n,).
+            args: Further arguments of the scalar.
             V: Directions of each point, (K, ...) with the axes of x behind, for sum_k v_k^T H v_k in its place; they
                 are overwritten where no graph is recorded.
         """
-        memory: Memory | None = {} if self.compress and V is None else None
-        tiles = self.tiles(x, None if V is None else len(V))
-        directions = [None] * len(tiles) if V is None else V.split([len(part) for part in tiles], 1)
-        parts = list(zip(tiles, directions, strict=True))
-        if self._is_checkpointed(x, tiles):
-            return torch.cat(self._checkpointed(parts, memory))
-        if len(tiles) == 1:
-            return self._laplacian(x, V, memory)
-        return torch.cat([self._laplacian(*part, memory) for part in parts])
+        (laplacian,) = self._through(x, args, V, lambda y, x: (y.laplacian,))
+        return laplacian
 
-    def _is_checkpointed(self, x: Tensor, tiles: tuple[Tensor, ...]) -> bool:
+    def together(self, x: Tensor, *args: Any) -> tuple[Tensor, Tensor, Tensor]:
+        """Value, gradient (..., n) and Laplacian, in the one pass that the Laplacian takes.
+
+        Tangents of the result along the unit vectors are its gradient. Where these have become fewer directions, of
+        which the gradient is no more to be had, it takes a VJP of each output beside.
+        """
+        value, gradient, laplacian = self._through(x, args, None, _all_of, is_whole=True)
+        if gradient.shape[-1] < x.shape[-1]:
+            gradient = _gradients(self.f, x, args)
+        return value, gradient, laplacian
+
+    def _through(
+        self, x: Tensor, args: Args, V: Tensor | None, read: Read, is_whole: bool = False
+    ) -> tuple[Tensor, ...]:
+        """What is read off the jet of each tile, put together."""
+        memory: Memory | None = {} if self.compress and V is None else None
+        parts = self.tiles(x, args, None if V is None else len(V))
+        directions = [None] * len(parts) if V is None else V.split([len(part) for part, _ in parts], 1)
+        if self._is_checkpointed(x, parts):
+            done = self._checkpointed(parts, directions, memory, read, is_whole)
+        else:
+            done = [
+                self._read(*part, V, memory, read, is_whole) for part, V in zip(parts, directions, strict=True)
+            ]
+        return done[0] if len(done) == 1 else tuple(map(torch.cat, zip(*done, strict=True)))
+
+    def _is_checkpointed(self, x: Tensor, parts: list[tuple[Tensor, Args]]) -> bool:
         if self.checkpoint is False or x.dim() == 1 or torch.compiler.is_compiling():
             return False
         if torch._C._are_functorch_transforms_active():  # which refuse hooks on what is saved
             return False
-        program = self.tape(tiles[0])
-        if isinstance(program, Untraceable) or not _is_tracked(program, x):
+        first, args = parts[0]
+        program = self.tape(first, args)
+        if isinstance(program, Untraceable) or not _is_tracked(program, x, args):
             return False
-        if self.checkpoint is True or len(tiles) == 1:
+        if self.checkpoint is True or len(parts) == 1:
             return self.checkpoint is True
         if self.tile != "auto" or x.device.type not in ("cpu", "meta"):
             return True
-        return len(tiles) * program.total * x.element_size() > MEMORY_SHARE * available_bytes()
+        return len(parts) * program.total * x.element_size() > MEMORY_SHARE * available_bytes()
 
-    def _checkpointed(self, parts: list[tuple[Tensor, Tensor | None]], memory: Memory | None) -> list[Tensor]:
-        """The Laplacian of each tile, of which only x is kept. What tiles have in common is computed before, once."""
+    def _checkpointed(
+        self,
+        parts: list[tuple[Tensor, Args]],
+        directions: Sequence[Tensor | None],
+        memory: Memory | None,
+        read: Read,
+        is_whole: bool,
+    ) -> list[tuple[Tensor, ...]]:
+        """What is read of each tile, of which only x is kept. What tiles have in common is computed before, once."""
         # All traces before: a trace saves tensors of its own, which the second time would not find.
-        program, *_ = [self.tape(x) for x, _ in parts]
+        program, *_ = [self.tape(*part) for part in parts]
         if memory is not None and not isinstance(program, Untraceable):
-            remember(program, Jet(parts[0][0], None, is_point=True), memory)
+            first, args = parts[0]
+            remember(program, Jet(first, None, is_point=True), memory, args)
 
-        def again(x: Tensor, V: Tensor | None) -> Tensor:
+        def again(x: Tensor, V: Tensor | None, *args: Any) -> tuple[Tensor, ...]:
             # A copy of the memory, so that the second time finds what the first found. Under a graph V stays as it is.
-            return self._laplacian(x, V, None if memory is None else dict(memory))
+            return self._read(x, args, V, None if memory is None else dict(memory), read, is_whole)
 
-        return [checkpoint(again, *part, use_reentrant=False) for part in parts]
+        return [
+            checkpoint(again, x, V, *args, use_reentrant=False)
+            for (x, args), V in zip(parts, directions, strict=True)
+        ]
 
-    def _laplacian(self, x: Tensor, V: Tensor | None, memory: Memory | None) -> Tensor:
-        tape = self.tape(x)
+    def _read(
+        self, x: Tensor, args: Args, V: Tensor | None, memory: Memory | None, read: Read, is_whole: bool
+    ) -> tuple[Tensor, ...]:
+        tape = (self._whole if is_whole else self._tapes).at(x, args)
         if isinstance(tape, Untraceable):
-            return _by_products(self.f, x, V)
+            return _by_products(self.f, x, args, V, is_whole)
         seed = Jet(x, None, is_point=True) if V is None else Jet(x, V, owned=True)
-        return propagate(tape, seed, _is_tracked(tape, x), memory)
+        y = propagate(tape, seed, _is_tracked(tape, x, args), memory, args)
+        jet = y if isinstance(y, Jet) else Jet(y, None)
+        if jet.laplacian is None:
+            jet.laplacian = torch.zeros_like(jet.value)
+        return read(jet, x)
+
+
+def _all_of(y: Jet, x: Tensor) -> tuple[Tensor, ...]:
+    """Value, gradient, with the coordinates behind the axes of the value, and Laplacian.
+
+    In the place of a gradient none of its numbers, where the directions are not those of the coordinates any more.
+    """
+    n = x.shape[-1]
+    if y.tangents is None:
+        return y.value, y.value.new_zeros(*y.value.shape, n), y.laplacian
+    gradient = y.full().movedim(0, -1)
+    return y.value, gradient if len(y.tangents) == n else gradient[..., :0], y.laplacian
 
 
 def _tiles(tangents_bytes: int, device: torch.device, mean_bytes: float = math.inf) -> int:
@@ -160,25 +222,47 @@ def _tiles(tangents_bytes: int, device: torch.device, mean_bytes: float = math.i
     return math.ceil(tangents_bytes / max(MEMORY_SHARE * free_bytes, MODEST_BYTES))
 
 
-def _by_products(f: Callable[[Tensor], Tensor], x: Tensor, V: Tensor | None) -> Tensor:
-    """The sum by VJPs of the gradient, for a function whose operations are not to be had."""
+def _by_products(
+    f: Callable[..., Tensor], x: Tensor, args: Args, V: Tensor | None, is_whole: bool
+) -> tuple[Tensor, ...]:
+    """The same by VJPs of the gradient, for a function whose operations are not to be had; each output by itself."""
 
-    def total(x: Tensor) -> Tensor:
-        return f(x).sum()
+    outputs = _outputs(f, args)
+    directions = torch.eye(x.shape[-1], dtype=x.dtype, device=x.device) if V is None else V
+    value = f(x, *args)
+    gradients, laplacians = [], []
+    for number in range(1 if value.dim() < x.dim() else value.shape[-1]):
+        gradient = torch.func.grad(lambda x, number=number: outputs(x)[number].sum())
+        g, pull, *_ = torch.func.vjp(gradient, x)
+        forms = torch.func.vmap(lambda v, pull=pull: (pull(v.expand_as(x))[0] * v).sum(-1))(directions)
+        gradients.append(g)
+        laplacians.append(forms.sum(0))
+    is_one = value.dim() < x.dim()
+    laplacian = laplacians[0] if is_one else torch.stack(laplacians, -1)
+    return (value, gradients[0] if is_one else torch.stack(gradients, -2), laplacian) if is_whole else (laplacian,)
 
-    _, pull, *_ = torch.func.vjp(torch.func.grad(total), x)
 
-    def curvature(v: Tensor) -> Tensor:
-        return (pull(v.expand_as(x))[0] * v).sum(-1)
+def _outputs(f: Callable[..., Tensor], args: Args) -> Callable[[Tensor], Tensor]:
+    """The outputs of f one after the other, (m, ...)."""
 
-    V = torch.eye(x.shape[-1], dtype=x.dtype, device=x.device) if V is None else V
-    return torch.func.vmap(curvature)(V).sum(0)
+    def outputs(x: Tensor) -> Tensor:
+        y = f(x, *args)
+        return y.unsqueeze(0) if y.dim() < x.dim() else y.movedim(-1, 0)
+
+    return outputs
 
 
-def _is_tracked(program: Program, x: Tensor) -> bool:
+def _gradients(f: Callable[..., Tensor], x: Tensor, args: Args) -> Tensor:
+    """The gradient of each output, a VJP each."""
+    y, pull, *_ = torch.func.vjp(_outputs(f, args), x)
+    units = torch.eye(len(y), dtype=y.dtype, device=y.device)
+    found = [pull(unit.view(-1, *(1,) * (y.dim() - 1)).expand_as(y))[0] for unit in units]
+    return found[0] if f(x, *args).dim() < x.dim() else torch.stack(found, -2)
+
+
+def _is_tracked(program: Program, x: Tensor, args: Args) -> bool:
     """Whether a graph may be recorded of what is done to x, so that no tensor may be written to again."""
     if torch._C._are_functorch_transforms_active():
         return True
-    return torch.is_grad_enabled() and (
-        x.requires_grad or any(constant.requires_grad for constant in program.constants)
-    )
+    tensors = (x, *(arg for arg in args if isinstance(arg, Tensor)), *program.constants)
+    return torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)

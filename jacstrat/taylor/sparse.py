@@ -24,6 +24,7 @@ import torch
 from torch import Tensor
 
 from jacstrat.tape import Node, Slot, bound, leaves
+from jacstrat.tape.arguments import Args
 from jacstrat.taylor.blocks import FACTORS, outer, paired
 from jacstrat.taylor.fallback import ANY
 from jacstrat.taylor.jet import Jet, aligned
@@ -68,11 +69,12 @@ class Planner:
 
     Args:
         x: Points like those that the tape is for.
+        args: Further arguments of the function, whose numbers nothing depends on.
         size: Slots of the tape.
         constants: Tensors behind these slots.
     """
 
-    def __init__(self, x: Tensor, size: int, constants: list[Tensor]) -> None:
+    def __init__(self, x: Tensor, args: Args, size: int, constants: list[Tensor]) -> None:
         self.n = x.shape[-1]
         self.device = x.device
         self.size = size
@@ -81,6 +83,8 @@ class Planner:
         coordinates = torch.arange(1, self.n + 1).view((1,) * x.dim() + (self.n,))
         self.stands: list[Any] = [Stand(x.shape, coordinates, is_point=True), *(None,) * (size - 1), *constants]
         self.shapes: dict[int, torch.Size] = {size + number: one.shape for number, one in enumerate(constants)}
+        given = [arg for arg in args if isinstance(arg, Tensor)]
+        self.shapes.update({1 + number: arg.shape for number, arg in enumerate(given)})
 
     def follow(self, node: Node) -> Plan | None:
         """The plan of a node that depends on x, None where its rule does it all; notes what its outputs are."""
@@ -113,6 +117,13 @@ class Planner:
             for place, stand in given.items()
             if stand.support is not None and not stand.is_point
         }
+
+    def spread(self, slot: int) -> Spread | None:
+        """What brings a slot to all n directions; None where it has these already."""
+        stand = self.stands[slot]
+        if not isinstance(stand, Stand) or stand.support is None or stand.is_point:
+            return None
+        return Spread(stand.support, self.n).on(self.device)
 
     def evaluate(self, node: Node) -> None:
         """Note what a node gives that does not depend on x, where it makes an index."""

@@ -1,0 +1,221 @@
+"""An operator as a value: what is contracted of which derivative, over which coordinates, with which weight."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import Any, Literal
+
+from jacstrat.errors import ShapeError, UsageError, lookup
+
+Kind = Literal["field", "scalar"]
+Reduce = Literal["trace", "diagonal"]
+# A in tr(A J): numbers of a diagonal, a tensor (n,), (n, n), (B, n) or (B, n, n), or a function of the point, called as
+# f is, that gives one of these. "own" is the one that a problem names.
+Weight = Any
+OWN = "own"
+
+
+@dataclass(frozen=True, eq=False)
+class Operator:
+    """A linear differential operator of a row-wise function: the trace, or the diagonal, of one of its derivatives.
+
+    Fields:
+        name: As in OPERATORS.
+        kind: What f is: "field", (B, n) -> (B, n), or "scalar", (B, n) -> (B,), or (B, m), each output by itself.
+        order: Of the derivative: 1 for the Jacobian J, 2 for the Hessian H, 4 for the Laplacian of the Laplacian.
+        reduce: "trace" or "diagonal".
+        coordinates: Which the trace runs over, or the diagonal has, as in space and not time; None for all.
+        weight: A in tr(A J) or tr(A H), which need be neither symmetric nor definite; None for the identity.
+
+    Two are equal where these are, a weight that is a tensor or a function by identity.
+    """
+
+    name: str
+    kind: Kind
+    order: Literal[1, 2, 4]
+    reduce: Reduce
+    coordinates: tuple[int, ...] | None = None
+    weight: Weight = None
+
+    def __post_init__(self) -> None:
+        if self.coordinates is not None:
+            object.__setattr__(self, "coordinates", _coordinates(self.coordinates))
+        if self.weight is None:
+            return
+        if isinstance(self.weight, list | tuple):
+            object.__setattr__(self, "weight", _numbers(self.weight))
+        elif not (self.weight == OWN if isinstance(self.weight, str) else is_array(self.weight) or callable(self.weight)):
+            raise UsageError(
+                f"weight must be a tensor (n,), (n, n), (B, n) or (B, n, n), or a function of the point that gives one, "
+                f"got {self.weight!r}"
+            )
+        if self.reduce == "diagonal":
+            raise UsageError(f"{self.name} takes no weight: multiply what it gives, or take a trace")
+        if self.order == 4:
+            raise UsageError(f"{self.name} takes no weight: apply laplacian with a weight twice")
+
+    @property
+    def _key(self) -> tuple[object, ...]:
+        weight = self.weight if self.weight is None or isinstance(self.weight, str | tuple) else id(self.weight)
+        return (self.name, self.coordinates, weight)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Operator) and self._key == other._key
+
+    def __hash__(self) -> int:
+        return hash(self._key)
+
+    def __str__(self) -> str:
+        return self.spec
+
+    @property
+    def spec(self) -> str:
+        """The name with what was given beside it; `parse_operator` reads it back, but for a tensor or a function."""
+        given = []
+        if self.coordinates is not None:
+            given.append(f"coordinates={'+'.join(map(str, self.coordinates))}")
+        if isinstance(self.weight, tuple):
+            given.append(f"weight={'+'.join(f'{number:g}' for number in self.weight)}")
+        elif self.weight is not None:
+            given.append(f"weight={self.weight if isinstance(self.weight, str) else 'given'}")
+        return self.name + (":" + ",".join(given) if given else "")
+
+    @property
+    def plain(self) -> Operator:
+        """The same over all coordinates, without a weight."""
+        return self if self.is_plain else replace(self, coordinates=None, weight=None)
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it runs over all coordinates and has no weight."""
+        return self.coordinates is None and self.weight is None
+
+    @property
+    def is_trace(self) -> bool:
+        """Whether it is a sum over coordinates: one number a point, and not n."""
+        return self.reduce == "trace"
+
+    @property
+    def is_second(self) -> bool:
+        """Whether it is of the Hessian: the divergence, or the diagonal, of the gradient."""
+        return self.order == 2
+
+    def field(self, f: Any, gradient: Callable[[Any], Any]) -> Any:
+        """The field whose Jacobian is contracted: f, or for the Hessian of a scalar f what `gradient` makes of it."""
+        return gradient(f) if self.is_second else f
+
+    def reduced(self, diagonal: Any) -> Any:
+        """Its result from the diagonal, (..., n)."""
+        return diagonal if self.reduce == "diagonal" else diagonal.sum(-1)
+
+    def expected(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """The shape of f(x) for x of this shape; a scalar may have one axis of outputs behind it."""
+        return tuple(shape[:-1] if self.kind == "scalar" else shape)
+
+    def check_result(self, y: Any, shape: tuple[int, ...]) -> None:
+        """Refuse what no f(x) is, for x of this shape.
+
+        Raises:
+            ShapeError: f(x) is no tensor, or has a shape that does not fit; names the shapes and the likely cause.
+        """
+        if not hasattr(y, "shape"):
+            raise ShapeError(f"the {self.kind} must return one tensor, got {type(y).__name__}; return its one output")
+        expected, found = self.expected(shape), tuple(y.shape)
+        if found == expected:
+            return
+        is_scalar = self.kind == "scalar"
+        is_by_rows = len(found) == len(shape) and found[:-1] == tuple(shape[:-1])
+        if is_by_rows and (is_scalar or self._has_outputs(found[-1])):
+            return
+        remedy = ""
+        if len(shape) == 2 and found == (() if is_scalar else tuple(shape[-1:])):
+            remedy = "; if f takes one point and not a batch, give torch.func.vmap(f)"
+        elif is_by_rows and self.coordinates is not None:
+            remedy = f"; it needs an output for each of the coordinates {'+'.join(map(str, self.coordinates))}"
+        raise ShapeError(f"the {self.kind} must map {tuple(shape)} to {expected}, got {found}{remedy}")
+
+    def _has_outputs(self, outputs: int) -> bool:
+        """Whether a field of so many outputs has one for each of the coordinates: by its number, or in their order."""
+        S = self.coordinates
+        return S is not None and (outputs > max(S) or outputs == len(S))
+
+    def check_coordinates(self, n: int) -> None:
+        """Refuse coordinates that points with n of them do not have.
+
+        Raises:
+            UsageError: One is out of range, or there twice; names it.
+        """
+        for i in self.coordinates or ():
+            if i >= n:
+                raise UsageError(f"coordinates: {i} is out of range for n = {n}; the last one is {n - 1}")
+
+
+def is_array(value: object) -> bool:
+    """Whether a value has numbers in a shape, as a tensor has."""
+    return hasattr(value, "shape") and hasattr(value, "dtype")
+
+
+def _coordinates(given: Any) -> tuple[int, ...]:
+    found = tuple(given) if not isinstance(given, int) else (given,)
+    for i in found:
+        if not isinstance(i, int) or isinstance(i, bool) or i < 0:
+            raise UsageError(f"coordinates must be whole numbers from 0, got {i!r}")
+    if twice := [i for i in found if found.count(i) > 1]:
+        raise UsageError(f"coordinates: {twice[0]} is given twice; name each once")
+    if not found:
+        raise UsageError("coordinates must name at least one; leave them out for all")
+    return found
+
+
+def _numbers(given: Any) -> tuple[float, ...]:
+    if not all(isinstance(one, int | float) and not isinstance(one, bool) for one in given) or not given:
+        raise UsageError(f"weight: a list must be the numbers of a diagonal, got {given!r}; give a tensor for a matrix")
+    return tuple(map(float, given))
+
+
+OPERATORS: Mapping[str, Operator] = MappingProxyType(
+    {
+        one.name: one
+        for one in (
+            Operator("divergence", "field", 1, "trace"),
+            Operator("jacobian_diagonal", "field", 1, "diagonal"),
+            Operator("laplacian", "scalar", 2, "trace"),
+            Operator("hessian_diagonal", "scalar", 2, "diagonal"),
+            Operator("bilaplacian", "scalar", 4, "trace"),
+        )
+    }
+)
+
+
+def parse_operator(spec: str | Operator) -> Operator:
+    """The operator that a spec such as "laplacian:coordinates=0+1" names; an operator is returned as it is.
+
+    Raises:
+        UsageError: An unknown name or field, with the nearest ones, or a value that it cannot have.
+    """
+    if isinstance(spec, Operator):
+        return spec
+    name, colon, text = str(spec).partition(":")
+    operator = lookup("operator", name.strip(), OPERATORS)
+    given: dict[str, Any] = {}
+    for item in text.split(",") if colon else ():
+        key, equals, value = (part.strip() for part in item.partition("="))
+        if not (key and equals and value):
+            raise UsageError(f"{spec!r}: expected key=value after the colon, got {item!r}")
+        read = lookup(f"field of {operator.name}", key, _READERS)
+        if key in given:
+            raise UsageError(f"{spec!r}: {key} is given twice")
+        try:
+            given[key] = read(value)
+        except ValueError:
+            raise UsageError(f"{spec!r}: {key} must be numbers joined by +, as {_EXAMPLES[key]}, got {value!r}") from None
+    return replace(operator, **given) if given else operator
+
+
+_READERS: Mapping[str, Callable[[str], Any]] = {
+    "coordinates": lambda text: tuple(int(part) for part in text.split("+")),
+    "weight": lambda text: OWN if text == OWN else tuple(float(part) for part in text.split("+")),
+}
+_EXAMPLES = {"coordinates": "coordinates=0+1", "weight": "weight=1+0.5+2, or weight=own for that of the problem"}

@@ -1,0 +1,74 @@
+"""Several numbers of one function as rows of its own: for k of them the rows of x are taken k times, each for one.
+
+So what serves (B, n) -> (B,) serves the m outputs of (B, n) -> (B, m) in one batch, at m times the cost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from jacstrat.tape.arguments import Args, Function, of_rows, repeated
+
+# From results, and the row of the identity that says which number is wanted of each.
+Pick = Callable[[Tensor, Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Copies:
+    """The rows of x so many times, and behind the arguments which number is wanted in each.
+
+    Fields:
+        count: How many times.
+        kept: Positions of arguments that do not belong to the rows: an axis in front keeps them apart from those.
+        is_point: Whether x is a single point, of which the copies are taken one by one.
+    """
+
+    count: int
+    kept: tuple[int, ...]
+    is_point: bool
+
+    @classmethod
+    def of(cls, count: int, x: Tensor, args: Args) -> Copies:
+        """The copies of x, with arguments like these."""
+        goes = of_rows(x, args)
+        kept = [k for k, arg in enumerate(args) if isinstance(arg, Tensor) and arg.dim() > 0 and not goes[k]]
+        return cls(count, tuple(kept), x.dim() == 1)
+
+    def function(self, f: Function, pick: Pick) -> Function:
+        """f of the copies, of each the number that is wanted."""
+        kept, is_point = self.kept, self.is_point
+
+        def one_of(x: Tensor, *args: Any) -> Tensor:
+            *given, which = args
+            for k in kept:
+                given[k] = given[k].squeeze(0)
+            if not is_point:
+                return pick(f(x, *given), which)
+            if x.dim() == 1:
+                return pick(f(x, *given), which)
+            return torch.stack([pick(f(row, *given), unit) for row, unit in zip(x, which, strict=True)])
+
+        return one_of
+
+    def points(self, x: Tensor, args: Args) -> tuple[Tensor, Args]:
+        """The copies, one of all rows after the other, and the arguments."""
+        args = tuple(arg.unsqueeze(0) if k in self.kept else arg for k, arg in enumerate(args))
+        which = torch.eye(self.count, dtype=x.dtype, device=x.device)
+        if self.is_point:
+            return x.repeat(self.count, 1), (*args, which)
+        rows = x.expand(self.count, *x.shape).reshape(-1, x.shape[-1])
+        return rows, (*repeated(x, args, self.count), which.repeat_interleave(len(x), 0))
+
+    def beside(self, result: Tensor) -> Tensor:
+        """Results of the copies, the numbers along the first axis: (count, B, ...), or (count, ...) for a point."""
+        return result if self.is_point else result.unflatten(0, (self.count, -1))
+
+
+def output(y: Tensor, which: Tensor) -> Tensor:
+    """One of the outputs of each row, (rows, m) -> (rows,)."""
+    return (y * which).sum(-1)

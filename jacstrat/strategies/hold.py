@@ -1,0 +1,84 @@
+"""Claims of every plain operator held against the witness, which knows scalars of one output and first or second order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from jacstrat.core.operator import OPERATORS, Operator
+from jacstrat.strategies.copies import Copies, output
+from jacstrat.strategies.probes import unit_diagonal
+from jacstrat.strategies.products import reverse, reverse_gradient
+from jacstrat.strategies.reduction import outputs_of
+from jacstrat.strategies.witness import Claim, Witness
+from jacstrat.tape.arguments import Args, Function
+
+
+class Hold:
+    """What a claim of an operator of f is held against, the same for all candidates.
+
+    Of several outputs each is a row of its own, as in `copies`; the bilaplacian is the Laplacian of a Laplacian that
+    plain autograd gives.
+
+    Args:
+        operator: Plain.
+        f: Reduced.
+        x, args: Where it is looked at.
+    """
+
+    def __init__(self, operator: Operator, f: Function, x: Tensor, args: Args) -> None:
+        self._copies: Copies | None = None
+        self._pick = output if operator.is_trace else _diagonal
+        outputs = outputs_of(f)
+        if operator.order == 4:
+            operator, f = OPERATORS["laplacian"], _laplacian(f, outputs)
+        if outputs:
+            self._copies = Copies.of(outputs, x, args)
+            f = self._copies.function(f, output)
+            x, args = self._copies.points(x, args)
+        self._witness = Witness(operator, f, x, args)
+
+    def fault(self, claim: Claim, stochastic: bool = False) -> str:
+        """What is wrong with a claim, as `Witness.fault` says it."""
+        return self._witness.fault(claim if self._copies is None else self._of_rows(claim), stochastic)
+
+    def _of_rows(self, claim: Claim) -> Claim:
+        from jacstrat.strategies.base import Contraction
+
+        assert self._copies is not None
+        one_of, pick, along = self._copies.function, self._pick, claim.along
+
+        def along_rows(V: Tensor, x: Tensor, *args: Any) -> Tensor:
+            assert along is not None
+            return one_of(lambda x, *args: along(V, x, *args), output)(x, *args)
+
+        return Contraction(
+            one_of(claim.evaluate, pick), along=along_rows if along else None, is_traced=claim.is_traced
+        )
+
+
+def _diagonal(y: Tensor, which: Tensor) -> Tensor:
+    """The diagonal of one of the outputs of each row, (rows, m, n) -> (rows, n)."""
+    return (y * which.unsqueeze(-1)).sum(-2)
+
+
+def _laplacian(f: Function, outputs: int | None) -> Function:
+    """The Laplacian of f by reverse mode over reverse mode, itself to be differentiated so."""
+
+    def one(f: Function) -> Callable[..., Tensor]:
+        field = reverse_gradient(f)
+        return lambda x, *args: unit_diagonal(reverse(field, x, *args), x, 1).sum(-1)
+
+    def function(x: Tensor, *args: Any) -> Tensor:
+        with torch.enable_grad():
+            if outputs is None:
+                found = one(f)(x, *args)
+            else:
+                parts = [one(lambda x, *args, k=k: f(x, *args)[..., k])(x, *args) for k in range(outputs)]
+                found = torch.stack(parts, -1)
+        return found if torch.is_grad_enabled() else found.detach()
+
+    return function

@@ -1,0 +1,300 @@
+"""tr(A J) and tr(A H) as plain operators, by changes of variables around f.
+
+A constant A of rank r is a sum of r products, and costs r coordinates in place of n:
+
+    tr(U V^T J) = tr(V^T J U), the divergence at z = 0 of z -> V^T f(x + U z)
+    tr(s s^T H) = tr(s^T H s), the Laplacian at z = 0 of z -> u(x + s z)
+
+An indefinite A is s s^T - t t^T: the Laplacian of z, y -> u(x + s z) - u(x + t y). Of H the symmetric part of A counts
+alone. What changes from point to point, or is differentiated itself, is factorised for `taylor` and its like alone:
+tr(A J) is the divergence of A f, A held, and tr(A H) that of A grad u.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.utils.weak import WeakIdKeyDictionary
+
+from jacstrat.core.operator import OPERATORS, OWN, Operator, is_array
+from jacstrat.errors import ShapeError, UnsupportedError, UsageError
+from jacstrat.strategies.products import functional_gradient
+from jacstrat.tape.arguments import Args, Function
+
+# Of the largest singular value or eigenvalue: what is smaller is rounding of a matrix of less rank.
+RANK_EPS = 8
+
+
+class Factors(NamedTuple):
+    """Constants of a weight.
+
+    Fields:
+        left, right: U and V of U V^T, (n, r), or s and t of s s^T - t t^T; None for none.
+        version: Of the weight that they were made of.
+    """
+
+    left: Tensor
+    right: Tensor | None
+    version: int
+
+
+def weighing(
+    operator: Operator, x: Tensor, S: tuple[int, ...] | None, n: int, needs_scalar: bool
+) -> tuple[Operator, Any]:
+    """The plain operator that a weighted one is reduced to, and the stage that does it.
+
+    Args:
+        operator: With a weight, over all coordinates of x.
+        x: Points.
+        S: Coordinates that x has of those that the weight was given for, n in all; None for all.
+        needs_scalar: No field of the gradient will do.
+
+    Raises:
+        ShapeError: The weight has a shape that fits no points like x; names the shapes.
+    """
+    plain, second = operator.plain, operator.is_second
+    weight = operator.weight
+    if isinstance(weight, str):
+        raise UsageError(f"weight={weight} is that of a problem, and there is none here; give a tensor or a function")
+    if callable(weight) and not is_array(weight):
+        return _by_rows(plain, weight, S, needs_scalar)
+    A = torch.as_tensor(weight, dtype=x.dtype, device=x.device) if isinstance(weight, tuple) else _near(weight, x)
+    B = len(x) if x.dim() == 2 else None
+    if A.shape not in ((n,), (n, n)) and (B is None or A.shape not in ((B, n), (B, n, n))):
+        rows = "" if B is None else f", ({B}, {n}) or ({B}, {n}, {n})"
+        raise ShapeError(
+            f"weight must have shape ({n},), ({n}, {n}){rows} for x of shape {(n,) if B is None else (B, n)}, "
+            f"got {tuple(A.shape)}"
+        )
+    if A.shape not in ((n,), (n, n)):
+        return _by_rows(plain, A, S, needs_scalar)
+    is_diagonal = A.dim() == 1
+    A = _block(A, S, is_diagonal)
+    if not second:
+        if is_diagonal:
+            return plain, _Scaled(A)
+        factors = None if A.requires_grad else _low_rank(A, weight)
+        return plain, _Mixed(A) if factors is None else _Between(factors.left, factors.right)
+    if A.requires_grad:
+        return _by_rows(plain, A.expand(1, *A.shape), None, needs_scalar)
+    factors = _definite(torch.diag(A) if is_diagonal else A, weight)
+    return plain, _Along(factors.left, factors.right)
+
+
+def _near(weight: Any, x: Tensor) -> Tensor:
+    A = weight if isinstance(weight, Tensor) else torch.as_tensor(weight)
+    return A.to(dtype=x.dtype, device=x.device)
+
+
+def _block(A: Tensor, S: tuple[int, ...] | None, is_diagonal: bool) -> Tensor:
+    """A of the coordinates S alone."""
+    if S is None:
+        return A
+    places = torch.tensor(S, device=A.device)
+    A = A.index_select(-1, places)
+    return A if is_diagonal else A.index_select(-2, places)
+
+
+# What was made of a weight, by the tensor that the caller has: found again, it is the same constant of f to a trace.
+_MADE: Any = WeakIdKeyDictionary()
+
+
+def _kept(weight: Any, kind: tuple[Any, ...], make: Any) -> Factors | None:
+    if not isinstance(weight, Tensor):
+        return make(0)
+    made = _MADE.setdefault(weight, {})
+    found = made.get(kind)
+    if kind not in made or (found is not None and found.version != weight._version):
+        found = made[kind] = make(weight._version)
+    return found
+
+
+def _low_rank(A: Tensor, weight: Any) -> Factors | None:
+    """U and V of fewer columns than A; None where it has none."""
+
+    def make(version: int) -> Factors | None:
+        with torch.no_grad():
+            U, s, Vh = torch.linalg.svd(A.detach().double().cpu(), full_matrices=False)
+            r = max(int((s > _least(s, A)).sum()), 1)
+            if r == len(A):
+                return None
+            return Factors((U[:, :r] * s[:r]).to(A), Vh[:r].mT.to(A), version)
+
+    return _kept(weight, ("low", A.dtype, A.device, tuple(A.shape)), make)
+
+
+def _definite(A: Tensor, weight: Any) -> Factors:
+    """s and t of the symmetric part of A."""
+
+    def make(version: int) -> Factors:
+        with torch.no_grad():
+            value, Q = torch.linalg.eigh((A + A.mT).detach().double().cpu() / 2)
+            least = _least(value.abs(), A)
+            plus, minus = ((Q * sign * value.clamp_min(0).sqrt() if sign > 0 else Q * (-value).clamp_min(0).sqrt())[
+                :, sign * value > least
+            ].to(A) for sign in (1, -1))
+            if not plus.shape[1] and not minus.shape[1]:
+                plus = Q[:, :1].to(A) * 0
+            return Factors(plus, minus if minus.shape[1] else None, version)
+
+    found = _kept(weight, ("definite", A.dtype, A.device, tuple(A.shape)), make)
+    assert found is not None
+    return found
+
+
+def _least(sizes: Tensor, A: Tensor) -> Tensor:
+    return RANK_EPS * A.shape[-1] * torch.finfo(A.dtype).eps * sizes.max()
+
+
+@dataclass(frozen=True, eq=False)
+class _Stage:
+    """A stage that leaves the points and the result as they are."""
+
+    def points(self, x: Tensor, args: Args) -> tuple[Tensor, Args]:
+        return x, args
+
+    def result(self, result: Tensor) -> Tensor:
+        return result
+
+
+@dataclass(frozen=True, eq=False)
+class _Scaled(_Stage):
+    """d * f."""
+
+    d: Tensor
+
+    def function(self, f: Function) -> Function:
+        d = self.d
+        return lambda x, *args: f(x, *args) * d
+
+
+@dataclass(frozen=True, eq=False)
+class _Mixed(_Stage):
+    """A f."""
+
+    A: Tensor
+
+    def function(self, f: Function) -> Function:
+        A = self.A
+        return lambda x, *args: f(x, *args) @ A.mT
+
+
+@dataclass(frozen=True, eq=False)
+class _Between(_Stage):
+    """z -> V^T f(x + U z), at z = 0."""
+
+    U: Tensor
+    V: Tensor | None
+
+    def function(self, f: Function) -> Function:
+        U, V = self.U, self.V
+        return lambda z, x, *args: f(x + z @ U.mT, *args) @ V
+
+    def points(self, x: Tensor, args: Args) -> tuple[Tensor, Args]:
+        return x.new_zeros(*x.shape[:-1], self.U.shape[1]), (x, *args)
+
+
+@dataclass(frozen=True, eq=False)
+class _Along(_Stage):
+    """z -> u(x + s z), at z = 0; with t, (z, y) -> u(x + s z) - u(x + t y)."""
+
+    s: Tensor
+    t: Tensor | None
+
+    def function(self, f: Function) -> Function:
+        s, t = self.s, self.t
+        if t is None:
+            return lambda z, x, *args: f(x + z @ s.mT, *args)
+        r = s.shape[1]
+        if r == 0:
+            return lambda z, x, *args: -f(x + z @ t.mT, *args)
+        return lambda z, x, *args: f(x + z[..., :r] @ s.mT, *args) - f(x + z[..., r:] @ t.mT, *args)
+
+    def points(self, x: Tensor, args: Args) -> tuple[Tensor, Args]:
+        r = self.s.shape[1] + (0 if self.t is None else self.t.shape[1])
+        return x.new_zeros(*x.shape[:-1], r), (x, *args)
+
+
+def _by_rows(plain: Operator, weight: Any, S: tuple[int, ...] | None, needs_scalar: bool) -> tuple[Operator, Any]:
+    """A weight of its own at each point: of a Hessian by the divergence of A grad u."""
+    if not plain.is_second:
+        return plain, _OfRows(weight, S, is_gradient=False)
+    if needs_scalar:
+        return plain, _AlongRows(weight, S)
+    return OPERATORS["divergence"], _OfRows(weight, S, is_gradient=True)
+
+
+@dataclass(frozen=True, eq=False)
+class _Rows:
+    """A weight of its own at each point, which is found for all of them before they are taken in parts."""
+
+    weight: Any
+    S: tuple[int, ...] | None
+
+    def at(self, x: Tensor, args: Args) -> Tensor:
+        """A at each point: (B, n) or (B, n, n)."""
+        # Behind coordinates the weight is of the whole point, which is the first further argument.
+        point, *rest = (x, *args) if self.S is None else args
+        lead, n = tuple(point.shape[:-1]), point.shape[-1]
+        A = self.weight if is_array(self.weight) else self.weight(point, *rest)
+        if not is_array(self.weight) and (not is_array(A) or tuple(A.shape) not in ((*lead, n), (*lead, n, n))):
+            found = tuple(A.shape) if is_array(A) else type(A).__name__
+            raise ShapeError(
+                f"the weight must give {(*lead, n)} or {(*lead, n, n)} for x of shape {tuple(point.shape)}, got {found}"
+            )
+        A = _near(A, x)
+        A = _block(A, self.S, is_diagonal=A.dim() == len(lead) + 1)
+        return A.expand(*lead, *A.shape[len(lead) :])
+
+    def result(self, result: Tensor) -> Tensor:
+        return result
+
+
+@dataclass(frozen=True, eq=False)
+class _AlongRows(_Rows):
+    """z -> u(x + s z), or (z, y) -> u(x + s z) - u(x + t y), with s and t of each point: two halves where A has any."""
+
+    def function(self, f: Function) -> Function:
+        def along(z: Tensor, x: Tensor, s: Tensor, t: Tensor, *args: Any) -> Tensor:
+            n = x.shape[-1]
+            found = f(x + _applied(s, z[..., :n]), *args)
+            return found if z.shape[-1] == n else found - f(x + _applied(t, z[..., n:]), *args)
+
+        return along
+
+    def points(self, x: Tensor, args: Args) -> tuple[Tensor, Args]:
+        A = self.at(x, args)
+        if torch.is_grad_enabled() and A.requires_grad:
+            raise UnsupportedError("a weight that is differentiated is not factorised; use jvp")
+        is_diagonal = A.dim() == x.dim()
+        value, Q = (A, None) if is_diagonal else torch.linalg.eigh((A + A.mT) / 2)
+        roots = [(sign * value).clamp_min(0).sqrt() for sign in (1, -1)]
+        s, t = roots if Q is None else [Q * root.unsqueeze(-2) for root in roots]
+        is_definite = not bool((value < -_least(value.abs(), A)).any())
+        return x.new_zeros(*x.shape[:-1], (1 if is_definite else 2) * x.shape[-1]), (x, s, t, *args)
+
+
+def _applied(s: Tensor, z: Tensor) -> Tensor:
+    return s * z if s.dim() == z.dim() else (s @ z.unsqueeze(-1)).squeeze(-1)
+
+
+@dataclass(frozen=True, eq=False)
+class _OfRows(_Rows):
+    """A f, or A grad u, A held."""
+
+    is_gradient: bool
+
+    def function(self, f: Function) -> Function:
+        field = functional_gradient(f) if self.is_gradient else f
+
+        def weighed(x: Tensor, A: Tensor, *args: Any) -> Tensor:
+            y = field(x, *args)
+            return _applied(A, y)
+
+        return weighed
+
+    def points(self, x: Tensor, args: Args) -> tuple[Tensor, Args]:
+        return x, (self.at(x, args), *args)

@@ -1,0 +1,66 @@
+"""Further arguments of a row-wise function f(x, *args): which belong to the rows of x, and their parts.
+
+A tensor whose first axis is as long as x has rows belongs to the rows, and goes with them where points are taken in
+parts; everything else is passed as it is. For a single point all is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+Function = Callable[..., Tensor]
+Args = tuple[Any, ...]
+
+
+def of_rows(x: Tensor, args: Args) -> tuple[bool, ...]:
+    """Which of the arguments belong to the rows of x, (B, n)."""
+    return tuple(x.dim() == 2 and isinstance(arg, Tensor) and arg.dim() > 0 and len(arg) == len(x) for arg in args)
+
+
+def taken(x: Tensor, args: Args, rows: Any) -> Args:
+    """The arguments of some rows of x: numbers of rows, or a slice."""
+    return tuple(arg[rows] if goes else arg for arg, goes in zip(args, of_rows(x, args), strict=True))
+
+
+def split(x: Tensor, args: Args, sizes: int | list[int]) -> list[Args]:
+    """The arguments of x taken in parts of so many rows, as `x.split(sizes)` does."""
+    parts = len(x.split(sizes))
+    columns = [arg.split(sizes) if goes else (arg,) * parts for arg, goes in zip(args, of_rows(x, args), strict=True)]
+    return list(zip(*columns, strict=True)) if columns else [()] * parts
+
+
+def repeated(x: Tensor, args: Args, count: int) -> Args:
+    """The arguments of x where its rows are taken `count` times, one copy of all after the other."""
+    return tuple(
+        arg.expand(count, *arg.shape).reshape(-1, *arg.shape[1:]) if goes else arg
+        for arg, goes in zip(args, of_rows(x, args), strict=True)
+    )
+
+
+def bind(f: Function, args: Args) -> Callable[[Tensor], Tensor]:
+    """f as a function of x alone, at these arguments."""
+    return (lambda x: f(x, *args)) if args else f
+
+
+def lifted(args: Args) -> Args:
+    """The arguments with fractions as tensors, so that a recording holds for others: t changes at every step."""
+    return tuple(torch.tensor(arg, dtype=torch.float64) if type(arg) is float else arg for arg in args)
+
+
+def kinds(args: Args) -> tuple[Hashable, ...]:
+    """What a recording bakes in of arguments: of tensors what they are and not their numbers, anything else itself."""
+    found: list[Hashable] = []
+    for arg in args:
+        if isinstance(arg, Tensor):
+            found.append((arg.shape, arg.dtype, arg.device))
+        else:
+            try:
+                hash(arg)
+                found.append((type(arg), arg))
+            except TypeError:
+                found.append(object())  # what may change without a sign is another each time
+    return tuple(found)
