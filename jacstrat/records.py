@@ -12,8 +12,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from io import StringIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args, get_type_hints
+from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 
+from jacstrat.core.status import Status
 from jacstrat.errors import UsageError
 
 if TYPE_CHECKING:
@@ -30,19 +31,6 @@ ENVIRONMENT = "environment.json"
 SWEEP = "sweep.toml"
 PLOTS = "plots"
 PAGE = "report.html"
-
-Status = Literal["ok", "wrong", "unsupported", "skipped", "timeout", "oom", "crashed", "error"]
-STATUSES: Mapping[Status, str] = {
-    "ok": "the result is within the tolerance of its dtype",
-    "wrong": "the result is beyond the tolerance of its dtype",
-    "unsupported": "the strategy cannot serve this function; see reason",
-    "skipped": "not tried; see reason",
-    "timeout": "ended at its time limit",
-    "oom": "memory ran out",
-    "crashed": "the process died",
-    "error": "the function or the strategy raised; see reason",
-}
-assert tuple(STATUSES) == get_args(Status)
 
 
 def _column(doc: str, **options: Any) -> Any:

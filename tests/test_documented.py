@@ -10,9 +10,10 @@ import pytest
 import torch
 
 from jacstrat import PROBLEMS, STRATEGIES, benchmark, records
+from jacstrat.core.status import STATUSES
 from jacstrat.harness.sweep import DTYPES, WORKLOADS, shipped_sweeps
 from jacstrat.measure import sampling
-from jacstrat.records import COLUMNS, STATUSES
+from jacstrat.records import COLUMNS
 from jacstrat.report.drawing import MOST_CASES, MOST_SETTINGS, NAMES
 from jacstrat.report.formats import FORMATS
 from jacstrat.report.page.cases import MOST_ROWS

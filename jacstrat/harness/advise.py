@@ -10,6 +10,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
+from jacstrat.core.status import Status
 from jacstrat.errors import UsageError
 from jacstrat.harness.bench import Attend, failure, instantiate, reason_to_skip, surroundings
 from jacstrat.harness.cases import Case, Cell, F
@@ -18,7 +19,7 @@ from jacstrat.harness.isolation import isolated
 from jacstrat.harness.job import limits_of
 from jacstrat.harness.sweep import Sweep
 from jacstrat.measure.sampling import Settings
-from jacstrat.records import Record, Status
+from jacstrat.records import Record
 from jacstrat.report.advice import AUTO, Evidence, Kind, advice_table, recommendation
 from jacstrat.strategies import parse_strategy, unasked
 from jacstrat.structure import detect_structure

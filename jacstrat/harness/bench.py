@@ -19,6 +19,7 @@ import torch._dynamo
 import torch.fx.experimental.symbolic_shapes
 from torch import Tensor
 
+from jacstrat.core.status import Status
 from jacstrat.errors import JacstratError, UnsupportedError, WrongResultError
 from jacstrat.harness.cases import Case, Cell, F
 from jacstrat.harness.judging import Drawn, judge
@@ -34,7 +35,6 @@ from jacstrat.problems.base import Instance
 from jacstrat.problems.load import find_problem
 from jacstrat.problems.reference import Reference
 from jacstrat.problems.rules import check
-from jacstrat.records import Status
 from jacstrat.strategies import Prepared, parse_strategy
 from jacstrat.strategies.limits import within_limits
 from jacstrat.strategies.program import start_compiler

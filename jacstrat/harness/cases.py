@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from jacstrat.records import Record, Status
+from jacstrat.core.status import Status
+from jacstrat.records import Record
 
 # What is sampled beside the strategies of a cell: f itself, and the bare matrix products of a network.
 F, FLOOR = "f", "floor"

@@ -19,12 +19,12 @@ from typing import Any, BinaryIO, Protocol, TypeVar
 
 import psutil
 
+from jacstrat.core.status import Status
 from jacstrat.harness import child
 from jacstrat.harness.cases import Case, Cell, F
 from jacstrat.harness.cell import Outcome, measure
 from jacstrat.harness.child import Limits
 from jacstrat.measure.sampling import Settings
-from jacstrat.records import Status
 
 # How often the parent looks at the clock and at the memory of a child.
 LOOK_S = 0.05

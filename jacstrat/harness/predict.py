@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.utils._pytree import tree_leaves
 
 from jacstrat.available import available_bytes
+from jacstrat.core.status import Status
 from jacstrat.errors import UnsupportedError
 from jacstrat.harness.bench import Attend, failure, instantiate, one_call, reason_to_skip, surroundings
 from jacstrat.harness.cases import Case, Cell, F
@@ -22,7 +23,6 @@ from jacstrat.harness.precision import DTYPES
 from jacstrat.measure.counters import OperationCounter
 from jacstrat.measure.memory import StorageMode
 from jacstrat.problems.base import Instance
-from jacstrat.records import Status
 from jacstrat.report.units import format_bytes
 from jacstrat.strategies import parse_strategy
 from jacstrat.strategies.checked import checked
