@@ -14,6 +14,7 @@ from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 
+from jacstrat.core.case import Case
 from jacstrat.core.status import Status
 from jacstrat.errors import UsageError
 
@@ -107,9 +108,13 @@ class Record:
     machine: str = _column("machine that measured it: hash of its hardware, then of its name", default="")
     schema: int = _column("version of this table", default=SCHEMA)
 
+    @classmethod
+    def of(cls, case: Case, status: Status, reason: str = "", **measured: Any) -> Record:
+        """The row of a case."""
+        return cls(case=case.key, **asdict(case), status=status, reason=reason, **measured)
+
 
 COLUMNS: Mapping[str, str] = {column.name: column.metadata["doc"] for column in fields(Record)}
-KEY = ("problem", "operator", "strategy", "n", "batch", "dtype", "device", "workload", "threads", "seed")
 
 _PANDAS = {int: "Int64", float: "Float64", bool: "boolean", str: "string"}
 

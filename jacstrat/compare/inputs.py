@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jacstrat.compare.places import UNKNOWN, Place, moment, place_of, place_of_sessions
+from jacstrat.core.case import KEY
 from jacstrat.errors import UsageError
-from jacstrat.records import COLUMNS, ENVIRONMENT, KEY, RECORDS, SAMPLES, Record, read_records, read_samples, to_frame
+from jacstrat.records import COLUMNS, ENVIRONMENT, RECORDS, SAMPLES, Record, read_records, read_samples, to_frame
 
 if TYPE_CHECKING:
     import pandas as pd

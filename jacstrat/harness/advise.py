@@ -10,10 +10,11 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
+from jacstrat.core.case import Case, F
 from jacstrat.core.status import Status
 from jacstrat.errors import UsageError
 from jacstrat.harness.bench import Attend, failure, instantiate, reason_to_skip, surroundings
-from jacstrat.harness.cases import Case, Cell, F
+from jacstrat.harness.cases import Cell
 from jacstrat.harness.cell import Outcome, measure
 from jacstrat.harness.isolation import isolated
 from jacstrat.harness.job import limits_of
@@ -66,7 +67,7 @@ def advise(sweep: Sweep, attend: Callable[[Case], object] = lambda case: None) -
     sweep = sweep.pinned()
     cell = cell_to_advise(sweep)
     work = partial(examine, settings=Settings(limit_s=sweep.sample_s))
-    found = list(isolated(work, _died, cell, limits_of(sweep), lambda name: attend(Case(cell, name))))
+    found = list(isolated(work, _died, cell, limits_of(sweep), lambda name: attend(cell.case(name))))
     evidence = next((one for one in found if isinstance(one, Evidence)), None)
     records = tuple(one.record for one in found if isinstance(one, Outcome) and one.record is not None)
     return Advice(records, evidence)
@@ -126,4 +127,4 @@ def _kinds() -> Mapping[str, Kind]:
 
 
 def _died(case: Case, status: Status, reason: str) -> Outcome:
-    return Outcome(case.key, case.record(status, reason), None)
+    return Outcome(case.key, Record.of(case, status, reason), None)

@@ -12,6 +12,7 @@ from jacstrat.harness.cell import Outcome
 from jacstrat.harness.directory import Standing
 from jacstrat.harness.predict import BEYOND
 from jacstrat.harness.sweep import line_of
+from jacstrat.records import Record
 
 # What a larger n of the same line would run into as well.
 ENDS_LINE = ("timeout", "oom")
@@ -60,7 +61,7 @@ class Line:
             for case in cell.cases:
                 ended_at, cause = self._ended.get(case.strategy, (cell.n, ""))
                 if cell.n > ended_at:
-                    skipped.append(self.placed(Outcome(case.key, case.record("skipped", cause), None)))
+                    skipped.append(self.placed(Outcome(case.key, Record.of(case, "skipped", cause), None)))
                 else:
                     tried.append(case.strategy)
             if tried:

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from jacstrat.core.case import FLOOR, F, beside
 from jacstrat.errors import UsageError
-from jacstrat.harness.cases import F
 from jacstrat.harness.directory import claimed, read_json, sweep_differences, write_json, write_whole
 from jacstrat.harness.sweep import Sweep, load_sweep
 from jacstrat.records import (
     ENVIRONMENT,
-    KEY,
     PARQUET,
     RECORDS,
     SAMPLES,
@@ -137,13 +136,14 @@ def _joined(frames: Sequence[pd.DataFrame], directories: Sequence[Path]) -> tupl
 
 
 def _write_samples(frame: pd.DataFrame, directories: Sequence[Path], file: Path) -> None:
-    """The samples of the rows that are kept, each from its row's directory, with the lines of f beside them."""
+    """The samples of rows that are kept, each from its row's directory; with those of f and the floor beside them."""
     decoder = json.JSONDecoder()
     with file.open("w", encoding="utf-8") as out:
         for number, directory in enumerate(directories):
             if not (directory / SAMPLES).is_file():
                 continue
-            wanted = _sampled(frame[frame["from"] == number])
+            cases = frame.loc[frame["from"] == number, "case"]
+            wanted = {*cases, *(beside(case, name) for case in cases for name in (F, FLOOR))}
             with (directory / SAMPLES).open(encoding="utf-8") as lines:
                 for line in lines:
                     # A line begins with its case; of the rest nothing needs to be known.
@@ -154,11 +154,3 @@ def _write_samples(frame: pd.DataFrame, directories: Sequence[Path], file: Path)
 
 
 _BEGIN = '{"case": '
-
-
-def _sampled(frame: pd.DataFrame) -> Collection[str]:
-    """The cases of rows, and that of f beside each of them."""
-    columns = [frame[name].astype(str) for name in KEY]
-    problem, operator, _, n, batch, dtype, device, workload, threads, seed = columns
-    of_f = problem + "/" + operator + f"/{F}/n=" + n + "/batch=" + batch + "/" + dtype + "/" + device + "/" + workload
-    return {*frame["case"], *(of_f + "/threads=" + threads + "/seed=" + seed)}

@@ -16,7 +16,8 @@ import pytest
 from jacstrat.compare.inputs import Side
 from jacstrat.compare.places import Place
 from jacstrat.compare.verdict import CaseVerdict, Comparison
-from jacstrat.harness.cases import Case, Cell
+from jacstrat.core.case import Case
+from jacstrat.harness.cases import Cell
 from jacstrat.records import ENVIRONMENT, Record, RecordWriter, to_frame
 
 HERE = Place(machine="abc", hardware="CPU, 2 cores", torch="2.9.0+cpu", python="CPython 3.11")
@@ -40,7 +41,7 @@ def record_of(case: Case, **changes: Any) -> Record:
         "peak_bytes": 1840,
         "rel_error": 1e-15,
     }
-    return case.record(**{**usual, **changes})
+    return Record.of(case, **{**usual, **changes})
 
 
 def records_of(ns: Iterable[int] = (4, 16), **changes: Any) -> list[Record]:
