@@ -28,7 +28,6 @@ READ = range(min(ADDED.values()) - 1, SCHEMA + 1)
 RECORDS = "records.csv"
 PARQUET = "records.parquet"
 SAMPLES = "samples.jsonl"
-ENVIRONMENT = "environment.json"
 SWEEP = "sweep.toml"
 PLOTS = "plots"
 PAGE = "report.html"

@@ -159,10 +159,10 @@ def _told(plain: list[Record], changed: list[Record], other: bool) -> Mapping[st
 
 def _side(label: str, records: list[Record], machine: str) -> Side:
     from jacstrat.compare.inputs import Side
-    from jacstrat.compare.places import Place
+    from jacstrat.core.environment import Snapshot
     from jacstrat.records import to_frame
 
-    return Side(label, to_frame(records), {}, Place(machine=machine, torch="2", python="3"))
+    return Side(label, to_frame(records), {}, Snapshot(machine=machine, torch="2", python="3"))
 
 
 def speed(quick: bool) -> list[Figure]:
@@ -188,8 +188,9 @@ def speed(quick: bool) -> list[Figure]:
 
 def write_run(directory: Path, count: int, seed: int) -> None:
     """A directory as a run leaves it: 10 strategies a cell, samples with a spread of 5 %."""
+    from jacstrat.core.environment import ENVIRONMENT
     from jacstrat.harness.cases import Cell
-    from jacstrat.records import ENVIRONMENT, Record, RecordWriter
+    from jacstrat.records import Record, RecordWriter
 
     directory.mkdir()
     rng = random.Random(seed)

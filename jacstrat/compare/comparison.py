@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 from jacstrat.compare.accuracy import judge_accuracy
 from jacstrat.compare.counts import judge_counts
 from jacstrat.compare.inputs import Side
-from jacstrat.compare.places import Place, differences
+from jacstrat.compare.places import differences, moment
 from jacstrat.compare.samples import cost_ratios, drifts, rank_sum_tests
 from jacstrat.compare.thresholds import KINDS, Thresholds
 from jacstrat.compare.time import LEVEL, judge_times
 from jacstrat.compare.verdict import CaseVerdict, Comparison, Finding, Gate, NothingToCompareError, Verdict
 from jacstrat.core.case import KEY, F, beside
+from jacstrat.core.environment import Snapshot
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -76,7 +77,7 @@ def _about_places(base: Side, new: Side) -> Iterator[str]:
             yield f"{side.label} does not say where it was measured: it is taken for another machine, of the same torch"
     if base.place.known and new.place.known:
         yield from (f"environments differ: {found}" for found in differences(base.place, new.place))
-    began, then = base.place.utc, new.place.utc
+    began, then = moment(base.place.utc), moment(new.place.utc)
     if began and then and then < began:
         yield (
             f"NEW, {new.label}, was measured on {then:%Y-%m-%d %H:%M}, before BASE, {base.label}, on "
@@ -84,9 +85,9 @@ def _about_places(base: Side, new: Side) -> Iterator[str]:
         )
 
 
-def _same(base: Place, new: Place) -> tuple[bool, bool]:
+def _same(base: Snapshot, new: Snapshot) -> tuple[bool, bool]:
     """Whether both are of one kind of machine, and of one torch as far as anybody knows."""
-    machine = bool(base.machine) and base.machine == new.machine and base.accelerator == new.accelerator
+    machine = bool(base.machine) and base.machine == new.machine and base.accelerators == new.accelerators
     # What follows a plus is the build, "+cpu" or "+cu126": its operations are those of the release.
     before, after = (place.torch.partition("+")[0] for place in (base, new))
     return machine, not (before and after) or before == after
