@@ -11,7 +11,6 @@ from rich.console import Console
 from rich.text import Text
 
 from jacstrat.core.case import Case, F
-from jacstrat.core.status import Status
 from jacstrat.errors import UsageError
 from jacstrat.harness.bench import Attend, failure, instantiate, reason_to_skip, surroundings
 from jacstrat.harness.cases import Cell
@@ -67,7 +66,7 @@ def advise(sweep: Sweep, attend: Callable[[Case], object] = lambda case: None) -
     sweep = sweep.pinned()
     cell = cell_to_advise(sweep)
     work = partial(examine, settings=Settings(limit_s=sweep.sample_s))
-    found = list(isolated(work, _died, cell, limits_of(sweep), lambda name: attend(cell.case(name))))
+    found = list(isolated(work, Outcome.of, cell, limits_of(sweep), lambda name: attend(cell.case(name))))
     evidence = next((one for one in found if isinstance(one, Evidence)), None)
     records = tuple(one.record for one in found if isinstance(one, Outcome) and one.record is not None)
     return Advice(records, evidence)
@@ -124,7 +123,3 @@ def _serves(spec: str, operator: str) -> bool:
 def _kinds() -> Mapping[str, Kind]:
     strategies = map(parse_strategy, SPECS)
     return {one.spec: Kind(one.exact_when, one.stochastic) for one in strategies}
-
-
-def _died(case: Case, status: Status, reason: str) -> Outcome:
-    return Outcome(case.key, Record.of(case, status, reason), None)

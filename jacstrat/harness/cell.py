@@ -10,7 +10,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from jacstrat.core.case import FLOOR, F
+from jacstrat.core.case import FLOOR, Case, F
+from jacstrat.core.status import Status
 from jacstrat.harness.bench import (
     Attend,
     Bench,
@@ -40,6 +41,11 @@ class Outcome(NamedTuple):
     record: Record | None
     samples: dict[str, Any] | None
 
+    @classmethod
+    def of(cls, case: Case, status: Status, reason: str = "") -> Outcome:
+        """How a case ended of which nothing was measured."""
+        return cls(case.key, Record.of(case, status, reason), None)
+
     @property
     def settles(self) -> str | None:
         """The strategy whose case this ends, if it ends one."""
@@ -68,7 +74,7 @@ def measure(
     """
     attend(F)
     if instance is None and (reason := reason_to_skip(cell)):
-        yield from (_row(Record.of(case, "skipped", reason)) for case in cell.cases)
+        yield from (Outcome.of(case, "skipped", reason) for case in cell.cases)
         return
     with surroundings(cell), kernels_in(cache), ExitStack() as opened:
         try:
@@ -81,7 +87,7 @@ def measure(
             if instance is not None:
                 raise
             status, reason = failure(error)
-            yield from (_row(Record.of(case, status, f"f itself: {reason}")) for case in cell.cases)
+            yield from (Outcome.of(case, status, f"f itself: {reason}") for case in cell.cases)
             return
         contestants = {}
         for case in cell.cases:
@@ -89,9 +95,9 @@ def measure(
             try:
                 contestants[case.strategy] = enter(case, bench, attend)
             except (Exception, SystemExit) as error:
-                yield _row(Record.of(case, *failure(error)))
+                yield Outcome.of(case, *failure(error))
         if settings is None:
-            yield from (_row(_judged(contestant, floor, bench)) for contestant in contestants.values())
+            yield from (_judged(contestant, floor, bench) for contestant in contestants.values())
         elif contestants:
             yield from _compete(cell, contestants, f_work, floor, bench, instruments, settings, attend)
 
@@ -128,14 +134,14 @@ def _compete(
     for name, contestant in contestants.items():
         error = series[name].error
         if error is not None:
-            yield _row(Record.of(contestant.case, *failure(error)))
+            yield Outcome.of(contestant.case, *failure(error))
             continue
         attend(name)
         try:
             energy_j = instruments.energy_j(contestant.work, series[name].summary.median)
             waits = instruments.clock.waits(contestant.work)
         except (Exception, SystemExit) as late:
-            yield _row(Record.of(contestant.case, *failure(late)))
+            yield Outcome.of(contestant.case, *failure(late))
             continue
         measured = {
             **_times(series[name]),
@@ -163,11 +169,12 @@ def _exact(contestant: Contestant, bench: Bench) -> dict[str, Any]:
     }
 
 
-def _judged(contestant: Contestant, floor: Floor | None, bench: Bench) -> Record:
+def _judged(contestant: Contestant, floor: Floor | None, bench: Bench) -> Outcome:
     """The row of a case that is not timed."""
     status, reason = verdict(contestant.errors, bench, contestant.drawn)
     best_flops = floor.flops if floor else None
-    return Record.of(contestant.case, status, reason, best_flops=best_flops, **_exact(contestant, bench))
+    record = Record.of(contestant.case, status, reason, best_flops=best_flops, **_exact(contestant, bench))
+    return Outcome(record.case, record, None)
 
 
 def _times(series: Series) -> dict[str, Any]:
@@ -197,10 +204,6 @@ def _ratios(name: str, numerator: Series, denominator: Series) -> dict[str, Any]
     """The ratio by round and its interval, as the columns `name`, `name`_low, `name`_high."""
     found = ratio(numerator.seconds, denominator.seconds)
     return {name: found.median, f"{name}_low": found.low, f"{name}_high": found.high} if found else {}
-
-
-def _row(record: Record) -> Outcome:
-    return Outcome(record.case, record, None)
 
 
 def _raw(series: Series, session: str) -> dict[str, Any]:

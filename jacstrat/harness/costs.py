@@ -16,7 +16,6 @@ from jacstrat.harness.lines import lines
 from jacstrat.harness.predict import Forecast, Prediction
 from jacstrat.harness.sweep import Sweep, line_of
 from jacstrat.measure.sampling import Settings
-from jacstrat.records import Record
 
 
 @dataclass(frozen=True)
@@ -103,8 +102,7 @@ class FakeWorkers:
     def wait(self, under_way: Collection[Future[Done]]) -> Collection[Future[Done]]:
         self.now_s, _, place, future, job = heapq.heappop(self._ends)
         self._free.append(place)
-        outcomes = [Outcome(case.key, Record.of(case, "ok"), None) for case in job.cell.cases]
-        future.set_result(Done(outcomes, place, place))
+        future.set_result(Done([Outcome.of(case, "ok") for case in job.cell.cases], place, place))
         return [future]
 
     def result(self, future: Future[Done], job: Job) -> Done:

@@ -26,7 +26,6 @@ from jacstrat.harness.cases import Cell
 from jacstrat.harness.cell import Outcome, measure
 from jacstrat.harness.child import Limits
 from jacstrat.measure.sampling import Settings
-from jacstrat.records import Record
 
 # How often the parent looks at the clock and at the memory of a child.
 LOOK_S = 0.05
@@ -53,11 +52,7 @@ def measure_isolated(
     cache: Path | None = None,
 ) -> Generator[Outcome, None, None]:
     """Every case of the cell, each as a row: `harness.cell.measure`, `isolated`."""
-
-    def died(case: Case, status: Status, reason: str) -> Outcome:
-        return Outcome(case.key, Record.of(case, status, reason), None)
-
-    yield from isolated(partial(measure, settings=settings, cache=cache), died, cell, limits, attend)
+    yield from isolated(partial(measure, settings=settings, cache=cache), Outcome.of, cell, limits, attend)
 
 
 def isolated(

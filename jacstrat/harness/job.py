@@ -17,7 +17,6 @@ from jacstrat.harness.isolation import measure_isolated
 from jacstrat.harness.predict import Forecast, forecasts, forecasts_isolated, might_not_fit
 from jacstrat.harness.sweep import Sweep
 from jacstrat.measure.sampling import Settings
-from jacstrat.records import Record
 
 
 @dataclass(frozen=True)
@@ -89,7 +88,7 @@ def outcomes(
         for case, _, skip, _ in found:
             if skip:
                 left.remove(case.strategy)
-                yield Outcome(case.key, Record.of(case, "skipped", skip), None)
+                yield Outcome.of(case, "skipped", skip)
     if not left:
         return
     cell = replace(cell, strategies=tuple(left))
@@ -100,7 +99,7 @@ def outcomes(
 
 def failed(job: Job, status: Any, reason: str) -> Done:
     """Every case of the job as a row of one status: what ended the job was none of its cases' own doing."""
-    return Done(tuple(Outcome(case.key, Record.of(case, status, reason), None) for case in job.cell.cases))
+    return Done(tuple(Outcome.of(case, status, reason) for case in job.cell.cases))
 
 
 def _forecasts(

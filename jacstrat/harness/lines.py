@@ -12,7 +12,6 @@ from jacstrat.harness.cell import Outcome
 from jacstrat.harness.directory import Standing
 from jacstrat.harness.predict import BEYOND
 from jacstrat.harness.sweep import line_of
-from jacstrat.records import Record
 
 # What a larger n of the same line would run into as well.
 ENDS_LINE = ("timeout", "oom")
@@ -61,7 +60,7 @@ class Line:
             for case in cell.cases:
                 ended_at, cause = self._ended.get(case.strategy, (cell.n, ""))
                 if cell.n > ended_at:
-                    skipped.append(self.placed(Outcome(case.key, Record.of(case, "skipped", cause), None)))
+                    skipped.append(self.placed(Outcome.of(case, "skipped", cause)))
                 else:
                     tried.append(case.strategy)
             if tried:
