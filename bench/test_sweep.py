@@ -11,9 +11,10 @@ from dataclasses import asdict
 import pytest
 import torch
 
+from jacstrat.core.case import Case
 from jacstrat.errors import UnsupportedError
 from jacstrat.harness.bench import enter, set_up, surroundings, verdict
-from jacstrat.harness.cases import Case
+from jacstrat.harness.cases import Cell
 from jacstrat.harness.sweep import load_sweep, missing_device
 from jacstrat.measure.clocks import clock_for
 from jacstrat.measure.sampling import Settings, sample
@@ -26,7 +27,7 @@ SETTINGS = Settings(limit_s=0.05, warmup_s=0.02)
 
 @pytest.mark.parametrize("case", CASES, ids=[case.key for case in CASES])
 def test_case(benchmark, case: Case) -> None:
-    cell = case.cell
+    cell = Cell.of(case)
     if reason := missing_device(cell.device):
         pytest.skip(reason)
     with surroundings(cell):
@@ -41,7 +42,7 @@ def test_case(benchmark, case: Case) -> None:
         status, reason = verdict(contestant.errors, bench)
         benchmark.group = cell.key
         benchmark.extra_info.update(
-            {**case.fields, "case": case.key, "status": status, "reason": reason},
+            {**asdict(case), "case": case.key, "status": status, "reason": reason},
             **asdict(contestant.counts),
             **asdict(contestant.errors),
             cost_ratio=cost.median if cost else None,

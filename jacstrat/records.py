@@ -12,8 +12,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from io import StringIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args, get_type_hints
+from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 
+from jacstrat.core.case import Case
+from jacstrat.core.status import Status
 from jacstrat.errors import UsageError
 
 if TYPE_CHECKING:
@@ -26,23 +28,9 @@ READ = range(min(ADDED.values()) - 1, SCHEMA + 1)
 RECORDS = "records.csv"
 PARQUET = "records.parquet"
 SAMPLES = "samples.jsonl"
-ENVIRONMENT = "environment.json"
 SWEEP = "sweep.toml"
 PLOTS = "plots"
 PAGE = "report.html"
-
-Status = Literal["ok", "wrong", "unsupported", "skipped", "timeout", "oom", "crashed", "error"]
-STATUSES: Mapping[Status, str] = {
-    "ok": "the result is within the tolerance of its dtype",
-    "wrong": "the result is beyond the tolerance of its dtype",
-    "unsupported": "the strategy cannot serve this function; see reason",
-    "skipped": "not tried; see reason",
-    "timeout": "ended at its time limit",
-    "oom": "memory ran out",
-    "crashed": "the process died",
-    "error": "the function or the strategy raised; see reason",
-}
-assert tuple(STATUSES) == get_args(Status)
 
 
 def _column(doc: str, **options: Any) -> Any:
@@ -119,9 +107,13 @@ class Record:
     machine: str = _column("machine that measured it: hash of its hardware, then of its name", default="")
     schema: int = _column("version of this table", default=SCHEMA)
 
+    @classmethod
+    def of(cls, case: Case, status: Status, reason: str = "", **measured: Any) -> Record:
+        """The row of a case."""
+        return cls(case=case.key, **asdict(case), status=status, reason=reason, **measured)
+
 
 COLUMNS: Mapping[str, str] = {column.name: column.metadata["doc"] for column in fields(Record)}
-KEY = ("problem", "operator", "strategy", "n", "batch", "dtype", "device", "workload", "threads", "seed")
 
 _PANDAS = {int: "Int64", float: "Float64", bool: "boolean", str: "string"}
 

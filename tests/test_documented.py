@@ -10,9 +10,11 @@ import pytest
 import torch
 
 from jacstrat import PROBLEMS, STRATEGIES, benchmark, records
+from jacstrat.core.environment import ENVIRONMENT
+from jacstrat.core.status import STATUSES
 from jacstrat.harness.sweep import DTYPES, WORKLOADS, shipped_sweeps
 from jacstrat.measure import sampling
-from jacstrat.records import COLUMNS, STATUSES
+from jacstrat.records import COLUMNS
 from jacstrat.report.drawing import MOST_CASES, MOST_SETTINGS, NAMES
 from jacstrat.report.formats import FORMATS
 from jacstrat.report.page.cases import MOST_ROWS
@@ -120,7 +122,7 @@ def test_every_status_reason_to_stop_and_exit_code_has_its_row() -> None:
 
 def test_every_file_of_a_run_has_its_row() -> None:
     tables = {records.RECORDS, records.PARQUET}
-    files = tables | {records.SAMPLES, records.ENVIRONMENT, records.SWEEP, records.PAGE, f"{records.PLOTS}/"}
+    files = tables | {records.SAMPLES, ENVIRONMENT, records.SWEEP, records.PAGE, f"{records.PLOTS}/"}
     assert set(rows(sections(read("records.md"))["Files"])) == files
 
 

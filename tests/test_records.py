@@ -11,15 +11,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from jacstrat.core.case import KEY
+from jacstrat.core.status import STATUSES
 from jacstrat.errors import UsageError
 from jacstrat.records import (
     ADDED,
     COLUMNS,
-    KEY,
     RECORDS,
     SAMPLES,
     SCHEMA,
-    STATUSES,
     TYPES,
     Record,
     RecordWriter,

@@ -8,8 +8,9 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from jacstrat.core.case import Case, F
 from jacstrat.harness.bench import enter, set_up, surroundings
-from jacstrat.harness.cases import Case, F
+from jacstrat.harness.cases import Cell
 from jacstrat.harness.sweep import Grid, Sweep
 from jacstrat.measure.clocks import clock_for
 from jacstrat.measure.sampling import Settings, sample
@@ -94,12 +95,13 @@ def aa(settings: Settings, most: int | None = None) -> list[Figure]:
 
 def measure(case: Case, settings: Settings) -> Pair:
     """Prepare the strategy twice and sample both beside f, as two strategies of a cell are."""
-    with surroundings(case.cell):
-        bench = set_up(case.cell)
+    cell = Cell.of(case)
+    with surroundings(cell):
+        bench = set_up(cell)
         f, x = bench.instance.f, bench.instance.x
         first, second = (enter(case, bench, lambda name: None).work for _ in range(2))
         works = {"first": first, "second": second, F: lambda: f(x)}
-        series = sample(works, clock_for(case.cell.device), settings, random.Random(case.key), F)
+        series = sample(works, clock_for(case.device), settings, random.Random(case.key), F)
     one, other = series["first"], series["second"]
     return Pair(case.key, ratio(one.seconds, other.seconds), (one.calls, other.calls))
 

@@ -159,10 +159,10 @@ def _told(plain: list[Record], changed: list[Record], other: bool) -> Mapping[st
 
 def _side(label: str, records: list[Record], machine: str) -> Side:
     from jacstrat.compare.inputs import Side
-    from jacstrat.compare.places import Place
+    from jacstrat.core.environment import Snapshot
     from jacstrat.records import to_frame
 
-    return Side(label, to_frame(records), {}, Place(machine=machine, torch="2", python="3"))
+    return Side(label, to_frame(records), {}, Snapshot(machine=machine, torch="2", python="3"))
 
 
 def speed(quick: bool) -> list[Figure]:
@@ -188,8 +188,9 @@ def speed(quick: bool) -> list[Figure]:
 
 def write_run(directory: Path, count: int, seed: int) -> None:
     """A directory as a run leaves it: 10 strategies a cell, samples with a spread of 5 %."""
-    from jacstrat.harness.cases import Case, Cell
-    from jacstrat.records import ENVIRONMENT, RecordWriter
+    from jacstrat.core.environment import ENVIRONMENT
+    from jacstrat.harness.cases import Cell
+    from jacstrat.records import Record, RecordWriter
 
     directory.mkdir()
     rng = random.Random(seed)
@@ -202,14 +203,15 @@ def write_run(directory: Path, count: int, seed: int) -> None:
             cell = Cell("sin", "divergence", n, 1, "float64", "cpu", "evaluate", 1, 0, strategies)
             f_s = [1e-5 * rng.gauss(1, 0.05) for _ in rounds]
             shared = {"session": f"{n}", "calls": 1, "rounds": rounds, "host_s": f_s}
-            writer.write_samples(Case(cell, "f").key, {**shared, "seconds": f_s})
+            writer.write_samples(cell.case("f").key, {**shared, "seconds": f_s})
             for place, case in enumerate(cell.cases):
                 seconds = [f * 10 * (1 + place) * rng.gauss(1, 0.05) for f in f_s]
                 writer.write_samples(case.key, {**shared, "seconds": seconds})
                 # One in 500 of NEW has an operation more.
                 extra = bool(seed) and place == 0 and n % 50 == 0
                 writer.write(
-                    case.record(
+                    Record.of(
+                        case,
                         "ok",
                         median_s=sorted(seconds)[ROUNDS // 2],
                         f_median_s=sorted(f_s)[ROUNDS // 2],

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from jacstrat.core.case import Case
 from jacstrat.errors import UsageError
 from jacstrat.harness.cell import measure
 from jacstrat.measure.sampling import Settings
@@ -68,8 +69,8 @@ def measured(
             print(f"{cell.key} ...", file=sys.stderr, flush=True)
             records, samples = {}, {}
             for outcome in measure(cell, settings, instance=network.instance(dtype)):
-                if outcome.samples:
-                    samples[outcome.case.split("/")[2]] = outcome.samples
+                if outcome.samples and (case := Case.parse(outcome.case)):
+                    samples[case.strategy] = outcome.samples
                     if writer:
                         writer.write_samples(outcome.case, outcome.samples)
                 if outcome.record:

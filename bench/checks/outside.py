@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
-from jacstrat.harness.cases import Case
+from jacstrat.core.case import Case
 from jacstrat.harness.run import Options, run
 from jacstrat.harness.sweep import Grid, Sweep
 from jacstrat.measure.environment import snapshot

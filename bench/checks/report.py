@@ -66,7 +66,8 @@ def write(directory: Path, settings: int, sizes: int) -> None:
     """Records of STRATEGIES strategies at so many sizes of so many problems, a tenth wrong, a tenth without result."""
     from dataclasses import asdict
 
-    from jacstrat.records import COLUMNS, KEY, Record
+    from jacstrat.core.case import KEY
+    from jacstrat.records import COLUMNS, Record
 
     directory.mkdir()
     noise = random.Random(0)

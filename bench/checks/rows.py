@@ -9,7 +9,8 @@ from typing import Any
 import pandas as pd
 
 from jacstrat import JacstratError, read_records
-from jacstrat.records import RECORDS, STATUSES, read_samples
+from jacstrat.core.status import STATUSES
+from jacstrat.records import RECORDS, read_samples
 
 # What every row has that was measured.
 MEASURED = (

@@ -15,13 +15,13 @@ from tempfile import TemporaryDirectory
 from types import MappingProxyType
 from typing import Any
 
-from jacstrat.harness.cases import Case, F
+from jacstrat.core.case import Case, F
 from jacstrat.harness.costs import estimate, in_words
 from jacstrat.harness.job import Done, Job
 from jacstrat.harness.predict import Forecast, Prediction
 from jacstrat.harness.run import Options, run
 from jacstrat.harness.sweep import Grid, Sweep, load_sweep
-from jacstrat.records import RecordWriter, read_records
+from jacstrat.records import Record, RecordWriter, read_records
 
 from .figure import Figure
 
@@ -70,7 +70,7 @@ def sleeping(case_s: float) -> Callable[[Job, str, str, str], Done]:
         with slot(job.cell):
             for case in job.cell.cases:
                 time.sleep(case_s)
-                found.append(Outcome(case.key, case.record("ok", median_s=case_s), samples))
+                found.append(Outcome(case.key, Record.of(case, "ok", median_s=case_s), samples))
         return Done(tuple(found), environment.id, place, described)
 
     return do
@@ -209,10 +209,10 @@ def _shard(folder: Path, sweep: Sweep) -> Path:
 
     with RecordWriter(folder) as writer:
         for cell in sweep.cells():
-            writer.write_samples(Case(cell, F).key, samples())
+            writer.write_samples(cell.case(F).key, samples())
             for case in cell.cases:
                 writer.write_samples(case.key, samples())
-                writer.write(case.record("ok", **counted, **times(with_times)))
+                writer.write(Record.of(case, "ok", **counted, **times(with_times)))
     return folder
 
 

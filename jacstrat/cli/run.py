@@ -117,10 +117,10 @@ def measure(
     """Run a sweep into a directory, and show how it goes on standard error."""
     from rich.console import Console
 
+    from jacstrat.core.status import STATUSES
     from jacstrat.harness.progress import Progress
     from jacstrat.harness.run import Options, run
     from jacstrat.measure.environment import snapshot, warnings
-    from jacstrat.records import STATUSES
 
     console = Console(stderr=True)
     retried = tuple(several(retry) or ())

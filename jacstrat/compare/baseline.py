@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from jacstrat.compare.inputs import Side
 from jacstrat.compare.verdict import Comparison, Gate, Verdict
-from jacstrat.records import ENVIRONMENT, RECORDS, SAMPLES, SWEEP, Record, RecordWriter
+from jacstrat.core.environment import read_sessions, write_sessions
+from jacstrat.records import RECORDS, SAMPLES, SWEEP, Record, RecordWriter
 from jacstrat.report.setting import to_records
 
 TIMES = (
@@ -56,27 +55,10 @@ def update_baseline(directory: Path, base: Side | None, new: Side, source: Path,
     if (source / SWEEP).is_file():
         text = (source / SWEEP).read_text(encoding="utf-8")
         (directory / SWEEP).write_text(re.sub("^timed = true$", "timed = false", text, flags=re.M), encoding="utf-8")
-    if (source / ENVIRONMENT).is_file():
-        sessions = json.loads((source / ENVIRONMENT).read_text(encoding="utf-8"))
-        (directory / ENVIRONMENT).write_text(json.dumps(_brief(sessions), indent=2) + "\n", encoding="utf-8")
+    if sessions := read_sessions(source):
+        write_sessions(directory, [sessions[-1].brief()])
     return written
 
 
 def _without_times(record: Record) -> Record:
     return Record(**{name: value for name, value in asdict(record).items() if name not in TIMES})
-
-
-def _brief(sessions: Any) -> list[dict[str, Any]]:
-    """Of the last session what a comparison reads: nothing that moves while nothing changes but the time."""
-    start = sessions[-1]["start"]
-    hardware = start.get("hardware") or {}
-    brief = {
-        "machine": start.get("machine"),
-        "hardware": {name: hardware.get(name) for name in ("cpu_model", "logical_cores")},
-        "accelerator": start.get("accelerator"),
-        "cards": start.get("cards"),
-        "python": start.get("python"),
-        "torch": {"version": (start.get("torch") or {}).get("version")},
-        "start": {"utc": (start.get("start") or {}).get("utc")},
-    }
-    return [{"start": brief}]

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 from jacstrat.compare.accuracy import judge_accuracy
 from jacstrat.compare.counts import judge_counts
 from jacstrat.compare.inputs import Side
-from jacstrat.compare.places import Place, differences
+from jacstrat.compare.places import differences, moment
 from jacstrat.compare.samples import cost_ratios, drifts, rank_sum_tests
 from jacstrat.compare.thresholds import KINDS, Thresholds
 from jacstrat.compare.time import LEVEL, judge_times
 from jacstrat.compare.verdict import CaseVerdict, Comparison, Finding, Gate, NothingToCompareError, Verdict
-from jacstrat.records import KEY
+from jacstrat.core.case import KEY, F, beside
+from jacstrat.core.environment import Snapshot
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -76,7 +77,7 @@ def _about_places(base: Side, new: Side) -> Iterator[str]:
             yield f"{side.label} does not say where it was measured: it is taken for another machine, of the same torch"
     if base.place.known and new.place.known:
         yield from (f"environments differ: {found}" for found in differences(base.place, new.place))
-    began, then = base.place.utc, new.place.utc
+    began, then = moment(base.place.utc), moment(new.place.utc)
     if began and then and then < began:
         yield (
             f"NEW, {new.label}, was measured on {then:%Y-%m-%d %H:%M}, before BASE, {base.label}, on "
@@ -84,9 +85,9 @@ def _about_places(base: Side, new: Side) -> Iterator[str]:
         )
 
 
-def _same(base: Place, new: Place) -> tuple[bool, bool]:
+def _same(base: Snapshot, new: Snapshot) -> tuple[bool, bool]:
     """Whether both are of one kind of machine, and of one torch as far as anybody knows."""
-    machine = bool(base.machine) and base.machine == new.machine and base.accelerator == new.accelerator
+    machine = bool(base.machine) and base.machine == new.machine and base.accelerators == new.accelerators
     # What follows a plus is the build, "+cpu" or "+cu126": its operations are those of the release.
     before, after = (place.torch.partition("+")[0] for place in (base, new))
     return machine, not (before and after) or before == after
@@ -139,8 +140,7 @@ def _times(
         untimed = [side.label for side, frame in ((base, before), (new, after)) if frame["median_s"].isna().all()]
         notes.append(f"times are left out: there are none in {' and '.join(untimed) or 'the same cases'}")
         return
-    named = {case: (problem, operator, strategy) for case, problem, operator, strategy in _named(before.loc[timed])}
-    f_case = {case: _case_of_f(case, *names) for case, names in named.items()}
+    f_case = {case: of_f for case in timed if (of_f := beside(case, F))}
     ratios = [cost_ratios(side.samples, f_case) for side in (base, new)]
     in_ratios = [case for case in timed if case in ratios[0] and case in ratios[1]]
     comparable = base.place.known and new.place.known and not any(differences(base.place, new.place))
@@ -159,7 +159,10 @@ def _times(
     drifted += drifts([test.ratio for test in in_s], _ratios(before, after, in_seconds, "f_median_s"))
     cases = [*in_ratios, *in_seconds]
     if cases:
-        bounds = [thresholds.of(c, strategy=named[c][2], problem=named[c][0]) for c in cases]
+        bounds = [
+            thresholds.of(c, strategy=str(before.at[c, "strategy"]), problem=str(before.at[c, "problem"]))
+            for c in cases
+        ]
         yield from zip(cases, judge_times([*tests, *in_s], bounds, level, drifted, advisory), strict=True)
         advice = "advice, and no regression" if advisory else "held against NEW (--strict-time)"
         notes.append(f"times were measured apart: SLOWER is {advice}; `jacstrat compare --rev` measures side by side")
@@ -169,15 +172,6 @@ def _times(
         if not lacking and not comparable:
             why = "seconds of different environments do not compare, and there are no samples of cost ratios"
         notes.append(f"times of {left} cases are left out: {why}")
-
-
-def _named(frame: pd.DataFrame) -> Iterator[tuple[str, str, str, str]]:
-    yield from zip(frame.index, *(frame[name].astype(str) for name in ("problem", "operator", "strategy")), strict=True)
-
-
-def _case_of_f(case: str, problem: str, operator: str, strategy: str) -> str:
-    """The key under which the samples of f on the cell of a case are."""
-    return f"{problem}/{operator}/f{case[len(f'{problem}/{operator}/{strategy}') :]}"
 
 
 def _ratios(before: pd.DataFrame, after: pd.DataFrame, cases: list[str], column: str) -> list[float]:

@@ -9,9 +9,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jacstrat.compare.places import UNKNOWN, Place, moment, place_of, place_of_sessions
+from jacstrat.compare.places import place_of
+from jacstrat.core.case import KEY
+from jacstrat.core.environment import UNKNOWN, Snapshot, read_sessions
 from jacstrat.errors import UsageError
-from jacstrat.records import COLUMNS, ENVIRONMENT, KEY, RECORDS, SAMPLES, Record, read_records, read_samples, to_frame
+from jacstrat.records import COLUMNS, RECORDS, SAMPLES, Record, read_records, read_samples, to_frame
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,7 +37,7 @@ class Side:
     label: str
     frame: pd.DataFrame
     samples: Mapping[str, Mapping[str, Any]]
-    place: Place = UNKNOWN
+    place: Snapshot = UNKNOWN
     notes: tuple[str, ...] = ()
 
     @cached_property
@@ -63,7 +65,7 @@ def read_side(path: Path) -> Side:
     frame = read_records(file)
     # A file of records by another name stands alone: what lies beside it is another run's.
     beside = file.name == RECORDS
-    place, note = _place(directory / ENVIRONMENT) if beside else (UNKNOWN, "")
+    place, note = place_of(read_sessions(directory) if beside else ())
     try:
         samples = read_samples(directory) if beside else {}
     except (ValueError, KeyError, AttributeError, TypeError) as error:
@@ -81,15 +83,6 @@ def _whole(file: Path) -> None:
                     f"{file} ends within a row: it was cut off, or its run was; "
                     f"`jacstrat run --resume --out {file.parent}` finishes it"
                 )
-
-
-def _place(file: Path) -> tuple[Place, str]:
-    if not file.is_file():
-        return UNKNOWN, ""
-    sessions = _json(file)
-    if not isinstance(sessions, list):
-        raise UsageError(f"{file} is not the environment of a run; leave it out, or measure again")
-    return place_of_sessions(sessions)
 
 
 def _json(file: Path) -> Any:
@@ -118,8 +111,8 @@ def _benchmark(file: Path) -> Side:
             f"{file} has {len(benchmarks)} benchmarks, none of them a case of jacstrat; `pytest bench` has"
         )
     machine = content.get("machine_info")
-    place = place_of(machine.get(PLACE_KEY)) if isinstance(machine, dict) else UNKNOWN
-    place = replace(place, utc=moment(content.get("datetime")))
+    place = Snapshot.of(machine.get(PLACE_KEY) if isinstance(machine, dict) else None)
+    place = replace(place, utc=str(content.get("datetime") or ""))
     return Side(str(file), to_frame(records), samples, place)
 
 

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from jacstrat.compare.verdict import BECAME_WRONG, REGRESSION, CaseVerdict, Comparison, Gate, Verdict
+from jacstrat.core.case import Case
 from jacstrat.report.setting import quantity
-
-# The parts of a case's key after its strategy, as harness.cases.Case has them.
-_NAME = re.compile("(.*)/(divergence|laplacian|jacobian_diagonal)/(.*)")
-PARTS = ("n", "batch", "dtype", "device", "workload", "threads", "seed")
 
 
 @dataclass(frozen=True)
@@ -72,25 +68,17 @@ def _grave(case: CaseVerdict) -> bool:
 
 def lines_of(comparison: Comparison, cases: Sequence[CaseVerdict]) -> list[Line]:
     """Lines of some of the cases; what all cases of the comparison share of their settings is left out."""
-    values: list[set[str]] = [set() for _ in PARTS]
-    for case in comparison.cases:
-        for found, part in zip(values, _split(case.case)[1], strict=False):
-            found.add(part)
-    shown = [place == 0 or len(found) > 1 for place, found in enumerate(values)]
+    parsed = {case.case: Case.parse(case.case) for case in comparison.cases}
+    settings = zip(*(case.setting for case in parsed.values() if case), strict=True)
+    shown = [place == 0 or len(set(parts)) > 1 for place, parts in enumerate(settings)]
     lines = []
     for case in cases:
-        name, parts = _split(case.case)
-        setting = ", ".join(part for part, show in zip(parts, shown, strict=False) if show)
-        match = _NAME.fullmatch(name)
-        of, strategy = (quantity(match[2], match[1]), match[3]) if match else (name, "")
+        of, strategy, setting = case.case, "", ""
+        if key := parsed[of]:
+            of, strategy = quantity(key.operator, key.problem), key.strategy
+            setting = ", ".join(part for part, show in zip(key.setting, shown, strict=True) if show)
         lines.append(Line(case.verdict, of, strategy, setting, case.reason, _grave(case)))
     return lines
-
-
-def _split(case: str) -> tuple[str, list[str]]:
-    """A key as its name and the parts of its setting; a key of another form is all name."""
-    name, *parts = case.rsplit("/", len(PARTS))
-    return (name, parts) if len(parts) == len(PARTS) and parts[0].startswith("n=") else (case, [])
 
 
 def tally(comparison: Comparison) -> str:

@@ -1,1 +1,1 @@
-"""What everybody speaks of: operators. Knows neither torch nor anything else of jacstrat but its errors."""
+"""What everybody speaks of, so that no room has to know another one for it. Imports neither torch nor any room."""

@@ -10,15 +10,16 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
+from jacstrat.core.case import Case, F
 from jacstrat.errors import UsageError
 from jacstrat.harness.bench import Attend, failure, instantiate, reason_to_skip, surroundings
-from jacstrat.harness.cases import Case, Cell, F
+from jacstrat.harness.cases import Cell
 from jacstrat.harness.cell import Outcome, measure
 from jacstrat.harness.isolation import isolated
 from jacstrat.harness.job import limits_of
 from jacstrat.harness.sweep import Sweep
 from jacstrat.measure.sampling import Settings
-from jacstrat.records import Record, Status
+from jacstrat.records import Record
 from jacstrat.report.advice import AUTO, Evidence, Kind, advice_table, recommendation
 from jacstrat.strategies import parse_strategy, unasked
 from jacstrat.structure import detect_structure
@@ -65,7 +66,7 @@ def advise(sweep: Sweep, attend: Callable[[Case], object] = lambda case: None) -
     sweep = sweep.pinned()
     cell = cell_to_advise(sweep)
     work = partial(examine, settings=Settings(limit_s=sweep.sample_s))
-    found = list(isolated(work, _died, cell, limits_of(sweep), lambda name: attend(Case(cell, name))))
+    found = list(isolated(work, Outcome.of, cell, limits_of(sweep), lambda name: attend(cell.case(name))))
     evidence = next((one for one in found if isinstance(one, Evidence)), None)
     records = tuple(one.record for one in found if isinstance(one, Outcome) and one.record is not None)
     return Advice(records, evidence)
@@ -122,7 +123,3 @@ def _serves(spec: str, operator: str) -> bool:
 def _kinds() -> Mapping[str, Kind]:
     strategies = map(parse_strategy, SPECS)
     return {one.spec: Kind(one.exact_when, one.stochastic) for one in strategies}
-
-
-def _died(case: Case, status: Status, reason: str) -> Outcome:
-    return Outcome(case.key, case.record(status, reason), None)

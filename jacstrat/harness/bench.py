@@ -19,8 +19,10 @@ import torch._dynamo
 import torch.fx.experimental.symbolic_shapes
 from torch import Tensor
 
+from jacstrat.core.case import Case, F
+from jacstrat.core.status import Status
 from jacstrat.errors import JacstratError, UnsupportedError, WrongResultError
-from jacstrat.harness.cases import Case, Cell, F
+from jacstrat.harness.cases import Cell
 from jacstrat.harness.judging import Drawn, judge
 from jacstrat.harness.precision import DTYPES, TF32, float32_products, missing_tf32
 from jacstrat.harness.references import find_reference
@@ -34,7 +36,6 @@ from jacstrat.problems.base import Instance
 from jacstrat.problems.load import find_problem
 from jacstrat.problems.reference import Reference
 from jacstrat.problems.rules import check
-from jacstrat.records import Status
 from jacstrat.strategies import Prepared, parse_strategy
 from jacstrat.strategies.limits import within_limits
 from jacstrat.strategies.program import start_compiler
@@ -181,7 +182,7 @@ def enter(case: Case, bench: Bench, attend: Attend) -> Contestant:
 
     reference, operator = bench.reference, bench.operator
     truth, scale = reference.value(operator), reference.scale(operator)
-    error = errors(result, truth, scale, case.cell.dtype, reference.uncertainty(operator))
+    error = errors(result, truth, scale, case.dtype, reference.uncertainty(operator))
     drawn = None
     if (strategy := evaluate.strategy).stochastic:
         slack = error.tolerated

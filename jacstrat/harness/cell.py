@@ -10,6 +10,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from jacstrat.core.case import FLOOR, Case, F
+from jacstrat.core.status import Status
 from jacstrat.harness.bench import (
     Attend,
     Bench,
@@ -22,7 +24,7 @@ from jacstrat.harness.bench import (
     surroundings,
     verdict,
 )
-from jacstrat.harness.cases import FLOOR, Case, Cell, F
+from jacstrat.harness.cases import Cell
 from jacstrat.harness.floor import Floor, floor_of
 from jacstrat.harness.instruments import Instruments, instruments_for
 from jacstrat.measure.clocks import Work
@@ -38,6 +40,11 @@ class Outcome(NamedTuple):
     case: str
     record: Record | None
     samples: dict[str, Any] | None
+
+    @classmethod
+    def of(cls, case: Case, status: Status, reason: str = "") -> Outcome:
+        """How a case ended of which nothing was measured."""
+        return cls(case.key, Record.of(case, status, reason), None)
 
     @property
     def settles(self) -> str | None:
@@ -67,7 +74,7 @@ def measure(
     """
     attend(F)
     if instance is None and (reason := reason_to_skip(cell)):
-        yield from (_row(case.record("skipped", reason)) for case in cell.cases)
+        yield from (Outcome.of(case, "skipped", reason) for case in cell.cases)
         return
     with surroundings(cell), kernels_in(cache), ExitStack() as opened:
         try:
@@ -80,7 +87,7 @@ def measure(
             if instance is not None:
                 raise
             status, reason = failure(error)
-            yield from (_row(case.record(status, f"f itself: {reason}")) for case in cell.cases)
+            yield from (Outcome.of(case, status, f"f itself: {reason}") for case in cell.cases)
             return
         contestants = {}
         for case in cell.cases:
@@ -88,9 +95,9 @@ def measure(
             try:
                 contestants[case.strategy] = enter(case, bench, attend)
             except (Exception, SystemExit) as error:
-                yield _row(case.record(*failure(error)))
+                yield Outcome.of(case, *failure(error))
         if settings is None:
-            yield from (_row(_judged(contestant, floor, bench)) for contestant in contestants.values())
+            yield from (_judged(contestant, floor, bench) for contestant in contestants.values())
         elif contestants:
             yield from _compete(cell, contestants, f_work, floor, bench, instruments, settings, attend)
 
@@ -118,7 +125,7 @@ def _compete(
 
     series = sample(works, instruments.clock, settings, rng, F, attending, instruments.spoiled)
     for name in (F, FLOOR) if floor else (F,):
-        yield Outcome(Case(cell, name).key, None, _raw(series[name], session))
+        yield Outcome(cell.case(name).key, None, _raw(series[name], session))
     verdicts = {name: verdict(contestant.errors, bench, contestant.drawn) for name, contestant in contestants.items()}
     # What is right on average is not to be compared with what is right: the fastest is an exact one.
     exact = [name for name, contestant in contestants.items() if contestant.drawn is None]
@@ -127,14 +134,14 @@ def _compete(
     for name, contestant in contestants.items():
         error = series[name].error
         if error is not None:
-            yield _row(contestant.case.record(*failure(error)))
+            yield Outcome.of(contestant.case, *failure(error))
             continue
         attend(name)
         try:
             energy_j = instruments.energy_j(contestant.work, series[name].summary.median)
             waits = instruments.clock.waits(contestant.work)
         except (Exception, SystemExit) as late:
-            yield _row(contestant.case.record(*failure(late)))
+            yield Outcome.of(contestant.case, *failure(late))
             continue
         measured = {
             **_times(series[name]),
@@ -146,7 +153,7 @@ def _compete(
             "prepare_s": contestant.prepare_s,
             **_exact(contestant, bench),
         }
-        record = contestant.case.record(*verdicts[name], **measured)
+        record = Record.of(contestant.case, *verdicts[name], **measured)
         yield Outcome(record.case, record, _raw(series[name], session) | {"waits": waits})
 
 
@@ -162,11 +169,12 @@ def _exact(contestant: Contestant, bench: Bench) -> dict[str, Any]:
     }
 
 
-def _judged(contestant: Contestant, floor: Floor | None, bench: Bench) -> Record:
+def _judged(contestant: Contestant, floor: Floor | None, bench: Bench) -> Outcome:
     """The row of a case that is not timed."""
     status, reason = verdict(contestant.errors, bench, contestant.drawn)
     best_flops = floor.flops if floor else None
-    return contestant.case.record(status, reason, best_flops=best_flops, **_exact(contestant, bench))
+    record = Record.of(contestant.case, status, reason, best_flops=best_flops, **_exact(contestant, bench))
+    return Outcome(record.case, record, None)
 
 
 def _times(series: Series) -> dict[str, Any]:
@@ -196,10 +204,6 @@ def _ratios(name: str, numerator: Series, denominator: Series) -> dict[str, Any]
     """The ratio by round and its interval, as the columns `name`, `name`_low, `name`_high."""
     found = ratio(numerator.seconds, denominator.seconds)
     return {name: found.median, f"{name}_low": found.low, f"{name}_high": found.high} if found else {}
-
-
-def _row(record: Record) -> Outcome:
-    return Outcome(record.case, record, None)
 
 
 def _raw(series: Series, session: str) -> dict[str, Any]:

@@ -18,7 +18,8 @@ from multiprocessing import forkserver
 from multiprocessing.connection import Connection
 from typing import Any
 
-from jacstrat.harness.cases import Cell, F
+from jacstrat.core.case import F
+from jacstrat.harness.cases import Cell
 
 PR_SET_PDEATHSIG = 1
 # The process that imports this module before it forks.

@@ -13,8 +13,8 @@ from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
 from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
+from jacstrat.core.case import Case
 from jacstrat.errors import JacstratError, UsageError, in_words
-from jacstrat.harness.cases import Case
 from jacstrat.harness.job import Done, Job, failed
 from jacstrat.harness.worker import VISIBLE_CARDS, versions, work
 from jacstrat.measure.environment import MACHINE_VARIABLE
@@ -101,7 +101,7 @@ class Cluster:
         resources = {MEASURING: 1} if kind == "cpu" else {MEASURING: 1, kind: 1}
         # A worker that has gone is named in vain: the job then goes to any other.
         where = {"workers": [near], "allow_other_workers": True} if near else {}
-        self._attend(Case(job.cell, job.cell.strategies[0]))
+        self._attend(job.cell.case(job.cell.strategies[0]))
         future: Future[Done]
         try:
             key = f"{self._run}-{uuid.uuid4().hex}"

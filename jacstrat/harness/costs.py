@@ -8,7 +8,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from itertools import count
 
-from jacstrat.harness.cases import Case, Cell
+from jacstrat.harness.cases import Cell
 from jacstrat.harness.cell import Outcome
 from jacstrat.harness.drive import drive
 from jacstrat.harness.job import Done, Job
@@ -102,8 +102,7 @@ class FakeWorkers:
     def wait(self, under_way: Collection[Future[Done]]) -> Collection[Future[Done]]:
         self.now_s, _, place, future, job = heapq.heappop(self._ends)
         self._free.append(place)
-        cases = [Case(job.cell, spec) for spec in job.cell.strategies]
-        future.set_result(Done([Outcome(case.key, case.record("ok"), None) for case in cases], place, place))
+        future.set_result(Done([Outcome.of(case, "ok") for case in job.cell.cases], place, place))
         return [future]
 
     def result(self, future: Future[Done], job: Job) -> Done:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import os
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
@@ -87,16 +86,6 @@ def write_whole(file: Path, text: str) -> None:
     temporary = file.with_suffix(".tmp")
     temporary.write_text(text, encoding="utf-8")
     temporary.replace(file)
-
-
-def write_json(file: Path, value: Any) -> None:
-    """Write a value as JSON, whole or not at all."""
-    write_whole(file, json.dumps(value, indent=2) + "\n")
-
-
-def read_json(file: Path) -> Any:
-    """What `write_json` wrote; None where there is no file."""
-    return json.loads(file.read_text(encoding="utf-8")) if file.exists() else None
 
 
 def _same_sweep(file: Path, sweep: Sweep) -> None:

@@ -8,7 +8,7 @@ from concurrent.futures import Future
 from dataclasses import replace
 from typing import Protocol
 
-from jacstrat.harness.cases import Case
+from jacstrat.core.case import Case
 from jacstrat.harness.cell import Outcome
 from jacstrat.harness.job import Done, Job
 from jacstrat.harness.lines import Line

@@ -19,12 +19,13 @@ from typing import Any, BinaryIO, Protocol, TypeVar
 
 import psutil
 
+from jacstrat.core.case import Case, F
+from jacstrat.core.status import Status
 from jacstrat.harness import child
-from jacstrat.harness.cases import Case, Cell, F
+from jacstrat.harness.cases import Cell
 from jacstrat.harness.cell import Outcome, measure
 from jacstrat.harness.child import Limits
 from jacstrat.measure.sampling import Settings
-from jacstrat.records import Status
 
 # How often the parent looks at the clock and at the memory of a child.
 LOOK_S = 0.05
@@ -51,11 +52,7 @@ def measure_isolated(
     cache: Path | None = None,
 ) -> Generator[Outcome, None, None]:
     """Every case of the cell, each as a row: `harness.cell.measure`, `isolated`."""
-
-    def died(case: Case, status: Status, reason: str) -> Outcome:
-        return Outcome(case.key, case.record(status, reason), None)
-
-    yield from isolated(partial(measure, settings=settings, cache=cache), died, cell, limits, attend)
+    yield from isolated(partial(measure, settings=settings, cache=cache), Outcome.of, cell, limits, attend)
 
 
 def isolated(

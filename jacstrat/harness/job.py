@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from jacstrat.available import available_bytes
-from jacstrat.harness.cases import Case, Cell
+from jacstrat.harness.cases import Cell
 from jacstrat.harness.cell import Outcome, measure
 from jacstrat.harness.child import Limits
 from jacstrat.harness.isolation import measure_isolated
@@ -88,7 +88,7 @@ def outcomes(
         for case, _, skip, _ in found:
             if skip:
                 left.remove(case.strategy)
-                yield Outcome(case.key, case.record("skipped", skip), None)
+                yield Outcome.of(case, "skipped", skip)
     if not left:
         return
     cell = replace(cell, strategies=tuple(left))
@@ -99,8 +99,7 @@ def outcomes(
 
 def failed(job: Job, status: Any, reason: str) -> Done:
     """Every case of the job as a row of one status: what ended the job was none of its cases' own doing."""
-    cases = [Case(job.cell, spec) for spec in job.cell.strategies]
-    return Done(tuple(Outcome(case.key, case.record(status, reason), None) for case in cases))
+    return Done(tuple(Outcome.of(case, status, reason) for case in job.cell.cases))
 
 
 def _forecasts(

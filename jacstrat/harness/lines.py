@@ -60,7 +60,7 @@ class Line:
             for case in cell.cases:
                 ended_at, cause = self._ended.get(case.strategy, (cell.n, ""))
                 if cell.n > ended_at:
-                    skipped.append(self.placed(Outcome(case.key, case.record("skipped", cause), None)))
+                    skipped.append(self.placed(Outcome.of(case, "skipped", cause)))
                 else:
                     tried.append(case.strategy)
             if tried:

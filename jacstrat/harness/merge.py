@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from jacstrat.core.case import FLOOR, F, beside
+from jacstrat.core.environment import Session, read_sessions, write_sessions
 from jacstrat.errors import UsageError
-from jacstrat.harness.cases import F
-from jacstrat.harness.directory import claimed, read_json, sweep_differences, write_json, write_whole
+from jacstrat.harness.directory import claimed, sweep_differences, write_whole
 from jacstrat.harness.sweep import Sweep, load_sweep
 from jacstrat.records import (
-    ENVIRONMENT,
-    KEY,
     PARQUET,
     RECORDS,
     SAMPLES,
@@ -74,8 +74,8 @@ def merge(directories: Sequence[Path], out: Path, file_format: str | None = None
     for directory, sweep in zip(directories[1:], sweeps[1:], strict=True):
         if difference := next(iter(sweep_differences(sweeps[0], sweep)), None):
             raise UsageError(f"{directory} holds another sweep than {directories[0]}: {difference}; merge it apart")
-    environments = [read_json(directory / ENVIRONMENT) or [] for directory in directories]
-    _same_versions(directories, environments)
+    sessions = [read_sessions(directory) for directory in directories]
+    _same_versions(directories, sessions)
     frames = [read_records(directory).drop_duplicates("case", keep="last") for directory in directories]
     frame, overlapping = _joined(frames, directories)
     whole = replace(sweeps[0], shard=None)
@@ -86,7 +86,7 @@ def merge(directories: Sequence[Path], out: Path, file_format: str | None = None
             if (out / file).exists():
                 raise UsageError(f"{out} holds records already; name another with --out")
         _write_samples(frame, directories, out / SAMPLES)
-        write_json(out / ENVIRONMENT, [session for sessions in environments for session in sessions])
+        write_sessions(out, chain.from_iterable(sessions))
         write_whole(out / SWEEP, whole.to_toml())
         # Last: a directory with records has all the rest.
         write_frame(frame.drop(columns="from"), out / name)
@@ -99,14 +99,14 @@ def _sweep_of(directory: Path) -> Sweep:
     return load_sweep(str(directory / SWEEP))
 
 
-def _same_versions(directories: Sequence[Path], environments: Sequence[list[dict[str, Any]]]) -> None:
+def _same_versions(directories: Sequence[Path], sessions: Sequence[Sequence[Session]]) -> None:
     first: dict[str, tuple[str, Path]] = {}
-    for directory, sessions in zip(directories, environments, strict=True):
-        for session in sessions:
+    for directory, several in zip(directories, sessions, strict=True):
+        for session in several:
             # Where workers have measured, the client's torch has not.
-            for found in session.get("workers", {}).values() or [session.get("start", {})]:
+            for found in session.workers.values() or [session.start]:
                 for package in PACKAGES:
-                    version = str(found.get("packages", {}).get(package) or "unknown").split("+")[0]
+                    version = str(found.packages.get(package) or "unknown").split("+")[0]
                     before, where = first.setdefault(package, (version, directory))
                     if version != before:
                         mine = f"{directory} was measured with {package} {version}"
@@ -137,13 +137,14 @@ def _joined(frames: Sequence[pd.DataFrame], directories: Sequence[Path]) -> tupl
 
 
 def _write_samples(frame: pd.DataFrame, directories: Sequence[Path], file: Path) -> None:
-    """The samples of the rows that are kept, each from its row's directory, with the lines of f beside them."""
+    """The samples of rows that are kept, each from its row's directory; with those of f and the floor beside them."""
     decoder = json.JSONDecoder()
     with file.open("w", encoding="utf-8") as out:
         for number, directory in enumerate(directories):
             if not (directory / SAMPLES).is_file():
                 continue
-            wanted = _sampled(frame[frame["from"] == number])
+            cases = frame.loc[frame["from"] == number, "case"]
+            wanted = {*cases, *(beside(case, name) for case in cases for name in (F, FLOOR))}
             with (directory / SAMPLES).open(encoding="utf-8") as lines:
                 for line in lines:
                     # A line begins with its case; of the rest nothing needs to be known.
@@ -154,11 +155,3 @@ def _write_samples(frame: pd.DataFrame, directories: Sequence[Path], file: Path)
 
 
 _BEGIN = '{"case": '
-
-
-def _sampled(frame: pd.DataFrame) -> Collection[str]:
-    """The cases of rows, and that of f beside each of them."""
-    columns = [frame[name].astype(str) for name in KEY]
-    problem, operator, _, n, batch, dtype, device, workload, threads, seed = columns
-    of_f = problem + "/" + operator + f"/{F}/n=" + n + "/batch=" + batch + "/" + dtype + "/" + device + "/" + workload
-    return {*frame["case"], *(of_f + "/threads=" + threads + "/seed=" + seed)}

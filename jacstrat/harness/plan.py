@@ -6,13 +6,13 @@ import textwrap
 from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import replace
 from itertools import groupby
-from typing import Any
 
 from rich.console import Console
 from rich.text import Text
 
+from jacstrat.core.case import Case
 from jacstrat.errors import UsageError
-from jacstrat.harness.cases import Case, Cell
+from jacstrat.harness.cases import Cell
 from jacstrat.harness.job import limits_of
 from jacstrat.harness.lines import ENDS_LINE, ends_line
 from jacstrat.harness.predict import Forecast, Prediction, forecasts_isolated
@@ -43,18 +43,19 @@ def plan(
     if assume_bytes is not None and assume_bytes <= 0:
         raise UsageError(f"the memory to assume must be more than 0 bytes, got {assume_bytes}")
     limits = limits_of(sweep)
-    skipped: dict[tuple[Any, ...], str] = {}
-    failed: dict[tuple[Any, ...], str] = {}
+    skipped: dict[Case, str] = {}
+    failed: dict[Case, str] = {}
     for cell in sweep.cells():
-        part = replace(cell, strategies=tuple(case.strategy for case in cell.cases if case.line not in failed))
+        ended = {case: failed[_line_of(case)] for case in cell.cases if _line_of(case) in failed}
+        part = replace(cell, strategies=tuple(case.strategy for case in cell.cases if case not in ended))
         memory_bytes = assume_bytes or (limits.memory_bytes if cell.device == "cpu" else None)
-        yield from (Forecast(case, Prediction(reason=failed[case.line])) for case in cell.cases if case.line in failed)
+        yield from (Forecast(case, Prediction(reason=reason)) for case, reason in ended.items())
 
         def attend_to(name: str, cell: Cell = part) -> None:
-            attend(Case(cell, name))
+            attend(cell.case(name))
 
         for forecast in forecasts_isolated(part, memory_bytes, limits.timeout_s, attend_to):
-            line = forecast.case.line
+            line = _line_of(forecast.case)
             if cause := skipped.get(line):
                 forecast = forecast._replace(skip=cause)
             elif cause := ends_line(cell.n, "skipped", forecast.skip):
@@ -66,12 +67,12 @@ def plan(
 
 def print_plan(forecasts: Sequence[Forecast], console: Console) -> None:
     """The forecasts as tables of strategy and n, what is to be said of a case under its row, and the totals."""
-    threads = len({forecast.case.cell.threads for forecast in forecasts}) > 1
-    groups: dict[tuple[Any, ...], list[Forecast]] = {}
+    threads = len({forecast.case.threads for forecast in forecasts}) > 1
+    groups: dict[Case, list[Forecast]] = {}
     for forecast in forecasts:
-        groups.setdefault(_group(forecast.case.cell), []).append(forecast)
+        groups.setdefault(replace(forecast.case, strategy="", n=0), []).append(forecast)
     for group in groups.values():
-        console.print(Text(_title(group[0].case.cell, threads), style="bold"))
+        console.print(Text(_title(group[0].case, threads), style="bold"))
         width = max(len("strategy"), *(len(forecast.case.strategy) for forecast in group))
         console.print(Text(_line(width, "strategy", "n", "peak", "FLOPs", "ops"), style="dim"))
         for strategy, row in groupby(sorted(group, key=_by_line(group)), key=lambda forecast: forecast.case.strategy):
@@ -80,20 +81,20 @@ def print_plan(forecasts: Sequence[Forecast], console: Console) -> None:
     _print_totals(forecasts, console)
 
 
-def _group(cell: Cell) -> tuple[Any, ...]:
-    """What the cells under one title share: all but n."""
-    return (cell.problem, cell.operator, cell.batch, cell.dtype, cell.device, cell.workload, cell.threads, cell.seed)
-
-
 def _by_line(group: Sequence[Forecast]) -> Callable[[Forecast], int]:
     """Strategies in the order in which they first come, each with its n together."""
     order = list(dict.fromkeys(forecast.case.strategy for forecast in group))
     return lambda forecast: order.index(forecast.case.strategy)
 
 
-def _title(cell: Cell, threads: bool) -> str:
-    suffix = f", {cell.threads} threads" if threads else ""
-    return f"{cell.problem} {cell.operator}, B = {cell.batch}, {cell.dtype} on {cell.device}, {cell.workload}{suffix}"
+def _line_of(case: Case) -> Case:
+    """What cases share that differ in n alone: a failure at n says something of larger n."""
+    return replace(case, n=0)
+
+
+def _title(case: Case, threads: bool) -> str:
+    suffix = f", {case.threads} threads" if threads else ""
+    return f"{case.problem} {case.operator}, B = {case.batch}, {case.dtype} on {case.device}, {case.workload}{suffix}"
 
 
 def _print_line(strategy: str, row: Iterable[Forecast], width: int, console: Console) -> None:
@@ -105,7 +106,7 @@ def _print_line(strategy: str, row: Iterable[Forecast], width: int, console: Con
         flops = "" if prediction.flops is None else f"{prediction.flops:.3g}"
         ops = "" if prediction.aten_ops is None else str(prediction.aten_ops)
         outcome = "skipped" if forecast.skip else "no prediction" if prediction.peak_bytes is None else ""
-        n = str(forecast.case.cell.n)
+        n = str(forecast.case.n)
         console.print(Text(_line(width, strategy, n, peak, flops, ops, outcome)), soft_wrap=True)
         strategy = ""
         # What follows from a smaller n stands there.

@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
-from jacstrat.harness.cases import Case
+from jacstrat.core.case import Case
 from jacstrat.harness.job import Done, Job, machine_here, outcomes
 
 
@@ -76,7 +76,7 @@ class Here:
 
     def _begin(self, job: Job) -> Done:
         def attend(name: str) -> None:
-            self._attend(Case(job.cell, name))
+            self._attend(job.cell.case(name))
 
         return Done(outcomes(job, attend, self._references), machine_here())
 

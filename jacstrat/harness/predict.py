@@ -13,16 +13,17 @@ from torch import Tensor
 from torch.utils._pytree import tree_leaves
 
 from jacstrat.available import available_bytes
+from jacstrat.core.case import Case, F
+from jacstrat.core.status import Status
 from jacstrat.errors import UnsupportedError
 from jacstrat.harness.bench import Attend, failure, instantiate, one_call, reason_to_skip, surroundings
-from jacstrat.harness.cases import Case, Cell, F
+from jacstrat.harness.cases import Cell
 from jacstrat.harness.child import Limits
 from jacstrat.harness.isolation import isolated
 from jacstrat.harness.precision import DTYPES
 from jacstrat.measure.counters import OperationCounter
 from jacstrat.measure.memory import StorageMode
 from jacstrat.problems.base import Instance
-from jacstrat.records import Status
 from jacstrat.report.units import format_bytes
 from jacstrat.strategies import parse_strategy
 from jacstrat.strategies.checked import checked
@@ -92,7 +93,7 @@ def predict(case: Case) -> Prediction:
         A Prediction; without peak_bytes, and with the reason, where f or the strategy raises, depends on values, or
         computes with CPU tensors of its own. Whatever the case does is no exception, KeyboardInterrupt apart.
     """
-    ((_, prediction),) = _predictions(replace(case.cell, strategies=(case.strategy,)), lambda name: None)
+    ((_, prediction),) = _predictions(Cell.of(case), lambda name: None)
     return prediction
 
 
@@ -185,11 +186,10 @@ def _predictions(cell: Cell, attend: Attend) -> Generator[tuple[Case, Prediction
 
 
 def _prediction(case: Case, instance: Instance) -> Prediction:
-    cell = case.cell
-    generator = torch.Generator().manual_seed(cell.seed)
+    generator = torch.Generator().manual_seed(case.seed)
     try:
-        evaluate = parse_strategy(case.strategy).prepare(cell.operator, instance.f, instance.x, generator)
-        return _followed(one_call(evaluate, instance, cell.workload == "train"))
+        evaluate = parse_strategy(case.strategy).prepare(case.operator, instance.f, instance.x, generator)
+        return _followed(one_call(evaluate, instance, case.workload == "train"))
     except (Exception, SystemExit) as error:
         return Prediction(reason=_reason(error))
 

@@ -8,7 +8,7 @@ from rich import progress as rich_progress
 from rich.console import Console
 from rich.markup import escape
 
-from jacstrat.harness.cases import Case
+from jacstrat.core.case import Case
 from jacstrat.records import Record
 
 
@@ -44,11 +44,8 @@ class Progress:
     def attending(self, case: Case) -> None:
         if case.key != self._shown:
             self._shown = case.key
-            cell = case.cell
-            text = (
-                f"{cell.problem} {cell.operator} n={cell.n} B={cell.batch} {cell.dtype} {cell.device}: {case.strategy}"
-            )
-            self._text = text
+            size = f"n={case.n} B={case.batch} {case.dtype} {case.device}"
+            self._text = f"{case.problem} {case.operator} {size}: {case.strategy}"
             self._describe()
 
     def _describe(self) -> None:

@@ -9,14 +9,15 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from jacstrat.harness.directory import claimed, finished, read_json, write_json, write_whole
+from jacstrat.core.environment import Session, read_sessions, write_sessions
+from jacstrat.harness.directory import claimed, finished, write_whole
 from jacstrat.harness.drive import Observer, drive
 from jacstrat.harness.job import Done, Job, limits_of
 from jacstrat.harness.lines import lines
 from jacstrat.harness.pool import Here, Pool
 from jacstrat.harness.sweep import Sweep
 from jacstrat.measure.sampling import Settings
-from jacstrat.records import ENVIRONMENT, SWEEP, RecordWriter
+from jacstrat.records import SWEEP, RecordWriter
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ def run(
     with ExitStack() as stack:
         stack.enter_context(claimed(directory))
         done = finished(directory, sweep, options.resume, options.retry)
-        earlier = (read_json(directory / ENVIRONMENT) or []) if done else []
+        earlier = read_sessions(directory) if done else ()
         write_whole(directory / SWEEP, sweep.to_toml())
         writer = stack.enter_context(RecordWriter(directory))
         # Ends with the run, so that a reference outlives no change of the code that it came from.
@@ -78,14 +79,15 @@ def run(
             pool = stack.enter_context(elsewhere)
             # What would be begun last must not be what takes longest.
             left.sort(key=lambda line: -line.cases)
-        session: dict[str, Any] = {"start": environment()}
+        session = Session({"start": environment()})
 
         def found(done: Done) -> None:
-            if done.environment is not None and done.machine not in (known := session.setdefault("workers", {})):
-                known[done.machine] = done.environment
-                write_json(directory / ENVIRONMENT, [*earlier, session])
+            nonlocal session
+            if done.environment is not None and done.machine not in session.workers:
+                session = session.with_worker(done.machine, done.environment)
+                write_sessions(directory, [*earlier, session])
 
-        write_json(directory / ENVIRONMENT, [*earlier, session])
+        write_sessions(directory, [*earlier, session])
         observer.started(len(done), sum(len(cell.strategies) for cell in cells))
         try:
             for outcome in drive(left, job, pool, observer.under_way, found):
@@ -95,4 +97,4 @@ def run(
                     writer.write(outcome.record)
                     observer.finished(outcome.record)
         finally:
-            write_json(directory / ENVIRONMENT, [*earlier, session | {"end": environment()}])
+            write_sessions(directory, [*earlier, session.ended(environment())])

@@ -11,6 +11,7 @@ import matplotlib
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedFormatter, FixedLocator, FuncFormatter
 
+from jacstrat.core.case import Case
 from jacstrat.history.lines import COUNTS, ERRORS, Line, Step
 from jacstrat.report.chart import DARK, GREY, SIZE_INCHES
 from jacstrat.report.notebook import ShownFigure
@@ -21,8 +22,6 @@ from jacstrat.report.units import format_bytes, format_error, format_factor, for
 SHORT = 10
 """Digits of a commit, as people read them."""
 MOST_LABELS = 12
-# Of a case's key after its strategy: n, batch, dtype, device, workload, threads and seed.
-PARTS = 7
 BLUE, RED, GREEN = "#0072B2", "#D55E00", "#009E73"
 
 
@@ -39,8 +38,9 @@ def formatter(measure: str) -> Callable[[float], str]:
 
 def table(lines: Sequence[Line], most_steps: int = 3) -> Sheet:
     """A row a case, those first whose level has risen most above the lowest they had."""
-    names = [_split(line.case) for line in lines]
-    varying = [len({parts[i] for _, parts in names if len(parts) == PARTS}) > 1 for i in range(PARTS)]
+    parsed = {line.case: Case.parse(line.case) for line in lines}
+    settings = zip(*(case.setting for case in parsed.values() if case), strict=True)
+    varying = [len(set(parts)) > 1 for parts in settings]
     columns = [
         Column("case"),
         Column("at"),
@@ -54,13 +54,13 @@ def table(lines: Sequence[Line], most_steps: int = 3) -> Sheet:
     rows, styles = [], []
     for line in sorted(lines, key=lambda line: -line.over_best):
         shown = formatter(line.measure)
-        name, parts = _split(line.case)
+        case = parsed[line.case]
         steps = [words(step) for step in line.steps]
         left = len(steps) - most_steps
         rows.append(
             [
-                name,
-                ", ".join(part for part, varies in zip(parts, varying, strict=False) if varies),
+                case.name if case else line.case,
+                ", ".join(part for part, varies in zip(case.setting, varying, strict=True) if varies) if case else "",
                 str(len(line.points)),
                 shown(line.levels[0][2]),
                 shown(line.levels[-1][2]),
@@ -72,12 +72,6 @@ def table(lines: Sequence[Line], most_steps: int = 3) -> Sheet:
         styles.append("red" if line.steps and line.steps[-1].factor > 1 else "")
     measure = lines[0].measure if lines else ""
     return sheet_of(f"{measure} over commits: levels, and the commits at which they change", columns, rows, styles)
-
-
-def _split(case: str) -> tuple[str, list[str]]:
-    """A key as problem, operator and strategy, and the parts of its setting; a key of another form is all name."""
-    name, *parts = case.rsplit("/", PARTS)
-    return (name, parts) if len(parts) == PARTS and parts[0].startswith("n=") else (case, [])
 
 
 def words(step: Step) -> str:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from jacstrat.core.environment import UNKNOWN, Snapshot, read_sessions
 from jacstrat.errors import UsageError
-from jacstrat.records import COLUMNS, ENVIRONMENT, RECORDS, TYPES, read_records
+from jacstrat.records import COLUMNS, RECORDS, TYPES, read_records
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -174,39 +174,34 @@ def opened(file: Path, must_exist: bool = False) -> Iterator[Store]:
         yield store
 
 
-def commit_in(directory: Path) -> tuple[str | None, str | None]:
-    """The commit that a directory says it measured, and when that was committed; None for what it does not say."""
-    revision, checkout, _ = _told(directory)
-    return revision.get("commit") or checkout.get("commit"), revision.get("date")
+def commit_in(directory: Path) -> tuple[str, str]:
+    """The commit that a directory says it measured, and when that was committed; "" for what it does not say."""
+    told = _last(directory)
+    return told.commit[0], told.date
 
 
-def _told(directory: Path) -> tuple[Mapping[str, Any], Mapping[str, Any], Mapping[str, Any]]:
-    """Revision, checkout and the whole of the last session in environment.json, empty where they are not there."""
-    file = directory / ENVIRONMENT
-    try:
-        sessions = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else []
-        start = sessions[-1]["start"] if sessions else {}
-        return start.get("revision") or {}, start.get("checkout") or {}, start
-    except (ValueError, LookupError, TypeError, AttributeError) as error:
-        raise UsageError(f"{file} is not the environment of a run: {error}") from None
+def _last(directory: Path) -> Snapshot:
+    """The environment of the last session."""
+    sessions = read_sessions(directory)
+    return sessions[-1].start if sessions else UNKNOWN
 
 
 def _run(directory: Path, commit: str | None, date: str | None) -> Run:
-    revision, checkout, start = _told(directory)
-    told, when = commit_in(directory)
-    if not (commit or told):
+    told = _last(directory)
+    measured, dirty = told.commit
+    if not (commit or measured):
         raise UsageError(f"{directory} does not say which commit it measured; give it with --commit")
-    measured = (start.get("start") or {}).get("utc") or ""
-    date = date or when or measured
+    commit, dirty = (commit, False) if commit else (measured, dirty)
+    date = date or told.date or told.utc
     if not date:
-        raise UsageError(f"{directory} does not say when it was measured, nor git when {commit or told} was committed")
+        raise UsageError(f"{directory} does not say when it was measured, nor git when {commit} was committed")
     return Run(
-        commit=str(commit or told),
+        commit=commit,
         date=_utc(date),
-        measured=measured,
-        dirty=commit is None and bool((revision or checkout).get("dirty")),
-        machine=start.get("machine") or "",
-        torch=(start.get("torch") or {}).get("version") or "",
+        measured=told.utc,
+        dirty=dirty,
+        machine=told.machine,
+        torch=told.torch,
         source=str(directory),
     )
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
-from jacstrat.records import ENVIRONMENT, SWEEP, Record, read_records
+from jacstrat.core.environment import Session, Snapshot, read_sessions
+from jacstrat.errors import UsageError
+from jacstrat.records import SWEEP, Record, read_records
 from jacstrat.report.findings import findings
 from jacstrat.report.setting import to_records
 from jacstrat.report.sheet import Sheet
@@ -33,7 +33,7 @@ class Run:
     label: str
     directory: Path
     records: tuple[Record, ...]
-    sessions: tuple[Mapping[str, Any], ...] = ()
+    sessions: tuple[Session, ...] = ()
     sweep: str = ""
 
     @cached_property
@@ -44,15 +44,14 @@ class Run:
     @property
     def warnings(self) -> tuple[str, ...]:
         """What made the numbers doubtful, each once, in the order in which it was said."""
-        moments = [session.get(when) for session in self.sessions for when in ("start", "end")]
-        said = [text for moment in moments if isinstance(moment, Mapping) for text in moment.get("warnings") or ()]
+        moments = [moment for session in self.sessions for moment in (session.start, session.end)]
+        said = [text for moment in moments for text in moment.warnings]
         return tuple(dict.fromkeys(map(str, said)))
 
     @property
     def facts(self) -> dict[str, str]:
         """What was run and where, in words by name; a fact that is not known is left out."""
-        start = self.sessions[0].get("start") if self.sessions else None
-        known = {name: words(start) for name, words in FACTS.items()} if isinstance(start, Mapping) else {}
+        known = {name: words(self.sessions[0].start) for name, words in FACTS.items()} if self.sessions else {}
         known["measured"] = self._when()
         known["devices"] = ", ".join(dict.fromkeys(record.device for record in self.records))
         return {name: text for name, text in known.items() if text}
@@ -60,79 +59,47 @@ class Run:
     def _when(self) -> str:
         if not self.sessions:
             return ""
-        begun = _at(self.sessions[0].get("start"), "start", "utc")
-        ended = _at(self.sessions[-1].get("end"), "start", "utc")
+        begun, ended = self.sessions[0].start.utc, self.sessions[-1].end.utc
         try:
-            lasted = datetime.fromisoformat(str(ended)) - datetime.fromisoformat(str(begun))
+            lasted = datetime.fromisoformat(ended) - datetime.fromisoformat(begun)
         except ValueError:
-            return str(begun or "")
+            return begun
         times = f", in {len(self.sessions)} sessions" if len(self.sessions) > 1 else ""
-        return f"{str(begun).replace('T', ' ')[:16]} UTC, {lasted.total_seconds() / 60:.1f} min{times}"
+        return f"{begun.replace('T', ' ')[:16]} UTC, {lasted.total_seconds() / 60:.1f} min{times}"
 
 
-def _at(value: Any, *path: str) -> Any:
-    """What lies in nested mappings at a path; None where there is nothing, or another kind of thing on the way."""
-    for name in path:
-        value = value.get(name) if isinstance(value, Mapping) else None
-    return value
-
-
-def _text(*path: str) -> Callable[[Mapping[str, Any]], str]:
-    return lambda start: str(_at(start, *path) or "")
-
-
-def _cores(start: Mapping[str, Any]) -> str:
-    hardware = _at(start, "hardware") or {}
-    counts = ((hardware.get("physical_cores"), "cores"), (hardware.get("logical_cores"), "hardware threads"))
+def _cores(start: Snapshot) -> str:
+    counts = ((start.physical_cores, "cores"), (start.logical_cores, "hardware threads"))
     words = [f"{count} {name}" for count, name in counts if count]
-    quota = hardware.get("cpu_quota_cores")
-    return ", ".join(words + ([f"quota {quota:g}"] if quota else []))
+    return ", ".join(words + ([f"quota {start.quota_cores:g}"] if start.quota_cores else []))
 
 
-def _cards(start: Mapping[str, Any]) -> str:
-    names = [str(_at(card, "name") or "no name") for card in _at(start, "cards") or ()]
-    if not names and (kind := _at(start, "accelerator", "kind")):
-        names = [str(kind)] * int(_at(start, "accelerator", "count") or 1)
-    return ", ".join(f"{count} × {name}" if count > 1 else name for name, count in Counter(names).items())
+def _cards(start: Snapshot) -> str:
+    return ", ".join(f"{count} × {name}" if count > 1 else name for name, count in Counter(start.accelerators).items())
 
 
-def _memory(start: Mapping[str, Any]) -> str:
-    size = _at(start, "hardware", "memory_bytes")
-    return format_bytes(size) if size else ""
+def _commit(start: Snapshot) -> str:
+    return f"{start.checkout[:12]}{', with changes' if start.checkout_dirty else ''}"
 
 
-def _system(start: Mapping[str, Any]) -> str:
-    return ", ".join(str(part) for name in ("system", "kernel") if (part := _at(start, "hardware", name)))
+def _torch(start: Snapshot) -> str:
+    parts = (start.torch, start.capability, f"{start.threads} threads" if start.threads else "")
+    return ", ".join(filter(None, parts))
 
 
-def _commit(start: Mapping[str, Any]) -> str:
-    commit = _at(start, "checkout", "commit")
-    return f"{str(commit)[:12]}{', with changes' if _at(start, 'checkout', 'dirty') else ''}" if commit else ""
-
-
-def _torch(start: Mapping[str, Any]) -> str:
-    threads = _at(start, "torch", "threads")
-    parts = (_at(start, "torch", "version"), _at(start, "torch", "cpu_capability"), threads and f"{threads} threads")
-    return ", ".join(str(part) for part in parts if part)
-
-
-def _command(start: Mapping[str, Any]) -> str:
-    return " ".join(map(str, _at(start, "command") or ()))
-
-
-FACTS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
-    "command": _command,
-    "processor": _text("hardware", "cpu_model"),
+FACTS: Mapping[str, Callable[[Snapshot], str]] = {
+    "command": lambda start: " ".join(map(str, start.command)),
+    "processor": lambda start: start.processor,
     "cores": _cores,
-    "memory": _memory,
+    "memory": lambda start: format_bytes(start.memory_bytes) if start.memory_bytes else "",
     "card": _cards,
-    "system": _system,
+    "system": lambda start: ", ".join(filter(None, (start.system, start.kernel))),
     "torch": _torch,
-    "CUDA": _text("torch", "cuda"),
-    "Python": _text("python"),
-    "jacstrat": _text("packages", "jacstrat"),
+    "CUDA": lambda start: start.cuda,
+    "Python": lambda start: start.python,
+    "jacstrat": lambda start: str(start.packages.get("jacstrat") or ""),
     "commit": _commit,
-    "machine": _text("machine"),
+    "machine": lambda start: start.machine,
 }
 
 
@@ -145,15 +112,14 @@ def read_run(directory: Path, label: str | None = None) -> Run:
     records = tuple(to_records(read_records(directory)))
     home = directory if directory.is_dir() else directory.parent
     try:
-        sessions = json.loads((home / ENVIRONMENT).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        sessions = []
+        sessions = read_sessions(home)
+    except UsageError:
+        sessions = ()
     try:
         sweep = (home / SWEEP).read_text(encoding="utf-8")
     except (OSError, ValueError):
         sweep = ""
-    known = tuple(one for one in sessions if isinstance(one, Mapping)) if isinstance(sessions, list) else ()
-    return Run(label or home.resolve().name, home, records, known, sweep)
+    return Run(label or home.resolve().name, home, records, sessions, sweep)
 
 
 def read_runs(directories: Sequence[Path]) -> tuple[Run, ...]:

@@ -7,7 +7,8 @@ from dataclasses import MISSING, dataclass, fields, replace
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, TypeAlias, Union
 
-from jacstrat.records import COLUMNS, KEY, Record
+from jacstrat.core.case import KEY
+from jacstrat.records import COLUMNS, Record
 
 if TYPE_CHECKING:
     import pandas as pd

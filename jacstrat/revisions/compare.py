@@ -12,9 +12,9 @@ from pathlib import Path
 from jacstrat.compare.comparison import compare
 from jacstrat.compare.inputs import Side
 from jacstrat.compare.pairs import LEAST_PAIRS, Pair, judge_pairs, undecided
-from jacstrat.compare.places import place_of
 from jacstrat.compare.thresholds import Thresholds
 from jacstrat.compare.verdict import Comparison, Finding, Gate, Verdict
+from jacstrat.core.environment import Snapshot
 from jacstrat.records import Record, to_frame
 from jacstrat.revisions.cores import idlest
 from jacstrat.revisions.install import interpreters
@@ -140,7 +140,7 @@ def verdicts(measured: Measured, thresholds: Thresholds) -> Comparison:
             str(measured.trees[side]),
             to_frame(list(found.records[side].values())),
             {},
-            place_of(environment(found.environments[side], measured.trees[side])),
+            Snapshot.of(environment(found.environments[side], measured.trees[side])),
         )
         for side in SIDES
     ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -10,14 +9,12 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from jacstrat.records import ENVIRONMENT, Record, RecordWriter
+from jacstrat.core.environment import Session, of_revision, write_sessions
+from jacstrat.records import Record, RecordWriter
 from jacstrat.revisions.interleave import Blocks
 from jacstrat.revisions.survey import SIDES, Survey
 from jacstrat.revisions.tree import Tree
 from jacstrat.statistics import summarise
-
-REVISION = "revision"
-"""Key in environment.json of what was measured."""
 
 
 def write(directory: Path, trees: Mapping[str, Tree], survey: Survey, blocks: Mapping[str, Sequence[Blocks]]) -> None:
@@ -36,8 +33,7 @@ def write(directory: Path, trees: Mapping[str, Tree], survey: Survey, blocks: Ma
     for side in SIDES:
         own = directory / side
         own.mkdir(parents=True, exist_ok=True)
-        told = [{"start": environment(survey.environments[side], trees[side])}]
-        (own / ENVIRONMENT).write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
+        write_sessions(own, [Session({"start": environment(survey.environments[side], trees[side])})])
         with RecordWriter(own) as writer:
             for case, record in survey.records[side].items():
                 measured = blocks.get(case, ())
@@ -47,11 +43,10 @@ def write(directory: Path, trees: Mapping[str, Tree], survey: Survey, blocks: Ma
 
 
 def environment(told: Mapping[str, Any], tree: Tree) -> dict[str, Any]:
-    """What a side tells of its environment, with the revision; the sources of jacstrat are those of the tree, which
-    lies in a copy that git knows nothing of."""
-    revision = {"name": tree.name, "commit": tree.commit, "dirty": tree.dirty, "date": tree.date}
-    checkout = {"commit": tree.commit, "dirty": tree.dirty} if tree.commit else None
-    return {**told, **({"checkout": checkout} if tree.has_jacstrat else {}), REVISION: revision}
+    """What a side tells of its environment, with the revision."""
+    return of_revision(
+        told, name=tree.name, commit=tree.commit, dirty=tree.dirty, date=tree.date, is_jacstrat=tree.has_jacstrat
+    )
 
 
 def timed(record: Record, blocks: Sequence[Blocks], side: str) -> Record:

@@ -88,7 +88,7 @@ class _Side:
 
         Problems and strategies that are named are asked for one by one: one that a revision lacks takes no other away.
         """
-        from jacstrat.errors import JacstratError
+        from jacstrat import JacstratError
         from jacstrat.harness.sweep import Grid, Sweep, load_sweep
         from jacstrat.strategies import STRATEGIES
 
@@ -208,7 +208,7 @@ def _opened(cell: Any) -> Iterator[tuple[Callable[[], object], Callable[[], obje
 
 def _in_words(error: BaseException) -> str:
     text = " ".join(str(error).split()) or "no message"
-    known = any(kind.__module__ == "jacstrat.errors" for kind in type(error).__mro__)
+    known = any(kind.__name__ == "JacstratError" for kind in type(error).__mro__)
     return text if known else f"{type(error).__name__}: {text}"
 
 

@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from bench.checks import aa, known, spinner
-from jacstrat.harness.cases import Case
+from jacstrat.core.case import Case
 from jacstrat.measure.sampling import Series, Settings
 from jacstrat.statistics import Summary
 

@@ -15,6 +15,7 @@ from bench.checks import children, outside, probe
 from jacstrat.harness.cases import Cell
 from jacstrat.harness.cell import Outcome
 from jacstrat.harness.isolation import measure_isolated
+from jacstrat.records import Record
 
 CELL = Cell("sin", "divergence", 2, 1, "float64", "cpu", "evaluate", 1, 0, ("identity", "vmap"))
 
@@ -28,7 +29,7 @@ def test_the_medians_are_of_differences_in_turn() -> None:
 
 def test_a_cell_that_ends_otherwise_is_not_timed() -> None:
     case = CELL.cases[0]
-    outcome = Outcome(case.key, case.record("error", "why"), None)
+    outcome = Outcome(case.key, Record.of(case, "error", "why"), None)
     assert children.timed(lambda: [outcome], "error") >= 0
     with pytest.raises(RuntimeError, match=r"sin/divergence/identity/.* should be ok: .*reason='why'"):
         children.timed(lambda: [outcome], "ok")

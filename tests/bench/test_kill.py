@@ -12,9 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.checks import kill, rows
-from jacstrat.harness.cases import Case, Cell
+from jacstrat.core.case import Case
+from jacstrat.harness.cases import Cell
 from jacstrat.harness.sweep import load_sweep
-from jacstrat.records import RECORDS, SAMPLES, RecordWriter
+from jacstrat.records import RECORDS, SAMPLES, Record, RecordWriter
 
 CELL = Cell("sin", "divergence", 2, 1, "float64", "cpu", "evaluate", 1, 0, ("identity", "hessian", "vmap"))
 KEYS = [case.key for case in CELL.cases]
@@ -23,7 +24,7 @@ KEYS = [case.key for case in CELL.cases]
 def measured(case: Case, **values):
     figures = {"median_s": 1e-5, "min_s": 1e-5, "samples": 2, "stop_reason": "precise", "prepare_s": 1e-3}
     figures |= {"cost_ratio": 2.0, "peak_bytes": 8, "rel_error": 0.0, "exact": True}
-    return case.record("ok", **figures | values)
+    return Record.of(case, "ok", **figures | values)
 
 
 def write(directory: Path, *records, samples: int = 2) -> Path:
@@ -39,7 +40,7 @@ def write(directory: Path, *records, samples: int = 2) -> Path:
 def whole(tmp_path) -> Path:
     """A directory with the three rows of CELL as they should be."""
     first, refused, last = CELL.cases
-    return write(tmp_path, measured(first), refused.record("unsupported", "no"), measured(last))
+    return write(tmp_path, measured(first), Record.of(refused, "unsupported", "no"), measured(last))
 
 
 def test_a_whole_directory_has_no_flaw(whole) -> None:
@@ -66,7 +67,9 @@ def test_a_file_cut_off_anywhere_has_no_flaw_in_its_whole_lines(tmp_path_factory
 
 def test_each_flaw_is_told(tmp_path) -> None:
     first, refused, last = CELL.cases
-    write(tmp_path, measured(first), measured(first), refused.record("unsupported"), measured(last, peak_bytes=None))
+    write(
+        tmp_path, measured(first), measured(first), Record.of(refused, "unsupported"), measured(last, peak_bytes=None)
+    )
     assert rows.flaws(tmp_path, KEYS[:2]) == [
         f"{KEYS[0]} is there 2 times",
         f"{KEYS[2]} is no case of the sweep",

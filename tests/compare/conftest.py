@@ -14,12 +14,13 @@ import pandas as pd
 import pytest
 
 from jacstrat.compare.inputs import Side
-from jacstrat.compare.places import Place
 from jacstrat.compare.verdict import CaseVerdict, Comparison
-from jacstrat.harness.cases import Case, Cell
-from jacstrat.records import ENVIRONMENT, Record, RecordWriter, to_frame
+from jacstrat.core.case import Case
+from jacstrat.core.environment import ENVIRONMENT, Snapshot
+from jacstrat.harness.cases import Cell
+from jacstrat.records import Record, RecordWriter, to_frame
 
-HERE = Place(machine="abc", hardware="CPU, 2 cores", torch="2.9.0+cpu", python="CPython 3.11")
+HERE = Snapshot(machine="abc", processor="CPU", logical_cores=2, torch="2.9.0+cpu", python="CPython 3.11")
 STRATEGIES = ("identity", "ones", "vmap", "jvp", "jacrev")
 
 
@@ -40,7 +41,7 @@ def record_of(case: Case, **changes: Any) -> Record:
         "peak_bytes": 1840,
         "rel_error": 1e-15,
     }
-    return case.record(**{**usual, **changes})
+    return Record.of(case, **{**usual, **changes})
 
 
 def records_of(ns: Iterable[int] = (4, 16), **changes: Any) -> list[Record]:
@@ -48,7 +49,7 @@ def records_of(ns: Iterable[int] = (4, 16), **changes: Any) -> list[Record]:
     return [record_of(case, **changes) for n in ns for case in cell_of(n).cases]
 
 
-def side_of(records: list[Record], label: str = "NEW", place: Place = HERE, samples: Any = None) -> Side:
+def side_of(records: list[Record], label: str = "NEW", place: Snapshot = HERE, samples: Any = None) -> Side:
     return Side(label, _frame(tuple(records)), samples or {}, place)
 
 
@@ -85,7 +86,7 @@ def timed(
     return found, samples
 
 
-def timed_side(seed: int, factors: Mapping[int, float] | None = None, place: Place = HERE, **options: Any) -> Side:
+def timed_side(seed: int, factors: Mapping[int, float] | None = None, place: Snapshot = HERE, **options: Any) -> Side:
     """A side with times: ten cases, or others by `ns`."""
     records = records_of(options.pop("ns", (4, 16)))
     found, samples = timed(records, seed, factors, **options)

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from jacstrat.compare.accuracy import EPSILON, ERROR_FACTOR, ORDER
 from jacstrat.compare.comparison import compare
 from jacstrat.compare.verdict import Comparison, Gate, Verdict
+from jacstrat.core.status import STATUSES
 from jacstrat.measure.accuracy import TOLERANCES
-from jacstrat.records import STATUSES
 
 from .conftest import HERE, changed, only, records_of, side_of
 

@@ -11,9 +11,10 @@ import pytest
 from jacstrat.compare.baseline import TIMES, update_baseline
 from jacstrat.compare.comparison import compare
 from jacstrat.compare.inputs import read_side
+from jacstrat.core.environment import ENVIRONMENT
 from jacstrat.harness.cell import measure
 from jacstrat.harness.sweep import load_sweep
-from jacstrat.records import COLUMNS, ENVIRONMENT, SWEEP, Record, read_records
+from jacstrat.records import COLUMNS, SWEEP, Record, read_records
 
 from .conftest import changed, environment_of, records_of, side_of, timed
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
 
 import pytest
 
@@ -14,7 +13,7 @@ from jacstrat.compare.verdict import Comparison, NothingToCompareError, Verdict
 
 from .conftest import HERE, changed, records_of, side_of, timed, timed_side
 
-ELSEWHERE = replace(HERE, machine="def", hardware="CPU, 64 cores")
+ELSEWHERE = replace(HERE, machine="def", logical_cores=64)
 
 
 def times(comparison: Comparison) -> list[Verdict | None]:
@@ -115,7 +114,7 @@ def test_no_samples_and_no_times_are_told() -> None:
 
 
 def test_swapped_sides_are_suspected() -> None:
-    early, late = (replace(HERE, utc=datetime(2026, month, 1, tzinfo=UTC)) for month in (1, 2))
+    early, late = (replace(HERE, utc=f"2026-0{month}-01T00:00:00+00:00") for month in (1, 2))
     swapped = compare(side_of(records_of(), "OLD", late), side_of(records_of(), "NEW", early))
     assert swapped.notes[0] == (
         "NEW, NEW, was measured on 2026-01-01 00:00, before BASE, OLD, on 2026-02-01 00:00: are they swapped?"

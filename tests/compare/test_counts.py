@@ -13,7 +13,7 @@ from jacstrat.records import COLUMNS
 
 from .conftest import HERE, changed, only, records_of, side_of
 
-ELSEWHERE = replace(HERE, machine="def", hardware="CPU, 64 cores")
+ELSEWHERE = replace(HERE, machine="def", logical_cores=64)
 OTHER_TORCH = replace(HERE, torch="2.10.0+cpu")
 
 

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from jacstrat.compare.inputs import read_side
-from jacstrat.compare.places import UNKNOWN
+from jacstrat.core.environment import UNKNOWN
 from jacstrat.errors import UsageError
 from jacstrat.records import COLUMNS, SCHEMA
 
@@ -105,7 +105,7 @@ def test_samples_and_environments_that_are_none(written) -> None:
     (directory / "samples.jsonl").write_text("nonsense\n", encoding="utf-8")
     assert f"{directory / 'samples.jsonl'} is not a file of samples" in refusal(directory)
     (directory / "environment.json").write_text("[{", encoding="utf-8")
-    assert f"{directory / 'environment.json'} is no JSON, or is cut off" in refusal(directory)
+    assert f"{directory / 'environment.json'} is not the environment of a run, or is cut off" in refusal(directory)
     (directory / "environment.json").write_text("{}", encoding="utf-8")
     assert "is not the environment of a run" in refusal(directory)
 
@@ -133,8 +133,7 @@ def test_a_file_of_pytest_benchmark(tmp_path: Path) -> None:
     assert (row["median_s"], row["samples"], row["aten_ops"], row["status"]) == (2e-5, 3, 52, "ok")
     assert side.samples == {case: {"seconds": [1.8e-5, 2e-5, 2.1e-5]}}
     assert (side.place.machine, side.place.torch) == ("abc", "2.9.0+cpu")
-    assert side.place.utc is not None
-    assert side.place.utc.year == 2026
+    assert side.place.utc == "2026-01-02T03:04:05.678+00:00"
 
 
 def test_a_file_of_pytest_benchmark_from_elsewhere(tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from jacstrat.harness.run import Options, run
 from jacstrat.harness.sweep import Grid, Sweep
 from jacstrat.harness.worker import versions
 from jacstrat.measure.sampling import Settings
+from jacstrat.records import Record
 from tests.harness.conftest import mine
 from tests.harness.test_run import Log
 
@@ -32,7 +33,7 @@ CASES = sorted(case.key for cell in SWEEP.cells() for case in cell.cases)
 
 
 def fake(job: Job, run: str, place: str, scratch: str) -> Done:
-    records = [case.record("ok", median_s=0.1) for case in job.cell.cases]
+    records = [Record.of(case, "ok", median_s=0.1) for case in job.cell.cases]
     found = tuple(Outcome(record.case, record, {"seconds": [0.1]}) for record in records)
     return Done(found, "kind-host", place, {"packages": {}, "place": place})
 

@@ -11,7 +11,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jacstrat import UsageError
-from jacstrat.harness.cases import Case
 from jacstrat.harness.cell import Outcome
 from jacstrat.harness.costs import FakeWorkers, Rates, call_s, case_s, estimate, in_words
 from jacstrat.harness.directory import Standing
@@ -21,6 +20,7 @@ from jacstrat.harness.lines import lines
 from jacstrat.harness.predict import Forecast, Prediction
 from jacstrat.harness.sweep import Grid, Sweep
 from jacstrat.measure.sampling import Settings
+from jacstrat.records import Record
 
 GRID = Grid(("sin", "linear"), ("divergence",), ("identity", "vmap"), n=(2, 4, 8), batch=(1, 2), threads=(1,))
 SWEEP = Sweep((GRID,))
@@ -52,8 +52,9 @@ class Remembering(FakeWorkers):
 
     def result(self, future: Future[Done], job: Job) -> Done:
         done = future.result()
-        cases = [Case(job.cell, spec) for spec in job.cell.strategies]
-        records = [case.record(self.ends.get(case.key, "ok"), "why" * (case.key in self.ends)) for case in cases]
+        records = [
+            Record.of(case, self.ends.get(case.key, "ok"), "why" * (case.key in self.ends)) for case in job.cell.cases
+        ]
         return done._replace(outcomes=[Outcome(record.case, record, None) for record in records])
 
 

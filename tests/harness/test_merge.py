@@ -10,10 +10,10 @@ import pandas as pd
 import pytest
 
 from jacstrat import UsageError, read_records
-from jacstrat.harness.cases import Case, F
+from jacstrat.core.case import FLOOR, F
 from jacstrat.harness.merge import merge
 from jacstrat.harness.sweep import Grid, Sweep
-from jacstrat.records import RecordWriter, read_samples, write_frame
+from jacstrat.records import Record, RecordWriter, read_samples, write_frame
 
 GRID = Grid(("sin", "linear"), ("divergence",), ("identity", "vmap"), n=(2, 4), batch=(1, 2), threads=(1,))
 SWEEP = Sweep((GRID,))
@@ -34,10 +34,11 @@ def directory(
     status = measured.pop("status", "ok")
     with RecordWriter(folder) as writer:
         for cell in sweep.cells():
-            writer.write_samples(Case(cell, F).key, {"from": folder.name})
+            for beside in (F, FLOOR):
+                writer.write_samples(cell.case(beside).key, {"from": folder.name})
             for case in cell.cases:
                 writer.write_samples(case.key, {"from": folder.name})
-                writer.write(case.record(status, 'a, "reason"' if status != "ok" else "", **measured))
+                writer.write(Record.of(case, status, 'a, "reason"' if status != "ok" else "", **measured))
     return folder
 
 
@@ -73,7 +74,7 @@ def test_overlapping_directories_keep_the_first_row_and_its_samples(tmp_path) ->
     assert set(frame.drop(mine)["median_s"]) == {0.2}
     samples = read_samples(tmp_path / "all")
     assert all(samples[case]["from"] == frame.loc[case, "machine"] for case in frame.index)
-    assert len((tmp_path / "all" / "samples.jsonl").read_text().splitlines()) == 16 + 8
+    assert len((tmp_path / "all" / "samples.jsonl").read_text().splitlines()) == 16 + 2 * 8
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,6 @@ from typer.testing import CliRunner, Result
 
 from jacstrat import UsageError
 from jacstrat.cli import app
-from jacstrat.harness.cases import Case
 from jacstrat.harness.plan import plan, print_plan
 from jacstrat.harness.predict import Forecast, Prediction
 from jacstrat.harness.sweep import Grid, Sweep
@@ -35,7 +34,7 @@ def runs_on_meta_alone(x):
 
 
 def found(sweep: Sweep, assume_bytes: int | None = None) -> dict[tuple[str, int], Forecast]:
-    return {(f.case.strategy, f.case.cell.n): f for f in plan(sweep, assume_bytes)}
+    return {(f.case.strategy, f.case.n): f for f in plan(sweep, assume_bytes)}
 
 
 def call(*arguments: str) -> Result:
@@ -126,7 +125,7 @@ def printed(forecasts: list[Forecast], width: int = 80) -> list[str]:
 def test_the_table_says_each_thing_once_in_80_columns(cell) -> None:
     one = cell("sin", "vmap", n=8, batch=16, threads=2)
     other = cell("[bold]f[/bold]", "identity", "hutchinson:[red]", n=8, threads=2)
-    larger = Case(cell("sin", "vmap", n=16, batch=16, threads=2), "vmap")
+    larger = cell("sin", "vmap", n=16, batch=16, threads=2).case("vmap")
     reason = "predicted peak of 12.3 GiB is beyond the 8.00 GiB available, of which nobody would have thought before"
     lines = printed(
         [

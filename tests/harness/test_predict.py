@@ -12,10 +12,11 @@ from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
 from jacstrat import PROBLEMS, STRATEGIES, parse_strategy, read_records
+from jacstrat.core.case import Case
 from jacstrat.harness import bench, job
 from jacstrat.harness import predict as predicting
 from jacstrat.harness.bench import instantiate, one_call, surroundings
-from jacstrat.harness.cases import Case, Cell
+from jacstrat.harness.cases import Cell
 from jacstrat.harness.cell import measure
 from jacstrat.harness.predict import (
     ACCELERATOR_BYTES,
@@ -105,7 +106,7 @@ BATCHED = tuple(spec for spec in EXACT if spec not in ("identity", "jvp", "vmap:
 
 def held(case: Case) -> tuple[int, int]:
     """Bytes and FLOPs of a call on the CPU."""
-    cell = case.cell
+    cell = Cell.of(case)
     with surroundings(cell):
         instance = instantiate(cell, "cpu")
         evaluate = parse_strategy(case.strategy).prepare(cell.operator, instance.f, instance.x)
@@ -133,7 +134,7 @@ def at_most(case: Case) -> float:
     In forward mode it does so with the derivative of silu, whose parts are then alive beside each other.
     """
     forward = case.strategy.startswith(("jvp", "jacfwd"))
-    return 1.4 if case.cell.problem == "score_silu" and forward else 1.01
+    return 1.4 if case.problem == "score_silu" and forward else 1.01
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -173,8 +174,8 @@ def test_bytes_and_flops_are_those_of_a_call(cell, problem: str, operator: str, 
 def test_bytes_are_those_of_the_allocator(cell, tmp_path, problem: str, operator: str, strategy: str) -> None:
     case = case_of(cell(problem, strategy, operator=operator, n=32, batch=16))
     trace = tmp_path / "trace.json"
-    with surroundings(case.cell):
-        instance = instantiate(case.cell, "cpu")
+    with surroundings(Cell.of(case)):
+        instance = instantiate(Cell.of(case), "cpu")
         work = parse_strategy(strategy).prepare(operator, instance.f, instance.x)
         work(instance.x)
         with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
@@ -193,7 +194,7 @@ def test_a_record_has_what_was_predicted(cell, workload: str) -> None:
     records = [outcome.record for outcome in measure(one, QUICK) if outcome.record]
     assert len(records) == len(serving) > 5
     for record in records:
-        found = predict(Case(one, record.strategy))
+        found = predict(one.case(record.strategy))
         assert (record.status, found.flops) == ("ok", record.flops)
         assert found.peak_bytes == pytest.approx(record.peak_bytes, rel=0.01), record.case
         # Forward mode finds shapes by operations of its own.
@@ -318,7 +319,7 @@ def test_an_accelerator_takes_what_was_predicted(cell) -> None:
     one = cell("tanh_field", "vmap", "jacrev", n=64, batch=256, dtype="float32", device=device)
     for outcome in measure(one, QUICK):
         if record := outcome.record:
-            assert predict(Case(one, record.strategy)).peak_bytes == pytest.approx(record.peak_bytes, rel=0.2)
+            assert predict(one.case(record.strategy)).peak_bytes == pytest.approx(record.peak_bytes, rel=0.2)
 
 
 @pytest.mark.skipif(torch.accelerator.is_available(), reason="there is an accelerator")

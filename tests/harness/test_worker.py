@@ -19,6 +19,7 @@ from jacstrat.harness.job import Job
 from jacstrat.harness.worker import may_have_children, slot, slot_name, versions, work
 from jacstrat.measure.environment import MACHINE_VARIABLE, host_id
 from jacstrat.measure.sampling import Settings
+from jacstrat.records import Record
 from tests.harness.conftest import QUICK, mine
 
 THREADS = 4
@@ -42,7 +43,7 @@ def most_at_once(monkeypatch, tmp_path, jobs: list[Job]) -> int:
         time.sleep(0.05)
         with counting:
             now -= 1
-        return [Outcome(case.key, case.record("ok"), None) for case in job.cell.cases]
+        return [Outcome(case.key, Record.of(case, "ok"), None) for case in job.cell.cases]
 
     def do(job: Job) -> int:
         begin.wait()

@@ -11,8 +11,9 @@ import pytest
 from torch.func import jacrev, vmap
 
 from jacstrat import PROBLEMS
+from jacstrat.core.case import Case
 from jacstrat.harness.bench import enter, set_up, surroundings, verdict
-from jacstrat.harness.cases import Case
+from jacstrat.harness.cases import Cell
 from jacstrat.measure.accuracy import TOLERANCES
 from jacstrat.problems import Problem
 
@@ -35,8 +36,9 @@ def ones_on(cell, problem: Problem) -> Case:
 @pytest.mark.parametrize("problem", PROBLEMS.values(), ids=lambda problem: problem.name)
 def test_ones_is_off_by_the_sum_of_the_off_diagonal_entries(cell, problem: Problem) -> None:
     case = ones_on(cell, problem)
-    with surroundings(case.cell):
-        bench = set_up(case.cell)
+    one = Cell.of(case)
+    with surroundings(one):
+        bench = set_up(one)
         instance, operator = bench.instance, bench.operator
         matrix = jacrev(instance.f) if problem.kind == "field" else jacrev(jacrev(instance.f))
         J = vmap(matrix)(instance.x).detach().numpy()

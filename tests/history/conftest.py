@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from jacstrat.records import ENVIRONMENT, Record, RecordWriter
+from jacstrat.core.environment import ENVIRONMENT
+from jacstrat.records import Record, RecordWriter
 
 
 def row(strategy: str = "ones", **values) -> Record:

@@ -10,8 +10,9 @@ import pandas as pd
 import pytest
 
 from jacstrat import JacstratError
+from jacstrat.core.environment import ENVIRONMENT
 from jacstrat.history.store import Store, commit_in, directories, opened
-from jacstrat.records import ENVIRONMENT, RECORDS, Record, read_records
+from jacstrat.records import RECORDS, Record, read_records
 from tests.history.conftest import commit, row
 
 
@@ -145,4 +146,4 @@ def test_json_of_the_environment_may_have_several_sessions(directory) -> None:
     (session,) = json.loads(file.read_text())
     later = {"start": session["start"] | {"checkout": {"commit": commit(1)}}}
     file.write_text(json.dumps([session, later]))
-    assert commit_in(source) == (commit(1), None)
+    assert commit_in(source) == (commit(1), "")

@@ -11,7 +11,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from jacstrat.records import KEY, Record, RecordWriter, read_records
+from jacstrat.core.case import KEY
+from jacstrat.records import Record, RecordWriter, read_records
 
 NS = (1, 2, 4, 8, 16, 32, 64)
 

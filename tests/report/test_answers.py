@@ -7,7 +7,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from jacstrat.records import STATUSES, Record
+from jacstrat.core.status import STATUSES
+from jacstrat.records import Record
 from jacstrat.report.answers import (
     Unmeasured,
     Wrong,

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from jacstrat.records import STATUSES, Record
+from jacstrat.core.status import STATUSES
+from jacstrat.records import Record
 from jacstrat.report.formats import FORMATS
 from jacstrat.report.runs import Run
 

@@ -16,8 +16,9 @@ from matplotlib.figure import Figure
 from matplotlib.image import imread
 from matplotlib.lines import Line2D
 
+from jacstrat.core.status import STATUSES
 from jacstrat.errors import UsageError
-from jacstrat.records import STATUSES, Record
+from jacstrat.records import Record
 from jacstrat.report.answers import growths
 from jacstrat.report.palette import WRONG_DASH, style
 from jacstrat.report.picture import EPSILON

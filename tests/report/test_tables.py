@@ -7,7 +7,8 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console, RenderableType
 
-from jacstrat.records import STATUSES, Record
+from jacstrat.core.status import STATUSES
+from jacstrat.records import Record
 from jacstrat.report.findings import print_findings
 from jacstrat.report.tables import (
     failures_table,

@@ -14,7 +14,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from jacstrat.records import STATUSES
+from jacstrat.core.status import STATUSES
 from jacstrat.report.answers import MEASURED
 from jacstrat.report.between import between_table, sides
 from jacstrat.report.doubt import doubts, doubts_table

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from jacstrat.records import STATUSES, Record
+from jacstrat.core.status import STATUSES
+from jacstrat.records import Record
 from jacstrat.report.page.cases import FORMATS, PAGE_ROWS
 from jacstrat.report.page.write import write_page
 from jacstrat.report.runs import Run

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from jacstrat.records import STATUSES, Record
+from jacstrat.core.status import STATUSES
+from jacstrat.records import Record
 from jacstrat.report.page import panels
 from jacstrat.report.page.write import page, write_page
 from jacstrat.report.runs import Run, read_runs

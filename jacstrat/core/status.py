@@ -1,0 +1,19 @@
+"""How a case can end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal, get_args
+
+Status = Literal["ok", "wrong", "unsupported", "skipped", "timeout", "oom", "crashed", "error"]
+STATUSES: Mapping[Status, str] = {
+    "ok": "the result is within the tolerance of its dtype",
+    "wrong": "the result is beyond the tolerance of its dtype",
+    "unsupported": "the strategy cannot serve this function; see reason",
+    "skipped": "not tried; see reason",
+    "timeout": "ended at its time limit",
+    "oom": "memory ran out",
+    "crashed": "the process died",
+    "error": "the function or the strategy raised; see reason",
+}
+assert tuple(STATUSES) == get_args(Status)
