@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from jacstrat.core.case import Case
-from jacstrat.errors import UnsupportedError
+from jacstrat.core.errors import UnsupportedError
 from jacstrat.harness.bench import enter, set_up, surroundings, verdict
 from jacstrat.harness.cases import Cell
 from jacstrat.harness.sweep import load_sweep, missing_device

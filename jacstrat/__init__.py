@@ -10,9 +10,9 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from jacstrat.errors import JacstratError, ShapeError, UnsupportedError, UsageError, WrongResultError
-    from jacstrat.harness.benchmark import benchmark
+    from jacstrat.core.errors import JacstratError, ShapeError, UnsupportedError, UsageError, WrongResultError
     from jacstrat.core.operator import OPERATORS, Operator, parse_operator
+    from jacstrat.harness.benchmark import benchmark
     from jacstrat.operators import (
         bilaplacian,
         curl,
@@ -32,11 +32,11 @@ if TYPE_CHECKING:
 __version__ = version("jacstrat")
 
 _HOMES = {
-    "JacstratError": "errors",
-    "ShapeError": "errors",
-    "UnsupportedError": "errors",
-    "UsageError": "errors",
-    "WrongResultError": "errors",
+    "JacstratError": "core.errors",
+    "ShapeError": "core.errors",
+    "UnsupportedError": "core.errors",
+    "UsageError": "core.errors",
+    "WrongResultError": "core.errors",
     "benchmark": "harness.benchmark",
     "bilaplacian": "operators",
     "hessian_diagonal": "operators",

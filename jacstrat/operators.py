@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from jacstrat.core.errors import ShapeError
 from jacstrat.core.operator import OPERATORS, Operator
-from jacstrat.errors import ShapeError
 from jacstrat.strategies import Strategy, parse_strategy
 from jacstrat.strategies.checked import checked, plain_attention
 from jacstrat.strategies.points import check_points, outside_inference_mode, usable

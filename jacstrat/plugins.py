@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from importlib.metadata import entry_points
 from typing import TypeVar
 
-from jacstrat.errors import UsageError, in_words
+from jacstrat.core.errors import UsageError, in_words
 
 T = TypeVar("T")
 

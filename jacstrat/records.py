@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 
 from jacstrat.core.case import Case
+from jacstrat.core.errors import UsageError
 from jacstrat.core.status import Status
-from jacstrat.errors import UsageError
 
 if TYPE_CHECKING:
     import pandas as pd

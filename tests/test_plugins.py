@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from jacstrat.errors import UsageError
+from jacstrat.core.errors import UsageError
 from jacstrat.plugins import registered
 
 GOOD = '''

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jacstrat.core.case import KEY
+from jacstrat.core.errors import UsageError
 from jacstrat.core.status import STATUSES
-from jacstrat.errors import UsageError
 from jacstrat.records import (
     ADDED,
     COLUMNS,

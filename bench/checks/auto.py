@@ -100,7 +100,7 @@ def measured(keys: Iterable[str] = (), sample_s: float = 0.25) -> Iterator[Found
 
 def _compared(cell, bench, prepared, first_s: float, sample_s: float) -> Found:  # type: ignore[no-untyped-def]
     """Auto beside the exact strategies of its cell, `coloring` and `taylor`, in the same shuffled rounds."""
-    from jacstrat.errors import UnsupportedError
+    from jacstrat.core.errors import UnsupportedError
     from jacstrat.harness.bench import verdict
     from jacstrat.measure.accuracy import errors
     from jacstrat.measure.clocks import clock_for

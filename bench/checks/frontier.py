@@ -161,7 +161,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         parser.error(f"no part is called {unknown[0]}; there are {', '.join((*GROUPS, *PARTS))}")
     parts = dict.fromkeys(part for named in given.part for part in GROUPS.get(named, (named,)))
 
-    from jacstrat.errors import JacstratError
+    from jacstrat.core.errors import JacstratError
     from jacstrat.measure.environment import snapshot
 
     from .program import EXIT_MISSED, QUICK, essentials

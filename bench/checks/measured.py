@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from jacstrat.core.case import Case
-from jacstrat.errors import UsageError
+from jacstrat.core.errors import UsageError
 from jacstrat.harness.cell import measure
 from jacstrat.measure.sampling import Settings
 from jacstrat.records import Record, RecordWriter, by_round

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from jacstrat.errors import UsageError
+from jacstrat.core.errors import UsageError
 
 from .cells import THREADS
 

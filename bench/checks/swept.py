@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from jacstrat.errors import UsageError
+from jacstrat.core.errors import UsageError
 from jacstrat.records import by_round, read_records, read_samples
 from jacstrat.statistics import ratio
 from jacstrat.strategies import parse_strategy

@@ -14,7 +14,7 @@ from jacstrat.chain.factors import Factors, factors
 from jacstrat.chain.plan import Plan, plan
 from jacstrat.chain.reading import Reading, Stage, read
 from jacstrat.chain.values import Values, run, values_of
-from jacstrat.errors import UnsupportedError
+from jacstrat.core.errors import UnsupportedError
 from jacstrat.tape import Tape, Tapes, Untraceable, leaves
 from jacstrat.tape.arguments import Args
 from jacstrat.tape.words import CHAINED

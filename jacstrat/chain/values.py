@@ -105,7 +105,9 @@ def values_of(tape: Tape, x: Tensor, args: Args = ()) -> Values:
         if needed.intersection(node.outs) and not set(node.outs) & set(fixed):
             kept.append(node)
             needed.update(node.slots)
-    return Values(tuple(reversed(kept)), output, len(x) if x.dim() == 2 else 1, sample, varying, moving, fixed, len(given))
+    return Values(
+        tuple(reversed(kept)), output, len(x) if x.dim() == 2 else 1, sample, varying, moving, fixed, len(given)
+    )
 
 
 def run(node: Node, environment: list[Any]) -> tuple[Any, ...]:

@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from jacstrat.errors import JacstratError
+from jacstrat.core.errors import JacstratError
 
 EXIT_REGRESSION, EXIT_USAGE, EXIT_NOTHING_MEASURED, EXIT_BECAME_WRONG, EXIT_INTERRUPTED = 1, 2, 3, 4, 130
 

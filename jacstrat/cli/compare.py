@@ -29,7 +29,7 @@ from jacstrat.cli.options import (
     whole_numbers,
 )
 from jacstrat.cli.revisions import compare_revisions, refuse_without_rev, selection_of
-from jacstrat.errors import UsageError
+from jacstrat.core.errors import UsageError
 
 if TYPE_CHECKING:
     from jacstrat.compare.inputs import Side

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from jacstrat.cli.app import app
-from jacstrat.errors import UsageError
+from jacstrat.core.errors import UsageError
 
 STORE = Path("results") / "history.sqlite"
 

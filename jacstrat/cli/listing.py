@@ -15,7 +15,7 @@ def list_(what: Annotated[str, typer.Argument(help="problems, strategies or swee
     """What there is to choose from."""
     from rich.console import Console
 
-    from jacstrat.errors import lookup
+    from jacstrat.core.errors import lookup
     from jacstrat.harness import listing
 
     lookup("list", what, listing.LISTS)

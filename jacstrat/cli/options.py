@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from jacstrat.errors import UsageError
+from jacstrat.core.errors import UsageError
 
 if TYPE_CHECKING:
     from jacstrat.harness.sweep import Sweep
@@ -109,6 +109,6 @@ def _sweep(name: str | None, problems: list[str] | None) -> Sweep:
 
 
 def one_of(kind: str, name: str, table: object) -> None:
-    from jacstrat.errors import lookup
+    from jacstrat.core.errors import lookup
 
     lookup(kind, name, dict.fromkeys(table))  # type: ignore[call-overload]

@@ -25,7 +25,7 @@ from jacstrat.cli.options import (
     check_devices,
     sweep_of,
 )
-from jacstrat.errors import UsageError
+from jacstrat.core.errors import UsageError
 
 if TYPE_CHECKING:
     from jacstrat.harness.sweep import Sweep

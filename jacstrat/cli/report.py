@@ -28,7 +28,7 @@ def report(
     """Tables, plots and a page from the records of a run, or of several side by side."""
     from rich.console import Console
 
-    from jacstrat.errors import UsageError
+    from jacstrat.core.errors import UsageError
 
     if form is not None and (plot or out):
         raise UsageError(f"--format {form} prints and writes nothing; leave out {'--plot' if plot else '--out'}")
@@ -85,7 +85,7 @@ def _draw(directories: Sequence[Path], names: Sequence[str], console: Console) -
 def _print(directories: Sequence[Path], form: str) -> None:
     import sys
 
-    from jacstrat.errors import lookup
+    from jacstrat.core.errors import lookup
     from jacstrat.report.formats import FORMATS
     from jacstrat.report.runs import read_runs
 

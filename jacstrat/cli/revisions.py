@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from jacstrat.cli.app import EXIT_INTERRUPTED, EXIT_NOTHING_MEASURED
-from jacstrat.errors import UsageError
+from jacstrat.core.errors import UsageError
 
 if TYPE_CHECKING:
     from jacstrat.compare.thresholds import Thresholds

@@ -27,7 +27,7 @@ from jacstrat.cli.options import (
     several,
     sweep_of,
 )
-from jacstrat.errors import UsageError
+from jacstrat.core.errors import UsageError
 from jacstrat.records import SWEEP
 
 if TYPE_CHECKING:

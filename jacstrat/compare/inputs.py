@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from jacstrat.compare.places import place_of
 from jacstrat.core.case import KEY
 from jacstrat.core.environment import UNKNOWN, Snapshot, read_sessions
-from jacstrat.errors import UsageError
+from jacstrat.core.errors import UsageError
 from jacstrat.records import COLUMNS, RECORDS, SAMPLES, Record, read_records, read_samples, to_frame
 
 if TYPE_CHECKING:

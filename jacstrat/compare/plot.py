@@ -11,7 +11,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from jacstrat.compare.verdict import CaseVerdict, Comparison, Finding, Verdict
 from jacstrat.compare.wording import Line, lines_of, tally
-from jacstrat.errors import UsageError
+from jacstrat.core.errors import UsageError
 from jacstrat.report.chart import DARK, GREY
 from jacstrat.report.notebook import ShownFigure
 

@@ -10,7 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from jacstrat.errors import UsageError, lookup
+from jacstrat.core.errors import UsageError, lookup
 
 DEFAULT = 0.05
 KINDS = ("case", "strategy", "problem")

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from jacstrat.errors import JacstratError
+from jacstrat.core.errors import JacstratError
 
 
 class Verdict(StrEnum):

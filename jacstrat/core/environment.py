@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from jacstrat.errors import UsageError
+from jacstrat.core.errors import UsageError
 
 ENVIRONMENT = "environment.json"
 # What tells machines apart and stays while nothing changes but the time.

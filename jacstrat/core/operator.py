@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any, Literal
 
-from jacstrat.errors import ShapeError, UsageError, lookup
+from jacstrat.core.errors import ShapeError, UsageError, lookup
 
 Kind = Literal["field", "scalar"]
 Reduce = Literal["trace", "diagonal"]
@@ -46,7 +46,9 @@ class Operator:
             return
         if isinstance(self.weight, list | tuple):
             object.__setattr__(self, "weight", _numbers(self.weight))
-        elif not (self.weight == OWN if isinstance(self.weight, str) else is_array(self.weight) or callable(self.weight)):
+        elif not (
+            self.weight == OWN if isinstance(self.weight, str) else is_array(self.weight) or callable(self.weight)
+        ):
             raise UsageError(
                 f"weight must be a tensor (n,), (n, n), (B, n) or (B, n, n), or a function of the point that gives one, "
                 f"got {self.weight!r}"
@@ -210,7 +212,9 @@ def parse_operator(spec: str | Operator) -> Operator:
         try:
             given[key] = read(value)
         except ValueError:
-            raise UsageError(f"{spec!r}: {key} must be numbers joined by +, as {_EXAMPLES[key]}, got {value!r}") from None
+            raise UsageError(
+                f"{spec!r}: {key} must be numbers joined by +, as {_EXAMPLES[key]}, got {value!r}"
+            ) from None
     return replace(operator, **given) if given else operator
 
 

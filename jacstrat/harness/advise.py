@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.text import Text
 
 from jacstrat.core.case import Case, F
-from jacstrat.errors import UsageError
+from jacstrat.core.errors import UsageError
 from jacstrat.harness.bench import Attend, failure, instantiate, reason_to_skip, surroundings
 from jacstrat.harness.cases import Cell
 from jacstrat.harness.cell import Outcome, measure

@@ -20,8 +20,8 @@ import torch.fx.experimental.symbolic_shapes
 from torch import Tensor
 
 from jacstrat.core.case import Case, F
+from jacstrat.core.errors import JacstratError, UnsupportedError, WrongResultError
 from jacstrat.core.status import Status
-from jacstrat.errors import JacstratError, UnsupportedError, WrongResultError
 from jacstrat.harness.cases import Cell
 from jacstrat.harness.judging import Drawn, judge
 from jacstrat.harness.precision import DTYPES, TF32, float32_products, missing_tf32

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from jacstrat.errors import UsageError, lookup, unknown
+from jacstrat.core.errors import UsageError, lookup, unknown
 from jacstrat.harness.cases import Cell
 from jacstrat.harness.cell import measure
 from jacstrat.harness.precision import DTYPES, TF32

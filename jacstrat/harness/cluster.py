@@ -14,7 +14,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
 from jacstrat.core.case import Case
-from jacstrat.errors import JacstratError, UsageError, in_words
+from jacstrat.core.errors import JacstratError, UsageError, in_words
 from jacstrat.harness.job import Done, Job, failed
 from jacstrat.harness.worker import VISIBLE_CARDS, versions, work
 from jacstrat.measure.environment import MACHINE_VARIABLE

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from filelock import FileLock, Timeout
 
-from jacstrat.errors import UsageError
+from jacstrat.core.errors import UsageError
 from jacstrat.harness.sweep import Grid, Sweep, load_sweep
 from jacstrat.records import PARQUET, RECORDS, SAMPLES, SWEEP, read_records
 

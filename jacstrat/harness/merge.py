@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from jacstrat.core.case import FLOOR, F, beside
 from jacstrat.core.environment import Session, read_sessions, write_sessions
-from jacstrat.errors import UsageError
+from jacstrat.core.errors import UsageError
 from jacstrat.harness.directory import claimed, sweep_differences, write_whole
 from jacstrat.harness.sweep import Sweep, load_sweep
 from jacstrat.records import (

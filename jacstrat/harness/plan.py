@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.text import Text
 
 from jacstrat.core.case import Case
-from jacstrat.errors import UsageError
+from jacstrat.core.errors import UsageError
 from jacstrat.harness.cases import Cell
 from jacstrat.harness.job import limits_of
 from jacstrat.harness.lines import ENDS_LINE, ends_line

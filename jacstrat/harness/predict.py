@@ -14,8 +14,8 @@ from torch.utils._pytree import tree_leaves
 
 from jacstrat.available import available_bytes
 from jacstrat.core.case import Case, F
+from jacstrat.core.errors import UnsupportedError
 from jacstrat.core.status import Status
-from jacstrat.errors import UnsupportedError
 from jacstrat.harness.bench import Attend, failure, instantiate, one_call, reason_to_skip, surroundings
 from jacstrat.harness.cases import Cell
 from jacstrat.harness.child import Limits

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from jacstrat.errors import UnsupportedError
+from jacstrat.core.errors import UnsupportedError
 from jacstrat.harness.cases import Cell
 from jacstrat.harness.precision import float32_products
 from jacstrat.problems import PROBLEMS

@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from jacstrat.errors import UsageError, lookup, unknown
+from jacstrat.core.errors import UsageError, lookup, unknown
 from jacstrat.harness.cases import Cell
 from jacstrat.harness.precision import DTYPES
 from jacstrat.problems.base import Problem

@@ -10,7 +10,7 @@ from statistics import median
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from jacstrat.errors import UsageError, lookup
+from jacstrat.core.errors import UsageError, lookup
 from jacstrat.history.steps import penalty_of, segments
 
 if TYPE_CHECKING:

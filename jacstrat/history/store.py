@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from jacstrat.core.environment import UNKNOWN, Snapshot, read_sessions
-from jacstrat.errors import UsageError
+from jacstrat.core.errors import UsageError
 from jacstrat.records import COLUMNS, RECORDS, TYPES, read_records
 
 if TYPE_CHECKING:

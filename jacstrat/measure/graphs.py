@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_leaves
 
-from jacstrat.errors import UnsupportedError
+from jacstrat.core.errors import UnsupportedError
 from jacstrat.measure.clocks import Work
 
 # Calls before a capture, as torch.cuda.make_graphed_callables makes them: libraries set themselves up in the first.

@@ -9,7 +9,7 @@ from importlib import import_module
 from types import MappingProxyType
 from typing import Any, Protocol
 
-from jacstrat.errors import JacstratError, UsageError
+from jacstrat.core.errors import JacstratError, UsageError
 
 # The bits of nvmlClocksEventReasons in nvml.h, called throttle reasons before driver 535.
 REASONS: Mapping[int, str] = MappingProxyType(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from jacstrat.errors import UsageError
+from jacstrat.core.errors import UsageError
 from jacstrat.plugins import Table
 from jacstrat.problems.base import Instance, Problem
 from jacstrat.problems.bodies import BODIES

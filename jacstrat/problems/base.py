@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from jacstrat.errors import UsageError, in_words
+from jacstrat.core.errors import UsageError, in_words
 from jacstrat.problems.reference import Reference, dense_reference, wide
 
 Kind = Literal["field", "scalar"]

@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from jacstrat.errors import JacstratError, ShapeError, UnsupportedError, UsageError, in_words
+from jacstrat.core.errors import JacstratError, ShapeError, UnsupportedError, UsageError, in_words
 from jacstrat.problems.held import inputs, mixing
 
 Function = Callable[[Tensor], Tensor]

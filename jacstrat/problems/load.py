@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
-from jacstrat.errors import UsageError, in_words, lookup, unknown
+from jacstrat.core.errors import UsageError, in_words, lookup, unknown
 from jacstrat.problems import PROBLEMS
 from jacstrat.problems.base import Problem
 from jacstrat.problems.own import as_problem

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from jacstrat.errors import JacstratError, ShapeError, UsageError, in_words, unknown
+from jacstrat.core.errors import JacstratError, ShapeError, UsageError, in_words, unknown
 from jacstrat.problems.base import OPERATORS, Kind, Problem, uniform
 
 # Where a user names no sizes: as many as show a slope, and few enough to wait for.

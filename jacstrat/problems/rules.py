@@ -9,7 +9,7 @@ from contextlib import suppress
 import torch
 from torch import Tensor
 
-from jacstrat.errors import JacstratError, ShapeError, UsageError
+from jacstrat.core.errors import JacstratError, ShapeError, UsageError
 from jacstrat.problems.faults import explained, takes
 from jacstrat.problems.held import mixing, random
 

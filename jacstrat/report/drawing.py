@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from jacstrat.errors import lookup
+from jacstrat.core.errors import lookup
 from jacstrat.records import PLOTS as DIRECTORY
 from jacstrat.report.between import between_pictures, sides
 from jacstrat.report.doubt import doubts, read_samples_of

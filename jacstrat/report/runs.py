@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 
 from jacstrat.core.environment import Session, Snapshot, read_sessions
-from jacstrat.errors import UsageError
+from jacstrat.core.errors import UsageError
 from jacstrat.records import SWEEP, Record, read_records
 from jacstrat.report.findings import findings
 from jacstrat.report.setting import to_records

@@ -6,7 +6,7 @@ import os
 import subprocess
 from pathlib import Path
 
-from jacstrat.errors import UsageError
+from jacstrat.core.errors import UsageError
 
 # A large repository on a slow disk takes this long to check out.
 LIMIT_S = 600

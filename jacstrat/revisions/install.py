@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-from jacstrat.errors import JacstratError, UsageError
+from jacstrat.core.errors import JacstratError, UsageError
 from jacstrat.revisions.tree import Tree
 
 LOCKS = ("uv.lock", "poetry.lock", "pdm.lock", "requirements.txt")

@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from jacstrat.errors import JacstratError
+from jacstrat.core.errors import JacstratError
 from jacstrat.revisions.processes import Child, DiedError, RefusedError
 from jacstrat.statistics import summarise
 

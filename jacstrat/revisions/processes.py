@@ -15,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
 
-from jacstrat.errors import JacstratError
+from jacstrat.core.errors import JacstratError
 from jacstrat.revisions.tree import Tree
 
 PARENT = Path(__file__).with_name("parent.py")

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from jacstrat.compare.baseline import TIMES
-from jacstrat.errors import UsageError
+from jacstrat.core.errors import UsageError
 from jacstrat.records import COLUMNS, SCHEMA, Record
 from jacstrat.revisions.interleave import Twin
 from jacstrat.revisions.processes import Arena, Child, DiedError, RefusedError

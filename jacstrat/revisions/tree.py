@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from jacstrat.errors import UsageError
+from jacstrat.core.errors import UsageError
 from jacstrat.revisions.git import commit_of, date_of, files_of_working_tree, git, is_clean, repository
 
 WORKING_TREE = "working tree"

@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from jacstrat.errors import UsageError
+from jacstrat.core.errors import UsageError
+from jacstrat.core.operator import OPERATORS, Operator
 from jacstrat.plugins import Table
 from jacstrat.strategies.auto import Auto
-from jacstrat.core.operator import OPERATORS, Operator
 from jacstrat.strategies.base import Contraction, Estimate, Strategy, Together
 from jacstrat.strategies.chain import Chain
 from jacstrat.strategies.coloring import Coloring

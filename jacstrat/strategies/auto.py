@@ -12,8 +12,8 @@ from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensor
 from torch.utils._python_dispatch import _get_current_dispatch_mode_stack
 
+from jacstrat.core.errors import UnsupportedError, UsageError, unknown
 from jacstrat.core.operator import Operator
-from jacstrat.errors import UnsupportedError, UsageError, unknown
 from jacstrat.strategies.base import Args, Contraction, Function, Strategy, Together, circumstances_of
 from jacstrat.strategies.candidates import Candidate, assumed_diagonal, on_structure
 from jacstrat.strategies.checked import plain_attention
@@ -173,7 +173,9 @@ class Auto(Strategy):
         """What was chosen for f, or for a function that looks the same, built and held against a witness anew."""
         candidate = None
         if kept.conditional:
-            proved = [one for one in self._conditional(operator, f, x, args, trace=True) if one.strategy == kept.strategy]
+            proved = [
+                one for one in self._conditional(operator, f, x, args, trace=True) if one.strategy == kept.strategy
+            ]
             if not proved:
                 return None
             candidate = proved[0]

@@ -10,8 +10,8 @@ from typing import Any, ClassVar, NamedTuple, final
 import torch
 from torch import Tensor
 
+from jacstrat.core.errors import UnsupportedError, UsageError
 from jacstrat.core.operator import OPERATORS, Operator, parse_operator
-from jacstrat.errors import UnsupportedError, UsageError
 from jacstrat.strategies.checked import plain_attention
 from jacstrat.strategies.copies import Copies, output
 from jacstrat.strategies.points import check_points, outside_inference_mode, usable
@@ -296,7 +296,9 @@ class Strategy(ABC):
         if (reason := self.refuse(operator)) is not None:
             raise UnsupportedError(f"{self.spec} cannot serve the {operator.name}: {reason}")
         if self.stochastic and operator.order == 4:
-            raise UnsupportedError(f"{self.spec} cannot serve the {operator.name}: it would differentiate its own draws")
+            raise UnsupportedError(
+                f"{self.spec} cannot serve the {operator.name}: it would differentiate its own draws"
+            )
         if event_dim == 1:
             check_points(x)
         points = usable(x)

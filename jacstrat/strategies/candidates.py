@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from jacstrat.available import available_bytes
-from jacstrat.errors import UnsupportedError
+from jacstrat.core.errors import UnsupportedError
 from jacstrat.core.operator import Operator
 from jacstrat.strategies.base import Args, Contraction, Function, Strategy
 from jacstrat.strategies.coloring import Coloring

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from jacstrat.chain import Field
-from jacstrat.errors import UnsupportedError
+from jacstrat.core.errors import UnsupportedError
 from jacstrat.core.operator import Operator
 from jacstrat.strategies.base import Args, Contraction, Function, Strategy
 

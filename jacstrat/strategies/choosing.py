@@ -18,16 +18,16 @@ import torch
 from torch import Tensor
 
 from jacstrat.available import read_text
-from jacstrat.errors import UnsupportedError
-from jacstrat.strategies import choices
+from jacstrat.core.errors import UnsupportedError
 from jacstrat.core.operator import Operator
+from jacstrat.strategies import choices
 from jacstrat.strategies.base import Args, Contraction, Function, Strategy
 from jacstrat.strategies.candidates import Candidate, always_exact, taylor_cost
 from jacstrat.strategies.choices import Kept
 from jacstrat.strategies.counting import UNKNOWN, Evaluation, evaluation, looks_dense, product_costs
 from jacstrat.strategies.hold import Hold
-from jacstrat.strategies.trial import Trial, run_trial
 from jacstrat.strategies.reduction import outputs_of
+from jacstrat.strategies.trial import Trial, run_trial
 from jacstrat.strategies.workload import Workload, same_random_numbers
 from jacstrat.tape.arguments import taken
 

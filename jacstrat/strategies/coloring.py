@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from jacstrat.errors import UnsupportedError, UsageError
+from jacstrat.core.errors import UnsupportedError, UsageError
 from jacstrat.core.operator import Operator
 from jacstrat.strategies.base import Args, Contraction, Function, Strategy, positive_or_all
 from jacstrat.strategies.probes import ChunkSize, fixed_diagonal

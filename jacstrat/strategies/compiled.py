@@ -11,9 +11,9 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from jacstrat.errors import UsageError, WrongResultError
-from jacstrat.strategies.agreement import gradient_fault, result_fault
+from jacstrat.core.errors import UsageError, WrongResultError
 from jacstrat.core.operator import Operator
+from jacstrat.strategies.agreement import gradient_fault, result_fault
 from jacstrat.strategies.base import Args, Contraction, Function, Strategy
 from jacstrat.strategies.probing import Vmap
 from jacstrat.strategies.program import Program, Signature, compiling

@@ -14,9 +14,9 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from jacstrat.errors import UsageError, unknown
-from jacstrat.statistics import student_within
+from jacstrat.core.errors import UsageError, unknown
 from jacstrat.core.operator import Operator
+from jacstrat.statistics import student_within
 from jacstrat.strategies.base import Contraction, Estimate, Function, Together, positive_or_all
 from jacstrat.strategies.probes import ChunkSize, unit_entries
 from jacstrat.strategies.products import Linear, functional_gradient, jvp, vjp

@@ -55,9 +55,7 @@ class Hold:
             assert along is not None
             return one_of(lambda x, *args: along(V, x, *args), output)(x, *args)
 
-        return Contraction(
-            one_of(claim.evaluate, pick), along=along_rows if along else None, is_traced=claim.is_traced
-        )
+        return Contraction(one_of(claim.evaluate, pick), along=along_rows if along else None, is_traced=claim.is_traced)
 
 
 def _diagonal(y: Tensor, which: Tensor) -> Tensor:

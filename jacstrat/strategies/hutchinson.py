@@ -10,7 +10,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from jacstrat.errors import ShapeError, UsageError
+from jacstrat.core.errors import ShapeError, UsageError
 from jacstrat.core.operator import Operator
 from jacstrat.strategies.base import Args, Contraction, Estimate, Function, Strategy, positive_or_all
 from jacstrat.strategies.draws import (

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import torch
 
-from jacstrat.errors import UnsupportedError
+from jacstrat.core.errors import UnsupportedError
 
 # What torch says when a transform cannot pass an operation: a limit of the strategy, no fault of f. Beside it what is
 # said here, {} standing for the operation that the pattern captures, or for the autograd.Function at work.

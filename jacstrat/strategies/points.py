@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
-from jacstrat.errors import ShapeError, UsageError
+from jacstrat.core.errors import ShapeError, UsageError
 
 
 def check_points(x: Tensor) -> None:

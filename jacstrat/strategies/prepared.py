@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from jacstrat.core.errors import ShapeError, UnsupportedError
 from jacstrat.core.operator import Operator
-from jacstrat.errors import ShapeError, UnsupportedError
 from jacstrat.strategies.checked import plain_attention
 from jacstrat.strategies.hold import Hold
 from jacstrat.strategies.points import check_points, outside_inference_mode, usable

@@ -15,7 +15,7 @@ from warnings import catch_warnings, simplefilter
 import torch
 from torch import Tensor
 
-from jacstrat.errors import JacstratError, UnsupportedError
+from jacstrat.core.errors import JacstratError, UnsupportedError
 from jacstrat.strategies.capture import capture, tensors_of
 from jacstrat.tape.arguments import Args, Function, kinds, lifted
 
@@ -49,7 +49,9 @@ class Signature(NamedTuple):
         strides = tuple(stride if size > 1 else 0 for size, stride in zip(x.shape, x.stride(), strict=True))
         tracked = torch.is_grad_enabled()
         autocast = torch.is_autocast_enabled(x.device.type)
-        given = kinds(lifted(args)) + tuple(isinstance(arg, Tensor) and (arg.stride(), arg.requires_grad) for arg in args)
+        given = kinds(lifted(args)) + tuple(
+            isinstance(arg, Tensor) and (arg.stride(), arg.requires_grad) for arg in args
+        )
         threads = torch.get_num_threads()
         return cls(x.shape, strides, x.dtype, x.device, tracked and x.requires_grad, tracked, threads, autocast, given)
 

@@ -21,8 +21,8 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
+from jacstrat.core.errors import ShapeError, UnsupportedError, UsageError
 from jacstrat.core.operator import Kind, Operator
-from jacstrat.errors import ShapeError, UnsupportedError, UsageError
 from jacstrat.strategies.checked import checked
 from jacstrat.strategies.copies import Copies
 from jacstrat.strategies.points import check_points

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
-from jacstrat.errors import UsageError, lookup
+from jacstrat.core.errors import UsageError, lookup
 from jacstrat.strategies.base import Strategy, form, inner_name
 
 _FORM = re.compile(r"(?P<name>[^():]*)(?:\((?P<inner>.*)\)\s*)?(?::(?P<text>[^()]*))?", re.DOTALL)

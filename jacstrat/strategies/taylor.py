@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor
 
-from jacstrat.errors import UnsupportedError, UsageError
+from jacstrat.core.errors import UnsupportedError, UsageError
 from jacstrat.core.operator import Operator
 from jacstrat.strategies.base import Args, Contraction, Function, Passes, Strategy, Together, positive_or_all
 from jacstrat.strategies.draws import averaged, draw, rate_of

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
-from jacstrat.errors import JacstratError, UnsupportedError, UsageError, in_words
+from jacstrat.core.errors import JacstratError, UnsupportedError, UsageError, in_words
 from jacstrat.strategies.limits import limit
 from jacstrat.tape.arguments import Args, bind
 

@@ -19,8 +19,8 @@ import torch
 from torch import Tensor
 from torch.utils.weak import WeakIdKeyDictionary
 
+from jacstrat.core.errors import ShapeError, UnsupportedError, UsageError
 from jacstrat.core.operator import OPERATORS, OWN, Operator, is_array
-from jacstrat.errors import ShapeError, UnsupportedError, UsageError
 from jacstrat.strategies.products import functional_gradient
 from jacstrat.tape.arguments import Args, Function
 
@@ -133,9 +133,12 @@ def _definite(A: Tensor, weight: Any) -> Factors:
         with torch.no_grad():
             value, Q = torch.linalg.eigh((A + A.mT).detach().double().cpu() / 2)
             least = _least(value.abs(), A)
-            plus, minus = ((Q * sign * value.clamp_min(0).sqrt() if sign > 0 else Q * (-value).clamp_min(0).sqrt())[
-                :, sign * value > least
-            ].to(A) for sign in (1, -1))
+            plus, minus = (
+                (Q * sign * value.clamp_min(0).sqrt() if sign > 0 else Q * (-value).clamp_min(0).sqrt())[
+                    :, sign * value > least
+                ].to(A)
+                for sign in (1, -1)
+            )
             if not plus.shape[1] and not minus.shape[1]:
                 plus = Q[:, :1].to(A) * 0
             return Factors(plus, minus if minus.shape[1] else None, version)

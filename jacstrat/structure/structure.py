@@ -12,8 +12,8 @@ from scipy.sparse import csr_array, vstack
 from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 
+from jacstrat.core.errors import UsageError
 from jacstrat.core.operator import Operator, parse_operator
-from jacstrat.errors import UsageError
 from jacstrat.structure import sample
 from jacstrat.structure.color import coloring
 from jacstrat.structure.propagate import propagate
@@ -109,7 +109,9 @@ def detect_structure(
     """
     operator = parse_operator(operator)
     if not operator.is_plain or operator.order > 2:
-        raise UsageError(f"a structure is that of J or H as a whole, got {operator}; take {operator.kind}'s own operator")
+        raise UsageError(
+            f"a structure is that of J or H as a whole, got {operator}; take {operator.kind}'s own operator"
+        )
     n = x.shape[-1]
     try:
         return prove_structure(f, x, operator, args)

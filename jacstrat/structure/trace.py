@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 from torch.fx import GraphModule
 
+from jacstrat.core.errors import ShapeError
 from jacstrat.core.operator import Operator
-from jacstrat.errors import ShapeError
 from jacstrat.tape.arguments import Args, lifted, taken
 from jacstrat.tape.quiet import quiet
 
@@ -73,7 +73,9 @@ def traced(f: Function, x: Tensor, operator: Operator, args: Args = ()) -> Graph
     try:
         with quiet(), torch.inference_mode(False), torch.enable_grad():
             field = torch.func.functionalize(_as_differentiated(_checked(bound, operator), operator))
-            graph = make_fx(field, _decompositions(), tracing_mode="fake", _allow_non_fake_inputs=True)(points, *tensors)
+            graph = make_fx(field, _decompositions(), tracing_mode="fake", _allow_non_fake_inputs=True)(
+                points, *tensors
+            )
     except ShapeError:
         raise
     except Exception as error:

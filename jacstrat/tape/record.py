@@ -21,7 +21,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
 
-from jacstrat.errors import ShapeError
+from jacstrat.core.errors import ShapeError
 from jacstrat.tape.arguments import Args, lifted
 from jacstrat.tape.quiet import quiet
 from jacstrat.tape.rows import rows_apart

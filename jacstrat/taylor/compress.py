@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.autograd import Function
 
-from jacstrat.errors import UnsupportedError
+from jacstrat.core.errors import UnsupportedError
 from jacstrat.taylor.jet import Jet
 
 # Below this share of the directions the decomposition is worth its time.

@@ -91,7 +91,9 @@ def _ready(tape: Tape, x: Tensor, args: Args, with_tangents: bool) -> Program:
 
     nodes = tuple(_bare(node, placed) for node in tape.nodes)
     output = placed(tape.output).place if isinstance(tape.output, Tensor) else tape.output
-    nodes, largest, total, looked_at, spread = _planned(nodes, tape.size, list(constants.values()), x, args, None if not with_tangents else output)
+    nodes, largest, total, looked_at, spread = _planned(
+        nodes, tape.size, list(constants.values()), x, args, None if not with_tangents else output
+    )
     shared = max((place + 1 for place, node in enumerate(nodes) if _is_shared(node)), default=0)
     operations = sum(node.varies for node in nodes)
     taken = tuple(constants.values())
@@ -133,13 +135,21 @@ def _planned(
     for node in nodes:
         if node.varies:
             plan = planner.follow(node)
-            node = replace(node, plan=plan, may_compress=_may_compress(planner, node, x) and (output is None or node.is_fixed))
+            node = replace(
+                node, plan=plan, may_compress=_may_compress(planner, node, x) and (output is None or node.is_fixed)
+            )
             if node.wants_tangents:
                 numels.append(planner.directions(node) * node.numel)
         else:
             planner.evaluate(node)
         planned.append(node)
-    return tuple(planned), max(numels, default=0), sum(numels), tuple(planner.looked_at.items()), None if output is None else planner.spread(output)
+    return (
+        tuple(planned),
+        max(numels, default=0),
+        sum(numels),
+        tuple(planner.looked_at.items()),
+        None if output is None else planner.spread(output),
+    )
 
 
 def _may_compress(planner: Planner, node: Node, x: Tensor) -> bool:
@@ -199,14 +209,18 @@ def propagate(program: Program, seed: Jet, tracked: bool, memory: Memory | None,
             as they are.
     """
     found: Jet | Tensor = _run(program, seed, args, tracked, memory, len(program.nodes))[program.output]
-    if isinstance(found, Jet) and program.spread and found.tangents is not None and seed.is_point and program.is_planned:
+    if (
+        isinstance(found, Jet)
+        and program.spread
+        and found.tangents is not None
+        and seed.is_point
+        and program.is_planned
+    ):
         return program.spread(found)
     return found
 
 
-def _run(
-    program: Program, seed: Jet, args: Args, tracked: bool, memory: Memory | None, until: int
-) -> list[Any]:
+def _run(program: Program, seed: Jet, args: Args, tracked: bool, memory: Memory | None, until: int) -> list[Any]:
     """The first operations of a program; gives what is in the slots then."""
     is_planned = seed.is_point and program.is_planned  # other directions are as dense as can be
     given = [arg for arg in lifted(args) if isinstance(arg, Tensor)] if args else []

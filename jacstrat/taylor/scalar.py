@@ -139,9 +139,7 @@ class Scalar:
         if self._is_checkpointed(x, parts):
             done = self._checkpointed(parts, directions, memory, read, is_whole)
         else:
-            done = [
-                self._read(*part, V, memory, read, is_whole) for part, V in zip(parts, directions, strict=True)
-            ]
+            done = [self._read(*part, V, memory, read, is_whole) for part, V in zip(parts, directions, strict=True)]
         return done[0] if len(done) == 1 else tuple(map(torch.cat, zip(*done, strict=True)))
 
     def _is_checkpointed(self, x: Tensor, parts: list[tuple[Tensor, Args]]) -> bool:
@@ -179,8 +177,7 @@ class Scalar:
             return self._read(x, args, V, None if memory is None else dict(memory), read, is_whole)
 
         return [
-            checkpoint(again, x, V, *args, use_reentrant=False)
-            for (x, args), V in zip(parts, directions, strict=True)
+            checkpoint(again, x, V, *args, use_reentrant=False) for (x, args), V in zip(parts, directions, strict=True)
         ]
 
     def _read(

@@ -10,7 +10,7 @@ import pytest
 
 from jacstrat.compare.inputs import read_side
 from jacstrat.core.environment import UNKNOWN
-from jacstrat.errors import UsageError
+from jacstrat.core.errors import UsageError
 from jacstrat.records import COLUMNS, SCHEMA
 
 from .conftest import environment_of, records_of, timed

@@ -9,7 +9,7 @@ import pytest
 from jacstrat.compare.comparison import compare
 from jacstrat.compare.plot import MOST_LINES, ratio_plot, write_plot
 from jacstrat.compare.verdict import Comparison
-from jacstrat.errors import UsageError
+from jacstrat.core.errors import UsageError
 
 from .conftest import records_of, side_of, timed_side
 

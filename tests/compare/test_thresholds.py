@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from jacstrat.compare.thresholds import DEFAULT, Thresholds, load_thresholds, parse_share
-from jacstrat.errors import UsageError
+from jacstrat.core.errors import UsageError
 
 FILE = """
 slower = "10%"

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from jacstrat import JacstratError, parse_strategy
-from jacstrat.errors import in_words
+from jacstrat.core.errors import in_words
 from tests.compositions.operations import OPERATIONS, Draw, Event, Operation, numel
 
 LAPLACIAN = ("vmap", "jvp", "forward_over_forward", "hessian", "taylor")

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from jacstrat import JacstratError, parse_strategy
-from jacstrat.errors import in_words
+from jacstrat.core.errors import in_words
 from jacstrat.strategies import trial
 from jacstrat.strategies.auto import RECALL
 from tests.compositions.programs import Program

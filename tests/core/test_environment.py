@@ -20,7 +20,7 @@ from jacstrat.core.environment import (
     read_sessions,
     write_sessions,
 )
-from jacstrat.errors import UsageError
+from jacstrat.core.errors import UsageError
 from jacstrat.measure.environment import snapshot
 
 RESULTS = Path(__file__).parents[2] / "results"

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from jacstrat.errors import UnsupportedError
+from jacstrat.core.errors import UnsupportedError
 from jacstrat.measure.clocks import DeviceClock, clock_for, flush_bytes
 from jacstrat.measure.energy import energy_per_call
 from jacstrat.measure.graphs import KINDS, captured

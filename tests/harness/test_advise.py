@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from jacstrat.errors import UsageError
+from jacstrat.core.errors import UsageError
 from jacstrat.harness.advise import Advice, advise, cell_to_advise, examine
 from jacstrat.harness.sweep import Grid, Sweep
 from jacstrat.report.advice import Evidence

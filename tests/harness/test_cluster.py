@@ -14,7 +14,7 @@ import pytest
 from distributed.scheduler import KilledWorker
 
 from jacstrat import UsageError, read_records
-from jacstrat.errors import JacstratError
+from jacstrat.core.errors import JacstratError
 from jacstrat.harness import cluster as clusters
 from jacstrat.harness.cell import Outcome
 from jacstrat.harness.cluster import PLUGIN, Cluster, ClusterError, connected, pooled, vetting

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from jacstrat.errors import UnsupportedError
+from jacstrat.core.errors import UnsupportedError
 from jacstrat.measure import graphs
 from jacstrat.measure.graphs import WARM_UPS, TorchGraphs, backend_for, captured
 from tests.measure.fakes import FakeGraphs

@@ -17,7 +17,7 @@ STUB = Path(__file__).with_name("nvml_stub.c")
 PREAMBLE = """
 import json, os, sys, types
 from dataclasses import asdict
-from jacstrat.errors import UsageError
+from jacstrat.core.errors import UsageError
 from jacstrat.measure.telemetry import *
 
 def show(value): print(json.dumps(value))

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.func import grad, hessian, jacfwd, jacrev, jvp, vmap
 
-from jacstrat.errors import UsageError
+from jacstrat.core.errors import UsageError
 from jacstrat.problems import FAMILIES, PROBLEMS, Instance, Problem
 
 EVERY = tuple(PROBLEMS.values())

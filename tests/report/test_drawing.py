@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from jacstrat.errors import UsageError
+from jacstrat.core.errors import UsageError
 from jacstrat.records import Record, RecordWriter
 from jacstrat.report.drawing import MOST_CASES, MOST_SETTINGS, draw_plots, too_many
 from jacstrat.report.runs import Run

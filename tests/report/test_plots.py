@@ -16,8 +16,8 @@ from matplotlib.figure import Figure
 from matplotlib.image import imread
 from matplotlib.lines import Line2D
 
+from jacstrat.core.errors import UsageError
 from jacstrat.core.status import STATUSES
-from jacstrat.errors import UsageError
 from jacstrat.records import Record
 from jacstrat.report.answers import growths
 from jacstrat.report.palette import WRONG_DASH, style

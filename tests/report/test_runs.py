@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from jacstrat.errors import UsageError
+from jacstrat.core.errors import UsageError
 from jacstrat.records import Record, RecordWriter
 from jacstrat.report.runs import read_run, read_runs
 

@@ -14,7 +14,7 @@ import pytest
 
 from jacstrat.cli import main
 from jacstrat.cli import revisions as command
-from jacstrat.errors import UsageError
+from jacstrat.core.errors import UsageError
 from jacstrat.revisions import compare as revisions
 from jacstrat.revisions.install import BuildError
 from jacstrat.revisions.processes import DiedError
