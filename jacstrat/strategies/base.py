@@ -19,7 +19,7 @@ from jacstrat.strategies.prepared import Prepared
 from jacstrat.strategies.recall import Recall
 from jacstrat.strategies.reduction import Form, Reduction, outputs_of, reduction
 from jacstrat.strategies.told import telling
-from jacstrat.tape.arguments import Args, Function, bind, kinds
+from jacstrat.tape.arguments import Args, Function, kinds
 
 __all__ = ["Args", "Contraction", "Estimate", "Function", "Operator", "Passes", "Strategy", "Together"]
 

@@ -13,7 +13,6 @@ So every strategy serves all of it, at the cost of |S| or rank A coordinates in 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, NamedTuple, Protocol, runtime_checkable
@@ -148,7 +147,7 @@ def reduction(
     elif form.is_complex:
         add(_ComplexField(Copies.of(2, x, args)))
     S = operator.coordinates
-    if S is not None and (S != tuple(range(n)) or (operator.kind == "field" and form.outputs != n)):
+    if S is not None and (tuple(range(n)) != S or (operator.kind == "field" and form.outputs != n)):
         add(_Restricted(S, n, form.outputs if operator.kind == "field" else None))
     plain = operator.plain
     if operator.weight is not None:
@@ -332,7 +331,7 @@ class _Restricted:
 def placed(z: Tensor, x: Tensor, S: tuple[int, ...], n: int) -> Tensor:
     """x with z for its coordinates S."""
     start, stop = S[0], S[-1] + 1
-    if S == tuple(range(start, stop)):
+    if tuple(range(start, stop)) == S:
         parts = [part for part in (x[..., :start], z, x[..., stop:]) if part.shape[-1]]
         return parts[0] if len(parts) == 1 else torch.cat(parts, -1)
     position = {i: k for k, i in enumerate(S)}

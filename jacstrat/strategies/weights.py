@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.utils.weak import WeakIdKeyDictionary
 
 from jacstrat.core.errors import ShapeError, UnsupportedError, UsageError
-from jacstrat.core.operator import OPERATORS, OWN, Operator, is_array
+from jacstrat.core.operator import OPERATORS, Operator, is_array
 from jacstrat.strategies.products import functional_gradient
 from jacstrat.tape.arguments import Args, Function
 
