@@ -143,7 +143,8 @@ class Auto(Strategy):
             candidate = proved[0]
         try:
             contraction = _contraction(kept, candidate, operator, f, x)
-            return None if Witness(operator, f, x).fault(contraction) else contraction
+            fault = Witness(operator, f, x).fault(contraction, transforms=kept.strategy.transforms)
+            return None if fault else contraction
         except UnsupportedError:
             return None
 

@@ -14,6 +14,7 @@ from torch import Tensor
 from jacstrat.errors import UsageError, WrongResultError
 from jacstrat.strategies.agreement import gradient_fault, result_fault
 from jacstrat.strategies.base import Contraction, Function, Operator, Strategy
+from jacstrat.strategies.gaps import Transform
 from jacstrat.strategies.probing import Vmap
 from jacstrat.strategies.program import Program, Signature, compiling
 from jacstrat.strategies.witness import has_numbers
@@ -49,6 +50,10 @@ class Compiled(Strategy):
     @property
     def counted(self) -> Strategy:
         return self.inner
+
+    @property
+    def transforms(self) -> frozenset[Transform]:
+        return self.inner.transforms | {"func"}
 
     def refuse(self, operator: Operator) -> str | None:
         if self.inner.stochastic:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from jacstrat.errors import UnsupportedError
 from jacstrat.strategies.base import Contraction, Function, Operator, Strategy
+from jacstrat.strategies.gaps import Transform
 from jacstrat.strategies.probing import field_of, summed
 from jacstrat.strategies.witness import has_numbers
 from jacstrat.tape.rows import rows_apart
@@ -45,6 +46,10 @@ class Jacrev(Strategy):
     cost: ClassVar[str] = "n VJP, batched, n^2 stored"
     exact_when: ClassVar[str] = "always"
 
+    @property
+    def transforms(self) -> frozenset[Transform]:
+        return frozenset({"func", "rows"})
+
     def build(self, operator: Operator, f: Function, x: Tensor, generator: torch.Generator | None) -> Contraction:
         return _dense(self.spec, operator, torch.func.jacrev, field_of(operator, f), f, x)
 
@@ -56,6 +61,10 @@ class Jacfwd(Strategy):
     name: ClassVar[str] = "jacfwd"
     cost: ClassVar[str] = "n JVP, batched, n^2 stored"
     exact_when: ClassVar[str] = "always"
+
+    @property
+    def transforms(self) -> frozenset[Transform]:
+        return frozenset({"func", "rows", "forward"})
 
     def build(self, operator: Operator, f: Function, x: Tensor, generator: torch.Generator | None) -> Contraction:
         return _dense(self.spec, operator, torch.func.jacfwd, field_of(operator, f), f, x)
@@ -71,6 +80,10 @@ class Hessian(Strategy):
 
     def refuse(self, operator: Operator) -> str | None:
         return None if operator == "laplacian" else "a field has no Hessian; use jacrev or jacfwd"
+
+    @property
+    def transforms(self) -> frozenset[Transform]:
+        return frozenset({"func", "rows", "forward"})
 
     def build(self, operator: Operator, f: Function, x: Tensor, generator: torch.Generator | None) -> Contraction:
         return _dense(self.spec, operator, torch.func.hessian, f, f, x)

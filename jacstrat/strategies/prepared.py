@@ -97,7 +97,7 @@ class Prepared:
             return
         with outside_inference_mode(), telling(self.strategy, self._f, x), plain_attention():
             witness = Witness(self.operator, checked(self._f, self.operator), x)
-            fault = witness.fault(self.contraction, self._asked.stochastic)
+            fault = witness.fault(self.contraction, self._asked.stochastic, transforms=self.strategy.transforms)
         if fault:
             raise UnsupportedError(f"{self.strategy} is not right for this function: it {fault}")
         self._confirmed.add(_tracking(x))

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from jacstrat.strategies.base import Contraction, Function, Operator, Strategy, positive_or_all
+from jacstrat.strategies.gaps import Transform
 from jacstrat.strategies.probes import ChunkSize, fixed_diagonal, unit_diagonal, unit_entries
 from jacstrat.strategies.products import (
     Apply,
@@ -53,6 +54,10 @@ class Identity(Strategy):
     cost: ClassVar[str] = "n VJP"
     exact_when: ClassVar[str] = "always"
 
+    @property
+    def transforms(self) -> frozenset[Transform]:
+        return frozenset()
+
     def build(self, operator: Operator, f: Function, x: Tensor, generator: torch.Generator | None) -> Contraction:
         field = field_of(operator, f, reverse_gradient)
         return by_units(operator, lambda x: reverse(field, x), chunk_size=1)
@@ -70,6 +75,10 @@ class Ones(Strategy):
     cost: ClassVar[str] = "1 VJP"
     exact_when: ClassVar[str] = "the off-diagonal entries of J sum to zero: J diagonal"
     is_plain: ClassVar[bool] = True
+
+    @property
+    def transforms(self) -> frozenset[Transform]:
+        return frozenset()
 
     def build(self, operator: Operator, f: Function, x: Tensor, generator: torch.Generator | None) -> Contraction:
         field = field_of(operator, f, reverse_gradient)
@@ -116,6 +125,10 @@ class Jvp(Strategy):
     def __post_init__(self) -> None:
         positive_or_all("chunk_size", self.chunk_size)
 
+    @property
+    def transforms(self) -> frozenset[Transform]:
+        return frozenset({"func", "forward"})
+
     def build(self, operator: Operator, f: Function, x: Tensor, generator: torch.Generator | None) -> Contraction:
         field = field_of(operator, f)
         return by_units(operator, lambda x: jvp(field, x), self.chunk_size)
@@ -135,6 +148,10 @@ class ForwardOverForward(Strategy):
 
     def refuse(self, operator: Operator) -> str | None:
         return None if operator == "laplacian" else "it takes second derivatives; use jvp"
+
+    @property
+    def transforms(self) -> frozenset[Transform]:
+        return frozenset({"func", "forward", "twice"})
 
     def build(self, operator: Operator, f: Function, x: Tensor, generator: torch.Generator | None) -> Contraction:
         def last(products: Tensor, _: object) -> Tensor:

@@ -22,10 +22,11 @@ from torch import Tensor
 
 from jacstrat.strategies.cuts import Ends, ends, has_cuts
 from jacstrat.strategies.differences import STEPS, precision
+from jacstrat.strategies.gaps import Transform, gap
 from jacstrat.strategies.probes import unit_rows
 from jacstrat.strategies.sample import Sample, samples
 from jacstrat.strategies.slope import LEAST, UNKNOWN, Line, Slope
-from jacstrat.strategies.truth import REFUSALS, TOLERANCE, Question, Truth
+from jacstrat.strategies.truth import MOST_ROUNDING, REFUSALS, ROUNDINGS, TOLERANCE, Question, Truth
 from jacstrat.strategies.workload import same_random_numbers
 from jacstrat.tape.rows import rows_apart
 
@@ -37,10 +38,6 @@ FULL, ENTRIES, ALONG = 32, 8, 2
 POWER_OF_EPS = 0.5
 # Of the step of differences, where those of a whole one meet with a kink.
 CLOSER = 1 / 64
-# What a move by one unit in the last place changes is rounding, so many times over.
-ROUNDINGS = 64
-# Of the terms: what changes by more is at an edge, from which autograd itself jumps.
-MOST_ROUNDING = 0.01
 # A gradient so near that of autograd is its rounding, whatever its size.
 LEAST_GRADIENT = 1e-9
 
@@ -110,14 +107,22 @@ class Witness:
     _truths: dict[object, Truth] = field(default_factory=dict)
     _slopes: dict[object, Slope] = field(default_factory=dict)
     _gradients: dict[object, list[Tensor] | None] = field(default_factory=dict)
+    _gaps: dict[object, str] = field(default_factory=dict)
 
-    def fault(self, claim: Claim, stochastic: bool = False, tracked: bool | None = None) -> str:
+    def fault(
+        self,
+        claim: Claim,
+        stochastic: bool = False,
+        tracked: bool | None = None,
+        transforms: frozenset[Transform] = frozenset(),
+    ) -> str:
         """What is wrong with a claim, in words that go on behind "it"; "" where nothing is, or nothing can be seen.
 
         Args:
             claim: Of the operator of f.
             stochastic: Its results are random, and its products alone can be looked at.
             tracked: Whether its gradient is looked at, too; as it is now where not given.
+            transforms: What its strategy takes f through; what is known to be wrong under these is refused by name.
 
         Raises:
             Whatever f or the claim raises.
@@ -127,11 +132,21 @@ class Witness:
         with same_random_numbers(self.x.device), torch.set_grad_enabled(self._is_tracked(tracked)):
             if self._is_random:
                 return ""
+            if found := self._gap(transforms, claim.is_traced):
+                return found
             for sample in self._samples:
                 look = self._look(sample, claim, stochastic)
                 if look is not None and (fault := self._fault(look)):
                     return fault
         return ""
+
+    def _gap(self, transforms: frozenset[Transform], is_traced: bool) -> str:
+        is_nested = is_traced or self.operator == "laplacian"
+        key = (transforms, is_nested)
+        if key not in self._gaps:
+            points = self._samples[-1].seen if self._is_apart else self.x
+            self._gaps[key] = gap(self.f, points, transforms, is_nested)
+        return self._gaps[key]
 
     @staticmethod
     def _is_tracked(tracked: bool | None) -> bool:
@@ -296,6 +311,7 @@ def _value_fault(look: Look, truth: Truth, given: Tensor) -> str:
     bad = known & ~(off <= share * size)
     if bool(bad.any()):  # what one unit in the last place of x changes is rounding's, but where autograd has no say
         slack = (ROUNDINGS * look.summed(look.question.rounding())).clamp_max(MOST_ROUNDING * size)
+        slack = torch.maximum(slack, look.question.least(size))
         bad = bad & (loose | ~(off <= share * size + slack))
     if not bool(bad.any()):
         return ""
