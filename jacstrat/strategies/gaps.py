@@ -44,8 +44,10 @@ WRONG: Mapping[Transform, frozenset[str]] = MappingProxyType(
         "twice": frozenset(_TWICE.split()),
     }
 )
-# Only with this reduction.
-_REDUCTION = "prod"
+# Only with these arguments.
+_ONLY: Mapping[str, tuple[str, Any]] = MappingProxyType(
+    {"NativeBatchNorm": ("training", True), "ScatterReduce": ("reduce", "prod")}
+)
 # Operations whose derivative is 0 everywhere: forward mode has nothing to carry past autograd.
 _FLAT = frozenset(("ceil", "floor", "floor_divide", "heaviside", "round", "sgn", "sign", "trunc"))
 _WRITING = frozenset(("__setitem__", "__iadd__", "__isub__", "__imul__", "__itruediv__", "__ipow__"))
@@ -88,7 +90,8 @@ def gap(f: Function, x: Tensor, transforms: Iterable[Transform], is_nested: bool
 def _name(node: Any) -> str:
     """The operation of a node of the graph: "LinalgSolveEx" of LinalgSolveExBackward0."""
     name: str = node.name().partition("Backward")[0]
-    return "" if name == "ScatterReduce" and node._saved_reduce != _REDUCTION else name
+    argument, value = _ONLY.get(name, ("", None))
+    return name if not argument or getattr(node, f"_saved_{argument}") == value else ""
 
 
 def _goes_on(f: Function, x: Tensor) -> bool:

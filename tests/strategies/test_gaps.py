@@ -80,10 +80,16 @@ def test_what_goes_by_reverse_mode_has_no_gap() -> None:
         assert parse_strategy("vmap").prepare("laplacian", f, X).strategy.name == "vmap"
 
 
-def test_another_reduction_of_a_scatter_has_none() -> None:
-    index = torch.tensor([0, 0, 1, 1]).expand(X.shape)
-    f = lambda x: torch.ones_like(x).scatter_reduce(-1, index[: len(x)], x, "sum").sin().sum(-1)  # noqa: E731
-    assert gap(f, X, {"forward", "twice"}, is_nested=True) == ""
+def test_the_same_operations_with_other_arguments_have_none() -> None:
+    def summed(x: Tensor) -> Tensor:
+        index = torch.tensor([0, 0, 1, 1]).expand(x.shape)
+        return torch.ones_like(x).scatter_reduce(-1, index, x, "sum")
+
+    def by_constants(x: Tensor) -> Tensor:
+        return nn.functional.batch_norm(x, W[0], W[1].exp())
+
+    for function in (summed, by_constants):
+        assert gap(lambda x, function=function: function(x).sin().sum(-1), X, WRONG, is_nested=True) == ""
 
 
 def scaled(scale: Function) -> Function:
