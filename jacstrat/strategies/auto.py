@@ -181,7 +181,8 @@ class Auto(Strategy):
             candidate = proved[0]
         try:
             contraction = _contraction(kept, candidate, operator, f, x, args)
-            return None if Hold(operator, f, x, args).fault(contraction) else contraction
+            fault = Hold(operator, f, x, args).fault(contraction, transforms=kept.strategy.transforms)
+            return None if fault else contraction
         except UnsupportedError:
             return None
 

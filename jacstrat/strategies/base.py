@@ -14,6 +14,7 @@ from jacstrat.core.errors import UnsupportedError, UsageError
 from jacstrat.core.operator import OPERATORS, Operator, parse_operator
 from jacstrat.strategies.checked import plain_attention
 from jacstrat.strategies.copies import Copies, output
+from jacstrat.strategies.gaps import Transform
 from jacstrat.strategies.points import check_points, outside_inference_mode, usable
 from jacstrat.strategies.prepared import Prepared
 from jacstrat.strategies.recall import Recall
@@ -142,6 +143,11 @@ class Strategy(ABC):
     def counted(self) -> Strategy:
         """The strategy whose operations are counted for this one: itself, unless they are out of torch's sight."""
         return self
+
+    @property
+    def transforms(self) -> frozenset[Transform]:
+        """What it takes f through, where torch may have an operation wrong; nothing for a loop of reverse mode."""
+        return frozenset({"func", "forward"} if getattr(self, "product", "") == "forward" else {"func"})
 
     @property
     def claimed_rate(self) -> float | None:

@@ -185,7 +185,7 @@ class Choosing:
         try:
             if (built := self.built.get(strategy)) is None:
                 built = self.built[strategy] = candidate.build(self.operator, self.f, self.x, self.args)
-            fault = self.hold.fault(built) if self.values else ""
+            fault = self.hold.fault(built, transforms=strategy.transforms) if self.values else ""
         except Exception as error:
             self.failures[strategy.spec] = error
             return None

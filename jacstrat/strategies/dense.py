@@ -14,6 +14,7 @@ from jacstrat.core.errors import UnsupportedError
 from jacstrat.core.operator import Operator
 from jacstrat.strategies.base import Args, Contraction, Function, Strategy
 from jacstrat.strategies.products import functional_gradient
+from jacstrat.strategies.gaps import Transform
 from jacstrat.strategies.witness import has_numbers
 from jacstrat.tape.arguments import of_rows
 from jacstrat.tape.rows import rows_apart
@@ -65,6 +66,10 @@ class Jacrev(Strategy):
     cost: ClassVar[str] = "n VJP, batched, n^2 stored"
     exact_when: ClassVar[str] = "always"
 
+    @property
+    def transforms(self) -> frozenset[Transform]:
+        return frozenset({"func", "rows"})
+
     def build(
         self, operator: Operator, f: Function, x: Tensor, args: Args, generator: torch.Generator | None
     ) -> Contraction:
@@ -78,6 +83,10 @@ class Jacfwd(Strategy):
     name: ClassVar[str] = "jacfwd"
     cost: ClassVar[str] = "n JVP, batched, n^2 stored"
     exact_when: ClassVar[str] = "always"
+
+    @property
+    def transforms(self) -> frozenset[Transform]:
+        return frozenset({"func", "rows", "forward"})
 
     def build(
         self, operator: Operator, f: Function, x: Tensor, args: Args, generator: torch.Generator | None
@@ -95,6 +104,10 @@ class Hessian(Strategy):
 
     def refuse(self, operator: Operator) -> str | None:
         return None if operator.order > 1 else "a field has no Hessian; use jacrev or jacfwd"
+
+    @property
+    def transforms(self) -> frozenset[Transform]:
+        return frozenset({"func", "rows", "forward"})
 
     def build(
         self, operator: Operator, f: Function, x: Tensor, args: Args, generator: torch.Generator | None

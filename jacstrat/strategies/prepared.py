@@ -149,7 +149,7 @@ class Prepared:
         with outside_inference_mode(), telling(self.strategy, self._f, x, args), plain_attention():
             z, given = self.reduction.points(x, args)
             hold = Hold(self.operator, self.reduction.function, z, given)
-            fault = hold.fault(self.contraction, self._asked.stochastic)
+            fault = hold.fault(self.contraction, self._asked.stochastic, self.strategy.transforms)
         if fault:
             raise UnsupportedError(f"{self.strategy} is not right for this function: it {fault}")
         self._confirmed.add(_tracking(x))

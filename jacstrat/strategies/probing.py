@@ -11,6 +11,7 @@ from torch import Tensor
 
 from jacstrat.core.operator import Operator
 from jacstrat.strategies.base import Args, Contraction, Function, Strategy, Together, positive_or_all
+from jacstrat.strategies.gaps import Transform
 from jacstrat.strategies.probes import ChunkSize, fixed_diagonal, unit_diagonal, unit_entries
 from jacstrat.strategies.products import (
     Linear,
@@ -80,6 +81,10 @@ class Identity(Strategy):
     cost: ClassVar[str] = "n VJP"
     exact_when: ClassVar[str] = "always"
 
+    @property
+    def transforms(self) -> frozenset[Transform]:
+        return frozenset()
+
     def build(
         self, operator: Operator, f: Function, x: Tensor, args: Args, generator: torch.Generator | None
     ) -> Contraction:
@@ -98,6 +103,10 @@ class Ones(Strategy):
     cost: ClassVar[str] = "1 VJP"
     exact_when: ClassVar[str] = "the off-diagonal entries of J sum to zero: J diagonal"
     is_plain: ClassVar[bool] = True
+
+    @property
+    def transforms(self) -> frozenset[Transform]:
+        return frozenset()
 
     def build(
         self, operator: Operator, f: Function, x: Tensor, args: Args, generator: torch.Generator | None
@@ -146,6 +155,10 @@ class Jvp(Strategy):
     def __post_init__(self) -> None:
         positive_or_all("chunk_size", self.chunk_size)
 
+    @property
+    def transforms(self) -> frozenset[Transform]:
+        return frozenset({"func", "forward"})
+
     def build(
         self, operator: Operator, f: Function, x: Tensor, args: Args, generator: torch.Generator | None
     ) -> Contraction:
@@ -167,6 +180,10 @@ class ForwardOverForward(Strategy):
 
     def refuse(self, operator: Operator) -> str | None:
         return None if operator.order > 1 else "it takes second derivatives; use jvp"
+
+    @property
+    def transforms(self) -> frozenset[Transform]:
+        return frozenset({"func", "forward", "twice"})
 
     def build(
         self, operator: Operator, f: Function, x: Tensor, args: Args, generator: torch.Generator | None

@@ -23,12 +23,13 @@ from torch import Tensor
 from jacstrat.core.operator import Operator
 from jacstrat.strategies.cuts import Ends, ends, has_cuts
 from jacstrat.strategies.differences import STEPS, precision
+from jacstrat.strategies.gaps import Transform, gap
 from jacstrat.strategies.probes import unit_rows
 from jacstrat.strategies.sample import Sample, samples
 from jacstrat.strategies.slope import LEAST, UNKNOWN, Line, Slope
-from jacstrat.strategies.truth import REFUSALS, TOLERANCE, Question, Truth
+from jacstrat.strategies.truth import MOST_ROUNDING, REFUSALS, ROUNDINGS, TOLERANCE, Question, Truth
 from jacstrat.strategies.workload import same_random_numbers
-from jacstrat.tape.arguments import Args, of_rows, taken
+from jacstrat.tape.arguments import Args, bind, of_rows, taken
 from jacstrat.tape.rows import rows_apart
 
 Function = Callable[..., Tensor]
@@ -39,10 +40,6 @@ FULL, ENTRIES, ALONG = 32, 8, 2
 POWER_OF_EPS = 0.5
 # Of the step of differences, where those of a whole one meet with a kink.
 CLOSER = 1 / 64
-# What a move by one unit in the last place changes is rounding, so many times over.
-ROUNDINGS = 64
-# Of the terms: what changes by more is at an edge, from which autograd itself jumps.
-MOST_ROUNDING = 0.01
 # A gradient so near that of autograd is its rounding, whatever its size.
 LEAST_GRADIENT = 1e-9
 
@@ -114,14 +111,22 @@ class Witness:
     _truths: dict[object, Truth] = field(default_factory=dict)
     _slopes: dict[object, Slope] = field(default_factory=dict)
     _gradients: dict[object, list[Tensor] | None] = field(default_factory=dict)
+    _gaps: dict[object, str] = field(default_factory=dict)
 
-    def fault(self, claim: Claim, stochastic: bool = False, tracked: bool | None = None) -> str:
+    def fault(
+        self,
+        claim: Claim,
+        stochastic: bool = False,
+        tracked: bool | None = None,
+        transforms: frozenset[Transform] = frozenset(),
+    ) -> str:
         """What is wrong with a claim, in words that go on behind "it"; "" where nothing is, or nothing can be seen.
 
         Args:
             claim: Of the operator of f.
             stochastic: Its results are random, and its products alone can be looked at.
             tracked: Whether its gradient is looked at, too; as it is now where not given.
+            transforms: What its strategy takes f through; what is known to be wrong under these is refused by name.
 
         Raises:
             Whatever f or the claim raises.
@@ -131,11 +136,22 @@ class Witness:
         with same_random_numbers(self.x.device), torch.set_grad_enabled(self._is_tracked(tracked)):
             if self._is_random:
                 return ""
+            if found := self._gap(transforms, claim.is_traced):
+                return found
             for sample in self._samples:
                 look = self._look(sample, claim, stochastic)
                 if look is not None and (fault := self._fault(look)):
                     return fault
         return ""
+
+    def _gap(self, transforms: frozenset[Transform], is_traced: bool) -> str:
+        is_nested = is_traced or self.operator.order > 1
+        key = (transforms, is_nested)
+        if key not in self._gaps:
+            sample = self._samples[-1]
+            points, args = (sample.seen, self._seen(sample)) if self._is_apart else (self.x, self.args)
+            self._gaps[key] = gap(bind(self.f, args), points, transforms, is_nested)
+        return self._gaps[key]
 
     @staticmethod
     def _is_tracked(tracked: bool | None) -> bool:
@@ -330,6 +346,7 @@ def _value_fault(look: Look, truth: Truth, given: Tensor) -> str:
     bad = known & ~(off <= share * size)
     if bool(bad.any()):  # what one unit in the last place of x changes is rounding's, but where autograd has no say
         slack = (ROUNDINGS * look.summed(look.question.rounding())).clamp_max(MOST_ROUNDING * size)
+        slack = torch.maximum(slack, look.question.least(size))
         bad = bad & (loose | ~(off <= share * size + slack))
     if not bool(bad.any()):
         return ""

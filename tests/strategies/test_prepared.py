@@ -196,11 +196,10 @@ class TestWitness:
         assert len(calls) == 1
 
     def test_what_could_not_be_looked_at_is_held_when_it_can(self) -> None:
-        # Wrong where gradients are off, and at several points alone.
         with torch.no_grad():
             prepared = prepare(log_determinant, "jacrev", X[:0])
             assert torch.func.vmap(prepared)(X[:1]).shape == (1,)
-            with pytest.raises(UnsupportedError, match="^jacrev is not right for this function: it is off by "):
+            with pytest.raises(UnsupportedError, match="^jacrev is not right for this function: it takes points "):
                 prepared(X)
 
     def test_trust_holds_nothing(self) -> None:

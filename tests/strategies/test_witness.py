@@ -279,7 +279,7 @@ class TestNotJudged:
 
 
 def message(strategy: str) -> str:
-    return rf"^{strategy} is not right for this function: it is off by \S+ of the sum of \|H_ii\|$"
+    return rf"^{strategy} is not right for this function: it (takes points one by one under vmap|goes by forward mode)"
 
 
 @pytest.mark.parametrize(
@@ -296,12 +296,9 @@ def test_a_strategy_that_torch_makes_wrong_refuses(f: Function, strategy: str) -
     with torch.no_grad():
         with pytest.raises(UnsupportedError, match=message(strategy)):
             laplacian(f, X[:3], strategy)
-        for x in (X[:1], X[0]):
-            if strategy in ("forward_over_forward", "hessian"):
-                with pytest.raises(UnsupportedError, match=message(strategy)):
-                    laplacian(f, x, strategy)
-            else:  # right at a single point
-                torch.testing.assert_close(laplacian(f, x, strategy), laplacian(f, x, "vmap"))
+        for x in (X[:1], X[0]):  # where some are right, as what is prepared here may be called elsewhere
+            with pytest.raises(UnsupportedError, match=message(strategy)):
+                laplacian(f, x, strategy)
 
 
 @pytest.mark.parametrize("strategy", ["identity", "vmap", "jvp", "jvp:chunk_size=all", "hessian", "jacfwd", "jacrev"])
