@@ -109,8 +109,8 @@ def laplacian(
         x, generator, args, coordinates, weight, event_dim: As for `divergence`.
 
     Returns:
-        (B,) or (B, m) as the scalar gives it, less B for a single point; dtype and device of x, complex where the scalar
-        is. Differentiable in x, in args, in the weight and in the scalar's parameters.
+        (B,) or (B, m) as the scalar gives it, less B for a single point; dtype and device of x, complex where the
+        scalar is. Differentiable in x, in args, in the weight and in the scalar's parameters.
 
     Raises:
         ShapeError: scalar does not map (B, n) to (B,) or (B, m); names both shapes.
@@ -217,8 +217,8 @@ def value_gradient_laplacian(
 ) -> ValueGradientLaplacian:
     """A scalar, its gradient in all coordinates and its Laplacian at each point, as a wavefunction or a PINN needs.
 
-    Args and errors as for `laplacian`. Cost: that of the Laplacian: `taylor` has all three in its one pass, and products
-    by reverse mode the gradient; over some coordinates or with a weight a VJP of each output more.
+    Args and errors as for `laplacian`. Cost: that of the Laplacian: `taylor` has all three in its one pass, and
+    products by reverse mode the gradient; over some coordinates or with a weight a VJP of each output more.
     """
     operator = _operator("laplacian", coordinates, weight)
     found = parse_strategy(strategy).together(operator, scalar, x, generator, args, event_dim)

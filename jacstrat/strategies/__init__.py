@@ -30,6 +30,7 @@ __all__ = [
     "Operator",
     "Prepared",
     "Strategy",
+    "Together",
     "parse_strategy",
     "unasked",
 ]

@@ -77,8 +77,8 @@ class Contraction:
         passes: What a call does, where f itself is not called.
         parts: (x, args) -> the parts of points and arguments that `evaluate` does one after the other, with nothing in
             common: a program of one serves all.
-        entries: (coordinates (K,), x, *args) -> these entries of the diagonal, (..., K), by the strategy's own products:
-            what a few coordinates show of it.
+        entries: (coordinates (K,), x, *args) -> these entries of the diagonal, (..., K), by the strategy's own
+            products: what a few coordinates show of it.
         along: (directions (K, n), x, *args) -> sum_k v_k^T J v_k at each point, in the strategy's own way.
         is_traced: It rests on a recording of f: a change of what f reads makes it stale, and it is for points of the
             shape that it was made with.
@@ -339,23 +339,25 @@ def _of_outputs(built: Contraction, copies: Copies, operator: Operator) -> Contr
     """A contraction on copies of the rows as one of several outputs, (B, m), or (B, m, n) for a diagonal."""
     axis = -1 if operator.is_trace else -2
 
+    def placed(result: Tensor) -> Tensor:
+        return copies.beside(result).movedim(0, axis)
+
     def evaluate(x: Tensor, *args: Any) -> Tensor:
         z, given = copies.points(x, args)
-        return copies.beside(built.evaluate(z, *given)).movedim(0, axis)
+        return placed(built.evaluate(z, *given))
 
     def estimate(x: Tensor, *args: Any) -> Estimate:
         assert built.estimate is not None
         z, given = copies.points(x, args)
-        return Estimate(
-            *(None if one is None else copies.beside(one).movedim(0, axis) for one in built.estimate(z, *given))
-        )
+        value, error = built.estimate(z, *given)
+        return Estimate(placed(value), None if error is None else placed(error))
 
     def together(x: Tensor, *args: Any) -> Together:
         assert built.together is not None
         z, given = copies.points(x, args)
         result, value, gradient = built.together(z, *given)
         return Together(
-            copies.beside(result).movedim(0, axis),
+            placed(result),
             None if value is None else copies.beside(value).movedim(0, -1),
             None if gradient is None else copies.beside(gradient).movedim(0, -2),
         )
@@ -384,7 +386,7 @@ def _kind_of(arg: object) -> Hashable:
     """What is known again of an argument in the next call."""
     if isinstance(arg, Tensor):
         return (arg.dim(), arg.shape[1:], arg.dtype, arg.device, arg.requires_grad)
-    return type(arg) if isinstance(arg, float) else kinds((arg,))
+    return (type(arg),) if isinstance(arg, float) else kinds((arg,))
 
 
 def inner_name(kind: type[Strategy]) -> str | None:

@@ -13,8 +13,8 @@ from torch import Tensor
 from jacstrat.core.errors import UnsupportedError
 from jacstrat.core.operator import Operator
 from jacstrat.strategies.base import Args, Contraction, Function, Strategy
-from jacstrat.strategies.products import functional_gradient
 from jacstrat.strategies.gaps import Transform
+from jacstrat.strategies.products import functional_gradient
 from jacstrat.strategies.witness import has_numbers
 from jacstrat.tape.arguments import of_rows
 from jacstrat.tape.rows import rows_apart

@@ -10,7 +10,8 @@ For a scalar u the field is its gradient and J its Hessian H, which is symmetric
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -19,7 +20,8 @@ Field = Callable[..., Tensor]
 Apply = Callable[[Tensor], Tensor]
 
 
-class Linear(NamedTuple):
+@dataclass(frozen=True, slots=True, eq=False)
+class Linear:
     """A field linearised at x.
 
     Fields:

@@ -200,6 +200,7 @@ def _all_of(y: Jet, x: Tensor) -> tuple[Tensor, ...]:
     In the place of a gradient none of its numbers, where the directions are not those of the coordinates any more.
     """
     n = x.shape[-1]
+    assert y.laplacian is not None
     if y.tangents is None:
         return y.value, y.value.new_zeros(*y.value.shape, n), y.laplacian
     gradient = y.full().movedim(0, -1)
