@@ -187,7 +187,7 @@ class Strategy(ABC):
         outputs = None if self.takes_outputs else outputs_of(f)
         if outputs is None:
             return _contraction(self.build(operator, f, x, args, generator))
-        copies = Copies.of(outputs, x, args)
+        copies = Copies.of(outputs, x)
         built = self.build(operator, copies.function(f, output), *copies.points(x, args), generator)
         return _of_outputs(_contraction(built), copies, operator)
 

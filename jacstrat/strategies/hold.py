@@ -37,7 +37,7 @@ class Hold:
         if operator.order == 4:
             operator, f = OPERATORS["laplacian"], _laplacian(f, outputs)
         if outputs:
-            self._copies = Copies.of(outputs, x, args)
+            self._copies = Copies.of(outputs, x)
             f = self._copies.function(f, output)
             x, args = self._copies.points(x, args)
         self._witness = Witness(operator, f, x, args)

@@ -126,7 +126,7 @@ def _taker(args: tuple[Any, ...]) -> Callable[[list[Any]], tuple[Any, ...]] | No
 def _planned(
     nodes: tuple[Node, ...], size: int, constants: list[Tensor], x: Tensor, args: Args, output: int | None
 ) -> tuple[tuple[Node, ...], int, int, tuple[tuple[int, Tensor], ...], Spread | None]:
-    """The nodes with plans for sparse tangents, the numbers in the largest tangents and in all, `looked_at`, `spread`."""
+    """Nodes with plans for sparse tangents, numbers in the largest tangents and in all, `looked_at` and `spread`."""
     n = x.shape[-1]
     if n < LEAST:
         numels = [n * node.numel for node in nodes if node.wants_tangents]
