@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from jacstrat.errors import JacstratError, ShapeError, UnsupportedError, UsageError, WrongResultError
     from jacstrat.harness.benchmark import benchmark
-    from jacstrat.operators import curl, divergence, gradient, jacobian_diagonal, laplacian
+    from jacstrat.operators import curl, derivatives_along, divergence, gradient, jacobian_diagonal, laplacian
     from jacstrat.problems import PROBLEMS, Problem, problem
     from jacstrat.records import read_records
     from jacstrat.strategies import STRATEGIES, Strategy, parse_strategy
@@ -28,6 +28,7 @@ _HOMES = {
     "WrongResultError": "errors",
     "benchmark": "harness.benchmark",
     "curl": "operators",
+    "derivatives_along": "operators",
     "divergence": "operators",
     "gradient": "operators",
     "jacobian_diagonal": "operators",
@@ -57,6 +58,7 @@ __all__ = [
     "__version__",
     "benchmark",
     "curl",
+    "derivatives_along",
     "detect_structure",
     "divergence",
     "gradient",
