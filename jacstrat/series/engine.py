@@ -94,14 +94,13 @@ def _done(node: Node, args: tuple[Any, ...], kwargs: dict[str, Any], order: int)
         return node.op(*args, **kwargs)
     call = Call(node.op, args, kwargs, used=node.used)
     arguments = [any(isinstance(leaf, Series) for leaf in leaves(a)) for a in args]
+    is_linear = any(arguments) and node.rule.is_linear(arguments)
     try:
         if node.op in PIECEWISE:
             return by_slope(call, order)
-        if any(arguments) and node.rule.is_linear(arguments):
-            return _linear(node, call, varying)
-        return RULES.get(node.op, by_derivatives)(call, order)
+        return _linear(node, call, varying) if is_linear else RULES.get(node.op, by_derivatives)(call, order)
     except NotCovered:
-        return by_derivatives(call, order)
+        return by_slope(call, order) if is_linear else by_derivatives(call, order)
 
 
 def _linear(node: Node, call: Call, varying: list[Series]) -> Any:

@@ -60,10 +60,11 @@ def nested(f: Function, x: Tensor, v: Tensor, order: int) -> Tensor:
 def _nested_within(f: Function, x: Tensor, v: Tensor, order: int) -> Tensor:
     """The same by torch.func.grad, inside a transform of the caller's."""
 
-    def along(s: Tensor, g: Tensor) -> Tensor:
+    def weighted(s: Tensor, g: Tensor) -> Tensor:
         return (g * f(x + s * v)).sum()
 
     s = torch.zeros_like(x[..., :1])
+    along: Callable[[Tensor, Tensor], Tensor] = weighted
     found, g = [y := f(x)], torch.zeros_like(y)
     for _ in range(order):
         along = _slope(along)

@@ -26,6 +26,8 @@ _NAMES = (
     "threshold hardshrink softshrink maximum minimum fmax fmin amax amin max min max.dim min.dim median median.dim "
     "sort sort.stable topk kthvalue cummax cummin sign floor ceil round trunc frac nan_to_num rot90 diag_embed "
     "index_add scatter_add scatter.value slice_scatter select_scatter diagonal_scatter index_fill.int_Scalar "
+    "where.ScalarSelf where.ScalarOther fill.Tensor zero copysign.Tensor remainder.Scalar remainder.Tensor fmod.Scalar "
+    "nansum aminmax narrow reshape "
     "im2col col2im pixel_shuffle pixel_unshuffle trace reflection_pad1d reflection_pad2d replication_pad1d "
     "replication_pad2d max_pool2d_with_indices adaptive_max_pool2d avg_pool1d avg_pool3d upsample_nearest1d "
     "upsample_nearest2d upsample_linear1d upsample_bilinear2d upsample_bicubic2d as_strided"

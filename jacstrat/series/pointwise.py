@@ -24,7 +24,7 @@ from jacstrat.series.polynomials import (
 )
 from jacstrat.series.rule import Rule, one_argument, unary
 from jacstrat.series.series import Polynomial, Series, polynomial_of, rank_of, value_of
-from jacstrat.taylor.rule import Call, NotCovered
+from jacstrat.taylor.rule import Call
 
 aten = torch.ops.aten
 
@@ -158,7 +158,8 @@ def _power_of_two(call: Call, K: int) -> Any:
     if not isinstance(exponent, Series):  # a tensor that does not vary
         return Series.of(y, composed(base.polynomial(rank), _of_power(y, base.value, exponent, K), K))
     if isinstance(base, Series):
-        raise NotCovered
+        logarithm = _logarithm()(torch.log(base.value), base.polynomial(rank), K)
+        return Series.of(y, _exp(y, times(exponent.polynomial(rank), logarithm, K), K))
     log = torch.log(base) if isinstance(base, Tensor) else math.log(base) if base > 0 else math.nan
     return Series.of(y, _exp(y, scaled(exponent.polynomial(rank), log), K))
 

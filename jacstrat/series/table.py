@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
+from jacstrat.series.matrices import MATRICES
 from jacstrat.series.pointwise import POINTWISE
 from jacstrat.series.products import PRODUCTS
 from jacstrat.series.rule import Rule
 
-RULES: Mapping[Any, Rule] = MappingProxyType({**POINTWISE, **PRODUCTS})
+RULES: Mapping[Any, Rule] = MappingProxyType({**POINTWISE, **PRODUCTS, **MATRICES})

@@ -94,13 +94,70 @@ def _product(v: Tensor, dim: int, keepdim: bool = False, *, dtype: Any = None) -
         return NotImplemented
     while (size := v.shape[dim]) > 1:
         half = size // 2
-        pairs = v.narrow(dim, 0, half) * v.narrow(dim, half, half)
-        v = torch.cat((pairs, v.narrow(dim, size - 1, 1)), dim) if size % 2 else pairs
+        # By the operation that has a rule; `narrow` would be recorded as itself.
+        first, second, odd = (aten.slice.Tensor(v, dim, at, at + half) for at in (0, half, 2 * half))
+        v = torch.cat((first * second, odd), dim) if size % 2 else first * second
     return v if keepdim else v.squeeze(dim)
 
 
 def _product_of_all(v: Tensor, *, dtype: Any = None) -> Any:
-    return _product(v.reshape(-1), 0, dtype=dtype)
+    return _product(aten.view.default(v.contiguous(), [-1]), 0, dtype=dtype)
+
+
+def _safe_softmax(v: Tensor, dim: int, dtype: Any = None) -> Any:
+    # Rows of -inf alone are left to the operation.
+    return NotImplemented if dtype is not None else CHAINED[aten._softmax.default](v, dim, False)
+
+
+def _x_log_y(a: Tensor, b: Tensor) -> Tensor:
+    return a * torch.where((a == 0) & (b == 0), 1.0, b).log()
+
+
+def _squared_error(a: Tensor, b: Tensor, reduction: int = 1) -> Tensor:
+    square = (a - b) * (a - b)
+    return square if reduction == 0 else square.mean() if reduction == 1 else square.sum()
+
+
+def _reversed_difference(a: Tensor, b: Tensor, *, alpha: float = 1) -> Tensor:
+    return b - a * alpha
+
+
+def _filled(v: Tensor, mask: Tensor, value: Tensor) -> Tensor:
+    return torch.where(mask, value, v)
+
+
+def _tanh_backward(g: Tensor, y: Tensor) -> Tensor:
+    return g * (1 - y * y)
+
+
+def _sigmoid_backward(g: Tensor, y: Tensor) -> Tensor:
+    return g * (y * (1 - y))
+
+
+def _threshold_backward(g: Tensor, v: Tensor, threshold: float) -> Tensor:
+    return torch.where(v <= threshold, 0.0, g)
+
+
+def _softplus_backward(g: Tensor, v: Tensor, beta: float, threshold: float) -> Tensor:
+    return torch.where(v * beta > threshold, g, g * torch.sigmoid(v * beta))
+
+
+def _silu_backward(g: Tensor, v: Tensor) -> Tensor:
+    p = torch.sigmoid(v)
+    return g * (p * (1 + v * (1 - p)))
+
+
+def _softmax_backward(g: Tensor, y: Tensor, dim: int, dtype: Any) -> Tensor:
+    product = g * y
+    return product - y * product.sum(dim, keepdim=True)
+
+
+def _log_softmax_backward(g: Tensor, y: Tensor, dim: int, dtype: Any) -> Tensor:
+    return g - y.exp() * g.sum(dim, keepdim=True)
+
+
+def _norm_along(v: Tensor, p: float | None, dim: Sequence[int], keepdim: bool = False) -> Any:
+    return _norm(v, 2 if p is None else p, dim, keepdim)
 
 
 WORDS: Mapping[Any, Callable[..., Any]] = MappingProxyType(
@@ -120,7 +177,21 @@ WORDS: Mapping[Any, Callable[..., Any]] = MappingProxyType(
         aten.lerp.Scalar: _between,
         aten.lerp.Tensor: _between,
         aten.linalg_vector_norm.default: _norm,
+        aten.norm.ScalarOpt_dim: _norm_along,
+        aten._safe_softmax.default: _safe_softmax,
+        aten.xlogy.Tensor: _x_log_y,
+        aten.mse_loss.default: _squared_error,
+        aten.rsub.Tensor: _reversed_difference,
+        aten.masked_fill.Tensor: _filled,
         aten.prod.dim_int: _product,
         aten.prod.default: _product_of_all,
+        # What a gradient inside the function is made of.
+        aten.tanh_backward.default: _tanh_backward,
+        aten.sigmoid_backward.default: _sigmoid_backward,
+        aten.threshold_backward.default: _threshold_backward,
+        aten.softplus_backward.default: _softplus_backward,
+        aten.silu_backward.default: _silu_backward,
+        aten._softmax_backward_data.default: _softmax_backward,
+        aten._log_softmax_backward_data.default: _log_softmax_backward,
     }
 )
