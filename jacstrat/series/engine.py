@@ -63,7 +63,7 @@ class Line:
         D = len(V)
         found = [value.expand(D, *value.shape)]
         tail = y.full().tail.unbind(0) if isinstance(y, Series) else ()
-        found += [math.factorial(k) * part for k, part in enumerate(tail, 1)]
+        found += [float(math.factorial(k)) * part for k, part in enumerate(tail, 1)]
         found += [torch.zeros_like(found[0])] * (order + 1 - len(found))
         return torch.stack(found, 1)
 

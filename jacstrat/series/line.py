@@ -11,6 +11,8 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
+from jacstrat.series.norms import PlainNorms
+
 Function = Callable[[Tensor], Tensor]
 
 
@@ -46,10 +48,11 @@ def nested(f: Function, x: Tensor, v: Tensor, order: int) -> Tensor:
         x, v: (B, n) or (n,), alike.
     """
     if torch._C._functorch.peek_interpreter_stack() is not None:
-        return _nested_within(f, x, v, order)
+        with PlainNorms():
+            return _nested_within(f, x, v, order)
     # Only where somebody may ask: s makes a graph in any case.
     tracked = torch.is_grad_enabled() and (x.requires_grad or v.requires_grad or f(x).requires_grad)
-    with torch.enable_grad():
+    with torch.enable_grad(), PlainNorms():
         s = torch.zeros(*x.shape[:-1], 1, dtype=x.dtype, device=x.device, requires_grad=True)
         y = f((x if tracked else x.detach()) + s * v)
         (slopes,) = in_line([y], s, order, tracked)
