@@ -24,6 +24,10 @@ from jacstrat.taylor.rule import Call, NotCovered
 
 Function = Callable[[Tensor], Tensor]
 
+# The largest tail of what directions are followed together: on a CPU such that it stays near the core, while it is
+# still much work against the time of starting an operation.
+CPU_BYTES, DEVICE_BYTES = 2**24, 2**30
+
 
 class Line:
     """A row-wise function and its tapes, made when they are first asked for, to be followed along lines.
@@ -53,19 +57,26 @@ class Line:
         Raises:
             UnsupportedError: There is no tape, or an operation cannot be differentiated so often; names it.
 
-        Cost: each operation on D (order + 1) tensors where it is linear, on D order^2 / 2 where it is not.
+        Cost: each operation on D (order + 1) tensors where it is linear, on D order^2 / 2 where it is not; directions
+        are taken in parts where they are many.
         """
         program = self.tape(x)
         if isinstance(program, Untraceable):
             raise UnsupportedError(f"the function cannot be traced: {program}")
-        y = follow(program, x, V, order)
-        value = value_of(y)
-        D = len(V)
-        found = [value.expand(D, *value.shape)]
-        tail = y.full().tail.unbind(0) if isinstance(y, Series) else ()
-        found += [float(math.factorial(k)) * part for k, part in enumerate(tail, 1)]
-        found += [torch.zeros_like(found[0])] * (order + 1 - len(found))
-        return torch.stack(found, 1)
+        limit = CPU_BYTES if x.device.type in ("cpu", "meta") else DEVICE_BYTES
+        together = max(limit // max(program.numel * order * x.element_size(), 1), 1)
+        parts = [_derivatives(program, x, part, order) for part in V.split(together)]
+        return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+
+def _derivatives(program: Program, x: Tensor, V: Tensor, order: int) -> Tensor:
+    y = follow(program, x, V, order)
+    value, D = value_of(y), len(V)
+    found = [value.expand(D, *value.shape)]
+    tail = y.full().tail.unbind(0) if isinstance(y, Series) else ()
+    found += [float(math.factorial(k)) * part for k, part in enumerate(tail, 1)]
+    found += [torch.zeros_like(found[0])] * (order + 1 - len(found))
+    return torch.stack(found, 1)
 
 
 def follow(program: Program, x: Tensor, V: Tensor, order: int) -> Series | Tensor:

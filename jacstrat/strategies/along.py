@@ -44,7 +44,7 @@ def derivatives(u: Function, x: Tensor, V: Tensor, order: int, args: tuple[Any, 
         As `jacstrat.derivatives_along`.
 
     Cost: each operation on D (order + 1) tensors of its size where it is linear, on D order^2 / 2 where it is not; the
-    function's value once. All of it is in memory together: give directions in parts where that is too much.
+    function's value once. Directions are taken in parts where they are many.
     """
     check_order(order)
     check_points(x)

@@ -89,6 +89,15 @@ def test_each_point_along_its_own_directions_and_a_single_point() -> None:
     torch.testing.assert_close(single, found[:, :, 0])
 
 
+def test_many_directions_are_taken_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    line, many = Line(lambda x: x.sin().sum(-1)), draw(7, 12, seed=8)
+    whole = line.derivatives(X, many, 2)
+    monkeypatch.setattr("jacstrat.series.engine.CPU_BYTES", 3 * X.numel() * 2 * 8)
+    torch.testing.assert_close(line.derivatives(X, many, 2), whole)
+    monkeypatch.setattr("jacstrat.series.engine.CPU_BYTES", 1)
+    torch.testing.assert_close(line.derivatives(X, many, 2), whole)
+
+
 @pytest.mark.parametrize("name", UNTRACEABLE)
 def test_a_function_that_cannot_be_traced_says_why(name: str) -> None:
     f, reason = UNTRACEABLE[name]
