@@ -1,4 +1,7 @@
-"""Inverses, solutions of linear systems and log-determinants: each equation solved for one coefficient at a time."""
+"""Inverses, linear systems, log-determinants, Cholesky factors: each equation solved for one coefficient at a time.
+
+A determinant has no rule: by an inverse it would be wrong near a singular matrix, where it is smooth.
+"""
 
 from __future__ import annotations
 
@@ -60,6 +63,23 @@ def _log_determinant(call: Call, K: int) -> Any:
     return (sign, Series.of(y, integral(y, traces)), *rest)
 
 
+def _cholesky(call: Call, K: int) -> Any:
+    # L L^T = A: L_k = L_0 F(L_0^-1 (A_k - sum_(0<j<k) L_j L_(k-j)^T) L_0^-T), F the lower half with half the diagonal.
+    v = one_argument(call).full()
+    y, *rest = call.op(v.value, *call.args[1:], **call.kwargs)
+    if (call.args[1] if len(call.args) > 1 else call.kwargs.get("upper", False)) or any(call.used[1:]):
+        raise NotCovered
+    z, L = v.polynomial(v.value.dim()), [y]
+    inverse = torch.linalg.inv(y)
+    for k in range(1, K + 1):
+        rest_k = -sum(L[j] @ L[k - j].mT for j in range(1, k)) if k > 1 else 0
+        if k < len(z):
+            rest_k = rest_k + (z[k] + z[k].mT) / 2
+        half = (inverse @ rest_k @ inverse.mT).tril()
+        L.append(y @ (half - torch.diag_embed(half.diagonal(dim1=-2, dim2=-1)) / 2))
+    return (Series.of(y, L), *rest)
+
+
 def _cross(call: Call, K: int) -> Any:
     a, b = call.args
     axis = call.kwargs.get("dim", -1)
@@ -77,5 +97,6 @@ MATRICES: dict[Any, Rule] = {
     aten.linalg_inv_ex.default: _inverse,
     aten._linalg_solve_ex.default: _solution,
     aten._linalg_slogdet.default: _log_determinant,
+    aten.linalg_cholesky_ex.default: _cholesky,
     aten.linalg_cross.default: _cross,
 }

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from jacstrat.errors import ShapeError, UsageError
+from jacstrat.errors import ShapeError, UnsupportedError, UsageError
 from jacstrat.series import Line
 from jacstrat.strategies.base import circumstances_of
 from jacstrat.strategies.checked import eager, plain_attention
@@ -56,7 +56,10 @@ def derivatives(u: Function, x: Tensor, V: Tensor, order: int, args: tuple[Any, 
         line = Line(f)
         is_traced = not (torch.compiler.is_compiling() or isinstance(line.tape(x), Untraceable))
         if _is_served(f, x, V, order, line, is_traced):
-            return line.derivatives(x, V, order)
+            try:
+                return line.derivatives(x, V, order)
+            except UnsupportedError:  # an operation that has no derivatives beyond the order that was looked at
+                pass
         return by_nesting(f)(x, V, order)
 
 

@@ -45,6 +45,7 @@ SQUARE = torch.eye(3, dtype=torch.float64) + 0.3 * draw(2, 3, 3)
 add(aten.linalg_inv_ex.default, V(SQUARE), check_errors=False)
 add(aten._linalg_solve_ex.default, V(SQUARE), v(2, 3, 2, seed=1), left=True, check_errors=False)
 add(aten._linalg_slogdet.default, V(SQUARE))
+add(aten.linalg_cholesky_ex.default, V(SQUARE @ SQUARE.mT), upper=False, check_errors=False)
 add(aten.linalg_cross.default, v(3, 4), v(3, 4, seed=1), dim=0)
 
 for op in (aten.clamp.default, aten.hardtanh.default):

@@ -41,6 +41,7 @@ USED = {
     aten.log_sigmoid_forward.default: (True, False),
     aten.linalg_inv_ex.default: (True, False),
     aten._linalg_solve_ex.default: (True, False, False, False),
+    aten.linalg_cholesky_ex.default: (True, False),
     aten._linalg_slogdet.default: (False, True, False, False),
 }
 
