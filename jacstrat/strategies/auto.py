@@ -52,9 +52,16 @@ class Chosen(NamedTuple):
     single: Strategy | None = None
 
 
+class Direct(NamedTuple):
+    """What a direct call has from an earlier one: what f(x) is like, and the choice."""
+
+    form: Form
+    chosen: Chosen
+
+
 RECALL: Recall[Chosen] = Recall()
-# What functions of direct calls give.
-FORMS: Recall[Form] = Recall()
+# What is known of functions of direct calls.
+DIRECT: Recall[Direct] = Recall()
 
 
 @dataclass(frozen=True)
@@ -98,31 +105,34 @@ class Auto(Strategy):
         if torch.compiler.is_compiling():
             return self._prepared(operator, f, x, args, event_dim, generator)[0]
         circumstances = (self, event_dim, *circumstances_of(operator, x, args))
-        form = FORMS.find(f, circumstances)
-        if form is not None and form.is_own:
+        found = DIRECT.find(f, circumstances)
+        if found is not None and found.is_own:
             try:
-                if (known := self._known(operator, f, x, args, event_dim, form.value)) is not None:
+                if (known := self._known(operator, f, x, args, event_dim, found.value)) is not None:
                     return known
             except UnsupportedError:
                 # f is not what it was: its layers, or what it reads, were changed in place.
                 RECALL.forget()
-        prepared, points, found = self._prepared(operator, f, x, args, event_dim, generator)
+                DIRECT.forget()
+        prepared, points, form = self._prepared(operator, f, x, args, event_dim, generator)
         prepared.confirm(*points)
-        FORMS.keep(f, circumstances, found)
+        reduced = prepared.reduction
+        with outside_inference_mode():
+            z, given = reduced.points(usable(x), args)
+        chosen = RECALL.get(reduced.function, (self, *circumstances_of(reduced.operator, z, given)))
+        if chosen is not None:
+            DIRECT.keep(f, circumstances, Direct(form, chosen))
         return prepared
 
     def _known(
-        self, operator: Operator, f: Function, x: Tensor, args: Args, event_dim: int, form: Form
+        self, operator: Operator, f: Function, x: Tensor, args: Args, event_dim: int, direct: Direct
     ) -> Prepared | None:
         """What was chosen before, where it is there without a trace or a proof that takes longer than it saves."""
         points = usable(x)
         with outside_inference_mode(), telling(self, f, points, args), plain_attention():
-            reduced, _ = reduction(operator, f, points, args, event_dim, False, form)
+            reduced, _ = reduction(operator, f, points, args, event_dim, False, direct.form)
             z, given = reduced.points(points, args)
-            found = RECALL.find(reduced.function, (self, *circumstances_of(reduced.operator, z, given)))
-            if found is None:
-                return None
-            kept, plain, g = found.value, reduced.operator, reduced.function
+            kept, plain, g = direct.chosen, reduced.operator, reduced.function
             strategy, built = kept.strategy, _traced(kept, g, z, given)
             if built is None:
                 if (plainly := kept.single or (None if kept.conditional else kept.strategy)) is None:
@@ -133,10 +143,7 @@ class Auto(Strategy):
             return self.prepare(operator, f, x, None, args, event_dim)
 
         prepared = Prepared(strategy, reduced, f, points.shape[-event_dim:].numel(), event_dim, built, again)
-        if found.is_own:
-            prepared.trust()
-        else:
-            prepared.confirm(points, args)
+        prepared.trust()
         return prepared
 
     def build(

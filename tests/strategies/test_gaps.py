@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from jacstrat import UnsupportedError, laplacian, parse_strategy
+from jacstrat.core.operator import OPERATORS
 from jacstrat.strategies.base import Contraction
 from jacstrat.strategies.checked import checked
 from jacstrat.strategies.gaps import PAST_DATA, PAST_NO_GRAD, WRONG, gap
@@ -63,9 +64,9 @@ def scalar(name: str) -> Function:
 
 @pytest.mark.parametrize(("transform", "name"), [(one, name) for one in WRONG for name in sorted(WRONG[one])])
 def test_what_is_in_the_table_is_wrong_and_refused_by_name(transform: Any, name: str) -> None:
-    f, spec = checked(scalar(name), "laplacian"), STRATEGIES[transform]
+    f, spec = checked(scalar(name), OPERATORS["laplacian"]), STRATEGIES[transform]
     with torch.no_grad():
-        claim = parse_strategy(spec).build("laplacian", f, X, None)
+        claim = parse_strategy(spec).build(OPERATORS["laplacian"], f, X, (), None)
         assert isinstance(claim, Contraction)
         off = (claim.evaluate(X) - laplacian(f, X, "identity")).abs()
     assert bool((off > 1e-6).any()), f"{name} is right by {spec} with torch {torch.__version__}: out of the table"

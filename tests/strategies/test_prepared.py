@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from jacstrat import UnsupportedError, parse_strategy
+from jacstrat.core.operator import OPERATORS
 from jacstrat.strategies import choosing
 from jacstrat.strategies.prepared import Prepared
 from jacstrat.strategies.probing import Identity
@@ -204,7 +205,9 @@ class TestWitness:
 
     def test_trust_holds_nothing(self) -> None:
         with torch.no_grad():
-            prepared = parse_strategy("jacrev").trusted("laplacian", log_determinant, X)
+            strategy, operator = parse_strategy("jacrev"), OPERATORS["laplacian"]
+            contraction = strategy.contracted(operator, log_determinant, X, (), None)
+            prepared = strategy.trusted(operator, log_determinant, X, (), contraction)
             assert prepared(X).shape == (3,)
         assert prepared(X.clone().requires_grad_()).shape == (3,)
 
@@ -222,7 +225,7 @@ class TestResults:
 
     def test_another_choice_is_that_of_the_operator(self, identity_is_fastest) -> None:
         prepared = prepare(energy(), "auto")
-        assert prepared.operator == "laplacian"
+        assert prepared.operator == OPERATORS["laplacian"]
         assert prepared.n == 4
         assert prepared.strategy == Identity()
         assert prepared.reason.startswith("identity: ")

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from jacstrat.core.operator import OPERATORS
 from jacstrat.strategies.truth import Question, Truth
 
 D = torch.float64
@@ -15,7 +16,7 @@ X = torch.randn(2, 4, dtype=D, generator=torch.Generator().manual_seed(0))
 
 
 def asked(f: Callable[[Tensor], Tensor], x: Tensor = X, operator: str = "laplacian") -> Question:
-    return Question(operator, f, x, torch.eye(x.shape[-1], dtype=x.dtype))
+    return Question(OPERATORS[operator], f, x, torch.eye(x.shape[-1], dtype=x.dtype))
 
 
 def plain(truth: Truth) -> bool:
@@ -36,7 +37,7 @@ def test_forms_of_a_scalar_are_those_of_its_hessian() -> None:
 def test_forms_of_a_field_are_those_of_its_jacobian() -> None:
     A = torch.randn(4, 4, dtype=D, generator=torch.Generator().manual_seed(1))
     V = torch.randn(3, 4, dtype=D, generator=torch.Generator().manual_seed(2))
-    truth = Question("divergence", lambda x: x @ A.T, X, V).answer()
+    truth = Question(OPERATORS["divergence"], lambda x: x @ A.T, X, V).answer()
     assert plain(truth)
     torch.testing.assert_close(truth.forms, torch.einsum("ki,ij,kj->k", V, A, V).unsqueeze(-1).expand(3, 2))
 

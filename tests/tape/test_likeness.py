@@ -19,7 +19,8 @@ import torch
 from torch import Tensor, nn
 
 from jacstrat import PROBLEMS, UnsupportedError, laplacian
-from jacstrat.strategies.base import checked
+from jacstrat.core.operator import OPERATORS
+from jacstrat.strategies.checked import checked
 from jacstrat.tape import kept
 from jacstrat.tape.kept import SHARED
 from jacstrat.taylor import Scalar
@@ -346,7 +347,7 @@ def put_back():
 
 def is_traced(f: Callable[[Tensor], Tensor], x: Tensor) -> bool:
     """Whether the operator would find a tape."""
-    return Scalar(checked(f, "laplacian")).is_traced(x)
+    return Scalar(checked(f, OPERATORS["laplacian"])).is_traced(x)
 
 
 def agrees(f: Callable[[Tensor], Tensor]) -> None:
