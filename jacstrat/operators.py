@@ -14,7 +14,7 @@ from jacstrat.strategies import Strategy, parse_strategy
 from jacstrat.strategies.along import check_direction, check_order, derivatives
 from jacstrat.strategies.checked import checked, plain_attention
 from jacstrat.strategies.points import check_points, outside_inference_mode, usable
-from jacstrat.strategies.products import vjp
+from jacstrat.strategies.products import gradient_of, vjp
 from jacstrat.strategies.told import telling
 from jacstrat.tape.arguments import Args, Function, bind
 
@@ -241,13 +241,7 @@ def gradient(scalar: Function, x: Tensor, args: Args = ()) -> Tensor:
     """
     check_points(x)
     with outside_inference_mode(), telling("gradient", scalar, x, args), plain_attention():
-        x = usable(x)
-        linear = vjp(bind(checked(scalar, OPERATORS["laplacian"]), args), x)
-        value = linear.value
-        assert value is not None
-        if value.dim() < x.dim() or value.shape[-1] == 1:
-            return linear(torch.ones_like(value))
-        return torch.stack([linear(unit) for unit in torch.eye(value.shape[-1]).to(value)], -2)
+        return gradient_of(checked(scalar, OPERATORS["laplacian"]), usable(x), args)
 
 
 def curl(field: Function, x: Tensor, args: Args = ()) -> Tensor:

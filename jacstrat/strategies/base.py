@@ -183,7 +183,7 @@ class Strategy(ABC):
         if operator.order == 4:
             twice = OPERATORS["laplacian"]
             inner = self.nested.contracted(twice, f, x, args, generator).evaluate
-            return self.contracted(twice, _like(inner, f), x, args, generator)
+            return replace(self.contracted(twice, _like(inner, f), x, args, generator), passes=None)
         outputs = None if self.takes_outputs else outputs_of(f)
         if outputs is None:
             return _contraction(self.build(operator, f, x, args, generator))

@@ -88,6 +88,29 @@ def functional_gradient(scalar: Field) -> Field:
     return lambda x, *args: torch.func.grad(lambda x: scalar(x, *args).sum())(x)
 
 
+def gradient_of(scalar: Field, x: Tensor, args: tuple[Any, ...] = (), event_dim: int = 1) -> Tensor:
+    """The gradient of a scalar, shaped as x, or of each of its outputs, (B, m, *event): a VJP each, for one output one.
+
+    Args:
+        scalar, x, args: A scalar of real or complex values at x.
+        event_dim: Axes of a point.
+    """
+    inside = torch._C._functorch.peek_interpreter_stack() is not None or torch.compiler.is_compiling()
+    linear, lead = (vjp if inside else reverse)(scalar, x, *args), x.dim() - event_dim
+    value = linear.value
+    assert value is not None
+    if value.is_complex():
+        parts = [gradient_of(lambda x, *args, p=p: getattr(scalar(x, *args), p), x, args, event_dim) for p in _PARTS]
+        return torch.complex(*parts)
+    if value.dim() == lead or value.shape[-1] == 1:
+        return linear(torch.ones_like(value))
+    units = torch.eye(value.shape[-1], dtype=value.dtype, device=value.device)
+    return torch.stack([linear(unit.expand_as(value)) for unit in units], lead)
+
+
+_PARTS = ("real", "imag")
+
+
 def curvature(scalar: Field, x: Tensor, *args: Any) -> Linear:
     """v -> v^T H v, a number a point and output, by forward mode over forward mode: no gradient is ever formed."""
 

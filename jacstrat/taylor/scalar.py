@@ -65,8 +65,9 @@ class Scalar:
 
     def is_traced(self, x: Tensor, args: Args = ()) -> bool:
         """Whether the tapes for x are there already, perhaps from an earlier call for a function that is the same."""
-        parts = self.tiles(x, args)
-        return self._tapes.is_shared(x, args) and all(self._tapes.is_shared(*part) for part in parts)
+        if not self._tapes.is_shared(x, args):  # tiles would record it
+            return False
+        return all(self._tapes.is_shared(*part) for part in self.tiles(x, args))
 
     def tiles(
         self, x: Tensor, args: Args = (), directions: int | None = None, is_program: bool = False
@@ -118,16 +119,13 @@ class Scalar:
         (laplacian,) = self._through(x, args, V, lambda y, x: (y.laplacian,))
         return laplacian
 
-    def together(self, x: Tensor, *args: Any) -> tuple[Tensor, Tensor, Tensor]:
+    def together(self, x: Tensor, *args: Any) -> tuple[Tensor, Tensor | None, Tensor]:
         """Value, gradient (..., n) and Laplacian, in the one pass that the Laplacian takes.
 
-        Tangents of the result along the unit vectors are its gradient. Where these have become fewer directions, of
-        which the gradient is no more to be had, it takes a VJP of each output beside.
+        Tangents of the result along the unit vectors are its gradient: None where they have become fewer directions.
         """
         value, gradient, laplacian = self._through(x, args, None, _all_of, is_whole=True)
-        if gradient.shape[-1] < x.shape[-1]:
-            gradient = _gradients(self.f, x, args)
-        return value, gradient, laplacian
+        return value, gradient if gradient.shape[-1] == x.shape[-1] else None, laplacian
 
     def _through(
         self, x: Tensor, args: Args, V: Tensor | None, read: Read, is_whole: bool = False
@@ -225,7 +223,11 @@ def _by_products(
 ) -> tuple[Tensor, ...]:
     """The same by VJPs of the gradient, for a function whose operations are not to be had; each output by itself."""
 
-    outputs = _outputs(f, args)
+    def outputs(x: Tensor) -> Tensor:
+        """One after the other, (m, ...)."""
+        y = f(x, *args)
+        return y.unsqueeze(0) if y.dim() < x.dim() else y.movedim(-1, 0)
+
     directions = torch.eye(x.shape[-1], dtype=x.dtype, device=x.device) if V is None else V
     value = f(x, *args)
     gradients, laplacians = [], []
@@ -238,24 +240,6 @@ def _by_products(
     is_one = value.dim() < x.dim()
     laplacian = laplacians[0] if is_one else torch.stack(laplacians, -1)
     return (value, gradients[0] if is_one else torch.stack(gradients, -2), laplacian) if is_whole else (laplacian,)
-
-
-def _outputs(f: Callable[..., Tensor], args: Args) -> Callable[[Tensor], Tensor]:
-    """The outputs of f one after the other, (m, ...)."""
-
-    def outputs(x: Tensor) -> Tensor:
-        y = f(x, *args)
-        return y.unsqueeze(0) if y.dim() < x.dim() else y.movedim(-1, 0)
-
-    return outputs
-
-
-def _gradients(f: Callable[..., Tensor], x: Tensor, args: Args) -> Tensor:
-    """The gradient of each output, a VJP each."""
-    y, pull, *_ = torch.func.vjp(_outputs(f, args), x)
-    units = torch.eye(len(y), dtype=y.dtype, device=y.device)
-    found = [pull(unit.view(-1, *(1,) * (y.dim() - 1)).expand_as(y))[0] for unit in units]
-    return found[0] if f(x, *args).dim() < x.dim() else torch.stack(found, -2)
 
 
 def _is_tracked(program: Program, x: Tensor, args: Args) -> bool:

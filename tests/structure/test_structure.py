@@ -139,8 +139,10 @@ def test_a_shape_that_does_not_fit() -> None:
         detect_structure(lambda x: x.mT, points(3), "laplacian")
     with pytest.raises(ShapeError, match="the field must return one tensor, got tuple; return its one output"):
         detect_structure(lambda x: (x, x), points(3))
-    with pytest.raises(UsageError, match="unknown operator 'divergenze'; known: divergence, laplacian, jac"):
+    with pytest.raises(UsageError, match=r"^unknown operator 'divergenze'; did you mean divergence\?$"):
         detect_structure(torch.sin, points(3), "divergenze")
+    with pytest.raises(UsageError, match="^unknown operator 'wxyz'; known: bilaplacian, divergence, hess"):
+        detect_structure(torch.sin, points(3), "wxyz")
 
 
 LARGE = 100_000
