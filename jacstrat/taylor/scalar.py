@@ -122,16 +122,20 @@ class Scalar:
     def together(self, x: Tensor, *args: Any) -> tuple[Tensor, Tensor | None, Tensor]:
         """Value, gradient (..., n) and Laplacian, in the one pass that the Laplacian takes.
 
-        Tangents of the result along the unit vectors are its gradient: None where they have become fewer directions.
+        Tangents of the result along the unit vectors are its gradient: None where they become fewer directions.
         """
+        program = self.tape(x, args)
+        if self.compress and not isinstance(program, Untraceable) and program.shared:
+            value, laplacian = self._through(x, args, None, lambda y, _: (y.value, y.laplacian))
+            return value, None, laplacian
         value, gradient, laplacian = self._through(x, args, None, _all_of, is_whole=True)
-        return value, gradient if gradient.shape[-1] == x.shape[-1] else None, laplacian
+        return value, gradient, laplacian
 
     def _through(
         self, x: Tensor, args: Args, V: Tensor | None, read: Read, is_whole: bool = False
     ) -> tuple[Tensor, ...]:
         """What is read off the jet of each tile, put together."""
-        memory: Memory | None = {} if self.compress and V is None else None
+        memory: Memory | None = {} if self.compress and V is None and not is_whole else None
         parts = self.tiles(x, args, None if V is None else len(V))
         directions = [None] * len(parts) if V is None else V.split([len(part) for part, _ in parts], 1)
         if self._is_checkpointed(x, parts):
@@ -193,16 +197,11 @@ class Scalar:
 
 
 def _all_of(y: Jet, x: Tensor) -> tuple[Tensor, ...]:
-    """Value, gradient, with the coordinates behind the axes of the value, and Laplacian.
-
-    In the place of a gradient none of its numbers, where the directions are not those of the coordinates any more.
-    """
-    n = x.shape[-1]
+    """Value, gradient, with the coordinates behind the axes of the value, and Laplacian."""
     assert y.laplacian is not None
     if y.tangents is None:
-        return y.value, y.value.new_zeros(*y.value.shape, n), y.laplacian
-    gradient = y.full().movedim(0, -1)
-    return y.value, gradient if len(y.tangents) == n else gradient[..., :0], y.laplacian
+        return y.value, y.value.new_zeros(*y.value.shape, x.shape[-1]), y.laplacian
+    return y.value, y.full().movedim(0, -1), y.laplacian
 
 
 def _tiles(tangents_bytes: int, device: torch.device, mean_bytes: float = math.inf) -> int:
