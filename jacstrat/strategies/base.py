@@ -125,8 +125,10 @@ class Strategy(ABC):
 
     @property
     def transforms(self) -> frozenset[Transform]:
-        """What it takes f through, where torch may have an operation wrong; nothing for a loop of reverse mode."""
-        return frozenset({"func", "forward"} if getattr(self, "product", "") == "forward" else {"func"})
+        """What it rests on, by which torch may have an operation wrong; see `gaps`."""
+        return frozenset(
+            {"rules", "func", "forward"} if getattr(self, "product", "") == "forward" else {"rules", "func"}
+        )
 
     @property
     def claimed_rate(self) -> float | None:

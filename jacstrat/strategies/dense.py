@@ -48,7 +48,7 @@ class Jacrev(Strategy):
 
     @property
     def transforms(self) -> frozenset[Transform]:
-        return frozenset({"func", "rows"})
+        return frozenset({"rules", "func", "rows"})
 
     def build(self, operator: Operator, f: Function, x: Tensor, generator: torch.Generator | None) -> Contraction:
         return _dense(self.spec, operator, torch.func.jacrev, field_of(operator, f), f, x)
@@ -64,7 +64,7 @@ class Jacfwd(Strategy):
 
     @property
     def transforms(self) -> frozenset[Transform]:
-        return frozenset({"func", "rows", "forward"})
+        return frozenset({"rules", "func", "rows", "forward"})
 
     def build(self, operator: Operator, f: Function, x: Tensor, generator: torch.Generator | None) -> Contraction:
         return _dense(self.spec, operator, torch.func.jacfwd, field_of(operator, f), f, x)
@@ -83,7 +83,7 @@ class Hessian(Strategy):
 
     @property
     def transforms(self) -> frozenset[Transform]:
-        return frozenset({"func", "rows", "forward"})
+        return frozenset({"rules", "func", "rows", "forward"})
 
     def build(self, operator: Operator, f: Function, x: Tensor, generator: torch.Generator | None) -> Contraction:
         return _dense(self.spec, operator, torch.func.hessian, f, f, x)

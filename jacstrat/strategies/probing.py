@@ -56,7 +56,7 @@ class Identity(Strategy):
 
     @property
     def transforms(self) -> frozenset[Transform]:
-        return frozenset()
+        return frozenset({"rules"})
 
     def build(self, operator: Operator, f: Function, x: Tensor, generator: torch.Generator | None) -> Contraction:
         field = field_of(operator, f, reverse_gradient)
@@ -78,7 +78,7 @@ class Ones(Strategy):
 
     @property
     def transforms(self) -> frozenset[Transform]:
-        return frozenset()
+        return frozenset({"rules"})
 
     def build(self, operator: Operator, f: Function, x: Tensor, generator: torch.Generator | None) -> Contraction:
         field = field_of(operator, f, reverse_gradient)
@@ -127,7 +127,7 @@ class Jvp(Strategy):
 
     @property
     def transforms(self) -> frozenset[Transform]:
-        return frozenset({"func", "forward"})
+        return frozenset({"rules", "func", "forward"})
 
     def build(self, operator: Operator, f: Function, x: Tensor, generator: torch.Generator | None) -> Contraction:
         field = field_of(operator, f)
@@ -151,7 +151,7 @@ class ForwardOverForward(Strategy):
 
     @property
     def transforms(self) -> frozenset[Transform]:
-        return frozenset({"func", "forward", "twice"})
+        return frozenset({"rules", "func", "forward", "twice"})
 
     def build(self, operator: Operator, f: Function, x: Tensor, generator: torch.Generator | None) -> Contraction:
         def last(products: Tensor, _: object) -> Tensor:

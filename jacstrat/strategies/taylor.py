@@ -11,6 +11,7 @@ from torch import Tensor
 from jacstrat.errors import UnsupportedError, UsageError
 from jacstrat.strategies.base import Contraction, Function, Operator, Passes, Strategy, positive_or_all
 from jacstrat.strategies.draws import averaged, draw, rate_of
+from jacstrat.strategies.gaps import Transform
 from jacstrat.taylor import Checkpoint, Scalar, Tile, Untraceable
 
 
@@ -56,6 +57,10 @@ class Taylor(Strategy):
     @property
     def claimed_rate(self) -> float | None:
         return None if self.probes == "all" else rate_of(self.probes)
+
+    @property
+    def transforms(self) -> frozenset[Transform]:
+        return frozenset({"func"})  # its rules are its own
 
     def refuse(self, operator: Operator) -> str | None:
         return None if operator == "laplacian" else "a field has no second derivatives to collapse; use jvp"
