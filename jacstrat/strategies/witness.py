@@ -96,9 +96,9 @@ class Witness:
         f: Row-wise, shapes checked.
         x: Points, (B, n) or (n,).
 
-    Cost: min(n, 32) VJPs at up to 15 points and seven evaluations of f there; for each claim a call of it, at all of x
-    where it was traced, else at these points. With gradients tracked seven times as many VJPs, and for each tensor in
-    which a gradient differs from autograd's up to 21 times.
+    Cost: min(n, 32) VJPs at up to 15 points and eight evaluations of f there, one of them for known gaps, see `gaps`;
+    for each claim a call of it, at all of x where it was traced, else at these points. With gradients tracked seven
+    times as many VJPs, and for each tensor in which a gradient differs from autograd's up to 21 times.
     """
 
     operator: str
