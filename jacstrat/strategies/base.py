@@ -18,7 +18,7 @@ from jacstrat.strategies.gaps import Transform
 from jacstrat.strategies.points import check_points, outside_inference_mode, usable
 from jacstrat.strategies.prepared import Prepared
 from jacstrat.strategies.recall import Recall
-from jacstrat.strategies.reduction import Form, Reduction, outputs_of, reduction
+from jacstrat.strategies.reduction import Form, outputs_of, reduction
 from jacstrat.strategies.told import telling
 from jacstrat.tape.arguments import Args, Function, kinds
 
@@ -146,8 +146,10 @@ class Strategy(ABC):
 
     @property
     def transforms(self) -> frozenset[Transform]:
-        """What it takes f through, where torch may have an operation wrong; nothing for a loop of reverse mode."""
-        return frozenset({"func", "forward"} if getattr(self, "product", "") == "forward" else {"func"})
+        """What it rests on, by which torch may have an operation wrong; see `gaps`."""
+        return frozenset(
+            {"rules", "func", "forward"} if getattr(self, "product", "") == "forward" else {"rules", "func"}
+        )
 
     @property
     def claimed_rate(self) -> float | None:
@@ -280,12 +282,6 @@ class Strategy(ABC):
         else:
             prepared.confirm(*points)
             CONFIRMED.keep(f, circumstances, form)
-        return prepared
-
-    def trusted(self, operator: Operator, f: Function, x: Tensor, args: Args, contraction: Contraction) -> Prepared:
-        """A contraction of a plain operator, for which this strategy was held against a witness before."""
-        prepared = Prepared(self, Reduction(operator, f), f, x.shape[-1], 1, contraction, lambda x, args: prepared)
-        prepared.trust()
         return prepared
 
     def _prepared(

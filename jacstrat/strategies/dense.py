@@ -68,7 +68,7 @@ class Jacrev(Strategy):
 
     @property
     def transforms(self) -> frozenset[Transform]:
-        return frozenset({"func", "rows"})
+        return frozenset({"rules", "func", "rows"})
 
     def build(
         self, operator: Operator, f: Function, x: Tensor, args: Args, generator: torch.Generator | None
@@ -86,7 +86,7 @@ class Jacfwd(Strategy):
 
     @property
     def transforms(self) -> frozenset[Transform]:
-        return frozenset({"func", "rows", "forward"})
+        return frozenset({"rules", "func", "rows", "forward"})
 
     def build(
         self, operator: Operator, f: Function, x: Tensor, args: Args, generator: torch.Generator | None
@@ -107,7 +107,7 @@ class Hessian(Strategy):
 
     @property
     def transforms(self) -> frozenset[Transform]:
-        return frozenset({"func", "rows", "forward"})
+        return frozenset({"rules", "func", "rows", "forward"})
 
     def build(
         self, operator: Operator, f: Function, x: Tensor, args: Args, generator: torch.Generator | None

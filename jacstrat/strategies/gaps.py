@@ -19,15 +19,17 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves
 
-from jacstrat.strategies.cuts import nodes_of
+from jacstrat.strategies.cuts import nodes_from, nodes_of
 
 Function = Callable[[Tensor], Tensor]
 
-# What a strategy takes f through: torch.func at all, or a recording; vmap over the points; forward mode; that twice.
-Transform = Literal["func", "rows", "forward", "twice"]
+# What a strategy rests on: torch's own derivatives of each operation; torch.func, or a recording; vmap over the points;
+# forward mode; that twice.
+Transform = Literal["rules", "func", "rows", "forward", "twice"]
 
 _TOLD: Mapping[Transform, str] = MappingProxyType(
     {
+        "rules": "has a gradient that is not right, since third derivatives of torch's {} are wrong",
         "rows": "takes points one by one under vmap, where torch's {} is wrong",
         "forward": "goes by forward mode, in which torch's {} is wrong",
         "twice": "goes by forward mode twice, in which torch's {} is wrong",
@@ -39,6 +41,7 @@ _SOLVING = "LinalgDet LinalgLuSolve LinalgSlogdet LinalgSolveEx"
 _TWICE = "CholeskyInverse LinalgDet LinalgSlogdet LinalgSolveEx NativeBatchNorm NativeLayerNorm ScatterReduce"
 WRONG: Mapping[Transform, frozenset[str]] = MappingProxyType(
     {
+        "rules": frozenset(("NativeBatchNorm", "NativeLayerNorm")),
         "rows": frozenset(_SOLVING.split()),
         "forward": frozenset(("CholeskyInverse", "ScatterReduce")),
         "twice": frozenset(_TWICE.split()),
@@ -56,35 +59,55 @@ PAST_NO_GRAD = "goes by forward mode, which goes on where f turns gradients off,
 PAST_DATA = "is no loop of reverse mode, which alone sees what f writes into `.data`"
 
 
-def gap(f: Function, x: Tensor, transforms: Iterable[Transform], is_nested: bool) -> str:
+def gap(
+    f: Function,
+    x: Tensor,
+    transforms: Iterable[Transform],
+    order: int,
+    is_traced: bool = False,
+    is_tracked: bool = False,
+) -> str:
     """Why a strategy cannot be right for f, in words that go on behind "it"; "" where nothing is known against it.
 
     Args:
         f: Row-wise.
         x: Points that f takes; their numbers have no influence, but where f branches on them.
-        transforms: What the strategy takes f through.
-        is_nested: Whether it takes derivatives of derivatives, or rests on a recording.
+        transforms: What the strategy rests on.
+        order: Of the derivatives of f.
+        is_traced: Whether it rests on a recording.
+        is_tracked: Whether it is differentiated once more, in x where that requires grad.
 
     Cost: one evaluation; of what does something under no_grad, one in forward mode besides.
     """
     transforms = frozenset(transforms)
-    if not transforms:
+    is_third = order == 2 and is_tracked
+    if not transforms or not (is_third or transforms - {"rules"}):
         return ""
-    x, past = x.detach(), _Past()
+    point, past = x.detach().requires_grad_(), _Past()
     try:
         with torch.enable_grad(), past:
-            nodes = list(nodes_of(f(x.detach().requires_grad_())))
+            nodes = list(nodes_of(f(point)))
     except RuntimeError:  # f writes into x itself
         return ""
     names = {_name(node) for node in nodes}
     for transform, wrong in WRONG.items():
-        if transform in transforms and (found := sorted(names & wrong)):
+        if transform in transforms - {"rules"} and (found := sorted(names & wrong)):
             return _TOLD[transform].format(found[0])
-    if past.wrote and is_nested:
+    if past.wrote and (order == 2 or is_traced) and "func" in transforms:
         return PAST_DATA
-    if past.turned_off and "forward" in transforms and _goes_on(f, x):
+    if past.turned_off and "forward" in transforms and _goes_on(f, x.detach()):
         return PAST_NO_GRAD
+    if is_third and "rules" in transforms:
+        constant = None if x.requires_grad else point
+        behind = (node for node in nodes if _name(node) in WRONG["rules"] and _follows_leaf(node, constant))
+        return next((_TOLD["rules"].format(_name(node)) for node in behind), "")
     return ""
+
+
+def _follows_leaf(node: Any, constant: Tensor | None) -> bool:
+    """Whether the first argument of an operation depends on a leaf other than this one."""
+    source = node.next_functions[0][0]
+    return any(getattr(one, "variable", constant) is not constant for one in nodes_from(source))
 
 
 def _name(node: Any) -> str:

@@ -83,7 +83,7 @@ class Identity(Strategy):
 
     @property
     def transforms(self) -> frozenset[Transform]:
-        return frozenset()
+        return frozenset({"rules"})
 
     def build(
         self, operator: Operator, f: Function, x: Tensor, args: Args, generator: torch.Generator | None
@@ -106,7 +106,7 @@ class Ones(Strategy):
 
     @property
     def transforms(self) -> frozenset[Transform]:
-        return frozenset()
+        return frozenset({"rules"})
 
     def build(
         self, operator: Operator, f: Function, x: Tensor, args: Args, generator: torch.Generator | None
@@ -157,7 +157,7 @@ class Jvp(Strategy):
 
     @property
     def transforms(self) -> frozenset[Transform]:
-        return frozenset({"func", "forward"})
+        return frozenset({"rules", "func", "forward"})
 
     def build(
         self, operator: Operator, f: Function, x: Tensor, args: Args, generator: torch.Generator | None
@@ -183,7 +183,7 @@ class ForwardOverForward(Strategy):
 
     @property
     def transforms(self) -> frozenset[Transform]:
-        return frozenset({"func", "forward", "twice"})
+        return frozenset({"rules", "func", "forward", "twice"})
 
     def build(
         self, operator: Operator, f: Function, x: Tensor, args: Args, generator: torch.Generator | None

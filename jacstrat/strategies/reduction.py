@@ -322,8 +322,8 @@ class _ComplexScalar:
     def _whole(self, parts: Tensor, axis: int) -> Tensor:
         parts = parts.movedim(axis, -1)
         if self.outputs is None:
-            return torch.view_as_complex(parts.contiguous())
-        return torch.view_as_complex(parts.unflatten(-1, (self.outputs, 2)).contiguous()).movedim(-1, axis)
+            return torch.complex(*parts.unbind(-1))
+        return torch.complex(*parts.unflatten(-1, (self.outputs, 2)).unbind(-1)).movedim(-1, axis)
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from jacstrat.core.errors import UnsupportedError, UsageError
 from jacstrat.core.operator import Operator
 from jacstrat.strategies.base import Args, Contraction, Function, Passes, Strategy, Together, positive_or_all
 from jacstrat.strategies.draws import averaged, draw, rate_of
+from jacstrat.strategies.gaps import Transform
 from jacstrat.tape.arguments import repeated
 from jacstrat.taylor import Checkpoint, Scalar, Tile, Untraceable
 
@@ -59,6 +60,10 @@ class Taylor(Strategy):
     @property
     def claimed_rate(self) -> float | None:
         return None if self.probes == "all" else rate_of(self.probes)
+
+    @property
+    def transforms(self) -> frozenset[Transform]:
+        return frozenset({"func"})  # its rules are its own
 
     def refuse(self, operator: Operator) -> str | None:
         if operator.order == 1:

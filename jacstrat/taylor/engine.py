@@ -135,9 +135,7 @@ def _planned(
     for node in nodes:
         if node.varies:
             plan = planner.follow(node)
-            node = replace(
-                node, plan=plan, may_compress=_may_compress(planner, node, x) and (output is None or node.is_fixed)
-            )
+            node = replace(node, plan=plan, may_compress=_may_compress(planner, node, x))
             if node.wants_tangents:
                 numels.append(planner.directions(node) * node.numel)
         else:

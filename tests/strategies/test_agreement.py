@@ -48,7 +48,10 @@ def test_a_result_near_zero_is_measured_by_its_terms() -> None:
 
     zero = torch.zeros(4, dtype=torch.float64)
     assert result_fault(OPERATORS["divergence"], linear, X, (), zero + 1e-12, zero) == ""
-    assert result_fault(OPERATORS["divergence"], linear, X, (), zero + 1e-3, zero) == "it is off by 0.00025 of the sum of |J_ii|"
+    assert (
+        result_fault(OPERATORS["divergence"], linear, X, (), zero + 1e-3, zero)
+        == "it is off by 0.00025 of the sum of |J_ii|"
+    )
 
 
 def test_entries_of_a_diagonal_that_cancel_are_seen() -> None:
@@ -69,7 +72,10 @@ def test_what_is_not_finite_is_a_fault_unless_it_is_so_in_the_eager_form(bad: fl
 
 def test_another_shape_is_a_fault() -> None:
     expected = diagonal(X).sum(-1)
-    assert result_fault(OPERATORS["divergence"], field, X, (), expected[:2], expected) == "its shape is (2,) instead of (4,)"
+    assert (
+        result_fault(OPERATORS["divergence"], field, X, (), expected[:2], expected)
+        == "its shape is (2,) instead of (4,)"
+    )
 
 
 def test_a_gradient_is_compared_leaf_by_leaf() -> None:
