@@ -15,6 +15,7 @@ from jacstrat.core.operator import OPERATORS
 from jacstrat.measure.counters import OperationCounter
 from jacstrat.measure.memory import peak_bytes
 from jacstrat.strategies.counting import FIRST, SECOND, UNKNOWN, Work, evaluation, looks_dense, product_costs
+from tests.strategies.claims import trusted
 
 B, N = 16, 12
 PAIRS = [
@@ -184,8 +185,7 @@ def test_what_is_predicted_is_what_a_call_does_within_a_factor(problem: str, ope
     costs = product_costs(OPERATORS[operator], evaluation(f, x[:1]).work)
     with torch.no_grad():
         for spec, product, chunk in CALLS:
-            strategy, plain = parse_strategy(spec), OPERATORS[operator]
-            evaluate = strategy.trusted(plain, f, x, (), strategy.contracted(plain, f, x, (), None))
+            evaluate = trusted(spec, operator, f, x)
             evaluate(x)
             with OperationCounter() as counter:
                 evaluate(x)

@@ -16,7 +16,7 @@ from jacstrat.strategies import choosing
 from jacstrat.strategies.prepared import Prepared
 from jacstrat.strategies.probing import Identity
 from jacstrat.strategies.trial import Trial
-from tests.strategies.claims import D, X, log_determinant, normed, normed_by_hand
+from tests.strategies.claims import D, X, log_determinant, normed, normed_by_hand, trusted
 
 X = X[:3]
 
@@ -205,9 +205,7 @@ class TestWitness:
 
     def test_trust_holds_nothing(self) -> None:
         with torch.no_grad():
-            strategy, operator = parse_strategy("jacrev"), OPERATORS["laplacian"]
-            contraction = strategy.contracted(operator, log_determinant, X, (), None)
-            prepared = strategy.trusted(operator, log_determinant, X, (), contraction)
+            prepared = trusted("jacrev", "laplacian", log_determinant, X)
             assert prepared(X).shape == (3,)
         assert prepared(X.clone().requires_grad_()).shape == (3,)
 
