@@ -15,9 +15,10 @@ from torch.utils._python_dispatch import _get_current_dispatch_mode_stack
 from jacstrat.core.errors import UnsupportedError, UsageError, unknown
 from jacstrat.core.operator import Operator
 from jacstrat.strategies.base import Args, Contraction, Function, Strategy, Together, circumstances_of
-from jacstrat.strategies.candidates import Candidate, assumed_diagonal, on_structure
+from jacstrat.strategies.candidates import Candidate, Evidence
 from jacstrat.strategies.checked import plain_attention
-from jacstrat.strategies.choosing import Choosing, import_torch_parts
+from jacstrat.strategies.choosing import Choosing, import_torch_parts, on_ground
+from jacstrat.strategies.counting import UNKNOWN, product_costs
 from jacstrat.strategies.hold import Hold
 from jacstrat.strategies.limits import within_limits
 from jacstrat.strategies.points import outside_inference_mode, usable
@@ -25,7 +26,6 @@ from jacstrat.strategies.prepared import Prepared
 from jacstrat.strategies.probing import Vmap
 from jacstrat.strategies.recall import Recall
 from jacstrat.strategies.reduction import Form, outputs_of, reduction
-from jacstrat.strategies.taylor import Taylor
 from jacstrat.strategies.told import telling
 from jacstrat.structure import Structure, UntracedError, detect_structure, prove_structure
 
@@ -133,7 +133,7 @@ class Auto(Strategy):
             reduced, _ = reduction(operator, f, points, args, event_dim, False, direct.form)
             z, given = reduced.points(points, args)
             kept, plain, g = direct.chosen, reduced.operator, reduced.function
-            strategy, built = kept.strategy, _traced(kept, g, z, given)
+            strategy, built = kept.strategy, kept.strategy.recalled(plain, g, z, given)
             if built is None:
                 if (plainly := kept.single or (None if kept.conditional else kept.strategy)) is None:
                     return None
@@ -163,7 +163,7 @@ class Auto(Strategy):
             return contraction
         values = free and x.numel() > 0 and not x.is_meta
         choosing = Choosing(operator, f, x, args, begin, values=values, timed=values and self.trial)
-        choice = choosing.choose(lambda sparse: self._conditional(operator, f, x, args, free and sparse))
+        choice = choosing.choose(lambda sparse, known: self._structured(known, f, args, free and sparse))
         chosen = Chosen(choice.candidate.strategy, choice.reason, bool(choice.candidate.ground), choice.single)
         RECALL.keep(f, circumstances, chosen)
         return _contraction(chosen, choice.candidate, operator, f, x, args, choice.built)
@@ -172,7 +172,7 @@ class Auto(Strategy):
         """The choice where nothing may run but the result: what was chosen before, if it takes no trace."""
         if kept is None or kept.conditional:
             return _by_calls()
-        if isinstance(kept.strategy, Taylor):  # what follows would take in the trace
+        if kept.strategy.records:  # what follows would take in the trace
             return kept._replace(strategy=kept.single or Vmap())
         return kept
 
@@ -180,9 +180,9 @@ class Auto(Strategy):
         """What was chosen for f, or for a function that looks the same, built and held against a witness anew."""
         candidate = None
         if kept.conditional:
-            proved = [
-                one for one in self._conditional(operator, f, x, args, trace=True) if one.strategy == kept.strategy
-            ]
+            known = Evidence(operator, x, product_costs(operator, UNKNOWN.work), UNKNOWN.work)
+            found = on_ground(self._structured(known, f, args, trace=True))
+            proved = [one for one in found if one.strategy == kept.strategy]
             if not proved:
                 return None
             candidate = proved[0]
@@ -193,21 +193,22 @@ class Auto(Strategy):
         except UnsupportedError:
             return None
 
-    def _conditional(self, operator: Operator, f: Function, x: Tensor, args: Args, trace: bool) -> list[Candidate]:
-        """Candidates that are right for this function alone, assumed or proved now."""
+    def _structured(self, known: Evidence, f: Function, args: Args, trace: bool) -> Evidence:
+        """With the structure of J, as assumed or as proved now."""
         if outputs_of(f):  # each has a structure of its own
-            return []
+            return known
         if self.assume == "diagonal":
-            return [assumed_diagonal()]
+            return replace(known, assumed=True)
         if not trace:
-            return []
+            return known
         structure: Structure | None
         try:
-            structure = prove_structure(f, x, operator, args)
+            structure = prove_structure(f, known.x, known.operator, args)
         except UntracedError:
             # Sampling would take five times n products.
-            structure = detect_structure(f, x, operator, args) if self.assume == "sampled" else None
-        return on_structure(structure, x) if structure else []
+            sampled = self.assume == "sampled"
+            structure = detect_structure(f, known.x, known.operator, args) if sampled else None
+        return replace(known, structure=structure)
 
 
 def _contraction(
@@ -227,7 +228,7 @@ def _contraction(
             else:
                 built = chosen.strategy.contracted(operator, f, x, args, None)
     evaluate, together = built.evaluate, built.together
-    if isinstance(chosen.strategy, Taylor) and chosen.single is not None:
+    if chosen.strategy.records and chosen.single is not None:
         evaluate, together = _by_shape(built, chosen.single, operator, f, x)
     return replace(
         built, evaluate=evaluate, together=together, chosen=chosen.strategy, reason=chosen.reason, is_confirmed=True
@@ -251,11 +252,6 @@ def _by_shape(
         return built.together(x, *args) if built.together else Together(built.evaluate(x, *args))
 
     return (lambda x, *args: at(x, args).evaluate(x, *args)), together
-
-
-def _traced(kept: Chosen, f: Function, x: Tensor, args: Args) -> Contraction | None:
-    """The operator by `taylor` where that was chosen and the trace of an earlier call serves; else None."""
-    return kept.strategy.traced(f, x, args) if isinstance(kept.strategy, Taylor) else None
 
 
 def _by_calls(why: str = ", where a tracer allows neither counts nor a trial") -> Chosen:

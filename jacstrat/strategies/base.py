@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, fields, replace
-from typing import Any, ClassVar, NamedTuple, final
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, final
 
 import torch
 from torch import Tensor
@@ -21,6 +21,9 @@ from jacstrat.strategies.recall import Recall
 from jacstrat.strategies.reduction import Form, outputs_of, reduction
 from jacstrat.strategies.told import telling
 from jacstrat.tape.arguments import Args, Function, kinds
+
+if TYPE_CHECKING:
+    from jacstrat.strategies.candidates import Candidate, Evidence
 
 __all__ = ["Args", "Contraction", "Estimate", "Function", "Operator", "Passes", "Strategy", "Together"]
 
@@ -116,6 +119,8 @@ class Strategy(ABC):
     compiles: ClassVar[bool] = False
     # It is a sum of products of plain reverse mode and claims no more.
     is_plain: ClassVar[bool] = False
+    # It records f at each shape of x.
+    records: ClassVar[bool] = False
     # It serves scalars of m outputs, (B, n) -> (B, m), by itself; else each output is one of its own.
     takes_outputs: ClassVar[bool] = False
 
@@ -192,6 +197,19 @@ class Strategy(ABC):
         copies = Copies.of(outputs, x)
         built = self.build(operator, copies.function(f, output), *copies.points(x, args), generator)
         return _of_outputs(_contraction(built), copies, operator)
+
+    @classmethod
+    def candidates(cls, evidence: Evidence) -> Iterable[Candidate]:
+        """The forms in which it would serve an operator exactly, for `auto` to choose among; none unless it says so.
+
+        Args:
+            evidence: What is known of the function, and of the operator, which `refuse` of the form need not be asked.
+        """
+        return ()
+
+    def recalled(self, operator: Operator, f: Function, x: Tensor, args: Args) -> Contraction | None:
+        """What `build` gives where a recording of an earlier call serves, for one that makes any; else None."""
+        return None
 
     @property
     def nested(self) -> Strategy:

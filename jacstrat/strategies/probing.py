@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -11,6 +11,7 @@ from torch import Tensor
 
 from jacstrat.core.operator import Operator
 from jacstrat.strategies.base import Args, Contraction, Function, Strategy, Together, positive_or_all
+from jacstrat.strategies.candidates import Candidate, Evidence
 from jacstrat.strategies.gaps import Transform
 from jacstrat.strategies.probes import ChunkSize, fixed_diagonal, unit_diagonal, unit_entries
 from jacstrat.strategies.products import (
@@ -85,6 +86,10 @@ class Identity(Strategy):
     def transforms(self) -> frozenset[Transform]:
         return frozenset({"rules"})
 
+    @classmethod
+    def candidates(cls, evidence: Evidence) -> Iterator[Candidate]:
+        yield evidence.looped(cls(), "reverse", op_s=4e-6)
+
     def build(
         self, operator: Operator, f: Function, x: Tensor, args: Args, generator: torch.Generator | None
     ) -> Contraction:
@@ -107,6 +112,11 @@ class Ones(Strategy):
     @property
     def transforms(self) -> frozenset[Transform]:
         return frozenset({"rules"})
+
+    @classmethod
+    def candidates(cls, evidence: Evidence) -> Iterator[Candidate]:
+        if evidence.is_diagonal:
+            yield Candidate(cls(), evidence.costs["reverse"], 1, 1, 4e-6, ground=evidence.ground)
 
     def build(
         self, operator: Operator, f: Function, x: Tensor, args: Args, generator: torch.Generator | None
@@ -134,6 +144,10 @@ class Vmap(Strategy):
     def __post_init__(self) -> None:
         positive_or_all("chunk_size", self.chunk_size)
 
+    @classmethod
+    def candidates(cls, evidence: Evidence) -> Iterator[Candidate]:
+        yield from evidence.batched(cls(), "vjp", op_s=12e-6)
+
     def build(
         self, operator: Operator, f: Function, x: Tensor, args: Args, generator: torch.Generator | None
     ) -> Contraction:
@@ -158,6 +172,11 @@ class Jvp(Strategy):
     @property
     def transforms(self) -> frozenset[Transform]:
         return frozenset({"rules", "func", "forward"})
+
+    @classmethod
+    def candidates(cls, evidence: Evidence) -> Iterator[Candidate]:
+        yield from evidence.batched(cls(chunk_size="all"), "jvp", op_s=15e-6)
+        yield evidence.looped(cls(), "jvp", op_s=9e-6)
 
     def build(
         self, operator: Operator, f: Function, x: Tensor, args: Args, generator: torch.Generator | None

@@ -26,6 +26,7 @@ from jacstrat.core.operator import Kind, Operator, is_array
 from jacstrat.strategies.checked import checked
 from jacstrat.strategies.copies import Copies
 from jacstrat.strategies.points import check_points
+from jacstrat.strategies.workload import same_random_numbers
 from jacstrat.tape.arguments import Args, Function, of_rows
 
 
@@ -184,7 +185,8 @@ def outputs_of(f: Function) -> int | None:
 
 
 def _form(f: Function, x: Tensor, args: Args) -> Form:
-    with torch.no_grad():
+    # That f was called once more changes nothing that it draws later.
+    with torch.no_grad(), same_random_numbers(x.device):
         y = f(x.detach(), *args)
     return Form(y.shape[-1] if y.dim() == x.dim() else None, y.is_complex())
 

@@ -13,11 +13,11 @@ from unittest.mock import patch
 
 from torch import Tensor
 
-from jacstrat.strategies import auto, choosing, prepared
+from jacstrat.core.operator import Operator
+from jacstrat.strategies import auto, hold
 from jacstrat.strategies.witness import Witness
 from jacstrat.structure import UntracedError, structure
-
-Function = Callable[[Tensor], Tensor]
+from jacstrat.tape.arguments import Args, Function
 
 
 @contextmanager
@@ -26,34 +26,32 @@ def shared() -> Iterator[None]:
     kept: dict[Hashable, Any] = {}
     prove = structure.prove_structure
 
-    def once(kind: object, operator: str, f: Function, x: Tensor, made: Callable[[], Any]) -> Any:
+    def once(kind: object, operator: Operator, f: Function, x: Tensor, args: Args, made: Callable[[], Any]) -> Any:
         while (inner := getattr(f, "__wrapped__", None)) is not None:
             f = inner
-        # With f and x alive no other ones take their places.
-        key = (kind, operator, id(f), x.data_ptr(), x.shape, x.stride(), x.requires_grad)
+        # With all of them alive no other ones take their places.
+        key = (kind, operator, id(f), x.data_ptr(), x.shape, x.stride(), x.requires_grad, tuple(map(id, args)))
         if key not in kept:
-            kept[key] = made(), f, x
+            kept[key] = made(), f, x, args
         return kept[key][0]
 
-    def witness(operator: str, f: Function, x: Tensor) -> Witness:
-        return once(Witness, operator, f, x, lambda: Witness(operator, f, x))
+    def witness(operator: Operator, f: Function, x: Tensor, args: Args = ()) -> Witness:
+        return once(Witness, operator, f, x, args, lambda: Witness(operator, f, x, args))
 
-    def proved(f: Function, x: Tensor, operator: str) -> structure.Structure:
+    def proved(f: Function, x: Tensor, operator: Operator, args: Args = ()) -> structure.Structure:
         def tried() -> structure.Structure | UntracedError:
             try:
-                return prove(f, x, operator)
+                return prove(f, x, operator, args)
             except UntracedError as error:
                 return error
 
-        found = once(prove, operator, f, x, tried)
+        found = once(prove, operator, f, x, args, tried)
         if isinstance(found, UntracedError):
             raise UntracedError(str(found))
         return found
 
     with (
-        patch.object(prepared, "Witness", witness),
-        patch.object(choosing, "Witness", witness),
-        patch.object(auto, "Witness", witness),
+        patch.object(hold, "Witness", witness),
         patch.object(structure, "prove_structure", proved),
         patch.object(auto, "prove_structure", proved),
     ):
