@@ -86,7 +86,7 @@ class TestChain:
 
             @classmethod
             def candidates(cls, evidence):
-                yield Candidate(cls(), ProductCost(Work(), Work(), Work()), 1, 1, 1e-9)
+                yield Candidate(cls(), ProductCost(Work(ops=1), Work(), Work()), 1, 1, 1e-9)
 
         monkeypatch.setattr(strategies, "STRATEGIES", {**STRATEGIES, "sooner": Sooner})
         assert prepare(lambda x: x.exp() * x.sum(-1, keepdim=True)).strategy.spec == "sooner"
