@@ -1,7 +1,6 @@
 """Ways to contract a Jacobian. One table feeds the command line, the tests, the bench suites and the docs."""
 
 from collections.abc import Mapping
-from functools import cache
 from types import MappingProxyType
 
 from jacstrat.core.errors import UsageError
@@ -48,12 +47,15 @@ def parse_strategy(spec: str | Strategy) -> Strategy:
     Raises:
         UsageError: An unknown name or parameter, with the nearest ones, or a value out of range.
     """
-    return spec if isinstance(spec, Strategy) else _parsed(spec)
+    if isinstance(spec, Strategy):
+        return spec
+    if (found := _PARSED.get(spec)) is None:
+        found = _PARSED[spec] = parse(spec, STRATEGIES, ALIASES)
+    return found
 
 
-@cache
-def _parsed(spec: str) -> Strategy:
-    return parse(spec, STRATEGIES, ALIASES)
+# Specs that were read before: direct calls have one each.
+_PARSED: dict[str, Strategy] = {}
 
 
 def unasked() -> tuple[str, ...]:

@@ -315,10 +315,6 @@ class Strategy(ABC):
         """The prepared operator, the points and arguments that it works on, and what f(x) is like."""
         if (reason := self.refuse(operator)) is not None:
             raise UnsupportedError(f"{self.spec} cannot serve the {operator.name}: {reason}")
-        if self.stochastic and operator.order == 4:
-            raise UnsupportedError(
-                f"{self.spec} cannot serve the {operator.name}: it would differentiate its own draws"
-            )
         if event_dim == 1:
             check_points(x)
         points = usable(x)

@@ -31,6 +31,11 @@ PRODUCTS = {"reverse": vjp, "forward": jvp}
 CAUTION = 0.75
 
 
+def refuse_nested(operator: Operator) -> str | None:
+    """Why what draws random probes cannot serve an operator of a result of its own."""
+    return "it would differentiate its own draws; use taylor" if operator.order == 4 else None
+
+
 def draw(distribution: Distribution, count: int, x: Tensor, generator: torch.Generator | None) -> Tensor:
     """Probes v with E[v v^T] = I, own ones for each point: (count, ..., n), dtype and device of x.
 

@@ -25,6 +25,7 @@ from jacstrat.strategies.draws import (
     estimated,
     linearised,
     rate_of,
+    refuse_nested,
 )
 from jacstrat.strategies.probes import ChunkSize, products_of
 from jacstrat.strategies.products import Linear
@@ -64,6 +65,9 @@ class Hutchinson(Strategy):
     @property
     def claimed_rate(self) -> float | None:
         return rate_of(self.probes)
+
+    def refuse(self, operator: Operator) -> str | None:
+        return refuse_nested(operator)
 
     def build(
         self, operator: Operator, f: Function, x: Tensor, args: Args, generator: torch.Generator | None

@@ -18,6 +18,7 @@ from jacstrat.strategies.draws import (
     estimated,
     orthonormal,
     rate_of,
+    refuse_nested,
     rows,
 )
 from jacstrat.strategies.probes import ChunkSize, products_of, unit_diagonal
@@ -52,7 +53,9 @@ class HutchPlusPlus(Strategy):
         return rate_of(self.probes - 2 * (self.probes // 3))
 
     def refuse(self, operator: Operator) -> str | None:
-        return "it estimates a trace alone; use hutchinson" if not operator.is_trace else None
+        if not operator.is_trace:
+            return "it estimates a trace alone; use hutchinson"
+        return refuse_nested(operator)
 
     def build(
         self, operator: Operator, f: Function, x: Tensor, args: Args, generator: torch.Generator | None

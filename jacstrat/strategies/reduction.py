@@ -307,7 +307,7 @@ class _ComplexScalar:
     axis: int
 
     def function(self, f: Function) -> Function:
-        return lambda x, *args: torch.view_as_real(f(x, *args)).flatten(x.dim() - 1)
+        return lambda x, *args: _parts(f(x, *args)).flatten(x.dim() - 1)
 
     def points(self, x: Tensor, args: Args) -> tuple[Tensor, Args]:
         return x, args
@@ -346,7 +346,12 @@ class _ComplexField:
 
 def _part(y: Tensor, which: Tensor) -> Tensor:
     """The real or the imaginary part of a field, at each row that which says."""
-    return (torch.view_as_real(y) * which.unsqueeze(-2)).sum(-1)
+    return (_parts(y) * which.unsqueeze(-2)).sum(-1)
+
+
+def _parts(y: Tensor) -> Tensor:
+    """The real and the imaginary part beside each other, as view_as_real, whose way back takes no empty tensor."""
+    return torch.stack((y.real, y.imag), -1)
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from jacstrat.core.operator import Operator
 from jacstrat.strategies.base import Args, Contraction, Function, Passes, Strategy, Together, positive_or_all
 from jacstrat.strategies.candidates import Candidate, Evidence
 from jacstrat.strategies.counting import ProductCost, Work
-from jacstrat.strategies.draws import averaged, draw, rate_of
+from jacstrat.strategies.draws import averaged, draw, rate_of, refuse_nested
 from jacstrat.strategies.gaps import Transform
 from jacstrat.tape.arguments import repeated
 from jacstrat.taylor import Checkpoint, Scalar, Tile, Untraceable
@@ -72,6 +72,8 @@ class Taylor(Strategy):
     def refuse(self, operator: Operator) -> str | None:
         if operator.order == 1:
             return "a field has no second derivatives to collapse; use jvp"
+        if self.stochastic and (reason := refuse_nested(operator)):
+            return reason
         return None if operator.is_trace else "it sums second derivatives as it goes; use jvp"
 
     @classmethod

@@ -20,6 +20,7 @@ from jacstrat.strategies.draws import (
     estimated,
     orthonormal,
     rate_of,
+    refuse_nested,
     rows,
 )
 from jacstrat.strategies.probes import ChunkSize, products_of, unit_diagonal
@@ -62,7 +63,7 @@ class XNysTrace(Strategy):
         if not operator.is_trace:
             return "it estimates a trace alone; use hutchinson"
         if operator.order > 1:
-            return None
+            return refuse_nested(operator)
         return "it needs a symmetric positive semidefinite matrix, which a field's Jacobian need not be; use xtrace"
 
     def build(

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from jacstrat.core.operator import Operator
 from jacstrat.structure.trace import few
-from jacstrat.tape.arguments import Args, bind, taken
+from jacstrat.tape.arguments import Args, bind, of_rows, taken
 
 Function = Callable[..., Tensor]
 
@@ -31,12 +31,18 @@ def sampled(f: Function, x: Tensor, operator: Operator, args: Args = ()) -> csr_
     Cost: n VJP at each of five points, n^2 bytes.
     """
     pattern: np.ndarray | None = None
-    given = taken(x, args, slice(2)) if x.dim() == 2 else args
+    given = taken(x, args, slice(2)) if x.dim() == 2 and len(x) else _for_a_row(x, args)
     for point in _points(x):
         rows = _rows(bind(f, given), point, operator)
         if rows is not None:
             pattern = rows if pattern is None else pattern | rows
     return None if pattern is None else csr_array(pattern)
+
+
+def _for_a_row(x: Tensor, args: Args) -> Args:
+    """Arguments for one row, where x has none, or is one."""
+    goes = of_rows(x, args)
+    return tuple(arg.new_zeros(1, *arg.shape[1:]) if its else arg for arg, its in zip(args, goes, strict=True))
 
 
 def _points(x: Tensor) -> Iterator[Tensor]:

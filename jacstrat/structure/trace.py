@@ -13,7 +13,7 @@ from torch.fx import GraphModule
 
 from jacstrat.core.errors import ShapeError
 from jacstrat.core.operator import Operator
-from jacstrat.tape.arguments import Args, lifted, taken
+from jacstrat.tape.arguments import Args, lifted, of_rows
 from jacstrat.tape.quiet import quiet
 
 Function = Callable[..., Tensor]
@@ -61,10 +61,13 @@ def traced(f: Function, x: Tensor, operator: Operator, args: Args = ()) -> Graph
     mode = FakeTensorMode(allow_fallback_kernels=False, allow_non_fake_inputs=True)
     with mode:
         points = torch.empty(few(x), dtype=x.dtype, device=x.device)
-    given = taken(x, lifted(args), slice(2)) if x.dim() == 2 else lifted(args)
+    given, its = lifted(args), of_rows(x, args)
     goes = [isinstance(arg, Tensor) for arg in given]
     with mode:
-        tensors = [torch.empty(arg.shape, dtype=arg.dtype, device=arg.device) for arg in compress(given, goes)]
+        tensors = [
+            torch.empty((len(points), *arg.shape[1:]) if mine else arg.shape, dtype=arg.dtype, device=arg.device)
+            for arg, mine in compress(zip(given, its, strict=True), goes)
+        ]
 
     def bound(x: Tensor, *tensors: Tensor) -> Tensor:
         left = iter(tensors)
@@ -111,6 +114,8 @@ def _checked(f: Function, operator: Operator) -> Function:
     def function(x: Tensor, *args: Tensor) -> Tensor:
         y = f(x, *args)
         operator.check_result(y, x.shape)
+        if operator.kind == "scalar" and y.dim() == x.dim():
+            raise ShapeError(f"the structure is that of one output, got {tuple(y.shape)}; give each by itself")
         return y
 
     return function
