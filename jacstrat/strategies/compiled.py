@@ -184,5 +184,5 @@ def _in_words(signature: Signature) -> str:
 
 
 def _warn(text: str, programs: Programs) -> None:
-    # Of who called the prepared operator: this, two calls of Programs, and two of Prepared are in between.
-    warnings.warn(f"{programs.strategy.spec}: {text}", stacklevel=6)
+    # Of who called the prepared operator: this, two calls of Programs, and three of Prepared are in between.
+    warnings.warn(f"{programs.strategy.spec}: {text}", stacklevel=7)
