@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from jacstrat.problems import PROBLEMS, Problem
-from jacstrat.problems.base import dense_reference
+from jacstrat.problems.dense import dense_reference
 from tests.problems.mutants import Mutant, mutants
 
 CLOSED = [problem for problem in PROBLEMS.values() if problem.diagonal is not None]
