@@ -169,7 +169,7 @@ def _agrees(
         if operator.is_second:
             quotient = (up - 2 * middle + down) / h**2
         else:
-            place = k if middle.shape[-1] == diagonal.shape[-1] else i
+            place = k if middle.shape[-1] == diagonal.shape[-1] < x.shape[-1] else i
             quotient, middle = (up[..., place] - down[..., place]) / (2 * h), middle[..., place]
         slack = 0.01 * diagonal.abs().amax(-1) + 16 * eps / h**operator.order * middle.abs()
         if not bool(((quotient - diagonal[..., k]).abs() <= slack).all()):

@@ -67,8 +67,8 @@ def _terms(f: Callable[..., Tensor], x: Tensor, operator: Operator, args: tuple[
 def _of_real(y: Tensor, x: Tensor, operator: Operator, S: list[int], A: Tensor | None) -> Terms:
     """The terms of real f(x); those of each output of a scalar along the axis before the last."""
     if operator.kind == "field":
-        # The outputs that belong to the coordinates: by their number, or in their order where there are no more.
-        places = range(len(S)) if y.shape[-1] == len(S) else S
+        # The outputs that belong to the coordinates: by their number, or in order where there are none but theirs.
+        places = range(len(S)) if y.shape[-1] == len(S) < x.shape[-1] else S
         return _contracted((y[..., place] for place in places), x, S, A)
     outputs = y.unbind(-1) if y.dim() == x.dim() else (y,)
     of = _twice if operator.order == 4 else _of_hessian

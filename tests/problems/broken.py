@@ -472,10 +472,12 @@ BROKEN = (
     Broken("makes_of_time", f"FILE:makes_of_time takes t beside x: {GIVEN}", later=True),
     Broken(
         "without_time",
-        "f must take x and 1 argument, as @problem(arguments=...) gives; bind what else it needs in a function of x, or "
-        "in a factory whose one parameter is n (TypeError: without_time() takes 1 positional argument but 2 were given)",
+        f"{X_ALONE}(TypeError: without_time() takes 1 positional argument but 2 were given)".replace(
+            "x alone", "x and 1 argument, as @problem(arguments=...) gives"
+        ),
     ),
-    Broken("mean_time", f"row 0 of f(x) is another with 5 rows than with 2; {ALONE}"),
+    Broken("mean_time", f"{MOVED}{ALONE}"),
+    Broken("mean_time", f"row 0 of f(x) is another with 2 rows than with 3; {ALONE}", batch=2),
     Broken("mixes_times", f"{MOVED}{ALONE}"),
     Broken("of_nothing", f"{X_ALONE}(TypeError: of_nothing() takes 0 positional arguments but 1 was given)"),
     Broken("with_single_weights", f"{DTYPE}(broken.py, line N: RuntimeError: *)"),

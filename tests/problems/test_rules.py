@@ -99,7 +99,7 @@ def test_the_library_keeps_to_the_rules(problem, dtype: torch.dtype) -> None:
                 with pytest.raises(UnsupportedError, match='"lu_cpu" not implemented for'):
                     check(instance.f, instance.x, "laplacian")
                 continue
-            check(instance.f, instance.x, problem.operators[0])
+            check(instance.f, instance.x, instance.operator(problem.operators[0]), instance.args)
 
 
 def test_rules_take_a_point_and_no_points() -> None:
