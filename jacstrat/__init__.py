@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from jacstrat.operators import (
         bilaplacian,
         curl,
+        derivatives_along,
         divergence,
         gradient,
         hessian_diagonal,
@@ -43,6 +44,7 @@ _HOMES = {
     "value_and_divergence": "operators",
     "value_gradient_laplacian": "operators",
     "curl": "operators",
+    "derivatives_along": "operators",
     "divergence": "operators",
     "gradient": "operators",
     "jacobian_diagonal": "operators",
@@ -78,6 +80,7 @@ __all__ = [
     "benchmark",
     "bilaplacian",
     "curl",
+    "derivatives_along",
     "detect_structure",
     "divergence",
     "gradient",

@@ -11,9 +11,10 @@ from torch import Tensor
 from jacstrat.core.errors import ShapeError
 from jacstrat.core.operator import OPERATORS, Operator
 from jacstrat.strategies import Strategy, parse_strategy
+from jacstrat.strategies.along import check_direction, check_order, derivatives
 from jacstrat.strategies.checked import checked, plain_attention
 from jacstrat.strategies.points import check_points, outside_inference_mode, usable
-from jacstrat.strategies.products import vjp
+from jacstrat.strategies.products import gradient_of, vjp
 from jacstrat.strategies.told import telling
 from jacstrat.tape.arguments import Args, Function, bind
 
@@ -109,8 +110,8 @@ def laplacian(
         x, generator, args, coordinates, weight, event_dim: As for `divergence`.
 
     Returns:
-        (B,) or (B, m) as the scalar gives it, less B for a single point; dtype and device of x, complex where the scalar
-        is. Differentiable in x, in args, in the weight and in the scalar's parameters.
+        (B,) or (B, m) as the scalar gives it, less B for a single point; dtype and device of x, complex where the
+        scalar is. Differentiable in x, in args, in the weight and in the scalar's parameters.
 
     Raises:
         ShapeError: scalar does not map (B, n) to (B,) or (B, m); names both shapes.
@@ -217,8 +218,8 @@ def value_gradient_laplacian(
 ) -> ValueGradientLaplacian:
     """A scalar, its gradient in all coordinates and its Laplacian at each point, as a wavefunction or a PINN needs.
 
-    Args and errors as for `laplacian`. Cost: that of the Laplacian: `taylor` has all three in its one pass, and products
-    by reverse mode the gradient; over some coordinates or with a weight a VJP of each output more.
+    Args and errors as for `laplacian`. Cost: that of the Laplacian: `taylor` has all three in its one pass, and
+    products by reverse mode the gradient; over some coordinates or with a weight a VJP of each output more.
     """
     operator = _operator("laplacian", coordinates, weight)
     found = parse_strategy(strategy).together(operator, scalar, x, generator, args, event_dim)
@@ -240,13 +241,7 @@ def gradient(scalar: Function, x: Tensor, args: Args = ()) -> Tensor:
     """
     check_points(x)
     with outside_inference_mode(), telling("gradient", scalar, x, args), plain_attention():
-        x = usable(x)
-        linear = vjp(bind(checked(scalar, OPERATORS["laplacian"]), args), x)
-        value = linear.value
-        assert value is not None
-        if value.dim() < x.dim() or value.shape[-1] == 1:
-            return linear(torch.ones_like(value))
-        return torch.stack([linear(unit) for unit in torch.eye(value.shape[-1]).to(value)], -2)
+        return gradient_of(checked(scalar, OPERATORS["laplacian"]), usable(x), args)
 
 
 def curl(field: Function, x: Tensor, args: Args = ()) -> Tensor:
@@ -268,6 +263,41 @@ def curl(field: Function, x: Tensor, args: Args = ()) -> Tensor:
         linear = vjp(bind(checked(field, OPERATORS["divergence"]), args), x)
         J = torch.func.vmap(linear.apply)(torch.eye(3, dtype=x.dtype, device=x.device))
         return torch.stack((J[2, ..., 1] - J[1, ..., 2], J[0, ..., 2] - J[2, ..., 0], J[1, ..., 0] - J[0, ..., 1]), -1)
+
+
+def derivatives_along(u: Function, x: Tensor, v: Tensor, order: int, args: Args = ()) -> Tensor:
+    """u, v.grad u, v^T H v, ...: the derivatives d^k/ds^k u(x + s v) at s = 0 for k = 0 .. order.
+
+    By Taylor arithmetic: the coefficients of every intermediate result in s, in one pass through u's operations, which
+    are recorded once. They are held against nested reverse mode and against differences of each other, up to order 4,
+    when they are first computed for a function; where a tape does not serve, nested reverse mode does the work.
+
+    Args:
+        u: Row-wise scalar function, (B, n) -> (B,), or several, (B, n) -> (B, m).
+        x: Points, (B, n) or (n,).
+        v: The direction, (n,), or that of each point, in the shape of x; of any length.
+        order: The highest derivative, at least 1.
+        args: Further arguments: u is called as u(x, *args); those of the rows go with them.
+
+    Returns:
+        (order + 1, B), or (order + 1, B, m); without B for a single point. dtype and device of u(x). Differentiable in
+        x, v, args and u's parameters.
+
+    Raises:
+        ShapeError: v does not fit x, or u does not map (B, n) to (B,) or (B, m); names both shapes.
+        UnsupportedError: torch cannot differentiate u so often, or is found to be wrong about it; says why.
+        UsageError: order is no whole number of at least 1, or x or v is not floating-point.
+
+    Cost: order + 1 evaluations of u for what is linear in it, order^2 / 2 for what is not; by nested reverse mode, as
+    for what cannot be traced, about 2^order.
+
+    Source: Griewank & Walther 2008, Evaluating Derivatives, chapter 13; Bettencourt et al. 2019, Taylor-mode automatic
+    differentiation for higher-order derivatives in JAX.
+    """
+    check_order(order)
+    check_points(x)
+    check_direction(x, v)
+    return derivatives(u, x, v.unsqueeze(0), order, args)[0]
 
 
 def _operator(name: str, coordinates: Sequence[int] | None = None, weight: Any = None) -> Operator:

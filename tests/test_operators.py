@@ -178,6 +178,14 @@ def test_gradient_is_differentiable_and_curl_is_right() -> None:
     torch.testing.assert_close(jacstrat.curl(u, points), torch.zeros_like(points), atol=1e-14, rtol=0)
 
 
+def test_the_gradient_of_outputs_is_that_of_each() -> None:
+    torch.testing.assert_close(jacstrat.gradient(FIELD, X), dense(FIELD, X))
+    torch.testing.assert_close(jacstrat.gradient(FIELD, X[0]), dense(FIELD, X)[0])
+    # Of one output it has no axis of its own, as autograd gives it.
+    torch.testing.assert_close(jacstrat.gradient(SCALAR, X), jacstrat.gradient(scalar, X))
+    torch.testing.assert_close(jacstrat.gradient(SCALAR, X[0]), jacstrat.gradient(scalar, X[0]))
+
+
 def test_curl_outside_three_dimensions() -> None:
     with pytest.raises(ShapeError, match=r"curl needs n = 3, got x of shape \(3, 4\)"):
         jacstrat.curl(torch.sin, X)
@@ -188,7 +196,9 @@ def test_bad_input_is_named() -> None:
         jacstrat.divergence(FIELD, X, "vmapp")
     with pytest.raises(UsageError, match=r"x must be real and floating-point, got torch.int64; use x.double\(\)"):
         jacstrat.gradient(scalar, torch.ones(3, dtype=torch.int64))
-    with pytest.raises(ShapeError, match=r"the scalar must map \(3, 4\) to \(3,\), got \(3, 4\)"):
-        jacstrat.gradient(FIELD, X)
+    with pytest.raises(ShapeError, match=r"the scalar must map \(3, 4\) to \(3,\), got \(\); if f takes one point"):
+        jacstrat.gradient(lambda x: x.sum(), X)
+    with pytest.raises(ShapeError, match=r"the scalar must map \(3, 4\) to \(3,\), got \(4, 3\)$"):
+        jacstrat.gradient(lambda x: x.mT, X)
     with pytest.raises(ShapeError, match=r"the field must map \(3, 4\) to \(3, 4\), got \(3,\)"):
         jacstrat.divergence(scalar, X, "identity")

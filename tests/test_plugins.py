@@ -41,8 +41,8 @@ class Twice(Strategy):
     exact_when: ClassVar[str] = "always"
     half: int = 2
 
-    def build(self, operator, f, x, generator):
-        return parse_strategy("identity").build(operator, f, x, generator)
+    def build(self, operator, f, x, args, generator):
+        return parse_strategy("identity").build(operator, f, x, args, generator)
 '''
 
 BAD = """
@@ -58,7 +58,7 @@ def sine(x):
 
 
 class Nameless(Strategy):
-    def build(self, operator, f, x, generator):
+    def build(self, operator, f, x, args, generator):
         return f
 
 

@@ -68,7 +68,7 @@ class Values:
 
 
 def values_of(tape: Tape, x: Tensor, args: Args = ()) -> Values:
-    """The tape at x and further arguments, whose numbers are of no consequence but for tensors of them being at hand."""
+    """The tape at x and further arguments, whose numbers are of no consequence: tensors of them are to be at hand."""
     needed = {tape.output} if isinstance(tape.output, int) else set()
     nodes: list[Node] = []
     for node in reversed(tape.nodes):

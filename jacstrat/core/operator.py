@@ -50,7 +50,7 @@ class Operator:
             self.weight == OWN if isinstance(self.weight, str) else is_array(self.weight) or callable(self.weight)
         ):
             raise UsageError(
-                f"weight must be a tensor (n,), (n, n), (B, n) or (B, n, n), or a function of the point that gives one, "
+                "weight must be a tensor (n,), (n, n), (B, n) or (B, n, n), or a function of the point that gives one, "
                 f"got {self.weight!r}"
             )
         if self.reduce == "diagonal":

@@ -1,6 +1,7 @@
 """Ways to contract a Jacobian. One table feeds the command line, the tests, the bench suites and the docs."""
 
 from collections.abc import Mapping
+from functools import cache
 from types import MappingProxyType
 
 from jacstrat.core.errors import UsageError
@@ -30,6 +31,7 @@ __all__ = [
     "Operator",
     "Prepared",
     "Strategy",
+    "Together",
     "parse_strategy",
     "unasked",
 ]
@@ -46,7 +48,12 @@ def parse_strategy(spec: str | Strategy) -> Strategy:
     Raises:
         UsageError: An unknown name or parameter, with the nearest ones, or a value out of range.
     """
-    return spec if isinstance(spec, Strategy) else parse(spec, STRATEGIES, ALIASES)
+    return spec if isinstance(spec, Strategy) else _parsed(spec)
+
+
+@cache
+def _parsed(spec: str) -> Strategy:
+    return parse(spec, STRATEGIES, ALIASES)
 
 
 def unasked() -> tuple[str, ...]:

@@ -15,9 +15,10 @@ from torch.utils._python_dispatch import _get_current_dispatch_mode_stack
 from jacstrat.core.errors import UnsupportedError, UsageError, unknown
 from jacstrat.core.operator import Operator
 from jacstrat.strategies.base import Args, Contraction, Function, Strategy, Together, circumstances_of
-from jacstrat.strategies.candidates import Candidate, assumed_diagonal, on_structure
+from jacstrat.strategies.candidates import Candidate, Evidence
 from jacstrat.strategies.checked import plain_attention
-from jacstrat.strategies.choosing import Choosing, import_torch_parts
+from jacstrat.strategies.choosing import Choosing, import_torch_parts, on_ground
+from jacstrat.strategies.counting import UNKNOWN, product_costs
 from jacstrat.strategies.hold import Hold
 from jacstrat.strategies.limits import within_limits
 from jacstrat.strategies.points import outside_inference_mode, usable
@@ -25,7 +26,6 @@ from jacstrat.strategies.prepared import Prepared
 from jacstrat.strategies.probing import Vmap
 from jacstrat.strategies.recall import Recall
 from jacstrat.strategies.reduction import Form, outputs_of, reduction
-from jacstrat.strategies.taylor import Taylor
 from jacstrat.strategies.told import telling
 from jacstrat.structure import Structure, UntracedError, detect_structure, prove_structure
 
@@ -52,9 +52,16 @@ class Chosen(NamedTuple):
     single: Strategy | None = None
 
 
+class Direct(NamedTuple):
+    """What a direct call has from an earlier one: what f(x) is like, and the choice."""
+
+    form: Form
+    chosen: Chosen
+
+
 RECALL: Recall[Chosen] = Recall()
-# What functions of direct calls give.
-FORMS: Recall[Form] = Recall()
+# What is known of functions of direct calls.
+DIRECT: Recall[Direct] = Recall()
 
 
 @dataclass(frozen=True)
@@ -98,32 +105,35 @@ class Auto(Strategy):
         if torch.compiler.is_compiling():
             return self._prepared(operator, f, x, args, event_dim, generator)[0]
         circumstances = (self, event_dim, *circumstances_of(operator, x, args))
-        form = FORMS.find(f, circumstances)
-        if form is not None and form.is_own:
+        found = DIRECT.find(f, circumstances)
+        if found is not None and found.is_own:
             try:
-                if (known := self._known(operator, f, x, args, event_dim, form.value)) is not None:
+                if (known := self._known(operator, f, x, args, event_dim, found.value)) is not None:
                     return known
             except UnsupportedError:
                 # f is not what it was: its layers, or what it reads, were changed in place.
                 RECALL.forget()
-        prepared, points, found = self._prepared(operator, f, x, args, event_dim, generator)
+                DIRECT.forget()
+        prepared, points, form = self._prepared(operator, f, x, args, event_dim, generator)
         prepared.confirm(*points)
-        FORMS.keep(f, circumstances, found)
+        reduced = prepared.reduction
+        with outside_inference_mode():
+            z, given = reduced.points(usable(x), args)
+        chosen = RECALL.get(reduced.function, (self, *circumstances_of(reduced.operator, z, given)))
+        if chosen is not None:
+            DIRECT.keep(f, circumstances, Direct(form, chosen))
         return prepared
 
     def _known(
-        self, operator: Operator, f: Function, x: Tensor, args: Args, event_dim: int, form: Form
+        self, operator: Operator, f: Function, x: Tensor, args: Args, event_dim: int, direct: Direct
     ) -> Prepared | None:
         """What was chosen before, where it is there without a trace or a proof that takes longer than it saves."""
         points = usable(x)
         with outside_inference_mode(), telling(self, f, points, args), plain_attention():
-            reduced, _ = reduction(operator, f, points, args, event_dim, False, form)
+            reduced, _ = reduction(operator, f, points, args, event_dim, False, direct.form)
             z, given = reduced.points(points, args)
-            found = RECALL.find(reduced.function, (self, *circumstances_of(reduced.operator, z, given)))
-            if found is None:
-                return None
-            kept, plain, g = found.value, reduced.operator, reduced.function
-            strategy, built = kept.strategy, _traced(kept, g, z, given)
+            kept, plain, g = direct.chosen, reduced.operator, reduced.function
+            strategy, built = kept.strategy, kept.strategy.recalled(plain, g, z, given)
             if built is None:
                 if (plainly := kept.single or (None if kept.conditional else kept.strategy)) is None:
                     return None
@@ -133,10 +143,7 @@ class Auto(Strategy):
             return self.prepare(operator, f, x, None, args, event_dim)
 
         prepared = Prepared(strategy, reduced, f, points.shape[-event_dim:].numel(), event_dim, built, again)
-        if found.is_own:
-            prepared.trust()
-        else:
-            prepared.confirm(points, args)
+        prepared.trust()
         return prepared
 
     def build(
@@ -156,7 +163,7 @@ class Auto(Strategy):
             return contraction
         values = free and x.numel() > 0 and not x.is_meta
         choosing = Choosing(operator, f, x, args, begin, values=values, timed=values and self.trial)
-        choice = choosing.choose(lambda sparse: self._conditional(operator, f, x, args, free and sparse))
+        choice = choosing.choose(lambda sparse, known: self._structured(known, f, args, free and sparse))
         chosen = Chosen(choice.candidate.strategy, choice.reason, bool(choice.candidate.ground), choice.single)
         RECALL.keep(f, circumstances, chosen)
         return _contraction(chosen, choice.candidate, operator, f, x, args, choice.built)
@@ -165,7 +172,7 @@ class Auto(Strategy):
         """The choice where nothing may run but the result: what was chosen before, if it takes no trace."""
         if kept is None or kept.conditional:
             return _by_calls()
-        if isinstance(kept.strategy, Taylor):  # what follows would take in the trace
+        if kept.strategy.records:  # what follows would take in the trace
             return kept._replace(strategy=kept.single or Vmap())
         return kept
 
@@ -173,33 +180,35 @@ class Auto(Strategy):
         """What was chosen for f, or for a function that looks the same, built and held against a witness anew."""
         candidate = None
         if kept.conditional:
-            proved = [
-                one for one in self._conditional(operator, f, x, args, trace=True) if one.strategy == kept.strategy
-            ]
+            known = Evidence(operator, x, product_costs(operator, UNKNOWN.work), UNKNOWN.work)
+            found = on_ground(self._structured(known, f, args, trace=True))
+            proved = [one for one in found if one.strategy == kept.strategy]
             if not proved:
                 return None
             candidate = proved[0]
         try:
             contraction = _contraction(kept, candidate, operator, f, x, args)
-            return None if Hold(operator, f, x, args).fault(contraction) else contraction
+            fault = Hold(operator, f, x, args).fault(contraction, transforms=kept.strategy.transforms)
+            return None if fault else contraction
         except UnsupportedError:
             return None
 
-    def _conditional(self, operator: Operator, f: Function, x: Tensor, args: Args, trace: bool) -> list[Candidate]:
-        """Candidates that are right for this function alone, assumed or proved now."""
+    def _structured(self, known: Evidence, f: Function, args: Args, trace: bool) -> Evidence:
+        """With the structure of J, as assumed or as proved now."""
         if outputs_of(f):  # each has a structure of its own
-            return []
+            return known
         if self.assume == "diagonal":
-            return [assumed_diagonal()]
+            return replace(known, assumed=True)
         if not trace:
-            return []
+            return known
         structure: Structure | None
         try:
-            structure = prove_structure(f, x, operator, args)
+            structure = prove_structure(f, known.x, known.operator, args)
         except UntracedError:
             # Sampling would take five times n products.
-            structure = detect_structure(f, x, operator, args) if self.assume == "sampled" else None
-        return on_structure(structure, x) if structure else []
+            sampled = self.assume == "sampled"
+            structure = detect_structure(f, known.x, known.operator, args) if sampled else None
+        return replace(known, structure=structure)
 
 
 def _contraction(
@@ -219,7 +228,7 @@ def _contraction(
             else:
                 built = chosen.strategy.contracted(operator, f, x, args, None)
     evaluate, together = built.evaluate, built.together
-    if isinstance(chosen.strategy, Taylor) and chosen.single is not None:
+    if chosen.strategy.records and chosen.single is not None:
         evaluate, together = _by_shape(built, chosen.single, operator, f, x)
     return replace(
         built, evaluate=evaluate, together=together, chosen=chosen.strategy, reason=chosen.reason, is_confirmed=True
@@ -243,11 +252,6 @@ def _by_shape(
         return built.together(x, *args) if built.together else Together(built.evaluate(x, *args))
 
     return (lambda x, *args: at(x, args).evaluate(x, *args)), together
-
-
-def _traced(kept: Chosen, f: Function, x: Tensor, args: Args) -> Contraction | None:
-    """The operator by `taylor` where that was chosen and the trace of an earlier call serves; else None."""
-    return kept.strategy.traced(f, x, args) if isinstance(kept.strategy, Taylor) else None
 
 
 def _by_calls(why: str = ", where a tracer allows neither counts nor a trial") -> Chosen:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, fields, replace
-from typing import Any, ClassVar, NamedTuple, final
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, final
 
 import torch
 from torch import Tensor
@@ -14,12 +14,16 @@ from jacstrat.core.errors import UnsupportedError, UsageError
 from jacstrat.core.operator import OPERATORS, Operator, parse_operator
 from jacstrat.strategies.checked import plain_attention
 from jacstrat.strategies.copies import Copies, output
+from jacstrat.strategies.gaps import Transform
 from jacstrat.strategies.points import check_points, outside_inference_mode, usable
 from jacstrat.strategies.prepared import Prepared
 from jacstrat.strategies.recall import Recall
-from jacstrat.strategies.reduction import Form, Reduction, outputs_of, reduction
+from jacstrat.strategies.reduction import Form, outputs_of, reduction
 from jacstrat.strategies.told import telling
-from jacstrat.tape.arguments import Args, Function, bind, kinds
+from jacstrat.tape.arguments import Args, Function, kinds
+
+if TYPE_CHECKING:
+    from jacstrat.strategies.candidates import Candidate, Evidence
 
 __all__ = ["Args", "Contraction", "Estimate", "Function", "Operator", "Passes", "Strategy", "Together"]
 
@@ -76,8 +80,8 @@ class Contraction:
         passes: What a call does, where f itself is not called.
         parts: (x, args) -> the parts of points and arguments that `evaluate` does one after the other, with nothing in
             common: a program of one serves all.
-        entries: (coordinates (K,), x, *args) -> these entries of the diagonal, (..., K), by the strategy's own products:
-            what a few coordinates show of it.
+        entries: (coordinates (K,), x, *args) -> these entries of the diagonal, (..., K), by the strategy's own
+            products: what a few coordinates show of it.
         along: (directions (K, n), x, *args) -> sum_k v_k^T J v_k at each point, in the strategy's own way.
         is_traced: It rests on a recording of f: a change of what f reads makes it stale, and it is for points of the
             shape that it was made with.
@@ -115,6 +119,8 @@ class Strategy(ABC):
     compiles: ClassVar[bool] = False
     # It is a sum of products of plain reverse mode and claims no more.
     is_plain: ClassVar[bool] = False
+    # It records f at each shape of x.
+    records: ClassVar[bool] = False
     # It serves scalars of m outputs, (B, n) -> (B, m), by itself; else each output is one of its own.
     takes_outputs: ClassVar[bool] = False
 
@@ -142,6 +148,13 @@ class Strategy(ABC):
     def counted(self) -> Strategy:
         """The strategy whose operations are counted for this one: itself, unless they are out of torch's sight."""
         return self
+
+    @property
+    def transforms(self) -> frozenset[Transform]:
+        """What it rests on, by which torch may have an operation wrong; see `gaps`."""
+        return frozenset(
+            {"rules", "func", "forward"} if getattr(self, "product", "") == "forward" else {"rules", "func"}
+        )
 
     @property
     def claimed_rate(self) -> float | None:
@@ -177,13 +190,26 @@ class Strategy(ABC):
         if operator.order == 4:
             twice = OPERATORS["laplacian"]
             inner = self.nested.contracted(twice, f, x, args, generator).evaluate
-            return self.contracted(twice, _like(inner, f), x, args, generator)
+            return replace(self.contracted(twice, _like(inner, f), x, args, generator), passes=None)
         outputs = None if self.takes_outputs else outputs_of(f)
         if outputs is None:
             return _contraction(self.build(operator, f, x, args, generator))
-        copies = Copies.of(outputs, x, args)
+        copies = Copies.of(outputs, x)
         built = self.build(operator, copies.function(f, output), *copies.points(x, args), generator)
         return _of_outputs(_contraction(built), copies, operator)
+
+    @classmethod
+    def candidates(cls, evidence: Evidence) -> Iterable[Candidate]:
+        """The forms in which it would serve an operator exactly, for `auto` to choose among; none unless it says so.
+
+        Args:
+            evidence: What is known of the function, and of the operator, which `refuse` of the form need not be asked.
+        """
+        return ()
+
+    def recalled(self, operator: Operator, f: Function, x: Tensor, args: Args) -> Contraction | None:
+        """What `build` gives where a recording of an earlier call serves, for one that makes any; else None."""
+        return None
 
     @property
     def nested(self) -> Strategy:
@@ -276,12 +302,6 @@ class Strategy(ABC):
             CONFIRMED.keep(f, circumstances, form)
         return prepared
 
-    def trusted(self, operator: Operator, f: Function, x: Tensor, args: Args, contraction: Contraction) -> Prepared:
-        """A contraction of a plain operator, for which this strategy was held against a witness before."""
-        prepared = Prepared(self, Reduction(operator, f), f, x.shape[-1], 1, contraction, lambda x, args: prepared)
-        prepared.trust()
-        return prepared
-
     def _prepared(
         self,
         operator: Operator,
@@ -333,23 +353,25 @@ def _of_outputs(built: Contraction, copies: Copies, operator: Operator) -> Contr
     """A contraction on copies of the rows as one of several outputs, (B, m), or (B, m, n) for a diagonal."""
     axis = -1 if operator.is_trace else -2
 
+    def placed(result: Tensor) -> Tensor:
+        return copies.beside(result).movedim(0, axis)
+
     def evaluate(x: Tensor, *args: Any) -> Tensor:
         z, given = copies.points(x, args)
-        return copies.beside(built.evaluate(z, *given)).movedim(0, axis)
+        return placed(built.evaluate(z, *given))
 
     def estimate(x: Tensor, *args: Any) -> Estimate:
         assert built.estimate is not None
         z, given = copies.points(x, args)
-        return Estimate(
-            *(None if one is None else copies.beside(one).movedim(0, axis) for one in built.estimate(z, *given))
-        )
+        value, error = built.estimate(z, *given)
+        return Estimate(placed(value), None if error is None else placed(error))
 
     def together(x: Tensor, *args: Any) -> Together:
         assert built.together is not None
         z, given = copies.points(x, args)
         result, value, gradient = built.together(z, *given)
         return Together(
-            copies.beside(result).movedim(0, axis),
+            placed(result),
             None if value is None else copies.beside(value).movedim(0, -1),
             None if gradient is None else copies.beside(gradient).movedim(0, -2),
         )
@@ -378,7 +400,7 @@ def _kind_of(arg: object) -> Hashable:
     """What is known again of an argument in the next call."""
     if isinstance(arg, Tensor):
         return (arg.dim(), arg.shape[1:], arg.dtype, arg.device, arg.requires_grad)
-    return type(arg) if isinstance(arg, float) else kinds((arg,))
+    return (type(arg),) if isinstance(arg, float) else kinds((arg,))
 
 
 def inner_name(kind: type[Strategy]) -> str | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -13,7 +13,11 @@ from jacstrat.chain import Field
 from jacstrat.core.errors import UnsupportedError
 from jacstrat.core.operator import Operator
 from jacstrat.strategies.base import Args, Contraction, Function, Strategy
+from jacstrat.strategies.candidates import Candidate, Evidence
+from jacstrat.strategies.counting import ProductCost, Work
 
+# Coordinates from which on it is tried unasked; and what reading a chain takes, of what recording f does.
+LEAST, CHAIN = 4, 3
 # Coordinates from which on the diagonal of the same chain is read for a few entries.
 LARGE = 512
 
@@ -32,10 +36,17 @@ class Chain(Strategy):
 
     name: ClassVar[str] = "chain"
     cost: ClassVar[str] = "1 or 2 passes; behind more layers w tangents, w the narrowest width"
+    records: ClassVar[bool] = True
     exact_when: ClassVar[str] = "always: it refuses what is no chain and has no narrow cut"
 
     def refuse(self, operator: Operator) -> str | None:
         return "a gradient goes through each layer twice; use taylor" if operator.order > 1 else None
+
+    @classmethod
+    def candidates(cls, evidence: Evidence) -> Iterator[Candidate]:
+        # Of n unit vectors it saves where they are many; whether f is a chain, recording it tells.
+        if evidence.operator.order == 1 and evidence.tried and evidence.n >= LEAST:
+            yield Candidate(cls(), _cost(evidence.work), 1, 1, 6e-6, setup_s=CHAIN * evidence.trace_s)
 
     def build(
         self, operator: Operator, f: Function, x: Tensor, args: Args, generator: torch.Generator | None
@@ -43,6 +54,11 @@ class Chain(Strategy):
         field = Field(f, diagonal=not operator.is_trace)
         reason = field.prepared(x, args) if x.numel() else ""
         return Contraction(field, reason=reason, entries=_entries(field, f, x, args), is_traced=True)
+
+
+def _cost(f: Work) -> ProductCost:
+    """What it costs for one point where f costs so much: two or three passes, where layers are folded."""
+    return ProductCost(Work(3 * f.ops + 10, 3 * f.flops, 3 * f.bytes), Work(), Work())
 
 
 def _entries(field: Field, f: Function, x: Tensor, args: Args) -> Callable[..., Tensor] | None:

@@ -6,7 +6,7 @@ import platform
 import re
 import textwrap
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
@@ -22,7 +22,7 @@ from jacstrat.core.errors import UnsupportedError
 from jacstrat.core.operator import Operator
 from jacstrat.strategies import choices
 from jacstrat.strategies.base import Args, Contraction, Function, Strategy
-from jacstrat.strategies.candidates import Candidate, always_exact, taylor_cost
+from jacstrat.strategies.candidates import Candidate, Evidence
 from jacstrat.strategies.choices import Kept
 from jacstrat.strategies.counting import UNKNOWN, Evaluation, evaluation, looks_dense, product_costs
 from jacstrat.strategies.hold import Hold
@@ -125,35 +125,35 @@ class Choosing:
         """What every choice is held against."""
         return Hold(self.operator, self.f, self.x, self.args)
 
-    def choose(self, conditional: Callable[[bool], list[Candidate]]) -> Choice:
+    def choose(self, structured: Callable[[bool, Evidence], Evidence]) -> Choice:
         """The fastest candidate that is right here, and why.
 
         Args:
-            conditional: Finds the candidates that are exact for this f alone; told whether a trace may find structure.
+            structured: Adds what is known of the structure of J; told whether a trace may find any.
 
         Raises:
             Whatever f raises, where no candidate serves it.
         """
         with same_random_numbers(self.x.device):
-            return self._choose(conditional)
+            return self._choose(structured)
 
-    def _choose(self, conditional: Callable[[bool], list[Candidate]]) -> Choice:
+    def _choose(self, structured: Callable[[bool, Evidence], Evidence]) -> Choice:
         own = self._counted()
-        costs = {**product_costs(self.operator, own.work), "taylor": taylor_cost(own.work)}
         workload = Workload.of(self.f, self.x, self.args) if self.timed else None
-        always = list(always_exact(self.operator, costs, self.x, workload, own.work.ops))
+        evidence = Evidence(self.operator, self.x, product_costs(self.operator, own.work), own.work, workload)
+        always = [one for one in candidates_of(evidence) if not one.ground]
         name = self._name(own, workload) if workload and own.log else None
         kept = choices.load(name) if name else None
         if kept and (same := [one for one in always if one.strategy.spec == kept.strategy]):
-            guessed = Timed({}, {one.strategy: one.seconds(costs[one.product], self.x) for one in always}, 0.0)
+            guessed = Timed({}, {one.strategy: one.seconds(self.x) for one in always}, 0.0)
             known = {one.strategy: one for one in always}
             if (built := self._right(same[0])) is not None:
                 return Choice(same[0], kept.reason, built, self._single(known, guessed, same[0]))
         start = time.perf_counter()
-        found = conditional(self._may_be_sparse())
+        found = on_ground(structured(self._may_be_sparse(), evidence))
         trace_s = time.perf_counter() - start
         candidates = {one.strategy: one for one in (*always, *found)}
-        predicted = {one.strategy: one.seconds(costs[one.product], self.x) for one in candidates.values()}
+        predicted = {one.strategy: one.seconds(self.x) for one in candidates.values()}
         timed = Timed({}, predicted, trace_s)
         same = [one for one in found if kept and one.strategy.spec == kept.strategy]
         if kept and same and (built := self._right(same[0])) is not None:
@@ -185,7 +185,7 @@ class Choosing:
         try:
             if (built := self.built.get(strategy)) is None:
                 built = self.built[strategy] = candidate.build(self.operator, self.f, self.x, self.args)
-            fault = self.hold.fault(built) if self.values else ""
+            fault = self.hold.fault(built, transforms=strategy.transforms) if self.values else ""
         except Exception as error:
             self.failures[strategy.spec] = error
             return None
@@ -290,6 +290,19 @@ class Choosing:
                 "jacstrat": version("jacstrat"),
             }
         )
+
+
+def candidates_of(evidence: Evidence) -> Iterator[Candidate]:
+    """The candidates of every strategy that has any, those that packages register among them."""
+    from jacstrat.strategies import STRATEGIES
+
+    for kind in STRATEGIES.values():
+        yield from (one for one in kind.candidates(evidence) if one.strategy.refuse(evidence.operator) is None)
+
+
+def on_ground(evidence: Evidence) -> list[Candidate]:
+    """Those that are exact for this function alone, on the ground of its structure."""
+    return [one for one in candidates_of(evidence) if one.ground] if evidence.ground else []
 
 
 def _time(seconds: float) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
@@ -11,6 +12,7 @@ from torch import Tensor
 from jacstrat.core.errors import UnsupportedError, UsageError
 from jacstrat.core.operator import Operator
 from jacstrat.strategies.base import Args, Contraction, Function, Strategy, positive_or_all
+from jacstrat.strategies.candidates import Candidate, Evidence
 from jacstrat.strategies.probes import ChunkSize, fixed_diagonal
 from jacstrat.strategies.probing import by_diagonal, by_units
 from jacstrat.strategies.products import Linear, functional_gradient, jvp, vjp
@@ -47,6 +49,22 @@ class Coloring(Strategy):
         if not isinstance(self.trust, bool):
             raise UsageError(f"trust must be true or false, got {self.trust!r}; leave it out for false")
 
+    @classmethod
+    def candidates(cls, evidence: Evidence) -> Iterator[Candidate]:
+        structure, n = evidence.structure, evidence.n
+        if structure is None or evidence.assumed or structure.colors == n:
+            return
+        trust, K = structure.source == "sampled", structure.colors
+        for strategy, product, op_s in ((cls(trust=trust), "vjp", 12e-6), (cls("forward", trust=trust), "jvp", 15e-6)):
+
+            def make(
+                operator: Operator, f: Function, x: Tensor, args: Args, strategy: Coloring = strategy
+            ) -> Contraction:
+                # Colours that a trace has found are not found again.
+                return strategy.along(structure, operator, f, x)
+
+            yield Candidate(strategy, evidence.costs[product], K, K, op_s, ground=evidence.ground, make=make)
+
     def build(
         self, operator: Operator, f: Function, x: Tensor, args: Args, generator: torch.Generator | None
     ) -> Contraction:
@@ -74,3 +92,9 @@ class Coloring(Strategy):
 
         found = by_diagonal(operator, f, lambda x, *args: product(field, x, *args), diagonal)
         return replace(found, reason=str(structure), is_traced=True)
+
+
+def _along(
+    strategy: Coloring, structure: Structure, operator: Operator, f: Function, x: Tensor, args: Args
+) -> Contraction:
+    return strategy.along(structure, operator, f, x)

@@ -15,6 +15,7 @@ from jacstrat.core.errors import UsageError, WrongResultError
 from jacstrat.core.operator import Operator
 from jacstrat.strategies.agreement import gradient_fault, result_fault
 from jacstrat.strategies.base import Args, Contraction, Function, Strategy
+from jacstrat.strategies.gaps import Transform
 from jacstrat.strategies.probing import Vmap
 from jacstrat.strategies.program import Program, Signature, compiling
 from jacstrat.strategies.witness import has_numbers
@@ -51,6 +52,10 @@ class Compiled(Strategy):
     @property
     def counted(self) -> Strategy:
         return self.inner
+
+    @property
+    def transforms(self) -> frozenset[Transform]:
+        return self.inner.transforms | {"func"}
 
     def refuse(self, operator: Operator) -> str | None:
         if self.inner.stochastic:

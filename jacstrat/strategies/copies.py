@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from jacstrat.tape.arguments import Args, Function, of_rows, repeated
+from jacstrat.tape.arguments import Args, Function, repeated
 
 # From results, and the row of the identity that says which number is wanted of each.
 Pick = Callable[[Tensor, Tensor], Tensor]
@@ -24,32 +24,24 @@ class Copies:
 
     Fields:
         count: How many times.
-        kept: Positions of arguments that do not belong to the rows: an axis in front keeps them apart from those.
         is_point: Whether x is a single point, of which the copies are taken one by one.
     """
 
     count: int
-    kept: tuple[int, ...]
     is_point: bool
 
     @classmethod
-    def of(cls, count: int, x: Tensor, args: Args) -> Copies:
-        """The copies of x, with arguments like these."""
-        goes = of_rows(x, args)
-        kept = [k for k, arg in enumerate(args) if isinstance(arg, Tensor) and arg.dim() > 0 and not goes[k]]
-        return cls(count, tuple(kept), x.dim() == 1)
+    def of(cls, count: int, x: Tensor) -> Copies:
+        """The copies of x."""
+        return cls(count, x.dim() == 1)
 
     def function(self, f: Function, pick: Pick) -> Function:
         """f of the copies, of each the number that is wanted."""
-        kept, is_point = self.kept, self.is_point
+        is_point = self.is_point
 
         def one_of(x: Tensor, *args: Any) -> Tensor:
             *given, which = args
-            for k in kept:
-                given[k] = given[k].squeeze(0)
-            if not is_point:
-                return pick(f(x, *given), which)
-            if x.dim() == 1:
+            if not is_point or x.dim() == 1:
                 return pick(f(x, *given), which)
             return torch.stack([pick(f(row, *given), unit) for row, unit in zip(x, which, strict=True)])
 
@@ -57,7 +49,6 @@ class Copies:
 
     def points(self, x: Tensor, args: Args) -> tuple[Tensor, Args]:
         """The copies, one of all rows after the other, and the arguments."""
-        args = tuple(arg.unsqueeze(0) if k in self.kept else arg for k, arg in enumerate(args))
         which = torch.eye(self.count, dtype=x.dtype, device=x.device)
         if self.is_point:
             return x.repeat(self.count, 1), (*args, which)

@@ -72,8 +72,13 @@ _READING = {Tensor.item, Tensor.tolist, Tensor.__float__, Tensor.__complex__}
 
 def nodes_of(y: Tensor) -> Iterator[Any]:
     """The nodes of the graph of y, each once."""
+    return nodes_from(y.grad_fn)
+
+
+def nodes_from(node: Any) -> Iterator[Any]:
+    """This node of a graph, if any, and those before it, each once."""
     found: set[Any] = set()
-    waiting = [y.grad_fn]
+    waiting = [node]
     while waiting:
         node = waiting.pop()
         if node is not None and node not in found:

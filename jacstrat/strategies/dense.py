@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import compress
 from typing import Any, ClassVar
@@ -13,6 +13,8 @@ from torch import Tensor
 from jacstrat.core.errors import UnsupportedError
 from jacstrat.core.operator import Operator
 from jacstrat.strategies.base import Args, Contraction, Function, Strategy
+from jacstrat.strategies.candidates import Candidate, Evidence
+from jacstrat.strategies.gaps import Transform
 from jacstrat.strategies.products import functional_gradient
 from jacstrat.strategies.witness import has_numbers
 from jacstrat.tape.arguments import of_rows
@@ -65,6 +67,15 @@ class Jacrev(Strategy):
     cost: ClassVar[str] = "n VJP, batched, n^2 stored"
     exact_when: ClassVar[str] = "always"
 
+    @property
+    def transforms(self) -> frozenset[Transform]:
+        return frozenset({"rules", "func", "rows"})
+
+    @classmethod
+    def candidates(cls, evidence: Evidence) -> Iterator[Candidate]:
+        if evidence.operator.order == 1:  # what nests transforms in ways of its own is not tried unasked
+            yield from evidence.batched(cls(), "vjp", op_s=20e-6, stored=evidence.n**2)
+
     def build(
         self, operator: Operator, f: Function, x: Tensor, args: Args, generator: torch.Generator | None
     ) -> Contraction:
@@ -78,6 +89,15 @@ class Jacfwd(Strategy):
     name: ClassVar[str] = "jacfwd"
     cost: ClassVar[str] = "n JVP, batched, n^2 stored"
     exact_when: ClassVar[str] = "always"
+
+    @property
+    def transforms(self) -> frozenset[Transform]:
+        return frozenset({"rules", "func", "rows", "forward"})
+
+    @classmethod
+    def candidates(cls, evidence: Evidence) -> Iterator[Candidate]:
+        if evidence.operator.order == 1:  # what nests transforms in ways of its own is not tried unasked
+            yield from evidence.batched(cls(), "jvp", op_s=21e-6, stored=evidence.n**2)
 
     def build(
         self, operator: Operator, f: Function, x: Tensor, args: Args, generator: torch.Generator | None
@@ -95,6 +115,10 @@ class Hessian(Strategy):
 
     def refuse(self, operator: Operator) -> str | None:
         return None if operator.order > 1 else "a field has no Hessian; use jacrev or jacfwd"
+
+    @property
+    def transforms(self) -> frozenset[Transform]:
+        return frozenset({"rules", "func", "rows", "forward"})
 
     def build(
         self, operator: Operator, f: Function, x: Tensor, args: Args, generator: torch.Generator | None

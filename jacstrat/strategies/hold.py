@@ -1,4 +1,4 @@
-"""Claims of every plain operator held against the witness, which knows scalars of one output and first or second order."""
+"""Claims of every plain operator held against the witness, which knows one output, and first and second order."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from torch import Tensor
 
 from jacstrat.core.operator import OPERATORS, Operator
 from jacstrat.strategies.copies import Copies, output
+from jacstrat.strategies.gaps import Transform
 from jacstrat.strategies.probes import unit_diagonal
 from jacstrat.strategies.products import reverse, reverse_gradient
 from jacstrat.strategies.reduction import outputs_of
@@ -36,14 +37,15 @@ class Hold:
         if operator.order == 4:
             operator, f = OPERATORS["laplacian"], _laplacian(f, outputs)
         if outputs:
-            self._copies = Copies.of(outputs, x, args)
+            self._copies = Copies.of(outputs, x)
             f = self._copies.function(f, output)
             x, args = self._copies.points(x, args)
         self._witness = Witness(operator, f, x, args)
 
-    def fault(self, claim: Claim, stochastic: bool = False) -> str:
+    def fault(self, claim: Claim, stochastic: bool = False, transforms: frozenset[Transform] = frozenset()) -> str:
         """What is wrong with a claim, as `Witness.fault` says it."""
-        return self._witness.fault(claim if self._copies is None else self._of_rows(claim), stochastic)
+        claim = claim if self._copies is None else self._of_rows(claim)
+        return self._witness.fault(claim, stochastic, transforms=transforms)
 
     def _of_rows(self, claim: Claim) -> Claim:
         from jacstrat.strategies.base import Contraction

@@ -14,6 +14,7 @@ from jacstrat.core.operator import Operator
 from jacstrat.strategies.checked import plain_attention
 from jacstrat.strategies.hold import Hold
 from jacstrat.strategies.points import check_points, outside_inference_mode, usable
+from jacstrat.strategies.products import gradient_of
 from jacstrat.strategies.reduction import Reduction
 from jacstrat.strategies.told import telling
 from jacstrat.strategies.witness import has_numbers
@@ -111,7 +112,7 @@ class Prepared:
             if value is None:
                 value = self._f(x, *args)
             if gradient is None and reduction.kind == "scalar":
-                gradient = _gradient(self._f, x, args, self._event_dim)
+                gradient = gradient_of(self._f, x, args, self._event_dim)
             return Together(reduction.result(result), value, gradient)
 
         found: Together = self._within_limits(evaluate, x, args)
@@ -149,7 +150,7 @@ class Prepared:
         with outside_inference_mode(), telling(self.strategy, self._f, x, args), plain_attention():
             z, given = self.reduction.points(x, args)
             hold = Hold(self.operator, self.reduction.function, z, given)
-            fault = hold.fault(self.contraction, self._asked.stochastic)
+            fault = hold.fault(self.contraction, self._asked.stochastic, self.strategy.transforms)
         if fault:
             raise UnsupportedError(f"{self.strategy} is not right for this function: it {fault}")
         self._confirmed.add(_tracking(x))
@@ -183,20 +184,6 @@ class Prepared:
                 stacklevel=4,
             )
         self._become(self._again(x, args))
-
-
-def _gradient(f: Function, x: Tensor, args: Args, event_dim: int) -> Tensor:
-    """The gradient of a scalar, or of each of its outputs, (B, m, n): a VJP each, two where it is complex."""
-    lead = x.dim() - event_dim
-    is_complex = f(x, *args).is_complex()
-    if is_complex:
-        parts = [_gradient(lambda x, *args, p=p: getattr(f(x, *args), p), x, args, event_dim) for p in ("real", "imag")]
-        return torch.complex(*parts)
-    value, pull, *_ = torch.func.vjp(lambda x: f(x, *args), x)
-    if value.dim() == lead or value.shape[-1] == 1:
-        return pull(torch.ones_like(value))[0]
-    units = torch.eye(value.shape[-1], dtype=value.dtype, device=value.device)
-    return torch.stack([pull(unit.expand_as(value))[0] for unit in units], lead)
 
 
 def _tracking(x: Tensor) -> tuple[bool, bool]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -11,6 +11,8 @@ from torch import Tensor
 
 from jacstrat.core.operator import Operator
 from jacstrat.strategies.base import Args, Contraction, Function, Strategy, Together, positive_or_all
+from jacstrat.strategies.candidates import Candidate, Evidence
+from jacstrat.strategies.gaps import Transform
 from jacstrat.strategies.probes import ChunkSize, fixed_diagonal, unit_diagonal, unit_entries
 from jacstrat.strategies.products import (
     Linear,
@@ -80,6 +82,14 @@ class Identity(Strategy):
     cost: ClassVar[str] = "n VJP"
     exact_when: ClassVar[str] = "always"
 
+    @property
+    def transforms(self) -> frozenset[Transform]:
+        return frozenset({"rules"})
+
+    @classmethod
+    def candidates(cls, evidence: Evidence) -> Iterator[Candidate]:
+        yield evidence.looped(cls(), "reverse", op_s=4e-6)
+
     def build(
         self, operator: Operator, f: Function, x: Tensor, args: Args, generator: torch.Generator | None
     ) -> Contraction:
@@ -98,6 +108,15 @@ class Ones(Strategy):
     cost: ClassVar[str] = "1 VJP"
     exact_when: ClassVar[str] = "the off-diagonal entries of J sum to zero: J diagonal"
     is_plain: ClassVar[bool] = True
+
+    @property
+    def transforms(self) -> frozenset[Transform]:
+        return frozenset({"rules"})
+
+    @classmethod
+    def candidates(cls, evidence: Evidence) -> Iterator[Candidate]:
+        if evidence.is_diagonal:
+            yield Candidate(cls(), evidence.costs["reverse"], 1, 1, 4e-6, ground=evidence.ground)
 
     def build(
         self, operator: Operator, f: Function, x: Tensor, args: Args, generator: torch.Generator | None
@@ -125,6 +144,10 @@ class Vmap(Strategy):
     def __post_init__(self) -> None:
         positive_or_all("chunk_size", self.chunk_size)
 
+    @classmethod
+    def candidates(cls, evidence: Evidence) -> Iterator[Candidate]:
+        yield from evidence.batched(cls(), "vjp", op_s=12e-6)
+
     def build(
         self, operator: Operator, f: Function, x: Tensor, args: Args, generator: torch.Generator | None
     ) -> Contraction:
@@ -145,6 +168,15 @@ class Jvp(Strategy):
 
     def __post_init__(self) -> None:
         positive_or_all("chunk_size", self.chunk_size)
+
+    @property
+    def transforms(self) -> frozenset[Transform]:
+        return frozenset({"rules", "func", "forward"})
+
+    @classmethod
+    def candidates(cls, evidence: Evidence) -> Iterator[Candidate]:
+        yield from evidence.batched(cls(chunk_size="all"), "jvp", op_s=15e-6)
+        yield evidence.looped(cls(), "jvp", op_s=9e-6)
 
     def build(
         self, operator: Operator, f: Function, x: Tensor, args: Args, generator: torch.Generator | None
@@ -167,6 +199,10 @@ class ForwardOverForward(Strategy):
 
     def refuse(self, operator: Operator) -> str | None:
         return None if operator.order > 1 else "it takes second derivatives; use jvp"
+
+    @property
+    def transforms(self) -> frozenset[Transform]:
+        return frozenset({"rules", "func", "forward", "twice"})
 
     def build(
         self, operator: Operator, f: Function, x: Tensor, args: Args, generator: torch.Generator | None

@@ -10,7 +10,8 @@ For a scalar u the field is its gradient and J its Hessian H, which is symmetric
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -19,7 +20,8 @@ Field = Callable[..., Tensor]
 Apply = Callable[[Tensor], Tensor]
 
 
-class Linear(NamedTuple):
+@dataclass(frozen=True, slots=True, eq=False)
+class Linear:
     """A field linearised at x.
 
     Fields:
@@ -84,6 +86,29 @@ def jvp(field: Field, x: Tensor, *args: Any) -> Linear:
 def functional_gradient(scalar: Field) -> Field:
     """The gradient field of a scalar by torch.func.grad, which composes with vmap, vjp and jvp."""
     return lambda x, *args: torch.func.grad(lambda x: scalar(x, *args).sum())(x)
+
+
+def gradient_of(scalar: Field, x: Tensor, args: tuple[Any, ...] = (), event_dim: int = 1) -> Tensor:
+    """The gradient of a scalar, shaped as x, or of each of its outputs, (B, m, *event): a VJP each, for one output one.
+
+    Args:
+        scalar, x, args: A scalar of real or complex values at x.
+        event_dim: Axes of a point.
+    """
+    inside = torch._C._functorch.peek_interpreter_stack() is not None or torch.compiler.is_compiling()
+    linear, lead = (vjp if inside else reverse)(scalar, x, *args), x.dim() - event_dim
+    value = linear.value
+    assert value is not None
+    if value.is_complex():
+        parts = [gradient_of(lambda x, *args, p=p: getattr(scalar(x, *args), p), x, args, event_dim) for p in _PARTS]
+        return torch.complex(*parts)
+    if value.dim() == lead or value.shape[-1] == 1:
+        return linear(torch.ones_like(value))
+    units = torch.eye(value.shape[-1], dtype=value.dtype, device=value.device)
+    return torch.stack([linear(unit.expand_as(value)) for unit in units], lead)
+
+
+_PARTS = ("real", "imag")
 
 
 def curvature(scalar: Field, x: Tensor, *args: Any) -> Linear:

@@ -13,20 +13,21 @@ So every strategy serves all of it, at the cost of |S| or rank A coordinates in 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import _disable_current_modes
 
 from jacstrat.core.errors import ShapeError, UnsupportedError, UsageError
-from jacstrat.core.operator import Kind, Operator
+from jacstrat.core.operator import Kind, Operator, is_array
 from jacstrat.strategies.checked import checked
 from jacstrat.strategies.copies import Copies
 from jacstrat.strategies.points import check_points
-from jacstrat.tape.arguments import Args, Function
+from jacstrat.strategies.workload import same_random_numbers
+from jacstrat.tape.arguments import Args, Function, of_rows
 
 
 class Stage(Protocol):
@@ -138,6 +139,9 @@ def reduction(
     n = x.shape[-1]
     operator.check_coordinates(n)
     f = checked(f, operator)
+    if whole := _whole_of(x, args):
+        add(_Whole(whole))
+        operator = _whole_weight(operator, whole)
     form = form or _form(f, x, args)
     if operator.kind == "scalar":
         axis = -1 if operator.is_trace else -2
@@ -146,9 +150,9 @@ def reduction(
         if form.is_complex:
             add(_ComplexScalar(None if form.outputs == 1 else form.outputs, axis))
     elif form.is_complex:
-        add(_ComplexField(Copies.of(2, x, args)))
+        add(_ComplexField(Copies.of(2, x)))
     S = operator.coordinates
-    if S is not None and (S != tuple(range(n)) or (operator.kind == "field" and form.outputs != n)):
+    if S is not None and (tuple(range(n)) != S or (operator.kind == "field" and form.outputs != n)):
         add(_Restricted(S, n, form.outputs if operator.kind == "field" else None))
     plain = operator.plain
     if operator.weight is not None:
@@ -181,7 +185,8 @@ def outputs_of(f: Function) -> int | None:
 
 
 def _form(f: Function, x: Tensor, args: Args) -> Form:
-    with torch.no_grad():
+    # That f was called once more changes nothing that it draws later.
+    with torch.no_grad(), same_random_numbers(x.device):
         y = f(x.detach(), *args)
     return Form(y.shape[-1] if y.dim() == x.dim() else None, y.is_complex())
 
@@ -231,6 +236,47 @@ class _Event:
         return gradient.unflatten(-1, self.event)
 
 
+def _whole_of(x: Tensor, args: Args) -> tuple[int, ...]:
+    """Positions of tensors that are passed as they are: not of the rows, and with axes."""
+    goes = of_rows(x, args)
+    return tuple(k for k, arg in enumerate(args) if isinstance(arg, Tensor) and arg.dim() > 0 and not goes[k])
+
+
+@dataclass(frozen=True)
+class _Whole:
+    """Tensors that do not belong to the rows, with an axis in front: or they would where points are taken in parts."""
+
+    positions: tuple[int, ...]
+
+    def function(self, f: Function) -> Function:
+        positions = self.positions
+        return lambda x, *args: f(x, *_bare(args, positions))
+
+    def points(self, x: Tensor, args: Args) -> tuple[Tensor, Args]:
+        return x, tuple(arg.unsqueeze(0) if k in self.positions else arg for k, arg in enumerate(args))
+
+    def result(self, result: Tensor) -> Tensor:
+        return result
+
+    def value(self, value: Tensor) -> Tensor:
+        return value
+
+    def gradient(self, gradient: Tensor) -> Tensor:
+        return gradient
+
+
+def _bare(args: Args, positions: tuple[int, ...]) -> Args:
+    return tuple(arg.squeeze(0) if k in positions else arg for k, arg in enumerate(args))
+
+
+def _whole_weight(operator: Operator, positions: tuple[int, ...]) -> Operator:
+    """The operator, with a weight of the point that is given its arguments as the caller has them."""
+    weight = operator.weight
+    if not callable(weight) or is_array(weight):
+        return operator
+    return replace(operator, weight=lambda x, *args: weight(x, *_bare(args, positions)))
+
+
 @dataclass(frozen=True)
 class _OneOutput:
     """A scalar of one output, (B, 1), as (B,); its gradient and diagonals are (B, n), as autograd has them."""
@@ -278,8 +324,8 @@ class _ComplexScalar:
     def _whole(self, parts: Tensor, axis: int) -> Tensor:
         parts = parts.movedim(axis, -1)
         if self.outputs is None:
-            return torch.view_as_complex(parts.contiguous())
-        return torch.view_as_complex(parts.unflatten(-1, (self.outputs, 2)).contiguous()).movedim(-1, axis)
+            return torch.complex(*parts.unbind(-1))
+        return torch.complex(*parts.unflatten(-1, (self.outputs, 2)).unbind(-1)).movedim(-1, axis)
 
 
 @dataclass(frozen=True)
@@ -332,7 +378,7 @@ class _Restricted:
 def placed(z: Tensor, x: Tensor, S: tuple[int, ...], n: int) -> Tensor:
     """x with z for its coordinates S."""
     start, stop = S[0], S[-1] + 1
-    if S == tuple(range(start, stop)):
+    if tuple(range(start, stop)) == S:
         parts = [part for part in (x[..., :start], z, x[..., stop:]) if part.shape[-1]]
         return parts[0] if len(parts) == 1 else torch.cat(parts, -1)
     position = {i: k for k, i in enumerate(S)}
@@ -342,6 +388,9 @@ def placed(z: Tensor, x: Tensor, S: tuple[int, ...], n: int) -> Tensor:
 
 @lru_cache(maxsize=1024)
 def _index(places: tuple[int, ...], device: torch.device) -> Tensor:
-    """Places as a tensor, the same each time: what records f takes it for a constant that f holds."""
-    with torch.inference_mode(False):
+    """Places as a tensor, the same each time: what records f takes it for a constant that f holds.
+
+    Outside of modes, which would leave a tensor of theirs.
+    """
+    with torch.inference_mode(False), _disable_current_modes():
         return torch.tensor(places, device=device)

@@ -67,7 +67,11 @@ class Line:
         Raises:
             One of REFUSALS: Autograd cannot differentiate it.
         """
-        terms = [g.double() * d.double() for g, d in zip(self.gradients(total), self.directions, strict=True)]
+        return self.contracted(self.gradients(total))
+
+    def contracted(self, gradients: list[Tensor]) -> tuple[float, float]:
+        """The derivative along the line from the gradient in each leaf, and the size of its terms."""
+        terms = [g.double() * d.double() for g, d in zip(gradients, self.directions, strict=True)]
         return float(sum(term.sum() for term in terms)), float(sum(term.square().sum() for term in terms)) ** 0.5
 
     def gradients(self, total: Tensor) -> list[Tensor]:

@@ -18,6 +18,10 @@ Function = Callable[[Tensor], Tensor]
 
 # The tolerance of what differences say, as a share of the terms.
 TOLERANCE = {torch.float64: 1e-5, torch.float32: 3e-2}
+# Units in the last place of numbers about 1 that rounding may leave where all terms are 0, as those of a dead relu.
+ROUNDINGS = 64
+# Of the terms: what changes by more is at an edge, from which autograd itself jumps.
+MOST_ROUNDING = 0.01
 # What autograd raises where it cannot differentiate an operation (so often).
 REFUSALS = (RuntimeError, NotImplementedError)
 
@@ -31,6 +35,7 @@ class Truth(NamedTuple):
         is_nan: Where autograd has no finite number though f has one, and f is not smooth.
         by_differences: Where differences of f give the number, as autograd has none, or a wrong one.
         noise: What these may be off by.
+        is_steady: Whether they need a smaller step than most do, as beside a kink.
     """
 
     forms: Tensor
@@ -38,6 +43,7 @@ class Truth(NamedTuple):
     is_nan: Tensor
     by_differences: Tensor
     noise: Tensor
+    is_steady: bool = False
 
     @property
     def size(self) -> Tensor:
@@ -104,9 +110,11 @@ class Question:
                 return Truth(forms, ~nothing, nothing, nothing, torch.zeros_like(forms))
             differences, is_smooth, noise = self.by_differences(self.points, is_steady=True)
             if forms is None:
-                return Truth(differences, is_smooth, nothing, is_smooth, noise)
+                is_steady = not self._is_near_by_whole_steps(differences, is_smooth)
+                return Truth(differences, is_smooth, nothing, is_smooth, noise, is_steady)
             is_finite = forms.isfinite()
-            off = (forms - differences).abs() > TOLERANCE[forms.dtype] * _size(differences) + noise
+            allowed = TOLERANCE[forms.dtype] * _size(differences) + noise + _rounding(forms.dtype)
+            off = (forms - differences).abs() > allowed
             is_wrong = bool((is_smooth & is_finite & off).any()) and not has_cuts(self.f, self.points)
             # Where it is wrong at one place it is right at another by chance, and not with its gradient.
             is_finite = is_finite & (not is_wrong)
@@ -115,7 +123,8 @@ class Question:
             is_inside = y.isfinite() if self.order == 2 else y.isfinite().all(-1)
             is_nan = ~forms.isfinite() & ~taken & is_inside
             forms = torch.where(taken, differences, forms)
-            return Truth(forms, is_finite | taken, is_nan, taken, torch.where(taken, noise, 0))
+            is_steady = bool(taken.any()) and not self._is_near_by_whole_steps(differences, taken)
+            return Truth(forms, is_finite | taken, is_nan, taken, torch.where(taken, noise, 0), is_steady)
 
     def total(self, points: Tensor, truth: Truth, weights: Tensor) -> Tensor:
         """sum of weights * forms at points like these, each by autograd or by differences as in the truth."""
@@ -123,7 +132,7 @@ class Question:
         if not bool(taken.all()):
             forms = self.by_autograd(points)
         if bool(taken.any()):
-            differences = self.by_differences(points).value
+            differences = self.by_differences(points, is_steady=truth.is_steady).value
             forms = differences if forms is None else torch.where(taken, differences, forms)
         assert forms is not None
         return (torch.where(truth.is_known, forms, 0) * weights).sum()
@@ -140,6 +149,23 @@ class Question:
             return torch.zeros(len(self.V), *self.points.shape[:-1]).to(self.points)
         return torch.where(change.isfinite(), change, 0)
 
+    def least(self, size: Tensor) -> Tensor:
+        """What rounding may leave of terms that cancel, given the size of the terms at each point.
+
+        So much of those of other points, or of 1 where f is 0, as behind a dead relu.
+        """
+        with torch.no_grad():
+            y = self.f(self.points)
+        is_dead = (y == 0) if self.order == 2 else (y == 0).all(-1)
+        least = _rounding(size.dtype) * torch.where(is_dead, 1.0, size.max()).to(size)
+        return least * (size <= least)
+
+    def _is_near_by_whole_steps(self, differences: Tensor, taken: Tensor) -> bool:
+        """Whether differences that were taken by smaller steps are those of whole ones, which round less."""
+        whole = self.by_differences(self.points)
+        off = (whole.value - differences).abs() > TOLERANCE[differences.dtype] * _size(differences) + whole.noise
+        return not bool((off & taken).any())
+
     def _is_contradicted(self, forms: Tensor) -> bool:
         """Whether differences along one random direction tell that a rule of torch is wrong."""
         generator = torch.Generator().manual_seed(self.V.shape[-1])
@@ -147,8 +173,14 @@ class Question:
         v = (v / v.norm()).to(self.points)
         form, difference = self.by_autograd(self.points, v), self.by_differences(self.points, v)
         size = torch.maximum(_size(forms), difference.value.abs()[0])
-        off = (form - difference.value).abs()[0] > TOLERANCE[forms.dtype] * size + difference.noise[0]
+        allowed = TOLERANCE[forms.dtype] * size + difference.noise[0] + _rounding(forms.dtype)
+        off = (form - difference.value).abs()[0] > allowed
         return bool((off & difference.is_smooth[0]).any()) and not has_cuts(self.f, self.points)
+
+
+def _rounding(dtype: torch.dtype) -> float:
+    """What autograd may leave where differences see 0, and no noise, since f is 0 all around."""
+    return min(ROUNDINGS * torch.finfo(dtype).eps, MOST_ROUNDING)
 
 
 def _form(v: Tensor, product: Tensor) -> Tensor:

@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.utils.weak import WeakIdKeyDictionary
 
 from jacstrat.core.errors import ShapeError, UnsupportedError, UsageError
-from jacstrat.core.operator import OPERATORS, OWN, Operator, is_array
+from jacstrat.core.operator import OPERATORS, Operator, is_array
 from jacstrat.strategies.products import functional_gradient
 from jacstrat.tape.arguments import Args, Function
 
@@ -32,12 +32,12 @@ class Factors(NamedTuple):
     """Constants of a weight.
 
     Fields:
-        left, right: U and V of U V^T, (n, r), or s and t of s s^T - t t^T; None for none.
+        left, right: U and V of U V^T, (n, r), or s and t of s s^T - t t^T, t perhaps without columns.
         version: Of the weight that they were made of.
     """
 
     left: Tensor
-    right: Tensor | None
+    right: Tensor
     version: int
 
 
@@ -141,7 +141,7 @@ def _definite(A: Tensor, weight: Any) -> Factors:
             )
             if not plus.shape[1] and not minus.shape[1]:
                 plus = Q[:, :1].to(A) * 0
-            return Factors(plus, minus if minus.shape[1] else None, version)
+            return Factors(plus, minus, version)
 
     found = _kept(weight, ("definite", A.dtype, A.device, tuple(A.shape)), make)
     assert found is not None
@@ -190,7 +190,7 @@ class _Between(_Stage):
     """z -> V^T f(x + U z), at z = 0."""
 
     U: Tensor
-    V: Tensor | None
+    V: Tensor
 
     def function(self, f: Function) -> Function:
         U, V = self.U, self.V
@@ -205,19 +205,19 @@ class _Along(_Stage):
     """z -> u(x + s z), at z = 0; with t, (z, y) -> u(x + s z) - u(x + t y)."""
 
     s: Tensor
-    t: Tensor | None
+    t: Tensor
 
     def function(self, f: Function) -> Function:
         s, t = self.s, self.t
-        if t is None:
-            return lambda z, x, *args: f(x + z @ s.mT, *args)
         r = s.shape[1]
+        if t.shape[1] == 0:
+            return lambda z, x, *args: f(x + z @ s.mT, *args)
         if r == 0:
             return lambda z, x, *args: -f(x + z @ t.mT, *args)
         return lambda z, x, *args: f(x + z[..., :r] @ s.mT, *args) - f(x + z[..., r:] @ t.mT, *args)
 
     def points(self, x: Tensor, args: Args) -> tuple[Tensor, Args]:
-        r = self.s.shape[1] + (0 if self.t is None else self.t.shape[1])
+        r = self.s.shape[1] + self.t.shape[1]
         return x.new_zeros(*x.shape[:-1], r), (x, *args)
 
 

@@ -25,6 +25,7 @@ from torch.nn.modules import module as hooks_of_all
 from torch.overrides import _get_current_function_mode_stack
 from torch.utils._python_dispatch import _get_current_dispatch_mode_stack
 
+from jacstrat.core.operator import Operator
 from jacstrat.tape.names import is_plain_builtin, names_of, words
 
 _BY_VALUE: tuple[type, ...] = (int, bool, str, bytes, types.NoneType, types.EllipsisType, types.NotImplementedType)
@@ -146,6 +147,8 @@ class _Walk:
             self._items(value.items(), depth)
         elif kind in (set, frozenset) and all(type(item) in _BY_VALUE for item in value):
             self.parts.append(frozenset((type(item), item) for item in value))
+        elif kind is Operator:
+            self._all((value.name, value.coordinates, value.weight), depth)
         elif kind in (property, staticmethod, classmethod):
             inner = (value.fget, value.fset, value.fdel) if kind is property else (value.__func__,)
             self._all(inner, depth)

@@ -126,7 +126,7 @@ def _taker(args: tuple[Any, ...]) -> Callable[[list[Any]], tuple[Any, ...]] | No
 def _planned(
     nodes: tuple[Node, ...], size: int, constants: list[Tensor], x: Tensor, args: Args, output: int | None
 ) -> tuple[tuple[Node, ...], int, int, tuple[tuple[int, Tensor], ...], Spread | None]:
-    """The nodes with plans for sparse tangents, the numbers in the largest tangents and in all, and what else they have."""
+    """Nodes with plans for sparse tangents, numbers in the largest tangents and in all, `looked_at` and `spread`."""
     n = x.shape[-1]
     if n < LEAST:
         numels = [n * node.numel for node in nodes if node.wants_tangents]
@@ -135,9 +135,7 @@ def _planned(
     for node in nodes:
         if node.varies:
             plan = planner.follow(node)
-            node = replace(
-                node, plan=plan, may_compress=_may_compress(planner, node, x) and (output is None or node.is_fixed)
-            )
+            node = replace(node, plan=plan, may_compress=_may_compress(planner, node, x))
             if node.wants_tangents:
                 numels.append(planner.directions(node) * node.numel)
         else:

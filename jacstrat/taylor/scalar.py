@@ -65,8 +65,9 @@ class Scalar:
 
     def is_traced(self, x: Tensor, args: Args = ()) -> bool:
         """Whether the tapes for x are there already, perhaps from an earlier call for a function that is the same."""
-        parts = self.tiles(x, args)
-        return self._tapes.is_shared(x, args) and all(self._tapes.is_shared(*part) for part in parts)
+        if not self._tapes.is_shared(x, args):  # tiles would record it
+            return False
+        return all(self._tapes.is_shared(*part) for part in self.tiles(x, args))
 
     def tiles(
         self, x: Tensor, args: Args = (), directions: int | None = None, is_program: bool = False
@@ -118,22 +119,23 @@ class Scalar:
         (laplacian,) = self._through(x, args, V, lambda y, x: (y.laplacian,))
         return laplacian
 
-    def together(self, x: Tensor, *args: Any) -> tuple[Tensor, Tensor, Tensor]:
+    def together(self, x: Tensor, *args: Any) -> tuple[Tensor, Tensor | None, Tensor]:
         """Value, gradient (..., n) and Laplacian, in the one pass that the Laplacian takes.
 
-        Tangents of the result along the unit vectors are its gradient. Where these have become fewer directions, of
-        which the gradient is no more to be had, it takes a VJP of each output beside.
+        Tangents of the result along the unit vectors are its gradient: None where they become fewer directions.
         """
+        program = self.tape(x, args)
+        if self.compress and not isinstance(program, Untraceable) and program.shared:
+            value, laplacian = self._through(x, args, None, lambda y, _: (y.value, y.laplacian))
+            return value, None, laplacian
         value, gradient, laplacian = self._through(x, args, None, _all_of, is_whole=True)
-        if gradient.shape[-1] < x.shape[-1]:
-            gradient = _gradients(self.f, x, args)
         return value, gradient, laplacian
 
     def _through(
         self, x: Tensor, args: Args, V: Tensor | None, read: Read, is_whole: bool = False
     ) -> tuple[Tensor, ...]:
         """What is read off the jet of each tile, put together."""
-        memory: Memory | None = {} if self.compress and V is None else None
+        memory: Memory | None = {} if self.compress and V is None and not is_whole else None
         parts = self.tiles(x, args, None if V is None else len(V))
         directions = [None] * len(parts) if V is None else V.split([len(part) for part, _ in parts], 1)
         if self._is_checkpointed(x, parts):
@@ -195,15 +197,11 @@ class Scalar:
 
 
 def _all_of(y: Jet, x: Tensor) -> tuple[Tensor, ...]:
-    """Value, gradient, with the coordinates behind the axes of the value, and Laplacian.
-
-    In the place of a gradient none of its numbers, where the directions are not those of the coordinates any more.
-    """
-    n = x.shape[-1]
+    """Value, gradient, with the coordinates behind the axes of the value, and Laplacian."""
+    assert y.laplacian is not None
     if y.tangents is None:
-        return y.value, y.value.new_zeros(*y.value.shape, n), y.laplacian
-    gradient = y.full().movedim(0, -1)
-    return y.value, gradient if len(y.tangents) == n else gradient[..., :0], y.laplacian
+        return y.value, y.value.new_zeros(*y.value.shape, x.shape[-1]), y.laplacian
+    return y.value, y.full().movedim(0, -1), y.laplacian
 
 
 def _tiles(tangents_bytes: int, device: torch.device, mean_bytes: float = math.inf) -> int:
@@ -224,7 +222,11 @@ def _by_products(
 ) -> tuple[Tensor, ...]:
     """The same by VJPs of the gradient, for a function whose operations are not to be had; each output by itself."""
 
-    outputs = _outputs(f, args)
+    def outputs(x: Tensor) -> Tensor:
+        """One after the other, (m, ...)."""
+        y = f(x, *args)
+        return y.unsqueeze(0) if y.dim() < x.dim() else y.movedim(-1, 0)
+
     directions = torch.eye(x.shape[-1], dtype=x.dtype, device=x.device) if V is None else V
     value = f(x, *args)
     gradients, laplacians = [], []
@@ -237,24 +239,6 @@ def _by_products(
     is_one = value.dim() < x.dim()
     laplacian = laplacians[0] if is_one else torch.stack(laplacians, -1)
     return (value, gradients[0] if is_one else torch.stack(gradients, -2), laplacian) if is_whole else (laplacian,)
-
-
-def _outputs(f: Callable[..., Tensor], args: Args) -> Callable[[Tensor], Tensor]:
-    """The outputs of f one after the other, (m, ...)."""
-
-    def outputs(x: Tensor) -> Tensor:
-        y = f(x, *args)
-        return y.unsqueeze(0) if y.dim() < x.dim() else y.movedim(-1, 0)
-
-    return outputs
-
-
-def _gradients(f: Callable[..., Tensor], x: Tensor, args: Args) -> Tensor:
-    """The gradient of each output, a VJP each."""
-    y, pull, *_ = torch.func.vjp(_outputs(f, args), x)
-    units = torch.eye(len(y), dtype=y.dtype, device=y.device)
-    found = [pull(unit.view(-1, *(1,) * (y.dim() - 1)).expand_as(y))[0] for unit in units]
-    return found[0] if f(x, *args).dim() < x.dim() else torch.stack(found, -2)
 
 
 def _is_tracked(program: Program, x: Tensor, args: Args) -> bool:

@@ -19,6 +19,13 @@ from tests.compositions.verdict import Fault, Verdict, judge, settle, strategies
 
 # A child takes so many programs and is over, so that no memory grows without end.
 CHUNK = 100
+# What torch imports, and compiles, when it is first asked for a transform or a trace: seconds, for each child anew.
+TORCH_PARTS = (
+    "torch._decomp.decompositions_for_jvp",
+    "torch._dynamo",
+    "torch.fx.experimental.proxy_tensor",
+    "torch.fx.experimental.symbolic_shapes",
+)
 # What says nothing for so long hangs, seconds.
 PATIENCE_S = 180.0
 
@@ -138,7 +145,7 @@ class _Child:
         # A server that has torch in it and forks: a child is there at once.
         context = multiprocessing.get_context(self._method)
         if self._method == "forkserver":
-            context.set_forkserver_preload([__name__])
+            context.set_forkserver_preload([__name__, *TORCH_PARTS])
         descriptor, log = tempfile.mkstemp(prefix="compositions")
         os.close(descriptor)
         self._log = Path(log)

@@ -18,6 +18,7 @@ from jacstrat.core.errors import in_words
 from jacstrat.strategies import trial
 from jacstrat.strategies.auto import RECALL
 from tests.compositions.programs import Program
+from tests.compositions.shared import shared
 from tests.compositions.truth import (
     STEPS,
     Slopes,
@@ -112,7 +113,7 @@ def judge(program: Program, strategies: tuple[str, ...], watch: Callable[[str], 
     slope = slopes(program, at)
     verdict.gradient = slope.reason
     verdict.truth_s = time.perf_counter() - begin
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, shared():
         os.environ["JACSTRAT_CACHE"] = folder
         RECALL.forget()
         for strategy in strategies:

@@ -8,9 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from jacstrat import parse_strategy
+from jacstrat import Strategy, parse_strategy
+from jacstrat.core.operator import OPERATORS
 from jacstrat.strategies.base import Contraction
 from jacstrat.strategies.checked import checked
+from jacstrat.strategies.prepared import Prepared
 from jacstrat.strategies.witness import Witness
 
 D = torch.float64
@@ -40,19 +42,26 @@ def fault(
     **shown: Any,
 ) -> str:
     evaluate = claim if claim is not None else uncalled
-    return Witness(operator, f, x).fault(Contraction(evaluate, **shown), stochastic, tracked)
+    return Witness(OPERATORS[operator], f, x).fault(Contraction(evaluate, **shown), stochastic, tracked)
 
 
 def uncalled(*_: Any) -> Tensor:
     raise AssertionError("called")
 
 
-def fault_of(spec: str, f: Function, x: Tensor, operator: Any = "laplacian", tracked: bool | None = None) -> str:
+def fault_of(spec: str, f: Function, x: Tensor, operator: str = "laplacian", tracked: bool | None = None) -> str:
     """What is wrong with a strategy at f."""
-    f = checked(f, operator)
-    contraction = parse_strategy(spec).build(operator, f, x, None)
+    f = checked(f, OPERATORS[operator])
+    contraction = parse_strategy(spec).build(OPERATORS[operator], f, x, (), None)
     assert isinstance(contraction, Contraction)
-    return Witness(operator, f, x).fault(contraction, tracked=tracked)
+    return Witness(OPERATORS[operator], f, x).fault(contraction, tracked=tracked)
+
+
+def trusted(strategy: Strategy | str, operator: str, f: Function, x: Tensor) -> Prepared:
+    """An operator by a strategy that is held against no witness."""
+    prepared, *_ = parse_strategy(strategy)._prepared(OPERATORS[operator], f, x, (), 1, None)
+    prepared.trust()
+    return prepared
 
 
 def normed(x: Tensor) -> Tensor:

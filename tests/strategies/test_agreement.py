@@ -9,6 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jacstrat.core.operator import OPERATORS
 from jacstrat.strategies.agreement import gradient_fault, result_fault
 
 EPS = torch.finfo(torch.float64).eps
@@ -28,7 +29,7 @@ def test_one_point_that_is_off_is_seen(row: int, factor: float) -> None:
     expected = diagonal(X).sum(-1)
     found = expected.clone()
     found[row] *= 1 + factor
-    fault = result_fault("divergence", field, X, found, expected)
+    fault = result_fault(OPERATORS["divergence"], field, X, (), found, expected)
     told = re.fullmatch(r"it is off by (\S+) of the sum of \|J_ii\|", fault)
     assert told is not None
     # Of two digits the second may be the next one, by rounding.
@@ -38,7 +39,7 @@ def test_one_point_that_is_off_is_seen(row: int, factor: float) -> None:
 @given(st.floats(-1, 1))
 def test_rounding_is_no_fault(share: float) -> None:
     expected = diagonal(X).sum(-1)
-    assert result_fault("divergence", field, X, expected * (1 + 100 * EPS * share), expected) == ""
+    assert result_fault(OPERATORS["divergence"], field, X, (), expected * (1 + 100 * EPS * share), expected) == ""
 
 
 def test_a_result_near_zero_is_measured_by_its_terms() -> None:
@@ -46,15 +47,18 @@ def test_a_result_near_zero_is_measured_by_its_terms() -> None:
         return x * torch.tensor([1.0, -2.0, 1.0], dtype=x.dtype)
 
     zero = torch.zeros(4, dtype=torch.float64)
-    assert result_fault("divergence", linear, X, zero + 1e-12, zero) == ""
-    assert result_fault("divergence", linear, X, zero + 1e-3, zero) == "it is off by 0.00025 of the sum of |J_ii|"
+    assert result_fault(OPERATORS["divergence"], linear, X, (), zero + 1e-12, zero) == ""
+    assert (
+        result_fault(OPERATORS["divergence"], linear, X, (), zero + 1e-3, zero)
+        == "it is off by 0.00025 of the sum of |J_ii|"
+    )
 
 
 def test_entries_of_a_diagonal_that_cancel_are_seen() -> None:
     expected = diagonal(X)
     found = expected + torch.tensor([0.1, -0.1, 0.0], dtype=X.dtype)
-    assert result_fault("jacobian_diagonal", field, X, expected, expected) == ""
-    assert result_fault("jacobian_diagonal", field, X, found, expected).startswith("it is off by ")
+    assert result_fault(OPERATORS["jacobian_diagonal"], field, X, (), expected, expected) == ""
+    assert result_fault(OPERATORS["jacobian_diagonal"], field, X, (), found, expected).startswith("it is off by ")
 
 
 @pytest.mark.parametrize("bad", [torch.nan, torch.inf])
@@ -62,13 +66,16 @@ def test_what_is_not_finite_is_a_fault_unless_it_is_so_in_the_eager_form(bad: fl
     expected = diagonal(X).sum(-1)
     found = expected.clone()
     found[1] = bad
-    assert result_fault("divergence", field, X, found, expected) != ""
-    assert result_fault("divergence", field, X, expected, found) == ""
+    assert result_fault(OPERATORS["divergence"], field, X, (), found, expected) != ""
+    assert result_fault(OPERATORS["divergence"], field, X, (), expected, found) == ""
 
 
 def test_another_shape_is_a_fault() -> None:
     expected = diagonal(X).sum(-1)
-    assert result_fault("divergence", field, X, expected[:2], expected) == "its shape is (2,) instead of (4,)"
+    assert (
+        result_fault(OPERATORS["divergence"], field, X, (), expected[:2], expected)
+        == "its shape is (2,) instead of (4,)"
+    )
 
 
 def test_a_gradient_is_compared_leaf_by_leaf() -> None:

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import dataclass
+from typing import ClassVar
 
 import pytest
 import torch
 from torch.fx.experimental.proxy_tensor import make_fx
 
 import jacstrat
-from jacstrat import PROBLEMS, ShapeError, UsageError, parse_strategy
+from jacstrat import PROBLEMS, STRATEGIES, ShapeError, UsageError, parse_strategy, strategies
 from jacstrat.strategies import auto, candidates, choices, choosing
 from jacstrat.strategies.auto import RECALL, Auto
+from jacstrat.strategies.candidates import Candidate
+from jacstrat.strategies.chain import Chain
+from jacstrat.strategies.counting import ProductCost, Work
+from jacstrat.strategies.probing import Identity
 from jacstrat.strategies.trial import Trial
 from jacstrat.tape import kept
 from jacstrat.tape.kept import SHARED
@@ -64,6 +70,28 @@ def trials(monkeypatch) -> list[dict]:
     return held
 
 
+class TestChain:
+    def test_a_network_of_two_layers_is_folded(self) -> None:
+        net = torch.nn.Sequential(torch.nn.Linear(64, 16), torch.nn.Tanh(), torch.nn.Linear(16, 64)).double()
+        x = torch.rand(256, 64, dtype=torch.float64)
+        with torch.no_grad():
+            prepared = prepare(net, x)
+            assert prepared.strategy.spec == "chain"
+            torch.testing.assert_close(prepared(x), parse_strategy("vmap").prepare("divergence", net, x)(x))
+
+    def test_what_packages_add_is_a_candidate(self, trials, monkeypatch) -> None:
+        @dataclass(frozen=True)
+        class Sooner(Identity):
+            name: ClassVar[str] = "sooner"
+
+            @classmethod
+            def candidates(cls, evidence):
+                yield Candidate(cls(), ProductCost(Work(ops=1), Work(), Work()), 1, 1, 1e-9)
+
+        monkeypatch.setattr(strategies, "STRATEGIES", {**STRATEGIES, "sooner": Sooner})
+        assert prepare(lambda x: x.exp() * x.sum(-1, keepdim=True)).strategy.spec == "sooner"
+
+
 class TestProof:
     def test_a_diagonal_jacobian_takes_one_product(self, trials) -> None:
         prepared = prepare(torch.sin)
@@ -71,7 +99,8 @@ class TestProof:
         assert prepared.reason.startswith("ones: traced diagonal, 1 product instead of 6; ")
         torch.testing.assert_close(prepared(X), X.cos().sum(-1))
 
-    def test_a_tridiagonal_one_takes_two(self, trials) -> None:
+    def test_a_tridiagonal_one_takes_two(self, trials, monkeypatch) -> None:
+        monkeypatch.setattr(Chain, "candidates", classmethod(lambda cls, evidence: ()))
         x = torch.rand(16, 200, dtype=torch.float64)
         f = PROBLEMS["bratu"].instance(200, 1).f
         prepared = prepare(f, x)
@@ -201,8 +230,8 @@ class TestFallsOut:
         # Beyond the caches chunks are tried as well.
         assert any(spec.startswith("vmap:chunk_size=") for spec in plenty)
         assert {spec for spec in some if spec.startswith("vmap")} < {f"vmap:chunk_size={k}" for k in (2, 4, 8, 16, 32)}
-        assert {spec.split(":")[0] for spec in some} == {"identity", "vmap", "jvp"}
-        assert none == {"identity", "jvp", "vmap:chunk_size=1"}
+        assert {spec.split(":")[0] for spec in some} == {"identity", "vmap", "jvp", "chain"}
+        assert none == {"identity", "jvp", "vmap:chunk_size=1", "chain"}
 
 
 class TestKept:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
+from torch import Tensor
 
 from jacstrat import ShapeError, UnsupportedError, UsageError, parse_strategy
+from jacstrat.core.operator import OPERATORS, parse_operator
 from jacstrat.strategies import unasked
 
 X = torch.ones(2, 3)
@@ -14,7 +18,7 @@ each = pytest.mark.parametrize("name", unasked())
 
 def prepare(name: str, operator: str, f, x=X):
     strategy = parse_strategy(name)
-    if strategy.refuse(operator):
+    if strategy.refuse(parse_operator(operator)):
         pytest.skip("serves another operator")
     return strategy.prepare(operator, f, x)
 
@@ -27,8 +31,58 @@ def test_a_wrong_field_shape_names_both_shapes(name: str) -> None:
 
 @each
 def test_a_wrong_scalar_shape_names_the_remedy(name: str) -> None:
-    with pytest.raises(ShapeError, match="squeeze its last axis"):
-        prepare(name, "laplacian", lambda x: x.square().sum(-1, keepdim=True))(X)
+    message = r"the scalar must map \(2, 3\) to \(2,\), got \(\); if f takes one point and not a batch, give "
+    with pytest.raises(ShapeError, match=message + r"torch\.func\.vmap\(f\)$"):
+        prepare(name, "laplacian", lambda x: x.square().sum())(X)
+
+
+def cubes(x: Tensor) -> Tensor:
+    return (x**3).sum(-1)
+
+
+# Scalars with an axis of outputs, or complex ones, each of them cubes times a constant.
+SCALED: dict[str, tuple[Callable[[Tensor], Tensor], Tensor]] = {
+    "(B, 1)": (lambda x: cubes(x).unsqueeze(-1), torch.ones(1)),
+    "(B, 2)": (lambda x: torch.stack((cubes(x), -2 * cubes(x)), -1), torch.tensor([1.0, -2.0])),
+    "complex": (lambda x: torch.complex(cubes(x), 3 * cubes(x)), torch.tensor(1 + 3j)),
+    "complex (B, 1)": (lambda x: torch.complex(cubes(x), 3 * cubes(x)).unsqueeze(-1), torch.tensor([1 + 3j])),
+    "complex (B, 2)": (
+        lambda x: torch.stack((torch.complex(cubes(x), 3 * cubes(x)), cubes(x) + 0j), -1),
+        torch.tensor([1 + 3j, 1 + 0j]),
+    ),
+}
+
+
+def sloppy(name: str) -> bool:
+    """Whether it estimates."""
+    return parse_strategy(name).stochastic
+
+
+@each
+@pytest.mark.parametrize("kind", SCALED)
+@pytest.mark.parametrize("operator", ["laplacian", "hessian_diagonal"])
+def test_outputs_of_a_scalar_are_each_by_itself_and_complex_ones_their_parts(
+    name: str, operator: str, kind: str
+) -> None:
+    f, scale = SCALED[kind]
+    x = torch.linspace(0.5, 1.5, 6, dtype=torch.float64).view(2, 3)
+    diagonal = 6 * x
+    if operator == "laplacian":
+        expected = diagonal.sum(-1).view(2, *[1] * scale.dim()) * scale
+    else:
+        expected = diagonal.view(2, *[1] * (scale.numel() > 1), 3) * (
+            scale.unsqueeze(-1) if scale.numel() > 1 else scale.view(())
+        )
+    generator = torch.Generator().manual_seed(0)
+    strategy = parse_strategy(name)
+    if strategy.refuse(parse_operator(operator)):
+        pytest.skip("serves another operator")
+    for points, right in ((x, expected), (x[0], expected[0]), (x[:0], expected[:0])):
+        found = strategy.prepare(operator, f, points, generator)(points)
+        assert found.shape == right.shape
+        assert found.dtype == (torch.complex128 if kind.startswith("complex") else torch.float64)
+        if not sloppy(name):
+            torch.testing.assert_close(found, right.to(found.dtype))
 
 
 @each
@@ -41,9 +95,9 @@ def test_a_tuple_is_refused(name: str) -> None:
 @pytest.mark.parametrize("tracked", [True, False])
 def test_a_function_that_does_not_depend_on_x_has_derivative_zero(name: str, tracked: bool) -> None:
     W = torch.ones(3, requires_grad=tracked)
-    if parse_strategy(name).refuse("divergence") is None:
+    if parse_strategy(name).refuse(OPERATORS["divergence"]) is None:
         assert prepare(name, "divergence", lambda x: W.expand(x.shape) * 1)(X).tolist() == [0, 0]
-    if parse_strategy(name).refuse("laplacian") is None:
+    if parse_strategy(name).refuse(OPERATORS["laplacian"]) is None:
         assert prepare(name, "laplacian", lambda x: W.sum().expand(x.shape[:-1]) * 1)(X).tolist() == [0, 0]
         assert prepare(name, "laplacian", lambda x: (W * x).sum(-1))(X).tolist() == [0, 0]
 
@@ -51,7 +105,7 @@ def test_a_function_that_does_not_depend_on_x_has_derivative_zero(name: str, tra
 @each
 def test_no_points_give_no_results(name: str) -> None:
     empty = torch.ones(0, 3)
-    if parse_strategy(name).refuse("divergence") is None:
+    if parse_strategy(name).refuse(OPERATORS["divergence"]) is None:
         assert prepare(name, "divergence", torch.sin, empty)(empty).shape == (0,)
     assert prepare(name, "laplacian", lambda x: x.sin().sum(-1), empty)(empty).shape == (0,)
 

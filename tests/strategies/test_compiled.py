@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from jacstrat import STRATEGIES, UnsupportedError, UsageError, WrongResultError, laplacian, parse_strategy
+from jacstrat.core.operator import parse_operator
 from jacstrat.harness.bench import failure
 from jacstrat.measure.counters import OperationCounter
 from jacstrat.strategies import OPERATORS, unasked
@@ -110,7 +111,7 @@ def test_a_strategy_that_draws_is_refused_and_another_as_it_refuses_itself() -> 
     ):
         parse_strategy("compiled(hutchinson)").prepare("divergence", torch.sin, X)
     for operator in OPERATORS:
-        assert Compiled(Taylor()).refuse(operator) == Taylor().refuse(operator)
+        assert Compiled(Taylor()).refuse(parse_operator(operator)) == Taylor().refuse(parse_operator(operator))
 
 
 @pytest.mark.parametrize(

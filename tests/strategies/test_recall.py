@@ -9,7 +9,8 @@ import weakref
 import pytest
 import torch
 
-from jacstrat.strategies.base import checked
+from jacstrat.core.operator import OPERATORS
+from jacstrat.strategies.checked import checked
 from jacstrat.strategies.recall import Recall, key_of
 
 NET = torch.nn.Linear(3, 3)
@@ -51,7 +52,7 @@ MODEL = Model()
         lambda: MODEL,
         lambda: MODEL.field,
         lambda: functools.partial(MODEL.field, scale=2),
-        lambda: checked(closing_over(1), "divergence"),
+        lambda: checked(closing_over(1), OPERATORS["divergence"]),
         lambda: closing_over(torch.rand(3)),
         lambda: closing_over(closing_over(torch.rand(3))),
         lambda: closing_over({"w": torch.rand(3), "b": [torch.rand(2)]}),
@@ -81,7 +82,7 @@ def test_made_twice_it_is_one(make) -> None:
         (functools.partial(closing_over(1), 1), functools.partial(closing_over(1), 2)),
         (Model().field, MODEL.field),
         (torch.sin, torch.cos),
-        (checked(torch.sin, "divergence"), checked(torch.cos, "divergence")),
+        (checked(torch.sin, OPERATORS["divergence"]), checked(torch.cos, OPERATORS["divergence"])),
     ],
 )
 def test_others_are_others(one, other) -> None:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from jacstrat import ShapeError, UnsupportedError, laplacian, parse_strategy
+from jacstrat.core.operator import OPERATORS
 from jacstrat.strategies import STRATEGIES, Estimate
 from jacstrat.strategies.draws import draw
 
@@ -46,7 +47,7 @@ def points(batch: int, n: int = N) -> Tensor:
 def estimate(spec: str, A: Tensor, x: Tensor, seed: int = 0) -> Estimate:
     """Of tr A, drawn from a seeded generator: as a divergence, or where it must be as a Laplacian."""
     strategy = parse_strategy(spec)
-    if strategy.refuse("divergence") is None:
+    if strategy.refuse(OPERATORS["divergence"]) is None:
         return strategy.prepare("divergence", lambda x: x @ A.T, x, seeded(seed)).estimate(x)
     return strategy.prepare("laplacian", lambda x: 0.5 * ((x @ A.T) * x).sum(-1), x, seeded(seed)).estimate(x)
 
@@ -241,7 +242,7 @@ def test_a_vanishing_jacobian_gives_exactly_zero(name: str) -> None:
 def test_softmax_and_a_constant_give_numbers(name: str) -> None:
     strategy = parse_strategy(name)
     x = torch.randn(4, N, dtype=torch.float64, generator=seeded())
-    if strategy.refuse("divergence") is None:
+    if strategy.refuse(OPERATORS["divergence"]) is None:
         for f in (lambda x: x.softmax(-1), lambda x: torch.ones_like(x)):
             assert bool(strategy.prepare("divergence", f, x, seeded())(x).isfinite().all())
     lap = strategy.prepare("laplacian", lambda x: x.logsumexp(-1), x, seeded())(x)
@@ -343,10 +344,14 @@ class TestFixed:
 
 
 def test_what_estimates_a_trace_alone_refuses_the_diagonal() -> None:
-    for name in ("hutch++", "xtrace"):
-        assert parse_strategy(name).refuse("jacobian_diagonal") == "it estimates a trace alone; use hutchinson"
-    for operator in ("divergence", "jacobian_diagonal"):
-        assert "positive semidefinite" in parse_strategy("xnystrace").refuse(operator)
+    for name in ("hutch++", "xtrace", "xnystrace"):
+        for operator in ("jacobian_diagonal", "hessian_diagonal"):
+            reason = parse_strategy(name).refuse(OPERATORS[operator])
+            assert reason == "it estimates a trace alone; use hutchinson"
+    reason = parse_strategy("xnystrace").refuse(OPERATORS["divergence"])
+    assert reason is not None
+    assert "positive semidefinite" in reason
+    assert parse_strategy("xnystrace").refuse(OPERATORS["laplacian"]) is None
 
 
 @pytest.mark.parametrize("sign", [-1, 1])

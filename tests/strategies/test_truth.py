@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from jacstrat.core.operator import OPERATORS
 from jacstrat.strategies.truth import Question, Truth
 
 D = torch.float64
@@ -15,7 +16,7 @@ X = torch.randn(2, 4, dtype=D, generator=torch.Generator().manual_seed(0))
 
 
 def asked(f: Callable[[Tensor], Tensor], x: Tensor = X, operator: str = "laplacian") -> Question:
-    return Question(operator, f, x, torch.eye(x.shape[-1], dtype=x.dtype))
+    return Question(OPERATORS[operator], f, x, torch.eye(x.shape[-1], dtype=x.dtype))
 
 
 def plain(truth: Truth) -> bool:
@@ -36,7 +37,7 @@ def test_forms_of_a_scalar_are_those_of_its_hessian() -> None:
 def test_forms_of_a_field_are_those_of_its_jacobian() -> None:
     A = torch.randn(4, 4, dtype=D, generator=torch.Generator().manual_seed(1))
     V = torch.randn(3, 4, dtype=D, generator=torch.Generator().manual_seed(2))
-    truth = Question("divergence", lambda x: x @ A.T, X, V).answer()
+    truth = Question(OPERATORS["divergence"], lambda x: x @ A.T, X, V).answer()
     assert plain(truth)
     torch.testing.assert_close(truth.forms, torch.einsum("ki,ij,kj->k", V, A, V).unsqueeze(-1).expand(3, 2))
 
@@ -206,3 +207,29 @@ def test_rounding_is_what_a_unit_in_the_last_place_changes() -> None:
     # The third derivative, 1e18, times eps of x.
     assert found.max() > 1e18 * 1e-17
     assert found.shape == (4, 2)
+
+
+def test_what_autograd_leaves_of_terms_that_cancel_is_rounding() -> None:
+    # 0 for x > 0, where the derivative is (1 - w) + w - 1.
+    w = torch.linspace(0.01, 0.99, 40, dtype=D)
+    question = asked(lambda x: torch.lerp(x, x.abs(), w) - x, X.new_full((2, 40), 0.5), "divergence")
+    assert bool((question.by_autograd(question.points) != 0).any())
+    assert plain(question.answer())
+    size = torch.tensor([1e-15, 1.0], dtype=D)
+    assert (question.least(size) > 0).tolist() == [True, False]
+
+
+def test_differences_beside_a_kink_are_followed_by_the_step_that_sees_them() -> None:
+    # The first point is smooth by steps of h / 8 alone, and torch's derivative of a product is wrong at both.
+    x = X.clone()
+    x[:, 0], x[:, 1], near = torch.tensor([0.3, -0.3]), 1e-16, 0.3 + 0.01
+
+    def f(x: Tensor) -> Tensor:
+        return x.cumprod(-1).exp().sum(-1) + 3 * (x[:, 0] - near).relu()
+
+    question = asked(f, x)
+    truth = question.answer()
+    assert bool(truth.by_differences.any())
+    weights = torch.ones(2, dtype=D)
+    expected = torch.where(truth.is_known, truth.forms, 0).sum()
+    torch.testing.assert_close(question.total(x, truth, weights), expected)

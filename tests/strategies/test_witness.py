@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from jacstrat import UnsupportedError, laplacian, parse_strategy
+from jacstrat.core.operator import OPERATORS
 from jacstrat.strategies import choices
 from jacstrat.strategies.auto import RECALL
 from jacstrat.strategies.base import Contraction
@@ -138,20 +139,20 @@ class TestWhatIsAsked:
 
         asked: list[list[int]] = []
 
-        def entries(x: Tensor, coordinates: Tensor) -> Tensor:
+        def entries(coordinates: Tensor, x: Tensor) -> Tensor:
             asked.append(coordinates.tolist())
             return 6 * x[..., coordinates]
 
-        def along(x: Tensor, V: Tensor) -> Tensor:
+        def along(V: Tensor, x: Tensor) -> Tensor:
             assert V.shape == (2, 64)
             return (6 * x * V.square().sum(0)).sum(-1)
 
         assert fault(None, x, f, entries=entries) == ""
         assert asked == [list(range(0, 64, 8))] * 2
-        message = fault(None, x, f, entries=lambda x, c: entries(x, c) * (1 + 0.1 * (c == 8)))
+        message = fault(None, x, f, entries=lambda c, x: entries(c, x) * (1 + 0.1 * (c == 8)))
         assert message.startswith("is off by")
         assert fault(None, x, f, along=along, entries=uncalled) == ""
-        assert fault(None, x, f, along=lambda x, V: 1.5 * along(x, V)).startswith("is off by")
+        assert fault(None, x, f, along=lambda V, x: 1.5 * along(V, x)).startswith("is off by")
         # Whoever shows no product is asked for all.
         assert fault(lambda x: 6 * x.sum(-1), x, f) == ""
         assert fault(lambda x: 6 * x.sum(-1) + 1, x, f).startswith("is off by")
@@ -161,8 +162,8 @@ class TestWhatIsAsked:
 
     def test_of_what_is_random_its_products_are(self) -> None:
         assert fault(None, stochastic=True) == ""
-        assert fault(None, stochastic=True, entries=lambda x, c: 6 * (P * x)[..., c]) == ""
-        message = fault(None, stochastic=True, entries=lambda x, c: 7 * (P * x)[..., c])
+        assert fault(None, stochastic=True, entries=lambda c, x: 6 * (P * x)[..., c]) == ""
+        message = fault(None, stochastic=True, entries=lambda c, x: 7 * (P * x)[..., c])
         assert message.startswith("is off by")
 
     def test_a_few_points_are_and_of_what_was_traced_all(self) -> None:
@@ -198,7 +199,7 @@ class TestWhatIsAsked:
             calls.append(x)
             return cubes(x)
 
-        witness = Witness("laplacian", counted, X)
+        witness = Witness(OPERATORS["laplacian"], counted, X)
         assert witness.fault(Contraction(right)) == ""
         first = len(calls)
         assert witness.fault(Contraction(lambda x: 2 * right(x))) != ""
@@ -279,7 +280,7 @@ class TestNotJudged:
 
 
 def message(strategy: str) -> str:
-    return rf"^{strategy} is not right for this function: it is off by \S+ of the sum of \|H_ii\|$"
+    return rf"^{strategy} is not right for this function: it (takes points one by one under vmap|goes by forward mode)"
 
 
 @pytest.mark.parametrize(
@@ -296,12 +297,9 @@ def test_a_strategy_that_torch_makes_wrong_refuses(f: Function, strategy: str) -
     with torch.no_grad():
         with pytest.raises(UnsupportedError, match=message(strategy)):
             laplacian(f, X[:3], strategy)
-        for x in (X[:1], X[0]):
-            if strategy in ("forward_over_forward", "hessian"):
-                with pytest.raises(UnsupportedError, match=message(strategy)):
-                    laplacian(f, x, strategy)
-            else:  # right at a single point
-                torch.testing.assert_close(laplacian(f, x, strategy), laplacian(f, x, "vmap"))
+        for x in (X[:1], X[0]):  # where some are right, as what is prepared here may be called elsewhere
+            with pytest.raises(UnsupportedError, match=message(strategy)):
+                laplacian(f, x, strategy)
 
 
 @pytest.mark.parametrize("strategy", ["identity", "vmap", "jvp", "jvp:chunk_size=all", "hessian", "jacfwd", "jacrev"])

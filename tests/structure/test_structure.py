@@ -133,14 +133,16 @@ def test_it_says_itself() -> None:
 
 
 def test_a_shape_that_does_not_fit() -> None:
-    with pytest.raises(ShapeError, match=r"f must map \(2, 3\) to \(2, 3\), got \(2, 2\)"):
+    with pytest.raises(ShapeError, match=r"the field must map \(2, 3\) to \(2, 3\), got \(2, 2\)"):
         detect_structure(lambda x: x[..., :2], points(3))
-    with pytest.raises(ShapeError, match=r"f must map \(2, 3\) to \(2,\), got \(2, 3\)"):
-        detect_structure(torch.sin, points(3), "laplacian")
-    with pytest.raises(ShapeError, match="f must return one tensor, got tuple; return its one output"):
+    with pytest.raises(ShapeError, match=r"the scalar must map \(2, 3\) to \(2,\), got \(3, 2\)"):
+        detect_structure(lambda x: x.mT, points(3), "laplacian")
+    with pytest.raises(ShapeError, match="the field must return one tensor, got tuple; return its one output"):
         detect_structure(lambda x: (x, x), points(3))
-    with pytest.raises(UsageError, match="unknown operator 'divergenze'; known: divergence, laplacian, jac"):
+    with pytest.raises(UsageError, match=r"^unknown operator 'divergenze'; did you mean divergence\?$"):
         detect_structure(torch.sin, points(3), "divergenze")
+    with pytest.raises(UsageError, match="^unknown operator 'wxyz'; known: bilaplacian, divergence, hess"):
+        detect_structure(torch.sin, points(3), "wxyz")
 
 
 LARGE = 100_000

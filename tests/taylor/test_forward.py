@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from jacstrat import parse_strategy
+from jacstrat.core.operator import OPERATORS
 from jacstrat.strategies.base import Contraction
 from jacstrat.strategies.checked import checked
 from jacstrat.strategies.witness import Witness
@@ -41,11 +42,11 @@ def test_what_has_a_rule_needs_no_other() -> None:
 
 def faults(f: Function) -> tuple[str, str]:
     """What is wrong with `taylor` at f: in its value, and with gradients in the parameter and x looked at, too."""
-    f = checked(f, "laplacian")
-    claim = parse_strategy("taylor").build("laplacian", f, X, None)
+    f = checked(f, OPERATORS["laplacian"])
+    claim = parse_strategy("taylor").build(OPERATORS["laplacian"], f, X, (), None)
     assert isinstance(claim, Contraction)
     assert claim.reason == "", "it was done by products"
-    witness = Witness("laplacian", f, X.clone().requires_grad_())
+    witness = Witness(OPERATORS["laplacian"], f, X.clone().requires_grad_())
     return witness.fault(claim, tracked=False), witness.fault(claim, tracked=True)
 
 

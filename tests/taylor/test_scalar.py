@@ -34,10 +34,10 @@ def test_tiles_are_of_equal_length_and_as_long_as_the_cache_allows() -> None:
     # 8 directions of 64 numbers in float64 are 4 KiB a point.
     W = torch.ones(8, 64, dtype=torch.float64)
     scalar = Scalar(lambda x: (x @ W).sin().cos().sum(-1))
-    lengths = [len(part) for part in scalar.tiles(torch.zeros(4 * 512, 8, dtype=torch.float64))]
+    lengths = [len(part) for part, _ in scalar.tiles(torch.zeros(4 * 512, 8, dtype=torch.float64))]
     assert lengths == [512] * 4
-    assert [len(part) for part in scalar.tiles(torch.zeros(100, 8, dtype=torch.float64))] == [100]
-    assert [len(part) for part in Scalar(scalar.f, tile=40).tiles(torch.zeros(100, 8))] == [40, 40, 20]
+    assert [len(part) for part, _ in scalar.tiles(torch.zeros(100, 8, dtype=torch.float64))] == [100]
+    assert [len(part) for part, _ in Scalar(scalar.f, tile=40).tiles(torch.zeros(100, 8))] == [40, 40, 20]
     assert len(scalar.tiles(torch.zeros(8, dtype=torch.float64))) == 1
 
 

@@ -1,0 +1,140 @@
+"""Taylor series through a tape, once, along many directions at a time.
+
+The tape is prepared as for Taylor mode, and its table says which operations are linear in what varies: these take the
+coefficients of a series as they take tangents.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from jacstrat.core.errors import UnsupportedError
+from jacstrat.series.operations import PIECEWISE, by_derivatives, by_slope
+from jacstrat.series.series import Series, from_jet, value_of
+from jacstrat.series.table import RULES
+from jacstrat.series.words import WORDS
+from jacstrat.tape import Node, Tapes, Untraceable, bound, leaves
+from jacstrat.tape.arguments import Args, lifted
+from jacstrat.taylor.engine import Program, ready, weakened
+from jacstrat.taylor.rule import Call, NotCovered
+
+Function = Callable[..., Tensor]
+
+# The largest tail of what directions are followed together: on a CPU such that it stays near the core, while it is
+# still much work against the time of starting an operation.
+CPU_BYTES, DEVICE_BYTES = 2**24, 2**30
+
+
+class Line:
+    """A row-wise function and its tapes, made when they are first asked for, to be followed along lines.
+
+    Args:
+        f: Row-wise, (B, n) -> (B,) or (B, m), called as f(x, *args).
+    """
+
+    def __init__(self, f: Function) -> None:
+        self.f = f
+        self._tapes = Tapes(f, ready, words=WORDS, weakened=weakened)
+
+    def tape(self, x: Tensor, args: Args = ()) -> Program | Untraceable:
+        """The tape at points like x, or why there is none."""
+        return self._tapes.at(x, args)
+
+    def derivatives(self, x: Tensor, V: Tensor, order: int, args: Args = ()) -> Tensor:
+        """d^k/ds^k f(x + s v) at s = 0 for k = 0 .. order and each direction v.
+
+        Gives (D, order + 1, B), or (D, order + 1, B, m). Differentiable in x, V and what f holds.
+
+        Args:
+            x: Points, (B, n) or (n,).
+            V: Directions, (D, n), or each point's own, (D, B, n).
+            order: At least 1.
+            args: Further arguments of f.
+
+        Raises:
+            UnsupportedError: There is no tape, or an operation cannot be differentiated so often; names it.
+
+        Cost: each operation on D (order + 1) tensors where it is linear, on D order^2 / 2 where it is not; directions
+        are taken in parts where they are many.
+        """
+        program = self.tape(x, args)
+        if isinstance(program, Untraceable):
+            raise UnsupportedError(f"the function cannot be traced: {program}")
+        limit = CPU_BYTES if x.device.type in ("cpu", "meta") else DEVICE_BYTES
+        together = max(limit // max(program.numel * order * x.element_size(), 1), 1)
+        parts = [_derivatives(program, x, part, order, args) for part in V.split(together)]
+        return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+
+def _derivatives(program: Program, x: Tensor, V: Tensor, order: int, args: Args) -> Tensor:
+    y = follow(program, x, V, order, args)
+    value, D = value_of(y), len(V)
+    found = [value.expand(D, *value.shape)]
+    tail = y.full().tail.unbind(0) if isinstance(y, Series) else ()
+    found += [float(math.factorial(k)) * part for k, part in enumerate(tail, 1)]
+    found += [torch.zeros_like(found[0])] * (order + 1 - len(found))
+    return torch.stack(found, 1)
+
+
+def follow(program: Program, x: Tensor, V: Tensor, order: int, args: Args = ()) -> Series | Tensor:
+    """The series of a program's result along directions; the value alone where it does not depend on them."""
+    V = V.unsqueeze(1) if x.dim() == 2 and V.dim() == 2 else V
+    given = [arg for arg in lifted(args) if isinstance(arg, Tensor)]
+    empty = (None,) * (program.size - 1 - len(given))
+    environment: list[Any] = [Series(x, V.unsqueeze(0)), *given, *empty, *program.constants]
+    for node in program.nodes:
+        inputs = node.take(environment) if node.take else bound(node.args, environment)
+        kwargs = {key: bound(item, environment) for key, item in node.kwargs.items()}
+        out = _done(node, inputs, kwargs, order)
+        for slot, one in zip(node.outs, out if node.is_tuple else (out,), strict=True):
+            if slot is not None:
+                environment[slot] = one
+        del inputs, kwargs, out
+        for slot in node.frees:
+            environment[slot] = None
+    return environment[program.output]
+
+
+def _done(node: Node, args: tuple[Any, ...], kwargs: dict[str, Any], order: int) -> Any:
+    """What a node gives."""
+    if node.is_cut:
+        return node.op(*_constant(args), **{key: _constant(item) for key, item in kwargs.items()})
+    varying = [leaf for leaf in leaves((args, *kwargs.values())) if isinstance(leaf, Series)]
+    if not varying:
+        return node.op(*args, **kwargs)
+    call = Call(node.op, args, kwargs, used=node.used)
+    arguments = [any(isinstance(leaf, Series) for leaf in leaves(a)) for a in args]
+    is_linear = any(arguments) and node.rule.is_linear(arguments)
+    try:
+        if node.op in PIECEWISE:
+            return by_slope(call, order)
+        return _linear(node, call, varying) if is_linear else RULES.get(node.op, by_derivatives)(call, order)
+    except NotCovered:
+        return by_slope(call, order) if is_linear else by_derivatives(call, order)
+
+
+def _linear(node: Node, call: Call, varying: list[Series]) -> Any:
+    """By Taylor mode's rule, which takes each coefficient behind the first for a tangent."""
+    degree, D = max(len(one.tail) for one in varying), varying[0].directions
+    jets = {id(one): one.jet(degree) for one in varying}
+
+    def of(tree: Any) -> Any:
+        if isinstance(tree, (tuple, list)):
+            return type(tree)(map(of, tree))
+        return jets[id(tree)] if isinstance(tree, Series) else tree
+
+    kwargs = {key: of(item) for key, item in call.kwargs.items()}
+    out = node.rule.apply(call._replace(args=of(call.args), kwargs=kwargs))
+    return tuple(from_jet(one, D) for one in out) if isinstance(out, (tuple, list)) else from_jet(out, D)
+
+
+def _constant(tree: Any) -> Any:
+    if isinstance(tree, (tuple, list)):
+        return type(tree)(map(_constant, tree))
+    v = value_of(tree)
+    return v.detach() if isinstance(v, Tensor) else v

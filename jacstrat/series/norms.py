@@ -1,0 +1,66 @@
+"""Normalisations in plain words, as long as a mode lasts: torch's own have a third derivative that is wrong.
+
+The second derivative of `layer_norm`, and of a batch norm with the statistics of the batch, as of an instance norm, is
+made of intermediate results that are constants to autograd.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+from torch.overrides import TorchFunctionMode
+
+from jacstrat.tape.words import CHAINED
+
+_layer_norm_in_words = CHAINED[torch.ops.aten.native_layer_norm.default]
+
+
+class PlainNorms(TorchFunctionMode):
+    """Layer and instance norms as what they are made of."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        plain = _PLAIN.get(func)
+        found: Any = NotImplemented if plain is None else plain(*args, **(kwargs or {}))
+        return func(*args, **(kwargs or {})) if found is NotImplemented else found
+
+
+def _layer_norm(
+    input: Tensor,
+    normalized_shape: Sequence[int],
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    eps: float = 1e-5,
+    cudnn_enable: bool = True,
+) -> Tensor:
+    return _layer_norm_in_words(input, normalized_shape, weight, bias, eps)[0]
+
+
+def _instance_norm(
+    input: Tensor,
+    running_mean: Tensor | None = None,
+    running_var: Tensor | None = None,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    use_input_stats: bool = True,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+    cudnn_enabled: bool = True,
+) -> Any:
+    if running_mean is not None or running_var is not None or not use_input_stats:
+        return NotImplemented
+    y = _layer_norm_in_words(input, input.shape[2:], None, None, eps)[0]
+    shape = (1, -1, *(1,) * (input.dim() - 2))
+    y = y if weight is None else y * weight.reshape(shape)
+    return y if bias is None else y + bias.reshape(shape)
+
+
+_PLAIN: dict[Any, Callable[..., Any]] = {
+    functional.layer_norm: _layer_norm,
+    torch.layer_norm: _layer_norm,
+    functional.instance_norm: _instance_norm,
+    torch.instance_norm: _instance_norm,
+}

@@ -1,0 +1,268 @@
+"""Whether derivatives along lines are right: held against nested reverse mode, and against differences of each other.
+
+The derivative of order k is that of order k - 1 differentiated once more along the line: differences say whether it is,
+order by order from the function itself on, and need no rule for that. They decide where nested reverse mode says
+otherwise, or would agree since one rule of torch is wrong in both: its layer normalisation is, from the third order on.
+Where the function has a kink they say nothing, and where it cuts derivatives off (`detach`, a backward of its own)
+autograd is what is meant.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from jacstrat.core.errors import UnsupportedError
+from jacstrat.series import nested
+from jacstrat.strategies.cuts import ends, has_cuts
+from jacstrat.strategies.differences import STEPS, along_line, precision, steadily
+from jacstrat.strategies.sample import Sample, samples
+from jacstrat.strategies.slope import Line, Slope
+from jacstrat.strategies.truth import REFUSALS, TOLERANCE
+from jacstrat.strategies.witness import CLOSER, POWER_OF_EPS, has_numbers
+from jacstrat.tape.rows import rows_apart
+
+Function = Callable[[Tensor], Tensor]
+# From points, directions (D, n) or (D, B, n) and an order to (D, order + 1, B) or (D, order + 1, B, m).
+Derivatives = Callable[[Tensor, Tensor, int], Tensor]
+
+# The highest order that is looked at: rules are recurrences, which go on as they begin.
+HIGHEST = 4
+# The same of nested reverse mode, whose graphs grow fast; beyond it differences speak alone.
+NESTED = 3
+
+
+def by_nesting(f: Function) -> Derivatives:
+    """Derivatives of f by nested reverse mode, one direction after the other."""
+
+    def derivatives(x: Tensor, V: Tensor, order: int) -> Tensor:
+        return torch.stack([nested(f, x, v.expand_as(x), order) for v in V])
+
+    return derivatives
+
+
+@dataclass(eq=False)
+class Consistency:
+    """What can be said of derivatives of f near x.
+
+    Args:
+        f: Row-wise.
+        x: Points, (B, n) or (n,).
+        V: Directions, (D, n) or (D, B, n). Each point is looked at along one of them with random numbers added.
+        order: The highest that is asked for.
+
+    Cost: eight calls of the claim, eight of nested reverse mode at up to 15 points; with gradients tracked about twice
+    as many.
+    """
+
+    f: Function
+    x: Tensor
+    V: Tensor
+    order: int
+
+    def is_right(self, series: Derivatives | None) -> bool:
+        """Whether derivatives by a tape, where there is one, are right; else nested reverse mode is.
+
+        Raises:
+            UnsupportedError: Neither is.
+        """
+        if self.x.numel() == 0 or not has_numbers(self.x):
+            return series is not None
+        if self._is_random:  # two calls have nothing in common
+            return False
+        if series is not None:
+            try:
+                if all(self._is_served(series, sample) for sample in self._samples):
+                    return True
+            except (MemoryError, torch.OutOfMemoryError):
+                raise
+            except Exception:
+                pass  # an operation of the tape; what f itself raises is raised again below
+        by_nested = by_nesting(self.f)
+        for sample in self._samples:
+            is_bad, _ = self._by_differences(by_nested, sample, is_traced=False)
+            if bool(is_bad.any()) and not has_cuts(self.f, sample.seen):
+                order = int(is_bad.flatten(1).any(1).nonzero()[0]) + 1
+                raise UnsupportedError(
+                    f"nested reverse mode is not right for this function: its derivative of order {order} is not that "
+                    f"of order {order - 1}, differentiated along the line"
+                )
+            if fault := self._gradient_fault(by_nested, sample, is_traced=False):
+                raise UnsupportedError(f"nested reverse mode is not right for this function: it {fault}")
+        return False
+
+    @cached_property
+    def _is_random(self) -> bool:
+        with torch.no_grad():
+            before = _random_state(self.x.device)
+            self.f(self.x.detach())
+            return not all(map(torch.equal, before, _random_state(self.x.device)))
+
+    @cached_property
+    def _is_apart(self) -> bool:
+        return not rows_apart(self.f, self.x)
+
+    @cached_property
+    def _samples(self) -> tuple[Sample, ...]:
+        found = samples(self.x)
+        try:
+            with torch.no_grad():
+                self.f(found[-1].points)
+        except Exception:  # f takes the real points and no others, as one that looks numbers up
+            return (Sample(self.x.detach(), found[0].rows),)
+        return found
+
+    @cached_property
+    def _lines(self) -> Tensor:
+        """A unit vector for each point."""
+        V = self.V.detach()
+        if self.x.dim() == 1:
+            v = V[0]
+        else:
+            rows = torch.arange(len(self.x), device=V.device)
+            v = V[rows % len(V)] if V.dim() == 2 else V[rows % len(V), rows]
+        generator = torch.Generator().manual_seed(self.x.shape[-1])
+        noise = torch.randn(self.x.shape, generator=generator, dtype=torch.float64).to(self.x)
+        v = _unit(torch.where(v.isfinite(), v, 0)) + _unit(noise)
+        return _unit(v)
+
+    def _given(
+        self, claim: Derivatives, sample: Sample, seen: Tensor, is_traced: bool, highest: int = HIGHEST
+    ) -> Tensor:
+        """(order + 1, ...) of a claim at points in place of those that are looked at; a tape is for all rows."""
+        order = min(self.order, highest)
+        if sample.rows is None:
+            return claim(seen, self._lines.unsqueeze(0), order)[0]
+        if is_traced or not self._is_apart:
+            return sample.of(claim(sample.placed(seen), self._lines.unsqueeze(0), order)[0], 1)
+        return claim(seen, self._lines[sample.rows].unsqueeze(0), order)[0]
+
+    def _is_served(self, series: Derivatives, sample: Sample) -> bool:
+        """Whether the derivatives by a tape are right in a sample, and their gradient."""
+        with torch.no_grad():
+            given = self._given(series, sample, sample.seen, True)
+            try:
+                truth = self._given(by_nesting(self.f), sample, sample.seen, False, NESTED)
+            except REFUSALS:
+                truth = torch.full_like(given, torch.nan)
+                truth[0] = self._values(sample, sample.seen)
+            apart = torch.zeros_like(given, dtype=torch.bool)
+            apart[: len(truth)] = ~self._is_near(given[: len(truth)], truth, sample)
+        is_bad, is_said = self._by_differences(series, sample, is_traced=True)
+        is_undecided = apart[1:] & ~is_said
+        if bool(apart[0].any()):
+            return False
+        if bool(is_bad.any() | apart.any()) and has_cuts(self.f, sample.seen):
+            if bool(apart.any()):
+                return False
+        elif bool((is_bad | is_undecided).any()):
+            return False
+        return not self._gradient_fault(series, sample, is_traced=True)
+
+    def _is_near(self, given: Tensor, truth: Tensor, sample: Sample) -> Tensor:
+        """Where two ways agree but for rounding: what one unit in the last place of x changes, and some of it."""
+        eps = torch.finfo(precision(sample.seen)).eps
+        rows = tuple(range(1, truth.dim()))
+        finite = torch.where(truth.isfinite(), truth, 0).abs()
+        size = torch.maximum(finite, finite.mean(rows, keepdim=True))
+        return ((given - truth).abs() <= eps**POWER_OF_EPS * size) | (given == truth) | (given.isnan() & truth.isnan())
+
+    def _values(self, sample: Sample, seen: Tensor) -> Tensor:
+        if sample.rows is None or self._is_apart:
+            return self.f(seen)
+        return sample.of(self.f(sample.placed(seen)))
+
+    def _by_differences(self, claim: Derivatives, sample: Sample, is_traced: bool) -> tuple[Tensor, Tensor]:
+        """Where derivatives 1, 2, ... of a claim are not those of the order before, and where that can be said."""
+        seen, lines = sample.seen, self._lines if sample.rows is None else self._lines[sample.rows]
+        with torch.no_grad():
+            given = self._given(claim, sample, seen, is_traced)[1:]
+            dtype = precision(seen)
+            if dtype not in STEPS:
+                return torch.zeros_like(given, dtype=torch.bool), torch.zeros_like(given, dtype=torch.bool)
+
+            def before(s: float) -> Tensor:
+                moved = seen + s * lines
+                return torch.stack((self._values(sample, moved), *self._given(claim, sample, moved, is_traced)[1:-1]))
+
+            for differ in (along_line, steadily):
+                value, is_smooth, noise = differ(before, 1, dtype)
+                value, noise = value.to(given.dtype), noise.to(given.dtype)
+                allowed = TOLERANCE[dtype] * torch.maximum(given.abs(), value.abs()) + noise
+                is_bad = is_smooth & given.isfinite() & ~((given - value).abs() <= allowed)
+                # Behind a kink of one order the next ones are none that differences could see.
+                is_said = (is_smooth & given.isfinite()).cummin(0).values
+                is_bad = is_bad & is_said
+                if not bool(is_bad.any()) and bool(is_said.all()):
+                    break
+        return is_bad, is_said
+
+    def _gradient_fault(self, claim: Derivatives, sample: Sample, is_traced: bool) -> str:
+        """What is wrong with the gradient of a claim in what f holds and in x, along a random direction of them."""
+        seen = sample.seen
+        if not torch.is_grad_enabled() or precision(seen) not in STEPS:
+            return ""
+        leaf = seen.clone().requires_grad_() if self.x.requires_grad else seen
+        ending = ends(lambda points: self._values(sample, points), leaf)
+        line = Line.through(leaf, ending.leaves)
+        if ending.goes_beyond or not line.leaves:
+            return ""
+        with torch.no_grad():
+            given = self._given(claim, sample, seen, is_traced, NESTED)
+            size = torch.where(given.isfinite(), given, 0).abs().flatten(1).mean(1)
+            weights = torch.linspace(1, 2, given.numel(), dtype=given.dtype, device=given.device).view_as(given)
+            weights = weights / torch.where(size > 0, size, 1.0).view(-1, *(1,) * (given.dim() - 1))
+            weights = torch.where(given.isfinite(), weights, 0)
+
+        def total(points: Tensor) -> Tensor:
+            numbers = self._given(claim, sample, points, is_traced, NESTED)
+            return (torch.where(weights != 0, numbers, 0) * weights).sum()
+
+        try:
+            found, terms = line.by_autograd(total(leaf))
+        except REFUSALS as error:
+            return f"has no gradient: {' '.join(str(error).split()).split('. ')[0]}"
+        slope = self._slope(line, total, found, terms)
+        if slope is None:
+            return ""
+        if slope.is_known and not has_cuts(self.f, seen):
+            return f"has a gradient of {found:.3g} where differences along the same line give {slope.value:.3g}"
+        if not is_traced:
+            return ""
+
+        def own(points: Tensor) -> Tensor:
+            numbers = self._given(by_nesting(self.f), sample, points, False, NESTED)
+            return (torch.where(weights != 0, numbers, 0) * weights).sum()
+
+        try:
+            expected, _ = line.by_autograd(own(leaf))
+        except REFUSALS:
+            return "has a gradient where autograd has none"
+        is_near = Slope(expected).is_near(found, terms, TOLERANCE[precision(seen)])
+        return "" if is_near or expected != expected else f"has a gradient of {found:.3g} for autograd's {expected:.3g}"
+
+    @staticmethod
+    def _slope(line: Line, total: Function, found: float, terms: float) -> Slope | None:
+        """What differences say against a derivative along a line; None where they say the same."""
+        tolerance = TOLERANCE[line.points.dtype]
+        slope = line.by_differences(total)
+        if not slope.is_known:  # a kink is near, as in a network of relu
+            slope = line.by_differences(total, shrink=CLOSER)
+        if slope.is_known and slope.is_near(found, terms, tolerance):
+            return None
+        slope = line.by_differences(total, is_steady=True)
+        return None if slope.is_known and slope.is_near(found, terms, tolerance) else slope
+
+
+def _unit(v: Tensor) -> Tensor:
+    size = v.norm(dim=-1, keepdim=True)
+    return v / torch.where(size > 0, size, 1.0)
+
+
+def _random_state(device: torch.device) -> list[Tensor]:
+    states = [torch.get_rng_state()]
+    return [*states, torch.get_device_module(device).get_rng_state(device)] if device.type != "cpu" else states

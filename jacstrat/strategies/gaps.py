@@ -1,0 +1,182 @@
+"""Where torch's transforms are known to say otherwise than reverse mode, whatever the numbers: a table, tested.
+
+What is wrong at some points alone, as a solve is where rows have pivots of their own, a look at a few points may miss.
+So what f does is looked at instead: the nodes of its graph, and what it does past autograd.
+
+The table is that of torch 2.13. tests/strategies/test_gaps.py goes through it with the torch at hand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from types import MappingProxyType
+from typing import Any, Literal
+
+import torch
+import torch.autograd.forward_ad as forward_ad
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+from torch.utils._pytree import tree_leaves
+
+from jacstrat.strategies.cuts import nodes_from, nodes_of
+
+Function = Callable[[Tensor], Tensor]
+
+# What a strategy rests on: torch's own derivatives of each operation; torch.func, or a recording; vmap over the points;
+# forward mode; that twice.
+Transform = Literal["rules", "func", "rows", "forward", "twice"]
+
+_TOLD: Mapping[Transform, str] = MappingProxyType(
+    {
+        "rules": "has a gradient that is not right, since third derivatives of torch's {} are wrong",
+        "rows": "takes points one by one under vmap, where torch's {} is wrong",
+        "forward": "goes by forward mode, in which torch's {} is wrong",
+        "twice": "goes by forward mode twice, in which torch's {} is wrong",
+    }
+)
+# Operations by the nodes of autograd's graph. Under vmap over points the LU of a point meets the products of all unit
+# vectors, by a broadcast that lu_solve takes for another; twice in forward mode, terms are dropped.
+_SOLVING = "LinalgDet LinalgLuSolve LinalgSlogdet LinalgSolveEx"
+_TWICE = "CholeskyInverse LinalgDet LinalgSlogdet LinalgSolveEx NativeBatchNorm NativeLayerNorm ScatterReduce"
+WRONG: Mapping[Transform, frozenset[str]] = MappingProxyType(
+    {
+        "rules": frozenset(("NativeBatchNorm", "NativeLayerNorm")),
+        "rows": frozenset(_SOLVING.split()),
+        "forward": frozenset(("CholeskyInverse", "ScatterReduce")),
+        "twice": frozenset(_TWICE.split()),
+    }
+)
+# Only with these arguments.
+_ONLY: Mapping[str, tuple[str, Any]] = MappingProxyType(
+    {"NativeBatchNorm": ("training", True), "ScatterReduce": ("reduce", "prod")}
+)
+# Operations whose derivative is 0 everywhere: forward mode has nothing to carry past autograd.
+_FLAT = frozenset(("ceil", "floor", "floor_divide", "heaviside", "round", "sgn", "sign", "trunc"))
+_WRITING = frozenset(("__setitem__", "__iadd__", "__isub__", "__imul__", "__itruediv__", "__ipow__"))
+
+PAST_NO_GRAD = "goes by forward mode, which goes on where f turns gradients off, as reverse mode does not"
+PAST_DATA = "is no loop of reverse mode, which alone sees what f writes into `.data`"
+
+
+def gap(
+    f: Function,
+    x: Tensor,
+    transforms: Iterable[Transform],
+    order: int,
+    is_traced: bool = False,
+    is_tracked: bool = False,
+) -> str:
+    """Why a strategy cannot be right for f, in words that go on behind "it"; "" where nothing is known against it.
+
+    Args:
+        f: Row-wise.
+        x: Points that f takes; their numbers have no influence, but where f branches on them.
+        transforms: What the strategy rests on.
+        order: Of the derivatives of f.
+        is_traced: Whether it rests on a recording.
+        is_tracked: Whether it is differentiated once more, in x where that requires grad.
+
+    Cost: one evaluation; of what does something under no_grad, one in forward mode besides.
+    """
+    transforms = frozenset(transforms)
+    is_third = order == 2 and is_tracked
+    if not transforms or not (is_third or transforms - {"rules"}):
+        return ""
+    point, past = x.detach().requires_grad_(), _Past()
+    try:
+        with torch.enable_grad(), past:
+            nodes = list(nodes_of(f(point)))
+    except RuntimeError:  # f writes into x itself
+        return ""
+    names = {_name(node) for node in nodes}
+    for transform, wrong in WRONG.items():
+        if transform in transforms - {"rules"} and (found := sorted(names & wrong)):
+            return _TOLD[transform].format(found[0])
+    if past.wrote and (order == 2 or is_traced) and "func" in transforms:
+        return PAST_DATA
+    if past.turned_off and "forward" in transforms and _goes_on(f, x.detach()):
+        return PAST_NO_GRAD
+    if is_third and "rules" in transforms:
+        constant = None if x.requires_grad else point
+        behind = (node for node in nodes if _name(node) in WRONG["rules"] and _follows_leaf(node, constant))
+        return next((_TOLD["rules"].format(_name(node)) for node in behind), "")
+    return ""
+
+
+def _follows_leaf(node: Any, constant: Tensor | None) -> bool:
+    """Whether the first argument of an operation depends on a leaf other than this one."""
+    source = node.next_functions[0][0]
+    return any(getattr(one, "variable", constant) is not constant for one in nodes_from(source))
+
+
+def _name(node: Any) -> str:
+    """The operation of a node of the graph: "LinalgSolveEx" of LinalgSolveExBackward0."""
+    name: str = node.name().partition("Backward")[0]
+    argument, value = _ONLY.get(name, ("", None))
+    return name if not argument or getattr(node, f"_saved_{argument}") == value else ""
+
+
+def _goes_on(f: Function, x: Tensor) -> bool:
+    """Whether forward mode carries derivatives through what f does with gradients turned off."""
+    with torch.enable_grad(), _Carried() as carried:
+        try:
+            torch.func.jvp(f, (x,), (torch.ones_like(x),))
+        except RuntimeError:  # what keeps it from being differentiated at all is told elsewhere
+            return False
+    return carried.seen
+
+
+class _Past(TorchFunctionMode):
+    """Sees what a function does past autograd.
+
+    Attributes:
+        turned_off: It calls operations with gradients turned off.
+        wrote: It writes into numbers that it has from `.data`.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.turned_off = self.wrote = False
+        # Alive, so that no other tensor takes their places.
+        self._data: list[Tensor] = []
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.turned_off |= not torch.is_grad_enabled()
+        if self._data and _is_write(func) and isinstance(args[0], Tensor):
+            self.wrote |= any(map(partial(_is_same_place, args[0]), self._data))
+        out = func(*args, **(kwargs or {}))
+        if func == Tensor.data.__get__ and args[0].requires_grad:  # type: ignore[attr-defined]
+            self._data.append(out)
+        return out
+
+
+class _Carried(TorchFunctionMode):
+    """Sees whether a tangent is carried with gradients turned off."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen = False
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = func(*args, **(kwargs or {}))
+        if not torch.is_grad_enabled() and not self.seen and getattr(func, "__name__", "") not in _FLAT:
+            made = [leaf for leaf in tree_leaves(out) if isinstance(leaf, Tensor) and leaf.is_floating_point()]
+            written = [args[0]] if _is_write(func) and isinstance(args[0], Tensor) else []
+            with torch._C.DisableTorchFunction():
+                self.seen = any(forward_ad.unpack_dual(tensor).tangent is not None for tensor in (*made, *written))
+        return out
+
+
+def _is_write(func: Any) -> bool:
+    """Whether a call writes into its first argument: `add_`, `x[i] = y`, `x += y`."""
+    name: str = getattr(func, "__name__", "")
+    return name in _WRITING or (name.endswith("_") and not name.endswith("__"))
+
+
+def _is_same_place(one: Tensor, other: Tensor) -> bool:
+    """Whether two tensors share their numbers; what a transform wraps has no place of its own."""
+    try:
+        return one.untyped_storage()._cdata == other.untyped_storage()._cdata
+    except (RuntimeError, NotImplementedError):
+        return False

@@ -1,0 +1,182 @@
+"""Weights: tr(A J) and tr(A H) by every exact strategy, against A contracted with the whole matrix."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from jacstrat import OPERATORS, ShapeError, UsageError, divergence, laplacian, parse_strategy
+from jacstrat.core.operator import Operator
+from jacstrat.strategies import unasked
+from jacstrat.strategies.reduction import reduction
+
+B, N = 6, 4
+SPECS = [name for name in unasked() if not parse_strategy(name).stochastic and name != "ones"]
+each = pytest.mark.parametrize("spec", SPECS)
+generator = torch.Generator().manual_seed(0)
+A = torch.randn(N, N, generator=generator, dtype=torch.float64)
+v = torch.randn(N, generator=generator, dtype=torch.float64)
+P = torch.randn(N, N, generator=generator, dtype=torch.float64)
+X = torch.randn(B, N, generator=generator, dtype=torch.float64)
+
+
+def rows(x: Tensor) -> Tensor:
+    """A diagonal of either sign at each point."""
+    return x.sin() + 0.2
+
+
+def matrices(x: Tensor) -> Tensor:
+    """sigma sigma^T at each point, of rank 1, and something indefinite."""
+    return x.unsqueeze(-1) * x.unsqueeze(-2) + 0.5 * A
+
+
+WEIGHTS = {
+    "diagonal": torch.tensor([1.0, 0.0, 2.0, 0.5]).double(),
+    "diagonal of both signs": torch.tensor([1.0, -1.0, 2.0, 0.0]).double(),
+    "numbers": [1.0, 2.0, 0.0, -1.0],
+    "matrix": A,
+    "definite": A @ A.mT,
+    "negative": -A @ A.mT,
+    "of rank 1": torch.outer(v, v),
+    "of rank 1, not symmetric": torch.outer(v, A[0]),
+    "of rank 2, indefinite": torch.outer(v, v) - torch.outer(A[0], A[0]),
+    "nothing": torch.zeros(N, N).double(),
+    "rows": rows(X),
+    "matrices": matrices(X),
+    "rows of the point": rows,
+    "matrices of the point": matrices,
+}
+weighted = pytest.mark.parametrize("kind", WEIGHTS)
+
+
+def scalar(x: Tensor) -> Tensor:
+    return (x @ P.mT).tanh().sum(-1) + x.prod(-1)
+
+
+def field(x: Tensor) -> Tensor:
+    return (x @ P.mT).tanh() + x * x.sum(-1, keepdim=True)
+
+
+def whole(kind: str) -> Tensor:
+    """The weight as a matrix at each point."""
+    given = WEIGHTS[kind]
+    found = given(X) if callable(given) else torch.as_tensor(given, dtype=torch.float64)
+    is_diagonal = found.dim() == 1 or kind.startswith("rows")
+    return (torch.diag_embed(found) if is_diagonal else found).expand(B, N, N)
+
+
+def contracted(kind: str, J: Tensor, S: list[int] | None = None) -> Tensor:
+    W = whole(kind)
+    if S is not None:
+        W, J = W[:, S][:, :, S], J[:, S][:, :, S]
+    return (W * J.mT).sum((-1, -2))
+
+
+@each
+@weighted
+def test_of_a_hessian(spec: str, kind: str) -> None:
+    if (reason := parse_strategy(spec).refuse(OPERATORS["laplacian"])) is not None:
+        pytest.skip(reason)
+    H = torch.func.vmap(torch.func.hessian(scalar))(X)
+    with torch.no_grad():
+        found = laplacian(scalar, X, spec, weight=WEIGHTS[kind])
+        torch.testing.assert_close(found, contracted(kind, H), rtol=1e-9, atol=1e-9)
+        found = laplacian(scalar, X, spec, weight=WEIGHTS[kind], coordinates=(3, 1))
+        torch.testing.assert_close(found, contracted(kind, H, [1, 3]), rtol=1e-9, atol=1e-9)
+
+
+@each
+@weighted
+def test_of_a_jacobian(spec: str, kind: str) -> None:
+    if (reason := parse_strategy(spec).refuse(OPERATORS["divergence"])) is not None:
+        pytest.skip(reason)
+    if spec == "chain":
+        pytest.skip("it is no chain; see below")
+    J = torch.func.vmap(torch.func.jacrev(field))(X)
+    with torch.no_grad():
+        found = divergence(field, X, spec, weight=WEIGHTS[kind])
+        torch.testing.assert_close(found, contracted(kind, J), rtol=1e-9, atol=1e-9)
+        found = divergence(field, X, spec, weight=WEIGHTS[kind], coordinates=(3, 1))
+        torch.testing.assert_close(found, contracted(kind, J, [1, 3]), rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("kind", ["diagonal", "matrix", "of rank 1", "rows of the point"])
+def test_a_chain_folds_a_weight(kind: str) -> None:
+    V = torch.randn(N, 8, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
+
+    def network(x: Tensor) -> Tensor:
+        return (x @ V).tanh() @ V.mT
+
+    J = torch.func.vmap(torch.func.jacrev(network))(X)
+    with torch.no_grad():
+        prepared = parse_strategy("chain").prepare(
+            Operator("divergence", "field", 1, "trace", weight=WEIGHTS[kind]), network, X
+        )
+    torch.testing.assert_close(prepared(X), contracted(kind, J), rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("spec", ["hutchinson:probes=4000", "hutch++:probes=3000", "xtrace:probes=3000"])
+def test_random_probes_take_a_weight_through_its_factor(spec: str) -> None:
+    H = torch.func.vmap(torch.func.hessian(scalar))(X)
+    for kind in ("definite", "of rank 1", "rows of the point"):
+        found = laplacian(scalar, X, spec, torch.Generator().manual_seed(0), weight=WEIGHTS[kind])
+        torch.testing.assert_close(found, contracted(kind, H), rtol=0.3, atol=0.8)
+    # One direction is all that rank 1 has: there is nothing left to chance.
+    found = laplacian(scalar, X, "hutchinson:probes=1", weight=WEIGHTS["of rank 1"])
+    torch.testing.assert_close(found, contracted("of rank 1", H))
+
+
+def test_coordinates_are_as_many_as_the_weight_has_rank() -> None:
+    n = 200
+    x = torch.randn(3, n, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    s = torch.randn(n, 2, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+
+    def u(x: Tensor) -> Tensor:
+        return x.sin().sum(-1)
+
+    def coordinates(operator: Operator, f: object) -> int:
+        reduced, _ = reduction(operator, f, x, (), 1, needs_scalar=True)  # type: ignore[arg-type]
+        return reduced.points(x, ())[0].shape[-1]
+
+    for weight, rank in ((torch.outer(s[:, 0], s[:, 0]), 1), (s @ s.mT, 2), (torch.outer(s[:, 0], s[:, 1]), 2)):
+        assert coordinates(Operator("laplacian", "scalar", 2, "trace", weight=weight), u) == rank
+        prepared = parse_strategy("taylor").prepare(Operator("laplacian", "scalar", 2, "trace", weight=weight), u, x)
+        assert prepared.contraction.passes is not None
+        assert prepared.contraction.passes.jvp_products == rank
+    assert (
+        coordinates(Operator("divergence", "field", 1, "trace", weight=torch.outer(s[:, 0], s[:, 1])), torch.sin) == 1
+    )
+    assert coordinates(Operator("laplacian", "scalar", 2, "trace", (3, 7)), u) == 2
+
+
+def test_a_weight_that_is_written_into_is_factorised_anew() -> None:
+    weight = torch.outer(v, v)
+    before = laplacian(scalar, X, "taylor", weight=weight)
+    with torch.no_grad():
+        weight.mul_(2)
+    torch.testing.assert_close(laplacian(scalar, X, "taylor", weight=weight), 2 * before)
+
+
+@pytest.mark.parametrize("shape", [(3,), (3, 3), (B, 3), (B, N, 3), (B + 1, N, N), (N, N, N)])
+def test_a_weight_of_another_shape_is_refused_with_those_that_fit(shape: tuple[int, ...]) -> None:
+    with pytest.raises(
+        ShapeError, match=r"weight must have shape \(4,\), \(4, 4\), \(6, 4\) or \(6, 4, 4\) for x of shape"
+    ):
+        laplacian(scalar, X, weight=torch.ones(shape, dtype=torch.float64))
+    with pytest.raises(ShapeError, match=r"the weight must give \(6, 4\) or \(6, 4, 4\) for x of shape \(6, 4\), got"):
+        laplacian(scalar, X, weight=lambda x: torch.ones(shape, dtype=torch.float64))
+
+
+def test_a_problem_s_own_weight_needs_a_problem() -> None:
+    with pytest.raises(UsageError, match="weight=own is that of a problem, and there is none here"):
+        laplacian(scalar, X, weight="own")
+
+
+def test_a_weight_is_differentiated() -> None:
+    k = torch.tensor(0.7, dtype=torch.float64, requires_grad=True)
+    H = torch.func.vmap(torch.func.hessian(scalar))(X)
+    for spec in ("identity", "vmap", "jvp", "auto"):
+        total = laplacian(scalar, X, spec, weight=lambda x: k * matrices(x)).sum()
+        (found,) = torch.autograd.grad(total, k)
+        torch.testing.assert_close(found, contracted("matrices", H).sum())
