@@ -39,8 +39,8 @@ def find_reference(
 
     The problem's closed form; without one a dense matrix by autograd, row by row; where reverse mode cannot
     differentiate f, the first of STRATEGIES that can, but for a weight or an order beyond the second. The latter two in
-    float64, or where f refuses that in the dtype of x, never in TF32. `source` says which it was. They are evaluated again at x moved by one unit in the last place,
-    see `Reference.change`.
+    float64, or where f refuses that in the dtype of x, never in TF32. `source` says which it was. They are evaluated
+    again at x moved by one unit in the last place, see `Reference.change`.
 
     Args:
         instance: What it is the reference of.

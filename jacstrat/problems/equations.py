@@ -24,7 +24,7 @@ def exactly(sizes: int, words: str) -> Callable[[int], str | None]:
 
 
 def _waves(n: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
-    """16 waves: directions W, (16, n), normal with variance 1/n, phases b within pi, amplitudes c with variance 1/16."""
+    """16 waves: directions W (16, n) with variance 4/n, phases b within pi, amplitudes c with variance 1/16."""
     b, c = rng.uniform(-np.pi, np.pi, WAVES), rng.standard_normal(WAVES) / np.sqrt(WAVES)
     return {"b": b, "c": c, "W": 2 * rng.standard_normal((WAVES, n)) / np.sqrt(n)}
 
@@ -122,8 +122,8 @@ def _korteweg_de_vries(x: Tensor, speed: Tensor) -> Tensor:
 
 
 def _korteweg_de_vries_diagonal(x: np.ndarray, speed: np.ndarray) -> np.ndarray:
-    # u = c/2 S, S = sech^2 z, T = tanh z, z = k (x - c t), k = sqrt(c)/2: u_x = -c k S T, and S_xx = 4 k^2 S - 6 k^2 S^2,
-    # so that u_xxx = 4 k^2 u_x - 24 u u_x k^2/c = (c - 6 u) u_x. Then 6 u u_x + u_xxx = c u_x, and u_t = -c u_x.
+    # u = c/2 sech^2 z, z = sqrt(c)/2 (x - c t), has u_xx = c u - 3 u^2, so that u_xxx = (c - 6 u) u_x and
+    # 6 u u_x + u_xxx = c u_x; and u_t = -c u_x.
     z = np.sqrt(speed) / 2 * (x[..., 0] - speed * x[..., 1])
     u_x = -speed * np.sqrt(speed) / 2 * np.tanh(z) / np.cosh(z) ** 2
     return np.stack((speed * u_x, -speed * u_x), -1)
@@ -182,8 +182,8 @@ EQUATIONS = (
         structure="dense",
         points=uniform(-2.0, 2.0),
         domain="[-2, 2)^3",
-        origin="Taylor, Green 1937, Mechanism of the production of small eddies from large ones: solves Navier-Stokes in "
-        "two dimensions; the divergence of its velocity, two of three outputs",
+        origin="Taylor, Green 1937, Mechanism of the production of small eddies from large ones: solves Navier-Stokes "
+        "in two dimensions; the divergence of its velocity, two of three outputs",
         refuse=exactly(3, "x, y and t"),
         sizes=(3,),
         operators=("divergence:coordinates=0+1",),
@@ -213,8 +213,8 @@ EQUATIONS = (
         parameters=lambda n, rng: {"speed": np.array(rng.uniform(0.5, 2.0))},
         points=uniform(-2.0, 2.0),
         domain="[-2, 2)^2",
-        origin="Korteweg, de Vries 1895, On the change of form of long waves: u_t + 6 u u_x + u_xxx = 0, by its soliton; "
-        "the divergence differentiates u three times",
+        origin="Korteweg, de Vries 1895, On the change of form of long waves: u_t + 6 u u_x + u_xxx = 0, by its "
+        "soliton; the divergence differentiates u three times",
         refuse=exactly(2, "x and t"),
         sizes=(2,),
         operators=("divergence:coordinates=0", "divergence"),

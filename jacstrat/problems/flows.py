@@ -83,7 +83,8 @@ FLOWS = (
     Problem(
         name="conditional_flow",
         kind="field",
-        formula="F(x, t) = L3 tanh L2 tanh L1 x, L a = (W a + b) sigmoid(g t + c) + d t, t of each row, hidden widths 64",
+        formula="F(x, t) = L3 tanh L2 tanh L1 x, L a = (W a + b) sigmoid(g t + c) + d t, t of each row, "
+        "hidden widths 64",
         answer="tr(S3 W3 D2 S2 W2 D1 S1 W1), S the gates sigmoid(g t + c), D the slopes of tanh",
         function=_flow,
         diagonal=_flow_diagonal,

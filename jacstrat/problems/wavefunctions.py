@@ -147,8 +147,8 @@ WAVEFUNCTIONS = (
         parameters=lambda n, rng: {"charge": np.array(rng.uniform(1.0, 2.0)), "decay": np.array(rng.uniform(0.5, 1.5))},
         points=perturbed_lattice(SPACING, jitter=0.4),
         domain="a cubic lattice of spacing 1.5 about 0, each coordinate off its site by less than 0.4",
-        origin="Slater 1930 and Jastrow 1955, the form of Foulkes, Mitas, Needs, Rajagopal 2001, Quantum Monte Carlo: the "
-        "kinetic energy is -1/2 (lap u + |grad u|^2)",
+        origin="Slater 1930 and Jastrow 1955, the form of Foulkes, Mitas, Needs, Rajagopal 2001, Quantum Monte Carlo: "
+        "the kinetic energy is -1/2 (lap u + |grad u|^2)",
         refuse=whole_particles,
         sizes=(6, 12, 24, 48),
     ),

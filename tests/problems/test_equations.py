@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from jacstrat import PROBLEMS, UsageError, divergence, laplacian
+from jacstrat import PROBLEMS, UsageError, divergence, laplacian, value_gradient_laplacian
 from jacstrat.problems.equations import VISCOSITY
 
 
@@ -74,6 +74,26 @@ def test_a_plate_bends_by_the_laplacian_of_the_laplacian() -> None:
     reference = one.reference("bilaplacian")
     assert reference.source == "closed form in numpy.longdouble"
     assert twice == pytest.approx(reference.value("bilaplacian").astype(float), rel=1e-11)
+
+
+def test_log_psi_has_the_kinetic_energy_of_psi() -> None:
+    one = PROBLEMS["log_psi"].instance(9, 4)
+
+    def psi(x):
+        return torch.exp(one.f(x))
+
+    expected = -(laplacian(psi, one.x, "identity") / psi(one.x) / 2).detach()
+    for strategy in ("auto", "identity", "jvp", "taylor"):
+        _, slope, second = value_gradient_laplacian(one.f, one.x, strategy)
+        torch.testing.assert_close(-(second + slope.square().sum(-1)).detach() / 2, expected, rtol=1e-11, atol=1e-11)
+
+
+@pytest.mark.parametrize("n", [2, 3, 7])
+def test_the_kinetic_energy_of_an_exponential(n: int) -> None:
+    a, x = 1.3, torch.rand(5, n, dtype=torch.float64) + 0.2
+    length = x.norm(dim=-1)
+    _, slope, second = value_gradient_laplacian(lambda x: -a * x.square().sum(-1).sqrt(), x)
+    torch.testing.assert_close(second + slope.square().sum(-1), a**2 - (n - 1) * a / length, rtol=1e-12, atol=1e-12)
 
 
 def test_a_problem_without_a_weight_says_so() -> None:
