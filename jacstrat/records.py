@@ -50,7 +50,7 @@ class Record:
 
     case: str = _column("stable key of the case, made of the columns that follow")
     problem: str = _column("name of the problem")
-    operator: str = _column("divergence, laplacian or jacobian_diagonal")
+    operator: str = _column("the spec of the operator: divergence, laplacian:coordinates=0+1, ...")
     strategy: str = _column("spec of the strategy")
     n: int = _column("inputs, the dimension of a point")
     batch: int = _column("points, B")

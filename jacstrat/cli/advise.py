@@ -18,7 +18,9 @@ def advise(
     problem: Annotated[str, typer.Argument(help="Name, file.py:attr or module:attr.")],
     n: Annotated[int, typer.Option("-n", help="Inputs.")],
     batch: Annotated[int, typer.Option(help="Points.")] = 1,
-    operator: Annotated[str | None, typer.Option("-o", "--operator", help="divergence, laplacian, ...")] = None,
+    operator: Annotated[
+        str | None, typer.Option("-o", "--operator", help="Spec, such as laplacian:coordinates=0+1.")
+    ] = None,
     dtype: Annotated[str | None, typer.Option(help="float32 or float64 [float64].")] = None,
     device: Annotated[str | None, typer.Option(help="cpu or cuda [cpu].")] = None,
     workload: Annotated[str | None, typer.Option(help="evaluate or train [evaluate].")] = None,

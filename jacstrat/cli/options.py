@@ -38,7 +38,9 @@ def byte_count(option: str, text: str | None) -> int | None:
 # The options that choose cases, once for every command that has them.
 SweepArgument = Annotated[str | None, typer.Argument(help="A shipped sweep (see `list sweeps`) or a TOML file.")]
 Problems = Annotated[list[str] | None, typer.Option("-p", "--problem", help="Name, file.py:attr or module:attr.")]
-Operators = Annotated[list[str] | None, typer.Option("-o", "--operator", help="divergence, laplacian, ...")]
+Operators = Annotated[
+    list[str] | None, typer.Option("-o", "--operator", help="Spec, such as laplacian:coordinates=0+1.")
+]
 Strategies = Annotated[list[str] | None, typer.Option("-s", "--strategy", help="Spec, such as vmap:chunk_size=8.")]
 Inputs = Annotated[str | None, typer.Option("-n", help="Inputs: 1,2,4 [the problem's sizes].")]
 Points = Annotated[str | None, typer.Option(help="Points: 1,64.")]

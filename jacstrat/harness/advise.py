@@ -12,6 +12,7 @@ from rich.text import Text
 
 from jacstrat.core.case import Case, F
 from jacstrat.core.errors import UsageError
+from jacstrat.core.operator import OPERATORS, Operator, parse_operator
 from jacstrat.harness.bench import Attend, failure, instantiate, reason_to_skip, surroundings
 from jacstrat.harness.cases import Cell
 from jacstrat.harness.cell import Outcome, measure
@@ -99,7 +100,8 @@ def _evidence(cell: Cell, attend: Attend) -> Evidence:
     try:
         instance = instantiate(cell, cell.device)
         attend(AUTO)
-        structure = detect_structure(instance.f, instance.x, cell.operator)
+        operator = instance.operator(cell.operator)
+        structure = detect_structure(instance.f, instance.x, _of_matrix(operator), instance.args)
     except (Exception, SystemExit) as error:
         return Evidence(f"none found: {failure(error)[1]}", reason=failure(error)[1])
     why = f"; {structure.reason}" if structure.reason else ""
@@ -110,14 +112,19 @@ def _evidence(cell: Cell, attend: Attend) -> Evidence:
     }
     attend(AUTO)
     try:
-        prepared = parse_strategy(AUTO).prepare(cell.operator, instance.f, instance.x)
+        prepared = parse_strategy(AUTO).prepare(operator, instance.f, instance.x, args=instance.args)
     except (Exception, SystemExit) as error:
         return Evidence(**known, reason=failure(error)[1])
     return Evidence(**known, chosen=prepared.strategy.spec, reason=prepared.reason)
 
 
+def _of_matrix(operator: Operator) -> Operator:
+    """The operator of all of J or H that this one is of."""
+    return operator.plain if operator.order < 4 else OPERATORS["laplacian"]
+
+
 def _serves(spec: str, operator: str) -> bool:
-    return parse_strategy(spec).refuse(operator) is None  # type: ignore[arg-type]
+    return parse_strategy(spec).refuse(parse_operator(operator)) is None
 
 
 def _kinds() -> Mapping[str, Kind]:

@@ -21,6 +21,7 @@ from torch import Tensor
 
 from jacstrat.core.case import Case, F
 from jacstrat.core.errors import JacstratError, UnsupportedError, WrongResultError
+from jacstrat.core.operator import Operator, parse_operator
 from jacstrat.core.status import Status
 from jacstrat.harness.cases import Cell
 from jacstrat.harness.judging import Drawn, judge
@@ -61,15 +62,16 @@ class Bench:
 
     instance: Instance
     reference: Reference
-    operator: str
+    operator: Operator
     train: bool
     replay: bool = False
     generator: torch.Generator = field(default_factory=torch.Generator)
 
-    def prepare(self, spec: str, f: Callable[[Tensor], Tensor]) -> Prepared:
-        return parse_strategy(spec).prepare(self.operator, f, self.instance.x, self.generator)
+    def prepare(self, spec: str, f: Callable[..., Tensor]) -> Prepared:
+        instance = self.instance
+        return parse_strategy(spec).prepare(self.operator, f, instance.x, self.generator, args=instance.args)
 
-    def work(self, evaluate: Callable[[Tensor], Tensor]) -> Work:
+    def work(self, evaluate: Callable[..., Tensor]) -> Work:
         """One call of the workload."""
         return one_call(evaluate, self.instance, self.train)
 
@@ -78,14 +80,15 @@ class Bench:
         return captured(work, self.instance.x.device) if self.replay else work
 
 
-def one_call(evaluate: Callable[[Tensor], Tensor], instance: Instance, train: bool) -> Work:
+def one_call(evaluate: Callable[..., Tensor], instance: Instance, train: bool) -> Work:
     """What one call of the workload does: the operator alone, or with the way back to the parameters."""
-    x, parameters = instance.x, tuple(instance.parameters.values())
+    x, args, parameters = instance.x, instance.args, tuple(instance.parameters.values())
     if not train:
-        return lambda: evaluate(x)
+        return lambda: evaluate(x, *args)
 
     def step() -> object:
-        loss = evaluate(x).square().mean()
+        result = evaluate(x, *args)
+        loss = (torch.view_as_real(result) if result.is_complex() else result).square().mean()
         # A result that no parameter enters has nothing to send back.
         return torch.autograd.grad(loss, parameters, allow_unused=True) if loss.requires_grad else None
 
@@ -99,9 +102,7 @@ def reason_to_skip(cell: Cell, here: bool = True) -> str | None:
         return reason
     if cell.dtype == TF32 and (reason := missing_tf32(cell.device, here)):
         return reason
-    if reason := problem.refuse(cell.n):
-        return f"{problem.name} cannot have n = {cell.n}: {reason}"
-    return None
+    return problem.unfit(parse_operator(cell.operator), cell.n)
 
 
 @contextmanager
@@ -157,25 +158,26 @@ def set_up(
         JacstratError, or whatever f raises: The cell cannot be measured.
     """
     instance = instance or instantiate(cell, cell.device)
-    check(instance.f, instance.x, cell.operator)
+    operator = instance.operator(cell.operator)
+    check(instance.f, instance.x, operator, instance.args)
     # A time of its own for the reference, which takes n products where it is a dense matrix.
     attend(F)
     with within_limits("the reference by autograd"):
         reference = find_reference(instance, cell, cache, lambda: attend(F))
-    bench = Bench(instance, reference, cell.operator, cell.workload == "train", cell.workload == "replay")
+    bench = Bench(instance, reference, operator, cell.workload == "train", cell.workload == "replay")
     bench.generator.manual_seed(cell.seed)
     return bench
 
 
 def enter(case: Case, bench: Bench, attend: Attend) -> Contestant:
     """Prepare a strategy, run it once, compare the result with the reference, and count what a call does."""
-    f, x = bench.instance.f, bench.instance.x
+    f, x, args = bench.instance.f, bench.instance.x, bench.instance.args
     if parse_strategy(case.strategy).compiles:
         start_compiler(x.device)
         attend(case.strategy)
     begin = time.perf_counter()
     evaluate = bench.prepare(case.strategy, f)
-    result = evaluate(x)
+    result = evaluate(x, *args)
     if x.device.type != "cpu":
         torch.accelerator.synchronize(x.device)
     prepare_s = time.perf_counter() - begin
@@ -186,14 +188,14 @@ def enter(case: Case, bench: Bench, attend: Attend) -> Contestant:
     drawn = None
     if (strategy := evaluate.strategy).stochastic:
         slack = error.tolerated
-        drawn = judge(strategy, operator, f, x, reference, slack, case.key, lambda: attend(case.strategy))
+        drawn = judge(strategy, operator, f, x, reference, slack, case.key, lambda: attend(case.strategy), args)
 
     # `auto` is counted by what it chose: with taps in f it would choose anew. A program by its eager form: its own
     # kernels and buffers are out of the sight of counters.
     strategy = evaluate.strategy.counted
     plain = evaluate if strategy is evaluate.strategy else bench.prepare(strategy.spec, f)
 
-    def counted(g: Callable[[Tensor], Tensor]) -> Work:
+    def counted(g: Callable[..., Tensor]) -> Work:
         work = bench.work(plain if g is f else bench.prepare(strategy.spec, g))
         work()
         return work
@@ -238,13 +240,12 @@ def _tolerated(found: Errors, bench: Bench) -> str:
 
 def _without_reference(bench: Bench) -> str:
     """Why there is no number to compare with."""
-    diagonal = bench.reference.diagonal
-    lost = np.isnan(diagonal).any(-1)
+    lost = np.isnan(bench.reference.diagonal).reshape(len(bench.reference.diagonal), -1).any(-1)
     # A closed form does not differentiate.
     if lost.any() and bench.reference.dtype is not None:
         with torch.no_grad():
-            y = bench.instance.f(bench.instance.x)
-        lost = lost & np.isfinite(y.double().cpu().numpy().reshape(*lost.shape, -1)).all(-1)
+            y = bench.instance.value()
+        lost = lost & torch.isfinite(y).reshape(len(lost), -1).all(-1).cpu().numpy()
         if lost.any():
             return (
                 f"the reference is nan in {int(lost.sum())} of {lost.size} rows, first in row {int(lost.argmax())}, "

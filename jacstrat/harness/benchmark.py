@@ -6,13 +6,14 @@ import io
 import math
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from jacstrat.core.errors import UsageError, lookup, unknown
+from jacstrat.core.operator import OWN, Operator, parse_operator
 from jacstrat.harness.cases import Cell
 from jacstrat.harness.cell import measure
 from jacstrat.harness.precision import DTYPES, TF32
@@ -20,7 +21,7 @@ from jacstrat.harness.sweep import WORKLOADS, missing_device
 from jacstrat.measure.sampling import Settings
 from jacstrat.problems.base import Instance, Problem
 from jacstrat.records import Record, to_frame
-from jacstrat.strategies import OPERATORS, Operator, Strategy, parse_strategy, unasked
+from jacstrat.strategies import Strategy, parse_strategy, unasked
 from jacstrat.strategies.points import check_points
 
 if TYPE_CHECKING:
@@ -95,11 +96,13 @@ class Benchmark:
 
 
 def benchmark(
-    f: Callable[[Tensor], Tensor],
+    f: Callable[..., Tensor],
     x: Tensor,
-    operator: str = "divergence",
+    operator: str | Operator = "divergence",
     strategies: str | Strategy | Sequence[str | Strategy] | None = None,
     *,
+    args: Sequence[Any] = (),
+    weight: Any = None,
     workload: str = "evaluate",
     parameters: Iterable[Tensor] | None = None,
     seed: int = 0,
@@ -111,11 +114,15 @@ def benchmark(
     memory. Results are compared with a dense Jacobian (or Hessian) by autograd, in float64 where f takes it.
 
     Args:
-        f: Row-wise field, (B, n) -> (B, n), or for the "laplacian" scalar, (B, n) -> (B,); an nn.Module is one, too.
+        f: Row-wise field, (B, n) -> (B, n), or scalar, (B, n) -> (B,) or (B, m), called as f(x, *args); an nn.Module is
+            one, too.
         x: Points, (B, n), or (n,) for one; their dtype and device are measured on.
-        operator: "divergence", "laplacian" or "jacobian_diagonal".
+        operator: An Operator, or its spec: "divergence" or "jacobian_diagonal" of a field, "laplacian",
+            "hessian_diagonal" or "bilaplacian" of a scalar; over some coordinates "laplacian:coordinates=0+1".
         strategies: Strategies or their specs; all in STRATEGIES that serve the operator unless given,
             but for `compiled`.
+        args: Further arguments of f. A tensor that is as long as x has rows goes with the rows.
+        weight: A, as for `jacstrat.laplacian`, where the operator has none.
         workload: "evaluate", "train" (with the way back to the parameters) or, on devices with graphs, "replay".
         parameters: What "train" goes back to; those of f, where it is an nn.Module, unless given.
         seed: Of random probes, and of the order of sampling.
@@ -132,14 +139,15 @@ def benchmark(
 
     Cost: a strategy, `sample_s` and about as much again; once, n products in float64 for the reference.
     """
+    operator = _operator(operator, weight)
     specs = _specs(operator, strategies)
     _check_numbers(seed, sample_s)
     # Autograd works only outside of inference mode.
     with torch.inference_mode(False):
-        instance = _instance(f, x, workload, parameters)
+        instance = _instance(f, x, tuple(args), operator, workload, parameters)
         cell = Cell(
             problem=instance.problem.name,
-            operator=operator,
+            operator=_own(operator).spec,
             n=x.shape[-1],
             batch=x.numel() // x.shape[-1],
             dtype=str(x.dtype).removeprefix("torch."),
@@ -155,10 +163,23 @@ def benchmark(
     return Benchmark(tuple(found[spec] for spec in specs), samples)
 
 
-def _specs(operator: str, strategies: str | Strategy | Sequence[str | Strategy] | None) -> tuple[str, ...]:
+def _operator(operator: str | Operator, weight: Any) -> Operator:
+    operator = parse_operator(operator)
+    if isinstance(operator.weight, str):
+        raise UsageError(f"{operator} is for a Problem that names its weight; give weight=A, a tensor or a function")
+    if weight is not None and operator.weight is not None:
+        raise UsageError(f"{operator} has a weight already; leave out one of the two")
+    return operator if weight is None else replace(operator, weight=weight)
+
+
+def _own(operator: Operator) -> Operator:
+    """The operator with a spec: a weight that has none is that of the problem."""
+    has_none = operator.weight is not None and not isinstance(operator.weight, tuple)
+    return replace(operator, weight=OWN) if has_none else operator
+
+
+def _specs(operator: Operator, strategies: str | Strategy | Sequence[str | Strategy] | None) -> tuple[str, ...]:
     """The strategies by spec, each once, that have a place in the table."""
-    if operator not in OPERATORS:
-        raise UsageError(unknown("operator", operator, OPERATORS))
     if strategies is None:
         return tuple(name for name in unasked() if _serves(parse_strategy(name), operator))
     asked = [strategies] if isinstance(strategies, str | Strategy) else strategies
@@ -179,7 +200,14 @@ def _check_numbers(seed: object, sample_s: object) -> None:
         raise UsageError(f"sample_s must be more than 0 seconds and finite, got {sample_s!r}")
 
 
-def _instance(f: Callable[[Tensor], Tensor], x: Tensor, workload: str, parameters: Iterable[Tensor] | None) -> Instance:
+def _instance(
+    f: Callable[..., Tensor],
+    x: Tensor,
+    args: tuple[Any, ...],
+    operator: Operator,
+    workload: str,
+    parameters: Iterable[Tensor] | None,
+) -> Instance:
     """f and x as they are, as an instance of a problem of their own."""
     if not callable(f):
         raise UsageError(f"f must be a row-wise function of x, got {type(f).__name__}")
@@ -199,6 +227,7 @@ def _instance(f: Callable[[Tensor], Tensor], x: Tensor, workload: str, parameter
     trained = {str(i): p for i, p in enumerate(parameters or ()) if p.requires_grad}
     if workload == "train" and not trained:
         raise UsageError("f has no parameters that require grad; give those to train as parameters=net.parameters()")
+    weight = operator.weight if _own(operator).weight == OWN else None
     problem = Problem(
         name=f.__name__ if hasattr(f, "__name__") else type(f).__name__,
         kind=None,
@@ -207,6 +236,9 @@ def _instance(f: Callable[[Tensor], Tensor], x: Tensor, workload: str, parameter
         function=f,
         diagonal=None,
         structure="unknown",
+        weight=None if weight is None else lambda n, rng: weight,
     )
+    if reason := problem.unfit(operator, x.shape[-1]):
+        raise UsageError(reason)
     # A copy: a tensor made in inference mode has no derivative, and one that requires grad has another's graph.
-    return Instance(problem, x.detach().clone(), f, trained)
+    return Instance(problem, x.detach().clone(), f, trained, args, weight)

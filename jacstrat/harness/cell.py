@@ -79,8 +79,7 @@ def measure(
     with surroundings(cell), kernels_in(cache), ExitStack() as opened:
         try:
             bench = set_up(cell, attend, cache, instance)
-            f, x = bench.instance.f, bench.instance.x
-            f_work = bench.timed(lambda: f(x))
+            f_work = bench.timed(bench.instance.value)
             floor = floor_of(bench)
             instruments = opened.enter_context(instruments_for(cell.device))
         except (Exception, SystemExit) as error:

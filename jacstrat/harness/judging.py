@@ -18,9 +18,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from jacstrat.core.operator import Operator
 from jacstrat.problems.reference import Reference
 from jacstrat.statistics import chance_of_share, student_within
-from jacstrat.strategies.base import Estimate, Function, Strategy
+from jacstrat.strategies.base import Args, Estimate, Function, Strategy
 
 # Draws are taken for DRAW_S seconds, within these bounds.
 LEAST_DRAWS, MOST_DRAWS, DRAW_S = 40, 256, 0.25
@@ -65,13 +66,14 @@ class Drawn:
 
 def judge(
     strategy: Strategy,
-    operator: str,
+    operator: str | Operator,
     f: Function,
     x: Tensor,
     reference: Reference,
     tolerance: float,
     key: str,
     attend: Callable[[], object] = lambda: None,
+    args: Args = (),
     clock: Callable[[], float] = time.perf_counter,
 ) -> Drawn:
     """Draw again and again, and compare with the reference.
@@ -83,6 +85,7 @@ def judge(
         tolerance: What rounding may add to an error, here or in the reference, relative to the size of the terms.
         key: Seeds the draws: the same key gives the same ones, though perhaps not as many.
         attend: Told before each draw, as a sign of life.
+        args: Further arguments of f.
         clock: Seconds.
     """
     generator = torch.Generator().manual_seed(crc32(key.encode()))
@@ -91,7 +94,7 @@ def judge(
     with torch.no_grad():
         while tally.draws < LEAST_DRAWS or (tally.draws < MOST_DRAWS and clock() - begin < DRAW_S):
             attend()
-            tally.add(strategy.prepare(operator, f, x, generator).estimate(x))
+            tally.add(strategy.prepare(operator, f, x, generator, args=args).estimate(x, *args))
     return tally.drawn(strategy.claimed_rate, points=max(x.shape[:-1].numel(), 1))
 
 
@@ -120,8 +123,12 @@ class _Tally:
     claims: list[float] = field(default_factory=list)
 
     @classmethod
-    def of(cls, reference: Reference, operator: str, x: Tensor, tolerance: float) -> _Tally:
+    def of(cls, reference: Reference, operator: str | Operator, x: Tensor, tolerance: float) -> _Tally:
         value, scale = reference.value(operator), reference.scale(operator)
+        if np.iscomplexobj(value):
+            # Real and imaginary part, each judged by itself.
+            value = np.stack((value.real, value.imag), -1)
+            scale = np.broadcast_to(scale[..., None], value.shape)
         best = torch.from_numpy(np.asarray(value, dtype=np.float64)).to(x.dtype)
         upward = torch.nextafter(best.abs(), torch.full_like(best, math.inf))
         truth = _wide(best)
@@ -194,4 +201,6 @@ class _Tally:
 
 
 def _wide(tensor: Tensor) -> np.ndarray:
+    """The numbers of a tensor, complex ones as two."""
+    tensor = torch.view_as_real(tensor) if tensor.is_complex() else tensor
     return tensor.detach().to("cpu", torch.float64).numpy().astype(np.longdouble)

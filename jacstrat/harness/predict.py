@@ -171,7 +171,8 @@ def _predictions(cell: Cell, attend: Attend) -> Generator[tuple[Case, Prediction
     with surroundings(on_meta):
         try:
             instance = instantiate(cell, on_meta.device)
-            _followed(lambda: checked(instance.f, cell.operator)(instance.x))
+            operator = instance.operator(cell.operator)
+            _followed(lambda: checked(instance.f, operator)(instance.x, *instance.args))
             fault = ""
         except (Exception, SystemExit) as error:
             fault = f"f itself: {_reason(error)}"
@@ -188,7 +189,8 @@ def _predictions(cell: Cell, attend: Attend) -> Generator[tuple[Case, Prediction
 def _prediction(case: Case, instance: Instance) -> Prediction:
     generator = torch.Generator().manual_seed(case.seed)
     try:
-        evaluate = parse_strategy(case.strategy).prepare(case.operator, instance.f, instance.x, generator)
+        operator, args = instance.operator(case.operator), instance.args
+        evaluate = parse_strategy(case.strategy).prepare(operator, instance.f, instance.x, generator, args=args)
         return _followed(one_call(evaluate, instance, case.workload == "train"))
     except (Exception, SystemExit) as error:
         return Prediction(reason=_reason(error))

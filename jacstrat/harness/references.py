@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from jacstrat.core.errors import UnsupportedError
+from jacstrat.core.operator import OPERATORS, Operator, parse_operator
 from jacstrat.harness.cases import Cell
 from jacstrat.harness.precision import float32_products
 from jacstrat.problems import PROBLEMS
@@ -37,9 +38,9 @@ def find_reference(
     """The reference of a cell's instance, from the cache where an equal one was found before.
 
     The problem's closed form; without one a dense matrix by autograd, row by row; where reverse mode cannot
-    differentiate f, the first of STRATEGIES that can. The latter two in float64, or where f refuses that in the dtype
-    of x, never in TF32. `source` says which it was. They are evaluated again at x moved by one unit in the last place,
-    see `Reference.change`.
+    differentiate f, the first of STRATEGIES that can, but for a weight or an order beyond the second. The latter two in
+    float64, or where f refuses that in the dtype of x, never in TF32. `source` says which it was. They are evaluated
+    again at x moved by one unit in the last place, see `Reference.change`.
 
     Args:
         instance: What it is the reference of.
@@ -53,28 +54,29 @@ def find_reference(
     Cost: without a closed form n products in float64, 1 + MOVES times. All kinds are kept: the closed form of a
     network, in numpy.longdouble, takes longer than any strategy.
     """
+    operator = instance.operator(cell.operator)
     with float32_products(tf32=False):
         if cache is None:
-            return _found(instance, cell.operator, attend)
+            return _found(instance, operator, attend)
         file = cache / f"{_key(instance, cell)}.npz"
         with suppress(FileNotFoundError), np.load(file, allow_pickle=False) as kept:
             dtype = getattr(torch, str(kept["dtype"])) if "dtype" in kept else None
-            return Reference(kept["diagonal"], str(kept["source"]), dtype, kept.get("change"))
-        reference = _found(instance, cell.operator, attend)
+            return Reference(kept["diagonal"], str(kept["source"]), dtype, kept.get("change"), kept.get("size"))
+        reference = _found(instance, operator, attend)
     # Without room for it the next one computes it again.
     with suppress(OSError):
         _keep(reference, file)
     return reference
 
 
-def _found(instance: Instance, operator: str, attend: Callable[[], object]) -> Reference:
+def _found(instance: Instance, operator: Operator, attend: Callable[[], object]) -> Reference:
     reference = _at(instance, operator)
     if reference.dtype is None:
         return reference
     return replace(reference, change=_change(reference, instance, operator, attend))
 
 
-def _change(reference: Reference, instance: Instance, operator: str, attend: Callable[[], object]) -> np.ndarray:
+def _change(reference: Reference, instance: Instance, operator: Operator, attend: Callable[[], object]) -> np.ndarray:
     """How much the reference moves with x: see `Reference.change`.
 
     What does as the reference does has no error, whatever both are worth, and what does otherwise has. The result of
@@ -84,7 +86,7 @@ def _change(reference: Reference, instance: Instance, operator: str, attend: Cal
 
     A moved point at which f or its derivative is no number, as at the edge of the domain, says nothing of x.
     """
-    largest = np.full(reference.diagonal.shape, np.nan, reference.diagonal.dtype)
+    largest = np.full(reference.diagonal.shape, np.nan, np.longdouble)
     x = instance.x.detach().to(reference.dtype)
     generator = torch.Generator().manual_seed(0)
     for _ in range(MOVES):
@@ -100,7 +102,7 @@ def _change(reference: Reference, instance: Instance, operator: str, attend: Cal
     return largest
 
 
-def _at(instance: Instance, operator: str) -> Reference:
+def _at(instance: Instance, operator: Operator) -> Reference:
     """The reference by the first way that there is, at the x of the instance."""
     try:
         return instance.reference(operator)
@@ -110,69 +112,67 @@ def _at(instance: Instance, operator: str) -> Reference:
         return found
 
 
-def _by_strategy(instance: Instance, operator: str) -> Reference | None:
+def _by_strategy(instance: Instance, operator: Operator) -> Reference | None:
     """What the first of STRATEGIES gives that can, in float64 where any of them can.
 
     A strategy is no judge of itself, and torch drops terms of some nested derivatives without a word, as of a forward
     rule within another: what difference quotients contradict is none.
     """
-    diagonal_by = _scalar_diagonal if operator == "laplacian" else _field_diagonal
+    if operator.weight is not None or operator.order > 2:
+        return None
     for double in (True, False):
         for spec in STRATEGIES:
             with suppress(RuntimeError, TypeError, UnsupportedError), torch.no_grad():
-                f, x = (_in_float64(instance), instance.x.double()) if double else (instance.f, instance.x)
-                diagonal = diagonal_by(spec, f, x)
-                if _agrees(diagonal, f, x, operator):
-                    source = f"strategy {spec} in {dtype_name(diagonal.dtype)}"
-                    return Reference(wide(diagonal), source, diagonal.dtype)
+                one = _in_float64(instance) if double else instance
+                diagonal = _diagonal(spec, one, operator)
+                if _agrees(diagonal, one.f, one.x, operator, one.args):
+                    source = f"strategy {spec} in {dtype_name(diagonal.dtype.to_real())}"
+                    return Reference(wide(diagonal), source, diagonal.dtype.to_real())
     return None
 
 
-def _in_float64(instance: Instance) -> Callable[[Tensor], Tensor]:
-    """f with its parameters in float64, as rounded to their dtype."""
+def _in_float64(instance: Instance) -> Instance:
+    """x, the arguments, and f with its parameters in float64, as rounded to their dtype."""
     f = instance.f
     if isinstance(f, torch.nn.Module):
-        return copy.deepcopy(f).double()
-    if isinstance(f, partial):
-        return partial(f.func, **{name: value.double() for name, value in f.keywords.items()})
-    return f
+        f = copy.deepcopy(f).double()
+    elif isinstance(f, partial):
+        f = partial(f.func, **{name: value.double() for name, value in f.keywords.items()})
+    args = tuple(a.double() if isinstance(a, Tensor) and a.is_floating_point() else a for a in instance.args)
+    return replace(instance, x=instance.x.double(), f=f, args=args)
 
 
-def _field_diagonal(spec: str, f: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-    return parse_strategy(spec).prepare("jacobian_diagonal", f, x)(x)
+def _diagonal(spec: str, instance: Instance, operator: Operator) -> Tensor:
+    """J_ii, or H_ii as the Laplacian along one coordinate, the others held."""
+    strategy, f, x, args = parse_strategy(spec), instance.f, instance.x, instance.args
+    if operator.kind == "field":
+        of_field = replace(OPERATORS["jacobian_diagonal"], coordinates=operator.coordinates)
+        return strategy.prepare(of_field, f, x, args=args)(x, *args)
+    along = (replace(OPERATORS["laplacian"], coordinates=(i,)) for i in operator.coordinates or range(x.shape[-1]))
+    return torch.stack([strategy.prepare(one, f, x, args=args)(x, *args) for one in along], -1)
 
 
-def _scalar_diagonal(spec: str, f: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-    """H_ii as the Laplacian of f along one coordinate, the others held: z -> f(x + (z - x_i) e_i)."""
-
-    def entry(i: int) -> Tensor:
-        def along(z: Tensor) -> Tensor:
-            return f(torch.cat((x[..., :i], z, x[..., i + 1 :]), -1))
-
-        z = x[..., i : i + 1]
-        return parse_strategy(spec).prepare("laplacian", along, z)(z)
-
-    return torch.stack([entry(i) for i in range(x.shape[-1])], -1)
-
-
-def _agrees(diagonal: Tensor, f: Callable[[Tensor], Tensor], x: Tensor, operator: str) -> bool:
+def _agrees(
+    diagonal: Tensor, f: Callable[..., Tensor], x: Tensor, operator: str | Operator, args: tuple[Any, ...] = ()
+) -> bool:
     """Whether central difference quotients give the same diagonal, to a hundredth of its largest entry.
 
     Of a first derivative (f(x + h) - f(x - h)) / 2h, h = eps^(1/3); of a second (f(x + h) - 2 f(x) + f(x - h)) / h^2,
     h = eps^(1/4): where the rounding of f, eps/h or eps/h^2 times its size, is about the error of the quotient.
     """
+    operator = parse_operator(operator)
     eps = torch.finfo(x.dtype).eps
-    order = 2 if operator == "laplacian" else 1
-    h = eps ** (1 / (order + 2))
+    h = eps ** (1 / (operator.order + 2))
     unit = h * torch.eye(x.shape[-1], dtype=x.dtype, device=x.device)
-    for i in range(x.shape[-1]):
-        up, middle, down = f(x + unit[i]), f(x), f(x - unit[i])
-        if order == 2:
+    for k, i in enumerate(operator.coordinates or range(x.shape[-1])):
+        up, middle, down = f(x + unit[i], *args), f(x, *args), f(x - unit[i], *args)
+        if operator.is_second:
             quotient = (up - 2 * middle + down) / h**2
         else:
-            quotient, middle = (up[..., i] - down[..., i]) / (2 * h), middle[..., i]
-        slack = 0.01 * diagonal.abs().amax(-1) + 16 * eps / h**order * middle.abs()
-        if not bool(((quotient - diagonal[..., i]).abs() <= slack).all()):
+            place = k if middle.shape[-1] == diagonal.shape[-1] < x.shape[-1] else i
+            quotient, middle = (up[..., place] - down[..., place]) / (2 * h), middle[..., place]
+        slack = 0.01 * diagonal.abs().amax(-1) + 16 * eps / h**operator.order * middle.abs()
+        if not bool(((quotient - diagonal[..., k]).abs() <= slack).all()):
             return False
     return True
 
@@ -184,8 +184,14 @@ def _key(instance: Instance, cell: Cell) -> str:
     its values at x tell them apart.
     """
     tensors = {"x": instance.x, **instance.parameters}
+    tensors |= {f"argument {k}": torch.as_tensor(one) for k, one in enumerate(instance.args)}
+    weight = instance.weight
     if PROBLEMS.get(cell.problem) is not instance.problem:
-        tensors["f(x)"] = instance.f(instance.x)
+        tensors["f(x)"] = instance.value()
+        if callable(weight):
+            weight = weight(instance.x, *instance.args)
+    if isinstance(weight, Tensor):
+        tensors["A"] = weight
     key = hashlib.sha256(f"{cell.problem} {cell.operator}".encode())
     for name, tensor in tensors.items():
         key.update(f" {name} {tensor.dtype} {tuple(tensor.shape)} ".encode())
@@ -200,6 +206,8 @@ def _keep(reference: Reference, file: Path) -> None:
         held["dtype"] = np.array(dtype_name(reference.dtype))
     if reference.change is not None:
         held["change"] = reference.change
+    if reference.size is not None:
+        held["size"] = reference.size
     descriptor, name = tempfile.mkstemp(suffix=".part", dir=file.parent)
     with os.fdopen(descriptor, "wb") as part:
         np.savez(part, **held)

@@ -16,11 +16,12 @@ from typing import Any
 import torch
 
 from jacstrat.core.errors import UsageError, lookup, unknown
+from jacstrat.core.operator import parse_operator
 from jacstrat.harness.cases import Cell
 from jacstrat.harness.precision import DTYPES
-from jacstrat.problems.base import Problem
+from jacstrat.problems.base import USUAL, Problem
 from jacstrat.problems.load import find_problem
-from jacstrat.strategies import OPERATORS, parse_strategy
+from jacstrat.strategies import parse_strategy
 
 WORKLOADS: Mapping[str, str] = MappingProxyType(
     {
@@ -35,8 +36,8 @@ DEVICES = ("cpu", "cuda", "xpu", "mps")
 
 @dataclass(frozen=True)
 class Grid:
-    """A product of values: every combination is a cell. An empty `operators` means all that a problem has, an empty `n`
-    the sizes that it names, an empty `threads` torch's own number."""
+    """A product of values: every combination is a cell. An empty `operators` means those that a problem names, an empty
+    `n` the sizes that it names, an empty `threads` torch's own number."""
 
     problems: tuple[str, ...] = ()
     operators: tuple[str, ...] = ()
@@ -142,8 +143,9 @@ class Sweep:
                         raise UsageError(f"{key} must be a positive integer, got {number}")
                     if key == "threads" and number > MOST_THREADS:
                         raise UsageError(f"threads must be at most {MOST_THREADS}, got {number}")
+            for operator in grid.operators:
+                parse_operator(operator)
             for kind, names, known in (
-                ("operator", grid.operators, OPERATORS),
                 ("dtype", grid.dtype, DTYPES),
                 ("device", [re.sub(r":\d+$", "", device) for device in grid.device], DEVICES),
                 ("workload", grid.workload, WORKLOADS),
@@ -184,18 +186,17 @@ _OWN = tuple(f.name for f in fields(Sweep) if f.name != "grids")
 
 
 def _operators(problem: Problem, asked: tuple[str, ...]) -> tuple[str, ...]:
-    """Those of the operators asked for that the problem has, or all that it has."""
-    if not asked and problem.kind is None:
+    """Specs of those operators asked for that the problem has, or of those that it names."""
+    if not asked and problem.kind is None and problem.operators == USUAL[None]:
         raise UsageError(
             f"{problem.name} is a plain function: say -o divergence or -o jacobian_diagonal for a field, "
             "-o laplacian for a scalar"
         )
-    chosen = tuple(operator for operator in problem.operators if not asked or operator in asked)
+    operators = [parse_operator(operator) for operator in asked or problem.operators]
+    chosen = dict.fromkeys(operator.spec for operator in operators if problem.lacks(operator) is None)
     if not chosen:
-        raise UsageError(
-            f"{problem.name} is a {problem.kind} and has no {' or '.join(asked)}; it has {', '.join(problem.operators)}"
-        )
-    return chosen
+        raise UsageError(next(filter(None, map(problem.lacks, operators))))
+    return tuple(chosen)
 
 
 def shipped_sweeps() -> Mapping[str, Path]:

@@ -109,15 +109,17 @@ def errors(
     """The errors of a result.
 
     Args:
-        result: Of any floating dtype, (B,), () or, where it is a diagonal, (B, n).
-        value: The reference, numpy.longdouble, in the shape of the result.
+        result: Of any floating or complex dtype, (B,), () or, where it is a diagonal, (B, n); with m outputs (B, m) or
+            (B, m, n).
+        value: The reference, numpy.longdouble or clongdouble, in the shape of the result.
         scale: The size of the terms that add up to each value, same shape.
         dtype: The name in TOLERANCES that the result is judged by; that of its own dtype unless given.
         uncertainty: By how much the reference may be off, relative to the scale.
     """
-    tolerance = TOLERANCES[dtype or str(result.dtype).removeprefix("torch.")]
+    tolerance = TOLERANCES[dtype or str(result.dtype.to_real()).removeprefix("torch.")]
     # The best answer that the dtype has; through float64, whose double rounding matters to no tolerance here.
-    best = torch.from_numpy(np.asarray(value, dtype=np.float64)).to(result.dtype)
+    wide = np.complex128 if result.is_complex() else np.float64
+    best = torch.from_numpy(np.asarray(value, dtype=wide)).to(result.dtype)
     got = result.detach().cpu()
     if best.numel() == 0:
         return Errors(0, 0, 0, 0, 0, 0, True, True, True, tolerance, uncertainty)
@@ -125,7 +127,7 @@ def errors(
     with np.errstate(divide="ignore", invalid="ignore"):
         difference = np.where(same, 0, np.abs(_wide(got) - _wide(best)))
         relative = np.where(difference == 0, 0, difference / scale)
-        units = np.where(difference == 0, 0, difference / _wide(_ulp(best)))
+        units = np.where(difference == 0, 0, difference / _wide(_ulp(best.abs())))
     abs_error, abs_median = _over_batch(difference)
     rel_error, rel_median = _over_batch(relative)
     ulp_error, ulp_median = _over_batch(units)
@@ -152,6 +154,8 @@ def _over_batch(error: np.ndarray) -> tuple[float, float]:
 
 
 def _wide(tensor: Tensor) -> np.ndarray:
+    if tensor.is_complex():
+        return tensor.to(torch.complex128).numpy().astype(np.clongdouble)
     return tensor.double().numpy().astype(np.longdouble)
 
 

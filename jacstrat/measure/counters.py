@@ -43,16 +43,20 @@ class Tally:
     rows: dict[str, int] = field(default_factory=lambda: {"evaluation": 0, "vjp": 0, "jvp": 0})
 
 
-def tapped(f: Callable[[Tensor], Tensor], tally: Tally) -> Callable[[Tensor], Tensor]:
-    """f, with each evaluation of it and each product through it counted in rows.
+def tapped(f: Callable[..., Tensor], tally: Tally) -> Callable[..., Tensor]:
+    """f, called as f(x, *args), with each evaluation of it and each product through it counted in rows.
 
     A strategy that traces f when preparing, or records it on tensors without numbers, sees f itself: a trace is no
     evaluation, and the tap no part of f. What is then done with the trace is no pass through f.
     """
-    return lambda x: f(x) if get_proxy_mode() or isinstance(x, FakeTensor) else f(_Tap.apply(x, tally))
+
+    def function(x: Tensor, *args: Any) -> Tensor:
+        return f(x if get_proxy_mode() or isinstance(x, FakeTensor) else _Tap.apply(x, tally), *args)
+
+    return function
 
 
-def count(make: Callable[[Callable[[Tensor], Tensor]], Callable[[], object]], f: Any, x: Tensor) -> Counts:
+def count(make: Callable[[Callable[..., Tensor]], Callable[[], object]], f: Any, x: Tensor) -> Counts:
     """What one call costs.
 
     Args:

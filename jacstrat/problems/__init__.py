@@ -9,6 +9,7 @@ from jacstrat.core.errors import UsageError
 from jacstrat.plugins import Table
 from jacstrat.problems.base import Instance, Problem
 from jacstrat.problems.bodies import BODIES
+from jacstrat.problems.equations import EQUATIONS
 from jacstrat.problems.fields import FIELDS
 from jacstrat.problems.flows import FLOWS
 from jacstrat.problems.networks import NETWORKS
@@ -36,6 +37,7 @@ FAMILIES: Mapping[str, tuple[Problem, ...]] = MappingProxyType(
         "particles": PARTICLES,
         "networks": NETWORKS,
         "pinns": PINNS,
+        "equations": EQUATIONS,
         "flows": FLOWS,
         "scores": SCORES,
         "wavefunctions": WAVEFUNCTIONS,

@@ -4,24 +4,32 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any, Literal
+from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from jacstrat.core.errors import UsageError, in_words
-from jacstrat.problems.reference import Reference, dense_reference, wide
+from jacstrat.core.operator import OPERATORS, OWN, Kind, Operator, parse_operator
+from jacstrat.problems.arguments import check_alone
+from jacstrat.problems.dense import dense_reference
+from jacstrat.problems.reference import Reference, wide
 
-Kind = Literal["field", "scalar"]
 Parameters = Mapping[str, np.ndarray]
-OPERATORS: Mapping[Kind | None, tuple[str, ...]] = {
-    "field": ("divergence", "jacobian_diagonal"),
-    "scalar": ("laplacian",),
-    None: ("divergence", "jacobian_diagonal", "laplacian"),
-}
+# A of `weight=own`: numbers, or a torch function of the point, called as f is.
+Weight = np.ndarray | Callable[..., Tensor]
+# What is measured of a function where nobody names operators; of one whose kind is not known, whatever is asked for.
+USUAL: Mapping[Kind | None, tuple[str, ...]] = MappingProxyType(
+    {
+        "field": ("divergence", "jacobian_diagonal"),
+        "scalar": ("laplacian",),
+        None: ("divergence", "jacobian_diagonal", "laplacian"),
+    }
+)
 
 
 def uniform(low: float, high: float) -> Callable[[int, int, np.random.Generator], np.ndarray]:
@@ -32,6 +40,11 @@ def uniform(low: float, high: float) -> Callable[[int, int, np.random.Generator]
 def no_parameters(n: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
     """Parameters of a function that has none."""
     return {}
+
+
+def no_arguments(n: int, batch: int, rng: np.random.Generator) -> tuple[np.ndarray, ...]:
+    """Further arguments of a function of x alone."""
+    return ()
 
 
 def any_size(n: int) -> str | None:
@@ -50,14 +63,16 @@ class Problem:
 
     Fields:
         name: As on the command line.
-        kind: "field", (B, n) -> (B, n), or "scalar", (B, n) -> (B,); None where the caller says which by the operator.
+        kind: "field", (B, n) -> (B, n), or "scalar", (B, n) -> (B,) or (B, m); None where the caller says which by the
+            operator.
         formula: The function, in one line of plain text.
         answer: The operator's closed form, in one line of plain text.
-        function: Row-wise torch function `function(x, **parameters)`, or an nn.Module, copied to each dtype and device;
-            or a factory of either, `function(n)`.
+        function: Row-wise torch function `function(x, *arguments, **parameters)`, or an nn.Module, copied to each dtype
+            and device; or a factory of either, `function(n)`.
         diagonal: The diagonal J_ii of the field's Jacobian, or H_ii of the scalar's Hessian, derived by hand:
-            numpy, `diagonal(x, **parameters)`, (B, n) -> (B, n), in whatever precision x has. None where there is no
-            closed form: the reference is then a dense autodiff matrix.
+            numpy, `diagonal(x, *arguments, **parameters)`, (B, n) -> (B, n), or (B, m, n) of m outputs, in whatever
+            precision x has. It serves every operator that these entries make up. None where there is no closed form:
+            the reference is then a dense autodiff matrix.
         structure: Of J or H: "diagonal", "tridiagonal", "banded" (a few beside the diagonal, around the ring where it
             is periodic), "sparse" (a few anywhere in a row), "dense", or "unknown".
         parameters: Weights by name, float64, from n and a seeded generator: `parameters(n, rng)`.
@@ -71,6 +86,15 @@ class Problem:
             None for any other.
         factory: Whether `function` is a factory. It is called with torch's generator on the CPU seeded and restored
             afterwards, so that the weights it draws are the seed's.
+        operators: Specs of what is measured where none are asked for; USUAL of the kind unless given. A function has
+            every operator of its kind.
+        weight: The A of `weight=own`: `weight(n, rng)` gives an array (n,) or (n, n), float64, or a function of the
+            point, in torch, called as f is, that gives (B, n) or (B, n, n).
+        arguments: What f is called with after x: `arguments(n, batch, rng)` gives a tuple of arrays; floats become of
+            x's dtype. Those with B rows go with the rows of x.
+        closed: Closed forms of operators that the diagonal does not make up, by spec: numpy functions as `diagonal`,
+            that give the terms of which the result is the sum, (B, K) or (B, m, K), or a diagonal itself; where the
+            spec has `weight=own` and the weight is an array, this is their keyword A.
     """
 
     name: str
@@ -88,11 +112,35 @@ class Problem:
     sizes: tuple[int, ...] = (1, 2, 4, 8, 16, 32, 64)
     widths: Callable[[int], tuple[int, ...]] | None = None
     factory: bool = False
+    operators: tuple[str, ...] = ()
+    weight: Callable[[int, np.random.Generator], Weight] | None = None
+    arguments: Callable[[int, int, np.random.Generator], tuple[np.ndarray, ...]] = no_arguments
+    closed: Mapping[str, Callable[..., np.ndarray]] = field(default_factory=dict)
 
-    @property
-    def operators(self) -> tuple[str, ...]:
-        """Operators that this kind of function has."""
-        return OPERATORS[self.kind]
+    def __post_init__(self) -> None:
+        if not self.operators:
+            object.__setattr__(self, "operators", USUAL[self.kind])
+
+    def lacks(self, operator: Operator) -> str | None:
+        """Why this function has no such operator, whatever n; None where it has."""
+        if self.kind not in (None, operator.kind):
+            known = ", ".join(one.name for one in OPERATORS.values() if one.kind == self.kind)
+            return f"{self.name} is a {self.kind} and has no {operator}; it has {known}"
+        if isinstance(operator.weight, str) and self.weight is None:
+            return f"{self.name} names no weight for {operator}; give numbers, weight=1+2, or Problem(weight=...)"
+        return None
+
+    def unfit(self, operator: Operator, n: int) -> str | None:
+        """Why there is no such operator at this n; None where there is."""
+        if reason := self.refuse(n):
+            return f"{self.name} cannot have n = {n}: {reason}"
+        try:
+            operator.check_coordinates(n)
+        except UsageError as error:
+            return str(error)
+        if isinstance(operator.weight, tuple) and len(operator.weight) != n:
+            return f"weight: {len(operator.weight)} numbers for n = {n}; give one for each coordinate"
+        return None
 
     def instance(
         self, n: int, batch: int, dtype: torch.dtype = torch.float64, device: str = "cpu", seed: int = 0
@@ -107,19 +155,28 @@ class Problem:
                 raise UsageError(f"{name} must be a positive integer, got {number}")
         if reason := self.refuse(n):
             raise UsageError(f"{self.name} cannot have n = {n}: {reason}")
-        # Two streams, so that the weights do not move when the batch does. PCG64 is the same on every platform.
-        weights, points = (np.random.Generator(np.random.PCG64([seed, stream])) for stream in (0, 1))
+        # A stream each, so that the weights do not move when the batch does. PCG64 is the same on every platform.
+        weights, points, own, others = (np.random.Generator(np.random.PCG64([seed, stream])) for stream in range(4))
 
         def tensor(array: np.ndarray) -> Tensor:
             return torch.from_numpy(np.array(array, dtype=np.float64)).to(dtype=dtype, device=device)
 
+        def argument(given: Any) -> Tensor:
+            array = np.asarray(given)
+            return tensor(array) if array.dtype.kind == "f" else torch.from_numpy(array.copy()).to(device)
+
         x = tensor(self.points(n, batch, points))
+        args = tuple(argument(array) for array in self.arguments(n, batch, others))
+        weight: Any = self.weight and self.weight(n, own)
+        if weight is not None and not callable(weight):
+            weight = tensor(weight)
         function = self._made(n, seed) if self.factory else self.function
         if isinstance(function, torch.nn.Module):
             module = copy.deepcopy(function).to(dtype=dtype, device=device)
-            return Instance(self, x, module, {name: p for name, p in module.named_parameters() if p.requires_grad})
+            trained = {name: p for name, p in module.named_parameters() if p.requires_grad}
+            return Instance(self, x, module, trained, args, weight)
         parameters = {name: tensor(array).requires_grad_() for name, array in self.parameters(n, weights).items()}
-        return Instance(self, x, partial(function, **parameters), parameters)
+        return Instance(self, x, partial(function, **parameters), parameters, args, weight)
 
     def _made(self, n: int, seed: int) -> Callable[..., Tensor]:
         """What the factory makes for this n and seed."""
@@ -134,6 +191,8 @@ class Problem:
                 f"the factory {self.name} gives a {type(made).__name__} at n = {n}; "
                 "let it return a row-wise function or an nn.Module"
             )
+        if self.arguments is no_arguments:
+            check_alone(made, self.name)
         return made
 
 
@@ -144,26 +203,75 @@ class Instance:
     Fields:
         problem: What it is an instance of.
         x: The points, (B, n).
-        f: The row-wise function, its parameters bound.
+        f: The row-wise function, its parameters bound; called as f(x, *args).
         parameters: Those that require grad, by name.
+        args: Further arguments of f.
+        weight: The A of `weight=own`: a tensor, or a function of the point; None where the problem names none.
     """
 
     problem: Problem
     x: Tensor
-    f: Callable[[Tensor], Tensor]
+    f: Callable[..., Tensor]
     parameters: Mapping[str, Tensor]
+    args: tuple[Any, ...] = ()
+    weight: Any = None
 
-    def reference(self, operator: str) -> Reference:
-        """The answer for exactly these x and parameters, as rounded to their dtype."""
-        if self.problem.diagonal is None:
-            if isinstance(self.f, torch.nn.Module):
-                f: Callable[[Tensor], Tensor] = copy.deepcopy(self.f).double()
-            else:
-                # The parameters that are bound to f; those of a function at hand it holds by itself.
-                bound = self.f.keywords if isinstance(self.f, partial) else {}
-                double = {name: value.detach().double() for name, value in bound.items() if name in self.parameters}
-                f = partial(self.f, **double)
-            return dense_reference(f, self.x, operator)
-        parameters = {name: wide(value) for name, value in self.parameters.items()}
-        diagonal = self.problem.diagonal(wide(self.x), **parameters)
-        return Reference(diagonal, "closed form in numpy.longdouble")
+    def value(self) -> Tensor:
+        """f at the points."""
+        return self.f(self.x, *self.args)
+
+    def operator(self, spec: str | Operator) -> Operator:
+        """The operator of a spec, `weight=own` being that of the problem.
+
+        Raises:
+            UsageError: There is none of that spec for this function; says why, and which there are.
+        """
+        operator = parse_operator(spec)
+        if reason := self.problem.lacks(operator):
+            raise UsageError(reason)
+        return replace(operator, weight=self.weight) if isinstance(operator.weight, str) else operator
+
+    def reference(self, operator: str | Operator) -> Reference:
+        """The answer for exactly these x, arguments and parameters, as rounded to their dtype."""
+        operator = self.operator(operator)
+        terms = self._closed(operator)
+        if terms is not None:
+            return Reference(terms, "closed form in numpy.longdouble")
+        if isinstance(self.f, torch.nn.Module):
+            f: Callable[..., Tensor] = copy.deepcopy(self.f).double()
+        else:
+            # The parameters that are bound to f; those of a function at hand it holds by itself.
+            bound = self.f.keywords if isinstance(self.f, partial) else {}
+            double = {name: value.detach().double() for name, value in bound.items() if name in self.parameters}
+            f = partial(self.f, **double)
+        return dense_reference(f, self.x, operator, self.args)
+
+    def _closed(self, operator: Operator) -> np.ndarray | None:
+        """The terms of the operator by a closed form; None where the problem has none for it."""
+        problem = self.problem
+        is_own = self.weight is not None and operator.weight is self.weight
+        asked = replace(operator, weight=OWN) if is_own else operator
+        form = {parse_operator(spec): form for spec, form in problem.closed.items()}.get(asked)
+        weight = _diagonal_of(operator.weight)
+        by_entries = form is None and operator.order < 4 and weight is not None
+        form = problem.diagonal if by_entries else form
+        if form is None:
+            return None
+        args = tuple(wide(one) if isinstance(one, Tensor) else one for one in self.args)
+        known = {name: wide(value) for name, value in self.parameters.items()}
+        if is_own and not by_entries and isinstance(self.weight, Tensor):
+            known["A"] = wide(self.weight)
+        terms = form(wide(self.x), *args, **known)
+        if by_entries:
+            S = operator.coordinates
+            terms = (terms * weight) if S is None else (terms * weight)[..., list(S)]
+        return terms
+
+
+def _diagonal_of(weight: Any) -> np.ndarray | None:
+    """A diagonal weight, (n,), or one for the identity; None for any other, of which entries J_ii say too little."""
+    if weight is None:
+        return np.ones(1, np.longdouble)
+    if isinstance(weight, tuple):
+        return np.array(weight, np.longdouble)
+    return wide(weight) if isinstance(weight, Tensor) and weight.dim() == 1 else None

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from jacstrat.core.operator import Operator, parse_operator
+
 
 @dataclass(frozen=True)
 class MatrixProduct:
@@ -20,7 +22,7 @@ class MatrixProduct:
         return 2 * points * self.rows * self.inner * self.columns
 
 
-def best_products(operator: str, widths: Sequence[int]) -> tuple[MatrixProduct, ...] | None:
+def best_products(operator: str | Operator, widths: Sequence[int]) -> tuple[MatrixProduct, ...] | None:
     """The matrix products of the best-known algorithm for a chain of linear layers with pointwise functions between.
 
     Layers z_l = W_l a_{l-1}, a_l = s(z_l), D_l = diag s'(z_l), widths h_l with h_0 = n. What does not depend on the
@@ -40,17 +42,19 @@ def best_products(operator: str, widths: Sequence[int]) -> tuple[MatrixProduct, 
         widths: n, the hidden widths, and the outputs: n of a field, 1 of a scalar.
 
     Returns:
-        None where none is known: for the diagonal, and for a chain without a hidden layer.
+        None where none is known: for a diagonal, for some of the coordinates or with a weight, beyond the second order,
+        and for a chain without a hidden layer.
 
     Source: the tangents of min(n, h_1) are the forward Laplacian of Li et al. 2024 after a QR decomposition; that the
     trace is cyclic is algebra.
     """
     n, *hidden, _ = widths
-    if not hidden or operator not in ("laplacian", "divergence"):
+    operator = parse_operator(operator)
+    if not hidden or not operator.is_trace or not operator.is_plain or operator.order > 2:
         return None
     middle = [*pairwise(hidden)]
     forward = _through(1, [(n, hidden[0]), *middle])
-    if operator == "divergence":
+    if not operator.is_second:
         return forward + _trace(n, hidden)
     adjoints = _through(1, [(after, before) for before, after in reversed(middle)])
     return forward + adjoints + _through(min(n, hidden[0]), middle)

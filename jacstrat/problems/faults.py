@@ -7,14 +7,16 @@ import sysconfig
 import traceback
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from jacstrat.core.errors import JacstratError, ShapeError, UnsupportedError, UsageError, in_words
+from jacstrat.problems.arguments import taken
 from jacstrat.problems.held import inputs, mixing
 
-Function = Callable[[Tensor], Tensor]
+Function = Callable[..., Tensor]
 # Code that f calls, whose lines say nothing to the one who wrote f.
 _ELSEWHERE = (str(Path(torch.__file__).parent), str(Path(__file__).parents[1]), sysconfig.get_path("stdlib"))
 # Sizes to try on f, where it rejects the n of x.
@@ -35,7 +37,7 @@ _REMEDIES = (
     (r"Boolean value of Tensor", "f asks whether a whole batch is true; choose row by row, with torch.where"),
     (
         r"missing \d+ required (positional|keyword-only) argument|takes \d+ positional argument|takes no arguments",
-        "f must take x alone; bind what else it needs in a function of x, or in a factory whose one parameter is n",
+        "f must take {taken}; bind what else it needs in a function of x, or in a factory whose one parameter is n",
     ),
     (
         r"same device|not on the expected device|on the meta device|[Ee]xpected .* device",
@@ -49,8 +51,8 @@ _REMEDIES = (
 _SHAPES = r"shape|size|dimension|out of bounds|out of range|normalized_shape|should contain \d+ elements"
 
 
-def explained(error: Exception, f: Function, x: Tensor) -> Exception:
-    """What to raise in place of an exception of f at x: its fault in one line, or itself where that says all."""
+def explained(error: Exception, f: Function, x: Tensor, args: tuple[Any, ...] = ()) -> Exception:
+    """What to raise in place of an exception of f(x, *args): its fault in one line, or itself where that says all."""
     text = " ".join(str(error).split())
     if isinstance(error, JacstratError | MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in text:
         return error
@@ -63,8 +65,9 @@ def explained(error: Exception, f: Function, x: Tensor) -> Exception:
     for pattern, remedy in _REMEDIES:
         if re.search(pattern, text):
             dtype = str(x.dtype).removeprefix("torch.")
-            return UsageError(f"{remedy.format(dtype=dtype)} ({said})")
-    if re.search(_SHAPES, text) and (n := _other_n(text, f, x)):
+            more = f"x and {len(args)} argument{'s' * (len(args) > 1)}, as @problem(arguments=...) gives"
+            return UsageError(f"{remedy.format(dtype=dtype, taken=more if args else 'x alone')} ({said})")
+    if re.search(_SHAPES, text) and (n := _other_n(text, lambda z: f(z, *taken(args, len(x), [0] * len(z))), x, f)):
         return ShapeError(f"f takes n = {n}, and x has n = {x.shape[-1]}; give -n {n} ({said})")
     return UsageError(f"{words} ({place})" if place else words)
 
@@ -78,8 +81,8 @@ def takes(f: Function, x: Tensor) -> bool:
         return False
 
 
-def _other_n(text: str, f: Function, x: Tensor) -> int | None:
-    """An n that f takes, of those that its layers or the message of its error suggest; each is tried."""
+def _other_n(text: str, f: Function, x: Tensor, held: object) -> int | None:
+    """An n that f takes, of those that the layers it holds or the message of its error suggest; each is tried."""
     n = x.shape[-1]
     numbers = [int(number) for number in re.findall(r"\d+", text)]
     if "out of" in text:
@@ -88,7 +91,7 @@ def _other_n(text: str, f: Function, x: Tensor) -> int | None:
         # A view of each row as so many by so many numbers.
         sizes = [int(size) for size in shape[1].split(", ")][1:]
         numbers.insert(0, abs(int(torch.tensor(sizes).prod())))
-    suggested = dict.fromkeys(m for m in (*inputs(f), *numbers) if m != n and 0 < m < 10**5)
+    suggested = dict.fromkeys(m for m in (*inputs(held), *numbers) if m != n and 0 < m < 10**5)
     return next((m for m in list(suggested)[:_MOST_TRIES] if takes(f, x.new_ones(2, m))), None)
 
 

@@ -28,7 +28,8 @@ def _flow(x: Tensor, t: Tensor, **layers: Tensor) -> Tensor:
 
 def _flow_diagonal(x: np.ndarray, t: np.ndarray, **layers: np.ndarray) -> np.ndarray:
     # J = S3 W3 D2 S2 W2 D1 S1 W1, S the gates and D the slopes of tanh: T is what is right of W3, (64, n).
-    def point(x: np.ndarray) -> np.ndarray:
+    def point(x_t: np.ndarray) -> np.ndarray:
+        x, t = x_t[:-1], x_t[-1]
         a, T = x, np.eye(len(x), dtype=x.dtype)
         for number in range(1, LAYERS):
             W, gate = layers[f"W{number}"], _gate(t, layers, number)
@@ -36,7 +37,8 @@ def _flow_diagonal(x: np.ndarray, t: np.ndarray, **layers: np.ndarray) -> np.nda
             a, T = np.tanh(z), (tanh_slope(z) * gate)[:, None] * (W @ T)
         return _gate(t, layers, LAYERS) * (layers[f"W{LAYERS}"] * T.T).sum(-1)
 
-    return np.apply_along_axis(point, -1, x)
+    # One time for all points, or one for each.
+    return np.apply_along_axis(point, -1, np.concatenate((x, np.broadcast_to(t, (*x.shape[:-1], 1))), -1))
 
 
 def _gate(t: np.ndarray, layers: Mapping[str, np.ndarray], number: int) -> np.ndarray:
@@ -44,9 +46,19 @@ def _gate(t: np.ndarray, layers: Mapping[str, np.ndarray], number: int) -> np.nd
     return 1 / (1 + np.exp(-(layers[f"g{number}"] * t + layers[f"c{number}"])))
 
 
+def _time_and_layers(n: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
+    """The time t in [0, 1), and the layers."""
+    return {"t": np.array(rng.uniform(0.0, 1.0)), **_gated_layers(n, rng)}
+
+
+def _times(n: int, batch: int, rng: np.random.Generator) -> tuple[np.ndarray, ...]:
+    """A time in [0, 1) for each point, (B, 1)."""
+    return (rng.uniform(0.0, 1.0, (batch, 1)),)
+
+
 def _gated_layers(n: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
-    """The time t in [0, 1), and of each layer W, b with variance 1/h_{l-1}, and g, c, d with variance 1."""
-    parameters: dict[str, np.ndarray] = {"t": np.array(rng.uniform(0.0, 1.0))}
+    """Of each layer W, b with variance 1/h_{l-1}, and g, c, d with variance 1."""
+    parameters: dict[str, np.ndarray] = {}
     for number, (fan_in, fan_out) in enumerate(pairwise(layer_widths(hidden=LAYERS - 1)(n)), start=1):
         parameters[f"W{number}"] = rng.standard_normal((fan_out, fan_in)) / np.sqrt(fan_in)
         parameters[f"b{number}"] = rng.standard_normal(fan_out) / np.sqrt(fan_in)
@@ -64,8 +76,22 @@ FLOWS = (
         function=_flow,
         diagonal=_flow_diagonal,
         structure="dense",
-        parameters=_gated_layers,
+        parameters=_time_and_layers,
         widths=layer_widths(hidden=LAYERS - 1),
         origin="Grathwohl, Chen, Bettencourt, Sutskever, Duvenaud 2019, FFJORD: its layers that squash by time",
+    ),
+    Problem(
+        name="conditional_flow",
+        kind="field",
+        formula="F(x, t) = L3 tanh L2 tanh L1 x, L a = (W a + b) sigmoid(g t + c) + d t, t of each row, "
+        "hidden widths 64",
+        answer="tr(S3 W3 D2 S2 W2 D1 S1 W1), S the gates sigmoid(g t + c), D the slopes of tanh",
+        function=_flow,
+        diagonal=_flow_diagonal,
+        structure="dense",
+        parameters=_gated_layers,
+        arguments=_times,
+        origin="Lipman, Chen, Ben-Hamu, Nickel, Le 2023, Flow matching: points of one batch at times of their own; the "
+        "layers of FFJORD",
     ),
 )

@@ -13,6 +13,7 @@ from torch.nn.functional import linear
 from jacstrat.problems.base import Problem
 
 WIDTH = 64
+OUTPUTS = 3
 
 
 def layer_widths(hidden: int, outputs: int | None = None) -> Callable[[int], tuple[int, ...]]:
@@ -65,7 +66,7 @@ def _tanh_field_diagonal(
     return np.apply_along_axis(point, -1, x)
 
 
-def _tanh_scalar(
+def _tanh_outputs(
     x: Tensor,
     W1: Tensor,
     b1: Tensor,
@@ -79,10 +80,10 @@ def _tanh_scalar(
     a = torch.tanh(linear(x, W1, b1))
     a = torch.tanh(linear(a, W2, b2))
     a = torch.tanh(linear(a, W3, b3))
-    return linear(a, W4, b4).squeeze(-1)
+    return linear(a, W4, b4)
 
 
-def _tanh_scalar_diagonal(
+def _tanh_outputs_diagonal(
     x: np.ndarray,
     W1: np.ndarray,
     b1: np.ndarray,
@@ -93,7 +94,7 @@ def _tanh_scalar_diagonal(
     W4: np.ndarray,
     b4: np.ndarray,
 ) -> np.ndarray:
-    # H_ii = sum_l sum_j g_lj s''(z_lj) (dz_lj/dx_i)^2, g_l the adjoint of a_l, and s'' = -2 s s'.
+    # H_ii = sum_l sum_j g_lj s''(z_lj) (dz_lj/dx_i)^2, g_l the adjoint of a_l, a row an output, and s'' = -2 s s'.
     def point(x: np.ndarray) -> np.ndarray:
         z1 = W1 @ x + b1
         z2 = W2 @ np.tanh(z1) + b2
@@ -101,13 +102,21 @@ def _tanh_scalar_diagonal(
         d1, d2, d3 = tanh_slope(z1), tanh_slope(z2), tanh_slope(z3)
         T2 = (W2 * d1) @ W1
         T3 = (W3 * d2) @ T2
-        g3 = W4[0]
+        g3 = W4
         g2 = (g3 * d3) @ W3
         g1 = (g2 * d2) @ W2
         layers = ((g1, z1, d1, W1), (g2, z2, d2, T2), (g3, z3, d3, T3))
         return sum(((-2 * g * np.tanh(z) * d) @ T**2 for g, z, d, T in layers), np.zeros_like(x))
 
     return np.apply_along_axis(point, -1, x)
+
+
+def _tanh_scalar(x: Tensor, **layers: Tensor) -> Tensor:
+    return _tanh_outputs(x, **layers).squeeze(-1)
+
+
+def _tanh_scalar_diagonal(x: np.ndarray, **layers: np.ndarray) -> np.ndarray:
+    return _tanh_outputs_diagonal(x, **layers)[..., 0, :]
 
 
 NETWORKS = (
@@ -134,5 +143,17 @@ NETWORKS = (
         parameters=dense_layers(hidden=3, outputs=1),
         widths=layer_widths(hidden=3, outputs=1),
         origin="the ansatz of a physics-informed network: Raissi, Perdikaris, Karniadakis 2019",
+    ),
+    Problem(
+        name="tanh_outputs",
+        kind="scalar",
+        formula="u(x) = W4 tanh(W3 tanh(W2 tanh(W1 x + b1) + b2) + b3) + b4, hidden widths 64, 3 outputs",
+        answer="of each output k sum_l sum_j g_klj s''(z_lj) |grad z_lj|^2, g_kl the adjoint of tanh(z_l)",
+        function=_tanh_outputs,
+        diagonal=_tanh_outputs_diagonal,
+        structure="dense",
+        parameters=dense_layers(hidden=3, outputs=OUTPUTS),
+        origin="a network for several unknowns, as two velocities and a pressure, each with a Laplacian of its own: "
+        "Raissi, Perdikaris, Karniadakis 2019",
     ),
 )

@@ -84,11 +84,11 @@ def _siren_layers(n: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
     return layers
 
 
-def _plane_waves(x: Tensor, W: Tensor, b: Tensor, c: Tensor) -> Tensor:
+def plane_waves(x: Tensor, W: Tensor, b: Tensor, c: Tensor) -> Tensor:
     return (c * torch.sin(linear(x, W, b))).sum(-1)
 
 
-def _plane_waves_diagonal(x: np.ndarray, W: np.ndarray, b: np.ndarray, c: np.ndarray) -> np.ndarray:
+def plane_waves_diagonal(x: np.ndarray, W: np.ndarray, b: np.ndarray, c: np.ndarray) -> np.ndarray:
     return -(c * np.sin(x @ W.T + b)) @ W**2
 
 
@@ -141,8 +141,8 @@ PINNS = (
         kind="scalar",
         formula="u(x) = sum c_j sin(w_j . x + b_j), 64 waves with |w_j| = k = 4",
         answer="-k^2 u",
-        function=_plane_waves,
-        diagonal=_plane_waves_diagonal,
+        function=plane_waves,
+        diagonal=plane_waves_diagonal,
         structure="dense",
         parameters=_waves,
         widths=layer_widths(hidden=1, outputs=1),

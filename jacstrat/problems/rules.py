@@ -5,26 +5,31 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from jacstrat.core.errors import JacstratError, ShapeError, UsageError
+from jacstrat.core.operator import Operator, parse_operator
+from jacstrat.problems.arguments import taken
 from jacstrat.problems.faults import explained, takes
 from jacstrat.problems.held import mixing, random
 
-Function = Callable[[Tensor], Tensor]
+Function = Callable[..., Tensor]
+Args = tuple[Any, ...]
 LOST = ".detach(), .item(), .numpy(), torch.no_grad(), autograd.grad without create_graph, or whole numbers"
 
 
-def check(f: Function, x: Tensor, operator: str) -> None:
-    """Check that f serves the operator at x: a real tensor of the right shape, row by row, the same at every call, with
+def check(f: Function, x: Tensor, operator: str | Operator, args: Args = ()) -> None:
+    """Check that f serves the operator at x: a tensor of the right shape, row by row, the same at every call, with
     derivatives, and nothing done to x.
 
     Args:
-        f: Row-wise field, (B, n) -> (B, n), or scalar, (B, n) -> (B,).
+        f: Row-wise, called as f(x, *args): a field, (B, n) -> (B, n), or a scalar, (B, n) -> (B,) or (B, m).
         x: Points, (B, n) or (n,).
-        operator: "divergence" or "jacobian_diagonal" of a field, "laplacian" of a scalar.
+        operator: An Operator, or its spec; which says whether f is to be a field or a scalar.
+        args: Further arguments of f.
 
     Raises:
         JacstratError: f breaks a rule; says which, where, and what to do about it.
@@ -32,27 +37,30 @@ def check(f: Function, x: Tensor, operator: str) -> None:
 
     Cost: f(x) once, as torch tracks gradients now, and on two or three rows three times more, with derivatives.
     """
-    y = _whole(f, x, operator)
+    operator = parse_operator(operator)
+    y = _whole(f, x, operator, args)
     n = x.shape[-1]
     batch = x.numel() // n
     if batch == 0:
         return
+    places, moved_places = _places(x.detach().reshape(batch, n)[:3])
     rows, other = _probes(x.detach().reshape(batch, n)[:3].clone())
+    own, others = (taken(args, batch, some) if x.dim() > 1 else args for some in (places, moved_places))
     try:
-        first = _Chain(f, rows, operator)
+        first = _Chain(f, rows, operator, own)
     except JacstratError as error:
-        if not isinstance(error, ShapeError) and takes(f, rows.clone()):
+        if not isinstance(error, ShapeError) and takes(lambda x: f(x, *own), rows.clone()):
             raise
         raise ShapeError(
             f"f takes {batch} row{'s' * (batch > 1)} and not {len(rows)}; it must take any number of them: {error}"
         ) from error
-    again = _Chain(f, rows, operator)
+    again = _Chain(f, rows, operator, own)
     if not _alike(first.row(0), again.row(0)) or not _alike(first.row(1), again.row(1)):
         raise UsageError(f"two evaluations of f at the same x differ; {_random(f)}")
     # Row 1 may be outside the domain of f now, which is no fault.
     moved = None
     with suppress(JacstratError):
-        moved = _Chain(f, other, operator)
+        moved = _Chain(f, other, operator, others)
     if moved:
         _compare(f, first, moved)
     if not _alike(y.reshape(batch, -1)[0], first.row(0), floor=1.0):
@@ -63,15 +71,16 @@ class _Chain:
     """f at some rows, and for as many orders as the operator needs the derivative of its sum.
 
     Fields:
-        values: f(x), then the gradient for the Laplacian, as far as there is a way back to x.
+        values: f(x), complex numbers as two, then the gradients below the operator's order, as far as there is a way
+            back to x.
         ends: Whether that way ends before the operator's order.
     """
 
-    def __init__(self, f: Function, rows: Tensor, operator: str) -> None:
-        orders = 2 if operator == "laplacian" else 1
+    def __init__(self, f: Function, rows: Tensor, operator: Operator, args: Args) -> None:
+        orders = operator.order
         with torch.enable_grad():
             x = rows.clone().requires_grad_()
-            self.values = [_result(f, x, operator)]
+            self.values = [_real(_result(f, x, operator, args))]
             self.ends = False
             for order in range(1, orders + 1):
                 last = self.values[-1]
@@ -108,16 +117,18 @@ def _compare(f: Function, first: _Chain, moved: _Chain) -> None:
         return
     if last == 0:
         raise UsageError(f"f(x) changes with x, and no derivative leads back to x; look for {LOST}")
+    words = "second derivative" if last == 1 else "derivative of it"
+    what = "gradient" if last == 1 else f"derivative of order {last}"
     raise UsageError(
-        "the gradient of f changes with x, and no second derivative leads back to x; "
+        f"the {what} of f changes with x, and no {words} leads back to x; "
         "look for @once_differentiable, and for .detach() or torch.no_grad() in a backward"
     )
 
 
-def _whole(f: Function, x: Tensor, operator: str) -> Tensor:
-    """f(x), of the right kind."""
+def _whole(f: Function, x: Tensor, operator: Operator, args: Args) -> Tensor:
+    """f(x), of the right kind, complex numbers as two."""
     version, before = x._version, x.detach()[:2].clone()
-    y = _result(f, x, operator)
+    y = _real(_result(f, x, operator, args))
     # The version alone misses what goes through .data or .numpy().
     if x._version != version or not torch.allclose(x.detach()[:2], before, rtol=0, atol=0, equal_nan=True):
         raise UsageError("f changes x in place; let it work on a copy, x = x.clone()")
@@ -131,12 +142,16 @@ def _whole(f: Function, x: Tensor, operator: str) -> Tensor:
     return y.detach()
 
 
-def _result(f: Function, x: Tensor, operator: str) -> Tensor:
+def _real(y: Tensor) -> Tensor:
+    return torch.view_as_real(y) if y.is_complex() else y
+
+
+def _result(f: Function, x: Tensor, operator: Operator, args: Args) -> Tensor:
     """f(x), checked to be one tensor like x, of the operator's shape."""
     try:
-        y = f(x)
+        y = f(x, *args)
     except Exception as error:
-        fault = explained(error, f, x)
+        fault = explained(error, f, x, args)
         if fault is error:
             raise
         raise fault from error
@@ -144,9 +159,7 @@ def _result(f: Function, x: Tensor, operator: str) -> Tensor:
     return y
 
 
-def _check_result(y: object, x: Tensor, operator: str) -> None:
-    scalar = operator == "laplacian"
-    kind = "scalar" if scalar else "field"
+def _check_result(y: object, x: Tensor, operator: Operator) -> None:
     if not isinstance(y, Tensor):
         remedies = {
             "NoneType": "does it end with return?",
@@ -155,37 +168,42 @@ def _check_result(y: object, x: Tensor, operator: str) -> None:
             "int": "return a tensor, without .item()",
         }
         remedy = remedies.get(type(y).__name__, "return its one output")
-        raise ShapeError(f"the {kind} must return one tensor, got {type(y).__name__}; {remedy}")
-    expected = x.shape[:-1] if scalar else x.shape
-    if y.shape != expected:
-        raise ShapeError(
-            f"the {kind} must map {tuple(x.shape)} to {tuple(expected)}, got {tuple(y.shape)}{_reshape(y, x, scalar)}"
-        )
-    if not y.is_floating_point():
-        remedy = "return its real part, or two real fields" if y.is_complex() else "return floating-point numbers"
-        raise UsageError(f"f(x) is {_text(y.dtype)}, which has no real derivative; {remedy}")
+        raise ShapeError(f"the {operator.kind} must return one tensor, got {type(y).__name__}; {remedy}")
+    try:
+        operator.check_result(y, x.shape)
+    except ShapeError as error:
+        raise ShapeError(str(error).partition(";")[0] + _reshape(y, x, operator)) from None
+    if not y.is_floating_point() and not y.is_complex():
+        raise UsageError(f"f(x) is {_text(y.dtype)}, which has no derivative; return floating-point numbers")
     if y.device != x.device:
         raise UsageError(f"f(x) is on {y.device}, and x on {x.device}; return it where x is")
-    if y.dtype != x.dtype:
+    if y.dtype not in (x.dtype, x.dtype.to_complex()):
         raise UsageError(
             f"f(x) is {_text(y.dtype)}, and x {_text(x.dtype)}; make its constants in x.dtype, or give --dtype"
         )
 
 
-def _reshape(y: Tensor, x: Tensor, scalar: bool) -> str:
+def _reshape(y: Tensor, x: Tensor, operator: Operator) -> str:
     """What to do about a result of the wrong shape; "" where nothing is known."""
-    points = x.shape[:-1]
-    if scalar and y.shape == (*points, 1):
-        return "; squeeze its last axis"
-    if scalar and y.shape == x.shape:
-        return "; that is a field: give -o divergence or -o jacobian_diagonal"
-    if scalar and y.dim() == 0:
-        return "; sum and squeeze over the last axis only, .sum(-1), .squeeze(-1)"
-    if not scalar and y.shape in (points, (*points, 1)):
-        return "; that is a scalar: give -o laplacian" + ("" if y.shape == points else ", and squeeze its last axis")
-    if not scalar and y.dim() == 2 and y.shape == x.shape[::-1]:
+    points, S = x.shape[:-1], operator.coordinates
+    if operator.kind == "scalar":
+        return "; sum and squeeze over the last axis only, .sum(-1), .squeeze(-1)" if y.dim() == 0 else ""
+    if y.shape in (points, (*points, 1)):
+        return "; that is a scalar: give -o laplacian"
+    if S is not None and y.shape[:-1] == points:
+        return f"; it needs an output for each of the coordinates {'+'.join(map(str, S))}"
+    if y.dim() == 2 and y.shape == x.shape[::-1]:
         return "; transpose it, .T"
-    return "; give it the shape of x" if not scalar and y.numel() == x.numel() else ""
+    if y.shape[:-1] == points:
+        return "; with more or fewer outputs give those to add up, -o divergence:coordinates=0+1"
+    return "; give it the shape of x" if y.numel() == x.numel() else ""
+
+
+def _places(some: Tensor) -> tuple[list[int], list[int]]:
+    """The rows of the batch whose arguments go with those of `_probes`."""
+    last = len(some) - 1
+    tail = [0] if len(some) == 2 else []
+    return [0, min(1, last), *tail], [0, last, *tail]
 
 
 def _probes(some: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,4 +1,4 @@
-"""The logarithm of a neural wavefunction, whose Laplacian is the kinetic part of the local energy.
+"""Logarithms of wavefunctions, whose Laplacian and gradient are the kinetic part of the local energy.
 
 LayerNorm and the determinant are written out. With torch 2.13's own the Laplacian is wrong, and no error says so, by
 forward_over_forward (`layer_norm`: the forward-mode rule may not be differentiated again) and by forward_over_forward,
@@ -66,6 +66,30 @@ def _jastrow(between: Tensor, cusp: Tensor) -> Tensor:
     return -(cusp * cusp / (cusp + between)).sum((-3, -2, -1)) / 8
 
 
+def _log_psi(x: Tensor, charge: Tensor, decay: Tensor) -> Tensor:
+    r = x.unflatten(-1, (-1, 3))
+    N = r.shape[-2]
+    i, j = torch.triu_indices(N, N, 1, device=x.device)
+    to_nucleus = r.square().sum(-1).sqrt()
+    between = (r.index_select(-2, i) - r.index_select(-2, j)).square().sum(-1).sqrt()
+    return (between / (2 + 2 * decay * between)).sum(-1) - charge * to_nucleus.sum(-1)
+
+
+def _log_psi_diagonal(x: np.ndarray, charge: np.ndarray, decay: np.ndarray) -> np.ndarray:
+    # Of U(r), r = |d|, the second derivative to d_a is U'/r + d_a^2 (U'' - U'/r) / r^2.
+    r = x.reshape(*x.shape[:-1], -1, 3)
+    length = np.sqrt((r * r).sum(-1, keepdims=True))
+    H = charge * (r**2 / length**2 - 1) / length
+    for shift in range(1, r.shape[-2]):
+        # Particle i against i + shift, around the ring of particles: each meets every other once.
+        d = r - np.roll(r, shift, -2)
+        length = np.sqrt((d * d).sum(-1, keepdims=True))
+        slope = 1 / (2 * (1 + decay * length) ** 2 * length)
+        curvature = -decay / (1 + decay * length) ** 3
+        H = H + slope + d**2 * (curvature - slope) / length**2
+    return H.reshape(x.shape)
+
+
 def _weights(n: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
     """Matrices (out, in) and biases normal with variance 1/in, LayerNorm about 1 and 0, and the nuclei on the lattice.
 
@@ -109,6 +133,22 @@ WAVEFUNCTIONS = (
         domain="the nuclei on a cubic lattice of spacing 1.5 about 0, each coordinate off one by less than 0.4",
         origin="von Glehn, Spencer, Pfau 2023, A self-attention ansatz (Psiformer); Pfau, Spencer, Matthews, Foulkes "
         "2020, FermiNet; Li et al. 2024, A computational framework (LapNet): their Laplacian is the kinetic energy",
+        refuse=whole_particles,
+        sizes=(6, 12, 24, 48),
+    ),
+    Problem(
+        name="log_psi",
+        kind="scalar",
+        formula="u(x) = -Z sum r_i + sum r_ij / (2 + 2 b r_ij) over the pairs of n/3 electrons about one nucleus",
+        answer="-2 Z sum 1/r_i + 2 sum (U'' + 2 U'/r_ij), U' = 1/2 (1 + b r_ij)^-2, U'' = -b (1 + b r_ij)^-3",
+        function=_log_psi,
+        diagonal=_log_psi_diagonal,
+        structure="dense",
+        parameters=lambda n, rng: {"charge": np.array(rng.uniform(1.0, 2.0)), "decay": np.array(rng.uniform(0.5, 1.5))},
+        points=perturbed_lattice(SPACING, jitter=0.4),
+        domain="a cubic lattice of spacing 1.5 about 0, each coordinate off its site by less than 0.4",
+        origin="Slater 1930 and Jastrow 1955, the form of Foulkes, Mitas, Needs, Rajagopal 2001, Quantum Monte Carlo: "
+        "the kinetic energy is -1/2 (lap u + |grad u|^2)",
         refuse=whole_particles,
         sizes=(6, 12, 24, 48),
     ),

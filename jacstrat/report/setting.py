@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import MISSING, dataclass, fields, replace
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, TypeAlias, Union
@@ -13,7 +13,8 @@ from jacstrat.records import COLUMNS, Record
 if TYPE_CHECKING:
     import pandas as pd
 
-OPERATORS: Mapping[str, str] = {"laplacian": "Laplacian", "jacobian_diagonal": "Jacobian diagonal"}
+# Words of an operator's name that are names of people.
+PEOPLE = {"laplacian", "jacobian", "hessian"}
 
 Spans = tuple[tuple[int, int], ...]
 
@@ -73,8 +74,10 @@ _SETTING, _KEY = attrgetter(*SETTING), attrgetter(*KEY)
 
 
 def quantity(operator: str, problem: str) -> str:
-    """An operator of a problem, in words: "Laplacian of cos"."""
-    return f"{OPERATORS.get(operator, operator.replace('_', ' '))} of {problem}"
+    """An operator of a problem, in words: "Laplacian of cos", "Laplacian:coordinates=0+1 of heat"."""
+    name, colon, fields = operator.partition(":")
+    words = (word.capitalize() if word in PEOPLE else word for word in name.split("_"))
+    return f"{' '.join(words)}{colon}{fields} of {problem}"
 
 
 def to_records(source: Source) -> list[Record]:

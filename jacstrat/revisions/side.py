@@ -191,13 +191,18 @@ def _opened(cell: Any) -> Iterator[tuple[Callable[[], object], Callable[[], obje
     instance = find_problem(cell.problem).instance(cell.n, cell.batch, dtype, cell.device, cell.seed)
     x, parameters = instance.x, tuple(instance.parameters.values())
     generator = torch.Generator().manual_seed(cell.seed)
-    evaluate = parse_strategy(cell.strategies[0]).prepare(cell.operator, instance.f, x, generator)
+    # A revision may be from before functions had further arguments, and operators a weight of the problem's.
+    args = getattr(instance, "args", ())
+    operator = instance.operator(cell.operator) if hasattr(instance, "operator") else cell.operator
+    given = {"args": args} if args else {}
+    evaluate = parse_strategy(cell.strategies[0]).prepare(operator, instance.f, x, generator, **given)
 
     def step() -> object:
-        loss = evaluate(x).square().mean()
+        result = evaluate(x, *args)
+        loss = (torch.view_as_real(result) if result.is_complex() else result).square().mean()
         return torch.autograd.grad(loss, parameters, allow_unused=True) if loss.requires_grad else None
 
-    work: Callable[[], object] = step if cell.workload == "train" else lambda: evaluate(x)
+    work: Callable[[], object] = step if cell.workload == "train" else lambda: evaluate(x, *args)
     if cell.workload == "replay":
         from jacstrat.measure.graphs import captured
 

@@ -364,8 +364,8 @@ class _Restricted:
 
     def function(self, f: Function) -> Function:
         S, n, m = self.coordinates, self.n, self.outputs
-        # The outputs that belong to the coordinates, by their number, or in their order where there are no more.
-        kept = None if m is None or m == len(S) else S
+        # The outputs that belong to the coordinates: by their number, or in order where there are none but theirs.
+        kept = None if m is None or m == len(S) < n else S
 
         def restricted(z: Tensor, x: Tensor, *args: Any) -> Tensor:
             y = f(placed(z, x, S, n), *args)

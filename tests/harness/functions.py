@@ -10,8 +10,10 @@ import threading
 import time
 from dataclasses import replace
 
+import numpy as np
 import torch
 
+import jacstrat
 from jacstrat.problems.base import Problem
 
 number = 3
@@ -180,3 +182,18 @@ bent = replace(problem, function=lambda x: torch.relu(x) + 3 * x.flip(-1), diago
 
 def branches(x):
     return torch.sin(x) if float(x.sum()) < 1e9 else x.flip(-1)
+
+
+def wave(x):
+    """A complex scalar."""
+    return torch.exp(1j * x.sum(-1)) * x.square().sum(-1)
+
+
+def _moving_arguments(n, batch, rng):
+    return rng.uniform(0, 1, (batch, 1)), np.float64(2), rng.integers(0, 3, batch)
+
+
+@jacstrat.problem(arguments=_moving_arguments)
+def moving(x, t, scale, which):
+    """A field of a time and a class of each row, and of one number for all."""
+    return torch.sin(scale * x) * t + x * (which.to(x.dtype) + 1).reshape(-1, 1) * x.sum(-1, keepdim=True)

@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from jacstrat import PROBLEMS, parse_strategy
+from jacstrat.core.operator import parse_operator
 from jacstrat.harness import judging
 from jacstrat.harness.cases import Cell
 from jacstrat.harness.cell import measure
@@ -70,7 +71,7 @@ ON = ("linear", "softmax", "seed_coupled", "decaying", "sin", "squared_norm", "c
         (spec, problem)
         for spec in RIGHT
         for problem in ON
-        if parse_strategy(spec).refuse(PROBLEMS[problem].operators[0]) is None
+        if parse_strategy(spec).refuse(parse_operator(PROBLEMS[problem].operators[0])) is None
     ],
 )
 def test_right_strategies_are_called_right(spec: str, problem: str) -> None:
@@ -97,7 +98,7 @@ class TestTally:
             name: ClassVar[str] = "told"
             stochastic: ClassVar[bool] = True
 
-            def build(self, operator, f, x, generator):
+            def build(self, operator, f, x, args, generator):
                 return Contraction(f, lambda x: next(draws))
 
         diagonal = np.array([[10.0, 0.0], [30.0, -10.0]], dtype=np.longdouble)
@@ -147,7 +148,7 @@ class Bent(Strategy):
     def claimed_rate(self) -> float | None:
         return Hutchinson(self.probes).claimed_rate
 
-    def build(self, operator, f, x, generator):
+    def build(self, operator, f, x, args, generator):
         prepared = Hutchinson(self.probes).prepare(operator, f, x, generator)
 
         def estimate(x):

@@ -65,9 +65,10 @@ def size(problem: Problem) -> int:
 def run(strategy: Strategy, operator: str, instance: Instance, train: bool) -> list[Tensor]:
     """Prepare, then call once as a cell does, with the way back to the parameters where it trains; what comes out."""
     with torch.set_grad_enabled(train), OnMeta() as guard:
-        evaluate = strategy.prepare(operator, instance.f, instance.x, torch.Generator().manual_seed(0))
+        args, generator = instance.args, torch.Generator().manual_seed(0)
+        evaluate = strategy.prepare(instance.operator(operator), instance.f, instance.x, generator, args=args)
         guard.in_work = True
-        result = evaluate(instance.x)
+        result = evaluate(instance.x, *args)
         loss = result.square().mean()
         parameters = tuple(instance.parameters.values())
         # A result that no parameter enters has nothing to send back.
@@ -81,7 +82,7 @@ def test_no_tensor_of_the_cpu_strays_into_the_work(strategy: Strategy, problem: 
     for dtype in (torch.float32, torch.float64):
         instance = problem.instance(size(problem), BATCH, dtype, device="meta")
         for operator in problem.operators:
-            if strategy.refuse(operator) is None:
+            if strategy.refuse(instance.operator(operator)) is None:
                 for train in (False, True) if instance.parameters else (False,):
                     if reason := REFUSED.get((strategy.name, problem.name)):
                         with pytest.raises(UnsupportedError, match=reason):
@@ -107,7 +108,7 @@ def test_a_tensor_of_the_cpu_in_f_is_seen_through_every_strategy(strategy: Strat
     ):
         instance = problem_of(function).instance(3, BATCH, torch.float32, device="meta")
         for operator in instance.problem.operators:
-            if strategy.refuse(operator) is None:
+            if strategy.refuse(instance.operator(operator)) is None:
                 # A trace meets it first, and gives it as the reason why it proves nothing.
                 with pytest.raises(
                     (StrayError, UnsupportedError), match=r"aten\.\S+ (takes|makes) a CPU tensor of shape \(3,\)"

@@ -13,10 +13,15 @@ import torch
 from torch import nn
 from torch.autograd.function import once_differentiable
 
+from jacstrat import problem
+
 
 @dataclass(frozen=True)
 class Broken:
-    """A function of this file by its name, the reason of every row, and what it is called with."""
+    """A function of this file by its name, the reason of every row, and what it is called with.
+
+    A reason that begins with FILE ends a run before the first row, unless it is found `later`, when f is made.
+    """
 
     function: str
     reason: str
@@ -24,6 +29,7 @@ class Broken:
     n: int = 4
     batch: int = 5
     dtype: str = "float64"
+    later: bool = False
 
 
 # Not row-wise.
@@ -143,8 +149,8 @@ def whole_numbers(x):
     return x.round().long()
 
 
-def imaginary(x):
-    return torch.fft.fft(x)
+def single_complex(x):
+    return torch.fft.fft(x.float())
 
 
 def single(x):
@@ -164,8 +170,8 @@ def column(x):
     return x.square().sum(-1, keepdim=True)
 
 
-def sine(x):
-    return x.sin()
+def two_outputs(x):
+    return x[:, :2].sin()
 
 
 def loss(x):
@@ -212,6 +218,34 @@ def sixth_coordinate(x):
 # Arguments.
 def of_time(x, t):
     return t * x
+
+
+class OfTime(nn.Module):
+    def forward(self, x, t):
+        return t * x
+
+
+def makes_of_time(n):
+    return lambda x, t: t * x
+
+
+def one_time(n, batch, rng):
+    return (rng.uniform(0, 1, (batch, 1)),)
+
+
+@problem(arguments=one_time)
+def without_time(x):
+    return x
+
+
+@problem(arguments=one_time)
+def mean_time(x, t):
+    return t.mean() * x
+
+
+@problem(arguments=one_time)
+def mixes_times(x, t):
+    return x * t.roll(1, 0)
 
 
 def of_nothing():
@@ -332,6 +366,10 @@ DRAWS = "draw no random numbers in it; functional.dropout has training=True unle
 MIXES = "is in training mode, where it mixes the rows of x: call .eval() on it"
 COPY = "f changes x in place; let it work on a copy, x = x.clone()"
 X_ALONE = "f must take x alone; bind what else it needs in a function of x, or in a factory whose one parameter is n "
+GIVEN = (
+    "say what they are, @problem(arguments=lambda n, batch, rng: (rng.uniform(0, 1, (batch, 1)),)), "
+    "or bind them in a function of x alone"
+)
 DTYPE = "f holds tensors of another dtype than x, float64; name the nn.Module, which is copied to it, or give --dtype "
 DEVICE = "f holds tensors on another device than x; make them on x.device, or name the nn.Module, which is moved "
 LOST = (
@@ -393,21 +431,29 @@ BROKEN = (
         "an_array",
         "the field must return one tensor, got ndarray; write it with torch's functions, which have derivatives",
     ),
-    Broken("whole_numbers", "f(x) is int64, which has no real derivative; return floating-point numbers"),
-    Broken("imaginary", "f(x) is complex128, which has no real derivative; return its real part, or two real fields"),
+    Broken("whole_numbers", "f(x) is int64, which has no derivative; return floating-point numbers"),
+    Broken("single_complex", "f(x) is complex64, and x float64; make its constants in x.dtype, or give --dtype"),
     Broken("single", "f(x) is float32, and x float64; make its constants in x.dtype, or give --dtype"),
     Broken("elsewhere", "f(x) is on meta, and x on cpu; return it where x is"),
     Broken("energy", "the field must map (5, 4) to (5, 4), got (5,); that is a scalar: give -o laplacian"),
     Broken(
         "column",
-        "the field must map (5, 4) to (5, 4), got (5, 1); "
-        "that is a scalar: give -o laplacian, and squeeze its last axis",
+        "the field must map (5, 4) to (5, 4), got (5, 1); that is a scalar: give -o laplacian",
     ),
-    Broken("column", "the scalar must map (5, 4) to (5,), got (5, 1); squeeze its last axis", operator="laplacian"),
     Broken(
-        "sine",
-        "the scalar must map (5, 4) to (5,), got (5, 4); that is a field: give -o divergence or -o jacobian_diagonal",
-        operator="laplacian",
+        "column",
+        "the field must map (5, 4) to (5, 4), got (5, 1); that is a scalar: give -o laplacian",
+        operator="divergence:coordinates=0+1",
+    ),
+    Broken(
+        "two_outputs",
+        "the field must map (5, 4) to (5, 4), got (5, 2); "
+        "with more or fewer outputs give those to add up, -o divergence:coordinates=0+1",
+    ),
+    Broken(
+        "two_outputs",
+        "the field must map (5, 4) to (5, 4), got (5, 2); it needs an output for each of the coordinates 0+1+2",
+        operator="divergence:coordinates=0+1+2",
     ),
     Broken(
         "loss",
@@ -421,7 +467,18 @@ BROKEN = (
     Broken("normalised", "f takes n = 6, and x has n = 4; give -n 6 (broken.py, line N: RuntimeError: *)"),
     Broken("two_particles", "f takes n = 6, and x has n = 4; give -n 6 (broken.py, line N: RuntimeError: *)"),
     Broken("sixth_coordinate", "f takes n = 6, and x has n = 4; give -n 6 (broken.py, line N: IndexError: *)"),
-    Broken("of_time", f"{X_ALONE}(TypeError: of_time() missing 1 required positional argument: 't')"),
+    Broken("of_time", f"FILE:of_time takes t beside x: {GIVEN}"),
+    Broken("OfTime", f"FILE:OfTime takes t beside x: {GIVEN}", later=True),
+    Broken("makes_of_time", f"FILE:makes_of_time takes t beside x: {GIVEN}", later=True),
+    Broken(
+        "without_time",
+        f"{X_ALONE}(TypeError: without_time() takes 1 positional argument but 2 were given)".replace(
+            "x alone", "x and 1 argument, as @problem(arguments=...) gives"
+        ),
+    ),
+    Broken("mean_time", f"{MOVED}{ALONE}"),
+    Broken("mean_time", f"row 0 of f(x) is another with 2 rows than with 3; {ALONE}", batch=2),
+    Broken("mixes_times", f"{MOVED}{ALONE}"),
     Broken("of_nothing", f"{X_ALONE}(TypeError: of_nothing() takes 0 positional arguments but 1 was given)"),
     Broken("with_single_weights", f"{DTYPE}(broken.py, line N: RuntimeError: *)"),
     Broken("with_weights_elsewhere", f"{DEVICE}(broken.py, line N: RuntimeError: *)"),

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from mpmath import mp, mpf
 
+from jacstrat.problems.equations import VISCOSITY
 from jacstrat.problems.wavefunctions import EPSILON, SOFT
 
 Vector = Sequence[Any]
@@ -182,6 +183,39 @@ def burgers(x: Vector) -> list[Any]:
     )
 
 
+def waves(x: Vector, W: Any, b: Vector, c: Vector) -> Any:
+    return mp.fdot(c, [mp.sin(z) for z in affine(W, x, b)])
+
+
+def poisson(x: Vector, W1: Any, b1: Vector, W2: Any) -> list[Any]:
+    a = 1 + square(x) / (2 * len(x))
+    slopes = [w / mp.cosh(z) ** 2 for w, z in zip(W2[0], affine(W1, x, b1), strict=True)]
+    return [a * mp.fdot(slopes, column) for column in zip(*W1, strict=True)]
+
+
+def taylor_green(x: Vector) -> list[Any]:
+    a, b, t = x
+    F = mp.exp(-2 * mpf(VISCOSITY) * t)
+    pressure = -(mp.cos(2 * a) + mp.cos(2 * b)) * F * F / 4
+    return [mp.cos(a) * mp.sin(b) * F, -mp.sin(a) * mp.cos(b) * F, pressure]
+
+
+def korteweg_de_vries(x: Vector, speed: Any) -> list[Any]:
+    def u(a: Any) -> Any:
+        return speed / 2 * mp.sech(mp.sqrt(speed) / 2 * (a - speed * x[1])) ** 2
+
+    # u_xx = c u - 3 u^2, which the function finds by differentiation.
+    return [3 * u(x[0]) ** 2 + speed * u(x[0]) - 3 * u(x[0]) ** 2, u(x[0])]
+
+
+def log_psi(x: Vector, charge: Any, decay: Any) -> Any:
+    def length(d: Vector) -> Any:
+        return mp.sqrt(square(d))
+
+    pairs = [length(minus(a, b)) for a, b in combinations(places(x), 2)]
+    return mp.fsum(d / (2 + 2 * decay * d) for d in pairs) - charge * mp.fsum(map(length, places(x)))
+
+
 FORMULAS: dict[str, Callable[..., Any]] = {
     "sin": lambda x: [mp.sin(a) for a in x],
     "sin_sum": lambda x: mp.fsum(mp.sin(a) for a in x),
@@ -212,12 +246,21 @@ FORMULAS: dict[str, Callable[..., Any]] = {
     "lennard_jones": lennard_jones,
     "tanh_field": lambda x, **weights: network(x, 2, weights),
     "tanh_scalar": lambda x, **weights: network(x, 3, weights)[0],
+    "tanh_outputs": lambda x, **weights: network(x, 3, weights),
     "decaying": lambda x, A: mp.fsum(a * b for a, b in zip(product(A, x), x, strict=True)) / 2,
     "pinn_tanh": lambda x, **weights: (1 - square(x)) * network(x, 3, weights)[0],
     "pinn_sine": lambda x, **weights: (1 - square(x)) * network(x, 2, weights, mp.sin)[0],
-    "plane_waves": lambda x, W, b, c: mp.fdot(c, [mp.sin(z) for z in affine(W, x, b)]),
+    "plane_waves": waves,
+    "heat": waves,
+    "plate": waves,
+    "fokker_planck": lambda x: mp.exp(-square(x) / (2 * len(x))),
+    "poisson": poisson,
+    "taylor_green": taylor_green,
+    "korteweg_de_vries": korteweg_de_vries,
     "flow": flow,
+    "conditional_flow": lambda x, t, **weights: flow(x, t[0], **weights),
     "score_gelu": lambda x, **weights: score(x, lambda z: z * (1 + mp.erf(z / mp.sqrt(2))) / 2, weights),
     "score_silu": lambda x, **weights: score(x, lambda z: z / (1 + mp.exp(-z)), weights),
     "wavefunction": wavefunction,
+    "log_psi": log_psi,
 }

@@ -1,6 +1,6 @@
 """Mutants of a closed form: its source with one sign, factor, term or function changed, compiled anew.
 
-A closed form is its `diagonal` and every function of jacstrat.problems that it comes to call.
+A closed form is a `diagonal`, or one of `closed`, and every function of jacstrat.problems that it comes to call.
 """
 
 from __future__ import annotations
@@ -17,13 +17,11 @@ from typing import Any
 
 import numpy as np
 
-from jacstrat.problems import Problem
-
 Diagonal = Callable[..., np.ndarray]
 SIGNS: dict[type[ast.operator], type[ast.operator]] = {ast.Add: ast.Sub, ast.Sub: ast.Add}
 TWINS = {"sin": "cos", "cos": "sin", "cosh": "sinh", "tanh": "sinh", "zeros_like": "ones_like"}
 # Their numbers are axes, which say where and not how much.
-BY_AXIS = {"sum", "max", "prod", "cumsum", "stack", "reshape"}
+BY_AXIS = {"sum", "max", "prod", "cumsum", "stack", "reshape", "concatenate", "broadcast_to"}
 
 
 @dataclass(frozen=True)
@@ -39,11 +37,11 @@ class Mutant:
     diagonal: Diagonal
 
 
-def mutants(problem: Problem) -> Iterator[Mutant]:
-    """Every mutant of the problem's closed form; the second of a name has a number after it."""
-    assert problem.diagonal is not None
+def mutants(form: Diagonal | None) -> Iterator[Mutant]:
+    """Every mutant of a closed form; the second of a name has a number after it."""
+    assert form is not None
     seen: Counter[str] = Counter()
-    for mutant in (*_of_the_result(problem.diagonal), *_of_the_source(problem.diagonal)):
+    for mutant in (*_of_the_result(form), *_of_the_source(form)):
         seen[mutant.name] += 1
         count = seen[mutant.name]
         yield mutant if count == 1 else replace(mutant, name=f"{mutant.name} #{count}")
@@ -51,9 +49,9 @@ def mutants(problem: Problem) -> Iterator[Mutant]:
 
 def _of_the_result(diagonal: Diagonal) -> Iterator[Mutant]:
     """Changes of the whole, which a function of numpy has as well as one with a source."""
-    yield Mutant("result: D -> -D", lambda x, **weights: -diagonal(x, **weights))
-    yield Mutant("result: D -> 2 * D", lambda x, **weights: 2 * diagonal(x, **weights))
-    yield Mutant("result: D -> D + 1", lambda x, **weights: diagonal(x, **weights) + 1)
+    yield Mutant("result: D -> -D", lambda *x, **weights: -diagonal(*x, **weights))
+    yield Mutant("result: D -> 2 * D", lambda *x, **weights: 2 * diagonal(*x, **weights))
+    yield Mutant("result: D -> D + 1", lambda *x, **weights: diagonal(*x, **weights) + 1)
 
 
 def _of_the_source(diagonal: Diagonal) -> Iterator[Mutant]:

@@ -10,8 +10,8 @@ import torch
 
 from jacstrat import PROBLEMS, UsageError
 from jacstrat.measure.memory import peak_bytes
+from jacstrat.problems.dense import dense_reference
 from jacstrat.problems.load import find_problem
-from jacstrat.problems.reference import dense_reference
 
 SOURCE = """
 import neighbour

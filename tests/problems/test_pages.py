@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from jacstrat.problems import FAMILIES, Problem
+from jacstrat.problems.base import USUAL
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs" / "problems"
@@ -19,6 +20,8 @@ def table(problem: Problem) -> str:
     """The facts of a problem as its page has them."""
     assert problem.kind is not None
     operator, matrix = OPERATOR[problem.kind]
+    if problem.operators != USUAL[problem.kind]:
+        operator = ", ".join(f"`{spec}`" for spec in problem.operators)
     rows = {
         "function": problem.formula,
         operator: problem.answer,

@@ -11,6 +11,7 @@ from mpmath import mp, mpf
 from jacstrat.problems import FAMILIES, PROBLEMS
 from jacstrat.problems.base import Instance
 from tests.problems.formulas import FORMULAS, exact
+from tests.problems.test_problems import entries
 
 EPS = np.finfo(np.longdouble).eps
 
@@ -41,12 +42,12 @@ def _sizes(name: str) -> list[int]:
 @pytest.mark.parametrize(("name", "n"), [(name, n) for name in PROBLEMS for n in _sizes(name)])
 def test_diagonal_has_the_digits_of_its_precision(name: str, n: int) -> None:
     instance = PROBLEMS[name].instance(n, batch=2, seed=7)
-    diagonal = instance.reference(instance.problem.operators[0]).diagonal
+    diagonal = instance.reference(entries(instance.problem)).diagonal.reshape(2, -1)
     assert diagonal.dtype == np.longdouble
     # A dense autograd matrix has the digits of the float64 that it is computed in.
     eps = EPS if instance.problem.diagonal else np.finfo(np.float64).eps
     for row in range(2):
-        true = derivatives(instance, row)
+        true = [t for output in derivatives(instance, row) for t in output]
         error = max(abs(exact(value) - t) for value, t in zip(diagonal[row], true, strict=True))
         # 2e-33: what is left of forty digits where the answer itself is 0.
         assert error <= 16 * float(eps) * max(abs(t) for t in true) + mpf("2e-33")
@@ -56,25 +57,29 @@ def test_diagonal_has_the_digits_of_its_precision(name: str, n: int) -> None:
 def test_function_is_its_formula(name: str, n: int) -> None:
     instance = PROBLEMS[name].instance(n, batch=2, seed=7)
     weights = {key: _nested(value) for key, value in instance.parameters.items()}
-    for row, values in zip(instance.x, instance.f(instance.x).detach().reshape(2, -1).tolist(), strict=True):
-        true = FORMULAS[name](_nested(row), **weights)
+    for row, values in enumerate(instance.value().detach().reshape(2, -1).tolist()):
+        args = [_nested(arg[row]) for arg in instance.args]
+        true = FORMULAS[name](_nested(instance.x[row]), *args, **weights)
         assert values == pytest.approx([float(t) for t in np.atleast_1d(true)], rel=1e-14, abs=1e-14)
 
 
-def derivatives(instance: Instance, row: int) -> list[mpf]:
-    """dF_i/dx_i, or d2u/dx_i2, at one point: derivatives of t -> F(x + t e_i) at t = 0."""
+def derivatives(instance: Instance, row: int) -> list[list[mpf]]:
+    """dF_i/dx_i, or d2u/dx_i2 of each output, at one point: derivatives of t -> F(x + t e_i) at t = 0."""
     formula = FORMULAS[instance.problem.name]
     x = _nested(instance.x[row])
     weights = {name: _nested(value) for name, value in instance.parameters.items()}
+    args = [_nested(arg[row]) for arg in instance.args]
+    is_field = instance.problem.kind == "field"
 
-    def along(i: int) -> mpf:
+    def along(i: int, output: int) -> mpf:
         def line(t: mpf) -> mpf:
-            value = formula([a + t * (k == i) for k, a in enumerate(x)], **weights)
-            return value[i] if instance.problem.kind == "field" else value
+            value = formula([a + t * (k == i) for k, a in enumerate(x)], *args, **weights)
+            return value[i] if is_field else value[output] if isinstance(value, list) else value
 
-        return mp.diff(line, 0, 1 if instance.problem.kind == "field" else 2)
+        return mp.diff(line, 0, 1 if is_field else 2)
 
-    return [along(i) for i in range(len(x))]
+    several = 1 if is_field else instance.value()[row].numel()
+    return [[along(i, output) for i in range(len(x))] for output in range(several)]
 
 
 def _nested(tensor: Any) -> Any:

@@ -16,6 +16,8 @@ from jacstrat.problems import FAMILIES, PROBLEMS, Instance, Problem
 
 EVERY = tuple(PROBLEMS.values())
 CLOSED = tuple(problem for problem in EVERY if problem.diagonal is not None)
+# f(x) at three points, where each has several outputs.
+OUTPUTS = {"tanh_outputs": (3, 3)}
 each = pytest.mark.parametrize("problem", EVERY, ids=lambda problem: problem.name)
 each_closed = pytest.mark.parametrize("problem", CLOSED, ids=lambda problem: problem.name)
 
@@ -30,9 +32,20 @@ def middle(problem: Problem) -> int:
 
 
 def dense(instance: Instance, outer: Callable = jacrev, inner: Callable = jacrev) -> Tensor:
-    """Jacobians, or Hessians, of all rows: (B, n, n)."""
+    """Jacobians, or Hessians, of all rows: (B, n, n), or (B, m, n, n) of m outputs."""
     f = instance.f
-    return vmap(outer(f) if instance.problem.kind == "field" else outer(inner(f)))(instance.x).detach()
+    matrix = outer(f) if instance.problem.kind == "field" else outer(inner(f))
+    return vmap(matrix)(instance.x, *instance.args).detach()
+
+
+def entries(problem: Problem) -> str:
+    """The operator that is the diagonal of J or H."""
+    return "jacobian_diagonal" if problem.kind == "field" else "hessian_diagonal"
+
+
+def outputs(matrices: Tensor) -> Tensor:
+    """Matrices of m outputs added up: (B, n, n)."""
+    return matrices if matrices.dim() == 3 else matrices.sum(1)
 
 
 def test_names_are_unique_and_listed_once() -> None:
@@ -50,11 +63,12 @@ def test_table_is_the_library() -> None:
         "sine_product cosine_sum bilinear log_quadratic gaussian logsumexp quadratic rosenbrock exponential "
         "inverse_distance two_body three_body "
         "lennard_jones "
-        "tanh_field tanh_scalar "
+        "tanh_field tanh_scalar tanh_outputs "
         "pinn_tanh pinn_sine plane_waves "
-        "flow "
+        "heat fokker_planck poisson taylor_green plate korteweg_de_vries "
+        "flow conditional_flow "
         "score_gelu score_silu "
-        "wavefunction "
+        "wavefunction log_psi "
         "decaying"
     )
 
@@ -88,7 +102,7 @@ def test_sizes_rise_and_are_not_refused(problem: Problem) -> None:
 def test_diagonal_is_that_of_the_dense_matrix(problem: Problem) -> None:
     for n in some_sizes(problem):
         instance = problem.instance(n, batch=3, seed=n)
-        reference = instance.reference(problem.operators[0])
+        reference = instance.reference(entries(problem))
         error = np.abs(dense(instance).diagonal(dim1=-2, dim2=-1).numpy() - reference.diagonal)
         assert error.max() <= 1e-12 * np.abs(reference.diagonal).max(), n
 
@@ -110,20 +124,21 @@ def test_batch_of_products_without_vmap_over_the_batch(problem: Problem) -> None
     # As the strategies do it: the function sees (B, n), the products take it whole.
     instance = problem.instance(middle(problem), batch=3)
     f, v = instance.f, torch.linspace(-1, 2, middle(problem), dtype=torch.float64)
-    F = f if problem.kind == "field" else grad(lambda x: f(x).sum())
+    args = instance.args
+    F = (lambda x: f(x, *args)) if problem.kind == "field" else grad(lambda x: f(x, *args).sum())
     (_, product) = jvp(F, (instance.x,), (v.expand_as(instance.x),))
-    torch.testing.assert_close(product.detach(), dense(instance) @ v, rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(product.detach(), outputs(dense(instance)) @ v, rtol=1e-12, atol=1e-12)
 
 
 @each
 def test_plain_autograd_twice(problem: Problem) -> None:
     instance = problem.instance(middle(problem), batch=2)
     x = instance.x.requires_grad_()
-    y = instance.f(x)
+    y = instance.value()
     if problem.kind == "scalar":
         (y,) = torch.autograd.grad(y.sum(), x, create_graph=True)
     rows = [torch.autograd.grad(y[:, i].sum(), x, retain_graph=True)[0] for i in range(x.shape[-1])]
-    expected = dense(problem.instance(middle(problem), batch=2))
+    expected = outputs(dense(problem.instance(middle(problem), batch=2)))
     torch.testing.assert_close(torch.stack(rows, 1), expected, rtol=1e-12, atol=1e-12)
 
 
@@ -133,8 +148,8 @@ def test_plain_autograd_twice(problem: Problem) -> None:
 def test_shapes_dtype_and_device(problem: Problem, dtype: torch.dtype, device: str) -> None:
     n = middle(problem)
     instance = problem.instance(n, batch=3, dtype=dtype, device=device)
-    y, single = instance.f(instance.x), instance.f(instance.x[0])
-    assert y.shape == ((3, n) if problem.kind == "field" else (3,))
+    y, single = instance.value(), instance.f(instance.x[0], *(arg[0] for arg in instance.args))
+    assert y.shape == ((3, n) if problem.kind == "field" else OUTPUTS.get(problem.name, (3,)))
     assert single.shape == y.shape[1:]
     assert (y.dtype, y.device.type) == (dtype, device)
     assert (single.dtype, single.device.type) == (dtype, device)
@@ -144,8 +159,8 @@ def test_shapes_dtype_and_device(problem: Problem, dtype: torch.dtype, device: s
 def test_meta_carries_second_derivatives(problem: Problem) -> None:
     n = middle(problem)
     instance = problem.instance(n, batch=3, device="meta")
-    matrix = vmap(jacrev(instance.f) if problem.kind == "field" else hessian(instance.f))(instance.x)
-    assert matrix.shape == (3, n, n)
+    matrix = vmap(jacrev(instance.f) if problem.kind == "field" else hessian(instance.f))(instance.x, *instance.args)
+    assert matrix.shape == (*OUTPUTS.get(problem.name, (3,)), n, n)
     assert matrix.device.type == "meta"
 
 
@@ -154,10 +169,11 @@ def test_rows_do_not_know_each_other(problem: Problem) -> None:
     instance = problem.instance(middle(problem), batch=3)
     others = problem.instance(middle(problem), batch=3, seed=1).x
     mixed = torch.stack((others[0], instance.x[1], others[2]))
-    y = instance.f(instance.x)
-    assert torch.equal(instance.f(mixed)[1], y[1])
+    y, args = instance.value(), instance.args
+    assert torch.equal(instance.f(mixed, *args)[1], y[1])
     for row in range(3):
-        torch.testing.assert_close(instance.f(instance.x[row]), y[row], rtol=1e-14, atol=1e-14)
+        single = instance.f(instance.x[row], *(arg[row] for arg in args))
+        torch.testing.assert_close(single, y[row], rtol=1e-14, atol=1e-14)
 
 
 @each_closed
@@ -166,9 +182,11 @@ def test_diagonal_of_one_point_is_its_row(problem: Problem) -> None:
     weights = {name: value.detach().numpy() for name, value in instance.parameters.items()}
     x = instance.x.numpy()
     assert problem.diagonal is not None
-    rows = problem.diagonal(x, **weights)
+    args = [arg.numpy() for arg in instance.args]
+    rows = problem.diagonal(x, *args, **weights)
     for row in range(3):
-        np.testing.assert_allclose(problem.diagonal(x[row], **weights), rows[row], rtol=1e-13, atol=1e-13)
+        single = problem.diagonal(x[row], *(arg[row] for arg in args), **weights)
+        np.testing.assert_allclose(single, rows[row], rtol=1e-13, atol=1e-13)
 
 
 @each_closed
@@ -177,9 +195,10 @@ def test_diagonal_keeps_the_precision_of_x(problem: Problem, dtype: type) -> Non
     instance = problem.instance(middle(problem), batch=2)
     weights = {name: value.detach().numpy().astype(dtype) for name, value in instance.parameters.items()}
     assert problem.diagonal is not None
-    diagonal = problem.diagonal(instance.x.numpy().astype(dtype), **weights)
+    args = [arg.numpy().astype(dtype) for arg in instance.args]
+    diagonal = problem.diagonal(instance.x.numpy().astype(dtype), *args, **weights)
     assert diagonal.dtype == dtype
-    assert diagonal.shape == (2, middle(problem))
+    assert diagonal.shape == (2, *OUTPUTS.get(problem.name, (3,))[1:], middle(problem))
 
 
 # From narrow to wide; a band goes around the ring, two to either side, and a sparse row has a few entries anywhere.
@@ -199,7 +218,7 @@ def _distance(n: int) -> np.ndarray:
 @each
 def test_structure_is_true_and_no_narrower_one_is(problem: Problem) -> None:
     n = next(n for n in (16, 15, *problem.sizes) if problem.refuse(n) is None)
-    J = dense(problem.instance(n, batch=2)).abs().numpy().max(0)
+    J = dense(problem.instance(n, batch=2)).abs().reshape(-1, n, n).numpy().max(0)
     assert STRUCTURES[problem.structure](J)
     for structure, fits in STRUCTURES.items():
         if structure == problem.structure:
@@ -224,6 +243,7 @@ def test_weights_and_first_rows_stay_when_the_batch_grows(problem: Problem) -> N
     n = middle(problem)
     small, large = problem.instance(n, 2), problem.instance(n, 5)
     assert torch.equal(small.x, large.x[:2])
+    assert all(torch.equal(a, b[:2]) for a, b in zip(small.args, large.args, strict=True))
     assert small.parameters.keys() == large.parameters.keys()
     for name, value in small.parameters.items():
         assert torch.equal(value, large.parameters[name])
@@ -234,7 +254,9 @@ IDLE = {
     "convolution": ["e"],
     "tanh_field": ["b3"],
     "tanh_scalar": ["b4"],
+    "tanh_outputs": ["b4"],
     "flow": ["b3", "d3"],
+    "conditional_flow": ["b3", "d3"],
     "score_gelu": ["b_out"],
     "score_silu": ["b_out"],
 }
@@ -245,9 +267,8 @@ def test_results_are_differentiable_in_the_parameters(name: str) -> None:
     problem = PROBLEMS[name]
     instance = problem.instance(middle(problem), batch=2)
     parameters = list(instance.parameters.values())
-    trace = vmap(jacrev(instance.f) if problem.kind == "field" else hessian(instance.f))(instance.x).diagonal(
-        dim1=-2, dim2=-1
-    )
+    matrix = jacrev(instance.f) if problem.kind == "field" else hessian(instance.f)
+    trace = vmap(matrix)(instance.x, *instance.args).diagonal(dim1=-2, dim2=-1)
     gradients = torch.autograd.grad(trace.square().sum(), parameters, materialize_grads=True)
     idle = [key for key, g in zip(instance.parameters, gradients, strict=True) if not g.any()]
     assert idle == IDLE.get(name, [])
@@ -279,6 +300,8 @@ def test_sizes_below_one_are_refused(problem: Problem, n: int) -> None:
             3,
             "lennard_jones cannot have n = 3: n must be a multiple of 3, at least 6: three coordinates a particle",
         ),
+        ("taylor_green", 2, "taylor_green cannot have n = 2: n must be 3, x, y and t"),
+        ("korteweg_de_vries", 3, "korteweg_de_vries cannot have n = 3: n must be 2, x and t"),
         (
             "wavefunction",
             8,
@@ -296,7 +319,8 @@ def test_only_the_named_problems_refuse_a_size() -> None:
     refusing = {problem.name for problem in EVERY if any(problem.refuse(n) for n in range(1, 6))}
     assert refusing == {
         "seed_product", "seed_coupled", "lorenz96", "burgers", "bilinear", "rosenbrock", "two_body", "three_body",
-        "bratu_2d", "graph_diffusion", "convolution", "lennard_jones", "wavefunction",
+        "bratu_2d", "graph_diffusion", "convolution", "lennard_jones", "wavefunction", "log_psi", "taylor_green",
+        "korteweg_de_vries",
     }  # fmt: skip
 
 

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from jacstrat import PROBLEMS, STRATEGIES, UnsupportedError, parse_strategy
-from jacstrat.core.operator import parse_operator
 from jacstrat.measure.accuracy import errors
+from jacstrat.problems import FAMILIES
 from jacstrat.problems.base import Instance, Problem, Reference
 from jacstrat.strategies import OPERATORS, Strategy, unasked
 
@@ -28,6 +28,11 @@ VARIANTS = [
         ),
     ),
 ]
+# Beside those of the new families: a field and a scalar with a closed form.
+EVERY_OPERATOR = (
+    *(problem.name for problem in FAMILIES["equations"]),
+    "conditional_flow", "tanh_outputs", "log_psi", "cubic", "gaussian", "sin_sum",
+)  # fmt: skip
 SIZES = (1, 2, 3, 17)
 BATCHES = (None, 1, 5)
 
@@ -48,16 +53,35 @@ def shapes(problem: Problem, dtype: torch.dtype) -> list[tuple[int, int | None]]
 
 
 @cache
-def posed(name: str, n: int, batch: int, dtype: torch.dtype) -> tuple[Instance, Reference]:
-    """An instance and its reference, which is the same for both operators of a field."""
-    instance = PROBLEMS[name].instance(n, batch, dtype)
-    return instance, instance.reference(instance.problem.operators[0])
+def posed(name: str, n: int, batch: int, dtype: torch.dtype) -> Instance:
+    return PROBLEMS[name].instance(n, batch, dtype)
+
+
+@cache
+def answer(name: str, n: int, batch: int, dtype: torch.dtype, spec: str) -> Reference:
+    return posed(name, n, batch, dtype).reference(spec)
+
+
+def specs(problem: Problem, n: int) -> list[str]:
+    """What the problem names; of those that are small, every operator, over some coordinates and with a weight, too."""
+    if problem.name not in EVERY_OPERATOR:
+        return list(problem.operators)
+    found = [operator for operator in OPERATORS.values() if operator.kind == problem.kind]
+    weight = "weight=" + "+".join(str(k - 1) for k in range(n))
+    some = [f"{one}:coordinates={n - 1}" + ("+0" if n > 1 else "") for one in found]
+    traces = [one for one in found if one.is_trace and one.order < 4]
+    weights = [f"{one}:{weight}" for one in traces] + [f"{one}:weight=own" for one in traces if problem.weight]
+    every = [*problem.operators, *map(str, found), *some, *weights]
+    # A dense matrix for each pair of coordinates.
+    return list(dict.fromkeys(spec for spec in every if n <= 6 or "bilaplacian" not in spec))
 
 
 def test_every_problem_has_three_sizes_but_for_those_of_one() -> None:
     assert {name: sizes(p) for name, p in PROBLEMS.items() if len(sizes(p)) < 3} == {
         "seed_product": [2],
         "seed_coupled": [3],
+        "taylor_green": [3],
+        "korteweg_de_vries": [2],
     }
     assert sizes(PROBLEMS["bratu_2d"]) == [1, 4, 9]
     assert sizes(PROBLEMS["wavefunction"]) == [6, 9, 12]
@@ -67,19 +91,28 @@ def test_every_problem_has_three_sizes_but_for_those_of_one() -> None:
 @pytest.mark.parametrize("name", PROBLEMS)
 @pytest.mark.parametrize("strategy", VARIANTS, ids=str)
 def test_exact_strategies_agree_with_the_reference(strategy: Strategy, name: str, dtype: torch.dtype) -> None:
-    problem = PROBLEMS[name]
-    served = [operator for operator in problem.operators if strategy.refuse(parse_operator(operator)) is None]
+    problem, refused = PROBLEMS[name], []
     for n, batch in shapes(problem, dtype):
-        instance, reference = posed(name, n, batch or 1, dtype)
+        instance = posed(name, n, batch or 1, dtype)
         x = instance.x if batch else instance.x[0]
-        for operator in served:
+        args = instance.args if batch else tuple(arg[0] for arg in instance.args)
+        for spec in specs(problem, n):
+            operator = instance.operator(spec)
+            if strategy.refuse(operator) is not None:
+                continue
+            reference = answer(name, n, batch or 1, dtype, spec)
             value, scale = reference.value(operator), reference.scale(operator)
             with torch.no_grad():
-                result = strategy.prepare(operator, instance.f, x)(x)
+                try:
+                    result = strategy.prepare(operator, instance.f, x, args=args)(x, *args)
+                except UnsupportedError as error:
+                    refused.append(f"n={n} batch={batch} {spec}: {error}")
+                    continue
             assert result.dtype == dtype
             assert result.shape == (value.shape if batch else value.shape[1:])
             found = errors(result, *((value, scale) if batch else (value[0], scale[0])))
-            assert found.within, f"n={n} batch={batch} {operator}: {found}"
+            assert found.within, f"n={n} batch={batch} {spec}: {found}"
+    assert refused == []
 
 
 @pytest.mark.parametrize("operator", OPERATORS)
@@ -87,8 +120,8 @@ def test_exact_strategies_agree_with_the_reference(strategy: Strategy, name: str
 def test_a_strategy_serves_an_operator_or_says_why_not(name: str, operator: str) -> None:
     strategy = STRATEGIES[name]()
     x = torch.zeros(2, 3)
-    f = (lambda x: x.sum(-1)) if parse_operator(operator).kind == "scalar" else torch.sin
-    reason = strategy.refuse(parse_operator(operator))
+    f = (lambda x: x.sum(-1)) if OPERATORS[operator].kind == "scalar" else torch.sin
+    reason = strategy.refuse(OPERATORS[operator])
     if reason is None:
         strategy.prepare(operator, f, x)(x)
     else:
@@ -103,8 +136,9 @@ def test_ones_sums_all_entries_of_the_jacobian() -> None:
             continue
         n = sizes(problem)[-1]
         instance = problem.instance(n, 1)
-        J = torch.func.jacrev(instance.f)(instance.x[0])
-        ones = parse_strategy("ones").prepare("divergence", instance.f, instance.x)(instance.x)
+        J = torch.func.jacrev(instance.f)(instance.x[0], *(arg[0] for arg in instance.args))
+        args = instance.args
+        ones = parse_strategy("ones").prepare("divergence", instance.f, instance.x, args=args)(instance.x, *args)
         torch.testing.assert_close(ones[0], J.sum(), rtol=1e-12, atol=1e-12 * J.abs().sum().item(), msg=name)
 
 
