@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, final
+from typing import TYPE_CHECKING, ClassVar, final
 
 import torch
 from torch import Tensor
@@ -13,6 +13,15 @@ from torch import Tensor
 from jacstrat.core.errors import UnsupportedError, UsageError
 from jacstrat.core.operator import OPERATORS, Operator, parse_operator
 from jacstrat.strategies.checked import plain_attention
+from jacstrat.strategies.contraction import (
+    Contraction,
+    Estimate,
+    Passes,
+    Together,
+    alike,
+    contraction_of,
+    of_outputs,
+)
 from jacstrat.strategies.copies import Copies, output
 from jacstrat.strategies.gaps import Transform
 from jacstrat.strategies.points import check_points, outside_inference_mode, usable
@@ -26,79 +35,6 @@ if TYPE_CHECKING:
     from jacstrat.strategies.candidates import Candidate, Evidence
 
 __all__ = ["Args", "Contraction", "Estimate", "Function", "Operator", "Passes", "Strategy", "Together"]
-
-
-class Estimate(NamedTuple):
-    """A result, and how far off its strategy believes it to be.
-
-    Fields:
-        value: The operator's result, in its shape.
-        std_error: The standard error of each number of `value`, in its shape; None where the strategy claims none,
-            since it is exact or has too few probes to tell.
-    """
-
-    value: Tensor
-    std_error: Tensor | None = None
-
-
-class Passes(NamedTuple):
-    """Passes through f in one call, per point, where f is not called but taken apart, so that nobody sees them.
-
-    Fields:
-        f_evaluations, vjp_products, jvp_products: As the columns of a record.
-    """
-
-    f_evaluations: int
-    vjp_products: int
-    jvp_products: int
-
-
-class Together(NamedTuple):
-    """A result, and what was found on the way to it.
-
-    Fields:
-        result: The operator's.
-        value: f(x); None where it was not found.
-        gradient: Of a scalar, with the coordinates along the last axis; None where it was not found, or of a field.
-    """
-
-    result: Tensor
-    value: Tensor | None = None
-    gradient: Tensor | None = None
-
-
-@dataclass(frozen=True, eq=False)
-class Contraction:
-    """What `build` gives where there is more to it than a callable (x, *args) -> result.
-
-    Fields:
-        evaluate: (x, *args) -> result.
-        estimate: (x, *args) -> Estimate, for a strategy with a standard error.
-        together: (x, *args) -> Together, where value or gradient come with the result.
-        chosen: The strategy that `evaluate` is, where the one asked for chooses among others.
-        reason: Why it was chosen, or on what ground it is right, in one line.
-        passes: What a call does, where f itself is not called.
-        parts: (x, args) -> the parts of points and arguments that `evaluate` does one after the other, with nothing in
-            common: a program of one serves all.
-        entries: (coordinates (K,), x, *args) -> these entries of the diagonal, (..., K), by the strategy's own
-            products: what a few coordinates show of it.
-        along: (directions (K, n), x, *args) -> sum_k v_k^T J v_k at each point, in the strategy's own way.
-        is_traced: It rests on a recording of f: a change of what f reads makes it stale, and it is for points of the
-            shape that it was made with.
-        is_confirmed: It was held against a witness already.
-    """
-
-    evaluate: Function
-    estimate: Callable[..., Estimate] | None = None
-    together: Callable[..., Together] | None = None
-    chosen: Strategy | None = None
-    reason: str = ""
-    passes: Passes | None = None
-    parts: Callable[[Tensor, Args], list[tuple[Tensor, Args]]] | None = None
-    entries: Function | None = None
-    along: Function | None = None
-    is_traced: bool = False
-    is_confirmed: bool = False
 
 
 # Direct calls whose strategy was held against a witness before, for a function like theirs: what that gives.
@@ -190,13 +126,13 @@ class Strategy(ABC):
         if operator.order == 4:
             twice = OPERATORS["laplacian"]
             inner = self.nested.contracted(twice, f, x, args, generator).evaluate
-            return replace(self.contracted(twice, _like(inner, f), x, args, generator), passes=None)
+            return replace(self.contracted(twice, alike(inner, f), x, args, generator), passes=None)
         outputs = None if self.takes_outputs else outputs_of(f)
         if outputs is None:
-            return _contraction(self.build(operator, f, x, args, generator))
+            return contraction_of(self.build(operator, f, x, args, generator))
         copies = Copies.of(outputs, x)
         built = self.build(operator, copies.function(f, output), *copies.points(x, args), generator)
-        return _of_outputs(_contraction(built), copies, operator)
+        return of_outputs(contraction_of(built), copies, operator)
 
     @classmethod
     def candidates(cls, evidence: Evidence) -> Iterable[Candidate]:
@@ -329,58 +265,6 @@ class Strategy(ABC):
 
         prepared = Prepared(self, reduced, f, points.shape[-event_dim:].numel(), event_dim, contraction, again)
         return prepared, (points, args), form
-
-
-def _contraction(built: Function | Contraction) -> Contraction:
-    return built if isinstance(built, Contraction) else Contraction(built)
-
-
-def _like(inner: Function, f: Function) -> Function:
-    """A scalar of as many outputs as f."""
-
-    def function(x: Tensor, *args: Any) -> Tensor:
-        return inner(x, *args)
-
-    function.outputs = outputs_of(f)  # type: ignore[attr-defined]
-    return function
-
-
-def _of_outputs(built: Contraction, copies: Copies, operator: Operator) -> Contraction:
-    """A contraction on copies of the rows as one of several outputs, (B, m), or (B, m, n) for a diagonal."""
-    axis = -1 if operator.is_trace else -2
-
-    def placed(result: Tensor) -> Tensor:
-        return copies.beside(result).movedim(0, axis)
-
-    def evaluate(x: Tensor, *args: Any) -> Tensor:
-        z, given = copies.points(x, args)
-        return placed(built.evaluate(z, *given))
-
-    def estimate(x: Tensor, *args: Any) -> Estimate:
-        assert built.estimate is not None
-        z, given = copies.points(x, args)
-        value, error = built.estimate(z, *given)
-        return Estimate(placed(value), None if error is None else placed(error))
-
-    def together(x: Tensor, *args: Any) -> Together:
-        assert built.together is not None
-        z, given = copies.points(x, args)
-        result, value, gradient = built.together(z, *given)
-        return Together(
-            placed(result),
-            None if value is None else copies.beside(value).movedim(0, -1),
-            None if gradient is None else copies.beside(gradient).movedim(0, -2),
-        )
-
-    return replace(
-        built,
-        evaluate=evaluate,
-        estimate=estimate if built.estimate else None,
-        together=together if built.together else None,
-        parts=None,
-        entries=None,
-        along=None,
-    )
 
 
 def circumstances_of(operator: Operator, x: Tensor, args: Args) -> tuple[Hashable, ...]:
