@@ -13,10 +13,10 @@ from jacstrat.core.errors import UnsupportedError, UsageError
 from jacstrat.core.operator import Operator
 from jacstrat.strategies.base import Args, Contraction, Function, Strategy, positive_or_all
 from jacstrat.strategies.candidates import Candidate, Evidence
+from jacstrat.strategies.look import has_numbers
 from jacstrat.strategies.probes import ChunkSize, fixed_diagonal
 from jacstrat.strategies.probing import by_diagonal, by_units
 from jacstrat.strategies.products import Linear, functional_gradient, jvp, vjp
-from jacstrat.strategies.witness import has_numbers
 from jacstrat.structure import Structure, detect_structure
 from jacstrat.tape.rows import rows_apart
 

@@ -16,9 +16,9 @@ from jacstrat.core.operator import Operator
 from jacstrat.strategies.agreement import gradient_fault, result_fault
 from jacstrat.strategies.base import Args, Contraction, Function, Strategy
 from jacstrat.strategies.gaps import Transform
+from jacstrat.strategies.look import has_numbers
 from jacstrat.strategies.probing import Vmap
 from jacstrat.strategies.program import Program, Signature, compiling
-from jacstrat.strategies.witness import has_numbers
 from jacstrat.strategies.workload import leaves_of
 
 # Programs of one prepared operator. Who meets more shapes than these would wait for the compiler for ever.

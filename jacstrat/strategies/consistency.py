@@ -20,10 +20,11 @@ from jacstrat.core.errors import UnsupportedError
 from jacstrat.series import nested
 from jacstrat.strategies.cuts import ends, has_cuts
 from jacstrat.strategies.differences import STEPS, along_line, precision, steadily
+from jacstrat.strategies.gradients import CLOSER, POWER_OF_EPS
+from jacstrat.strategies.look import has_numbers
 from jacstrat.strategies.sample import Sample, samples
 from jacstrat.strategies.slope import Line, Slope
 from jacstrat.strategies.truth import REFUSALS, TOLERANCE
-from jacstrat.strategies.witness import CLOSER, POWER_OF_EPS, has_numbers
 from jacstrat.tape.rows import rows_apart
 
 Function = Callable[[Tensor], Tensor]

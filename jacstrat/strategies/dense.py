@@ -15,8 +15,8 @@ from jacstrat.core.operator import Operator
 from jacstrat.strategies.base import Args, Contraction, Function, Strategy
 from jacstrat.strategies.candidates import Candidate, Evidence
 from jacstrat.strategies.gaps import Transform
+from jacstrat.strategies.look import has_numbers
 from jacstrat.strategies.products import functional_gradient
-from jacstrat.strategies.witness import has_numbers
 from jacstrat.tape.arguments import of_rows
 from jacstrat.tape.rows import rows_apart
 

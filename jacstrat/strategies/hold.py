@@ -11,10 +11,11 @@ from torch import Tensor
 from jacstrat.core.operator import OPERATORS, Operator
 from jacstrat.strategies.copies import Copies, output
 from jacstrat.strategies.gaps import Transform
+from jacstrat.strategies.look import Claim
 from jacstrat.strategies.probes import unit_diagonal
 from jacstrat.strategies.products import reverse, reverse_gradient
 from jacstrat.strategies.reduction import outputs_of
-from jacstrat.strategies.witness import Claim, Witness
+from jacstrat.strategies.witness import Witness
 from jacstrat.tape.arguments import Args, Function
 
 

@@ -13,11 +13,11 @@ from jacstrat.core.errors import ShapeError, UnsupportedError
 from jacstrat.core.operator import Operator
 from jacstrat.strategies.checked import plain_attention
 from jacstrat.strategies.hold import Hold
+from jacstrat.strategies.look import has_numbers
 from jacstrat.strategies.points import check_points, outside_inference_mode, usable
 from jacstrat.strategies.products import gradient_of
 from jacstrat.strategies.reduction import Reduction
 from jacstrat.strategies.told import telling
-from jacstrat.strategies.witness import has_numbers
 from jacstrat.tape.arguments import Args, Function
 from jacstrat.tape.guard import Guard
 

@@ -14,20 +14,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
-from math import isfinite
-from typing import Any, NamedTuple, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from jacstrat.core.operator import Operator
-from jacstrat.strategies.cuts import Ends, ends, has_cuts
+from jacstrat.strategies.cuts import ends
 from jacstrat.strategies.differences import STEPS, precision
 from jacstrat.strategies.gaps import Transform, gap
+from jacstrat.strategies.gradients import EDGES, POWER_OF_EPS, Gradients
+from jacstrat.strategies.look import Claim, Look, has_numbers
 from jacstrat.strategies.probes import unit_rows
 from jacstrat.strategies.sample import Sample, samples
-from jacstrat.strategies.slope import LEAST, UNKNOWN, Line, Slope
-from jacstrat.strategies.truth import MOST_ROUNDING, REFUSALS, ROUNDINGS, TOLERANCE, Question, Truth
+from jacstrat.strategies.truth import MOST_ROUNDING, ROUNDINGS, TOLERANCE, Question, Truth
 from jacstrat.strategies.workload import same_random_numbers
 from jacstrat.tape.arguments import Args, bind, of_rows, taken
 from jacstrat.tape.rows import rows_apart
@@ -36,57 +36,6 @@ Function = Callable[..., Tensor]
 
 # Coordinates up to which all unit vectors are taken: beyond, ENTRIES of them, or ALONG random directions.
 FULL, ENTRIES, ALONG = 32, 8, 2
-# Rounding is off by some eps of the terms; a term that is missing by far more than the square root of it.
-POWER_OF_EPS = 0.5
-# Of the step of differences, where those of a whole one meet with a kink.
-CLOSER = 1 / 64
-# A gradient so near that of autograd is its rounding, whatever its size.
-LEAST_GRADIENT = 1e-9
-
-_EDGES = "at an edge, such as norm or sqrt at 0, torch's derivative is a convention"
-
-
-class Claim(Protocol):
-    """What is held against the witness, as a `Contraction` has it."""
-
-    @property
-    def evaluate(self) -> Function: ...
-    @property
-    def entries(self) -> Function | None: ...
-    @property
-    def along(self) -> Function | None: ...
-    @property
-    def is_traced(self) -> bool: ...
-
-
-def has_numbers(x: Tensor) -> bool:
-    """Whether values of x can be looked at: no meta or fake tensor, no tracer, no transform around."""
-    return not (
-        x.is_meta
-        or torch.compiler.is_compiling()
-        or torch._C._functorch.peek_interpreter_stack() is not None
-        or torch.utils._python_dispatch._get_current_dispatch_mode_stack()
-    )
-
-
-class Look(NamedTuple):
-    """One look at a claim.
-
-    Fields:
-        sample: The points.
-        question: What the witness is asked.
-        is_summed: Whether the claim gives the sum of the forms, and not each.
-        claimed: The claim's numbers at points in place of those that are looked at, (K, ...), K = 1 where summed.
-    """
-
-    sample: Sample
-    question: Question
-    is_summed: bool
-    claimed: Function
-
-    def summed(self, forms: Tensor) -> Tensor:
-        """Forms as the claim has them."""
-        return forms.sum(0, keepdim=True) if self.is_summed else forms
 
 
 @dataclass(eq=False)
@@ -109,8 +58,7 @@ class Witness:
     x: Tensor
     args: Args = ()
     _truths: dict[object, Truth] = field(default_factory=dict)
-    _slopes: dict[object, Slope] = field(default_factory=dict)
-    _gradients: dict[object, list[Tensor] | None] = field(default_factory=dict)
+    _gradients: Gradients = field(default_factory=Gradients)
     _gaps: dict[object, str] = field(default_factory=dict)
 
     def fault(
@@ -250,87 +198,8 @@ class Witness:
             return fault
         if ending is None or precision(seen) not in STEPS or not bool(truth.is_known.any()):
             return ""
-        return self._gradient_fault(key, look, truth, given, leaf, ending)
-
-    def _gradient_fault(self, key: object, look: Look, truth: Truth, given: Tensor, leaf: Tensor, ending: Ends) -> str:
-        line = Line.through(leaf, ending.leaves)
-        if not line.leaves:
-            return ""
-        known = truth.is_known.all(0)
-        weights = torch.linspace(1, 2, known.numel(), dtype=given.dtype, device=given.device).view_as(known) * known
-        weighted = (torch.where(known, given, 0) * weights).sum()
-        try:
-            mine = line.gradients(weighted)
-        except REFUSALS as error:
-            return f"has no gradient: {' '.join(str(error).split()).split('. ')[0]}"
-        tolerance = TOLERANCE[given.dtype]
-        found, size = line.contracted(mine)
-
-        def total(points: Tensor) -> Tensor:
-            return look.question.total(points, truth, weights)
-
-        if key not in self._slopes:
-            is_seen = not ending.goes_beyond and not line.is_cut(look.question.f)
-            self._slopes[key] = line.by_differences(total) if is_seen else UNKNOWN
-            if is_seen and not self._slopes[key].is_known:  # a kink is near, as in a network of relu, and none nearer
-                self._slopes[key] = line.by_differences(total, shrink=CLOSER)
-        if (slope := self._slopes[key]).is_known:
-            if slope.is_near(found, size, tolerance):
-                return self._leaf_fault(key, line, mine, total, truth)
-            slope = self._slopes[key] = line.by_differences(total, is_steady=True)
-            if slope.is_known and slope.is_near(found, size, tolerance):
-                return self._leaf_fault(key, line, mine, total, truth)
-        is_seen = slope.is_known and not has_cuts(look.question.f, look.question.points)
-        if not is_seen or not (isfinite(found) or bool(truth.is_known.all())):
-            # By autograd, where differences do not see what is meant, or see a kink; and where a row at an edge leaves
-            # no gradient to any.
-            own = None if self._gap(frozenset({"rules"}), False) else self._own_slope(line, total, truth)
-            if own is None and not is_seen:
-                return ""
-            if own is not None and (own != own or Slope(own).is_near(found, size, tolerance)):
-                return ""
-            slope = slope if own is None else Slope(own)
-        share = abs(found - slope.value) / max(size, abs(slope.value), LEAST)
-        if not share < torch.inf:
-            return f"has a gradient that is not finite where the operator is smooth: {_EDGES}"
-        return f"has a gradient in what f holds that is off by {share:.2g} of its size"
-
-    def _leaf_fault(self, key: object, line: Line, given: list[Tensor], total: Function, truth: Truth) -> str:
-        """What is wrong in the gradient of one leaf, too little of all for a line through all of them to show.
-
-        Leaf by leaf against autograd; where they differ, differences along that leaf alone decide.
-        """
-        if key not in self._gradients:
-            try:
-                by_differences = bool(truth.by_differences.any())
-                self._gradients[key] = None if by_differences else line.gradients(total(line.points))
-            except REFUSALS:
-                self._gradients[key] = None
-        if (wanted := self._gradients[key]) is None:
-            return ""
-        dtype = line.points.dtype
-        allowed = torch.finfo(dtype).eps ** POWER_OF_EPS
-        for number, (mine, own) in enumerate(zip(given, wanted, strict=True)):
-            size = float(own.abs().max()) if own.numel() else 0.0
-            if not size < torch.inf or bool(((mine - own).abs() <= allowed * size + LEAST_GRADIENT).all()):
-                continue
-            alone = line.along(number)
-            slope = alone.by_differences(total, is_steady=True)
-            found, terms = alone.contracted([mine])
-            if slope.is_known and not slope.is_near(found, terms, TOLERANCE[dtype]):
-                share = abs(found - slope.value) / max(terms, abs(slope.value), LEAST)
-                return f"has a gradient in what f holds that is off by {share:.2g} of its size in one tensor"
-        return ""
-
-    @staticmethod
-    def _own_slope(line: Line, total: Function, truth: Truth) -> float | None:
-        """The slope by autograd; None where that cannot differentiate f so often."""
-        if bool(truth.by_differences.any()):
-            return None
-        try:
-            return line.by_autograd(total(line.points))[0]
-        except REFUSALS:
-            return None
+        has_gap = bool(self._gap(frozenset({"rules"}), False))
+        return self._gradients.fault(key, look, truth, given, leaf, ending, has_gap)
 
 
 def _value_fault(look: Look, truth: Truth, given: Tensor) -> str:
@@ -338,7 +207,7 @@ def _value_fault(look: Look, truth: Truth, given: Tensor) -> str:
     if given.shape != expected.shape:
         return f"gives {tuple(given.shape[1:])} for {tuple(expected.shape[1:])}"
     if bool((look.summed(truth.is_nan).bool() & given.isfinite()).any()):
-        return f"gives a finite number where reverse mode gives none: {_EDGES}"
+        return f"gives a finite number where reverse mode gives none: {EDGES}"
     known = truth.is_known.all(0) if look.is_summed else truth.is_known
     loose = truth.by_differences.any(0) if look.is_summed else truth.by_differences
     dtype = precision(look.question.points)
@@ -355,7 +224,7 @@ def _value_fault(look: Look, truth: Truth, given: Tensor) -> str:
         return ""
     terms = f"the sum of |{'H' if look.question.order == 2 else 'J'}_ii|"
     if not bool(given[bad].isfinite().all()):
-        return f"gives no finite number where f is smooth: {_EDGES}"
+        return f"gives no finite number where f is smooth: {EDGES}"
     if bool((bad & (size == 0)).any()):
         return f"gives {float(given[bad & (size == 0)].abs().max()):.2g} where {terms} is 0"
     return f"is off by {float((off / size)[bad].max()):.2g} of {terms}"

@@ -15,9 +15,9 @@ from jacstrat.harness.bench import failure
 from jacstrat.measure.counters import OperationCounter
 from jacstrat.strategies import OPERATORS, unasked
 from jacstrat.strategies.compiled import MOST, Compiled
+from jacstrat.strategies.look import has_numbers
 from jacstrat.strategies.program import compiling, start_compiler
 from jacstrat.strategies.taylor import Taylor
-from jacstrat.strategies.witness import has_numbers
 
 X = torch.linspace(-1, 1, 12, dtype=torch.float64).view(4, 3)
 

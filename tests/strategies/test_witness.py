@@ -13,7 +13,8 @@ from jacstrat.core.operator import OPERATORS
 from jacstrat.strategies import choices
 from jacstrat.strategies.auto import RECALL
 from jacstrat.strategies.base import Contraction
-from jacstrat.strategies.witness import Witness, has_numbers
+from jacstrat.strategies.look import has_numbers
+from jacstrat.strategies.witness import Witness
 from tests.strategies.claims import (
     EDGE,
     D,

@@ -1,0 +1,124 @@
+"""Whether the gradient of a claim is that of its value: along a line through all leaves, and leaf by leaf."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from math import isfinite
+
+import torch
+from torch import Tensor
+
+from jacstrat.strategies.cuts import Ends, has_cuts
+from jacstrat.strategies.look import Look
+from jacstrat.strategies.slope import LEAST, UNKNOWN, Line, Slope
+from jacstrat.strategies.truth import REFUSALS, TOLERANCE, Truth
+from jacstrat.tape.arguments import Function
+
+# Rounding is off by some eps of the terms; a term that is missing by far more than the square root of it.
+POWER_OF_EPS = 0.5
+# Of the step of differences, where those of a whole one meet with a kink.
+CLOSER = 1 / 64
+# A gradient so near that of autograd is its rounding, whatever its size.
+LEAST_GRADIENT = 1e-9
+
+EDGES = "at an edge, such as norm or sqrt at 0, torch's derivative is a convention"
+
+
+@dataclass(eq=False)
+class Gradients:
+    """What was found of gradients at each look, which all claims are held against."""
+
+    _slopes: dict[object, Slope] = field(default_factory=dict)
+    _gradients: dict[object, list[Tensor] | None] = field(default_factory=dict)
+
+    def fault(
+        self, key: object, look: Look, truth: Truth, given: Tensor, leaf: Tensor, ending: Ends, has_gap: bool
+    ) -> str:
+        """What is wrong with the gradient of a claim, in words that go on behind "it"; "" where nothing is.
+
+        Args:
+            key: Of the look, the same for all claims.
+            look, truth: At what, and what is right.
+            given: The claim's numbers, with a graph.
+            leaf: The points, a leaf where they require grad.
+            ending: Where the graph of f ends.
+            has_gap: Whether autograd's own gradient is known to be wrong.
+        """
+        line = Line.through(leaf, ending.leaves)
+        if not line.leaves:
+            return ""
+        known = truth.is_known.all(0)
+        weights = torch.linspace(1, 2, known.numel(), dtype=given.dtype, device=given.device).view_as(known) * known
+        weighted = (torch.where(known, given, 0) * weights).sum()
+        try:
+            mine = line.gradients(weighted)
+        except REFUSALS as error:
+            return f"has no gradient: {' '.join(str(error).split()).split('. ')[0]}"
+        tolerance = TOLERANCE[given.dtype]
+        found, size = line.contracted(mine)
+
+        def total(points: Tensor) -> Tensor:
+            return look.question.total(points, truth, weights)
+
+        if key not in self._slopes:
+            is_seen = not ending.goes_beyond and not line.is_cut(look.question.f)
+            self._slopes[key] = line.by_differences(total) if is_seen else UNKNOWN
+            if is_seen and not self._slopes[key].is_known:  # a kink is near, as in a network of relu, and none nearer
+                self._slopes[key] = line.by_differences(total, shrink=CLOSER)
+        if (slope := self._slopes[key]).is_known:
+            if slope.is_near(found, size, tolerance):
+                return self._leaf_fault(key, line, mine, total, truth)
+            slope = self._slopes[key] = line.by_differences(total, is_steady=True)
+            if slope.is_known and slope.is_near(found, size, tolerance):
+                return self._leaf_fault(key, line, mine, total, truth)
+        is_seen = slope.is_known and not has_cuts(look.question.f, look.question.points)
+        if not is_seen or not (isfinite(found) or bool(truth.is_known.all())):
+            # By autograd, where differences do not see what is meant, or see a kink; and where a row at an edge leaves
+            # no gradient to any.
+            own = None if has_gap else self._own_slope(line, total, truth)
+            if own is None and not is_seen:
+                return ""
+            if own is not None and (own != own or Slope(own).is_near(found, size, tolerance)):
+                return ""
+            slope = slope if own is None else Slope(own)
+        share = abs(found - slope.value) / max(size, abs(slope.value), LEAST)
+        if not share < torch.inf:
+            return f"has a gradient that is not finite where the operator is smooth: {EDGES}"
+        return f"has a gradient in what f holds that is off by {share:.2g} of its size"
+
+    def _leaf_fault(self, key: object, line: Line, given: list[Tensor], total: Function, truth: Truth) -> str:
+        """What is wrong in the gradient of one leaf, too little of all for a line through all of them to show.
+
+        Leaf by leaf against autograd; where they differ, differences along that leaf alone decide.
+        """
+        if key not in self._gradients:
+            try:
+                by_differences = bool(truth.by_differences.any())
+                self._gradients[key] = None if by_differences else line.gradients(total(line.points))
+            except REFUSALS:
+                self._gradients[key] = None
+        if (wanted := self._gradients[key]) is None:
+            return ""
+        dtype = line.points.dtype
+        allowed = torch.finfo(dtype).eps ** POWER_OF_EPS
+        for number, (mine, own) in enumerate(zip(given, wanted, strict=True)):
+            size = float(own.abs().max()) if own.numel() else 0.0
+            if not size < torch.inf or bool(((mine - own).abs() <= allowed * size + LEAST_GRADIENT).all()):
+                continue
+            alone = line.along(number)
+            slope = alone.by_differences(total, is_steady=True)
+            found, terms = alone.contracted([mine])
+            if slope.is_known and not slope.is_near(found, terms, TOLERANCE[dtype]):
+                share = abs(found - slope.value) / max(terms, abs(slope.value), LEAST)
+                return f"has a gradient in what f holds that is off by {share:.2g} of its size in one tensor"
+        return ""
+
+    @staticmethod
+    def _own_slope(line: Line, total: Function, truth: Truth) -> float | None:
+        """The slope by autograd; None where that cannot differentiate f so often."""
+        if bool(truth.by_differences.any()):
+            return None
+        try:
+            return line.by_autograd(total(line.points))[0]
+        except REFUSALS:
+            return None
