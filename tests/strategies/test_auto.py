@@ -13,7 +13,7 @@ from torch.fx.experimental.proxy_tensor import make_fx
 
 import jacstrat
 from jacstrat import PROBLEMS, STRATEGIES, ShapeError, UsageError, parse_strategy, strategies
-from jacstrat.strategies import auto, candidates, choices, choosing
+from jacstrat.strategies import auto, candidates, choices, choosing, timed
 from jacstrat.strategies.auto import RECALL, Auto
 from jacstrat.strategies.candidates import Candidate
 from jacstrat.strategies.chain import Chain
@@ -500,7 +500,7 @@ def test_what_is_as_fast_as_a_few_calls_tell_is_chosen_by_counts(monkeypatch) ->
         return trial
 
     chosen = []
-    for seconds in (0.9, 1.0 + 0.9 * (choosing.NEAR - 1), 1.1 * choosing.NEAR):
+    for seconds in (0.9, 1.0 + 0.9 * (timed.NEAR - 1), 1.1 * choosing.NEAR):
         monkeypatch.setattr(choosing, "run_trial", run(seconds))
         monkeypatch.setenv("JACSTRAT_CACHE", "off")
         RECALL.forget()
