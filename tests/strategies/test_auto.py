@@ -500,7 +500,7 @@ def test_what_is_as_fast_as_a_few_calls_tell_is_chosen_by_counts(monkeypatch) ->
         return trial
 
     chosen = []
-    for seconds in (0.9, 1.0 + 0.9 * (timed.NEAR - 1), 1.1 * choosing.NEAR):
+    for seconds in (0.9, 1.0 + 0.9 * (timed.NEAR - 1), 1.1 * timed.NEAR):
         monkeypatch.setattr(choosing, "run_trial", run(seconds))
         monkeypatch.setenv("JACSTRAT_CACHE", "off")
         RECALL.forget()
