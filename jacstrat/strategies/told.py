@@ -25,7 +25,8 @@ def telling(who: object, f: Function, x: Tensor, args: Args = ()) -> Iterator[No
 
     Raises:
         UnsupportedError: f(x) raises nothing: `who` cannot differentiate it; says why.
-        UsageError: f(x) raises, and the likely cause is known: it takes one point, or another number of rows.
+        UsageError: f(x) raises, and the likely cause is known: it takes one point, or another number of rows, or has an
+            argument of another number of them.
         What f raised: with a note that it did, else.
     """
     f = bind(f, args)
@@ -39,7 +40,7 @@ def telling(who: object, f: Function, x: Tensor, args: Args = ()) -> Iterator[No
         own = _raised_by(f, x)
         if own is None:
             raise UnsupportedError(f"{who} cannot differentiate this function: {in_words(error)[:300]}") from error
-        if cause := _cause(f, x):
+        if cause := _cause(f, x) or _cause_of(args, x):
             raise UsageError(f"f raises {in_words(own)[:200]} for x of shape {tuple(x.shape)}; {cause}") from error
         error.add_note(f"f itself raises this for x of shape {tuple(x.shape)}, whatever the strategy")
         raise
@@ -64,6 +65,17 @@ def _cause(f: Function, x: Tensor) -> str:
     for rows in sorted(_rows_held(f)):
         if x.dim() == 2 and rows != len(x) and _raised_by(f, x.new_zeros(rows, x.shape[-1])) is None:
             return f"it takes {rows} rows, as many as a tensor that it holds has: give as many points"
+    return ""
+
+
+def _cause_of(args: Args, x: Tensor) -> str:
+    """Which argument may be at fault: a tensor of another number of rows than x has."""
+    for number, arg in enumerate(args):
+        if isinstance(arg, Tensor) and arg.dim() > 0 and x.dim() > 1 and len(arg) not in (1, len(x)):
+            return (
+                f"args[{number}] has shape {tuple(arg.shape)}, which is not of the rows of x: give it {len(x)} rows, "
+                "or a leading axis of 1"
+            )
     return ""
 
 
