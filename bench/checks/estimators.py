@@ -79,9 +79,8 @@ def coverage(draws: int) -> list[Figure]:
         instance = PROBLEMS[problem].instance(64, 1)
         truth = float(instance.reference(operator).value(operator)[0])
         for spec in (f"hutchinson:probes={PROBES}", "hutch++:probes=32", "xtrace:probes=32", "xnystrace:probes=32"):
-            if parse_strategy(spec).refuse(parse_operator(operator)) or (
-                spec.startswith("xnys") and problem != SPECTRUM
-            ):
+            refused = parse_strategy(spec).refuse(parse_operator(operator))
+            if refused or (spec.startswith("xnys") and problem != SPECTRUM):
                 continue
             value, std_error = estimate(spec, operator, instance, draws, 0)
             assert std_error is not None
