@@ -48,7 +48,7 @@ class Jacrev(Strategy):
 
     @property
     def transforms(self) -> frozenset[Transform]:
-        return frozenset({"rules", "func", "rows"})
+        return frozenset({"rules", "reverse", "func", "rows"})
 
     def build(self, operator: Operator, f: Function, x: Tensor, generator: torch.Generator | None) -> Contraction:
         return _dense(self.spec, operator, torch.func.jacrev, field_of(operator, f), f, x)

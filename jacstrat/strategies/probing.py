@@ -56,7 +56,7 @@ class Identity(Strategy):
 
     @property
     def transforms(self) -> frozenset[Transform]:
-        return frozenset({"rules"})
+        return frozenset({"rules", "reverse"})
 
     def build(self, operator: Operator, f: Function, x: Tensor, generator: torch.Generator | None) -> Contraction:
         field = field_of(operator, f, reverse_gradient)
@@ -78,7 +78,7 @@ class Ones(Strategy):
 
     @property
     def transforms(self) -> frozenset[Transform]:
-        return frozenset({"rules"})
+        return frozenset({"rules", "reverse"})
 
     def build(self, operator: Operator, f: Function, x: Tensor, generator: torch.Generator | None) -> Contraction:
         field = field_of(operator, f, reverse_gradient)

@@ -20,7 +20,7 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-from jacstrat.strategies.cuts import Ends, ends, has_cuts
+from jacstrat.strategies.cuts import Ends, ends
 from jacstrat.strategies.differences import STEPS, precision
 from jacstrat.strategies.gaps import Transform, gap
 from jacstrat.strategies.probes import unit_rows
@@ -245,11 +245,11 @@ class Witness:
             slope = self._slopes[key] = line.by_differences(total, is_steady=True)
             if slope.is_known and slope.is_near(found, size, tolerance):
                 return self._leaf_fault(key, line, mine, total, truth)
-        is_seen = slope.is_known and not has_cuts(look.question.f, look.question.points)
+        is_seen = slope.is_known
         if not is_seen or not (isfinite(found) or bool(truth.is_known.all())):
             # By autograd, where differences do not see what is meant, or see a kink; and where a row at an edge leaves
             # no gradient to any.
-            own = None if self._gap(frozenset({"rules"}), False) else self._own_slope(line, total, truth)
+            own = None if self._gap(frozenset({"rules", "reverse"}), False) else self._own_slope(line, total, truth)
             if own is None and not is_seen:
                 return ""
             if own is not None and (own != own or Slope(own).is_near(found, size, tolerance)):
