@@ -88,9 +88,8 @@ class Strategy(ABC):
     @property
     def transforms(self) -> frozenset[Transform]:
         """What it rests on, by which torch may have an operation wrong; see `gaps`."""
-        return frozenset(
-            {"rules", "func", "forward"} if getattr(self, "product", "") == "forward" else {"rules", "func"}
-        )
+        product: Transform = "forward" if getattr(self, "product", "") == "forward" else "reverse"
+        return frozenset(("rules", "func", product))
 
     @property
     def claimed_rate(self) -> float | None:

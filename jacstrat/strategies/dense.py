@@ -69,7 +69,7 @@ class Jacrev(Strategy):
 
     @property
     def transforms(self) -> frozenset[Transform]:
-        return frozenset({"rules", "func", "rows"})
+        return frozenset({"rules", "reverse", "func", "rows"})
 
     @classmethod
     def candidates(cls, evidence: Evidence) -> Iterator[Candidate]:

@@ -28,6 +28,8 @@ _APART = 0.05
 _LEFT_OUT = 1e-6
 # By how much of itself a derivative may differ between two steps.
 _STEADY = 0.02
+# The share that is left of what the sides differ by at an eighth of the step: that of a higher derivative that jumps.
+_CLOSING = 0.5
 
 
 def precision(x: Tensor) -> torch.dtype:
@@ -68,11 +70,12 @@ def steadily(f: Callable[[float], Tensor], order: int, dtype: torch.dtype) -> Di
 
 def _steady(by_far: tuple[Difference, Tensor], by_near: tuple[Difference, Tensor]) -> Difference:
     """That of the smaller of two steps, believed where the other is near; each with what its sides differ by."""
-    (far, _), (near, sides) = by_far, by_near
+    (far, far_sides), (near, sides) = by_far, by_near
     noise, apart = far.noise + near.noise, (far.value - near.value).abs()
     is_steady = apart <= _STEADY * near.value.abs() + noise
-    # Where a higher derivative jumps within the step both are off, that of the whole step by more. Where the derivative
-    # itself does, by so little that it passes, autograd has that of one side.
+    # What the sides differ by falls with the step, unless the derivative itself jumps here, were it by ever so little.
+    is_steady &= sides <= _CLOSING * far_sides + noise
+    # Where a higher derivative jumps within the step both are off, that of the whole step by more.
     return Difference(near.value, near.is_smooth & is_steady, noise + apart + sides)
 
 

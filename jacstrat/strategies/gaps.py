@@ -23,13 +23,14 @@ from jacstrat.strategies.cuts import nodes_from, nodes_of
 
 Function = Callable[[Tensor], Tensor]
 
-# What a strategy rests on: torch's own derivatives of each operation; torch.func, or a recording; vmap over the points;
-# forward mode; that twice.
-Transform = Literal["rules", "func", "rows", "forward", "twice"]
+# What a strategy rests on: torch's own derivatives of each operation; reverse mode, over itself for a Hessian;
+# torch.func, or a recording; vmap over the points; forward mode; that twice.
+Transform = Literal["rules", "reverse", "func", "rows", "forward", "twice"]
 
 _TOLD: Mapping[Transform, str] = MappingProxyType(
     {
         "rules": "has a gradient that is not right, since third derivatives of torch's {} are wrong",
+        "reverse": "has a gradient that is not right, since torch's {} is wrong three times by reverse mode",
         "rows": "takes points one by one under vmap, where torch's {} is wrong",
         "forward": "goes by forward mode, in which torch's {} is wrong",
         "twice": "goes by forward mode twice, in which torch's {} is wrong",
@@ -42,11 +43,14 @@ _TWICE = "CholeskyInverse LinalgDet LinalgSlogdet LinalgSolveEx NativeBatchNorm 
 WRONG: Mapping[Transform, frozenset[str]] = MappingProxyType(
     {
         "rules": frozenset(("NativeBatchNorm", "NativeLayerNorm")),
+        "reverse": frozenset(("Logcumsumexp",)),
         "rows": frozenset(_SOLVING.split()),
         "forward": frozenset(("CholeskyInverse", "ScatterReduce")),
         "twice": frozenset(_TWICE.split()),
     }
 )
+# Wrong in third derivatives alone, the gradient of a Laplacian.
+_THIRD: frozenset[Transform] = frozenset(("rules", "reverse"))
 # Only with these arguments.
 _ONLY: Mapping[str, tuple[str, Any]] = MappingProxyType(
     {"NativeBatchNorm": ("training", True), "ScatterReduce": ("reduce", "prod")}
@@ -81,7 +85,7 @@ def gap(
     """
     transforms = frozenset(transforms)
     is_third = order == 2 and is_tracked
-    if not transforms or not (is_third or transforms - {"rules"}):
+    if not transforms or not (is_third or transforms - _THIRD):
         return ""
     point, past = x.detach().requires_grad_(), _Past()
     try:
@@ -91,23 +95,37 @@ def gap(
         return ""
     names = {_name(node) for node in nodes}
     for transform, wrong in WRONG.items():
-        if transform in transforms - {"rules"} and (found := sorted(names & wrong)):
+        if transform in transforms - _THIRD and (found := sorted(names & wrong)):
             return _TOLD[transform].format(found[0])
     if past.wrote and (order == 2 or is_traced) and "func" in transforms:
         return PAST_DATA
     if past.turned_off and "forward" in transforms and _goes_on(f, x.detach()):
         return PAST_NO_GRAD
-    if is_third and "rules" in transforms:
-        constant = None if x.requires_grad else point
-        behind = (node for node in nodes if _name(node) in WRONG["rules"] and _follows_leaf(node, constant))
-        return next((_TOLD["rules"].format(_name(node)) for node in behind), "")
+    return _third_gap(nodes, transforms & _THIRD, None if x.requires_grad else point) if is_third else ""
+
+
+def _third_gap(nodes: list[Any], transforms: frozenset[Transform], constant: Tensor | None) -> str:
+    """The same of third derivatives, where the leaf `constant` is none that they are taken in.
+
+    By torch's own derivatives they are wrong in what comes before an operation; three times by reverse mode also in
+    what comes behind it, as the derivative of a derivative in its incoming gradient is.
+    """
+    for node in nodes:
+        name = _name(node)
+        if (
+            "rules" in transforms
+            and name in WRONG["rules"]
+            and _has_leaf(nodes_from(node.next_functions[0][0]), constant)
+        ):
+            return _TOLD["rules"].format(name)
+        if "reverse" in transforms and name in WRONG["reverse"] and _has_leaf(nodes, constant):
+            return _TOLD["reverse"].format(name)
     return ""
 
 
-def _follows_leaf(node: Any, constant: Tensor | None) -> bool:
-    """Whether the first argument of an operation depends on a leaf other than this one."""
-    source = node.next_functions[0][0]
-    return any(getattr(one, "variable", constant) is not constant for one in nodes_from(source))
+def _has_leaf(nodes: Iterable[Any], constant: Tensor | None) -> bool:
+    """Whether a leaf other than this one is among the nodes of a graph."""
+    return any(getattr(one, "variable", constant) is not constant for one in nodes)
 
 
 def _name(node: Any) -> str:

@@ -8,7 +8,7 @@ from math import isfinite
 import torch
 from torch import Tensor
 
-from jacstrat.strategies.cuts import Ends, has_cuts
+from jacstrat.strategies.cuts import Ends
 from jacstrat.strategies.look import Look
 from jacstrat.strategies.slope import LEAST, UNKNOWN, Line, Slope
 from jacstrat.strategies.truth import REFUSALS, TOLERANCE, Truth
@@ -71,7 +71,7 @@ class Gradients:
             slope = self._slopes[key] = line.by_differences(total, is_steady=True)
             if slope.is_known and slope.is_near(found, size, tolerance):
                 return self._leaf_fault(key, line, mine, total, truth)
-        is_seen = slope.is_known and not has_cuts(look.question.f, look.question.points)
+        is_seen = slope.is_known
         if not is_seen or not (isfinite(found) or bool(truth.is_known.all())):
             # By autograd, where differences do not see what is meant, or see a kink; and where a row at an edge leaves
             # no gradient to any.

@@ -84,7 +84,7 @@ class Identity(Strategy):
 
     @property
     def transforms(self) -> frozenset[Transform]:
-        return frozenset({"rules"})
+        return frozenset({"rules", "reverse"})
 
     @classmethod
     def candidates(cls, evidence: Evidence) -> Iterator[Candidate]:
@@ -111,7 +111,7 @@ class Ones(Strategy):
 
     @property
     def transforms(self) -> frozenset[Transform]:
-        return frozenset({"rules"})
+        return frozenset({"rules", "reverse"})
 
     @classmethod
     def candidates(cls, evidence: Evidence) -> Iterator[Candidate]:

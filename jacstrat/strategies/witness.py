@@ -198,7 +198,7 @@ class Witness:
             return fault
         if ending is None or precision(seen) not in STEPS or not bool(truth.is_known.any()):
             return ""
-        has_gap = bool(self._gap(frozenset({"rules"}), False))
+        has_gap = bool(self._gap(frozenset({"rules", "reverse"}), False))
         return self._gradients.fault(key, look, truth, given, leaf, ending, has_gap)
 
 

@@ -17,6 +17,9 @@ T = TypeVar("T")
 # Coefficients of central differences of sixth order: of the first derivative, and of the second.
 FIRST = {1: 3 / 4, 2: -3 / 20, 3: 1 / 60}
 SECOND = {0: -49 / 18, 1: 3 / 2, 2: -3 / 20, 3: 1 / 90}
+# The same from one side, exact for polynomials of degree 3.
+ASIDE_FIRST = {0: -11 / 6, 1: 3.0, 2: -3 / 2, 3: 1 / 3}
+ASIDE_SECOND = {0: 2.0, 1: -5.0, 2: 4.0, 3: -1.0}
 # Steps along a direction of the parameters. Between two of them a kink shows.
 STEPS = (1e-3, 4e-4)
 # As far as differences agree with each other, or with autograd, relative to the size of the terms.
@@ -100,6 +103,22 @@ def by_differences(program: Program, x: Tensor, h: float) -> Tensor:
             else:
                 columns.append(sum(c * (f(x + k * e) - f(x - k * e))[..., i] for k, c in FIRST.items()) / h)
     return contracted(program, torch.stack(columns, -1))
+
+
+def by_sides(program: Program, x: Tensor, h: float) -> tuple[Tensor, Tensor]:
+    """The same from the numbers of f on one side of x alone, the left and the right."""
+    f, scalar = program.function, program.operator == "laplacian"
+    sides = []
+    with torch.no_grad():
+        for step in (-h, h):
+            columns = []
+            for i in range(x.shape[-1]):
+                e = torch.zeros(x.shape[-1], dtype=x.dtype)
+                e[i] = step
+                y = sum(c * f(x + k * e) for k, c in ((ASIDE_SECOND if scalar else ASIDE_FIRST).items()))
+                columns.append(y / h**2 if scalar else y[..., i] / step)
+            sides.append(contracted(program, torch.stack(columns, -1)))
+    return sides[0], sides[1]
 
 
 def weights_of(result: Tensor) -> Tensor:

@@ -152,3 +152,15 @@ def test_a_difference_has_the_axes_of_its_function() -> None:
     assert isinstance(found, Difference)
     assert {tensor.shape for tensor in found} == {(2, 3)}
     torch.testing.assert_close(found.value, torch.ones(2, 3, dtype=torch.float64))
+
+
+@each_order
+@pytest.mark.parametrize("share", [0.04, 0.01, 0.001])
+def test_a_derivative_that_jumps_by_ever_so_little_is_not_believed(order: int, share: float) -> None:
+    # As where entries tie: the convention of autograd need not lie between the two sides.
+    def bent(s: Tensor) -> Tensor:
+        return (s + 1).exp() + share * s ** (order - 1) * s.abs()
+
+    assert not bool(steadily(on_line(bent), order, torch.float64).is_smooth)
+    # A jump of the next derivative is another matter.
+    assert bool(steadily(on_line(lambda s: (s + 1).exp() + share * s**order * s.abs()), order, torch.float64).is_smooth)

@@ -71,6 +71,17 @@ class TestGradients:
         assert fault(lambda x: 6 * (P.detach() * P * x).sum(-1), f=cut) == ""
         assert fault(lambda x: 6 * (P * P * x).sum(-1), f=cut).startswith("has a gradient in what f holds that is off")
 
+    def test_a_cut_that_cuts_nothing_off_hides_no_fault(self) -> None:
+        def softmax(x: Tensor) -> Tensor:
+            e = (P * x - (P * x).amax(-1, keepdim=True).detach()).exp()  # as people write it against overflow
+            return e / e.sum(-1, keepdim=True)
+
+        x = X[:3].clone().requires_grad_()
+        assert fault_of("vmap", lambda x: cubes(softmax(x)), x) == ""
+        assert fault_of("vmap", lambda x: normed(softmax(x)), x).startswith(
+            "has a gradient in what f holds that is off"
+        )
+
     def test_a_row_at_an_edge_leaves_no_gradient_to_any_and_is_no_fault(self) -> None:
         x = torch.cat((torch.zeros(1, 4, dtype=D), X[:2]))
         for strategy in ("identity", "vmap"):
