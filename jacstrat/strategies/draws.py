@@ -80,7 +80,7 @@ def estimated(
     def together(x: Tensor, *args: Any) -> Together:
         linear = linearise(x, *args)
         result = values(linear, x).mean(0)
-        return Together(result, *((None, linear.value) if operator.is_second else (linear.value, None)))
+        return Together(result, *((None, linear.result) if operator.is_second else (linear.result, None)))
 
     found = averaged(lambda x, *args: values(linearise(x, *args), x))
     return replace(found, together=together, entries=entries_by(linearise, chunk_size))

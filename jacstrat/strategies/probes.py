@@ -12,9 +12,6 @@ from jacstrat.strategies.products import Apply
 
 ChunkSize = int | Literal["all"]
 
-# Coordinates up to which all unit vectors are made at once: n^2 numbers, against some operations for each chunk.
-SMALL = 64
-
 
 def unit_diagonal(
     apply: Apply, x: Tensor, chunk_size: ChunkSize, read: Callable[[Tensor, int], Tensor] | None = None
@@ -32,10 +29,8 @@ def unit_diagonal(
     n = x.shape[-1]
     size = n if chunk_size == "all" else min(chunk_size, n)
     columns = []
-    every = unit_vectors(x, 0, n) if n <= SMALL else None
     for start in range(0, n, size):
-        stop = min(start + size, n)
-        V = unit_vectors(x, start, stop) if every is None else every[start:stop]
+        V = unit_vectors(x, start, min(start + size, n))
         # A copy, so that the n entries a product leaves behind do not keep its n^2 alive.
         entries = (read or _entries)(_products(apply, V), start)
         columns.append(entries.clone(memory_format=torch.contiguous_format))

@@ -50,7 +50,7 @@ def by_diagonal(
     def together(x: Tensor, *args: Any) -> Together:
         linear = linearise(x, *args)
         result = operator.reduced(diagonal(linear, x))
-        return Together(result, *((None, linear.value) if operator.is_second else (linear.value, None)))
+        return Together(result, *((None, linear.result) if operator.is_second else (linear.result, None)))
 
     def picked(coordinates: Tensor, x: Tensor, *args: Any) -> Tensor:
         linear = linearise(x, *args)

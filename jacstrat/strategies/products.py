@@ -26,7 +26,7 @@ class Linear:
 
     Fields:
         apply: From a probe to its product.
-        value: The field at x, where linearising gives it; None where each product would.
+        value: The field at x, perhaps with a graph, where linearising gives it; None where each product would.
     """
 
     apply: Apply
@@ -34,6 +34,11 @@ class Linear:
 
     def __call__(self, v: Tensor) -> Tensor:
         return self.apply(v)
+
+    @property
+    def result(self) -> Tensor | None:
+        """The value as it is handed out: without a graph where none is tracked."""
+        return self.value if self.value is None or torch.is_grad_enabled() else self.value.detach()
 
 
 def reverse(field: Field, x: Tensor, *args: Any) -> Linear:
@@ -46,9 +51,8 @@ def reverse(field: Field, x: Tensor, *args: Any) -> Linear:
         # A view of its own: were f to close over x itself, that path is no derivative with respect to the argument.
         x = x.view_as(x) if tracked and x.requires_grad else x.detach().requires_grad_()
         y = field(x, *args)
-    value = y if tracked else y.detach()
     if not y.requires_grad:
-        return Linear(lambda v: torch.zeros_like(x), value)
+        return Linear(lambda v: torch.zeros_like(x), y)
 
     def apply(v: Tensor) -> Tensor:
         (product,) = torch.autograd.grad(
@@ -56,7 +60,7 @@ def reverse(field: Field, x: Tensor, *args: Any) -> Linear:
         )
         return product
 
-    return Linear(apply, value)
+    return Linear(apply, y)
 
 
 def reverse_gradient(scalar: Field) -> Field:
