@@ -87,12 +87,15 @@ def one_call(evaluate: Callable[..., Tensor], instance: Instance, train: bool) -
         return lambda: evaluate(x, *args)
 
     def step() -> object:
-        result = evaluate(x, *args)
-        loss = (torch.view_as_real(result) if result.is_complex() else result).square().mean()
+        loss = _mean_square(evaluate(x, *args))
         # A result that no parameter enters has nothing to send back.
         return torch.autograd.grad(loss, parameters, allow_unused=True) if loss.requires_grad else None
 
     return step
+
+
+def _mean_square(result: Tensor) -> Tensor:
+    return (torch.view_as_real(result) if result.is_complex() else result).square().mean()
 
 
 def reason_to_skip(cell: Cell, here: bool = True) -> str | None:
