@@ -62,7 +62,7 @@ def divergence(
 
     Args:
         field: Row-wise vector field, (B, n) -> (B, n); complex ones too. Over some coordinates it may have other
-            outputs beside those of these, which are taken by their numbers, or in order where there are no more.
+            outputs beside those of these, which are taken by their numbers; in order where S is not all, and f has |S|.
         x: Points, (B, n) or (n,).
         strategy: A Strategy, or its spec such as "vmap:chunk_size=64"; "auto" chooses the fastest exact one at the
             first call and remembers it.

@@ -98,9 +98,9 @@ def measure(case: Case, settings: Settings) -> Pair:
     cell = Cell.of(case)
     with surroundings(cell):
         bench = set_up(cell)
-        f, x = bench.instance.f, bench.instance.x
+        f, x, args = bench.instance.f, bench.instance.x, bench.instance.args
         first, second = (enter(case, bench, lambda name: None).work for _ in range(2))
-        works = {"first": first, "second": second, F: lambda: f(x)}
+        works = {"first": first, "second": second, F: lambda: f(x, *args)}
         series = sample(works, clock_for(case.device), settings, random.Random(case.key), F)
     one, other = series["first"], series["second"]
     return Pair(case.key, ratio(one.seconds, other.seconds), (one.calls, other.calls))

@@ -107,15 +107,15 @@ def _compared(cell, bench, prepared, first_s: float, sample_s: float) -> Found: 
     from jacstrat.measure.sampling import Settings, sample
     from jacstrat.statistics import ratio
 
-    reference, x = bench.reference, bench.instance.x
+    reference, instance = bench.reference, bench.instance
     works = {"auto": bench.work(prepared)}
     for spec in dict.fromkeys((*cell.strategies, "coloring", "taylor")):
         try:
-            evaluate = bench.prepare(spec, bench.instance.f)
-            result = evaluate(x)
+            evaluate = bench.prepare(spec, instance.f)
+            result = evaluate(instance.x, *instance.args)
         except UnsupportedError:
             continue
-        found = errors(result, reference.value(cell.operator), reference.scale(cell.operator))
+        found = errors(result, reference.value(bench.operator), reference.scale(bench.operator))
         if verdict(found, bench)[0] == "ok":
             works[spec] = bench.work(evaluate)
     series = sample(works, clock_for(cell.device), Settings(limit_s=sample_s), random.Random(cell.key))

@@ -32,11 +32,13 @@ def test_exact_strategies_agree_with_closed_forms(strategy: Strategy, problem: P
     for dtype in dtypes(device):
         for n in sizes(problem):
             instance = problem.instance(n, BATCH, dtype, device)
-            for operator in problem.operators:
-                if strategy.refuse(parse_operator(operator)) is None:
+            for operator in map(instance.operator, problem.operators):
+                if strategy.refuse(operator) is None:
                     reference = instance.reference(operator)
                     with torch.no_grad():
-                        result = strategy.prepare(operator, instance.f, instance.x)(instance.x)
+                        result = strategy.prepare(operator, instance.f, instance.x, args=instance.args)(
+                            instance.x, *instance.args
+                        )
                     assert result.device.type == device
                     found = errors(result, reference.value(operator), reference.scale(operator))
                     assert found.within, f"n={n} {dtype} {operator}: {found}"
@@ -56,7 +58,8 @@ def test_gradients_of_the_parameters_agree_with_those_of_the_cpu(
         for place in ("cpu", device):
             instance = problem.instance(n, BATCH, dtype, place)
             parameters = tuple(instance.parameters.values())
-            loss = strategy.prepare(operator, instance.f, instance.x)(instance.x).square().mean()
+            prepared = strategy.prepare(instance.operator(operator), instance.f, instance.x, args=instance.args)
+            loss = prepared(instance.x, *instance.args).abs().square().mean()
             if parameters and loss.requires_grad:
                 gradients.append(torch.autograd.grad(loss, parameters, allow_unused=True))
         if gradients:
