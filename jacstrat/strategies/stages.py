@@ -218,15 +218,22 @@ class Restricted:
 
         def restricted(z: Tensor, x: Tensor, *args: Any) -> Tensor:
             y = f(placed(z, x, S, n), *args)
-            return y if kept is None else y.index_select(-1, _index(kept, y.device))
+            return y if kept is None else chosen(y, kept)
 
         return restricted
 
     def points(self, x: Tensor, args: Args) -> tuple[Tensor, Args]:
-        return x.index_select(-1, _index(self.coordinates, x.device)), (x, *args)
+        return chosen(x, self.coordinates), (x, *args)
 
     def result(self, result: Tensor) -> Tensor:
         return result
+
+
+def chosen(x: Tensor, S: tuple[int, ...]) -> Tensor:
+    """The coordinates S of x, a view where they stand side by side."""
+    if tuple(range(S[0], S[-1] + 1)) == S:
+        return x[..., S[0] : S[-1] + 1]
+    return x.index_select(-1, _index(S, x.device))
 
 
 def placed(z: Tensor, x: Tensor, S: tuple[int, ...], n: int) -> Tensor:

@@ -61,7 +61,9 @@ def weighing(
         raise UsageError(f"weight={weight} is that of a problem, and there is none here; give a tensor or a function")
     if callable(weight) and not is_array(weight):
         return _by_rows(plain, weight, S, needs_scalar)
-    A = torch.as_tensor(weight, dtype=x.dtype, device=x.device) if isinstance(weight, tuple) else _near(weight, x)
+    # Where the caller has it, since there it has numbers, whatever x has.
+    A = weight if isinstance(weight, Tensor) else torch.as_tensor(weight)
+    A = A.to(x.dtype)
     B = len(x) if x.dim() == 2 else None
     if A.shape not in ((n,), (n, n)) and (B is None or A.shape not in ((B, n), (B, n, n))):
         rows = "" if B is None else f", ({B}, {n}) or ({B}, {n}, {n})"
@@ -73,14 +75,15 @@ def weighing(
         return _by_rows(plain, A, S, needs_scalar)
     is_diagonal = A.dim() == 1
     A = _block(A, S, is_diagonal)
+    is_whole = A.requires_grad or A.is_meta
     if not second:
         if is_diagonal:
-            return plain, _Scaled(A)
-        factors = None if A.requires_grad else _low_rank(A, weight)
-        return plain, _Mixed(A) if factors is None else _Between(factors.left, factors.right)
-    if A.requires_grad:
+            return plain, _Scaled(_near(A, x))
+        factors = None if is_whole else _low_rank(A, weight, S, x.device)
+        return plain, _Mixed(_near(A, x)) if factors is None else _Between(factors.left, factors.right)
+    if is_whole:
         return _by_rows(plain, A.expand(1, *A.shape), None, needs_scalar)
-    factors = _definite(torch.diag(A) if is_diagonal else A, weight)
+    factors = _definite(torch.diag(A) if is_diagonal else A, weight, S, x.device)
     return plain, _Along(factors.left, factors.right)
 
 
@@ -112,7 +115,7 @@ def _kept(weight: Any, kind: tuple[Any, ...], make: Any) -> Factors | None:
     return found
 
 
-def _low_rank(A: Tensor, weight: Any) -> Factors | None:
+def _low_rank(A: Tensor, weight: Any, S: tuple[int, ...] | None, device: torch.device) -> Factors | None:
     """U and V of fewer columns than A; None where it has none."""
 
     def make(version: int) -> Factors | None:
@@ -121,12 +124,12 @@ def _low_rank(A: Tensor, weight: Any) -> Factors | None:
             r = max(int((s > _least(s, A)).sum()), 1)
             if r == len(A):
                 return None
-            return Factors((U[:, :r] * s[:r]).to(A), Vh[:r].mT.to(A), version)
+            return Factors((U[:, :r] * s[:r]).to(device, A.dtype), Vh[:r].mT.to(device, A.dtype), version)
 
-    return _kept(weight, ("low", A.dtype, A.device, tuple(A.shape)), make)
+    return _kept(weight, ("low", A.dtype, device, S), make)
 
 
-def _definite(A: Tensor, weight: Any) -> Factors:
+def _definite(A: Tensor, weight: Any, S: tuple[int, ...] | None, device: torch.device) -> Factors:
     """s and t of the symmetric part of A."""
 
     def make(version: int) -> Factors:
@@ -136,14 +139,14 @@ def _definite(A: Tensor, weight: Any) -> Factors:
             plus, minus = (
                 (Q * sign * value.clamp_min(0).sqrt() if sign > 0 else Q * (-value).clamp_min(0).sqrt())[
                     :, sign * value > least
-                ].to(A)
+                ].to(device, A.dtype)
                 for sign in (1, -1)
             )
             if not plus.shape[1] and not minus.shape[1]:
-                plus = Q[:, :1].to(A) * 0
+                plus = Q[:, :1].to(device, A.dtype) * 0
             return Factors(plus, minus, version)
 
-    found = _kept(weight, ("definite", A.dtype, A.device, tuple(A.shape)), make)
+    found = _kept(weight, ("definite", A.dtype, device, S), make)
     assert found is not None
     return found
 
@@ -276,7 +279,7 @@ class _AlongRows(_Rows):
         value, Q = (A, None) if is_diagonal else torch.linalg.eigh((A + A.mT) / 2)
         roots = [(sign * value).clamp_min(0).sqrt() for sign in (1, -1)]
         s, t = roots if Q is None else [Q * root.unsqueeze(-2) for root in roots]
-        is_definite = not bool((value < -_least(value.abs(), A)).any())
+        is_definite = A.is_meta or not bool((value < -_least(value.abs(), A)).any())
         return x.new_zeros(*x.shape[:-1], (1 if is_definite else 2) * x.shape[-1]), (x, s, t, *args)
 
 
