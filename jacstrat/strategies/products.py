@@ -99,8 +99,7 @@ def gradient_of(scalar: Field, x: Tensor, args: tuple[Any, ...] = (), event_dim:
         scalar, x, args: A scalar of real or complex values at x.
         event_dim: Axes of a point.
     """
-    inside = torch._C._functorch.peek_interpreter_stack() is not None or torch.compiler.is_compiling()
-    linear, lead = (vjp if inside else reverse)(scalar, x, *args), x.dim() - event_dim
+    linear, lead = vjp(scalar, x, *args), x.dim() - event_dim
     value = linear.value
     assert value is not None
     if value.is_complex():
