@@ -493,7 +493,7 @@ def test_nothing_is_kept_alive() -> None:
 
 
 def test_every_scalar_of_the_library_is_understood(monkeypatch) -> None:
-    for name, problem in PROBLEMS.items():
+    for problem in PROBLEMS.values():
         if problem.kind == "scalar":
             n = next(n for n in (6, 2, 9) if problem.refuse(n) is None)
             instance = problem.instance(n, 2)
