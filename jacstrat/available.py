@@ -5,12 +5,12 @@ Knows nothing else of jacstrat.
 
 from __future__ import annotations
 
+import ctypes
 import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path, PurePosixPath
 
-import numpy as np
 import psutil
 
 ROOT = Path("/")
@@ -80,8 +80,16 @@ def keep_freed_memory() -> None:
     """Have glibc's allocator keep what is freed, up to 64 MiB, for who asks next.
 
     Freed memory goes back to the system above a threshold, and who is given it again waits for every page: what works
-    in tiles of some MiB is slower or faster by what was freed in the process before. The threshold is twice the largest
-    mapped block that was freed, 64 MiB at most (mallopt(3), M_MMAP_THRESHOLD), so that one of 32 MiB sets it.
-    Nothing is written to it; other allocators do as they like.
+    in tiles of some MiB is slower or faster by what was freed in the process before. Both thresholds, of blocks that
+    are mapped by themselves and of what is given back, are set here (mallopt(3)); allocators without do as they like.
     """
-    np.empty(2**25 - 2**13, np.uint8)
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (OSError, AttributeError, TypeError):
+        return
+    for parameter, size in ((_M_MMAP_THRESHOLD, 2**25), (_M_TRIM_THRESHOLD, 2**26)):
+        mallopt(parameter, size)
+
+
+# Of malloc.h.
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
