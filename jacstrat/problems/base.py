@@ -169,7 +169,9 @@ class Problem:
         args = tuple(argument(array) for array in self.arguments(n, batch, others))
         weight: Any = self.weight and self.weight(n, own)
         if weight is not None and not callable(weight):
-            weight = tensor(weight)
+            # A constant has numbers, by which it is factorised, wherever the points are.
+            weight = torch.from_numpy(np.array(weight, dtype=np.float64)).to(dtype)
+            weight = weight if device == "meta" else weight.to(device)
         function = self._made(n, seed) if self.factory else self.function
         if isinstance(function, torch.nn.Module):
             module = copy.deepcopy(function).to(dtype=dtype, device=device)

@@ -110,7 +110,8 @@ def held(case: Case) -> tuple[int, int]:
     cell = Cell.of(case)
     with surroundings(cell):
         instance = instantiate(cell, "cpu")
-        evaluate = parse_strategy(case.strategy).prepare(cell.operator, instance.f, instance.x)
+        operator, args = instance.operator(cell.operator), instance.args
+        evaluate = parse_strategy(case.strategy).prepare(operator, instance.f, instance.x, args=args)
         work = one_call(evaluate, instance, cell.workload == "train")
         with FlopCounterMode(display=False) as flops, StorageMode() as mode:
             work()
@@ -156,6 +157,9 @@ def test_bytes_and_flops_are_those_of_a_call(cell, problem: str, operator: str, 
                 found = predict(case)
                 if case.strategy == "chain" and problem == "graph_diffusion":
                     assert "index_select has a tensor without values, on the meta device" in found.reason
+                    continue
+                if case.strategy == "chain" and problem == "korteweg_de_vries":
+                    assert "neither linear nor pointwise" in found.reason
                     continue
                 peak_bytes, flops = held(case)
                 assert (found.reason, found.flops) == ("", flops), case.key
