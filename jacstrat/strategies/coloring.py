@@ -14,7 +14,7 @@ from jacstrat.strategies.probes import ChunkSize, fixed_diagonal
 from jacstrat.strategies.probing import by_units, field_of, summed
 from jacstrat.strategies.products import jvp, vjp
 from jacstrat.strategies.witness import has_numbers
-from jacstrat.structure import Structure, detect_structure
+from jacstrat.structure import Structure, UntracedError, detect_structure, prove_structure
 from jacstrat.tape.rows import rows_apart
 
 PRODUCTS = {"reverse": vjp, "forward": jvp}
@@ -49,13 +49,18 @@ class Coloring(Strategy):
     def build(self, operator: Operator, f: Function, x: Tensor, generator: torch.Generator | None) -> Contraction:
         if has_numbers(x) and (why := rows_apart(f, x)):
             raise UnsupportedError(f"{self.spec} traces f at one or two points, and f {why}; use vmap")
-        structure = detect_structure(f, x, operator)
-        if structure.source == "sampled" and not self.trust:
+        return self.along(self._structure(operator, f, x), operator, f, x)
+
+    def _structure(self, operator: Operator, f: Function, x: Tensor) -> Structure:
+        if self.trust:
+            return detect_structure(f, x, operator)
+        try:  # and no sample, which would be refused: f may not even end at the points of one
+            return prove_structure(f, x, operator)
+        except UntracedError as error:
             raise UnsupportedError(
-                f"{self.spec} has no proof of the structure of this function: {structure.reason}; "
-                "trust=true takes the pattern that was sampled"
-            )
-        return self.along(structure, operator, f, x)
+                f"{self.spec} has no proof of the structure of this function: {error}; "
+                "trust=true takes the pattern that is sampled"
+            ) from error
 
     def along(self, structure: Structure, operator: Operator, f: Function, x: Tensor) -> Contraction:
         """The strategy on a structure that is known already."""

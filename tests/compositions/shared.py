@@ -13,7 +13,7 @@ from unittest.mock import patch
 
 from torch import Tensor
 
-from jacstrat.strategies import auto, choosing, prepared
+from jacstrat.strategies import auto, choosing, coloring, prepared
 from jacstrat.strategies.witness import Witness
 from jacstrat.structure import UntracedError, structure
 
@@ -56,5 +56,6 @@ def shared() -> Iterator[None]:
         patch.object(auto, "Witness", witness),
         patch.object(structure, "prove_structure", proved),
         patch.object(auto, "prove_structure", proved),
+        patch.object(coloring, "prove_structure", proved),
     ):
         yield
