@@ -17,7 +17,7 @@ from jacstrat.strategies.look import has_numbers
 from jacstrat.strategies.probes import ChunkSize, fixed_diagonal
 from jacstrat.strategies.probing import by_diagonal, by_units
 from jacstrat.strategies.products import Linear, functional_gradient, jvp, vjp
-from jacstrat.structure import Structure, detect_structure
+from jacstrat.structure import Structure, UntracedError, detect_structure, prove_structure
 from jacstrat.tape.rows import rows_apart
 
 PRODUCTS = {"reverse": vjp, "forward": jvp}
@@ -70,13 +70,18 @@ class Coloring(Strategy):
     ) -> Contraction:
         if has_numbers(x) and (why := rows_apart(f, x, args)):
             raise UnsupportedError(f"{self.spec} traces f at one or two points, and f {why}; use vmap")
-        structure = detect_structure(f, x, operator, args)
-        if structure.source == "sampled" and not self.trust:
+        return self.along(self._structure(operator, f, x, args), operator, f, x)
+
+    def _structure(self, operator: Operator, f: Function, x: Tensor, args: Args) -> Structure:
+        if self.trust:
+            return detect_structure(f, x, operator, args)
+        try:  # and no sample, which would be refused: f may not even end at the points of one
+            return prove_structure(f, x, operator, args)
+        except UntracedError as error:
             raise UnsupportedError(
-                f"{self.spec} has no proof of the structure of this function: {structure.reason}; "
-                "trust=true takes the pattern that was sampled"
-            )
-        return self.along(structure, operator, f, x)
+                f"{self.spec} has no proof of the structure of this function: {error}; "
+                "trust=true takes the pattern that is sampled"
+            ) from error
 
     def along(self, structure: Structure, operator: Operator, f: Function, x: Tensor) -> Contraction:
         """The strategy on a structure that is known already."""

@@ -14,7 +14,7 @@ from unittest.mock import patch
 from torch import Tensor
 
 from jacstrat.core.operator import Operator
-from jacstrat.strategies import auto, hold
+from jacstrat.strategies import auto, coloring, hold
 from jacstrat.strategies.witness import Witness
 from jacstrat.structure import UntracedError, structure
 from jacstrat.tape.arguments import Args, Function
@@ -54,5 +54,6 @@ def shared() -> Iterator[None]:
         patch.object(hold, "Witness", witness),
         patch.object(structure, "prove_structure", proved),
         patch.object(auto, "prove_structure", proved),
+        patch.object(coloring, "prove_structure", proved),
     ):
         yield

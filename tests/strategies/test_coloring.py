@@ -68,11 +68,23 @@ def test_without_a_proof_it_refuses_unless_it_is_told_to_trust() -> None:
         parse_strategy("coloring").prepare("divergence", branch, x)
     assert str(raised.value) == (
         "coloring has no proof of the structure of this function: it depends on a value: "
-        "aten._local_scalar_dense.default; trust=true takes the pattern that was sampled"
+        "aten._local_scalar_dense.default; trust=true takes the pattern that is sampled"
     )
     trusting = parse_strategy("coloring:trust=true").prepare("divergence", branch, x)
     assert trusting.reason == "sampled: diagonal, 1 colour of n = 3"
     torch.testing.assert_close(trusting(x), x.cos().sum(-1))
+
+
+def test_without_a_proof_f_is_not_called_far_from_x() -> None:
+    seen: list[float] = []
+
+    def converging(x):
+        seen.append(float(x.detach().max()))  # a loop until something has converged may never end elsewhere
+        return x.sin()
+
+    with pytest.raises(UnsupportedError, match="no proof of the structure"):
+        parse_strategy("coloring").prepare("divergence", converging, torch.ones(2, 3))
+    assert set(seen) == {1.0}
 
 
 def test_the_result_is_differentiable_in_parameters_and_in_x() -> None:

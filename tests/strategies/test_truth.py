@@ -233,3 +233,21 @@ def test_differences_beside_a_kink_are_followed_by_the_step_that_sees_them() -> 
     weights = torch.ones(2, dtype=D)
     expected = torch.where(truth.is_known, truth.forms, 0).sum()
     torch.testing.assert_close(question.total(x, truth, weights), expected)
+
+
+@pytest.mark.parametrize("operator", ["divergence", "laplacian"])
+def test_smooth_along_every_line_is_not_yet_differentiable(operator: str) -> None:
+    # The median of three equal entries moves by the median of what they move by; autograd takes one of them.
+    x = X.new_tensor([[0.5, 0.5, 0.5, -1.0, 1.0]])
+
+    def f(x: Tensor) -> Tensor:
+        m = x.median(-1, keepdim=True).values
+        return x * m if operator == "divergence" else ((m - 0.5).square() + x.sin()).sum(-1)
+
+    question = asked(f, x, operator)
+    by_autograd, by_differences = question.by_autograd(x), question.by_differences(x, is_steady=True)
+    assert bool(by_differences.is_smooth.all())
+    assert float((by_autograd.detach() - by_differences.value).abs().max()) > 0.1
+    assert plain(question.answer())
+    assert not question._is_differentiable().any()
+    assert asked(lambda x: (x @ torch.ones(5, 5, dtype=D)).sin(), x, "divergence")._is_differentiable().all()
