@@ -142,7 +142,7 @@ class Auto(Strategy):
         def again(x: Tensor, args: Args) -> Prepared:
             return self.prepare(operator, f, x, None, args, event_dim)
 
-        prepared = Prepared(strategy, reduced, f, points.shape[-event_dim:].numel(), event_dim, built, again)
+        prepared = Prepared(strategy, reduced, f, points, args, event_dim, built, again)
         prepared.trust()
         return prepared
 

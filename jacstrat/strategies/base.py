@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, ClassVar, final
+from typing import TYPE_CHECKING, ClassVar, TypeVar, final
 
 import torch
 from torch import Tensor
@@ -26,16 +26,18 @@ from jacstrat.strategies.copies import Copies, output
 from jacstrat.strategies.gaps import Transform
 from jacstrat.strategies.points import check_points, outside_inference_mode, usable
 from jacstrat.strategies.prepared import Prepared
-from jacstrat.strategies.recall import Recall
-from jacstrat.strategies.reduction import Form, outputs_of, reduction
+from jacstrat.strategies.recall import Recall, key_of
+from jacstrat.strategies.reduction import Form, FormError, outputs_of, reduction
 from jacstrat.strategies.told import telling
-from jacstrat.tape.arguments import Args, Function, kinds
+from jacstrat.tape.arguments import Args, Function
 
 if TYPE_CHECKING:
     from jacstrat.strategies.candidates import Candidate, Evidence
 
 __all__ = ["Args", "Contraction", "Estimate", "Function", "Operator", "Passes", "Strategy", "Together"]
 
+
+R = TypeVar("R")
 
 # Direct calls whose strategy was held against a witness before, for a function like theirs: what that gives.
 CONFIRMED: Recall[Form] = Recall()
@@ -198,7 +200,7 @@ class Strategy(ABC):
 
         What was held against a witness for f before, or for a function of the same code, is not again.
         """
-        return self._direct(parse_operator(operator), f, x, args, event_dim, generator)(x, *args)
+        return self._called(lambda one: one(x, *args), operator, f, x, generator, args, event_dim)
 
     def together(
         self,
@@ -210,7 +212,24 @@ class Strategy(ABC):
         event_dim: int = 1,
     ) -> Together:
         """The result at x with f(x) and the gradient of a scalar, each found once."""
-        return self._direct(parse_operator(operator), f, x, args, event_dim, generator).together(x, *args)
+        return self._called(lambda one: one.together(x, *args), operator, f, x, generator, args, event_dim)
+
+    def _called(
+        self,
+        call: Callable[[Prepared], R],
+        operator: str | Operator,
+        f: Function,
+        x: Tensor,
+        generator: torch.Generator | None,
+        args: Args,
+        event_dim: int,
+    ) -> R:
+        """A direct call; by what is prepared anew where f gives another shape than it gave before."""
+        operator = parse_operator(operator)
+        try:
+            return call(self._direct(operator, f, x, args, event_dim, generator))
+        except FormError:
+            return call(self.prepare(operator, f, x, generator, args, event_dim))
 
     def _direct(
         self,
@@ -262,7 +281,7 @@ class Strategy(ABC):
         def again(x: Tensor, args: Args) -> Prepared:
             return self.prepare(operator, f, x, generator, args, event_dim)
 
-        prepared = Prepared(self, reduced, f, points.shape[-event_dim:].numel(), event_dim, contraction, again)
+        prepared = Prepared(self, reduced, f, points, args, event_dim, contraction, again)
         return prepared, (points, args), form
 
 
@@ -272,14 +291,15 @@ def circumstances_of(operator: Operator, x: Tensor, args: Args) -> tuple[Hashabl
     points = x.shape[0].bit_length() if x.dim() > 1 else None
     modes = (torch.is_grad_enabled(), torch.get_num_threads(), transformed)
     given = tuple(_kind_of(arg) for arg in args)
-    return (operator, x.shape[1:], points, x.dim(), x.dtype, x.device, x.requires_grad, type(x), modes, given)
+    what = (operator.name, operator.coordinates, key_of(operator.weight))
+    return (what, x.shape[1:], points, x.dim(), x.dtype, x.device, x.requires_grad, type(x), modes, given)
 
 
 def _kind_of(arg: object) -> Hashable:
     """What is known again of an argument in the next call."""
     if isinstance(arg, Tensor):
         return (arg.dim(), arg.shape[1:], arg.dtype, arg.device, arg.requires_grad)
-    return (type(arg),) if isinstance(arg, float) else kinds((arg,))
+    return (type(arg),) if isinstance(arg, float) else key_of(arg)
 
 
 def inner_name(kind: type[Strategy]) -> str | None:

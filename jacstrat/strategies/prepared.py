@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -18,7 +18,7 @@ from jacstrat.strategies.points import check_points, outside_inference_mode, usa
 from jacstrat.strategies.products import gradient_of
 from jacstrat.strategies.reduction import Reduction
 from jacstrat.strategies.told import telling
-from jacstrat.tape.arguments import Args, Function
+from jacstrat.tape.arguments import Args, Function, is_immutable
 from jacstrat.tape.guard import Guard
 
 if TYPE_CHECKING:
@@ -45,21 +45,23 @@ class Prepared:
         asked: Strategy,
         reduction: Reduction,
         f: Function,
-        n: int,
+        x: Tensor,
+        args: Args,
         event_dim: int,
         contraction: Contraction,
         again: Callable[[Tensor, Args], Prepared],
     ) -> None:
-        self.reduction, self.n = reduction, n
+        self.reduction, self.n = reduction, x.shape[-event_dim:].numel()
         self._asked, self._f, self._event_dim, self._again = asked, f, event_dim, again
         self.contraction, self.strategy = contraction, contraction.chosen or asked
         self._guard: Guard | None = None
+        self._given = self._kinds(x, args)
         # Where it was held against a witness: with or without gradients tracked, and those in x.
         self._confirmed: set[tuple[bool, bool]] = set()
         self._warned = False
 
     def _become(self, other: Prepared) -> None:
-        self.reduction = other.reduction
+        self.reduction, self._given = other.reduction, other._given
         self.contraction, self.strategy = other.contraction, other.strategy
         self._guard, self._confirmed = other._guard, other._confirmed
 
@@ -99,9 +101,8 @@ class Prepared:
         """The result with f(x), and of a scalar its gradient (..., n): from one pass where the strategy can."""
         from jacstrat.strategies.base import Together
 
-        contraction, reduction = self.contraction, self.reduction
-
         def evaluate(x: Tensor, *args: Any) -> Together:
+            contraction, reduction = self.contraction, self.reduction
             # Behind a change of variables the value and the gradient are those of another function.
             value = gradient = None
             if contraction.together is None or not reduction.is_transparent:
@@ -123,6 +124,23 @@ class Prepared:
             return (x, *args)
         z, given = self.reduction.points(x, args)
         return (z, *given)
+
+    def _kinds(self, x: Tensor, args: Args) -> tuple[Hashable, ...]:
+        """What is made anew for, where it changes: what arguments are, apart from the numbers of tensors and fractions.
+
+        What is no value may change without a sign: what rests on a recording is then made anew at each call.
+        """
+        return tuple(self._kind(x, arg) for arg in args)
+
+    def _kind(self, x: Tensor, arg: object) -> Hashable:
+        if isinstance(arg, Tensor):
+            of_rows = x.dim() > self._event_dim and arg.dim() > 0 and len(arg) == len(x)
+            return (of_rows, arg.shape[1:] if of_rows else arg.shape, arg.dtype, arg.device, arg.requires_grad)
+        if isinstance(arg, float):
+            return (float,)
+        if is_immutable(arg):
+            return (type(arg), arg)
+        return object() if self.contraction.is_traced else None
 
     def confirm(self, x: Tensor, args: Args = ()) -> None:
         """Hold the claim against a witness near x, and keep watch over what a recording of f rests on.
@@ -165,6 +183,8 @@ class Prepared:
         if not torch.compiler.is_compiling():
             if self._guard is not None and (change := self._guard.change()) is not None:
                 self._renew(x, args, change)
+            elif self.reduction.is_stale or (args and self._kinds(x, args) != self._given):
+                self._become(self._again(x, args))
             try:
                 self._hold(x, args)
             except UnsupportedError:

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from jacstrat.core.errors import UnsupportedError
+from jacstrat.core.errors import ShapeError, UnsupportedError
 from jacstrat.core.operator import Kind, Operator
 from jacstrat.strategies.checked import checked
 from jacstrat.strategies.copies import Copies
@@ -67,6 +67,11 @@ class Reduction:
     function: Function
     stages: tuple[Stage, ...] = ()
     kind: Kind = "field"
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether a weight has other numbers than those that it was factorised with."""
+        return any(getattr(stage, "is_stale", False) for stage in self.stages)
 
     @property
     def is_transparent(self) -> bool:
@@ -129,6 +134,7 @@ def reduction(
         add(Whole(whole))
         operator = bare_weight(operator, whole)
     form = form or _form(f, x, args)
+    f = _formed(f, *form)
     if operator.kind == "scalar":
         axis = -1 if operator.is_trace else -2
         if form.outputs == 1:
@@ -151,6 +157,28 @@ def reduction(
         m = None if form.outputs in (None, 1) else form.outputs
         outputs = (m or 1) * 2 if form.is_complex else m
     return Reduction(plain, _marked(f, outputs) if outputs else f, tuple(stages), operator.kind), form
+
+
+class FormError(ShapeError):
+    """f(x) has another form than what was prepared is for."""
+
+
+def _formed(f: Function, outputs: int | None, is_complex: bool) -> Function:
+    """f, whose results are to be like the first: of another number of outputs they would be taken for others.
+
+    Raises, when called:
+        FormError: One is not.
+    """
+
+    def function(x: Tensor, *args: Any) -> Tensor:
+        y = f(x, *args)
+        if (y.shape[-1] if y.dim() == x.dim() else None) != outputs or y.is_complex() != is_complex:
+            was = f"{outputs or 'no axis of'} outputs, {'complex' if is_complex else 'real'}"
+            raise FormError(f"prepared for f(x) with {was}, got {tuple(y.shape)} {y.dtype}; prepare again")
+        return y
+
+    function.__wrapped__ = f  # type: ignore[attr-defined]
+    return function
 
 
 def _marked(f: Function, outputs: int) -> Function:

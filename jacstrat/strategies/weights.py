@@ -12,6 +12,7 @@ tr(A J) is the divergence of A f, A held, and tr(A H) that of A grad u.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -33,12 +34,10 @@ class Factors(NamedTuple):
 
     Fields:
         left, right: U and V of U V^T, (n, r), or s and t of s s^T - t t^T, t perhaps without columns.
-        version: Of the weight that they were made of.
     """
 
     left: Tensor
     right: Tensor
-    version: int
 
 
 def weighing(
@@ -71,20 +70,17 @@ def weighing(
             f"weight must have shape ({n},), ({n}, {n}){rows} for x of shape {(n,) if B is None else (B, n)}, "
             f"got {tuple(A.shape)}"
         )
-    if A.shape not in ((n,), (n, n)):
-        return _by_rows(plain, A, S, needs_scalar)
+    if A.shape not in ((n,), (n, n)) or A.requires_grad or A.is_meta:
+        return _by_rows(plain, weight, S, needs_scalar)
     is_diagonal = A.dim() == 1
     A = _block(A, S, is_diagonal)
-    is_whole = A.requires_grad or A.is_meta
+    held = _Constant.of(weight)
     if not second:
         if is_diagonal:
-            return plain, _Scaled(_near(A, x))
-        factors = None if is_whole else _low_rank(A, weight, S, x.device)
-        return plain, _Mixed(_near(A, x)) if factors is None else _Between(factors.left, factors.right)
-    if is_whole:
-        return _by_rows(plain, A.expand(1, *A.shape), None, needs_scalar)
-    factors = _definite(torch.diag(A) if is_diagonal else A, weight, S, x.device)
-    return plain, _Along(factors.left, factors.right)
+            return plain, _Scaled(held, _near(A, x))
+        low = _low_rank(A, weight, S, x.device)
+        return plain, _Mixed(held, _near(A, x)) if low is None else _Between(held, *low)
+    return plain, _Along(held, *_definite(torch.diag(A) if is_diagonal else A, weight, S, x.device))
 
 
 def _near(weight: Any, x: Tensor) -> Tensor:
@@ -101,30 +97,52 @@ def _block(A: Tensor, S: tuple[int, ...] | None, is_diagonal: bool) -> Tensor:
     return A if is_diagonal else A.index_select(-2, places)
 
 
+@dataclass(frozen=True, eq=False)
+class _Constant:
+    """A weight that is factorised, and its numbers then: what is written into it, also past its version, is seen."""
+
+    weight: Any
+    numbers: Tensor
+
+    @classmethod
+    def of(cls, weight: Any) -> _Constant:
+        """The weight as it is now."""
+        return cls(weight, torch.as_tensor(weight).detach().clone())
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether it has other numbers now; nobody can tell without any, or inside a transform."""
+        if self.numbers.is_meta or torch._C._functorch.peek_interpreter_stack() is not None:
+            return False
+        now = torch.as_tensor(self.weight)
+        return now.shape != self.numbers.shape or not torch.equal(now, self.numbers)
+
+
 # What was made of a weight, by the tensor that the caller has: found again, it is the same constant of f to a trace.
 _MADE: Any = WeakIdKeyDictionary()
 
 
-def _kept(weight: Any, kind: tuple[Any, ...], make: Any) -> Factors | None:
+def _kept(weight: Any, kind: tuple[Any, ...], make: Callable[[], Factors | None]) -> Factors | None:
     if not isinstance(weight, Tensor):
-        return make(0)
+        return make()
     made = _MADE.setdefault(weight, {})
-    found = made.get(kind)
-    if kind not in made or (found is not None and found.version != weight._version):
-        found = made[kind] = make(weight._version)
+    numbers, found = made.get(kind, (None, None))
+    if numbers is None or not torch.equal(weight, numbers):
+        found = make()
+        made[kind] = weight.detach().clone(), found
     return found
 
 
 def _low_rank(A: Tensor, weight: Any, S: tuple[int, ...] | None, device: torch.device) -> Factors | None:
     """U and V of fewer columns than A; None where it has none."""
 
-    def make(version: int) -> Factors | None:
+    def make() -> Factors | None:
         with torch.no_grad():
             U, s, Vh = torch.linalg.svd(A.detach().double().cpu(), full_matrices=False)
             r = max(int((s > _least(s, A)).sum()), 1)
             if r == len(A):
                 return None
-            return Factors((U[:, :r] * s[:r]).to(device, A.dtype), Vh[:r].mT.to(device, A.dtype), version)
+            return Factors((U[:, :r] * s[:r]).to(device, A.dtype), Vh[:r].mT.to(device, A.dtype))
 
     return _kept(weight, ("low", A.dtype, device, S), make)
 
@@ -132,7 +150,7 @@ def _low_rank(A: Tensor, weight: Any, S: tuple[int, ...] | None, device: torch.d
 def _definite(A: Tensor, weight: Any, S: tuple[int, ...] | None, device: torch.device) -> Factors:
     """s and t of the symmetric part of A."""
 
-    def make(version: int) -> Factors:
+    def make() -> Factors:
         with torch.no_grad():
             value, Q = torch.linalg.eigh((A + A.mT).detach().double().cpu() / 2)
             least = _least(value.abs(), A)
@@ -144,7 +162,7 @@ def _definite(A: Tensor, weight: Any, S: tuple[int, ...] | None, device: torch.d
             )
             if not plus.shape[1] and not minus.shape[1]:
                 plus = Q[:, :1].to(device, A.dtype) * 0
-            return Factors(plus, minus, version)
+            return Factors(plus, minus)
 
     found = _kept(weight, ("definite", A.dtype, device, S), make)
     assert found is not None
@@ -157,7 +175,14 @@ def _least(sizes: Tensor, A: Tensor) -> Tensor:
 
 @dataclass(frozen=True, eq=False)
 class _Stage:
-    """A stage that leaves the points and the result as they are."""
+    """A stage that a constant weight gives; it leaves the points and the result as they are."""
+
+    held: _Constant
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether the weight has other numbers than when this was made."""
+        return self.held.is_stale
 
     def points(self, x: Tensor, args: Args) -> tuple[Tensor, Args]:
         return x, args
@@ -245,15 +270,17 @@ class _Rows:
         # Behind coordinates the weight is of the whole point, which is the first further argument.
         point, *rest = (x, *args) if self.S is None else args
         lead, n = tuple(point.shape[:-1]), point.shape[-1]
-        A = self.weight if is_array(self.weight) else self.weight(point, *rest)
+        A = self.weight(point, *rest) if callable(self.weight) and not is_array(self.weight) else self.weight
         if not is_array(self.weight) and (not is_array(A) or tuple(A.shape) not in ((*lead, n), (*lead, n, n))):
             found = tuple(A.shape) if is_array(A) else type(A).__name__
             raise ShapeError(
                 f"the weight must give {(*lead, n)} or {(*lead, n, n)} for x of shape {tuple(point.shape)}, got {found}"
             )
         A = _near(A, x)
-        A = _block(A, self.S, is_diagonal=A.dim() == len(lead) + 1)
-        return A.expand(*lead, *A.shape[len(lead) :])
+        is_constant = is_array(self.weight) and tuple(A.shape) in ((n,), (n, n))
+        is_diagonal = A.dim() == (1 if is_constant else len(lead) + 1)
+        A = _block(A, self.S, is_diagonal)
+        return A.expand(*lead, *A.shape[-1 if is_diagonal else -2 :])
 
     def result(self, result: Tensor) -> Tensor:
         return result

@@ -52,15 +52,24 @@ def lifted(args: Args) -> Args:
 
 
 def kinds(args: Args) -> tuple[Hashable, ...]:
-    """What a recording bakes in of arguments: of tensors what they are and not their numbers, anything else itself."""
-    found: list[Hashable] = []
-    for arg in args:
-        if isinstance(arg, Tensor):
-            found.append((arg.shape, arg.dtype, arg.device))
-        else:
-            try:
-                hash(arg)
-                found.append((type(arg), arg))
-            except TypeError:
-                found.append(object())  # what may change without a sign is another each time
-    return tuple(found)
+    """What a recording bakes in of arguments: of tensors what they are and not their numbers, anything else itself.
+
+    An object that may change without a sign is another one each time.
+    """
+    return tuple(_kind(arg) for arg in args)
+
+
+def _kind(arg: Any) -> Hashable:
+    if isinstance(arg, Tensor):
+        return (arg.shape, arg.dtype, arg.device)
+    return (type(arg), arg) if is_immutable(arg) else object()
+
+
+def is_immutable(arg: object) -> bool:
+    """Whether an argument is a value that cannot change."""
+    return all(map(is_immutable, arg)) if type(arg) is tuple else type(arg) in _IMMUTABLE
+
+
+_IMMUTABLE = frozenset(
+    (int, float, complex, bool, str, bytes, type(None), torch.dtype, torch.device, torch.Size, torch.layout)
+)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import types
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from jacstrat import UnsupportedError, parse_strategy
+from jacstrat import ShapeError, UnsupportedError, parse_strategy
 from jacstrat.core.operator import OPERATORS
 from jacstrat.strategies import choosing
 from jacstrat.strategies.prepared import Prepared
@@ -236,3 +237,94 @@ class TestResults:
             x = X + 0
             torch.testing.assert_close(prepare(f, "vmap")(x), exact)
             torch.testing.assert_close(prepare(f, "taylor", x)(x), exact)
+
+
+class TestArguments:
+    """What is no tensor and no fraction is baked into what rests on a recording: another one is prepared anew for."""
+
+    @pytest.mark.parametrize("spec", ["coloring", "taylor", "vmap", "auto"])
+    def test_another_whole_number_has_another_pattern(self, spec: str) -> None:
+        def f(x: torch.Tensor, shift: int) -> torch.Tensor:
+            return (x.roll(shift, -1) * x * x).sum(-1) if shift else x.pow(3).sum(-1)
+
+        with torch.no_grad():
+            prepared = parse_strategy(spec).prepare("laplacian", f, X, args=(0,))
+            for shift in (1, 2, 0):
+                expected = parse_strategy("identity").prepare("laplacian", f, X, args=(shift,))(X, shift)
+                torch.testing.assert_close(prepared(X, shift), expected)
+
+    @pytest.mark.parametrize("spec", ["coloring", "taylor", "vmap", "auto"])
+    def test_an_object_may_change_without_a_sign(self, spec: str) -> None:
+        scheduler = types.SimpleNamespace(scale=2.0)
+
+        def f(x: torch.Tensor, scheduler: types.SimpleNamespace) -> torch.Tensor:
+            return x.pow(3).sum(-1) * scheduler.scale
+
+        with torch.no_grad():
+            prepared = parse_strategy(spec).prepare("laplacian", f, X, args=(scheduler,))
+            for scale in (2.0, 5.0):
+                scheduler.scale = scale
+                torch.testing.assert_close(prepared(X, scheduler), scale * 6 * X.sum(-1))
+                direct = parse_strategy(spec).apply("laplacian", f, X, args=(scheduler,))
+                torch.testing.assert_close(direct, scale * 6 * X.sum(-1))
+
+    def test_a_tensor_that_is_tracked_now_is_held_with_gradients(self) -> None:
+        t = torch.rand(len(X), 1, dtype=X.dtype)
+        prepared = parse_strategy("vmap").prepare("divergence", lambda x, t: x.sin() * t, X, args=(t,))
+        before = prepared._confirmed
+        prepared(X, t.clone().requires_grad_())
+        assert prepared._confirmed is not before
+
+
+class TestForms:
+    """f may give another number of outputs than it did."""
+
+    @staticmethod
+    def module() -> nn.Module:
+        class Outputs(nn.Module):
+            m: int | None = None
+
+            def forward(self, x: torch.Tensor) -> torch.Tensor:
+                y = x.pow(3).sum(-1)
+                return y if self.m is None else torch.stack([y] * self.m, -1)
+
+        return Outputs()
+
+    @pytest.mark.parametrize("spec", ["identity", "vmap", "jvp", "taylor", "auto"])
+    def test_a_direct_call_finds_it_out(self, spec: str) -> None:
+        f, strategy = self.module(), parse_strategy(spec)
+        with torch.no_grad(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            for m in (None, None, 3, 2, None):
+                f.m = m
+                expected = 6 * X.sum(-1)
+                expected = expected if m is None else expected.unsqueeze(-1).expand(-1, m)
+                torch.testing.assert_close(strategy.apply("laplacian", f, X), expected)
+
+    def test_a_prepared_operator_says_so(self) -> None:
+        f = self.module()
+        prepared = parse_strategy("vmap").prepare("laplacian", f, X)
+        f.m = 3
+        with pytest.raises(
+            ShapeError, match=r"prepared for f\(x\) with no axis of outputs, real, got .*; prepare again"
+        ):
+            prepared(X)
+
+
+@pytest.mark.parametrize("spec", ["taylor", "coloring", "auto"])
+def test_value_and_gradient_are_those_of_what_f_is_now(spec: str) -> None:
+    class Scaled(nn.Module):
+        scale = 1.0
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x.pow(3).sum(-1) * self.scale
+
+    f = Scaled()
+    prepared = parse_strategy(spec).prepare("laplacian", f, X)
+    f.scale = 2.0
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found = prepared.together(X)
+    torch.testing.assert_close(found.result, 12 * X.sum(-1))
+    torch.testing.assert_close(found.value, f(X))
+    torch.testing.assert_close(found.gradient, 6 * X.square())

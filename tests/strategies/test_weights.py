@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import Tensor
@@ -182,3 +184,32 @@ def test_a_weight_is_differentiated() -> None:
         total = laplacian(scalar, X, spec, weight=lambda x: k * matrices(x)).sum()
         (found,) = torch.autograd.grad(total, k)
         torch.testing.assert_close(found, contracted("matrices", H).sum())
+
+
+@pytest.mark.parametrize("spec", ["identity", "vmap", "taylor", "chain", "auto"])
+@pytest.mark.parametrize("kind", ["diagonal", "matrix", "of rank 1"])
+def test_what_is_written_into_a_weight_is_seen(spec: str, kind: str) -> None:
+    name, f = ("divergence", lambda x: (x @ P.mT).tanh()) if spec == "chain" else ("laplacian", scalar)
+    weight = WEIGHTS[kind].clone()
+    with torch.no_grad():
+        prepared = parse_strategy(spec).prepare(replace(OPERATORS[name], weight=weight), f, X)
+        before = prepared(X)
+        weight.mul_(2)
+        torch.testing.assert_close(prepared(X), 2 * before)
+        weight.data.mul_(2)  # which leaves no sign on the tensor
+        torch.testing.assert_close(prepared(X), 4 * before)
+        direct = parse_strategy(spec).apply(replace(OPERATORS[name], weight=weight), f, X)
+        torch.testing.assert_close(direct, 4 * before)
+
+
+def test_a_weight_that_is_trained_is_followed() -> None:
+    H = torch.func.vmap(torch.func.hessian(scalar))(X)
+    for at in (X, X[0]):
+        for shape in ((N,), (N, N)):
+            weight = torch.ones(shape, dtype=torch.float64, requires_grad=True)
+            prepared = parse_strategy("vmap").prepare(replace(OPERATORS["laplacian"], weight=weight), scalar, at)
+            with torch.no_grad():
+                weight.mul_(3)
+            (found,) = torch.autograd.grad(prepared(at).sum(), weight)
+            every = (H if at is X else H[:1]).sum(0)
+            torch.testing.assert_close(found, every if len(shape) == 2 else every.diagonal())
