@@ -61,7 +61,7 @@ def _counted(cell: Any, kind: str = "", plain: list[Record] | None = None) -> li
     """The rows of a cell without times, its strategies as they are or with a change built in."""
     from jacstrat.harness.bench import Bench
     from jacstrat.harness.cell import measure
-    from jacstrat.strategies.base import Contraction
+    from jacstrat.strategies.contraction import Contraction
 
     prepare = Bench.prepare
     peaks = {(r.problem, r.n, r.workload, r.strategy): r.peak_bytes for r in plain or ()}

@@ -21,7 +21,8 @@ from torch import Tensor
 from jacstrat.core.operator import Operator
 from jacstrat.problems.reference import Reference
 from jacstrat.statistics import chance_of_share, student_within
-from jacstrat.strategies.base import Args, Estimate, Function, Strategy
+from jacstrat.strategies.base import Args, Function, Strategy
+from jacstrat.strategies.contraction import Estimate
 
 # Draws are taken for DRAW_S seconds, within these bounds.
 LEAST_DRAWS, MOST_DRAWS, DRAW_S = 40, 256, 0.25

@@ -7,10 +7,11 @@ from jacstrat.core.errors import UsageError
 from jacstrat.core.operator import OPERATORS, Operator
 from jacstrat.plugins import Table
 from jacstrat.strategies.auto import Auto
-from jacstrat.strategies.base import Contraction, Estimate, Strategy, Together
+from jacstrat.strategies.base import Strategy
 from jacstrat.strategies.chain import Chain
 from jacstrat.strategies.coloring import Coloring
 from jacstrat.strategies.compiled import Compiled
+from jacstrat.strategies.contraction import Contraction, Estimate, Together
 from jacstrat.strategies.dense import Hessian, Jacfwd, Jacrev
 from jacstrat.strategies.hutchinson import Hutchinson
 from jacstrat.strategies.hutchpp import HutchPlusPlus

@@ -14,10 +14,11 @@ from torch.utils._python_dispatch import _get_current_dispatch_mode_stack
 
 from jacstrat.core.errors import UnsupportedError, UsageError, unknown
 from jacstrat.core.operator import Operator
-from jacstrat.strategies.base import Args, Contraction, Function, Strategy, Together, circumstances_of
+from jacstrat.strategies.base import Args, Function, Strategy, circumstances_of
 from jacstrat.strategies.candidates import Candidate, Evidence
 from jacstrat.strategies.checked import plain_attention
 from jacstrat.strategies.choosing import Choosing, import_torch_parts, on_ground
+from jacstrat.strategies.contraction import Contraction, Together
 from jacstrat.strategies.counting import UNKNOWN, product_costs
 from jacstrat.strategies.hold import Hold
 from jacstrat.strategies.limits import within_limits

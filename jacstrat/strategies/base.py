@@ -15,8 +15,6 @@ from jacstrat.core.operator import OPERATORS, Operator, parse_operator
 from jacstrat.strategies.checked import plain_attention
 from jacstrat.strategies.contraction import (
     Contraction,
-    Estimate,
-    Passes,
     Together,
     alike,
     contraction_of,
@@ -34,7 +32,7 @@ from jacstrat.tape.arguments import Args, Function
 if TYPE_CHECKING:
     from jacstrat.strategies.candidates import Candidate, Evidence
 
-__all__ = ["Args", "Contraction", "Estimate", "Function", "Operator", "Passes", "Strategy", "Together"]
+__all__ = ["Args", "Function", "Strategy"]
 
 
 R = TypeVar("R")

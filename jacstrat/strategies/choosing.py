@@ -21,9 +21,10 @@ from jacstrat.available import read_text
 from jacstrat.core.errors import UnsupportedError
 from jacstrat.core.operator import Operator
 from jacstrat.strategies import choices
-from jacstrat.strategies.base import Args, Contraction, Function, Strategy
+from jacstrat.strategies.base import Args, Function, Strategy
 from jacstrat.strategies.candidates import Candidate, Evidence
 from jacstrat.strategies.choices import Kept
+from jacstrat.strategies.contraction import Contraction
 from jacstrat.strategies.counting import UNKNOWN, Evaluation, evaluation, looks_dense, product_costs
 from jacstrat.strategies.hold import Hold
 from jacstrat.strategies.reduction import outputs_of

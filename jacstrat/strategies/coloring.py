@@ -11,8 +11,9 @@ from torch import Tensor
 
 from jacstrat.core.errors import UnsupportedError, UsageError
 from jacstrat.core.operator import Operator
-from jacstrat.strategies.base import Args, Contraction, Function, Strategy, positive_or_all
+from jacstrat.strategies.base import Args, Function, Strategy, positive_or_all
 from jacstrat.strategies.candidates import Candidate, Evidence
+from jacstrat.strategies.contraction import Contraction
 from jacstrat.strategies.look import has_numbers
 from jacstrat.strategies.probes import ChunkSize, fixed_diagonal
 from jacstrat.strategies.probing import by_diagonal, by_units

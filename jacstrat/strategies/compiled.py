@@ -14,7 +14,8 @@ from torch import Tensor
 from jacstrat.core.errors import UsageError, WrongResultError
 from jacstrat.core.operator import Operator
 from jacstrat.strategies.agreement import gradient_fault, result_fault
-from jacstrat.strategies.base import Args, Contraction, Function, Strategy
+from jacstrat.strategies.base import Args, Function, Strategy
+from jacstrat.strategies.contraction import Contraction
 from jacstrat.strategies.gaps import Transform
 from jacstrat.strategies.look import has_numbers
 from jacstrat.strategies.probing import Vmap

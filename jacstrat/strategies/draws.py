@@ -17,7 +17,8 @@ from torch import Tensor
 from jacstrat.core.errors import UsageError, unknown
 from jacstrat.core.operator import Operator
 from jacstrat.statistics import student_within
-from jacstrat.strategies.base import Contraction, Estimate, Function, Together, positive_or_all
+from jacstrat.strategies.base import Function, positive_or_all
+from jacstrat.strategies.contraction import Contraction, Estimate, Together
 from jacstrat.strategies.probes import ChunkSize, unit_entries
 from jacstrat.strategies.products import Linear, functional_gradient, jvp, vjp
 

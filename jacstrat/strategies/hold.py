@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from jacstrat.core.operator import OPERATORS, Operator
+from jacstrat.strategies.contraction import Contraction
 from jacstrat.strategies.copies import Copies, output
 from jacstrat.strategies.gaps import Transform
 from jacstrat.strategies.look import Claim
@@ -49,8 +50,6 @@ class Hold:
         return self._witness.fault(claim, stochastic, transforms=transforms)
 
     def _of_rows(self, claim: Claim) -> Claim:
-        from jacstrat.strategies.base import Contraction
-
         assert self._copies is not None
         one_of, pick, along = self._copies.function, self._pick, claim.along
 

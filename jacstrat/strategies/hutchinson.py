@@ -12,7 +12,8 @@ from torch import Tensor
 
 from jacstrat.core.errors import ShapeError, UsageError
 from jacstrat.core.operator import Operator
-from jacstrat.strategies.base import Args, Contraction, Estimate, Function, Strategy, positive_or_all
+from jacstrat.strategies.base import Args, Function, Strategy, positive_or_all
+from jacstrat.strategies.contraction import Contraction, Estimate
 from jacstrat.strategies.draws import (
     DISTRIBUTIONS,
     PRODUCTS,

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from jacstrat.core.operator import Operator
-from jacstrat.strategies.base import Args, Contraction, Function, Strategy
+from jacstrat.strategies.base import Args, Function, Strategy
+from jacstrat.strategies.contraction import Contraction
 from jacstrat.strategies.draws import (
     Product,
     check_budget,

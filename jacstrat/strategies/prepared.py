@@ -12,6 +12,7 @@ from torch import Tensor
 from jacstrat.core.errors import ShapeError, UnsupportedError
 from jacstrat.core.operator import Operator
 from jacstrat.strategies.checked import plain_attention
+from jacstrat.strategies.contraction import Contraction, Estimate, Together
 from jacstrat.strategies.hold import Hold
 from jacstrat.strategies.look import has_numbers
 from jacstrat.strategies.points import check_points, outside_inference_mode, usable
@@ -22,7 +23,7 @@ from jacstrat.tape.arguments import Args, Function, is_immutable
 from jacstrat.tape.guard import Guard
 
 if TYPE_CHECKING:
-    from jacstrat.strategies.base import Contraction, Estimate, Strategy, Together
+    from jacstrat.strategies.base import Strategy
 
 
 class Prepared:
@@ -84,8 +85,6 @@ class Prepared:
 
     def estimate(self, x: Tensor, *args: Any) -> Estimate:
         """The result with its standard error; without one where the strategy claims none."""
-        from jacstrat.strategies.base import Estimate
-
         if self.contraction.estimate is None:
             return Estimate(self(x, *args))
 
@@ -99,7 +98,6 @@ class Prepared:
 
     def together(self, x: Tensor, *args: Any) -> Together:
         """The result with f(x), and of a scalar its gradient (..., n): from one pass where the strategy can."""
-        from jacstrat.strategies.base import Together
 
         def evaluate(x: Tensor, *args: Any) -> Together:
             contraction, reduction = self.contraction, self.reduction

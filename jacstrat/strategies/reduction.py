@@ -36,6 +36,7 @@ from jacstrat.strategies.stages import (
     event_of,
     whole_of,
 )
+from jacstrat.strategies.weights import weighing
 from jacstrat.strategies.workload import same_random_numbers
 from jacstrat.tape.arguments import Args, Function
 
@@ -114,8 +115,6 @@ def reduction(
         ShapeError: x or f(x) has a shape that does not fit; names the shapes.
         UsageError: Coordinates or a weight that x cannot have; names them.
     """
-    from jacstrat.strategies.weights import weighing
-
     stages: list[Stage] = []
 
     def add(stage: Stage) -> None:

@@ -21,7 +21,8 @@ from jacstrat.harness.judging import DRAW_S, LEAST_DRAWS, MOST_DRAWS, Drawn, jud
 from jacstrat.measure.accuracy import TOLERANCES
 from jacstrat.problems.base import Reference
 from jacstrat.records import COLUMNS
-from jacstrat.strategies.base import Contraction, Estimate, Strategy
+from jacstrat.strategies.base import Strategy
+from jacstrat.strategies.contraction import Contraction, Estimate
 from jacstrat.strategies.hutchinson import Hutchinson
 from tests.harness.conftest import QUICK
 

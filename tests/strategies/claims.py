@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from jacstrat import Strategy, parse_strategy
 from jacstrat.core.operator import OPERATORS
-from jacstrat.strategies.base import Contraction
 from jacstrat.strategies.checked import checked
+from jacstrat.strategies.contraction import Contraction
 from jacstrat.strategies.prepared import Prepared
 from jacstrat.strategies.witness import Witness
 

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from jacstrat import UnsupportedError, laplacian, parse_strategy
 from jacstrat.core.operator import OPERATORS
-from jacstrat.strategies.base import Contraction
 from jacstrat.strategies.checked import checked
+from jacstrat.strategies.contraction import Contraction
 from jacstrat.strategies.gaps import PAST_DATA, PAST_NO_GRAD, WRONG, Transform, gap
 from tests.strategies.claims import D, trusted
 

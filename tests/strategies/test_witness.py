@@ -12,7 +12,7 @@ from jacstrat import UnsupportedError, laplacian, parse_strategy
 from jacstrat.core.operator import OPERATORS
 from jacstrat.strategies import choices
 from jacstrat.strategies.auto import RECALL
-from jacstrat.strategies.base import Contraction
+from jacstrat.strategies.contraction import Contraction
 from jacstrat.strategies.look import has_numbers
 from jacstrat.strategies.witness import Witness
 from tests.strategies.claims import (

@@ -8,8 +8,8 @@ from torch import Tensor
 
 from jacstrat import parse_strategy
 from jacstrat.core.operator import OPERATORS
-from jacstrat.strategies.base import Contraction
 from jacstrat.strategies.checked import checked
+from jacstrat.strategies.contraction import Contraction
 from jacstrat.strategies.witness import Witness
 from jacstrat.taylor import Scalar, Untraceable, fallback
 from jacstrat.taylor.forward import FORWARD_TWICE, NAMES
