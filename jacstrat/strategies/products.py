@@ -44,8 +44,11 @@ class Linear:
 def reverse(field: Field, x: Tensor, *args: Any) -> Linear:
     """v -> v^T J by torch.autograd.grad, the graph kept between probes; one evaluation of the field.
 
-    Works on whatever autograd can differentiate, custom functions of the old style included; cannot be vmapped.
+    Works on whatever autograd can differentiate, custom functions of the old style included; cannot be vmapped. Inside
+    a transform of torch.func, which has leaves of its own, it is that library's.
     """
+    if torch._C._are_functorch_transforms_active():
+        return vjp(field, x, *args)
     tracked = torch.is_grad_enabled()
     with torch.enable_grad():
         # A view of its own: were f to close over x itself, that path is no derivative with respect to the argument.
@@ -67,6 +70,8 @@ def reverse_gradient(scalar: Field) -> Field:
     """The gradient field of a scalar by torch.autograd.grad, itself differentiable by `reverse`."""
 
     def field(x: Tensor, *args: Any) -> Tensor:
+        if torch._C._are_functorch_transforms_active():
+            return functional_gradient(scalar)(x, *args)
         u = scalar(x, *args)
         if not u.requires_grad:
             return torch.zeros_like(x)

@@ -339,3 +339,22 @@ def test_random_probes_are_no_part_of_a_bilaplacian() -> None:
         UnsupportedError, match="hutchinson cannot serve the bilaplacian: it would differentiate its own"
     ):
         bilaplacian(wave, points(), "hutchinson")
+
+
+@pytest.mark.parametrize("spec", ["auto", "identity", "vmap", "jvp", "taylor"])
+def test_inside_transforms_of_the_caller(spec: str) -> None:
+    x, t = points(), torch.rand(B, 1, dtype=torch.float64)
+    expected = 6 * x.sum(-1) * t.squeeze(-1)
+
+    def u(x: Tensor, t: Tensor) -> Tensor:
+        return x.pow(3).sum(-1) * t.squeeze(-1)
+
+    def at_point(x: Tensor, t: Tensor) -> Tensor:
+        return laplacian(u, x, spec, args=(t,), coordinates=(1, 3))
+
+    scales = torch.tensor([1.0, 2.0], dtype=torch.float64)
+    every = torch.func.vmap(lambda c: laplacian(lambda x, t: c * u(x, t), x, spec, args=(t,)))(scales)
+    near(every, torch.stack((expected, 2 * expected)))
+    near(torch.func.vmap(at_point)(x, t), 6 * x[:, [1, 3]].sum(-1) * t.squeeze(-1))
+    slope = torch.func.grad(lambda t: laplacian(u, x, spec, args=(t,)).sum())(t)
+    near(slope, 6 * x.sum(-1, keepdim=True))
