@@ -153,6 +153,8 @@ EQUATIONS = (
         function=_gaussian,
         diagonal=_gaussian_diagonal,
         structure="dense",
+        points=uniform(-0.6, 0.6),
+        domain="[-0.6, 0.6)^n, where no term is near 0",
         origin="twice the second-order term of a diffusion dx = b dt + sigma(x) dw: Risken 1989, The Fokker-Planck "
         "equation",
         operators=("laplacian:weight=own",),
@@ -211,8 +213,8 @@ EQUATIONS = (
         diagonal=_korteweg_de_vries_diagonal,
         structure="dense",
         parameters=lambda n, rng: {"speed": np.array(rng.uniform(0.5, 2.0))},
-        points=uniform(-2.0, 2.0),
-        domain="[-2, 2)^2",
+        points=lambda n, batch, rng: rng.uniform((1.0, 0.0), (3.0, 0.25), (batch, 2)),
+        domain="[1, 3) x [0, 1/4), beside the crest",
         origin="Korteweg, de Vries 1895, On the change of form of long waves: u_t + 6 u u_x + u_xxx = 0, by its "
         "soliton; the divergence differentiates u three times",
         refuse=exactly(2, "x and t"),

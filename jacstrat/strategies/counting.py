@@ -127,8 +127,9 @@ def evaluation(f: Function, points: Tensor, args: Args = ()) -> Evaluation:
 
     with quiet(), torch.no_grad(), FakeTensorMode(allow_non_fake_inputs=True):
         x = torch.empty(points.shape, dtype=points.dtype, device=points.device)
+        given = [_like(arg) if isinstance(arg, Tensor) else arg for arg in args]
         with _Counter() as counter:
-            f(x, *(_like(arg) if isinstance(arg, Tensor) else arg for arg in args))
+            f(x, *given)
     return Evaluation(counter.work.times(1, 1 / max(points.shape[:-1].numel(), 1)), "\n".join(counter.log))
 
 

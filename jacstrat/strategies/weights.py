@@ -25,8 +25,9 @@ from jacstrat.core.operator import OPERATORS, Operator, is_array
 from jacstrat.strategies.products import functional_gradient
 from jacstrat.tape.arguments import Args, Function
 
-# Of the largest singular value or eigenvalue: what is smaller is rounding of a matrix of less rank.
-RANK_EPS = 8
+# Of the norm of a matrix, in units of its rounding: smaller singular values are those of the rounding of its entries,
+# which is off by half a unit of it together.
+RANK_EPS = 4
 
 
 class Factors(NamedTuple):
@@ -62,7 +63,7 @@ def weighing(
         return _by_rows(plain, weight, S, needs_scalar)
     # Where the caller has it, since there it has numbers, whatever x has.
     A = weight if isinstance(weight, Tensor) else torch.as_tensor(weight)
-    A = A.to(x.dtype)
+    A = A if A.is_floating_point() else A.to(x.dtype)
     B = len(x) if x.dim() == 2 else None
     if A.shape not in ((n,), (n, n)) and (B is None or A.shape not in ((B, n), (B, n, n))):
         rows = "" if B is None else f", ({B}, {n}) or ({B}, {n}, {n})"
@@ -78,9 +79,9 @@ def weighing(
     if not second:
         if is_diagonal:
             return plain, _Scaled(held, _near(A, x))
-        low = _low_rank(A, weight, S, x.device)
+        low = _low_rank(A, weight, S, x)
         return plain, _Mixed(held, _near(A, x)) if low is None else _Between(held, *low)
-    return plain, _Along(held, *_definite(torch.diag(A) if is_diagonal else A, weight, S, x.device))
+    return plain, _Along(held, *_definite(torch.diag(A) if is_diagonal else A, weight, S, x))
 
 
 def _near(weight: Any, x: Tensor) -> Tensor:
@@ -133,44 +134,49 @@ def _kept(weight: Any, kind: tuple[Any, ...], make: Callable[[], Factors | None]
     return found
 
 
-def _low_rank(A: Tensor, weight: Any, S: tuple[int, ...] | None, device: torch.device) -> Factors | None:
+def _low_rank(A: Tensor, weight: Any, S: tuple[int, ...] | None, x: Tensor) -> Factors | None:
     """U and V of fewer columns than A; None where it has none."""
 
     def make() -> Factors | None:
         with torch.no_grad():
             U, s, Vh = torch.linalg.svd(A.detach().double().cpu(), full_matrices=False)
-            r = max(int((s > _least(s, A)).sum()), 1)
+            r = max(int((s > _least(s, A.dtype)).sum()), 1)
             if r == len(A):
                 return None
-            return Factors((U[:, :r] * s[:r]).to(device, A.dtype), Vh[:r].mT.to(device, A.dtype))
+            return Factors((U[:, :r] * s[:r]).to(x), Vh[:r].mT.to(x))
 
-    return _kept(weight, ("low", A.dtype, device, S), make)
+    return _kept(weight, ("low", x.dtype, x.device, S), make)
 
 
-def _definite(A: Tensor, weight: Any, S: tuple[int, ...] | None, device: torch.device) -> Factors:
+def _definite(A: Tensor, weight: Any, S: tuple[int, ...] | None, x: Tensor) -> Factors:
     """s and t of the symmetric part of A."""
 
     def make() -> Factors:
         with torch.no_grad():
             value, Q = torch.linalg.eigh((A + A.mT).detach().double().cpu() / 2)
-            least = _least(value.abs(), A)
+            least = _least(value.abs(), A.dtype)
             plus, minus = (
                 (Q * sign * value.clamp_min(0).sqrt() if sign > 0 else Q * (-value).clamp_min(0).sqrt())[
                     :, sign * value > least
-                ].to(device, A.dtype)
+                ].to(x)
                 for sign in (1, -1)
             )
             if not plus.shape[1] and not minus.shape[1]:
-                plus = Q[:, :1].to(device, A.dtype) * 0
+                plus = Q[:, :1].to(x) * 0
             return Factors(plus, minus)
 
-    found = _kept(weight, ("definite", A.dtype, device, S), make)
+    found = _kept(weight, ("definite", x.dtype, x.device, S), make)
     assert found is not None
     return found
 
 
-def _least(sizes: Tensor, A: Tensor) -> Tensor:
-    return RANK_EPS * A.shape[-1] * torch.finfo(A.dtype).eps * sizes.max()
+def _least(sizes: Tensor, dtype: torch.dtype) -> Tensor:
+    """Singular values, or sizes of eigenvalues, (..., n), that are none, of numbers in this dtype.
+
+    Half precision is too coarse to tell rounding from a small eigenvalue, and is taken for single.
+    """
+    eps = torch.finfo(dtype if dtype in (torch.float32, torch.float64) else torch.float32).eps
+    return RANK_EPS * eps * sizes.norm(dim=-1).max()
 
 
 @dataclass(frozen=True, eq=False)
@@ -306,7 +312,7 @@ class _AlongRows(_Rows):
         value, Q = (A, None) if is_diagonal else torch.linalg.eigh((A + A.mT) / 2)
         roots = [(sign * value).clamp_min(0).sqrt() for sign in (1, -1)]
         s, t = roots if Q is None else [Q * root.unsqueeze(-2) for root in roots]
-        is_definite = A.is_meta or not bool((value < -_least(value.abs(), A)).any())
+        is_definite = A.is_meta or not bool((value < -_least(value.abs(), A.dtype)).any())
         return x.new_zeros(*x.shape[:-1], (1 if is_definite else 2) * x.shape[-1]), (x, s, t, *args)
 
 

@@ -15,6 +15,7 @@ from jacstrat.core.operator import OPERATORS
 from jacstrat.measure.counters import OperationCounter
 from jacstrat.measure.memory import peak_bytes
 from jacstrat.strategies.counting import FIRST, SECOND, UNKNOWN, Work, evaluation, looks_dense, product_costs
+from jacstrat.tape.arguments import taken
 from tests.strategies.claims import trusted
 
 B, N = 16, 12
@@ -46,26 +47,26 @@ CALLS = [
 
 def small(problem: str):
     instance = PROBLEMS[problem].instance(PROBLEMS[problem].sizes[0], B)
-    return instance.f, instance.x
+    return instance.f, instance.x, instance.args
 
 
 def test_operations_are_those_of_a_call() -> None:
     counted, done = {}, {}
     for problem in PROBLEMS:
-        f, x = small(problem)
+        f, x, args = small(problem)
         with torch.no_grad(), OperationCounter() as counter:
-            f(x)
-        counted[problem], done[problem] = evaluation(f, x).work.ops, counter.total
+            f(x, *args)
+        counted[problem], done[problem] = evaluation(f, x, args).work.ops, counter.total
     assert counted == done
 
 
 @pytest.mark.parametrize("problem", sorted(PROBLEMS))
 def test_flops_are_those_of_a_call_shared_by_its_points(problem: str) -> None:
-    f, x = small(problem)
+    f, x, args = small(problem)
     with torch.no_grad(), OperationCounter() as counter:
-        f(x)
-    assert evaluation(f, x).work.flops == pytest.approx(counter.flops / B)
-    assert evaluation(f, x[0]).work.flops == pytest.approx(counter.flops / B)
+        f(x, *args)
+    assert evaluation(f, x, args).work.flops == pytest.approx(counter.flops / B)
+    assert evaluation(f, x[0], taken(x, args, 0)).work.flops == pytest.approx(counter.flops / B)
 
 
 def test_bytes_are_those_that_operations_write() -> None:
@@ -157,8 +158,8 @@ def test_what_cannot_be_counted_has_some_work() -> None:
 
 @pytest.mark.parametrize(("problem", "operator"), PAIRS)
 def test_no_probe_and_no_call_costs_less_than_nothing(problem: str, operator: str) -> None:
-    f, x = small(problem)
-    costs = product_costs(OPERATORS[operator], evaluation(f, x[:1]).work)
+    f, x, args = small(problem)
+    costs = product_costs(OPERATORS[operator], evaluation(f, x[:1], taken(x, args, slice(1))).work)
     assert costs.keys() == FIRST.keys() == SECOND.keys()
     for cost in costs.values():
         for part in (cost.once, cost.call, cost.probe):

@@ -39,6 +39,10 @@ SIZES = (1, 2, 3, 17)
 BATCHES = (None, 1, 5)
 
 
+# What no chain is, and says so.
+NO_CHAIN = {("chain", "korteweg_de_vries"): "neither linear nor pointwise"}
+
+
 def sizes(problem: Problem) -> list[int]:
     """Three sizes or more: those of SIZES that the problem takes, filled up with the smallest others that it takes."""
     fitting = [n for n in SIZES if problem.refuse(n) is None]
@@ -108,6 +112,8 @@ def test_exact_strategies_agree_with_the_reference(strategy: Strategy, name: str
                 try:
                     result = strategy.prepare(operator, instance.f, x, args=args)(x, *args)
                 except UnsupportedError as error:
+                    if (why := NO_CHAIN.get((strategy.name, name))) and why in str(error):
+                        continue
                     refused.append(f"n={n} batch={batch} {spec}: {error}")
                     continue
             assert result.dtype == dtype

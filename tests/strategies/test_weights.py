@@ -213,3 +213,29 @@ def test_a_weight_that_is_trained_is_followed() -> None:
             (found,) = torch.autograd.grad(prepared(at).sum(), weight)
             every = (H if at is X else H[:1]).sum(0)
             torch.testing.assert_close(found, every if len(shape) == 2 else every.diagonal())
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("n", [16, 200])
+def test_small_eigenvalues_are_no_rounding(dtype: torch.dtype, n: int) -> None:
+    """Eigenvalues from 1 down to 1e-4, or 1e-2 in half precision: none may be dropped, and none is added."""
+    Q = torch.linalg.qr(torch.randn(n, n, generator=torch.Generator().manual_seed(n), dtype=torch.float64)).Q
+    least = 1e-2 if dtype == torch.bfloat16 else 1e-4
+    weight = (Q * torch.logspace(0, torch.log10(torch.tensor(least)).item(), n, dtype=torch.float64)) @ Q.mT
+    x = torch.rand(2, n, generator=torch.Generator().manual_seed(0), dtype=torch.float64).to(dtype)
+    operator = replace(OPERATORS["laplacian"], weight=weight)
+    prepared = parse_strategy("vmap").prepare(operator, lambda x: x.square().sum(-1), x)
+    assert prepared.contraction is not None
+    assert prepared.reduction.points(x, ())[0].shape[-1] == n
+    tolerance = {torch.float64: 1e-12, torch.float32: 1e-5, torch.bfloat16: 5e-2}[dtype]
+    torch.testing.assert_close(prepared(x).double(), 2 * weight.trace().expand(2), rtol=tolerance, atol=0)
+
+
+def test_a_weight_in_single_precision_has_the_rank_of_its_factor() -> None:
+    s = torch.randn(200, 1, generator=torch.Generator().manual_seed(0))
+    x = torch.rand(2, 200)
+    for weight in (s @ s.mT, (s.double() @ s.double().mT)):
+        prepared = parse_strategy("vmap").prepare(
+            replace(OPERATORS["laplacian"], weight=weight), lambda x: x.sin().sum(-1), x
+        )
+        assert prepared.reduction.points(x, ())[0].shape[-1] == 1
