@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from jacstrat import parse_strategy
 from tests.strategies.claims import (
     EDGE,
     A,
@@ -168,3 +169,32 @@ class TestNothingIsTouched:
         with pytest.raises(ZeroDivisionError, match="moved"):
             fault(lambda x: 6 * (weight * x).sum(-1), f=breaking)
         assert torch.equal(weight.detach(), torch.ones(4, dtype=D))
+
+
+@pytest.mark.parametrize("spec", ["vmap", "jvp", "jacrev", "jacfwd", "auto"])
+def test_the_gradient_of_terms_that_cancel_is_their_rounding(spec: str) -> None:
+    """A flow without sources: the divergence is 0 whatever c is, and its gradient in c what rounding leaves."""
+    c = torch.tensor(1.3, requires_grad=True)
+    x = torch.rand(50, 2, generator=torch.Generator().manual_seed(0)) + 0.5
+
+    def flow(x: Tensor) -> Tensor:
+        a, b = (c * x).unbind(-1)
+        return torch.stack((a.sin().exp() * b.cos(), -a.cos() * a.sin().exp() * b.sin()), -1)
+
+    prepared = parse_strategy(spec).prepare("divergence", flow, x)
+    (found,) = torch.autograd.grad(prepared(x).sum(), c)
+    assert abs(float(found)) < 1e-3
+
+
+def test_what_is_off_by_more_than_the_rounding_of_its_terms_is_seen() -> None:
+    c = torch.tensor(1.3, requires_grad=True)
+    x = torch.rand(50, 2, generator=torch.Generator().manual_seed(0)) + 0.5
+
+    def flow(x: Tensor) -> Tensor:
+        a, b = (c * x).unbind(-1)
+        return torch.stack((a.sin(), -b.cos() - a.cos() * 0), -1)
+
+    def wrong(x: Tensor) -> Tensor:
+        return c * (c * x[..., 0]).cos() + c.detach() * (c * x[..., 1]).sin()
+
+    assert "gradient" in fault(wrong, x, flow, "divergence")
