@@ -75,13 +75,13 @@ def weighing(
         return _by_rows(plain, weight, S, needs_scalar)
     is_diagonal = A.dim() == 1
     A = _block(A, S, is_diagonal)
-    held = _Constant.of(weight)
+    constant = weight, Numbers.of(weight)
     if not second:
         if is_diagonal:
-            return plain, _Scaled(held, _near(A, x))
+            return plain, _Scaled(*constant, _near(A, x))
         low = _low_rank(A, weight, S, x)
-        return plain, _Mixed(held, _near(A, x)) if low is None else _Between(held, *low)
-    return plain, _Along(held, *_definite(torch.diag(A) if is_diagonal else A, weight, S, x))
+        return plain, _Mixed(*constant, _near(A, x)) if low is None else _Between(*constant, *low)
+    return plain, _Along(*constant, *_definite(torch.diag(A) if is_diagonal else A, weight, S, x))
 
 
 def _near(weight: Any, x: Tensor) -> Tensor:
@@ -98,25 +98,35 @@ def _block(A: Tensor, S: tuple[int, ...] | None, is_diagonal: bool) -> Tensor:
     return A if is_diagonal else A.index_select(-2, places)
 
 
-@dataclass(frozen=True, eq=False)
-class _Constant:
-    """A weight that is factorised, and its numbers then: what is written into it, also past its version, is seen."""
+class Numbers(NamedTuple):
+    """The numbers of a weight at one time.
 
-    weight: Any
-    numbers: Tensor
+    On the host they are compared, so that what is written past the version (`.data`, numpy) is seen, too. To read them
+    on a device would wait for it at each call, and cannot be in a graph: there the version and the place tell.
+    """
+
+    host: Tensor | None
+    version: int
+    place: int
 
     @classmethod
-    def of(cls, weight: Any) -> _Constant:
-        """The weight as it is now."""
-        return cls(weight, torch.as_tensor(weight).detach().clone())
+    def of(cls, weight: Any) -> Numbers:
+        """Those that it has now."""
+        now = torch.as_tensor(weight).detach()
+        return cls(now.clone() if now.is_cpu else None, *_written(now))
 
-    @property
-    def is_stale(self) -> bool:
-        """Whether it has other numbers now; nobody can tell without any, or inside a transform."""
-        if self.numbers.is_meta or torch._C._functorch.peek_interpreter_stack() is not None:
-            return False
-        now = torch.as_tensor(self.weight)
-        return now.shape != self.numbers.shape or not torch.equal(now, self.numbers)
+    def are_those_of(self, weight: Any) -> bool:
+        """Whether it has them still; nobody can tell inside a transform."""
+        if torch._C._functorch.peek_interpreter_stack() is not None:
+            return True
+        now = torch.as_tensor(weight)
+        if self.host is None:
+            return (self.version, self.place) == _written(now)
+        return now.shape == self.host.shape and torch.equal(now, self.host)
+
+
+def _written(tensor: Tensor) -> tuple[int, int]:
+    return 0 if tensor.is_inference() else tensor._version, tensor.data_ptr()
 
 
 # What was made of a weight, by the tensor that the caller has: found again, it is the same constant of f to a trace.
@@ -128,9 +138,9 @@ def _kept(weight: Any, kind: tuple[Any, ...], make: Callable[[], Factors | None]
         return make()
     made = _MADE.setdefault(weight, {})
     numbers, found = made.get(kind, (None, None))
-    if numbers is None or not torch.equal(weight, numbers):
+    if numbers is None or not numbers.are_those_of(weight):
         found = make()
-        made[kind] = weight.detach().clone(), found
+        made[kind] = Numbers.of(weight), found
     return found
 
 
@@ -183,12 +193,13 @@ def _least(sizes: Tensor, dtype: torch.dtype) -> Tensor:
 class _Stage:
     """A stage that a constant weight gives; it leaves the points and the result as they are."""
 
-    held: _Constant
+    weight: Any
+    numbers: Numbers
 
     @property
     def is_stale(self) -> bool:
         """Whether the weight has other numbers than when this was made."""
-        return self.held.is_stale
+        return not self.numbers.are_those_of(self.weight)
 
     def points(self, x: Tensor, args: Args) -> tuple[Tensor, Args]:
         return x, args

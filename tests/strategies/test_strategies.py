@@ -44,9 +44,10 @@ NO_CHAIN = {("chain", "korteweg_de_vries"): "neither linear nor pointwise"}
 
 
 def sizes(problem: Problem) -> list[int]:
-    """Three sizes or more: those of SIZES that the problem takes, filled up with the smallest others that it takes."""
-    fitting = [n for n in SIZES if problem.refuse(n) is None]
-    others = (n for n in range(4, 17) if problem.refuse(n) is None)
+    """Those of SIZES that the problem takes, filled up to three with the smallest others; none beyond its own sizes."""
+    taken = [n for n in range(1, max(problem.sizes) + 1) if problem.refuse(n) is None]
+    fitting = [n for n in SIZES if n in taken]
+    others = (n for n in taken if n > 3 and n not in SIZES)
     return sorted([*fitting, *islice(others, max(0, 3 - len(fitting)))])
 
 

@@ -12,6 +12,7 @@ from jacstrat import OPERATORS, ShapeError, UsageError, divergence, laplacian, p
 from jacstrat.core.operator import Operator
 from jacstrat.strategies import unasked
 from jacstrat.strategies.reduction import reduction
+from jacstrat.strategies.weights import Numbers
 
 B, N = 6, 4
 SPECS = [name for name in unasked() if not parse_strategy(name).stochastic and name != "ones"]
@@ -200,6 +201,15 @@ def test_what_is_written_into_a_weight_is_seen(spec: str, kind: str) -> None:
         torch.testing.assert_close(prepared(X), 4 * before)
         direct = parse_strategy(spec).apply(replace(OPERATORS[name], weight=weight), f, X)
         torch.testing.assert_close(direct, 4 * before)
+
+
+def test_a_weight_on_a_device_is_not_read_to_see_whether_it_changed() -> None:
+    weight = torch.empty(N, N, device="meta")  # whoever reads one raises
+    numbers = Numbers.of(weight)
+    assert numbers.host is None
+    assert numbers.are_those_of(weight)
+    weight.mul_(2)
+    assert not numbers.are_those_of(weight)
 
 
 def test_a_weight_that_is_trained_is_followed() -> None:
