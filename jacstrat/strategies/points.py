@@ -7,6 +7,8 @@ from contextlib import contextmanager
 
 import torch
 from torch import Tensor
+from torch._functorch.pyfunctorch import temporarily_clear_interpreter_stack
+from torch.utils._python_dispatch import _disable_current_modes
 
 from jacstrat.core.errors import ShapeError, UsageError
 
@@ -28,6 +30,16 @@ def outside_inference_mode() -> Iterator[None]:
         with torch.inference_mode(False), torch.no_grad():
             yield
     else:
+        yield
+
+
+@contextmanager
+def outside_transforms() -> Iterator[None]:
+    """Where tensors are made that outlive a call: modes and transforms around it would leave some of theirs."""
+    if torch.compiler.is_compiling():
+        yield
+        return
+    with torch.inference_mode(False), _disable_current_modes(), temporarily_clear_interpreter_stack():
         yield
 
 

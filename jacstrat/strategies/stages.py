@@ -8,11 +8,11 @@ from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
-from torch.utils._python_dispatch import _disable_current_modes
 
 from jacstrat.core.errors import ShapeError, UsageError
 from jacstrat.core.operator import Operator, is_array
 from jacstrat.strategies.copies import Copies
+from jacstrat.strategies.points import outside_transforms
 from jacstrat.tape.arguments import Args, Function, of_rows
 
 
@@ -249,9 +249,6 @@ def placed(z: Tensor, x: Tensor, S: tuple[int, ...], n: int) -> Tensor:
 
 @lru_cache(maxsize=1024)
 def _index(places: tuple[int, ...], device: torch.device) -> Tensor:
-    """Places as a tensor, the same each time: what records f takes it for a constant that f holds.
-
-    Outside of modes, which would leave a tensor of theirs.
-    """
-    with torch.inference_mode(False), _disable_current_modes():
+    """Places as a tensor, the same each time: what records f takes it for a constant that f holds."""
+    with outside_transforms():
         return torch.tensor(places, device=device)

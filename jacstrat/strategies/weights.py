@@ -22,6 +22,7 @@ from torch.utils.weak import WeakIdKeyDictionary
 
 from jacstrat.core.errors import ShapeError, UnsupportedError, UsageError
 from jacstrat.core.operator import OPERATORS, Operator, is_array
+from jacstrat.strategies.points import outside_transforms
 from jacstrat.strategies.products import functional_gradient
 from jacstrat.tape.arguments import Args, Function
 
@@ -62,8 +63,9 @@ def weighing(
     if callable(weight) and not is_array(weight):
         return _by_rows(plain, weight, S, needs_scalar)
     # Where the caller has it, since there it has numbers, whatever x has.
-    A = weight if isinstance(weight, Tensor) else torch.as_tensor(weight)
-    A = A if A.is_floating_point() else A.to(x.dtype)
+    with outside_transforms():
+        A = torch.as_tensor(weight)
+        A = A if A.is_floating_point() else A.to(x.dtype)
     B = len(x) if x.dim() == 2 else None
     if A.shape not in ((n,), (n, n)) and (B is None or A.shape not in ((B, n), (B, n, n))):
         rows = "" if B is None else f", ({B}, {n}) or ({B}, {n}, {n})"
@@ -71,21 +73,25 @@ def weighing(
             f"weight must have shape ({n},), ({n}, {n}){rows} for x of shape {(n,) if B is None else (B, n)}, "
             f"got {tuple(A.shape)}"
         )
-    if A.shape not in ((n,), (n, n)) or A.requires_grad or A.is_meta:
+    is_wrapped = torch._C._functorch.is_functorch_wrapped_tensor(A)  # it is differentiated, or one of several
+    if A.shape not in ((n,), (n, n)) or A.requires_grad or A.is_meta or is_wrapped:
         return _by_rows(plain, weight, S, needs_scalar)
-    is_diagonal = A.dim() == 1
-    A = _block(A, S, is_diagonal)
+    with outside_transforms():
+        return plain, _constant(_block(A, S, A.dim() == 1), weight, S, x, second)
+
+
+def _constant(A: Tensor, weight: Any, S: tuple[int, ...] | None, x: Tensor, second: bool) -> _Stage:
+    """The stage of a weight that is the same for all points, A of the coordinates S of it."""
     constant = weight, Numbers.of(weight)
-    if not second:
-        if is_diagonal:
-            return plain, _Scaled(*constant, _near(A, x))
-        low = _low_rank(A, weight, S, x)
-        return plain, _Mixed(*constant, _near(A, x)) if low is None else _Between(*constant, *low)
-    return plain, _Along(*constant, *_definite(torch.diag(A) if is_diagonal else A, weight, S, x))
+    if second:
+        return _Along(*constant, *_definite(torch.diag(A) if A.dim() == 1 else A, weight, S, x))
+    if A.dim() == 1:
+        return _Scaled(*constant, _near(A, x))
+    low = _low_rank(A, weight, S, x)
+    return _Mixed(*constant, _near(A, x)) if low is None else _Between(*constant, *low)
 
 
-def _near(weight: Any, x: Tensor) -> Tensor:
-    A = weight if isinstance(weight, Tensor) else torch.as_tensor(weight)
+def _near(A: Tensor, x: Tensor) -> Tensor:
     return A.to(dtype=x.dtype, device=x.device)
 
 
@@ -116,13 +122,12 @@ class Numbers(NamedTuple):
         return cls(now.clone() if now.is_cpu else None, *_written(now))
 
     def are_those_of(self, weight: Any) -> bool:
-        """Whether it has them still; nobody can tell inside a transform."""
-        if torch._C._functorch.peek_interpreter_stack() is not None:
-            return True
+        """Whether it has them still."""
         now = torch.as_tensor(weight)
         if self.host is None:
             return (self.version, self.place) == _written(now)
-        return now.shape == self.host.shape and torch.equal(now, self.host)
+        with outside_transforms():
+            return now.shape == self.host.shape and torch.equal(now, self.host)
 
 
 def _written(tensor: Tensor) -> tuple[int, int]:
@@ -153,7 +158,7 @@ def _low_rank(A: Tensor, weight: Any, S: tuple[int, ...] | None, x: Tensor) -> F
             r = max(int((s > _least(s, A.dtype)).sum()), 1)
             if r == len(A):
                 return None
-            return Factors((U[:, :r] * s[:r]).to(x), Vh[:r].mT.to(x))
+            return Factors(_near(U[:, :r] * s[:r], x), _near(Vh[:r].mT, x))
 
     return _kept(weight, ("low", x.dtype, x.device, S), make)
 
@@ -165,14 +170,10 @@ def _definite(A: Tensor, weight: Any, S: tuple[int, ...] | None, x: Tensor) -> F
         with torch.no_grad():
             value, Q = torch.linalg.eigh((A + A.mT).detach().double().cpu() / 2)
             least = _least(value.abs(), A.dtype)
-            plus, minus = (
-                (Q * sign * value.clamp_min(0).sqrt() if sign > 0 else Q * (-value).clamp_min(0).sqrt())[
-                    :, sign * value > least
-                ].to(x)
-                for sign in (1, -1)
-            )
+            roots = Q * value.abs().sqrt()
+            plus, minus = (_near(roots[:, sign * value > least], x) for sign in (1, -1))
             if not plus.shape[1] and not minus.shape[1]:
-                plus = Q[:, :1].to(x) * 0
+                plus = _near(0 * Q[:, :1], x)
             return Factors(plus, minus)
 
     found = _kept(weight, ("definite", x.dtype, x.device, S), make)
@@ -293,7 +294,7 @@ class _Rows:
             raise ShapeError(
                 f"the weight must give {(*lead, n)} or {(*lead, n, n)} for x of shape {tuple(point.shape)}, got {found}"
             )
-        A = _near(A, x)
+        A = _near(torch.as_tensor(A), x)
         is_constant = is_array(self.weight) and tuple(A.shape) in ((n,), (n, n))
         is_diagonal = A.dim() == (1 if is_constant else len(lead) + 1)
         A = _block(A, self.S, is_diagonal)

@@ -6,7 +6,7 @@ as well. Behind a first linear layer of h units n directions become h, for all p
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -21,36 +21,69 @@ WORTH = 0.8
 LEAST = 8
 
 
-def compressed(jets: list[Jet], K: int, memory: dict[int, list[Tensor]], place: int) -> int:
-    """Give jets as few directions as their tangents span together; returns how many these are.
+class Memory:
+    """What recombinations that do not depend on the points gave, by their place, so that tiles have them in common.
+
+    Args:
+        with_bases: Whether Q is kept, too, by which tangents along the fewer directions give those along all.
+    """
+
+    def __init__(self, with_bases: bool = False) -> None:
+        self.with_bases = with_bases
+        self.found: dict[int, Found] = {}
+
+    def copy(self) -> Memory:
+        """With what is there by now; what is found later is not in it."""
+        other = Memory(self.with_bases)
+        other.found.update(self.found)
+        return other
+
+
+class Found(NamedTuple):
+    """The tangents of each jet, and Q (K, fewer), None where it is not wanted."""
+
+    tangents: list[Tensor]
+    basis: Tensor | None
+
+
+def compressed(jets: list[Jet], K: int, memory: Memory, place: int, is_fixed: bool) -> Found | None:
+    """Give jets as few directions as their tangents span together; None where they keep those that they have.
 
     Args:
         jets: All whose tangents are still needed; changed in place.
         K: Their number of directions.
-        memory: Tangents found before for the same place, kept there for the next time.
+        memory: Where what was found for the same place is, and is kept for the next time where it `is_fixed`.
     """
     parts = [jet.tangents for jet in jets if not jet.is_point and jet.tangents is not None]
     widths = [part.numel() // K for part in parts]
     if not jets or len(parts) < len(jets) or sum(widths) > WORTH * K:
-        return K
-    if place not in memory:
+        return None
+    found = memory.found.get(place)
+    if found is None:
         T = torch.cat([part.reshape(K, width) for part, width in zip(parts, widths, strict=True)], 1)
-        R = _triangle(T)
+        R, Q = _decomposed(T, memory.with_bases)
         columns = R.split(widths, 1)
-        memory[place] = [c.contiguous().view(len(R), *p.shape[1:]) for c, p in zip(columns, parts, strict=True)]
-    for jet, tangents in zip(jets, memory[place], strict=True):
+        found = Found([c.contiguous().view(len(R), *p.shape[1:]) for c, p in zip(columns, parts, strict=True)], Q)
+        if is_fixed:
+            memory.found[place] = found
+    for jet, tangents in zip(jets, found.tangents, strict=True):
         jet.tangents = tangents
         jet.owned = False
-    return len(memory[place][0])
+    return found
 
 
-def _triangle(T: Tensor) -> Tensor:
-    """R of T = Q R."""
+def _decomposed(T: Tensor, with_basis: bool) -> tuple[Tensor, Tensor | None]:
+    """R of T = Q R, and Q where it is wanted."""
     if T.dtype in (torch.float16, torch.bfloat16):  # for which there is no decomposition
-        return _triangle(T.float()).to(T.dtype)
-    if not (torch.is_grad_enabled() and T.requires_grad):
-        return torch.linalg.qr(T, mode="r").R
-    return _Projection.apply(T, torch.linalg.qr(T.detach()).Q)
+        R, Q = _decomposed(T.float(), with_basis)
+        return R.to(T.dtype), None if Q is None else Q.to(T.dtype)
+    if torch.is_grad_enabled() and T.requires_grad:
+        Q = torch.linalg.qr(T.detach()).Q
+        return _Projection.apply(T, Q), Q if with_basis else None
+    if with_basis:
+        Q, R = torch.linalg.qr(T)
+        return R, Q
+    return torch.linalg.qr(T, mode="r").R, None
 
 
 class _Projection(Function):

@@ -13,16 +13,13 @@ from torch import Tensor
 from jacstrat.tape.arguments import Args, lifted
 from jacstrat.tape.tape import Node, Slot, Tape, analysed, bound, leaves
 from jacstrat.taylor import compress
-from jacstrat.taylor.compress import compressed
+from jacstrat.taylor.compress import Memory, compressed
 from jacstrat.taylor.fallback import ANY
 from jacstrat.taylor.jet import Jet, value_of
 from jacstrat.taylor.plan import Plan, Spread
 from jacstrat.taylor.rule import Call, NotCovered
 from jacstrat.taylor.sparse import LEAST, Planner
 from jacstrat.taylor.table import RULES
-
-# Tangents after a recombination that does not depend on the points, by the place of their node on the tape.
-Memory = dict[int, list[Tensor]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -204,10 +201,13 @@ def propagate(program: Program, seed: Jet, tracked: bool, memory: Memory | None,
         args: Further arguments of the function.
         tracked: Whether autograd may want to go through what is computed.
         memory: What tiles of the same points have in common, empty for the first; None where directions are to stay
-            as they are.
+            as they are. Where it has bases, the result has tangents along all directions.
     """
-    found: Jet | Tensor = _run(program, seed, args, tracked, memory, len(program.nodes))[program.output]
-    if (
+    environment, basis = _run(program, seed, args, tracked, memory, len(program.nodes))
+    found: Jet | Tensor = environment[program.output]
+    if basis is not None and isinstance(found, Jet) and found.tangents is not None:
+        found.tangents = torch.tensordot(basis, found.tangents, 1)
+    elif (
         isinstance(found, Jet)
         and program.spread
         and found.tangents is not None
@@ -218,12 +218,14 @@ def propagate(program: Program, seed: Jet, tracked: bool, memory: Memory | None,
     return found
 
 
-def _run(program: Program, seed: Jet, args: Args, tracked: bool, memory: Memory | None, until: int) -> list[Any]:
-    """The first operations of a program; gives what is in the slots then."""
+def _run(
+    program: Program, seed: Jet, args: Args, tracked: bool, memory: Memory | None, until: int
+) -> tuple[list[Any], Tensor | None]:
+    """The first operations of a program: what is in the slots then, and the basis that directions are told in."""
     is_planned = seed.is_point and program.is_planned  # other directions are as dense as can be
     given = [arg for arg in lifted(args) if isinstance(arg, Tensor)] if args else []
     environment: list[Any] = [seed, *given, *(None,) * (program.size - 1 - len(given)), *program.constants]
-    K = seed.directions
+    K, basis = seed.directions, None
     for place, node in enumerate(program.nodes[:until]):
         plan = node.plan if is_planned else None
         if plan is not None:
@@ -244,8 +246,10 @@ def _run(program: Program, seed: Jet, args: Args, tracked: bool, memory: Memory 
             environment[slot] = None
         if memory is not None and node.may_compress:
             jets = [jet for jet in map(environment.__getitem__, node.carrying) if isinstance(jet, Jet)]
-            K = compressed(jets, K, memory if node.is_fixed else {}, place)
-    return environment
+            if (fewer := compressed(jets, K, memory, place, node.is_fixed)) is not None:
+                K, Q = len(fewer.tangents[0]), fewer.basis
+                basis = Q if basis is None or Q is None else basis @ Q
+    return environment, basis
 
 
 def _done(node: Node, args: tuple[Any, ...], kwargs: dict[str, Any], tracked: bool, plan: Plan | None) -> Any:

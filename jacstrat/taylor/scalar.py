@@ -13,7 +13,8 @@ from torch.utils.checkpoint import checkpoint
 from jacstrat.available import available_bytes, keep_freed_memory
 from jacstrat.tape import Tapes, Untraceable
 from jacstrat.tape.arguments import Args, split
-from jacstrat.taylor.engine import Memory, Program, propagate, ready, ready_for_gradients, remember, weakened
+from jacstrat.taylor.compress import Memory
+from jacstrat.taylor.engine import Program, propagate, ready, ready_for_gradients, remember, weakened
 from jacstrat.taylor.jet import Jet
 
 # The largest tangents of a tile: such that they and what is computed from them stay near the core, and that a tile is
@@ -104,8 +105,11 @@ class Scalar:
     def apart(self, x: Tensor, args: Args = ()) -> list[tuple[Tensor, Args]]:
         """The tiles of x for a program, where these have nothing in common; else x as one part."""
         program = self.tape(x, args)
-        is_shared = self.compress and not isinstance(program, Untraceable) and program.shared > 0
-        return [(x, args)] if is_shared else self.tiles(x, args, is_program=True)
+        return [(x, args)] if self._is_compressed(program) else self.tiles(x, args, is_program=True)
+
+    def _is_compressed(self, program: Program | Untraceable) -> bool:
+        """Whether directions become fewer for all points at once."""
+        return self.compress and not isinstance(program, Untraceable) and program.shared > 0
 
     def laplacian(self, x: Tensor, *args: Any, V: Tensor | None = None) -> Tensor:
         """The Laplacian at each point, (B,), or () for a single point; (B, m) of m outputs.
@@ -122,10 +126,11 @@ class Scalar:
     def together(self, x: Tensor, *args: Any) -> tuple[Tensor, Tensor | None, Tensor]:
         """Value, gradient (..., n) and Laplacian, in the one pass that the Laplacian takes.
 
-        Tangents of the result along the unit vectors are its gradient: None where they become fewer directions.
+        Tangents of the result along the unit vectors are its gradient. None where they become fewer directions and a
+        graph is recorded: what these span is a constant to it, by which derivatives of the Laplacian alone are right.
         """
         program = self.tape(x, args)
-        if self.compress and not isinstance(program, Untraceable) and program.shared:
+        if not isinstance(program, Untraceable) and self._is_compressed(program) and _is_tracked(program, x, args):
             value, laplacian = self._through(x, args, None, lambda y, _: (y.value, y.laplacian))
             return value, None, laplacian
         value, gradient, laplacian = self._through(x, args, None, _all_of, is_whole=True)
@@ -135,7 +140,8 @@ class Scalar:
         self, x: Tensor, args: Args, V: Tensor | None, read: Read, is_whole: bool = False
     ) -> tuple[Tensor, ...]:
         """What is read off the jet of each tile, put together."""
-        memory: Memory | None = {} if self.compress and V is None and not is_whole else None
+        is_kept = is_whole and not self._is_compressed(self.tape(x, args))  # what is compressed then are single points
+        memory = Memory(with_bases=is_whole) if self.compress and V is None and not is_kept else None
         parts = self.tiles(x, args, None if V is None else len(V))
         directions = [None] * len(parts) if V is None else V.split([len(part) for part, _ in parts], 1)
         if self._is_checkpointed(x, parts):
@@ -176,7 +182,7 @@ class Scalar:
 
         def again(x: Tensor, V: Tensor | None, *args: Any) -> tuple[Tensor, ...]:
             # A copy of the memory, so that the second time finds what the first found. Under a graph V stays as it is.
-            return self._read(x, args, V, None if memory is None else dict(memory), read, is_whole)
+            return self._read(x, args, V, None if memory is None else memory.copy(), read, is_whole)
 
         return [
             checkpoint(again, x, V, *args, use_reentrant=False) for (x, args), V in zip(parts, directions, strict=True)

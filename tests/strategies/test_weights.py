@@ -203,6 +203,33 @@ def test_what_is_written_into_a_weight_is_seen(spec: str, kind: str) -> None:
         torch.testing.assert_close(direct, 4 * before)
 
 
+@pytest.mark.parametrize("spec", ["identity", "vmap", "jvp", "taylor", "auto"])
+@pytest.mark.parametrize("kind", ["diagonal", "matrix", "of rank 1"])
+def test_a_weight_whose_factors_are_first_asked_for_in_a_transform(spec: str, kind: str) -> None:
+    weight = WEIGHTS[kind].clone()
+    scale = torch.tensor(2.0, dtype=torch.float64)
+
+    def total(scale: Tensor) -> Tensor:
+        return laplacian(lambda x, c: c * scalar(x), X, spec, args=(scale,), weight=weight).sum()
+
+    expected = laplacian(scalar, X, "identity", weight=WEIGHTS[kind].clone()).sum()
+    torch.testing.assert_close(torch.func.grad(total)(scale), expected)
+    torch.testing.assert_close(total(scale), 2 * expected)
+
+
+@pytest.mark.parametrize("spec", ["identity", "vmap", "jvp", "auto"])
+def test_weights_under_vmap(spec: str) -> None:
+    weights = torch.stack([WEIGHTS["matrix"], 2 * WEIGHTS["matrix"]])
+    found = torch.func.vmap(lambda A: laplacian(scalar, X, spec, weight=A))(weights)
+    expected = laplacian(scalar, X, spec, weight=WEIGHTS["matrix"])
+    torch.testing.assert_close(found, torch.stack((expected, 2 * expected)))
+
+
+def test_a_weight_of_numpy_serves_each_point() -> None:
+    found = laplacian(scalar, X, "vmap", weight=matrices(X).numpy())
+    torch.testing.assert_close(found, laplacian(scalar, X, "vmap", weight=matrices(X)))
+
+
 def test_a_weight_on_a_device_is_not_read_to_see_whether_it_changed() -> None:
     weight = torch.empty(N, N, device="meta")  # whoever reads one raises
     numbers = Numbers.of(weight)

@@ -11,10 +11,13 @@ from torch.func import jacrev
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from jacstrat import UnsupportedError
-from jacstrat.taylor import Scalar, Untraceable
+from jacstrat.taylor import Scalar, Tile, Untraceable
 from tests.taylor.functions import FUNCTIONS, MATRIX, MLP, NARROW, RESIDUAL, UNTRACEABLE, N, residual_by_hand, seeded
 
 X = torch.rand(5, N, dtype=torch.float64, generator=torch.Generator().manual_seed(1)) + 0.1
+
+# Those whose n directions become fewer for all points at once.
+COMPRESSED = ("narrow", "several_ways_in")
 
 
 def traces(f: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
@@ -33,6 +36,25 @@ def test_a_traced_function_agrees_with_its_dense_hessian(name: str) -> None:
     with torch.no_grad():
         torch.testing.assert_close(scalar.laplacian(X), expected)
         torch.testing.assert_close(Scalar(FUNCTIONS[name], compress=False, tile=2).laplacian(X), expected)
+
+
+@pytest.mark.parametrize("tile", ["all", 2])
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_value_and_gradient_come_with_the_laplacian(name: str, tile: Tile) -> None:
+    f = FUNCTIONS[name]
+    x = X.clone().requires_grad_()
+    value = f(x)
+    (slope,) = torch.autograd.grad(value.sum(), x)
+    scalar = Scalar(f, tile=tile)
+    laplacian = scalar.laplacian(X)
+    for tracked in (True, False):
+        with torch.set_grad_enabled(tracked):
+            found = scalar.together(X)
+        torch.testing.assert_close((found[0], found[2]), (value, laplacian))
+        # Where directions become fewer, as behind narrow layers, those that track gradients are found by a product.
+        assert found[1] is not None or (tracked and name in COMPRESSED)
+        if found[1] is not None:
+            torch.testing.assert_close(found[1], slope)
 
 
 @pytest.mark.parametrize("name", UNTRACEABLE)
