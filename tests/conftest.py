@@ -8,8 +8,8 @@ import pytest
 import torch
 from hypothesis import settings
 
-from jacstrat.strategies import trial
-from jacstrat.strategies.auto import RECALL
+from jacstrat.strategies.auto import trial
+from jacstrat.strategies.auto.strategy import RECALL
 
 # Timing decides no test, and CI repeats what failed.
 settings.register_profile("here", deadline=None)

@@ -81,7 +81,7 @@ def measured(keys: Iterable[str] = (), sample_s: float = 0.25) -> Iterator[Found
     from jacstrat import parse_strategy
     from jacstrat.harness.bench import set_up, surroundings
     from jacstrat.harness.sweep import load_sweep
-    from jacstrat.strategies.auto import RECALL
+    from jacstrat.strategies.auto.strategy import RECALL
 
     os.environ["JACSTRAT_CACHE"] = "off"
     parse_strategy("auto").prepare("laplacian", lambda x: x.sin().sum(-1), torch.ones(2, 3))(torch.ones(2, 3))

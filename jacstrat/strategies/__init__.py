@@ -6,7 +6,7 @@ from types import MappingProxyType
 from jacstrat.core.errors import UsageError
 from jacstrat.core.operator import OPERATORS, Operator
 from jacstrat.plugins import Table
-from jacstrat.strategies.auto import Auto
+from jacstrat.strategies.auto.strategy import Auto
 from jacstrat.strategies.base import Strategy
 from jacstrat.strategies.chain import Chain
 from jacstrat.strategies.coloring import Coloring

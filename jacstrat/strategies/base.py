@@ -30,7 +30,7 @@ from jacstrat.strategies.told import telling
 from jacstrat.tape.arguments import Args, Function
 
 if TYPE_CHECKING:
-    from jacstrat.strategies.candidates import Candidate, Evidence
+    from jacstrat.strategies.auto.candidates import Candidate, Evidence
 
 __all__ = ["Args", "Function", "Strategy"]
 

@@ -12,10 +12,10 @@ from torch import Tensor
 from jacstrat.chain import Field
 from jacstrat.core.errors import UnsupportedError
 from jacstrat.core.operator import Operator
+from jacstrat.strategies.auto.candidates import Candidate, Evidence
+from jacstrat.strategies.auto.counting import ProductCost, Work
 from jacstrat.strategies.base import Args, Function, Strategy
-from jacstrat.strategies.candidates import Candidate, Evidence
 from jacstrat.strategies.contraction import Contraction
-from jacstrat.strategies.counting import ProductCost, Work
 
 # Coordinates from which on it is tried unasked; and what reading a chain takes, of what recording f does.
 LEAST, CHAIN = 4, 3

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from jacstrat.core.errors import UnsupportedError, UsageError
 from jacstrat.core.operator import Operator
+from jacstrat.strategies.auto.candidates import Candidate, Evidence
 from jacstrat.strategies.base import Args, Function, Strategy, positive_or_all
-from jacstrat.strategies.candidates import Candidate, Evidence
 from jacstrat.strategies.contraction import Contraction
 from jacstrat.strategies.look import has_numbers
 from jacstrat.strategies.probes import ChunkSize, fixed_diagonal

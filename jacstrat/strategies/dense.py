@@ -12,8 +12,8 @@ from torch import Tensor
 
 from jacstrat.core.errors import UnsupportedError
 from jacstrat.core.operator import Operator
+from jacstrat.strategies.auto.candidates import Candidate, Evidence
 from jacstrat.strategies.base import Args, Function, Strategy
-from jacstrat.strategies.candidates import Candidate, Evidence
 from jacstrat.strategies.contraction import Contraction
 from jacstrat.strategies.gaps import Transform
 from jacstrat.strategies.look import has_numbers

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from jacstrat.core.operator import Operator
+from jacstrat.strategies.auto.candidates import Candidate, Evidence
 from jacstrat.strategies.base import Args, Function, Strategy, positive_or_all
-from jacstrat.strategies.candidates import Candidate, Evidence
 from jacstrat.strategies.contraction import Contraction, Together
 from jacstrat.strategies.gaps import Transform
 from jacstrat.strategies.probes import ChunkSize, fixed_diagonal, unit_diagonal, unit_entries

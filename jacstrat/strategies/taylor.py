@@ -11,10 +11,10 @@ from torch import Tensor
 
 from jacstrat.core.errors import UnsupportedError, UsageError
 from jacstrat.core.operator import Operator
+from jacstrat.strategies.auto.candidates import Candidate, Evidence
+from jacstrat.strategies.auto.counting import ProductCost, Work
 from jacstrat.strategies.base import Args, Function, Strategy, positive_or_all
-from jacstrat.strategies.candidates import Candidate, Evidence
 from jacstrat.strategies.contraction import Contraction, Passes, Together
-from jacstrat.strategies.counting import ProductCost, Work
 from jacstrat.strategies.draws import averaged, draw, rate_of, refuse_nested
 from jacstrat.strategies.gaps import Transform
 from jacstrat.tape.arguments import repeated

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import torch
 
-from jacstrat.strategies import trial
+from jacstrat.strategies.auto import trial
 from tests.cases.case import Case
 from tests.cases.table import CASES
 from tests.cases.verdict import Seen, judged

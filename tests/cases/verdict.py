@@ -12,7 +12,7 @@ from torch import Tensor
 
 from jacstrat import JacstratError, parse_strategy
 from jacstrat.core.errors import in_words
-from jacstrat.strategies.auto import RECALL
+from jacstrat.strategies.auto.strategy import RECALL
 from tests.cases.case import LAPLACIAN, Case, Sample
 from tests.cases.truth import Answer, along, answer, directions_of, error_of, gradients_of
 

@@ -14,7 +14,8 @@ from unittest.mock import patch
 from torch import Tensor
 
 from jacstrat.core.operator import Operator
-from jacstrat.strategies import auto, coloring, hold
+from jacstrat.strategies import coloring, hold
+from jacstrat.strategies.auto import strategy as auto
 from jacstrat.strategies.witness import Witness
 from jacstrat.structure import UntracedError, structure
 from jacstrat.tape.arguments import Args, Function

@@ -15,8 +15,8 @@ from torch import Tensor
 
 from jacstrat import JacstratError, parse_strategy
 from jacstrat.core.errors import in_words
-from jacstrat.strategies import trial
-from jacstrat.strategies.auto import RECALL
+from jacstrat.strategies.auto import trial
+from jacstrat.strategies.auto.strategy import RECALL
 from tests.compositions.programs import Program
 from tests.compositions.shared import shared
 from tests.compositions.truth import (

@@ -13,10 +13,10 @@ from torch import Tensor, nn
 
 from jacstrat import ShapeError, UnsupportedError, parse_strategy
 from jacstrat.core.operator import OPERATORS
-from jacstrat.strategies import choosing
+from jacstrat.strategies.auto import choosing
+from jacstrat.strategies.auto.trial import Trial
 from jacstrat.strategies.prepared import Prepared
 from jacstrat.strategies.probing import Identity
-from jacstrat.strategies.trial import Trial
 from tests.strategies.claims import D, X, log_determinant, normed, normed_by_hand, trusted
 
 X = X[:3]

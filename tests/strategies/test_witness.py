@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from jacstrat import UnsupportedError, laplacian, parse_strategy
 from jacstrat.core.operator import OPERATORS
-from jacstrat.strategies import choices
-from jacstrat.strategies.auto import RECALL
+from jacstrat.strategies.auto import choices
+from jacstrat.strategies.auto.strategy import RECALL
 from jacstrat.strategies.contraction import Contraction
 from jacstrat.strategies.look import has_numbers
 from jacstrat.strategies.witness import Witness

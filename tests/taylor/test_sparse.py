@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from jacstrat import PROBLEMS, laplacian
-from jacstrat.strategies.counting import Work, _Counter
+from jacstrat.strategies.auto.counting import Work, _Counter
 from jacstrat.tape import record
 from jacstrat.taylor import engine
 from jacstrat.taylor.engine import Program, propagate, ready

@@ -20,16 +20,16 @@ from torch import Tensor
 from jacstrat.available import read_text
 from jacstrat.core.errors import UnsupportedError
 from jacstrat.core.operator import Operator
-from jacstrat.strategies import choices
+from jacstrat.strategies.auto import choices
+from jacstrat.strategies.auto.candidates import Candidate, Evidence
+from jacstrat.strategies.auto.choices import Kept
+from jacstrat.strategies.auto.counting import UNKNOWN, Evaluation, evaluation, looks_dense, product_costs
+from jacstrat.strategies.auto.timed import Timed
+from jacstrat.strategies.auto.trial import Trial, run_trial
 from jacstrat.strategies.base import Args, Function, Strategy
-from jacstrat.strategies.candidates import Candidate, Evidence
-from jacstrat.strategies.choices import Kept
 from jacstrat.strategies.contraction import Contraction
-from jacstrat.strategies.counting import UNKNOWN, Evaluation, evaluation, looks_dense, product_costs
 from jacstrat.strategies.hold import Hold
 from jacstrat.strategies.reduction import outputs_of
-from jacstrat.strategies.timed import Timed
-from jacstrat.strategies.trial import Trial, run_trial
 from jacstrat.strategies.workload import Workload, same_random_numbers
 from jacstrat.tape.arguments import taken
 

@@ -13,13 +13,14 @@ from torch.fx.experimental.proxy_tensor import make_fx
 
 import jacstrat
 from jacstrat import PROBLEMS, STRATEGIES, ShapeError, UsageError, parse_strategy, strategies
-from jacstrat.strategies import auto, candidates, choices, choosing, timed
-from jacstrat.strategies.auto import RECALL, Auto
-from jacstrat.strategies.candidates import Candidate
+from jacstrat.strategies.auto import candidates, choices, choosing, timed
+from jacstrat.strategies.auto import strategy as auto
+from jacstrat.strategies.auto.candidates import Candidate
+from jacstrat.strategies.auto.counting import ProductCost, Work
+from jacstrat.strategies.auto.strategy import RECALL, Auto
+from jacstrat.strategies.auto.trial import Trial
 from jacstrat.strategies.chain import Chain
-from jacstrat.strategies.counting import ProductCost, Work
 from jacstrat.strategies.probing import Identity
-from jacstrat.strategies.trial import Trial
 from jacstrat.tape import kept
 from jacstrat.tape.kept import SHARED
 from tests.strategies.test_base import _OldStyle

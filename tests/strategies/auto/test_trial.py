@@ -6,8 +6,8 @@ from collections import Counter
 
 import pytest
 
-from jacstrat.strategies import trial
-from jacstrat.strategies.trial import BEHIND, CALLS, HOPELESS, MAX_ROUNDS, Trial, run_trial
+from jacstrat.strategies.auto import trial
+from jacstrat.strategies.auto.trial import BEHIND, CALLS, HOPELESS, MAX_ROUNDS, Trial, run_trial
 
 
 class Bench:

@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from jacstrat.strategies import choices
-from jacstrat.strategies.choices import Kept, digest, folder, load, store
+from jacstrat.strategies.auto import choices
+from jacstrat.strategies.auto.choices import Kept, digest, folder, load, store
 
 KEPT = Kept("vmap", "vmap: 1 ms against 2 ms of jvp")
 

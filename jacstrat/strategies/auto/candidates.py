@@ -18,9 +18,9 @@ from torch import Tensor
 
 from jacstrat.available import available_bytes
 from jacstrat.core.operator import Operator
+from jacstrat.strategies.auto.counting import ProductCost, Work
 from jacstrat.strategies.base import Args, Function, Strategy
 from jacstrat.strategies.contraction import Contraction
-from jacstrat.strategies.counting import ProductCost, Work
 from jacstrat.strategies.workload import Workload
 from jacstrat.structure import Structure
 

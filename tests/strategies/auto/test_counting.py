@@ -14,7 +14,7 @@ from jacstrat import PROBLEMS, parse_strategy
 from jacstrat.core.operator import OPERATORS
 from jacstrat.measure.counters import OperationCounter
 from jacstrat.measure.memory import peak_bytes
-from jacstrat.strategies.counting import FIRST, SECOND, UNKNOWN, Work, evaluation, looks_dense, product_costs
+from jacstrat.strategies.auto.counting import FIRST, SECOND, UNKNOWN, Work, evaluation, looks_dense, product_costs
 from jacstrat.tape.arguments import taken
 from tests.strategies.claims import trusted
 

@@ -14,12 +14,12 @@ from torch.utils._python_dispatch import _get_current_dispatch_mode_stack
 
 from jacstrat.core.errors import UnsupportedError, UsageError, unknown
 from jacstrat.core.operator import Operator
+from jacstrat.strategies.auto.candidates import Candidate, Evidence
+from jacstrat.strategies.auto.choosing import Choosing, import_torch_parts, on_ground
+from jacstrat.strategies.auto.counting import UNKNOWN, product_costs
 from jacstrat.strategies.base import Args, Function, Strategy, circumstances_of
-from jacstrat.strategies.candidates import Candidate, Evidence
 from jacstrat.strategies.checked import plain_attention
-from jacstrat.strategies.choosing import Choosing, import_torch_parts, on_ground
 from jacstrat.strategies.contraction import Contraction, Together
-from jacstrat.strategies.counting import UNKNOWN, product_costs
 from jacstrat.strategies.hold import Hold
 from jacstrat.strategies.limits import within_limits
 from jacstrat.strategies.points import outside_inference_mode, usable
