@@ -22,7 +22,7 @@ class Step:
 
     node: Node
     has_value: bool
-    pointwise: Pointwise | None
+    pointwise: tuple[Pointwise, ...]
     frees: tuple[int, ...]
 
 
@@ -52,8 +52,8 @@ class Factors:
                     if slot is not None:
                         environment[slot] = out
                 y = environment[step.node.outs[0]] if step.node.outs[0] is not None else None
-            if step.pointwise is not None:
-                self._slopes(step.pointwise, environment, constants, y, e)
+            for one in step.pointwise:
+                self._slopes(one, environment, constants, y, e)
             for slot in step.frees:
                 environment[slot] = None
         batch = len(x) if x.dim() == 2 else 1
@@ -105,20 +105,23 @@ def factors(reading: Reading, stages: Iterable[Stage]) -> Factors:
         made = {slot for slot in node.outs if slot is not None}
         if not made & (values.varying | values.moving) or made & set(values.fixed):
             continue
-        step = next((reading.pointwise[slot] for slot in made & chained if slot in reading.pointwise), None)
-        if step is not None:
+        moved = {scaled for slot in made for scaled in reading.moved.get(slot, ())}
+        found = tuple(reading.pointwise[slot] for slot in (made | moved) & chained if slot in reading.pointwise)
+        for one in found:
             # A slot that is broadcast is a base, with e one: nothing is asked of it.
-            chained.update(source for _, source, _ in step.terms)
-            if any(c is None for *_, c in step.terms):
-                valued.update(slot for slot in node.slots if slot in values.varying | values.moving)
+            chained.update(source for _, source, _ in one.terms)
+            if any(c is None for *_, c in one.terms):
+                # What is moved in front of an operation needs the number, and not the operation's result.
+                needed = values.moving if one.out in moved else values.varying | values.moving
+                valued.update(slot for slot in node.slots if slot in needed)
                 if node.op in NEEDS_RESULT:
                     valued.update(made)
         has_value = bool(made & valued)
-        if step is None and not has_value:
+        if not found and not has_value:
             continue
         if has_value:
             valued.update(slot for slot in node.slots if slot in values.varying | values.moving)
-        steps.append(Step(node, has_value, step, ()))
+        steps.append(Step(node, has_value, found, ()))
     moving = (values.varying | values.moving) - set(range(1 + values.arguments))
     return Factors(_freed(tuple(reversed(steps)), moving), asked, reading)
 

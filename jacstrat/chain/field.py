@@ -58,7 +58,7 @@ class Chain:
         best: tuple[int, Plan] = (0, plan(self.reading, constants, 0, self.diagonal))
         if self.diagonal or not best[1].pushes:
             return best
-        bases = {linear.base for linear in self.reading.linear}
+        bases = {linear.base for linear in self.reading.linear} - self.reading.passed
         starts = [slot for slot, _ in self.reading.values.cuts() if slot in bases]
         for slot in sorted(starts, key=self.reading.widths.__getitem__)[:MOST_CUTS]:
             found = plan(self.reading, constants, slot, False)
@@ -124,6 +124,11 @@ class Field:
     def __init__(self, f: Callable[..., Tensor], diagonal: bool) -> None:
         self.diagonal = diagonal
         self._tapes: Tapes[Callable[..., Tensor] | str] = Tapes(f, self._made, CHAINED)
+
+    @property
+    def constants(self) -> tuple[Tensor, ...]:
+        """Tensors that the tapes recorded so far have as they are."""
+        return tuple(self._tapes.constants.values())
 
     def prepared(self, x: Tensor, args: Args = ()) -> str:
         """How points like x are served, in words.

@@ -65,6 +65,8 @@ class Reading:
         bases: e of each slot by its bases; True where e is one.
         linear: Bases other than x, in order.
         pointwise: Operations on entries, by their result.
+        moved: Tensors in front of a linear operation that are scaled in place of its result, by the scaled result.
+        passed: These results, through which not all of J passes any more.
         widths: Entries of one point, by slot.
         identities: By width, each made once.
     """
@@ -73,6 +75,8 @@ class Reading:
     bases: dict[int, dict[int, bool]] = field(default_factory=lambda: {0: {0: True}})
     linear: list[Linear] = field(default_factory=list)
     pointwise: dict[int, Pointwise] = field(default_factory=dict)
+    moved: dict[int, tuple[int, ...]] = field(default_factory=dict)
+    passed: set[int] = field(default_factory=set)
     widths: dict[int, int] = field(default_factory=dict)
     identities: dict[int, Map] = field(default_factory=dict)
 
@@ -151,7 +155,43 @@ def _add_linear(reading: Reading, slot: int, terms: tuple[tuple[int, Maker], ...
     reading.bases[slot] = {slot: True}
 
 
+def _is_moved(reading: Reading, node: Node, slot: int, arguments: list[int]) -> bool:
+    """Whether a number that is another one at each call, times a linear operation, went in front of it.
+
+    c (C D J) = C (c D) J: in front of the operation it joins a stage that is there, behind it would be one more.
+    """
+    a = arguments[0]
+    others = [arg.place for arg in node.args if isinstance(arg, Slot) and arg.place != a]
+    if (
+        node.op not in (aten.mul.Tensor, aten.div.Tensor)
+        or len(arguments) != 1
+        or (node.args[0] != Slot(a) and node.op is aten.div.Tensor)
+        or len(others) != 1
+        or others[0] not in reading.values.moving
+        or reading.values.sample[others[0]].numel() != 1
+        or reading.shape(slot) != reading.shape(a)
+        or reading.bases[a] != {a: True}
+    ):
+        return False
+    linear = next((linear for linear in reading.linear if linear.base == a), None)
+    if linear is None or any(any(reading.bases[z].values()) for z, _ in linear.terms):
+        return False
+    moved = []
+    for z, _ in linear.terms:
+        scaled = reading.values.new_slot(reading.shape(z))
+        reading.widths[scaled] = reading.widths[z]
+        reading.bases[scaled] = dict.fromkeys(reading.bases[z], False)
+        reading.pointwise[scaled] = Pointwise(node, scaled, ((a, z, None),))
+        moved.append(scaled)
+    reading.moved[slot] = tuple(moved)
+    reading.passed.add(a)
+    _add_linear(reading, slot, tuple((z, make) for z, (_, make) in zip(moved, linear.terms, strict=True)))
+    return True
+
+
 def _add_pointwise(reading: Reading, node: Node, slot: int, arguments: list[int]) -> None:
+    if _is_moved(reading, node, slot, arguments):
+        return
     shape = reading.shape(slot)
     factors = [(a, coefficient(node, a, reading.values.varying | reading.values.moving)) for a in arguments]
     factors = [(a, c if c is None or _is_alike(reading, c, shape) else None) for a, c in factors]

@@ -141,3 +141,39 @@ def test_outer_transforms() -> None:
     torch.testing.assert_close(torch.func.vmap(field)(stacked)[1], diagonals(THREE, 2 * X).sum(1))
     with pytest.raises(UnsupportedError, match="called inside a torch.func transform; prepare outside of it"):
         torch.func.grad(lambda x: Field(THREE, diagonal=False)(x).sum())(X)
+
+
+TIMED = {
+    "times": lambda x, t: t * TWO(x),
+    "over": lambda x, t: TWO(x) / (1 + t),
+    "a function of it": lambda x, t: torch.exp(-t) * TWO(x) * 3,
+    "within": lambda x, t: TWO(torch.tanh(t * THREE(x)) * t) * t,
+    "residual": lambda x, t: x + t * TWO(x) - TWO(x) / t,
+    "of x itself": lambda x, t: t * x,
+    "under it": lambda x, t: t / (2 + TWO(x).square()),
+    "wide": lambda x, t: (t * (x @ MATRIX)).view(-1, 1, N).sum(1).sin(),
+}
+
+
+@pytest.mark.parametrize("name", TIMED)
+def test_a_number_that_changes_at_each_call_is_an_input(name: str) -> None:
+    f = TIMED[name]
+    fields = [Field(f, diagonal) for diagonal in (False, True)]
+    for number in (0.7, 1.3):
+        t = torch.tensor(number, dtype=torch.float64, requires_grad=True)
+        expected = diagonals(lambda x, t=t: f(x, t), X)
+        for field, truth in zip(fields, (expected.sum(1), expected), strict=True):
+            found = field(X, t)
+            torch.testing.assert_close(found, truth)
+            torch.testing.assert_close(
+                torch.autograd.grad(found.square().sum(), t, retain_graph=True)[0],
+                torch.autograd.grad(truth.square().sum(), t, retain_graph=True)[0],
+            )
+            torch.testing.assert_close(field(X, number), truth.detach())
+
+
+@pytest.mark.parametrize("name", ["times", "over", "a function of it"])
+def test_a_number_times_a_layer_is_no_stage_of_its_own(name: str) -> None:
+    field = Field(TIMED[name], diagonal=False)
+    t = torch.tensor(0.7, dtype=torch.float64)
+    assert field.prepared(X, (t,)) == Field(lambda x: TIMED[name](x, t), diagonal=False).prepared(X)
