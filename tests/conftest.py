@@ -10,6 +10,7 @@ from hypothesis import settings
 
 from jacstrat.strategies.auto import trial
 from jacstrat.strategies.auto.strategy import RECALL
+from jacstrat.strategies.entries import TABLE
 
 # Timing decides no test, and CI repeats what failed.
 settings.register_profile("here", deadline=None)
@@ -30,6 +31,7 @@ def _no_choices_of_other_tests(monkeypatch, tmp_path_factory) -> None:
     """What `auto` chose in other tests, or on this machine at all, is not to be found."""
     monkeypatch.setenv("JACSTRAT_CACHE", str(tmp_path_factory.mktemp("choices")))
     RECALL.forget()
+    TABLE.forget()
     # A trial calls the most promising a few times and is over.
     monkeypatch.setattr(trial, "ALLOWANCE_S", 0.0)
     monkeypatch.setattr(trial, "LEAST_S", 0.0)

@@ -10,12 +10,11 @@ from torch import Tensor
 from jacstrat.core.errors import ShapeError, UnsupportedError, UsageError
 from jacstrat.core.operator import OPERATORS
 from jacstrat.series import Line
-from jacstrat.strategies.base import circumstances_of
 from jacstrat.strategies.checked import eager, plain_attention
 from jacstrat.strategies.consistency import Consistency, by_nesting
 from jacstrat.strategies.look import has_numbers
 from jacstrat.strategies.points import check_points, outside_inference_mode, usable
-from jacstrat.strategies.recall import Recall
+from jacstrat.strategies.recall import Recall, circumstances_of
 from jacstrat.strategies.told import telling
 from jacstrat.tape import Untraceable
 from jacstrat.tape.arguments import Args, Function, bind

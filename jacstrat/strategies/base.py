@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, ClassVar, TypeVar, final
 
@@ -21,10 +21,10 @@ from jacstrat.strategies.contraction import (
     of_outputs,
 )
 from jacstrat.strategies.copies import Copies, output
+from jacstrat.strategies.direct import Direct
 from jacstrat.strategies.gaps import Transform
 from jacstrat.strategies.points import check_points, outside_inference_mode, usable
 from jacstrat.strategies.prepared import Prepared
-from jacstrat.strategies.recall import Recall, key_of
 from jacstrat.strategies.reduction import Form, FormError, outputs_of, reduction
 from jacstrat.strategies.told import telling
 from jacstrat.tape.arguments import Args, Function
@@ -36,9 +36,6 @@ __all__ = ["Args", "Function", "Strategy"]
 
 
 R = TypeVar("R")
-
-# Direct calls whose strategy was held against a witness before, for a function like theirs: what that gives.
-CONFIRMED: Recall[Form] = Recall()
 
 
 @dataclass(frozen=True)
@@ -78,6 +75,11 @@ class Strategy(ABC):
     @property
     def stochastic(self) -> bool:
         """Whether it draws random probes, and is judged by the standard error that it claims."""
+        return False
+
+    @property
+    def draws_first(self) -> bool:
+        """Whether probes are drawn when it is prepared, so that another call needs another preparation."""
         return False
 
     @property
@@ -142,8 +144,9 @@ class Strategy(ABC):
         """
         return ()
 
-    def recalled(self, operator: Operator, f: Function, x: Tensor, args: Args) -> Contraction | None:
-        """What `build` gives where a recording of an earlier call serves, for one that makes any; else None."""
+    @property
+    def unrecorded(self) -> Strategy | None:
+        """What may serve in its place, and records nothing; None where nothing may."""
         return None
 
     @property
@@ -198,7 +201,7 @@ class Strategy(ABC):
 
         What was held against a witness for f before, or for a function of the same code, is not again.
         """
-        return self._called(lambda one: one(x, *args), operator, f, x, generator, args, event_dim)
+        return self._called(lambda one, given: one(x, *given), operator, f, x, generator, args, event_dim)
 
     def together(
         self,
@@ -210,11 +213,11 @@ class Strategy(ABC):
         event_dim: int = 1,
     ) -> Together:
         """The result at x with f(x) and the gradient of a scalar, each found once."""
-        return self._called(lambda one: one.together(x, *args), operator, f, x, generator, args, event_dim)
+        return self._called(lambda one, given: one.together(x, *given), operator, f, x, generator, args, event_dim)
 
     def _called(
         self,
-        call: Callable[[Prepared], R],
+        call: Callable[[Prepared, Args], R],
         operator: str | Operator,
         f: Function,
         x: Tensor,
@@ -222,37 +225,18 @@ class Strategy(ABC):
         args: Args,
         event_dim: int,
     ) -> R:
-        """A direct call; by what is prepared anew where f gives another shape than it gave before."""
-        operator = parse_operator(operator)
+        """A direct call; by what is prepared anew where f is not any more what it was."""
+        direct = Direct(self, parse_operator(operator), f, x, generator, args, event_dim)
+        prepared, given = direct.served()
         try:
-            return call(self._direct(operator, f, x, args, event_dim, generator))
-        except FormError:
-            return call(self.prepare(operator, f, x, generator, args, event_dim))
-
-    def _direct(
-        self,
-        operator: Operator,
-        f: Function,
-        x: Tensor,
-        args: Args,
-        event_dim: int,
-        generator: torch.Generator | None,
-    ) -> Prepared:
-        """What is prepared for one call, held against a witness where it was not before."""
-        if torch.compiler.is_compiling():
-            return self._prepared(operator, f, x, args, event_dim, generator)[0]
-        circumstances = (self, event_dim, *circumstances_of(operator, x, args))
-        found = CONFIRMED.find(f, circumstances)
-        is_own = found is not None and found.is_own
-        prepared, points, form = self._prepared(
-            operator, f, x, args, event_dim, generator, found.value if found is not None and is_own else None
-        )
-        if is_own:
-            prepared.trust()
-        else:
-            prepared.confirm(*points)
-            CONFIRMED.keep(f, circumstances, form)
-        return prepared
+            return call(prepared, given)
+        except (MemoryError, torch.OutOfMemoryError):
+            raise
+        except Exception as error:
+            if direct.is_new and not isinstance(error, FormError):
+                raise
+            # What was kept does not serve; if nothing does, this says so of f itself.
+            return call(direct.again(), args)
 
     def _prepared(
         self,
@@ -281,23 +265,6 @@ class Strategy(ABC):
 
         prepared = Prepared(self, reduced, f, points, args, event_dim, contraction, again)
         return prepared, (points, args), form
-
-
-def circumstances_of(operator: Operator, x: Tensor, args: Args) -> tuple[Hashable, ...]:
-    """What a choice, or a confirmation, depends on beside f. Batches of up to twice the size share one."""
-    transformed = torch._C._functorch.peek_interpreter_stack() is not None
-    points = x.shape[0].bit_length() if x.dim() > 1 else None
-    modes = (torch.is_grad_enabled(), torch.get_num_threads(), transformed)
-    given = tuple(_kind_of(arg) for arg in args)
-    what = (operator.name, operator.coordinates, key_of(operator.weight))
-    return (what, x.shape[1:], points, x.dim(), x.dtype, x.device, x.requires_grad, type(x), modes, given)
-
-
-def _kind_of(arg: object) -> Hashable:
-    """What is known again of an argument in the next call."""
-    if isinstance(arg, Tensor):
-        return (arg.dim(), arg.shape[1:], arg.dtype, arg.device, arg.requires_grad)
-    return (type(arg),) if isinstance(arg, float) else key_of(arg)
 
 
 def inner_name(kind: type[Strategy]) -> str | None:

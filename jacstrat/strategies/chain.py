@@ -54,7 +54,8 @@ class Chain(Strategy):
     ) -> Contraction:
         field = Field(f, diagonal=not operator.is_trace)
         reason = field.prepared(x, args) if x.numel() else ""
-        return Contraction(field, reason=reason, entries=_entries(field, f, x, args), is_traced=True)
+        entries = _entries(field, f, x, args)
+        return Contraction(field, reason=reason, entries=entries, is_traced=True, constants=field.constants)
 
 
 def _cost(f: Work) -> ProductCost:

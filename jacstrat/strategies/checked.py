@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -44,24 +43,30 @@ def eager(f: Function) -> Function:
     return f
 
 
-@contextmanager
-def plain_attention() -> Iterator[None]:
+class plain_attention:  # noqa: N801 - called as a function is
     """Attention by products and a softmax: no fused kernel can be differentiated twice, or forward, or be batched.
 
     The switches are torch's for scaled_dot_product_attention, and as before when this ends.
     """
-    if torch.compiler.is_compiling():
-        yield
-        return
-    backends = torch.backends.cuda
-    before = [getattr(backends, f"{name}_sdp_enabled")() for name in _FUSED]
-    try:
-        for name in _FUSED:
-            getattr(backends, f"enable_{name}_sdp")(False)
-        yield
-    finally:
-        for name, was in zip(_FUSED, before, strict=True):
-            getattr(backends, f"enable_{name}_sdp")(was)
+
+    __slots__ = ("_before",)
+
+    def __enter__(self) -> None:
+        self._before: list[Callable[[bool], None]] = []
+        if torch.compiler.is_compiling():
+            return
+        for is_enabled, enable in _FUSED:
+            if is_enabled():
+                enable(False)
+                self._before.append(enable)
+
+    def __exit__(self, *_: object) -> None:
+        for enable in self._before:
+            enable(True)
 
 
-_FUSED = ("flash", "mem_efficient", "cudnn")
+# For each fused kernel, whether it is enabled, and what enables it.
+_FUSED: list[tuple[Callable[[], bool], Callable[[bool], None]]] = [
+    (getattr(torch.backends.cuda, f"{name}_sdp_enabled"), getattr(torch.backends.cuda, f"enable_{name}_sdp"))
+    for name in ("flash", "mem_efficient", "cudnn")
+]

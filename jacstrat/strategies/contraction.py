@@ -74,6 +74,7 @@ class Contraction:
         along: (directions (K, n), x, *args) -> sum_k v_k^T J v_k at each point, in the strategy's own way.
         is_traced: It rests on a recording of f: a change of what f reads makes it stale, and it is for points of the
             shape that it was made with.
+        constants: Tensors that the recordings have as they are: those of f, or made while it was recorded.
         is_confirmed: It was held against a witness already.
     """
 
@@ -87,6 +88,7 @@ class Contraction:
     entries: Function | None = None
     along: Function | None = None
     is_traced: bool = False
+    constants: tuple[Tensor, ...] = ()
     is_confirmed: bool = False
 
 

@@ -64,6 +64,10 @@ class Hutchinson(Strategy):
         return True
 
     @property
+    def draws_first(self) -> bool:
+        return self.fixed
+
+    @property
     def claimed_rate(self) -> float | None:
         return rate_of(self.probes)
 

@@ -160,6 +160,10 @@ class Prepared:
         """Take the claim as confirmed: for this function it was before."""
         self._confirmed.update(((False, False), (True, False), (True, True)))
 
+    def be_quiet(self) -> None:
+        """Say nothing where it is prepared anew: who makes f in a loop expects it to change."""
+        self._warned = True
+
     def _hold(self, x: Tensor, args: Args) -> None:
         if self._asked.is_plain or _tracking(x) in self._confirmed or not _is_seen(x):
             return

@@ -73,9 +73,8 @@ def _picked(products: Tensor, coordinates: Tensor) -> Tensor:
 
 def fixed_diagonal(apply: Apply, V: Tensor, chunk_size: ChunkSize) -> Tensor:
     """sum_k v_k * (J v_k) for given probes V, (K, n), shaped as x: the diagonal where M is I on the pattern of J."""
-    size = len(V) if chunk_size == "all" else chunk_size
     total: Tensor | None = None
-    for chunk in V.split(size):
+    for chunk in (V,) if chunk_size == "all" or chunk_size >= len(V) else V.split(chunk_size):
         products = _products(apply, chunk)
         shape = (len(chunk),) + (1,) * (products.dim() - 2) + (V.shape[-1],)
         part = (products * chunk.view(shape)).sum(0)

@@ -19,6 +19,8 @@ from typing import Generic, NamedTuple, TypeVar
 import torch
 from torch import Tensor
 
+from jacstrat.core.operator import Operator
+from jacstrat.tape.arguments import Args
 from jacstrat.tape.likeness import Same
 
 V = TypeVar("V")
@@ -89,6 +91,25 @@ class Recall(Generic[V]):
     def _code(self, f: Callable, circumstances: Hashable) -> tuple[Hashable, ...]:
         code = _code_of(f)
         return (code,) if code is not None and self._taken[code, circumstances] >= self._most else ()
+
+
+def circumstances_of(operator: Operator, x: Tensor, args: Args) -> tuple[Hashable, ...]:
+    """What a choice, or a confirmation, depends on beside f. Batches of up to twice the size share one."""
+    transformed = torch._C._functorch.peek_interpreter_stack() is not None
+    points = x.shape[0].bit_length() if x.dim() > 1 else None
+    kind = x.device.type
+    cast = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else None
+    modes = (torch.is_grad_enabled(), torch.get_num_threads(), torch.get_default_dtype(), cast, transformed)
+    given = tuple(_kind_of(arg) for arg in args)
+    what = (operator.name, operator.coordinates, key_of(operator.weight))
+    return (what, x.shape[1:], points, x.dim(), x.dtype, x.device, x.requires_grad, type(x), modes, given)
+
+
+def _kind_of(arg: object) -> Hashable:
+    """What is known again of an argument in the next call."""
+    if isinstance(arg, Tensor):
+        return (arg.dim(), arg.shape[1:], arg.dtype, arg.device, arg.requires_grad)
+    return (type(arg),) if isinstance(arg, float) else key_of(arg)
 
 
 def key_of(value: object, depth: int = DEPTH) -> Hashable:

@@ -106,10 +106,6 @@ class Taylor(Strategy):
     def nested(self) -> Strategy:
         return replace(self, compress=False, checkpoint=False)
 
-    def recalled(self, operator: Operator, f: Function, x: Tensor, args: Args) -> Contraction | None:
-        scalar = Scalar(f, self.compress, self.tile, self.checkpoint)
-        return self._contraction(scalar, x, args, None) if scalar.is_traced(x, args) else None
-
     def _contraction(self, scalar: Scalar, x: Tensor, args: Args, generator: torch.Generator | None) -> Contraction:
         tapes = [scalar.tape(*part) for part in scalar.tiles(x, args)]
         failed = [tape for tape in tapes if isinstance(tape, Untraceable)]
@@ -129,7 +125,13 @@ class Taylor(Strategy):
             return Together(laplacian, value, gradient)
 
         found = Contraction(
-            scalar.laplacian, reason=reason, passes=passes, parts=scalar.apart, along=along, is_traced=True
+            scalar.laplacian,
+            reason=reason,
+            passes=passes,
+            parts=scalar.apart,
+            along=along,
+            is_traced=True,
+            constants=scalar.constants,
         )
         if K == "all" or exact:
             return replace(found, together=together)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -15,8 +14,7 @@ from jacstrat.tape.arguments import Args, bind
 Function = Callable[..., Tensor]
 
 
-@contextmanager
-def telling(who: object, f: Function, x: Tensor, args: Args = ()) -> Iterator[None]:
+class telling:  # noqa: N801 - called as a function is
     """Turn what is raised into an error of jacstrat's where f itself is not at fault, or is so in a known way.
 
     Args:
@@ -29,21 +27,28 @@ def telling(who: object, f: Function, x: Tensor, args: Args = ()) -> Iterator[No
             argument of another number of them.
         What f raised: with a note that it did, else.
     """
-    f = bind(f, args)
-    try:
-        yield
-    except (JacstratError, MemoryError, torch.OutOfMemoryError):
-        raise
-    except Exception as error:
+
+    __slots__ = ("_args", "_f", "_who", "_x")
+
+    def __init__(self, who: object, f: Function, x: Tensor, args: Args = ()) -> None:
+        self._who, self._f, self._x, self._args = who, f, x, args
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, _: object) -> None:
+        if not isinstance(error, Exception) or isinstance(error, (JacstratError, MemoryError, torch.OutOfMemoryError)):
+            return
+        f, x = bind(self._f, self._args), self._x
         if (words := limit(error)) is not None:
-            raise UnsupportedError(f"{who} cannot differentiate this function: {words}") from error
+            raise UnsupportedError(f"{self._who} cannot differentiate this function: {words}") from error
         own = _raised_by(f, x)
         if own is None:
-            raise UnsupportedError(f"{who} cannot differentiate this function: {in_words(error)[:300]}") from error
-        if cause := _cause(f, x) or _cause_of(args, x):
+            words = in_words(error)[:300]
+            raise UnsupportedError(f"{self._who} cannot differentiate this function: {words}") from error
+        if cause := _cause(f, x) or _cause_of(self._args, x):
             raise UsageError(f"f raises {in_words(own)[:200]} for x of shape {tuple(x.shape)}; {cause}") from error
         error.add_note(f"f itself raises this for x of shape {tuple(x.shape)}, whatever the strategy")
-        raise
 
 
 def _raised_by(f: Function, x: Tensor) -> Exception | None:

@@ -17,7 +17,7 @@ from torch import Tensor
 from jacstrat.tape.arguments import Args, kinds, lifted
 from jacstrat.tape.likeness import Likeness, likeness, switches
 from jacstrat.tape.record import Untraceable, record
-from jacstrat.tape.tape import Tape
+from jacstrat.tape.tape import Tape, leaves
 
 # Shapes whose tapes are kept; tapes are small, but shapes may be without end.
 KEPT = 32
@@ -50,6 +50,8 @@ class Tapes(Generic[T]):
         self.made = made
         self.words = words or {}
         self.weakened = weakened
+        # Tensors that the recordings have as they are.
+        self.constants: dict[int, Tensor] = {}
         self._kept: OrderedDict[Any, T | Untraceable] = OrderedDict()
 
     def at(self, x: Tensor, args: Args = ()) -> T | Untraceable:
@@ -85,18 +87,24 @@ class Tapes(Generic[T]):
         """From a new recording, which is shared where f was the same whenever it was called, and is so still."""
         now = switches(x) if self.weakened else None
         if self.weakened is None or now is None:
-            return self.made(record(self.f, x, args, self.words), x, lifted(args))
+            return self._made_of(record(self.f, x, args, self.words), x, args)
         found: list[Likeness | None] = []
 
         def watched(x: Tensor, *args: Any) -> Tensor:
             found.append(likeness(self.f))
             return self.f(x, *args)
 
-        made = self.made(record(watched, x, args, self.words), x, lifted(args))
+        made = self._made_of(record(watched, x, args, self.words), x, args)
         last = likeness(self.f)
         if last is not None and all(one == last for one in found):
             SHARED.keep((last.key, now, *self._circumstances(x, args)), self.weakened(made, last.tensors))
         return made
+
+    def _made_of(self, tape: Tape, x: Tensor, args: Args) -> T:
+        for node in tape.nodes:
+            found = leaves((node.args, *node.kwargs.values()))
+            self.constants.update((id(leaf), leaf) for leaf in found if isinstance(leaf, Tensor))
+        return self.made(tape, x, lifted(args))
 
     def _circumstances(self, x: Tensor, args: Args) -> tuple[Hashable, ...]:
         return (self.made, tuple(self.words.items()), _key(x, args))

@@ -18,6 +18,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import Module
@@ -34,11 +35,14 @@ _TRUSTED = ("torch", "jacstrat", "math", "operator", "_operator", "functools")
 _OPERATIONS = (torch._ops.OpOverload, torch._ops.OpOverloadPacket)
 _CLASS_FIELDS = words(
     "__module__ __doc__ __dict__ __weakref__ __annotations__ __qualname__ __parameters__ __orig_bases__ "
-    "__slots__ __static_attributes__ __firstlineno__ __annotate__ __annotate_func__ __annotations_cache__"
+    "__slots__ __repr__ __replace__ __dataclass_fields__ __dataclass_params__ __match_args__ "
+    "__static_attributes__ __firstlineno__ __annotate__ __annotate_func__ __annotations_cache__"
 )
 # Fields of modules that are to be empty: hooks by any name.
 _EMPTY = ("_hooks", "_hooks_with_kwargs", "_hooks_always_called")
 _DEPTH = 60
+# Whose objects are not plain, whatever their classes look like.
+_LIBRARIES = ("torch", "numpy", "jacstrat", "builtins")
 
 
 class Same:
@@ -116,7 +120,7 @@ class _Walk:
         if kind in _BY_VALUE:
             self._add(kind, value)
             return
-        if kind is float or kind is complex:
+        if kind is float or kind is complex or issubclass(kind, np.number):
             self._add(kind, repr(value))  # tells -0.0 from 0.0, and a NaN is one
             return
         if (number := self._seen.get(id(value))) is not None:
@@ -162,6 +166,10 @@ class _Walk:
             self.parts.append(value.__name__)
         elif isinstance(value, type):
             self._class(value, depth)
+        elif is_plain_object(kind):
+            self._items(vars(value).items(), depth)
+            for one in kind.__mro__[:-1]:
+                self._fields(one, depth)
         else:
             raise _Opaque
 
@@ -210,7 +218,10 @@ class _Walk:
             if _is_trusted(one.__module__):
                 self._all((vars(one).get("forward"), vars(one).get("__call__")), depth)
             elif one is not object:
-                self._items(((name, item) for name, item in vars(one).items() if name not in _CLASS_FIELDS), depth)
+                self._fields(one, depth)
+
+    def _fields(self, kind: type, depth: int) -> None:
+        self._items(((name, item) for name, item in vars(kind).items() if name not in _CLASS_FIELDS), depth)
 
     def _function(self, f: types.FunctionType, depth: int) -> None:
         self.parts.append(f.__code__)
@@ -270,3 +281,19 @@ _PLAIN = ("builtins", "types", "functools", "collections", "torch", "torch.nn.pa
 
 def _is_trusted(module: str) -> bool:
     return module.partition(".")[0] in _TRUSTED
+
+
+@functools.lru_cache(maxsize=1024)
+def is_plain_object(kind: type) -> bool:
+    """Whether what an object of this class is stands in its `vars` alone, so that one like it can be made."""
+    own = kind.__mro__[:-1]
+    return (
+        type(kind) is type
+        and bool(own)
+        and all(one.__flags__ & _HEAP_TYPE and "__slots__" not in vars(one) for one in own)
+        and all(one.__module__.partition(".")[0] not in _LIBRARIES for one in own)
+        and not any({"__new__", "__getattribute__"} & vars(one).keys() for one in own)
+    )
+
+
+_HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE: made by a class statement

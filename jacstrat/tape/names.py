@@ -15,6 +15,7 @@ def words(text: str) -> frozenset[str]:
 
 # Builtins whose result depends on their arguments alone, and on no name that is computed.
 _BUILTINS = words(
+    "NotImplemented Ellipsis "
     "abs all any bool complex dict divmod enumerate filter float frozenset int isinstance issubclass len "
     "list map max min pow property range reversed round set slice sorted sum super tuple type zip"
 )

@@ -121,7 +121,7 @@ class Walk:
             for part in _PARTS[kind]:
                 self._see(getattr(value, part), (_ATTRIBUTE, part, f"a {kind.__name__}"))
         elif issubclass(kind, types.ModuleType):
-            if _origin(value.__name__) == "own":
+            if origin(value.__name__) == "own":
                 self._own(value, [vars(value)], value.__name__)
         elif issubclass(kind, type):
             self._own(value, self._class(value), value.__name__)
@@ -197,7 +197,7 @@ class Walk:
             if (value := getattr(f, attribute)) is not None:
                 self._note(attrgetter(attribute), f, value, (_ATTRIBUTE, attribute, name))
         self._own(f, [vars(f)], name)
-        if _origin(str(f.__globals__.get("__name__"))) == "own":
+        if origin(str(f.__globals__.get("__name__"))) == "own":
             self._note(attrgetter("__code__"), f, f.__code__, ("the code of {}", name))
             self._read_names(f)
             for variable in names_read(f.__code__).globals:
@@ -236,7 +236,7 @@ class Walk:
         """Take the names of attributes in the code of f, but for those of a library's module: `torch.log`."""
         names, scope = names_read(f.__code__), f.__globals__
         modules = [name for name in names.globals if issubclass(type(scope.get(name)), types.ModuleType)]
-        libraries = {name for name in modules if _origin(scope[name].__name__) != "own"}
+        libraries = {name for name in modules if origin(scope[name].__name__) != "own"}
         self._new_names |= {name for owner, name in names.attributes if owner not in libraries} - self._names
 
     def _class(self, kind: type) -> list[Fields]:
@@ -244,7 +244,7 @@ class Walk:
         if kind not in self._scopes:
             # What an installed library defines is read for layers only, not for tables and the like.
             users = ("own", "installed") if issubclass(kind, Module) else ("own",)
-            origins = {one: _origin(str(one.__module__)) for one in kind.__mro__ if one not in (object, Module)}
+            origins = {one: origin(str(one.__module__)) for one in kind.__mro__ if one not in (object, Module)}
             classes = [one for one, origin in origins.items() if origin in users or one.__module__.startswith("torch.")]
             any_users = any(origin in users for origin in origins.values())
             self._scopes[kind] = [self._class_fields.setdefault(one, vars(one)) for one in classes if any_users]
@@ -252,7 +252,7 @@ class Walk:
 
 
 @functools.lru_cache(maxsize=4096)
-def _origin(module: str) -> Literal["own", "installed", "core"]:
+def origin(module: str) -> Literal["own", "installed", "core"]:
     """Whose a module is, by its name: the user's, a library's, or one of torch, of numpy, of Python itself."""
     top = module.partition(".")[0]
     if top in _CORE:

@@ -64,6 +64,11 @@ class Scalar:
         """The tape at points like x, ready to be run, or why there is none."""
         return self._tapes.at(x, args)
 
+    @property
+    def constants(self) -> tuple[Tensor, ...]:
+        """Tensors that the tapes recorded so far have as they are."""
+        return (*self._tapes.constants.values(), *self._whole.constants.values())
+
     def is_traced(self, x: Tensor, args: Args = ()) -> bool:
         """Whether the tapes for x are there already, perhaps from an earlier call for a function that is the same."""
         if not self._tapes.is_shared(x, args):  # tiles would record it

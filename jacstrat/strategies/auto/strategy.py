@@ -17,17 +17,13 @@ from jacstrat.core.operator import Operator
 from jacstrat.strategies.auto.candidates import Candidate, Evidence
 from jacstrat.strategies.auto.choosing import Choosing, import_torch_parts, on_ground
 from jacstrat.strategies.auto.counting import UNKNOWN, product_costs
-from jacstrat.strategies.base import Args, Function, Strategy, circumstances_of
-from jacstrat.strategies.checked import plain_attention
+from jacstrat.strategies.base import Args, Function, Strategy
 from jacstrat.strategies.contraction import Contraction, Together
 from jacstrat.strategies.hold import Hold
 from jacstrat.strategies.limits import within_limits
-from jacstrat.strategies.points import outside_inference_mode, usable
-from jacstrat.strategies.prepared import Prepared
 from jacstrat.strategies.probing import Vmap
-from jacstrat.strategies.recall import Recall
-from jacstrat.strategies.reduction import Form, outputs_of, reduction
-from jacstrat.strategies.told import telling
+from jacstrat.strategies.recall import Recall, circumstances_of
+from jacstrat.strategies.reduction import outputs_of
 from jacstrat.structure import Structure, UntracedError, detect_structure, prove_structure
 
 ASSUMPTIONS = ("diagonal", "sampled")
@@ -53,16 +49,7 @@ class Chosen(NamedTuple):
     single: Strategy | None = None
 
 
-class Direct(NamedTuple):
-    """What a direct call has from an earlier one: what f(x) is like, and the choice."""
-
-    form: Form
-    chosen: Chosen
-
-
 RECALL: Recall[Chosen] = Recall()
-# What is known of functions of direct calls.
-DIRECT: Recall[Direct] = Recall()
 
 
 @dataclass(frozen=True)
@@ -89,63 +76,9 @@ class Auto(Strategy):
         if self.assume and self.assume not in ASSUMPTIONS:
             raise UsageError(f"{unknown('assumption', str(self.assume), ASSUMPTIONS)}; leave it out for none")
 
-    def _direct(
-        self,
-        operator: Operator,
-        f: Function,
-        x: Tensor,
-        args: Args,
-        event_dim: int,
-        generator: torch.Generator | None,
-    ) -> Prepared:
-        """What serves one call.
-
-        What was chosen for f before is used at once, and is held against no witness again; a trace is made only where
-        the structure saves more.
-        """
-        if torch.compiler.is_compiling():
-            return self._prepared(operator, f, x, args, event_dim, generator)[0]
-        circumstances = (self, event_dim, *circumstances_of(operator, x, args))
-        found = DIRECT.find(f, circumstances)
-        if found is not None and found.is_own:
-            try:
-                if (known := self._known(operator, f, x, args, event_dim, found.value)) is not None:
-                    return known
-            except UnsupportedError:
-                # f is not what it was: its layers, or what it reads, were changed in place.
-                RECALL.forget()
-                DIRECT.forget()
-        prepared, points, form = self._prepared(operator, f, x, args, event_dim, generator)
-        prepared.confirm(*points)
-        reduced = prepared.reduction
-        with outside_inference_mode():
-            z, given = reduced.points(usable(x), args)
-        chosen = RECALL.get(reduced.function, (self, *circumstances_of(reduced.operator, z, given)))
-        if chosen is not None:
-            DIRECT.keep(f, circumstances, Direct(form, chosen))
-        return prepared
-
-    def _known(
-        self, operator: Operator, f: Function, x: Tensor, args: Args, event_dim: int, direct: Direct
-    ) -> Prepared | None:
-        """What was chosen before, where it is there without a trace or a proof that takes longer than it saves."""
-        points = usable(x)
-        with outside_inference_mode(), telling(self, f, points, args), plain_attention():
-            reduced, _ = reduction(operator, f, points, args, event_dim, False, direct.form)
-            z, given = reduced.points(points, args)
-            kept, plain, g = direct.chosen, reduced.operator, reduced.function
-            strategy, built = kept.strategy, kept.strategy.recalled(plain, g, z, given)
-            if built is None:
-                if (plainly := kept.single or (None if kept.conditional else kept.strategy)) is None:
-                    return None
-                strategy, built = plainly, plainly.contracted(plain, g, z, given, None)
-
-        def again(x: Tensor, args: Args) -> Prepared:
-            return self.prepare(operator, f, x, None, args, event_dim)
-
-        prepared = Prepared(strategy, reduced, f, points, args, event_dim, built, again)
-        prepared.trust()
-        return prepared
+    @property
+    def unrecorded(self) -> Strategy:
+        return replace(self, trial=False)
 
     def build(
         self, operator: Operator, f: Function, x: Tensor, args: Args, generator: torch.Generator | None

@@ -1,0 +1,221 @@
+"""Direct calls, `laplacian(f, x)` in a loop: what serves them is prepared once, for every function like f.
+
+What calls f itself serves any function of the same code, whatever that closes over: f is an argument to it. What rests
+on a recording of f serves those of the same values; a value that is another one at a later call is an input from then
+on, so that time, noise and conditions cost no new recording. What is kept is bounded, and so is what that keeps alive.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from contextlib import suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensor
+from torch.utils._python_dispatch import _get_current_dispatch_mode_stack
+
+from jacstrat.core.errors import UnsupportedError
+from jacstrat.core.operator import Operator, is_array
+from jacstrat.strategies.entries import TABLE, Entry, Live, inputs, integers_of
+from jacstrat.strategies.opened import closed, opened
+from jacstrat.strategies.prepared import Prepared
+from jacstrat.strategies.recall import circumstances_of
+from jacstrat.strategies.reduction import Form
+from jacstrat.tape.arguments import Args, Function
+from jacstrat.tape.likeness import Same, likeness
+
+if TYPE_CHECKING:
+    from jacstrat.strategies.base import Strategy
+
+
+def _call(x: Tensor, *args: Any) -> Tensor:
+    *given, live = args
+    result: Tensor = live.f(x, *given)
+    return result
+
+
+def _weigh(x: Tensor, *args: Any) -> Tensor:
+    *given, live = args
+    result: Tensor = live.weight(x, *given)
+    return result
+
+
+class Direct:
+    """One direct call.
+
+    Args:
+        strategy: That was asked for.
+        operator, f, x, generator, args, event_dim: As for `Strategy.prepare`.
+    """
+
+    def __init__(
+        self,
+        strategy: Strategy,
+        operator: Operator,
+        f: Function,
+        x: Tensor,
+        generator: torch.Generator | None,
+        args: Args,
+        event_dim: int,
+    ) -> None:
+        self.strategy, self.operator, self.f, self.x = strategy, operator, f, x
+        self.generator, self.args, self.event_dim = generator, args, event_dim
+        self.weight = operator.weight if callable(operator.weight) and not is_array(operator.weight) else None
+        self.key: Hashable = None
+        self.form: Form | None = None
+
+    def served(self) -> tuple[Prepared, Args]:
+        """What serves the call, and the arguments that it takes."""
+        self.is_new = True
+        if not is_free(self.x):
+            return self._anew(), self.args
+        self.found = opened(self.f)
+        circumstances = circumstances_of(self.operator, self.x, self.args)
+        source = self.generator and Same(self.generator)
+        self.key = (self.strategy, self._weight_key(), source, self.event_dim, circumstances, self.found.key)
+        entry = TABLE.get(self.key)
+        if entry is not None and (more := entry.arguments(self.f, self.weight, self.found)) is not None:
+            self.is_new = False
+            return (self._drawn(entry) if self.strategy.draws_first else entry.prepared), (*self.args, *more)
+        return self._made(entry)
+
+    def again(self) -> Prepared:
+        """Prepared anew, where what was kept does not serve after all."""
+        TABLE.drop(self.key)
+        return self._anew()
+
+    def _made(self, entry: Entry | None) -> tuple[Prepared, Args]:
+        """What serves where nothing that is kept does; and what is to serve from now on is kept."""
+        if entry is not None and entry.values is None and (prepared := self._trusted(entry)) is not None:
+            return prepared, self.args
+        if entry is not None and entry.values is not None:
+            return self._with_inputs(entry)
+        prepared = self._anew()
+        self._keep(prepared)
+        return prepared, self.args
+
+    def _anew(self, strategy: Strategy | None = None) -> Prepared:
+        """Prepared for f alone, and held against a witness."""
+        prepared, points, self.form = (strategy or self.strategy)._prepared(
+            self.operator, self.f, self.x, self.args, self.event_dim, self.generator
+        )
+        if not torch.compiler.is_compiling():
+            prepared.confirm(*points)
+        return prepared
+
+    def _keep(self, prepared: Prepared) -> None:
+        """Keep what was prepared for f; where that rests on more of f than is known again, what records nothing."""
+        if not prepared.contraction.is_traced:
+            self._keep_live(prepared)
+        elif self._is_understood(prepared):
+            prepared.be_quiet()
+            TABLE.keep(self.key, Entry(prepared, self.found, is_live=False))
+        elif (unrecorded := self._unrecorded()) is not None:
+            self._keep_live(unrecorded)
+
+    def _keep_live(self, prepared: Prepared) -> None:
+        # What it draws now is drawn again at each call, and is to leave the caller's generator alone.
+        live = self._live(prepared.strategy, torch.Generator() if self.strategy.draws_first else self.generator)
+        live.contraction = replace(live.contraction, reason=prepared.reason)
+        live.trust()
+        TABLE.keep(self.key, Entry(live, self.found, is_live=True))
+
+    def _live(self, strategy: Strategy, generator: torch.Generator | None) -> Prepared:
+        """What takes f itself as one more argument."""
+        operator = self.operator if self.weight is None else replace(self.operator, weight=_weigh)
+        given = (*self.args, Live(self.f, self.weight))
+        return strategy._prepared(operator, _call, self.x, given, self.event_dim, generator, self.form)[0]
+
+    def _unrecorded(self) -> Prepared | None:
+        """What serves f without a recording; None where only what was asked for may."""
+        if self.strategy.unrecorded is None:
+            return None
+        prepared = self._anew(self.strategy.unrecorded)
+        return None if prepared.contraction.is_traced else prepared
+
+    def _is_understood(self, prepared: Prepared) -> bool:
+        """Whether all that a recording of f rests on is in its key and its values, or is watched by a guard.
+
+        A tensor that was made while f was recorded may have numbers of another, as they were then.
+        """
+        if not self.found.is_exact or self.weight is not None or (own := likeness(self.f)) is None:
+            return False
+        staged: Function = _call
+        for stage in prepared.reduction.stages:
+            staged = stage.function(staged)
+        stages = likeness(staged)
+        known = own.tensors | (stages.tensors if stages else frozenset())
+        return all(id(constant) in known for constant in prepared.contraction.constants)
+
+    def _drawn(self, entry: Entry) -> Prepared:
+        """What is kept, with probes of this call's own."""
+        live = self._live(entry.prepared.strategy, self.generator)
+        live.trust()
+        return live
+
+    def _trusted(self, entry: Entry) -> Prepared | None:
+        """What serves f by the kept choice, right for these integers, too; None where it is not."""
+        try:
+            prepared = self._anew(entry.prepared.strategy)
+        except Exception:  # another strategy may serve it; if none does, that is told then
+            return None
+        entry.integers.add(integers_of(self.found))
+        return prepared
+
+    def _with_inputs(self, entry: Entry) -> tuple[Prepared, Args]:
+        """What serves f with what changes as inputs; where it cannot be one, what records nothing, or f alone."""
+        places = entry.places | entry.others(self.found)
+        if not entry.is_apart:
+            with suppress(Exception):
+                return self._recorded(entry, places)
+            entry.is_apart = True
+        if (unrecorded := self._unrecorded()) is not None:
+            self._keep_live(unrecorded)
+            return unrecorded, self.args
+        values = tuple(Same(v) if isinstance(v, Tensor) else (type(v), repr(v)) for v in self.found.values)
+        self.key = (self.key, values)
+        if (own := TABLE.get(self.key)) is not None:
+            return own.prepared, self.args
+        prepared = self._anew()
+        self._keep(prepared)
+        return prepared, self.args
+
+    def _recorded(self, entry: Entry, places: frozenset[int]) -> tuple[Prepared, Args]:
+        """Recorded anew with inputs.
+
+        Raises:
+            UnsupportedError: That cannot be had. Whatever else f raises with such values is a reason, too.
+        """
+        core, given = closed(self.f, places), (*self.args, *inputs(self.found, places))
+        with torch.no_grad():
+            torch.testing.assert_close(core(self.x.detach(), *given), self.f(self.x.detach(), *self.args))
+        chosen = entry.prepared.strategy
+        who = chosen if chosen.records else self.strategy
+        prepared, points, _ = who._prepared(self.operator, core, self.x, given, self.event_dim, self.generator)
+        prepared.confirm(*points)
+        if not prepared.contraction.is_traced or not self._is_understood(prepared):
+            raise UnsupportedError("it is not recorded, or rests on more than is known")
+        prepared.contraction = replace(prepared.contraction, reason=entry.prepared.reason)
+        prepared.be_quiet()
+        TABLE.keep(self.key, Entry(prepared, self.found, is_live=False, places=places))
+        return prepared, given
+
+    def _weight_key(self) -> Hashable:
+        weight = self.operator.weight
+        if is_array(weight):  # its numbers are in what was prepared
+            return Same(weight)
+        return opened(weight).key if self.weight else weight
+
+
+def is_free(x: Tensor) -> bool:
+    """Whether more may run than the result: in no transform, tracer, or graph being captured."""
+    return not (
+        torch.compiler.is_compiling()
+        or isinstance(x, FakeTensor)
+        or torch._C._functorch.peek_interpreter_stack() is not None
+        or _get_current_dispatch_mode_stack()
+        or (torch.cuda.is_initialized() and torch.cuda.is_current_stream_capturing())
+    )

@@ -1,0 +1,137 @@
+"""What serves direct calls: entries by what a function is, bounded in number and in the bytes that they keep alive."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Hashable
+from typing import Any
+
+from torch import Tensor
+
+from jacstrat.strategies.opened import Opened, is_same
+from jacstrat.strategies.prepared import Prepared
+from jacstrat.tape.arguments import Args, Function
+
+# Functions that are kept, and bytes of the parameters that those with a recording keep alive: the latest one may have
+# MOST_BYTES, all together ALL_BYTES.
+KEPT, ALL_BYTES, MOST_BYTES = 64, 2**28, 2**30
+# Integers of a function that is called itself, by which it may take another way: so many are held against a witness.
+INTEGERS = 4
+# Integers up to this are fractions without loss.
+LARGEST = 2**53
+
+
+class Live:
+    """A function, and a weight that is one, as an argument of what calls them."""
+
+    __slots__ = ("f", "weight")
+
+    def __init__(self, f: Function, weight: Any) -> None:
+        self.f, self.weight = f, weight
+
+
+class Entry:
+    """What serves the functions of one key.
+
+    Fields:
+        prepared: For (x, *args), with f itself as one more argument where `values` is None.
+        values: Those of f that it was recorded with.
+        places: Of the values that are further arguments instead.
+        number_of_bytes: Of what it keeps alive.
+        integers: Those that f had when it was held against a witness.
+        is_apart: The values that change cannot be inputs.
+    """
+
+    __slots__ = ("integers", "is_apart", "number_of_bytes", "places", "prepared", "values")
+
+    def __init__(self, prepared: Prepared, found: Opened, is_live: bool, places: frozenset[int] = frozenset()) -> None:
+        self.prepared, self.places = prepared, places
+        self.values = None if is_live else found.values
+        self.number_of_bytes = 0 if is_live else bytes_of(found)
+        self.integers = {integers_of(found)}
+        self.is_apart = False
+
+    def arguments(self, f: Function, weight: Any, found: Opened) -> Args | None:
+        """What it takes beside those of f; None where it cannot serve it."""
+        if self.values is None:
+            return (Live(f, weight),) if self._is_trusted(found) else None
+        if self.others(found):
+            return None
+        return inputs(found, self.places) if self.places else ()
+
+    def _is_trusted(self, found: Opened) -> bool:
+        integers = integers_of(found)
+        return not integers or integers in self.integers or len(self.integers) >= INTEGERS
+
+    def others(self, found: Opened) -> frozenset[int]:
+        """Places of values that are not those that it was recorded with, and no inputs."""
+        assert self.values is not None
+        pairs = enumerate(zip(found.values, self.values, strict=True))
+        return frozenset(
+            k for k, pair in pairs if pair[0] is not pair[1] and k not in self.places and not is_same(*pair)
+        )
+
+
+class Table:
+    """The latest entries by key."""
+
+    def __init__(self) -> None:
+        self._entries: OrderedDict[Hashable, Entry] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, key: Hashable) -> Entry | None:
+        with self._lock:
+            if (entry := self._entries.get(key)) is not None:
+                self._entries.move_to_end(key)
+            return entry
+
+    def keep(self, key: Hashable, entry: Entry) -> None:
+        with self._lock:
+            self._entries.pop(key, None)
+            if entry.number_of_bytes > MOST_BYTES:
+                return
+            self._entries[key] = entry
+            total = sum(one.number_of_bytes for one in self._entries.values())
+            while len(self._entries) > 1 and (len(self._entries) > KEPT or total > ALL_BYTES):
+                total -= self._entries.popitem(last=False)[1].number_of_bytes
+
+    def drop(self, key: Hashable) -> None:
+        with self._lock:
+            self._entries.pop(key, None)
+
+    def forget(self) -> None:
+        """Forget everything."""
+        with self._lock:
+            self._entries.clear()
+
+
+TABLE = Table()
+
+
+def inputs(found: Opened, places: frozenset[int]) -> Args:
+    """Values as further arguments: numbers as fractions, tensors with an axis in front, by which they are of no rows.
+
+    Raises:
+        ValueError: An integer is no fraction.
+    """
+    return tuple(_input(found.values[k]) for k in sorted(places))
+
+
+def _input(value: Any) -> Any:
+    if isinstance(value, Tensor):
+        return value.unsqueeze(0) if value.dim() else value
+    if not isinstance(value, float) and abs(int(value)) > LARGEST:
+        raise ValueError(f"{value} is no fraction")
+    return float(value)
+
+
+def integers_of(found: Opened) -> tuple[int, ...]:
+    return tuple(value for value in found.values if not isinstance(value, (float, Tensor)))
+
+
+def bytes_of(found: Opened) -> int:
+    """Of parameters and buffers, and of tensors that f closes over, each once."""
+    kept = [tensor for module in found.modules for tensor in (*module.parameters(), *module.buffers())]
+    tensors = {id(one): one for one in (*kept, *found.values) if isinstance(one, Tensor)}
+    return sum(one.numel() * one.itemsize for one in tensors.values())
