@@ -23,6 +23,7 @@ from jacstrat.core.case import Case, F
 from jacstrat.core.errors import JacstratError, UnsupportedError, WrongResultError
 from jacstrat.core.operator import Operator, parse_operator
 from jacstrat.core.status import Status
+from jacstrat.graphs import captured
 from jacstrat.harness.cases import Cell
 from jacstrat.harness.judging import Drawn, judge
 from jacstrat.harness.precision import DTYPES, TF32, float32_products, missing_tf32
@@ -31,7 +32,6 @@ from jacstrat.harness.sweep import missing_device
 from jacstrat.measure.accuracy import Errors, errors
 from jacstrat.measure.clocks import Work
 from jacstrat.measure.counters import Counts, count
-from jacstrat.measure.graphs import captured
 from jacstrat.measure.memory import peak_bytes
 from jacstrat.problems.base import Instance
 from jacstrat.problems.load import find_problem

@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from jacstrat.core.errors import UnsupportedError
+from jacstrat.graphs import KINDS, captured
 from jacstrat.measure.clocks import DeviceClock, clock_for, flush_bytes
 from jacstrat.measure.energy import energy_per_call
-from jacstrat.measure.graphs import KINDS, captured
 from jacstrat.measure.memory import peak_bytes
 from jacstrat.measure.telemetry import Telemetry, throttled
 

@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from jacstrat import graphs
 from jacstrat.core.errors import UnsupportedError
-from jacstrat.measure import graphs
-from jacstrat.measure.graphs import WARM_UPS, TorchGraphs, backend_for, captured
+from jacstrat.graphs import WARM_UPS, TorchGraphs, backend_for, captured
 from tests.measure.fakes import FakeGraphs
 
 CPU = torch.device("cpu")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 from typing import Any, Protocol
 from weakref import WeakSet
@@ -11,7 +12,8 @@ from torch import Tensor
 from torch.utils._pytree import tree_leaves
 
 from jacstrat.core.errors import UnsupportedError
-from jacstrat.measure.clocks import Work
+
+Work = Callable[[], object]
 
 # Calls before a capture, as torch.cuda.make_graphed_callables makes them: libraries set themselves up in the first.
 WARM_UPS = 3
