@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cache
 from typing import Any, Protocol
-from weakref import WeakSet
 
 import torch
 from torch import Tensor
@@ -51,10 +50,7 @@ class Backend(Protocol):
 
 
 class Captured:
-    """Captured work: a call replays it and returns the result, which is the same tensors each time, written anew.
-
-    Graphs of one device share their memory, so that a result stands until another of them is replayed.
-    """
+    """Captured work: a call replays it and returns the result, which is the same tensors each time, written anew."""
 
     def __init__(self, graph: Graph, result: object) -> None:
         self._graph: Graph | None = graph
@@ -67,7 +63,7 @@ class Captured:
         return self._result
 
     def close(self) -> None:
-        """Free the graph. The memory goes back to torch's allocator with the last graph that shares it."""
+        """Free the graph. Its memory goes back to torch's allocator."""
         if self._graph is not None:
             self._graph.reset()
         self._graph = self._result = None
@@ -141,7 +137,9 @@ def _difference(result: list[Tensor], expected: list[Tensor], device: torch.devi
 class TorchGraphs:
     """The graphs of a device module of torch, torch.cuda or torch.xpu.
 
-    All are captured on one side stream into one pool of memory, since they are replayed one at a time.
+    All are captured on one side stream, each into a pool of memory of its own. A pool that several share holds only
+    where they are replayed in the order of their capture; in any other order, as in rounds that are shuffled, a replay
+    ends in an illegal memory access, after which the process can do nothing more on the device.
     """
 
     def __init__(self, module: Any, device: torch.device) -> None:
@@ -149,7 +147,6 @@ class TorchGraphs:
         self._device = device
         self._kind = next(getattr(module, kind) for kind in KINDS if hasattr(module, kind))
         self._stream = module.Stream(device)
-        self._live: WeakSet[Any] = WeakSet()
 
     def warm_up(self, work: Work, calls: int) -> object:
         module, side, result = self._module, self._stream, None
@@ -163,13 +160,10 @@ class TorchGraphs:
 
     def capture(self, work: Work) -> tuple[Graph, object]:
         module, graph = self._module, self._kind()
-        # A pool ends with the last of its graphs and cannot be taken up again: only one in use can be shared.
-        pool = next((live.pool() for live in self._live), None)
         side = self._stream
         # The graph enters the side stream by itself, and leaves it current where the end of a failed capture raises.
-        with module.device(self._device), module.stream(side), module.graph(graph, pool=pool, stream=side):
+        with module.device(self._device), module.stream(side), module.graph(graph, stream=side):
             result = work()
-        self._live.add(graph)
         return graph, result
 
     def synchronize(self) -> None:

@@ -68,23 +68,21 @@ def test_work_is_warmed_up_and_captured_on_a_side_stream_and_checked_once(
     assert cuda.log == ["replay"]
 
 
-def test_graphs_share_one_pool_while_one_of_them_lives(cuda: FakeGraphs, backend: TorchGraphs) -> None:
-    work = squares(cuda, torch.ones(2))
-    first, second = (captured(work, CPU, backend) for _ in range(2))
-    assert cuda.users == {1: 2}
-    first.close()
-    third = captured(work, CPU, backend)
-    assert cuda.users == {1: 2}
-    for replay in (second, third):
-        assert replay().tolist() == [1, 1]
-    second.close()
-    third.close()
-    third.close()
-    assert cuda.users == {1: 0}
-    fourth = captured(work, CPU, backend)
-    assert cuda.users == {1: 0, 2: 1}
-    del fourth
-    assert cuda.users == {1: 0, 2: 0}
+def test_each_graph_has_a_pool_of_its_own_which_ends_with_it(cuda: FakeGraphs, backend: TorchGraphs) -> None:
+    """Whatever the order of the replays: of one pool for several it would have to be that of their capture."""
+    xs = [torch.full((2,), float(k)) for k in range(3)]
+    replays = [captured(squares(cuda, x), CPU, backend) for x in xs]
+    assert cuda.users == {1: 1, 2: 1, 3: 1}
+    results = [replay() for replay in replays]
+    for k in (2, 0, 1, 0):
+        xs[k] += 1
+        replays[k]()
+        assert [result[0].item() for result in results] == [x[0].item() ** 2 for x in xs]
+    replays[0].close()
+    replays[0].close()
+    assert cuda.users == {1: 0, 2: 1, 3: 1}
+    replays.clear()
+    assert cuda.users == {1: 0, 2: 0, 3: 0}
 
 
 def test_a_closed_graph_says_so(cuda: FakeGraphs, backend: TorchGraphs) -> None:

@@ -139,11 +139,10 @@ class FakeGraph:
         self.launches: list[Callable[[], object]] = []
         self.memory: int | None = None
 
-    def begin(self, pool: int | None) -> None:
+    def begin(self) -> None:
         users = self.module.users
-        assert pool is None or users[pool] > 0, "the pool is gone"
-        self.memory = len(users) + 1 if pool is None else pool
-        users[self.memory] = users.get(self.memory, 0) + 1
+        self.memory = len(users) + 1
+        users[self.memory] = 1
         self.module.capturing, self.module.spoiled = self, False
 
     def end(self) -> None:
@@ -163,15 +162,12 @@ class FakeGraph:
 
     __del__ = reset
 
-    def pool(self) -> int | None:
-        return self.memory
-
 
 class FakeGraphs:
     """A module like torch.cuda: what work launches runs at once, or while a graph is captured is kept for its replay.
 
     As in torch, work that synchronises spoils a capture, ending a spoiled capture raises and leaves the stream as it
-    is, and a pool of memory whose last graph is gone cannot be used again.
+    is, and a graph that is told of no other's pool has one of its own.
 
     Fields:
         log: What was asked for.
@@ -226,10 +222,10 @@ class FakeGraphs:
             self.streams = before
 
     @contextmanager
-    def graph(self, graph: FakeGraph, pool: int | None, stream: SimpleNamespace) -> Iterator[None]:
+    def graph(self, graph: FakeGraph, stream: SimpleNamespace) -> Iterator[None]:
         before = list(self.streams)
         self.streams.append(stream.name)
-        graph.begin(pool)
+        graph.begin()
         self.log.append(f"capture into pool {graph.memory}")
         try:
             yield
