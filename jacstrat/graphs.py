@@ -40,8 +40,8 @@ class Backend(Protocol):
         """Call the work on the stream that captures it; what the last call returned."""
         ...
 
-    def capture(self, work: Work) -> tuple[Graph, object]:
-        """Call the work once without running it; its graph, and the result that a replay will write."""
+    def capture(self, work: Work) -> tuple[Graph, object, int]:
+        """Call the work once without running it; its graph, the result that a replay writes, bytes of the graph."""
         ...
 
     def synchronize(self) -> None:
@@ -50,11 +50,16 @@ class Backend(Protocol):
 
 
 class Captured:
-    """Captured work: a call replays it and returns the result, which is the same tensors each time, written anew."""
+    """Captured work: a call replays it and returns the result, which is the same tensors each time, written anew.
 
-    def __init__(self, graph: Graph, result: object) -> None:
+    Attributes:
+        bytes: Memory that the graph keeps from others as long as it lives.
+    """
+
+    def __init__(self, graph: Graph, result: object, size: int = 0) -> None:
         self._graph: Graph | None = graph
         self._result = result
+        self.bytes = size
 
     def __call__(self) -> object:
         if self._graph is None:
@@ -88,6 +93,21 @@ def captured(work: Work, device: str | torch.device, backend: Backend | None = N
     device = torch.device(device)
     backend = backend_for(device) if backend is None else backend
     expected = backend.warm_up(work, WARM_UPS)
+    replay = recorded(work, backend)
+    result = replay()
+    backend.synchronize()
+    if reason := _difference(_tensors(result), _tensors(expected), device):
+        replay.close()
+        raise UnsupportedError(reason)
+    return replay
+
+
+def recorded(work: Work, backend: Backend) -> Captured:
+    """Capture work that was called before, on the stream of the capture; what it gives is not looked at.
+
+    Raises:
+        UnsupportedError: It cannot be captured; says why.
+    """
     failures: list[Exception] = []
 
     def watched() -> object:
@@ -99,19 +119,15 @@ def captured(work: Work, device: str | torch.device, backend: Backend | None = N
             raise
 
     try:
-        graph, result = backend.capture(watched)
+        return Captured(*backend.capture(watched))
     except Exception as error:
-        cause = failures[0] if failures else error
-        if isinstance(cause, torch.OutOfMemoryError):
-            raise cause from None
-        raise UnsupportedError(f"it cannot be captured in a graph: {_headline(cause)}") from error
-    replay = Captured(graph, result)
-    replay()
-    backend.synchronize()
-    if reason := _difference(_tensors(result), _tensors(expected), device):
-        replay.close()
-        raise UnsupportedError(reason)
-    return replay
+        raise _refusal(failures.pop() if failures else error) from error
+
+
+def _refusal(cause: Exception) -> Exception:
+    if isinstance(cause, torch.OutOfMemoryError):
+        return cause
+    return UnsupportedError(f"it cannot be captured in a graph: {_headline(cause)}")
 
 
 def _headline(error: Exception) -> str:
@@ -158,13 +174,16 @@ class TorchGraphs:
             module.current_stream().wait_stream(side)
         return result
 
-    def capture(self, work: Work) -> tuple[Graph, object]:
+    def capture(self, work: Work) -> tuple[Graph, object, int]:
         module, graph = self._module, self._kind()
         side = self._stream
+        # What is free is given back first, so that what a graph takes from the device is its pool.
+        module.empty_cache()
+        before = module.memory_reserved(self._device)
         # The graph enters the side stream by itself, and leaves it current where the end of a failed capture raises.
         with module.device(self._device), module.stream(side), module.graph(graph, stream=side):
             result = work()
-        return graph, result
+        return graph, result, max(module.memory_reserved(self._device) - before, 0)
 
     def synchronize(self) -> None:
         self._module.synchronize(self._device)
@@ -176,10 +195,17 @@ def backend_for(device: torch.device) -> Backend:
     Raises:
         UnsupportedError: The device has no graphs, or is not here.
     """
-    here = torch.accelerator.current_accelerator(check_available=True)
-    if here is None or here.type != device.type or not any(hasattr(torch.get_device_module(here), k) for k in KINDS):
+    if not has_graphs(device):
         raise UnsupportedError(f"device {device} has no graphs here; cuda and xpu have them")
     return _torch_graphs(device)
+
+
+def has_graphs(device: torch.device) -> bool:
+    """Whether the device is here, and torch has graphs for it."""
+    here = torch.accelerator.current_accelerator(check_available=True)
+    if here is None or here.type != device.type:
+        return False
+    return any(hasattr(torch.get_device_module(here), kind) for kind in KINDS)
 
 
 @cache

@@ -11,7 +11,7 @@ from torch import Tensor
 from jacstrat import graphs
 from jacstrat.core.errors import UnsupportedError
 from jacstrat.graphs import WARM_UPS, TorchGraphs, backend_for, captured
-from tests.measure.fakes import FakeGraphs
+from tests.measure.fakes import FakeGraph, FakeGraphs
 
 CPU = torch.device("cpu")
 
@@ -57,6 +57,7 @@ def test_work_is_warmed_up_and_captured_on_a_side_stream_and_checked_once(
         "side waits for main",
         *["launch on side"] * 3,
         "main waits for side",
+        "empty cache",
         "device cpu",
         "capture into pool 1",
         "launch on side",
@@ -64,6 +65,7 @@ def test_work_is_warmed_up_and_captured_on_a_side_stream_and_checked_once(
         "synchronize",
     ]
     cuda.log.clear()
+    assert replay.bytes == FakeGraph.BYTES == cuda.reserved_bytes
     replay()
     assert cuda.log == ["replay"]
 

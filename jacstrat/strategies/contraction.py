@@ -75,6 +75,7 @@ class Contraction:
         is_traced: It rests on a recording of f: a change of what f reads makes it stale, and it is for points of the
             shape that it was made with.
         is_confirmed: It was held against a witness already.
+        kept_bytes: () -> memory that it keeps between calls, beside what f has.
     """
 
     evaluate: Function
@@ -88,6 +89,7 @@ class Contraction:
     along: Function | None = None
     is_traced: bool = False
     is_confirmed: bool = False
+    kept_bytes: Callable[[], int] | None = None
 
 
 def contraction_of(built: Function | Contraction) -> Contraction:

@@ -134,6 +134,8 @@ class FakeCard:
 class FakeGraph:
     """A graph of FakeGraphs: what was launched while it captured, in a pool of memory."""
 
+    BYTES = 2**21
+
     def __init__(self, module: FakeGraphs) -> None:
         self.module = module
         self.launches: list[Callable[[], object]] = []
@@ -147,6 +149,7 @@ class FakeGraph:
 
     def end(self) -> None:
         self.module.capturing = None
+        self.module.reserved_bytes += self.BYTES
         if self.module.spoiled:
             raise RuntimeError("CUDA error: operation failed due to a previous error during capture")
 
@@ -158,6 +161,7 @@ class FakeGraph:
     def reset(self) -> None:
         if self.memory is not None:
             self.module.users[self.memory] -= 1
+            self.module.reserved_bytes -= self.BYTES
             self.memory = None
 
     __del__ = reset
@@ -173,6 +177,7 @@ class FakeGraphs:
         log: What was asked for.
         streams: The current stream, last, and those that it stands in for.
         users: Graphs alive, by pool.
+        reserved_bytes: Memory taken from the device.
         capturing: The graph under way.
         spoiled: Its capture has failed.
     """
@@ -181,6 +186,7 @@ class FakeGraphs:
         self.log: list[str] = []
         self.streams = ["main"]
         self.users: dict[int, int] = {}
+        self.reserved_bytes = 0
         self.capturing: FakeGraph | None = None
         self.spoiled = False
 
@@ -199,6 +205,12 @@ class FakeGraphs:
             self.spoiled = True
             raise RuntimeError("CUDA error: operation not permitted when stream is capturing\nMore in the manual.\n")
         self.log.append("synchronize")
+
+    def empty_cache(self) -> None:
+        self.log.append("empty cache")
+
+    def memory_reserved(self, device: object) -> int:
+        return self.reserved_bytes
 
     def Stream(self, device: object) -> SimpleNamespace:
         return SimpleNamespace(name="side", wait_stream=lambda other: self.log.append(f"side waits for {other.name}"))
