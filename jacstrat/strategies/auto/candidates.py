@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -19,23 +18,11 @@ from torch import Tensor
 from jacstrat.available import available_bytes
 from jacstrat.core.operator import Operator
 from jacstrat.strategies.auto.counting import ProductCost, Work
+from jacstrat.strategies.auto.rates import rates_of
 from jacstrat.strategies.base import Args, Function, Strategy
 from jacstrat.strategies.contraction import Contraction
 from jacstrat.strategies.workload import Workload
 from jacstrat.structure import Structure
-
-
-class Rates(NamedTuple):
-    """What a device does in a second: floating-point operations of matrix products, bytes written by operations."""
-
-    flops: float
-    bytes: float
-
-
-# Fitted to the shipped reference run (results/reference): float64 on one core of the machine that it names.
-CPU_THREAD = Rates(flops=30e9, bytes=4e9)
-# The order of what data-centre cards publish, a tenth of their peak; nothing was fitted.
-ACCELERATOR = Rates(flops=5e12, bytes=5e11)
 
 # Bytes that the products of one call may write before probes are also tried in chunks: beyond the caches of a CPU.
 CHUNK_BYTES = 64 * 2**20
@@ -158,14 +145,6 @@ class Evidence:
 
 # What a trace takes: for itself, and for each operation of f, on a core of the machine of the reference run.
 TRACE_S, TRACE_OP_S = 2e-3, 0.7e-3
-
-
-def rates_of(device: torch.device) -> Rates:
-    """Rates of a device; those of a CPU grow with the threads that torch computes with."""
-    if device.type in ("cpu", "meta"):
-        threads = torch.get_num_threads()
-        return Rates(CPU_THREAD.flops * threads, CPU_THREAD.bytes * threads)
-    return ACCELERATOR
 
 
 def free_bytes(device: torch.device) -> float:
