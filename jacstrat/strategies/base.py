@@ -55,6 +55,8 @@ class Strategy(ABC):
     compiles: ClassVar[bool] = False
     # It captures its work in a graph of a device: where there is none it serves nothing.
     captures: ClassVar[bool] = False
+    # A call of it neither waits for a device nor needs the host, as far as its own doing goes: it can be captured.
+    capturable: ClassVar[bool] = True
     # It is a sum of products of plain reverse mode and claims no more.
     is_plain: ClassVar[bool] = False
     # It records f at each shape of x.

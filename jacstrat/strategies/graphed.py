@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, ClassVar
 
 import torch
@@ -11,8 +13,10 @@ from torch import Tensor
 
 from jacstrat.core.errors import UnsupportedError, UsageError, WrongResultError
 from jacstrat.core.operator import Operator
-from jacstrat.graphs import Backend, backend_for
+from jacstrat.graphs import WARM_UPS, Backend, backend_for, has_graphs
 from jacstrat.strategies.agreement import gradients, gradients_fault, result_fault
+from jacstrat.strategies.auto.candidates import Candidate, Evidence
+from jacstrat.strategies.auto.rates import rates_of
 from jacstrat.strategies.base import Args, Function, Strategy
 from jacstrat.strategies.closure import closed_over
 from jacstrat.strategies.contraction import Contraction
@@ -23,6 +27,8 @@ from jacstrat.strategies.replay import Closure, Replay, Signature, inputs_of, pl
 
 # Graphs of one prepared operator. Each keeps its memory from all others.
 MOST = 8
+# What a capture takes beside the calls of the eager form: the one that is compared with, the warm-ups, the capture.
+CAPTURE_S, EAGER_CALLS = 0.03, WARM_UPS + 2
 
 
 @dataclass(frozen=True)
@@ -69,6 +75,38 @@ class Graphed(Strategy):
     @property
     def nested(self) -> Strategy:
         return self.inner.nested
+
+    @classmethod
+    def candidates(cls, evidence: Evidence) -> Iterator[Candidate]:
+        """A graph of every candidate that is always exact, where a trial will tell whether it can be captured."""
+        from jacstrat.strategies import STRATEGIES
+
+        device = evidence.x.device
+        if evidence.tried is None or not has_graphs(device):
+            return
+        ways = 2 if evidence.tried.leaves else 1
+        # A copy of x, a replay and a copy of the result; those of arguments are few.
+        call_s = ways * 3 * rates_of(device).launch_s
+        for kind in STRATEGIES.values():
+            if kind.captures or not kind.capturable:
+                continue
+            for one in kind.candidates(evidence):
+                if not one.ground and one.strategy.refuse(evidence.operator) is None:
+                    setup_s = one.setup_s + ways * CAPTURE_S + EAGER_CALLS * one.seconds(evidence.x)
+                    strategy = cls(one.strategy)
+                    yield replace(
+                        one,
+                        strategy=strategy,
+                        op_s=0.0,
+                        call_s=call_s,
+                        setup_s=setup_s,
+                        make=partial(strategy._made, one),
+                    )
+
+    def _made(self, one: Candidate, operator: Operator, f: Function, x: Tensor, args: Args) -> Contraction:
+        """What a candidate builds, as graphs."""
+        plain = one.build(operator, f, *_like_inputs(x, args))
+        return self.around(plain, backend_for(x.device), operator, f, x, args)
 
     def build(
         self, operator: Operator, f: Function, x: Tensor, args: Args, generator: torch.Generator | None

@@ -13,9 +13,6 @@ from torch import Tensor
 
 from jacstrat import UnsupportedError, UsageError, WrongResultError, divergence, laplacian, parse_strategy
 from jacstrat.core.operator import OPERATORS, parse_operator
-from jacstrat.strategies import graphed
-from jacstrat.strategies.aliases import Aliases, aliased
-from jacstrat.strategies.closure import closed_over
 from jacstrat.strategies.graphed import MOST, Graphed
 from jacstrat.strategies.replay import Closure
 from jacstrat.strategies.taylor import Taylor
@@ -46,14 +43,6 @@ class Network(torch.nn.Module):
 @pytest.fixture
 def net() -> Network:
     return Network()
-
-
-@pytest.fixture
-def recorder(monkeypatch: pytest.MonkeyPatch) -> Recorder:
-    """What captures, in place of a device."""
-    found = Recorder()
-    monkeypatch.setattr(graphed, "backend_for", lambda device: found)
-    return found
 
 
 def prepared(spec: str, net: Network, x: Tensor = X):
@@ -358,37 +347,6 @@ def test_another_result_is_an_error(net: Network, recorder: Recorder) -> None:
     words = str(raised.value)
     assert words.startswith("graphed(identity) gives another result than identity: it is off by ")
     assert words.endswith(" of the sum of |J_ii|; use identity")
-
-
-def test_what_a_function_closes_over_is_found_once_each() -> None:
-    W, b, c = torch.nn.Parameter(torch.randn(3, 5)), torch.randn(5), torch.tensor(2.0)
-    flat, base = torch.randn(10), torch.randn(2, 5, requires_grad=True)
-    A, B, row = flat[:5], flat[5:], base[0]
-
-    def f(x: Tensor, t: Tensor) -> Tensor:
-        h = (x @ W.t().mT + b).tanh() * row * c + A + B
-        inner = h.detach().requires_grad_()
-        with torch.enable_grad():
-            (g,) = torch.autograd.grad(inner.sin().sum(), inner)
-        return (h + g + W.sum()).sum(-1) * t
-
-    found = closed_over(f, torch.randn(4, 3), (torch.tensor(1.0),))
-    assert sorted(map(id, found)) == sorted(map(id, (W, b, c, A, B, row)))
-
-
-def test_aliases_take_the_place_of_tensors_where_torch_is_called() -> None:
-    W, b = torch.randn(3, 3, requires_grad=True), torch.randn(3)
-    x = torch.randn(2, 3)
-    with Aliases([W]) as aliases:
-        y = torch.stack([x @ W + b, (W.mT * 2)[:2]]).sum()
-        assert aliased([W, b]) == (aliases.of(W), b)
-    assert aliased([W]) == (W,)
-    alias = aliases.of(W)
-    assert alias is not W
-    assert alias.data_ptr() == W.data_ptr()
-    mine, own = torch.autograd.grad(y, (alias, W), allow_unused=True)
-    assert own is None
-    torch.testing.assert_close(mine, x.sum(0).unsqueeze(-1) + torch.tensor([2.0, 2.0, 0.0]))
 
 
 def test_a_closure_is_stale_where_its_memory_or_a_number_of_another_device_changed() -> None:
