@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
 from typing import Any, Protocol
 
@@ -78,8 +79,7 @@ def captured(work: Work, device: str | torch.device, backend: Backend | None = N
     """Capture work in a graph of the device.
 
     What the work reads is read at the same addresses by every replay: with inputs that do not change a replay
-    computes the same again, and that it does is checked once. Torch's generator can be left unusable by a capture
-    that fails, so that the process should be one that may be given up.
+    computes the same again, and that it does is checked once.
 
     Args:
         work: Runs on the device alone.
@@ -181,9 +181,23 @@ class TorchGraphs:
         module.empty_cache()
         before = module.memory_reserved(self._device)
         # The graph enters the side stream by itself, and leaves it current where the end of a failed capture raises.
-        with module.device(self._device), module.stream(side), module.graph(graph, stream=side):
-            result = work()
+        with module.device(self._device), module.stream(side):
+            try:
+                with module.graph(graph, stream=side):
+                    result = work()
+            except Exception:
+                self._recover()
+                raise
         return graph, result, max(module.memory_reserved(self._device) - before, 0)
+
+    def _recover(self) -> None:
+        """Have torch's generator leave a capture that has failed: it does so at the end of one that has not.
+
+        Until then whoever draws random numbers on the device is told that a capture is under way.
+        """
+        module, side = self._module, self._stream
+        with suppress(RuntimeError), module.stream(side), module.graph(self._kind(), stream=side):
+            torch.zeros(1, device=self._device)
 
     def synchronize(self) -> None:
         self._module.synchronize(self._device)

@@ -106,6 +106,7 @@ def test_work_that_synchronises_cannot_be_captured(cuda: FakeGraphs, backend: To
         "it cannot be captured in a graph: CUDA error: operation not permitted when stream is capturing"
     )
     assert cuda.streams == ["main"]
+    assert not cuda.generator_captures
     # What comes after is not in the way of it, nor shares its memory.
     assert captured(squares(cuda, torch.ones(2)), CPU, backend)().tolist() == [1, 1]
 

@@ -145,13 +145,14 @@ class FakeGraph:
         users = self.module.users
         self.memory = len(users) + 1
         users[self.memory] = 1
-        self.module.capturing, self.module.spoiled = self, False
+        self.module.capturing, self.module.spoiled, self.module.generator_captures = self, False, True
 
     def end(self) -> None:
         self.module.capturing = None
         self.module.reserved_bytes += self.BYTES
         if self.module.spoiled:
             raise RuntimeError("CUDA error: operation failed due to a previous error during capture")
+        self.module.generator_captures = False
 
     def replay(self) -> None:
         self.module.log.append("replay")
@@ -180,6 +181,7 @@ class FakeGraphs:
         reserved_bytes: Memory taken from the device.
         capturing: The graph under way.
         spoiled: Its capture has failed.
+        generator_captures: The generator takes a capture to be under way, as it does after one that has failed.
     """
 
     def __init__(self) -> None:
@@ -189,6 +191,7 @@ class FakeGraphs:
         self.reserved_bytes = 0
         self.capturing: FakeGraph | None = None
         self.spoiled = False
+        self.generator_captures = False
 
     def CUDAGraph(self) -> FakeGraph:
         return FakeGraph(self)
