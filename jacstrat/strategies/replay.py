@@ -39,8 +39,11 @@ class Signature(NamedTuple):
         """The signature of a call at x, and further arguments, now."""
         tracked, device = torch.is_grad_enabled(), x.device.type
         autocast = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else None
+        leaves: tuple[bool, ...] = (tracked and x.requires_grad,)
+        if not args:
+            return cls(x.shape, x.dtype, x.device, tracked, autocast, (), leaves)
         given = tuple(float if type(arg) is float else kind for arg, kind in zip(args, kinds(args), strict=True))
-        leaves = tuple(tracked and isinstance(one, Tensor) and one.requires_grad for one in (x, *args))
+        leaves += tuple(tracked and isinstance(one, Tensor) and one.requires_grad for one in args)
         return cls(x.shape, x.dtype, x.device, tracked, autocast, given, leaves)
 
 
@@ -51,20 +54,23 @@ class Closure:
     Fields:
         tensors: They.
         memory: The same memory, kept as long as a graph may read it.
-        versions: Of those on another device, whose numbers a graph has instead of their addresses; None of the others.
+        places: The addresses of it.
+        requires_grad: Whether each did.
+        numbers: Those on another device, whose numbers a graph has instead of their addresses, with their versions.
     """
 
     tensors: tuple[Tensor, ...]
     memory: tuple[Tensor, ...]
-    requires_grad: tuple[bool, ...]
-    versions: tuple[int | None, ...]
+    places: list[int]
+    requires_grad: list[bool]
+    numbers: tuple[tuple[Tensor, int], ...]
 
     @classmethod
     def of(cls, tensors: tuple[Tensor, ...], device: torch.device) -> Closure:
         """These tensors as they are now, for work on a device."""
         memory = tuple(tensor.detach() for tensor in tensors)
-        versions = tuple(None if tensor.device == device else _version(tensor) for tensor in tensors)
-        return cls(tensors, memory, tuple(tensor.requires_grad for tensor in tensors), versions)
+        numbers = tuple((tensor, _version(tensor)) for tensor in tensors if tensor.device != device)
+        return cls(tensors, memory, _places(tensors), [tensor.requires_grad for tensor in tensors], numbers)
 
     @property
     def wanted(self) -> list[Tensor]:
@@ -73,14 +79,11 @@ class Closure:
 
     def is_stale(self, tracked: bool) -> bool:
         """Whether one was moved, or requires grad where it did not."""
-        for tensor, before, requires_grad, version in zip(
-            self.tensors, self.memory, self.requires_grad, self.versions, strict=True
-        ):
-            if tensor.data_ptr() != before.data_ptr() or (tracked and tensor.requires_grad != requires_grad):
-                return True
-            if version is not None and version != _version(tensor):
-                return True
-        return False
+        if _places(self.tensors) != self.places:
+            return True
+        if tracked and [tensor.requires_grad for tensor in self.tensors] != self.requires_grad:
+            return True
+        return any(_version(tensor) != version for tensor, version in self.numbers)
 
 
 class Replay:
@@ -261,6 +264,10 @@ def _same(work: Callable[[], Tensor]) -> Callable[[], Tensor]:
 
 def _sum(a: Tensor | None, b: Tensor | None) -> Tensor | None:
     return b if a is None else a if b is None else a + b
+
+
+def _places(tensors: tuple[Tensor, ...]) -> list[int]:
+    return [tensor.data_ptr() for tensor in tensors]
 
 
 def _version(tensor: Tensor) -> int:
