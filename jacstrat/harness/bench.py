@@ -23,6 +23,7 @@ from jacstrat.core.case import Case, F
 from jacstrat.core.errors import JacstratError, UnsupportedError, WrongResultError
 from jacstrat.core.operator import Operator, parse_operator
 from jacstrat.core.status import Status
+from jacstrat.graphs import captured
 from jacstrat.harness.cases import Cell
 from jacstrat.harness.judging import Drawn, judge
 from jacstrat.harness.precision import DTYPES, TF32, float32_products, missing_tf32
@@ -31,7 +32,6 @@ from jacstrat.harness.sweep import missing_device
 from jacstrat.measure.accuracy import Errors, errors
 from jacstrat.measure.clocks import Work
 from jacstrat.measure.counters import Counts, count
-from jacstrat.measure.graphs import captured
 from jacstrat.measure.memory import peak_bytes
 from jacstrat.problems.base import Instance
 from jacstrat.problems.load import find_problem
@@ -175,7 +175,7 @@ def set_up(
 def enter(case: Case, bench: Bench, attend: Attend) -> Contestant:
     """Prepare a strategy, run it once, compare the result with the reference, and count what a call does."""
     f, x, args = bench.instance.f, bench.instance.x, bench.instance.args
-    if parse_strategy(case.strategy).compiles:
+    if parse_strategy(case.strategy).starts_compiler:
         start_compiler(x.device)
         attend(case.strategy)
     begin = time.perf_counter()
@@ -209,6 +209,8 @@ def enter(case: Case, bench: Bench, attend: Attend) -> Contestant:
         counts = replace(counts, **passes._asdict())
     if plain is not evaluate:
         held = peak_bytes(bench.work(evaluate), x.device.type) if x.device.type != "cpu" else None
+        if held is not None and (kept := evaluate.contraction.kept_bytes) is not None:
+            held += kept()
         counts = replace(counts, aten_ops=None, peak_bytes=held)
     return Contestant(case, bench.timed(bench.work(evaluate)), prepare_s, error, counts, drawn)
 

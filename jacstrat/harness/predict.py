@@ -190,7 +190,7 @@ def _prediction(case: Case, instance: Instance) -> Prediction:
     generator = torch.Generator().manual_seed(case.seed)
     try:
         operator, args = instance.operator(case.operator), instance.args
-        evaluate = parse_strategy(case.strategy).prepare(operator, instance.f, instance.x, generator, args=args)
+        evaluate = parse_strategy(case.strategy).counted.prepare(operator, instance.f, instance.x, generator, args=args)
         return _followed(one_call(evaluate, instance, case.workload == "train"))
     except (Exception, SystemExit) as error:
         return Prediction(reason=_reason(error))

@@ -19,6 +19,8 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
+from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
 PR_SET_PDEATHSIG = 1
@@ -204,9 +206,9 @@ def _opened(cell: Any) -> Iterator[tuple[Callable[[], object], Callable[[], obje
 
     work: Callable[[], object] = step if cell.workload == "train" else lambda: evaluate(x, *args)
     if cell.workload == "replay":
-        from jacstrat.measure.graphs import captured
-
-        work = captured(work, x.device)
+        # Of a revision from before strategies used graphs, too, they are in another place.
+        place = "jacstrat.graphs" if find_spec("jacstrat.graphs") else "jacstrat.measure.graphs"
+        work = import_module(place).captured(work, x.device)
     device = x.device
     yield work, (lambda: None) if device.type == "cpu" else (lambda: torch.accelerator.synchronize(device))
 

@@ -13,6 +13,7 @@ from jacstrat.strategies.coloring import Coloring
 from jacstrat.strategies.compiled import Compiled
 from jacstrat.strategies.contraction import Contraction, Estimate, Together
 from jacstrat.strategies.dense import Hessian, Jacfwd, Jacrev
+from jacstrat.strategies.graphed import Graphed
 from jacstrat.strategies.hutchinson import Hutchinson
 from jacstrat.strategies.hutchpp import HutchPlusPlus
 from jacstrat.strategies.prepared import Prepared
@@ -60,8 +61,9 @@ _PARSED: dict[str, Strategy] = {}
 
 
 def unasked() -> tuple[str, ...]:
-    """Names of the strategies that are measured where nobody names any: all but those that wait for a compiler."""
-    return tuple(name for name, kind in STRATEGIES.items() if not kind.compiles)
+    """Names of the strategies that are measured where nobody names any: all but those that wait for a compiler, or that
+    need a device with graphs."""
+    return tuple(name for name, kind in STRATEGIES.items() if not (kind.compiles or kind.captures))
 
 
 def _accepted(name: str, found: object) -> type[Strategy]:
@@ -83,7 +85,7 @@ STRATEGIES: Mapping[str, type[Strategy]] = Table(
         kind.name: kind
         for kind in (
             *(Auto, Identity, Ones, Vmap, Jvp, ForwardOverForward, Coloring, Jacrev, Jacfwd, Hessian, Taylor, Chain),
-            *(Compiled, Hutchinson, HutchPlusPlus, XTrace, XNysTrace),
+            *(Compiled, Graphed, Hutchinson, HutchPlusPlus, XTrace, XNysTrace),
         )
     },
     "jacstrat.strategies",

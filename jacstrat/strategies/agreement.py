@@ -6,7 +6,7 @@ backward of a custom autograd.Function, so that a right result may have a wrong 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 
 import torch
@@ -52,20 +52,34 @@ def gradient_fault(found: Tensor, expected: Tensor, leaves: Iterable[Tensor]) ->
         leaves: Tensors that require grad and that `expected` depends on.
     """
     wanted = list(leaves)
-    if not wanted:
-        return ""
+    return gradients_fault(gradients(found, wanted), gradients(expected, wanted), expected)
+
+
+Gradients = Sequence[Tensor | None]
+
+
+def gradients(result: Tensor, leaves: Sequence[Tensor]) -> Gradients:
+    """The gradients of one combination of all numbers of a result; None where it does not depend on a leaf."""
+    if not (leaves and result.requires_grad):
+        return (None,) * len(leaves)
     # Weights that differ, so that errors at two points do not cancel.
-    w = torch.linspace(1, 2, max(expected.numel(), 1), dtype=expected.dtype, device=expected.device).view_as(expected)
-    gradients: list[tuple[Tensor | None, ...]] = []
-    for result in (found, expected):
-        if result.requires_grad:
-            gradients.append(torch.autograd.grad((result * w).sum(), wanted, retain_graph=True, allow_unused=True))
-        else:
-            gradients.append((None,) * len(wanted))
-    none = expected.new_zeros(())
-    pairs = [[none if g is None else g for g in pair] for pair in zip(*gradients, strict=True)]
-    off = torch.stack([(a - b).abs().sum().to(expected) for a, b in pairs])
-    size = torch.stack([b.abs().sum().to(expected) for _, b in pairs])
+    w = torch.linspace(1, 2, max(result.numel(), 1), dtype=result.dtype, device=result.device).view_as(result)
+    return torch.autograd.grad((result * w).sum(), leaves, retain_graph=True, allow_unused=True)
+
+
+def gradients_fault(found: Gradients, expected: Gradients, like: Tensor) -> str:
+    """By how much gradients are off at the worst leaf, of its size; "" where not beyond rounding.
+
+    Args:
+        found, expected: As `gradients` gives them.
+        like: A tensor of the dtype of the result.
+    """
+    if not expected:
+        return ""
+    none = like.new_zeros(())
+    pairs = [[none if g is None else g for g in pair] for pair in zip(found, expected, strict=True)]
+    off = torch.stack([(a - b).abs().sum().to(like) for a, b in pairs])
+    size = torch.stack([b.abs().sum().to(like) for _, b in pairs])
     worst = _worst(off, size)
     return "" if worst is None else f"its gradient is off by {worst:.2g} of its size"
 

@@ -50,6 +50,10 @@ class Strategy(ABC):
     exact_when: ClassVar[str]
     # Preparing takes seconds of a compiler: it is measured where somebody asks for it, and not where nobody names any.
     compiles: ClassVar[bool] = False
+    # It captures its work in a graph of a device: where there is none it serves nothing.
+    captures: ClassVar[bool] = False
+    # A call of it neither waits for a device nor needs the host, as far as its own doing goes: it can be captured.
+    capturable: ClassVar[bool] = True
     # It is a sum of products of plain reverse mode and claims no more.
     is_plain: ClassVar[bool] = False
     # It records f at each shape of x.
@@ -86,6 +90,11 @@ class Strategy(ABC):
     def counted(self) -> Strategy:
         """The strategy whose operations are counted for this one: itself, unless they are out of torch's sight."""
         return self
+
+    @property
+    def starts_compiler(self) -> bool:
+        """Whether preparing it starts a compiler, of its own or of a strategy that it works by."""
+        return self.compiles
 
     @property
     def transforms(self) -> frozenset[Transform]:

@@ -47,6 +47,8 @@ class Compiled(Strategy):
     def __post_init__(self) -> None:
         if not isinstance(self.inner, Strategy):
             raise UsageError(f"inner must be a strategy, got {self.inner!r}; write compiled(vmap)")
+        if self.inner.captures:
+            raise UsageError(f"{self.inner.spec} is a graph; write it the other way round, graphed(compiled(SPEC))")
         if self.inner.compiles:
             raise UsageError(f"{self.inner.spec} is compiled already; leave out one compiled()")
 
@@ -74,7 +76,7 @@ class Compiled(Strategy):
         self, operator: Operator, f: Function, x: Tensor, args: Args, generator: torch.Generator | None
     ) -> Contraction:
         plain = self.inner.contracted(operator, f, x, args, generator)
-        strategy = Compiled(plain.chosen) if plain.chosen else self
+        strategy = Compiled(plain.chosen.counted) if plain.chosen else self
         programs = Programs(strategy, operator, f, plain.evaluate, plain.parts)
         if programs.can_run(x):
             programs.prepare(x, args)

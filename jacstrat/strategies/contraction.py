@@ -76,6 +76,7 @@ class Contraction:
             shape that it was made with.
         constants: Tensors that the recordings have as they are: those of f, or made while it was recorded.
         is_confirmed: It was held against a witness already.
+        kept_bytes: () -> memory that it keeps between calls, beside what f has.
     """
 
     evaluate: Function
@@ -90,6 +91,7 @@ class Contraction:
     is_traced: bool = False
     constants: tuple[Tensor, ...] = ()
     is_confirmed: bool = False
+    kept_bytes: Callable[[], int] | None = None
 
 
 def contraction_of(built: Function | Contraction) -> Contraction:

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from jacstrat.core.errors import JacstratError, UnsupportedError
+from jacstrat.strategies.aliases import aliased
 from jacstrat.strategies.capture import capture, tensors_of
 from jacstrat.tape.arguments import Args, Function, kinds, lifted
 
@@ -92,7 +93,7 @@ class Program:
         return not signature.tracked or self.leaves == tuple(tensor.requires_grad for tensor in self.tensors)
 
     def __call__(self, x: Tensor, *args: Any) -> Tensor:
-        return self.call(x, *tensors_of(args), *self.tensors)
+        return self.call(x, *tensors_of(args), *aliased(self.tensors))
 
 
 @contextmanager

@@ -27,8 +27,8 @@ def parse(spec: str, strategies: Mapping[str, type[Strategy]], aliases: Mapping[
     parameters = {key: getattr(aliases[name], key) for key in known} if name in aliases else {}
     if inner is not None:
         if within is None:
-            takers = ", ".join(form(one) for one in strategies.values() if inner_name(one))
-            raise UsageError(f"{spec!r}: {name} takes no strategy in parentheses; {takers} does")
+            takers = " and ".join(form(one) for one in strategies.values() if inner_name(one))
+            raise UsageError(f"{spec!r}: {name} takes no strategy in parentheses; that is for {takers}")
         parameters[within] = parse(inner, strategies, aliases)
     given: set[str] = set()
     for item in text.split(",") if text is not None else ():

@@ -46,13 +46,39 @@ class Workload:
         """ "train" or "evaluate", as in a sweep."""
         return "train" if self.leaves else "evaluate"
 
-    def call(self, evaluate: Function) -> None:
-        """One call of it, ended when this returns. Fills no .grad, and keeps the graph of what f closes over."""
+    def call(self, evaluate: Function) -> float | None:
+        """One call of it, ended when this returns. Fills no .grad, and keeps the graph of what f closes over.
+
+        Returns:
+            Seconds by the device's own clock, from its being idle to the end of the last operation: launches that it
+            waits for are in it, and waiting for the end is not. None on a CPU, whose clock is the caller's, and on a
+            device without a clock.
+        """
+        device = self.x.device
+        if device.type == "cpu":
+            self._run(evaluate)
+            return None
+        torch.accelerator.synchronize(device)
+        begin = _stamp(device)
+        self._run(evaluate)
+        end = _stamp(device)
+        torch.accelerator.synchronize(device)
+        return None if begin is None or end is None else float(begin.elapsed_time(end)) / 1e3
+
+    def _run(self, evaluate: Function) -> None:
         result = evaluate(self.x, *self.args)
         if self.leaves and result.requires_grad:
             torch.autograd.grad(result.sum(), self.leaves, retain_graph=True, allow_unused=True)
-        if self.x.device.type != "cpu":
-            torch.accelerator.synchronize(self.x.device)
+
+
+def _stamp(device: torch.device) -> torch.Event | None:
+    """The time at which the device gets here; None where it tells none."""
+    try:
+        event = torch.Event(device, enable_timing=True)
+        event.record(torch.accelerator.current_stream(device))
+    except (RuntimeError, NotImplementedError):
+        return None
+    return event
 
 
 @contextmanager

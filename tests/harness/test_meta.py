@@ -19,6 +19,8 @@ from jacstrat.problems.base import Instance, Problem
 from jacstrat.strategies import Strategy
 
 BATCH = 2
+# A graph is captured on a device that is there; what it captures is one of the others.
+HERE = [kind() for kind in STRATEGIES.values() if not kind.captures]
 # What proves nothing without numbers, and how it says so.
 REFUSED = {
     ("chain", "graph_diffusion"): "index_select has a tensor without values, on the meta device",
@@ -80,7 +82,7 @@ def run(strategy: Strategy, operator: str, instance: Instance, train: bool) -> l
 
 
 @pytest.mark.parametrize("problem", PROBLEMS.values(), ids=lambda problem: problem.name)
-@pytest.mark.parametrize("strategy", [kind() for kind in STRATEGIES.values()], ids=str)
+@pytest.mark.parametrize("strategy", HERE, ids=str)
 def test_no_tensor_of_the_cpu_strays_into_the_work(strategy: Strategy, problem: Problem) -> None:
     for dtype in (torch.float32, torch.float64):
         instance = problem.instance(size(problem), BATCH, dtype, device="meta")
@@ -100,7 +102,7 @@ def problem_of(function: Callable[[Tensor], Tensor]) -> Problem:
     return Problem("mine", kind, "", "", function, None, "unknown")
 
 
-@pytest.mark.parametrize("strategy", [kind() for kind in STRATEGIES.values()], ids=str)
+@pytest.mark.parametrize("strategy", HERE, ids=str)
 def test_a_tensor_of_the_cpu_in_f_is_seen_through_every_strategy(strategy: Strategy) -> None:
     made_before = torch.ones(3)
     for function in (

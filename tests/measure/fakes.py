@@ -134,22 +134,25 @@ class FakeCard:
 class FakeGraph:
     """A graph of FakeGraphs: what was launched while it captured, in a pool of memory."""
 
+    BYTES = 2**21
+
     def __init__(self, module: FakeGraphs) -> None:
         self.module = module
         self.launches: list[Callable[[], object]] = []
         self.memory: int | None = None
 
-    def begin(self, pool: int | None) -> None:
+    def begin(self) -> None:
         users = self.module.users
-        assert pool is None or users[pool] > 0, "the pool is gone"
-        self.memory = len(users) + 1 if pool is None else pool
-        users[self.memory] = users.get(self.memory, 0) + 1
-        self.module.capturing, self.module.spoiled = self, False
+        self.memory = len(users) + 1
+        users[self.memory] = 1
+        self.module.capturing, self.module.spoiled, self.module.generator_captures = self, False, True
 
     def end(self) -> None:
         self.module.capturing = None
+        self.module.reserved_bytes += self.BYTES
         if self.module.spoiled:
             raise RuntimeError("CUDA error: operation failed due to a previous error during capture")
+        self.module.generator_captures = False
 
     def replay(self) -> None:
         self.module.log.append("replay")
@@ -159,34 +162,36 @@ class FakeGraph:
     def reset(self) -> None:
         if self.memory is not None:
             self.module.users[self.memory] -= 1
+            self.module.reserved_bytes -= self.BYTES
             self.memory = None
 
     __del__ = reset
-
-    def pool(self) -> int | None:
-        return self.memory
 
 
 class FakeGraphs:
     """A module like torch.cuda: what work launches runs at once, or while a graph is captured is kept for its replay.
 
     As in torch, work that synchronises spoils a capture, ending a spoiled capture raises and leaves the stream as it
-    is, and a pool of memory whose last graph is gone cannot be used again.
+    is, and a graph that is told of no other's pool has one of its own.
 
     Fields:
         log: What was asked for.
         streams: The current stream, last, and those that it stands in for.
         users: Graphs alive, by pool.
+        reserved_bytes: Memory taken from the device.
         capturing: The graph under way.
         spoiled: Its capture has failed.
+        generator_captures: The generator takes a capture to be under way, as it does after one that has failed.
     """
 
     def __init__(self) -> None:
         self.log: list[str] = []
         self.streams = ["main"]
         self.users: dict[int, int] = {}
+        self.reserved_bytes = 0
         self.capturing: FakeGraph | None = None
         self.spoiled = False
+        self.generator_captures = False
 
     def CUDAGraph(self) -> FakeGraph:
         return FakeGraph(self)
@@ -203,6 +208,12 @@ class FakeGraphs:
             self.spoiled = True
             raise RuntimeError("CUDA error: operation not permitted when stream is capturing\nMore in the manual.\n")
         self.log.append("synchronize")
+
+    def empty_cache(self) -> None:
+        self.log.append("empty cache")
+
+    def memory_reserved(self, device: object) -> int:
+        return self.reserved_bytes
 
     def Stream(self, device: object) -> SimpleNamespace:
         return SimpleNamespace(name="side", wait_stream=lambda other: self.log.append(f"side waits for {other.name}"))
@@ -226,10 +237,10 @@ class FakeGraphs:
             self.streams = before
 
     @contextmanager
-    def graph(self, graph: FakeGraph, pool: int | None, stream: SimpleNamespace) -> Iterator[None]:
+    def graph(self, graph: FakeGraph, stream: SimpleNamespace) -> Iterator[None]:
         before = list(self.streams)
         self.streams.append(stream.name)
-        graph.begin(pool)
+        graph.begin()
         self.log.append(f"capture into pool {graph.memory}")
         try:
             yield

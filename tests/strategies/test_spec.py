@@ -15,7 +15,7 @@ from jacstrat.strategies.probing import Jvp, Vmap
 def test_the_name_alone_names_the_defaults_and_is_their_spec(name: str) -> None:
     strategy = STRATEGIES[name]()
     # What works by another strategy names that, too.
-    assert strategy.spec == str(strategy) == {"compiled": "compiled(vmap)"}.get(name, name)
+    assert strategy.spec == str(strategy) == {"compiled": "compiled(vmap)", "graphed": "graphed(vmap)"}.get(name, name)
     assert parse_strategy(name) == strategy
     assert strategy.cost
     assert strategy.exact_when

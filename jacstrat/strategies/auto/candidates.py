@@ -1,17 +1,20 @@
 """What `auto` chooses among: strategies in the forms in which they are exact, and the time predicted from counts.
 
-    time = operations x overhead + FLOPs / rate + bytes written / rate
+    time = operations x overhead + work,  work = FLOPs / rate + bytes written / rate
 
-The overhead depends on how the operations are dispatched, the rates on the device. The constants are those of one
-machine and serve to rank: what is close is left to the trial. Each strategy declares its forms, see
-`Strategy.candidates`; nothing here knows one of them.
+The overhead depends on how the operations are dispatched, the rates on the device. A device works while the host
+dispatches, so that there it is the larger of the two:
+
+    time = max(operations x overhead x launch_s / HOST_OP_S, operations x KERNEL_S + work)
+
+The constants are those of one machine and serve to rank: what is close is left to the trial. Each strategy declares its
+forms, see `Strategy.candidates`; nothing here knows one of them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -19,23 +22,17 @@ from torch import Tensor
 from jacstrat.available import available_bytes
 from jacstrat.core.operator import Operator
 from jacstrat.strategies.auto.counting import ProductCost, Work
+from jacstrat.strategies.auto.rates import rates_of
 from jacstrat.strategies.base import Args, Function, Strategy
 from jacstrat.strategies.contraction import Contraction
 from jacstrat.strategies.workload import Workload
 from jacstrat.structure import Structure
 
-
-class Rates(NamedTuple):
-    """What a device does in a second: floating-point operations of matrix products, bytes written by operations."""
-
-    flops: float
-    bytes: float
-
-
-# Fitted to the shipped reference run (results/reference): float64 on one core of the machine that it names.
-CPU_THREAD = Rates(flops=30e9, bytes=4e9)
-# The order of what data-centre cards publish, a tenth of their peak; nothing was fitted.
-ACCELERATOR = Rates(flops=5e12, bytes=5e11)
+# What an operation of plain reverse mode takes on the host that overheads were fitted on; where another host takes
+# longer to launch one, all overheads grow alike.
+HOST_OP_S = 4e-6
+# The least time of an operation on a device, as one of many in a graph.
+KERNEL_S = 2e-6
 
 # Bytes that the products of one call may write before probes are also tried in chunks: beyond the caches of a CPU.
 CHUNK_BYTES = 64 * 2**20
@@ -57,6 +54,7 @@ class Candidate:
         ground: Why it is exact for this function, where it is not always; "" where it is.
         make: What it builds, (operator, f, x, args), where there is more known than the strategy would find.
         setup_s: Time to prepare it, where that is far from nothing, predicted.
+        call_s: Time of a call beside its operations.
     """
 
     strategy: Strategy
@@ -68,6 +66,7 @@ class Candidate:
     ground: str = ""
     make: Callable[[Operator, Function, Tensor, Args], Contraction] | None = None
     setup_s: float = 0.0
+    call_s: float = 0.0
 
     def build(self, operator: Operator, f: Function, x: Tensor, args: Args) -> Contraction:
         """What the strategy builds, without tracing again what was traced."""
@@ -83,7 +82,11 @@ class Candidate:
         work = self.cost.total(self.probes, self.chunk, _points(x))
         rates = rates_of(x.device)
         stored = self.stored * _points(x) * x.itemsize
-        return work.ops * self.op_s + work.flops / rates.flops + (work.bytes + stored) / rates.bytes
+        moved_s = work.flops / rates.flops + (work.bytes + stored) / rates.bytes
+        if not rates.launch_s:
+            return self.call_s + work.ops * self.op_s + moved_s
+        host_s = work.ops * self.op_s * rates.launch_s / HOST_OP_S
+        return self.call_s + max(host_s, work.ops * KERNEL_S + moved_s)
 
     def bytes(self, x: Tensor) -> float:
         """Memory of one call, an upper bound."""
@@ -158,14 +161,6 @@ class Evidence:
 
 # What a trace takes: for itself, and for each operation of f, on a core of the machine of the reference run.
 TRACE_S, TRACE_OP_S = 2e-3, 0.7e-3
-
-
-def rates_of(device: torch.device) -> Rates:
-    """Rates of a device; those of a CPU grow with the threads that torch computes with."""
-    if device.type in ("cpu", "meta"):
-        threads = torch.get_num_threads()
-        return Rates(CPU_THREAD.flops * threads, CPU_THREAD.bytes * threads)
-    return ACCELERATOR
 
 
 def free_bytes(device: torch.device) -> float:

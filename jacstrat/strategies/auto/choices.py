@@ -1,4 +1,4 @@
-"""Choices of `auto` on disk: a small JSON file each, by a hash of all that the choice depends on.
+"""Choices of `auto`, and rates of devices, on disk: a small JSON file each, by a hash of all that it depends on.
 
 What is read is a hint about speed and nothing else: whoever reads it checks that the strategy is right here. So a file
 that is corrupt, foreign or out of date costs time, never a wrong result, and a place that cannot be written none.
@@ -9,11 +9,16 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import platform
+import re
 import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+from jacstrat.available import read_text
 
 VARIABLE = "JACSTRAT_CACHE"
 OFF = ("", "off")
@@ -46,20 +51,41 @@ def digest(facts: Mapping[str, object]) -> str:
     return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()
 
 
+@cache
+def processor() -> str:
+    """The model of the processor, since a home may be shared between machines."""
+    model = re.search(r"^model name\s*:\s*(.+)$", read_text(Path("/proc/cpuinfo")) or "", re.MULTILINE)
+    return model[1] if model else platform.processor() or platform.machine()
+
+
 def load(name: str) -> Kept | None:
     """The choice of that name; None where there is none that can be read."""
+    found = read(name)
+    try:
+        choice = Kept(found["strategy"], found["reason"]) if found else None
+    except KeyError:
+        return None
+    return choice if choice and all(isinstance(text, str) for text in choice) else None
+
+
+def store(name: str, choice: Kept) -> None:
+    """Keep a choice, where that can be done."""
+    write(name, choice._asdict())
+
+
+def read(name: str) -> dict[str, Any] | None:
+    """What was written under that name; None where there is nothing that can be read."""
     if (place := folder()) is None:
         return None
     try:
         found = json.loads((place / f"{name}.json").read_text(encoding="utf-8"))
-        choice = Kept(found["strategy"], found["reason"])
-    except (OSError, ValueError, TypeError, KeyError):
+    except (OSError, ValueError):
         return None
-    return choice if all(isinstance(text, str) for text in choice) else None
+    return found if isinstance(found, dict) else None
 
 
-def store(name: str, choice: Kept) -> None:
-    """Keep a choice, where that can be done: the file is there as a whole or not at all."""
+def write(name: str, values: Mapping[str, object]) -> None:
+    """Write values, where that can be done: the file is there as a whole or not at all."""
     if (place := folder()) is None:
         return
     with suppress(OSError):
@@ -67,7 +93,7 @@ def store(name: str, choice: Kept) -> None:
         descriptor, temporary = tempfile.mkstemp(dir=place, prefix=name[:8], suffix=".tmp")
         try:
             with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                json.dump(choice._asdict(), file)
+                json.dump(dict(values), file)
             os.replace(temporary, place / f"{name}.json")
         except OSError:
             Path(temporary).unlink(missing_ok=True)

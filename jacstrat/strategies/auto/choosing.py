@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import platform
-import re
 import textwrap
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from functools import cache, cached_property
+from functools import cached_property
 from importlib.metadata import version
-from pathlib import Path
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from jacstrat.available import read_text
 from jacstrat.core.errors import UnsupportedError
 from jacstrat.core.operator import Operator
 from jacstrat.strategies.auto import choices
@@ -222,21 +218,26 @@ class Choosing:
                 break
         return trial
 
-    def _work(self, candidate: Candidate, workload: Workload) -> Callable[[], None]:
+    def _work(self, candidate: Candidate, workload: Workload) -> Callable[[], float | None]:
         """Calls of a candidate, which is built within the first: what fails in building fails in the trial."""
 
-        def call() -> None:
-            built = self.built.get(candidate.strategy)
-            if built is None:
-                built = self.built[candidate.strategy] = candidate.build(self.operator, self.f, self.x, self.args)
+        def call() -> float | None:
+            if (built := self.built.get(candidate.strategy)) is not None:
+                return workload.call(built.evaluate)
+            built = self.built[candidate.strategy] = candidate.build(self.operator, self.f, self.x, self.args)
             workload.call(built.evaluate)
+            return None  # as long as it took, with what was built
 
         return call
 
     def _name(self, own: Evaluation, workload: Workload) -> str:
         """What the choice is kept under: all that it depends on, memory and load of the machine apart."""
         x = self.x
-        device = torch.cuda.get_device_name(x.device) if x.device.type == "cuda" else f"{x.device.type} {_processor()}"
+        device = (
+            torch.cuda.get_device_name(x.device)
+            if x.device.type == "cuda"
+            else f"{x.device.type} {choices.processor()}"
+        )
         return choices.digest(
             {
                 "operations": own.log,
@@ -276,10 +277,3 @@ def _time(seconds: float) -> str:
 
 def _headline(error: Exception) -> str:
     return textwrap.shorten(f"{type(error).__name__}: {' '.join(str(error).split())}", 80, placeholder=" ...")
-
-
-@cache
-def _processor() -> str:
-    """The model of the processor, since a home may be shared between machines."""
-    model = re.search(r"^model name\s*:\s*(.+)$", read_text(Path("/proc/cpuinfo")) or "", re.MULTILINE)
-    return model[1] if model else platform.processor() or platform.machine()

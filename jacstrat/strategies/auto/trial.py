@@ -55,7 +55,7 @@ class Trial(Generic[K]):
 
 
 def run_trial(
-    works: Mapping[K, Callable[[], object]],
+    works: Mapping[K, Callable[[], float | None]],
     predicted: Mapping[K, float],
     begin: float | None = None,
     clock: Clock = time.perf_counter,
@@ -64,7 +64,8 @@ def run_trial(
     """Time the candidates that may be the fastest, as far as the budget goes.
 
     Args:
-        works: One call of each candidate, ended when it returns.
+        works: One call of each candidate, ended when it returns: its seconds by the clock of a device, or None for
+            those that passed here meanwhile.
         predicted: Seconds that each is predicted to take, right up to a common factor.
         begin: When the budget began to run, by the clock; now where it is not given.
         clock: Seconds.
@@ -87,12 +88,13 @@ def run_trial(
     def call(name: K) -> None:
         start = clock()
         try:
-            works[name]()
+            by_device_s = works[name]()
         except Exception as error:
             trial.calls.pop(name, None)
             trial.failures[name] = error
         else:
-            trial.calls.setdefault(name, []).append(clock() - start)
+            taken_s = clock() - start if by_device_s is None else by_device_s
+            trial.calls.setdefault(name, []).append(taken_s)
 
     # What is done soonest tells how fast the machine is; then what is to be set up, which is likely to be the fastest.
     names = sorted(works, key=first.__getitem__)

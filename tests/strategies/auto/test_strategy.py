@@ -294,7 +294,7 @@ class TestKept:
         [
             lambda patch: patch.setattr(torch, "__version__", "0.0"),
             lambda patch: patch.setattr(choosing, "version", lambda name: "0.0"),
-            lambda patch: patch.setattr(choosing, "_processor", lambda: "another"),
+            lambda patch: patch.setattr(choices, "processor", lambda: "another"),
             lambda patch: patch.setattr(torch, "get_num_threads", lambda: 77),
             lambda patch: patch.setenv("JACSTRAT_CACHE", "off"),
             lambda patch: [file.write_text("{") for file in choices.folder().iterdir()],

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
 from typing import Any, Protocol
-from weakref import WeakSet
 
 import torch
 from torch import Tensor
 from torch.utils._pytree import tree_leaves
 
 from jacstrat.core.errors import UnsupportedError
-from jacstrat.measure.clocks import Work
+
+Work = Callable[[], object]
 
 # Calls before a capture, as torch.cuda.make_graphed_callables makes them: libraries set themselves up in the first.
 WARM_UPS = 3
@@ -39,8 +41,8 @@ class Backend(Protocol):
         """Call the work on the stream that captures it; what the last call returned."""
         ...
 
-    def capture(self, work: Work) -> tuple[Graph, object]:
-        """Call the work once without running it; its graph, and the result that a replay will write."""
+    def capture(self, work: Work) -> tuple[Graph, object, int]:
+        """Call the work once without running it; its graph, the result that a replay writes, bytes of the graph."""
         ...
 
     def synchronize(self) -> None:
@@ -51,12 +53,14 @@ class Backend(Protocol):
 class Captured:
     """Captured work: a call replays it and returns the result, which is the same tensors each time, written anew.
 
-    Graphs of one device share their memory, so that a result stands until another of them is replayed.
+    Attributes:
+        bytes: Memory that the graph keeps from others as long as it lives.
     """
 
-    def __init__(self, graph: Graph, result: object) -> None:
+    def __init__(self, graph: Graph, result: object, size: int = 0) -> None:
         self._graph: Graph | None = graph
         self._result = result
+        self.bytes = size
 
     def __call__(self) -> object:
         if self._graph is None:
@@ -65,7 +69,7 @@ class Captured:
         return self._result
 
     def close(self) -> None:
-        """Free the graph. The memory goes back to torch's allocator with the last graph that shares it."""
+        """Free the graph. Its memory goes back to torch's allocator."""
         if self._graph is not None:
             self._graph.reset()
         self._graph = self._result = None
@@ -75,8 +79,7 @@ def captured(work: Work, device: str | torch.device, backend: Backend | None = N
     """Capture work in a graph of the device.
 
     What the work reads is read at the same addresses by every replay: with inputs that do not change a replay
-    computes the same again, and that it does is checked once. Torch's generator can be left unusable by a capture
-    that fails, so that the process should be one that may be given up.
+    computes the same again, and that it does is checked once.
 
     Args:
         work: Runs on the device alone.
@@ -90,6 +93,21 @@ def captured(work: Work, device: str | torch.device, backend: Backend | None = N
     device = torch.device(device)
     backend = backend_for(device) if backend is None else backend
     expected = backend.warm_up(work, WARM_UPS)
+    replay = recorded(work, backend)
+    result = replay()
+    backend.synchronize()
+    if reason := _difference(_tensors(result), _tensors(expected), device):
+        replay.close()
+        raise UnsupportedError(reason)
+    return replay
+
+
+def recorded(work: Work, backend: Backend) -> Captured:
+    """Capture work that was called before, on the stream of the capture; what it gives is not looked at.
+
+    Raises:
+        UnsupportedError: It cannot be captured; says why.
+    """
     failures: list[Exception] = []
 
     def watched() -> object:
@@ -101,19 +119,15 @@ def captured(work: Work, device: str | torch.device, backend: Backend | None = N
             raise
 
     try:
-        graph, result = backend.capture(watched)
+        return Captured(*backend.capture(watched))
     except Exception as error:
-        cause = failures[0] if failures else error
-        if isinstance(cause, torch.OutOfMemoryError):
-            raise cause from None
-        raise UnsupportedError(f"it cannot be captured in a graph: {_headline(cause)}") from error
-    replay = Captured(graph, result)
-    replay()
-    backend.synchronize()
-    if reason := _difference(_tensors(result), _tensors(expected), device):
-        replay.close()
-        raise UnsupportedError(reason)
-    return replay
+        raise _refusal(failures.pop() if failures else error) from error
+
+
+def _refusal(cause: Exception) -> Exception:
+    if isinstance(cause, torch.OutOfMemoryError):
+        return cause
+    return UnsupportedError(f"it cannot be captured in a graph: {_headline(cause)}")
 
 
 def _headline(error: Exception) -> str:
@@ -139,7 +153,9 @@ def _difference(result: list[Tensor], expected: list[Tensor], device: torch.devi
 class TorchGraphs:
     """The graphs of a device module of torch, torch.cuda or torch.xpu.
 
-    All are captured on one side stream into one pool of memory, since they are replayed one at a time.
+    All are captured on one side stream, each into a pool of memory of its own. A pool that several share holds only
+    where they are replayed in the order of their capture; in any other order, as in rounds that are shuffled, a replay
+    ends in an illegal memory access, after which the process can do nothing more on the device.
     """
 
     def __init__(self, module: Any, device: torch.device) -> None:
@@ -147,7 +163,6 @@ class TorchGraphs:
         self._device = device
         self._kind = next(getattr(module, kind) for kind in KINDS if hasattr(module, kind))
         self._stream = module.Stream(device)
-        self._live: WeakSet[Any] = WeakSet()
 
     def warm_up(self, work: Work, calls: int) -> object:
         module, side, result = self._module, self._stream, None
@@ -159,16 +174,30 @@ class TorchGraphs:
             module.current_stream().wait_stream(side)
         return result
 
-    def capture(self, work: Work) -> tuple[Graph, object]:
+    def capture(self, work: Work) -> tuple[Graph, object, int]:
         module, graph = self._module, self._kind()
-        # A pool ends with the last of its graphs and cannot be taken up again: only one in use can be shared.
-        pool = next((live.pool() for live in self._live), None)
         side = self._stream
+        # What is free is given back first, so that what a graph takes from the device is its pool.
+        module.empty_cache()
+        before = module.memory_reserved(self._device)
         # The graph enters the side stream by itself, and leaves it current where the end of a failed capture raises.
-        with module.device(self._device), module.stream(side), module.graph(graph, pool=pool, stream=side):
-            result = work()
-        self._live.add(graph)
-        return graph, result
+        with module.device(self._device), module.stream(side):
+            try:
+                with module.graph(graph, stream=side):
+                    result = work()
+            except Exception:
+                self._recover()
+                raise
+        return graph, result, max(module.memory_reserved(self._device) - before, 0)
+
+    def _recover(self) -> None:
+        """Have torch's generator leave a capture that has failed: it does so at the end of one that has not.
+
+        Until then whoever draws random numbers on the device is told that a capture is under way.
+        """
+        module, side = self._module, self._stream
+        with suppress(RuntimeError), module.stream(side), module.graph(self._kind(), stream=side):
+            torch.zeros(1, device=self._device)
 
     def synchronize(self) -> None:
         self._module.synchronize(self._device)
@@ -180,10 +209,17 @@ def backend_for(device: torch.device) -> Backend:
     Raises:
         UnsupportedError: The device has no graphs, or is not here.
     """
-    here = torch.accelerator.current_accelerator(check_available=True)
-    if here is None or here.type != device.type or not any(hasattr(torch.get_device_module(here), k) for k in KINDS):
+    if not has_graphs(device):
         raise UnsupportedError(f"device {device} has no graphs here; cuda and xpu have them")
     return _torch_graphs(device)
+
+
+def has_graphs(device: torch.device) -> bool:
+    """Whether the device is here, and torch has graphs for it."""
+    here = torch.accelerator.current_accelerator(check_available=True)
+    if here is None or here.type != device.type:
+        return False
+    return any(hasattr(torch.get_device_module(here), kind) for kind in KINDS)
 
 
 @cache

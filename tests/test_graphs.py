@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from jacstrat import graphs
 from jacstrat.core.errors import UnsupportedError
-from jacstrat.measure import graphs
-from jacstrat.measure.graphs import WARM_UPS, TorchGraphs, backend_for, captured
-from tests.measure.fakes import FakeGraphs
+from jacstrat.graphs import WARM_UPS, TorchGraphs, backend_for, captured
+from tests.measure.fakes import FakeGraph, FakeGraphs
 
 CPU = torch.device("cpu")
 
@@ -57,6 +57,7 @@ def test_work_is_warmed_up_and_captured_on_a_side_stream_and_checked_once(
         "side waits for main",
         *["launch on side"] * 3,
         "main waits for side",
+        "empty cache",
         "device cpu",
         "capture into pool 1",
         "launch on side",
@@ -64,27 +65,26 @@ def test_work_is_warmed_up_and_captured_on_a_side_stream_and_checked_once(
         "synchronize",
     ]
     cuda.log.clear()
+    assert replay.bytes == FakeGraph.BYTES == cuda.reserved_bytes
     replay()
     assert cuda.log == ["replay"]
 
 
-def test_graphs_share_one_pool_while_one_of_them_lives(cuda: FakeGraphs, backend: TorchGraphs) -> None:
-    work = squares(cuda, torch.ones(2))
-    first, second = (captured(work, CPU, backend) for _ in range(2))
-    assert cuda.users == {1: 2}
-    first.close()
-    third = captured(work, CPU, backend)
-    assert cuda.users == {1: 2}
-    for replay in (second, third):
-        assert replay().tolist() == [1, 1]
-    second.close()
-    third.close()
-    third.close()
-    assert cuda.users == {1: 0}
-    fourth = captured(work, CPU, backend)
-    assert cuda.users == {1: 0, 2: 1}
-    del fourth
-    assert cuda.users == {1: 0, 2: 0}
+def test_each_graph_has_a_pool_of_its_own_which_ends_with_it(cuda: FakeGraphs, backend: TorchGraphs) -> None:
+    """Whatever the order of the replays: of one pool for several it would have to be that of their capture."""
+    xs = [torch.full((2,), float(k)) for k in range(3)]
+    replays = [captured(squares(cuda, x), CPU, backend) for x in xs]
+    assert cuda.users == {1: 1, 2: 1, 3: 1}
+    results = [replay() for replay in replays]
+    for k in (2, 0, 1, 0):
+        xs[k] += 1
+        replays[k]()
+        assert [result[0].item() for result in results] == [x[0].item() ** 2 for x in xs]
+    replays[0].close()
+    replays[0].close()
+    assert cuda.users == {1: 0, 2: 1, 3: 1}
+    replays.clear()
+    assert cuda.users == {1: 0, 2: 0, 3: 0}
 
 
 def test_a_closed_graph_says_so(cuda: FakeGraphs, backend: TorchGraphs) -> None:
@@ -106,6 +106,7 @@ def test_work_that_synchronises_cannot_be_captured(cuda: FakeGraphs, backend: To
         "it cannot be captured in a graph: CUDA error: operation not permitted when stream is capturing"
     )
     assert cuda.streams == ["main"]
+    assert not cuda.generator_captures
     # What comes after is not in the way of it, nor shares its memory.
     assert captured(squares(cuda, torch.ones(2)), CPU, backend)().tolist() == [1, 1]
 
