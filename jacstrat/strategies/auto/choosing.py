@@ -25,7 +25,7 @@ from jacstrat.strategies.auto.candidates import Candidate, Evidence
 from jacstrat.strategies.auto.choices import Kept
 from jacstrat.strategies.auto.counting import UNKNOWN, Evaluation, evaluation, looks_dense, product_costs
 from jacstrat.strategies.auto.timed import Timed
-from jacstrat.strategies.auto.trial import Trial, run_trial
+from jacstrat.strategies.auto.trial import PATIENCE_S, Trial, run_trial
 from jacstrat.strategies.base import Args, Function, Strategy
 from jacstrat.strategies.contraction import Contraction
 from jacstrat.strategies.hold import Hold
@@ -67,6 +67,7 @@ class Choosing:
         begin: When the time of the first call began to run, by time.perf_counter.
         values: f can be evaluated at x, and rows of J be looked at.
         timed: There may be a trial, too; else counts decide.
+        compiles: Programs of a compiler may stand in it.
         built: What candidates built in the trial.
         failures: Why others are not to be had, by their spec.
     """
@@ -78,6 +79,7 @@ class Choosing:
     begin: float
     values: bool
     timed: bool
+    compiles: bool = False
     built: dict[Strategy, Contraction] = field(default_factory=dict)
     failures: dict[str, Exception] = field(default_factory=dict)
 
@@ -102,6 +104,7 @@ class Choosing:
         own = self._counted()
         workload = Workload.of(self.f, self.x, self.args) if self.timed else None
         evidence = Evidence(self.operator, self.x, product_costs(self.operator, own.work), own.work, workload)
+        evidence = replace(evidence, compiles=self.compiles and workload is not None)
         always = [one for one in candidates_of(evidence) if not one.ground]
         name = self._name(own, workload) if workload and own.log else None
         kept = choices.load(name) if name else None
@@ -187,6 +190,8 @@ class Choosing:
             other = min(others, key=every.__getitem__)
             guess = "a predicted " if timed.seconds and other not in timed.seconds else ""
             found += f" against {guess}{_time(every[other])} of {other}"
+        if best.compiles:
+            found += f"; {_time(candidates[best].setup_s)} to compile"
         text = f"{best}: " + "; ".join(filter(None, (candidates[best].ground, found)))
         return text + "".join(f"; without {name}: {_headline(error)}" for name, error in self.failures.items())
 
@@ -217,7 +222,8 @@ class Choosing:
         setup = {strategy: candidate.setup_s for strategy, candidate in candidates.items()}
         for one in dict.fromkeys((workload, replace(workload, leaves=()))):
             works = {strategy: self._work(candidate, one) for strategy, candidate in candidates.items()}
-            trial = run_trial(works, predicted, self.begin, setup=setup)
+            patience_s = PATIENCE_S if self.compiles else 0.0
+            trial = run_trial(works, predicted, self.begin, setup=setup, patience_s=patience_s)
             if trial.calls:
                 break
         return trial
@@ -246,6 +252,7 @@ class Choosing:
                 "device": device,
                 "threads": torch.get_num_threads(),
                 "workload": workload.name,
+                "compiles": self.compiles,
                 "tracked": (torch.is_grad_enabled(), x.requires_grad),
                 "torch": torch.__version__,
                 "jacstrat": version("jacstrat"),

@@ -23,6 +23,8 @@ USED = 0.6
 LEAST_S = 0.03
 # What is predicted to be so many times slower than the best is not called: predictions are right within two or so.
 HOPELESS = 3.0
+# Seconds that setting up may take beside the budget, all together, where the caller allows those of a compiler.
+PATIENCE_S = 60.0
 # From so many rounds on what is clearly behind is dropped: its shortest call takes so much of the best's.
 SEEN, BEHIND = 3, 1.15
 MAX_ROUNDS = 100
@@ -60,6 +62,7 @@ def run_trial(
     begin: float | None = None,
     clock: Clock = time.perf_counter,
     setup: Mapping[K, float] | None = None,
+    patience_s: float = 0.0,
 ) -> Trial[K]:
     """Time the candidates that may be the fastest, as far as the budget goes.
 
@@ -69,6 +72,7 @@ def run_trial(
         begin: When the budget began to run, by the clock; now where it is not given.
         clock: Seconds.
         setup: Seconds, predicted likewise, that the first call of a candidate takes beside; none where not given.
+        patience_s: Seconds beside the budget for the first calls of those that take longer than it to set up.
 
     Returns:
         The trial; without calls where every candidate failed.
@@ -95,7 +99,8 @@ def run_trial(
             trial.calls.setdefault(name, []).append(clock() - start)
 
     # What is done soonest tells how fast the machine is; then what is to be set up, which is likely to be the fastest.
-    names = sorted(works, key=first.__getitem__)
+    patient = [name for name in works if patience_s and (setup or {}).get(name, 0.0) > ALLOWANCE_S]
+    names = sorted((name for name in works if name not in patient), key=first.__getitem__)
     names[1:] = sorted(names[1:], key=lambda name: (not is_set_up(name), predicted[name]))
     for name in names:
         if trial.calls:
@@ -109,6 +114,16 @@ def run_trial(
         if is_set_up(name) and name in trial.calls:
             # The first call says nothing of those that follow, and may have used up what was left.
             call(name)
+    for name in sorted(patient, key=first.__getitem__):
+        start = clock()
+        # By a clock of its own kind: how fast the machine calls says little of how fast it compiles.
+        if (setup or {})[name] <= patience_s:
+            call(name)
+            if name in trial.calls:
+                call(name)
+        took_s = clock() - start
+        patience_s -= took_s
+        end += took_s
 
     active = list(trial.calls)
     for count in range(MAX_ROUNDS):

@@ -55,7 +55,7 @@ def trials(monkeypatch) -> list[dict]:
     """The trials that take place; each with the seconds predicted of each candidate, which are those measured."""
     held = []
 
-    def run(works, predicted, begin, setup):
+    def run(works, predicted, begin, setup, patience_s):
         held.append({strategy.spec: seconds for strategy, seconds in predicted.items()})
         trial: Trial = Trial()
         for strategy, work in works.items():
@@ -494,7 +494,7 @@ class TestTaylor:
 
 def test_what_is_as_fast_as_a_few_calls_tell_is_chosen_by_counts(monkeypatch) -> None:
     def run(seconds: float):
-        def trial(works, predicted, begin, setup):
+        def trial(works, predicted, begin, setup, patience_s):
             order = sorted(predicted, key=predicted.__getitem__)
             return Trial({order[0]: [seconds], order[1]: [1.0]})
 
@@ -528,6 +528,11 @@ def test_the_same_without_a_trial_on_every_machine() -> None:
     ("spec", "message"),
     [
         ("auto:trial=1", "trial must be true or false, got 1; leave it out for true"),
+        ("auto:compile=1", "compile must be true or false, got 1; leave it out for false"),
+        (
+            "auto:compile=true,trial=false",
+            "compile=true compares programs by a trial, got trial=false; leave out one of the two",
+        ),
         ("auto:assume=diag", "unknown assumption 'diag'; did you mean diagonal?; leave it out for none"),
         ("auto:assume=true", "unknown assumption 'True'; known: diagonal, sampled; leave it out for none"),
     ],
