@@ -28,7 +28,7 @@ MOST = 8
 # What `auto` is told of a program: seconds to make one, the order of what a network of a few layers takes, and seconds
 # of an operation beside its work, of which several become one kernel.
 COMPILE_S, OP_S = 5.0, 0.5e-6
-# Of the eager forms that record f, of those on a proof, and of the others one each is compiled for `auto`, and none that
+# For `auto` one of the eager forms that record f, one of those on a proof, and one of the others is compiled; none that
 # goes through f more often in a call.
 CALLS = 8
 

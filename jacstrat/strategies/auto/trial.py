@@ -17,12 +17,14 @@ Clock = Callable[[], float]
 # Calls of the fastest that the first call may take; the last of them gives the result, outside the trial.
 CALLS = 5
 # Seconds beside them, counting and tracing among them. The trial leaves a part unused, for what a busy machine adds.
-ALLOWANCE_S = 0.2
-USED = 0.6
+ALLOWANCE_S = 0.15
+USED = 0.65
 # Seconds that a trial may take in any case: counts alone tell strategies apart that differ by a factor, no closer ones.
 LEAST_S = 0.03
 # What is predicted to be so many times slower than the best is not called: predictions are right within two or so.
 HOPELESS = 3.0
+# Setting up takes at most so many times the seconds that are predicted, as a busy machine does.
+SLOWER = 2.0
 # Seconds that setting up may take beside the budget, all together, where the caller allows those of a compiler.
 PATIENCE_S = 60.0
 # From so many rounds on what is clearly behind is dropped: its shortest call takes so much of the best's.
@@ -98,6 +100,15 @@ def run_trial(
         else:
             trial.calls.setdefault(name, []).append(clock() - start)
 
+    def settle(name: K) -> None:
+        """Call what was set up: its first call says nothing of those that follow, and may have used up what was left.
+
+        Twice where that takes little beside what was waited for already, since one alone may be held up.
+        """
+        for count in range(2):
+            if name in trial.calls and (count == 0 or trial.calls[name][-1] <= trial.calls[name][0] / 4):
+                call(name)
+
     # What is done soonest tells how fast the machine is; then what is to be set up, which is likely to be the fastest.
     patient = [name for name in works if patience_s and (setup or {}).get(name, 0.0) > ALLOWANCE_S]
     names = sorted((name for name in works if name not in patient), key=first.__getitem__)
@@ -108,19 +119,21 @@ def run_trial(
             # Of what is set up the work is guessed in another way than of what is not: they rule out their like alone.
             alike = [one for one in trial.calls if is_set_up(one) == is_set_up(name)]
             hopeless = alike and predicted[name] > HOPELESS * predicted[min(alike, key=trial.typical_s)]
-            if hopeless or not fits(first[name] / predicted[best] * trial.typical_s(best)):
+            scale = trial.typical_s(best) / predicted[best]
+            # Recording is the interpreter's work: that calls take ten times what counts say, as the first of a process
+            # do, and large ones of little work, says nothing of it.
+            setup_s = min(scale, SLOWER) * (setup or {}).get(name, 0.0)
+            if hopeless or not fits(scale * predicted[name] + setup_s):
                 continue
         call(name)
-        if is_set_up(name) and name in trial.calls:
-            # The first call says nothing of those that follow, and may have used up what was left.
-            call(name)
+        if is_set_up(name):
+            settle(name)
     for name in sorted(patient, key=first.__getitem__):
         start = clock()
         # By a clock of its own kind: how fast the machine calls says little of how fast it compiles.
         if (setup or {})[name] <= patience_s:
             call(name)
-            if name in trial.calls:
-                call(name)
+            settle(name)
         took_s = clock() - start
         patience_s -= took_s
         end += took_s

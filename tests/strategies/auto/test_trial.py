@@ -132,7 +132,11 @@ class TestSetup:
 
     def test_a_machine_that_is_slower_than_predicted_prepares_more_slowly(self) -> None:
         bench = Bench(a=4e-3, b=[0.2, 5e-4])
-        assert list(bench.run({"a": 1e-3, "b": 5e-4}, setup={"b": 0.05}).calls) == ["a"]
+        assert list(bench.run({"a": 1e-3, "b": 5e-4}, setup={"b": 0.08}).calls) == ["a"]
+
+    def test_a_call_that_takes_far_longer_than_predicted_says_nothing_of_preparing(self) -> None:
+        bench = Bench(a=[0.02, 4e-3], b=[0.04, 5e-4])
+        assert bench.run({"a": 1e-3, "b": 5e-4}, setup={"b": 0.03}).fastest == "b"
 
     def test_it_rules_out_no_other_kind(self) -> None:
         bench = Bench(a=1e-3, b=[0.04, 2e-3], c=1.1e-3)
