@@ -118,7 +118,7 @@ class TestCalls:
 
     def test_direct_calls_are_measured_beside_the_prepared_operator_and_their_recordings_counted(self) -> None:
         beside, anew = calls.direct(["divergence of a diagonal field, int"], quick=True)
-        assert beside.note.startswith(("ones; prepared takes ", "identity; ", "vmap; "))
+        assert "; prepared takes " in beside.note
         assert anew.target == 0
         assert anew.value >= 0
 

@@ -6,7 +6,7 @@ import platform
 import re
 import textwrap
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
@@ -23,13 +23,13 @@ from jacstrat.core.operator import Operator
 from jacstrat.strategies.auto import choices
 from jacstrat.strategies.auto.candidates import Candidate, Evidence
 from jacstrat.strategies.auto.choices import Kept
-from jacstrat.strategies.auto.counting import UNKNOWN, Evaluation, evaluation, looks_dense, product_costs
+from jacstrat.strategies.auto.counting import UNKNOWN, Evaluation, evaluation, product_costs
+from jacstrat.strategies.auto.early import UNSEEN, at_best, beats, calls_of, looks, soon
 from jacstrat.strategies.auto.timed import Timed
 from jacstrat.strategies.auto.trial import PATIENCE_S, Trial, run_trial
 from jacstrat.strategies.base import Args, Function, Strategy
 from jacstrat.strategies.contraction import Contraction
 from jacstrat.strategies.hold import Hold
-from jacstrat.strategies.reduction import outputs_of
 from jacstrat.strategies.workload import Workload, same_random_numbers
 from jacstrat.tape.arguments import taken
 
@@ -113,8 +113,14 @@ class Choosing:
             known = {one.strategy: one for one in always}
             if (built := self._right(same[0])) is not None:
                 return Choice(same[0], kept.reason, built, self._single(known, guessed, same[0]))
+        look = looks(self.operator, self.f, self.x, self.args) if self.values else UNSEEN
+        early: dict[Strategy, list[float]] = {}
+        if workload and not kept and look != "dense":
+            early, self.failures = calls_of(soon(always, self.x, self.begin), lambda one: self._work(one, workload))
+        proved = on_ground(at_best(evidence, look)) if early else []
+        may_win = look != "dense" and not beats(early, always, proved, self.x)
         start = time.perf_counter()
-        found = on_ground(structured(self._may_be_sparse(), evidence))
+        found = on_ground(structured(may_win, evidence))
         trace_s = time.perf_counter() - start
         candidates = {one.strategy: one for one in (*always, *found)}
         predicted = {one.strategy: one.seconds(self.x) for one in candidates.values()}
@@ -123,7 +129,7 @@ class Choosing:
         if kept and same and (built := self._right(same[0])) is not None:
             return Choice(same[0], kept.reason, built, self._single(candidates, timed, same[0]))
         if workload is not None:
-            trial = self._trial(candidates, predicted, workload)
+            trial = self._trial(candidates, predicted, workload, early)
             self.failures |= {strategy.spec: error for strategy, error in trial.failures.items()}
             timed = timed._replace(seconds={strategy: trial.typical_s(strategy) for strategy in trial.calls})
             for one, calls in trial.calls.items():
@@ -195,17 +201,6 @@ class Choosing:
         text = f"{best}: " + "; ".join(filter(None, (candidates[best].ground, found)))
         return text + "".join(f"; without {name}: {_headline(error)}" for name, error in self.failures.items())
 
-    def _may_be_sparse(self) -> bool:
-        """Whether a trace may find structure: not where rows of J are seen to have no zeros, or where n is 1."""
-        if self.x.shape[-1] == 1 or outputs_of(self.f):
-            return False
-        if not self.values:
-            return True
-        try:
-            return not looks_dense(self.operator, self.f, self.x, self.args)
-        except Exception:
-            return True
-
     def _counted(self) -> Evaluation:
         """What f costs at one point, or at those of x where it takes no other number of them."""
         every = (self.x, self.args)
@@ -216,14 +211,21 @@ class Choosing:
         return UNKNOWN
 
     def _trial(
-        self, candidates: Mapping[Strategy, Candidate], predicted: Mapping[Strategy, float], workload: Workload
+        self,
+        candidates: Mapping[Strategy, Candidate],
+        predicted: Mapping[Strategy, float],
+        workload: Workload,
+        early: Mapping[Strategy, Sequence[float]],
     ) -> Trial[Strategy]:
         """A trial of the candidates; of the way there alone where none has a way back to the parameters."""
         setup = {strategy: candidate.setup_s for strategy, candidate in candidates.items()}
         for one in dict.fromkeys((workload, replace(workload, leaves=()))):
-            works = {strategy: self._work(candidate, one) for strategy, candidate in candidates.items()}
+            left = {
+                strategy: candidate for strategy, candidate in candidates.items() if strategy.spec not in self.failures
+            }
+            works = {strategy: self._work(candidate, one) for strategy, candidate in left.items()}
             patience_s = PATIENCE_S if self.compiles else 0.0
-            trial = run_trial(works, predicted, self.begin, setup=setup, patience_s=patience_s)
+            trial = run_trial(works, predicted, self.begin, setup=setup, patience_s=patience_s, known=early)
             if trial.calls:
                 break
         return trial

@@ -7,7 +7,7 @@ off, so a candidate is called only where its predicted time, scaled by what was 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
@@ -27,6 +27,8 @@ HOPELESS = 3.0
 SLOWER = 2.0
 # Seconds that setting up may take beside the budget, all together, where the caller allows those of a compiler.
 PATIENCE_S = 60.0
+# Calls of what was set up, behind the first.
+SETTLED = 2
 # From so many rounds on what is clearly behind is dropped: its shortest call takes so much of the best's.
 SEEN, BEHIND = 3, 1.15
 MAX_ROUNDS = 100
@@ -65,6 +67,7 @@ def run_trial(
     clock: Clock = time.perf_counter,
     setup: Mapping[K, float] | None = None,
     patience_s: float = 0.0,
+    known: Mapping[K, Sequence[float]] | None = None,
 ) -> Trial[K]:
     """Time the candidates that may be the fastest, as far as the budget goes.
 
@@ -74,6 +77,7 @@ def run_trial(
         begin: When the budget began to run, by the clock; now where it is not given.
         clock: Seconds.
         setup: Seconds, predicted likewise, that the first call of a candidate takes beside; none where not given.
+        known: Seconds of calls that were made before, the first of which set up what was to be.
         patience_s: Seconds beside the budget for the first calls of those that take longer than it to set up.
 
     Returns:
@@ -81,7 +85,7 @@ def run_trial(
     """
     now = clock()
     end = max((now if begin is None else begin) + USED * ALLOWANCE_S, now + LEAST_S)
-    trial: Trial[K] = Trial()
+    trial: Trial[K] = Trial({name: list(calls) for name, calls in (known or {}).items()})
     first = {name: seconds + (setup or {}).get(name, 0.0) for name, seconds in predicted.items()}
 
     def is_set_up(name: K) -> bool:
@@ -105,13 +109,13 @@ def run_trial(
 
         Twice where that takes little beside what was waited for already, since one alone may be held up.
         """
-        for count in range(2):
+        for count in range(SETTLED):
             if name in trial.calls and (count == 0 or trial.calls[name][-1] <= trial.calls[name][0] / 4):
                 call(name)
 
     # What is done soonest tells how fast the machine is; then what is to be set up, which is likely to be the fastest.
     patient = [name for name in works if patience_s and (setup or {}).get(name, 0.0) > ALLOWANCE_S]
-    names = sorted((name for name in works if name not in patient), key=first.__getitem__)
+    names = sorted((name for name in works if name not in patient and name not in trial.calls), key=first.__getitem__)
     names[1:] = sorted(names[1:], key=lambda name: (not is_set_up(name), predicted[name]))
     for name in names:
         if trial.calls:

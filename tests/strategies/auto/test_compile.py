@@ -30,7 +30,7 @@ def tried(monkeypatch) -> list[str]:
     """Specs of what stands in a trial, of which nothing is built; the first by counts wins."""
     specs = []
 
-    def run(works, predicted, begin, setup, patience_s):
+    def run(works, predicted, begin, setup, patience_s, known):
         specs.extend(strategy.spec for strategy in works)
         assert (patience_s > 0) == any(strategy.compiles for strategy in works)
         first = min((one for one in predicted if not one.compiles), key=predicted.__getitem__)

@@ -151,6 +151,14 @@ class TestSetup:
         assert found.typical_s("b") == pytest.approx(1e-2)
 
 
+def test_what_was_called_before_is_not_warmed_up_again() -> None:
+    bench = Bench(a=2e-3, b=1e-3)
+    found = bench.run({"a": 2e-3, "b": 1e-3}, setup={"b": 0.03}, known={"b": [0.04, 1e-3]})
+    assert found.fastest == "b"
+    assert found.calls["b"][:2] == [0.04, 1e-3]
+    assert bench.calls["b"] == trial.SEEN
+
+
 class TestPatience:
     def test_without_it_nothing_waits_for_a_compiler(self) -> None:
         bench = Bench(eager=1e-3, program=[5.0, 1e-5])
