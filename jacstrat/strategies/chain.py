@@ -19,8 +19,9 @@ from jacstrat.strategies.contraction import Contraction
 
 # Coordinates from which on it is tried unasked; and what reading a chain takes, of what recording f does.
 LEAST, CHAIN = 2, 3
-# Coordinates from which on the diagonal of the same chain is read for a few entries.
-LARGE = 512
+# Coordinates from which on the diagonal of the same chain is read for a few entries: to hold the gradients of a sum
+# against a witness takes as many VJPs as it has terms, ten times over.
+LARGE = 64
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ def _cost(f: Work) -> ProductCost:
 
 
 def _entries(field: Field, f: Function, x: Tensor, args: Args) -> Callable[..., Tensor] | None:
-    """Entries of the diagonal, where n is so large that all of the witness would take seconds, and a chain has one."""
+    """Entries of the diagonal, where n is so large that all of the witness would take long, and a chain has one."""
     if x.shape[-1] < LARGE or not x.numel():
         return None
     diagonal = Field(f, diagonal=True)

@@ -24,7 +24,7 @@ LEAST_S = 0.03
 # What is predicted to be so many times slower than the best is not called: predictions are right within two or so.
 HOPELESS = 3.0
 # Setting up takes at most so many times the seconds that are predicted, as a busy machine does.
-SLOWER = 2.0
+SLOWER = 1.5
 # Seconds that setting up may take beside the budget, all together, where the caller allows those of a compiler.
 PATIENCE_S = 60.0
 # Calls of what was set up, behind the first.
@@ -110,7 +110,7 @@ def run_trial(
         Twice where that takes little beside what was waited for already, since one alone may be held up.
         """
         for count in range(SETTLED):
-            if name in trial.calls and (count == 0 or trial.calls[name][-1] <= trial.calls[name][0] / 4):
+            if name in trial.calls and (count == 0 or trial.calls[name][-1] <= trial.calls[name][0] / 2):
                 call(name)
 
     # What is done soonest tells how fast the machine is; then what is to be set up, which is likely to be the fastest.
