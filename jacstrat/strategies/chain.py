@@ -18,7 +18,7 @@ from jacstrat.strategies.base import Args, Function, Strategy
 from jacstrat.strategies.contraction import Contraction
 
 # Coordinates from which on it is tried unasked; and what reading a chain takes, of what recording f does.
-LEAST, CHAIN = 2, 3
+LEAST, CHAIN = 2, 2
 # Coordinates from which on the diagonal of the same chain is read for a few entries: to hold the gradients of a sum
 # against a witness takes as many VJPs as it has terms, ten times over.
 LARGE = 64
