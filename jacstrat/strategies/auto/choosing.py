@@ -103,8 +103,8 @@ class Choosing:
     def _choose(self, structured: Callable[[bool, Evidence], Evidence]) -> Choice:
         own = self._counted()
         workload = Workload.of(self.f, self.x, self.args) if self.timed else None
-        evidence = Evidence(self.operator, self.x, product_costs(self.operator, own.work), own.work, workload)
-        evidence = replace(evidence, compiles=self.compiles and workload is not None)
+        costs = product_costs(self.operator, own.work)
+        evidence = Evidence(self.operator, self.x, costs, own.work, workload, compiles=self.compiles)
         always = [one for one in candidates_of(evidence) if not one.ground]
         name = self._name(own, workload) if workload and own.log else None
         kept = choices.load(name) if name else None

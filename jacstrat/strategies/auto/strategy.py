@@ -189,8 +189,8 @@ class Auto(Strategy):
         if kept is not None and (contraction := self._again(kept, operator, f, x, args)) is not None:
             return contraction
         values = free and x.numel() > 0 and not x.is_meta
-        choosing = Choosing(operator, f, x, args, begin, values=values, timed=values and self.trial)
-        choosing.compiles = self.compile
+        timed = values and self.trial
+        choosing = Choosing(operator, f, x, args, begin, values=values, timed=timed, compiles=timed and self.compile)
         choice = choosing.choose(lambda sparse, known: self._structured(known, f, args, free and sparse))
         chosen = Chosen(choice.candidate.strategy, choice.reason, bool(choice.candidate.ground), choice.single)
         RECALL.keep(f, circumstances, chosen)
