@@ -116,7 +116,7 @@ class Choosing:
         look = looks(self.operator, self.f, self.x, self.args) if self.values else UNSEEN
         early: dict[Strategy, list[float]] = {}
         if workload and not kept and look != "dense":
-            early, self.failures = calls_of(soon(always, self.x, self.begin), lambda one: self._work(one, workload))
+            early, self.failures = calls_of(soon(always, evidence), lambda one: self._work(one, workload))
         proved = on_ground(at_best(evidence, look)) if early else []
         may_win = look != "dense" and not beats(early, always, proved, self.x)
         start = time.perf_counter()

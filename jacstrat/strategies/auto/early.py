@@ -1,7 +1,8 @@
 """What comes before a proof of structure: what needs none, is set up in less time, and may make it needless.
 
 A proof takes tens of milliseconds, most of what the first call may take. Where it comes first, a strategy that records
-f has no time left, though it may be several times as fast as what the proof allows.
+f has no time left, though it may be several times as fast as what the proof allows; and the proof is made whatever
+time is left.
 """
 
 from __future__ import annotations
@@ -17,12 +18,14 @@ from torch import Tensor
 from jacstrat.core.operator import Operator
 from jacstrat.strategies.auto.candidates import Candidate, Evidence
 from jacstrat.strategies.auto.counting import looks_like
-from jacstrat.strategies.auto.trial import ALLOWANCE_S, HOPELESS, SETTLED, USED
+from jacstrat.strategies.auto.trial import HOPELESS, SETTLED
 from jacstrat.strategies.base import Args, Function, Strategy
 from jacstrat.strategies.reduction import outputs_of
 from jacstrat.structure import Structure
 
 Look = Literal["dense", "sparse", "diagonal"]
+# A proof takes at least so many times what recording f does: 4 to 6 for functions of 10 to 35 operations.
+PROOF = 4
 # What J is taken for where nobody may look: a proof could find anything.
 UNSEEN: Look = "diagonal"
 
@@ -37,11 +40,11 @@ def looks(operator: Operator, f: Function, x: Tensor, args: Args) -> Look:
         return UNSEEN
 
 
-def soon(always: Sequence[Candidate], x: Tensor, begin: float) -> list[Candidate]:
-    """Those that are set up in the time that is left and may be the fastest."""
-    left_s = begin + USED * ALLOWANCE_S - time.perf_counter()
+def soon(always: Sequence[Candidate], evidence: Evidence) -> list[Candidate]:
+    """Those that are set up in less time than a proof takes and may be the fastest."""
+    x, proof_s = evidence.x, PROOF * evidence.trace_s
     least_s = min(one.seconds(x) for one in always)
-    return [one for one in always if 0 < one.setup_s <= left_s and one.seconds(x) <= HOPELESS * least_s]
+    return [one for one in always if 0 < one.setup_s <= proof_s and one.seconds(x) <= HOPELESS * least_s]
 
 
 def calls_of(

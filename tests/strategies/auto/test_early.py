@@ -7,19 +7,20 @@ import torch
 from torch import Tensor
 
 from jacstrat.core.operator import OPERATORS
-from jacstrat.strategies.auto import early
 from jacstrat.strategies.auto import strategy as auto
 from jacstrat.strategies.auto.candidates import Candidate, Evidence
 from jacstrat.strategies.auto.choosing import on_ground
 from jacstrat.strategies.auto.counting import UNKNOWN, product_costs
 from jacstrat.strategies.auto.early import at_best, beats, calls_of, soon
 from jacstrat.strategies.auto.strategy import RECALL, Auto
-from jacstrat.strategies.auto.trial import ALLOWANCE_S, SETTLED
+from jacstrat.strategies.auto.trial import SETTLED
 from jacstrat.strategies.chain import Chain
 from jacstrat.strategies.probing import Identity, Vmap
 
 X = torch.linspace(-1, 1, 64 * 256).view(64, 256)
-COST = product_costs(OPERATORS["divergence"], UNKNOWN.work)["vjp"]
+COSTS = product_costs(OPERATORS["divergence"], UNKNOWN.work)
+COST = COSTS["vjp"]
+EVIDENCE = Evidence(OPERATORS["divergence"], X, COSTS, UNKNOWN.work)
 
 
 def candidate(strategy=None, op_s: float = 1e-6, setup_s: float = 0.01) -> Candidate:
@@ -30,8 +31,6 @@ def candidate(strategy=None, op_s: float = 1e-6, setup_s: float = 0.01) -> Candi
 def proofs(monkeypatch) -> list[int]:
     """One entry for each proof that is looked for."""
     monkeypatch.setenv("JACSTRAT_CACHE", "off")
-    # However busy the machine is, there is time to set something up.
-    monkeypatch.setattr(early, "ALLOWANCE_S", 60.0)
     RECALL.forget()
     made, original = [], auto.prove_structure
     monkeypatch.setattr(auto, "prove_structure", lambda *args: made.append(1) or original(*args))
@@ -66,13 +65,12 @@ def test_a_proof_is_made_where_the_chain_refuses(proofs, monkeypatch) -> None:
     assert "without chain: RuntimeError: no chain" in prepared.reason
 
 
-def test_what_takes_longer_than_is_left_or_is_hopeless_is_not_set_up() -> None:
+def test_what_takes_longer_than_a_proof_or_is_hopeless_is_not_set_up() -> None:
     others = [candidate(Vmap(), setup_s=0.0), candidate(Identity(), setup_s=0.0)]
-    begin = float("inf")
-    assert [one.strategy for one in soon([candidate(), *others], X, begin)] == [Chain()]
-    assert not soon([candidate(op_s=1e-4), *others], X, begin)
-    assert not soon([candidate(setup_s=ALLOWANCE_S), *others], X, auto.time.perf_counter())
-    assert not soon(others, X, begin)
+    assert [one.strategy for one in soon([candidate(), *others], EVIDENCE)] == [Chain()]
+    assert not soon([candidate(op_s=1e-4), *others], EVIDENCE)
+    assert not soon([candidate(setup_s=5.0), *others], EVIDENCE)
+    assert not soon(others, EVIDENCE)
 
 
 def test_calls_are_counted_and_failures_named() -> None:
@@ -89,9 +87,8 @@ def test_calls_are_counted_and_failures_named() -> None:
 
 
 def test_the_best_of_a_proof_is_one_product_of_a_diagonal_and_two_of_anything_else() -> None:
-    evidence = Evidence(OPERATORS["divergence"], X, product_costs(OPERATORS["divergence"], UNKNOWN.work), UNKNOWN.work)
-    assert {one.probes for one in on_ground(at_best(evidence, "diagonal"))} == {1}
-    assert {one.probes for one in on_ground(at_best(evidence, "sparse"))} == {2}
+    assert {one.probes for one in on_ground(at_best(EVIDENCE, "diagonal"))} == {1}
+    assert {one.probes for one in on_ground(at_best(EVIDENCE, "sparse"))} == {2}
 
 
 def test_what_was_not_called_beats_nothing() -> None:
