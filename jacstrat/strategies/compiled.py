@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -14,6 +14,7 @@ from torch import Tensor
 from jacstrat.core.errors import UsageError, WrongResultError
 from jacstrat.core.operator import Operator
 from jacstrat.strategies.agreement import gradient_fault, result_fault
+from jacstrat.strategies.auto.candidates import Candidate, Evidence
 from jacstrat.strategies.base import Args, Function, Strategy
 from jacstrat.strategies.contraction import Contraction
 from jacstrat.strategies.gaps import Transform
@@ -24,6 +25,12 @@ from jacstrat.strategies.workload import leaves_of
 
 # Programs of one prepared operator. Who meets more shapes than these would wait for the compiler for ever.
 MOST = 8
+# What `auto` is told of a program: seconds to make one, the order of what a network of a few layers takes, and seconds
+# of an operation beside its work, of which several become one kernel.
+COMPILE_S, OP_S = 5.0, 0.5e-6
+# For `auto` one of the eager forms that record f, one of those on a proof, and one of the others is compiled; none that
+# goes through f more often in a call.
+CALLS = 8
 
 
 @dataclass(frozen=True)
@@ -71,6 +78,23 @@ class Compiled(Strategy):
     @property
     def nested(self) -> Strategy:
         return self.inner.nested
+
+    @classmethod
+    def candidates(cls, evidence: Evidence) -> Iterator[Candidate]:
+        if not evidence.compiles:
+            return
+        from jacstrat.strategies import STRATEGIES
+
+        best: dict[tuple[bool, bool], Candidate] = {}
+        for one in (one for kind in STRATEGIES.values() if not kind.compiles for one in kind.candidates(evidence)):
+            # Every time that it goes through f is a copy in the graph.
+            if -(-one.probes // one.chunk) > CALLS or one.stored or one.strategy.refuse(evidence.operator):
+                continue
+            program = replace(one, strategy=cls(one.strategy), op_s=OP_S, make=None, setup_s=COMPILE_S + one.setup_s)
+            way = (one.strategy.records, bool(one.ground))
+            if way not in best or program.seconds(evidence.x) < best[way].seconds(evidence.x):
+                best[way] = program
+        yield from best.values()
 
     def build(
         self, operator: Operator, f: Function, x: Tensor, args: Args, generator: torch.Generator | None

@@ -48,7 +48,8 @@ class Entry:
     def __init__(self, prepared: Prepared, found: Opened, is_live: bool, places: frozenset[int] = frozenset()) -> None:
         self.prepared, self.places = prepared, places
         self.values = None if is_live else found.values
-        self.number_of_bytes = 0 if is_live else bytes_of(found)
+        kept_bytes = prepared.contraction.kept_bytes
+        self.number_of_bytes = 0 if is_live else bytes_of(found) + (kept_bytes() if kept_bytes else 0)
         self.integers = {integers_of(found)}
         self.is_apart = False
 

@@ -20,7 +20,9 @@ Field = Callable[..., Tensor]
 Apply = Callable[[Tensor], Tensor]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+# Without a text of its own: torch.func.vmap asks for that of every callable without a name, and the numbers of a value
+# take longer to write down than the products to compute.
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Linear:
     """A field linearised at x.
 

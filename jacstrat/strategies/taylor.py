@@ -81,16 +81,20 @@ class Taylor(Strategy):
     def candidates(cls, evidence: Evidence) -> Iterator[Candidate]:
         if evidence.operator.order == 1 or not evidence.operator.is_trace or not evidence.tried:
             return
-        # In training nobody knows how often it will be differentiated; compressed directions allow once.
-        strategy, n = cls(compress=not evidence.tried.leaves), evidence.n
+        n = evidence.n
+        # In training nobody knows how often it will be differentiated; compressed directions allow once. For a few
+        # points to find them takes longer than it saves.
+        for strategy in (cls(compress=False),) if evidence.tried.leaves else (cls(), cls(compress=False)):
 
-        def make(operator: Operator, f: Function, x: Tensor, args: Args) -> Contraction:
-            built = strategy.contracted(operator, f, x, args, None)
-            if built.reason:
-                raise UnsupportedError(built.reason)  # by products, as others are
-            return built
+            def make(
+                operator: Operator, f: Function, x: Tensor, args: Args, strategy: Taylor = strategy
+            ) -> Contraction:
+                built = strategy.contracted(operator, f, x, args, None)
+                if built.reason:
+                    raise UnsupportedError(built.reason)  # by products, as others are
+                return built
 
-        yield Candidate(strategy, _cost(evidence.work), n, n, 6e-6, make=make, setup_s=evidence.trace_s)
+            yield Candidate(strategy, _cost(evidence.work), n, n, 6e-6, make=make, setup_s=evidence.trace_s)
 
     def build(
         self, operator: Operator, f: Function, x: Tensor, args: Args, generator: torch.Generator | None

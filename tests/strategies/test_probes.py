@@ -7,6 +7,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jacstrat import UnsupportedError, parse_strategy
+from jacstrat.strategies import unasked
 from jacstrat.strategies.probes import fixed_diagonal, unit_diagonal, unit_vectors
 
 
@@ -56,3 +58,19 @@ def test_unit_vectors_are_rows_of_the_identity(n: int, data) -> None:
     V = unit_vectors(x, start, stop)
     assert torch.equal(V, torch.eye(n)[start:stop])
     assert V.dtype == x.dtype
+
+
+@pytest.mark.parametrize("spec", [*unasked(), "jvp:chunk_size=all", "vmap:chunk_size=2"])
+@pytest.mark.parametrize("operator", ["divergence", "laplacian"])
+def test_no_call_writes_the_numbers_of_a_tensor_down(operator: str, spec: str, monkeypatch) -> None:
+    """torch.func.vmap asks for the text of what it maps, where that has no name: milliseconds for a few points."""
+    x, W = matrix(4, 6), matrix(6, 6)
+    f = (lambda x: (x @ W).tanh()) if operator == "divergence" else (lambda x: (x @ W).tanh().sum(-1))
+    try:
+        prepared = parse_strategy(spec).prepare(operator, f, x, torch.Generator().manual_seed(0))
+    except UnsupportedError as error:
+        pytest.skip(str(error))
+    written = []
+    monkeypatch.setattr(torch.Tensor, "__repr__", lambda self, **_: written.append(1) or "tensor")
+    prepared(x)
+    assert not written

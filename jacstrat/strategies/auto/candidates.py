@@ -105,6 +105,7 @@ class Evidence:
         tried: What each candidate is called with before one is chosen; None where none is.
         structure: Of J, or of H; None where nothing is known of it.
         assumed: J is diagonal on the caller's word.
+        compiles: The caller allows the seconds of a compiler.
     """
 
     operator: Operator
@@ -114,6 +115,7 @@ class Evidence:
     tried: Workload | None = None
     structure: Structure | None = None
     assumed: bool = False
+    compiles: bool = False
 
     @property
     def n(self) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -19,13 +19,13 @@ from jacstrat.core.operator import Operator
 from jacstrat.strategies.auto import choices
 from jacstrat.strategies.auto.candidates import Candidate, Evidence
 from jacstrat.strategies.auto.choices import Kept
-from jacstrat.strategies.auto.counting import UNKNOWN, Evaluation, evaluation, looks_dense, product_costs
+from jacstrat.strategies.auto.counting import UNKNOWN, Evaluation, evaluation, product_costs
+from jacstrat.strategies.auto.early import UNSEEN, at_best, beats, calls_of, looks, soon
 from jacstrat.strategies.auto.timed import Timed
-from jacstrat.strategies.auto.trial import Trial, run_trial
+from jacstrat.strategies.auto.trial import PATIENCE_S, Trial, run_trial
 from jacstrat.strategies.base import Args, Function, Strategy
 from jacstrat.strategies.contraction import Contraction
 from jacstrat.strategies.hold import Hold
-from jacstrat.strategies.reduction import outputs_of
 from jacstrat.strategies.workload import Workload, same_random_numbers
 from jacstrat.tape.arguments import taken
 
@@ -63,6 +63,7 @@ class Choosing:
         begin: When the time of the first call began to run, by time.perf_counter.
         values: f can be evaluated at x, and rows of J be looked at.
         timed: There may be a trial, too; else counts decide.
+        compiles: Programs of a compiler may stand in it.
         built: What candidates built in the trial.
         failures: Why others are not to be had, by their spec.
     """
@@ -74,6 +75,7 @@ class Choosing:
     begin: float
     values: bool
     timed: bool
+    compiles: bool = False
     built: dict[Strategy, Contraction] = field(default_factory=dict)
     failures: dict[str, Exception] = field(default_factory=dict)
 
@@ -97,7 +99,8 @@ class Choosing:
     def _choose(self, structured: Callable[[bool, Evidence], Evidence]) -> Choice:
         own = self._counted()
         workload = Workload.of(self.f, self.x, self.args) if self.timed else None
-        evidence = Evidence(self.operator, self.x, product_costs(self.operator, own.work), own.work, workload)
+        costs = product_costs(self.operator, own.work)
+        evidence = Evidence(self.operator, self.x, costs, own.work, workload, compiles=self.compiles)
         always = [one for one in candidates_of(evidence) if not one.ground]
         name = self._name(own, workload) if workload and own.log else None
         kept = choices.load(name) if name else None
@@ -106,8 +109,14 @@ class Choosing:
             known = {one.strategy: one for one in always}
             if (built := self._right(same[0])) is not None:
                 return Choice(same[0], kept.reason, built, self._single(known, guessed, same[0]))
+        look = looks(self.operator, self.f, self.x, self.args) if self.values else UNSEEN
+        early: dict[Strategy, list[float]] = {}
+        if workload and not kept and look != "dense":
+            early, self.failures = calls_of(soon(always, evidence), lambda one: self._work(one, workload))
+        proved = on_ground(at_best(evidence, look)) if early else []
+        may_win = look != "dense" and not beats(early, always, proved, self.x)
         start = time.perf_counter()
-        found = on_ground(structured(self._may_be_sparse(), evidence))
+        found = on_ground(structured(may_win, evidence))
         trace_s = time.perf_counter() - start
         candidates = {one.strategy: one for one in (*always, *found)}
         predicted = {one.strategy: one.seconds(self.x) for one in candidates.values()}
@@ -116,7 +125,7 @@ class Choosing:
         if kept and same and (built := self._right(same[0])) is not None:
             return Choice(same[0], kept.reason, built, self._single(candidates, timed, same[0]))
         if workload is not None:
-            trial = self._trial(candidates, predicted, workload)
+            trial = self._trial(candidates, predicted, workload, early)
             self.failures |= {strategy.spec: error for strategy, error in trial.failures.items()}
             timed = timed._replace(seconds={strategy: trial.typical_s(strategy) for strategy in trial.calls})
             for one, calls in trial.calls.items():
@@ -183,19 +192,10 @@ class Choosing:
             other = min(others, key=every.__getitem__)
             guess = "a predicted " if timed.seconds and other not in timed.seconds else ""
             found += f" against {guess}{_time(every[other])} of {other}"
+        if best.compiles:
+            found += f"; {_time(candidates[best].setup_s)} to compile"
         text = f"{best}: " + "; ".join(filter(None, (candidates[best].ground, found)))
         return text + "".join(f"; without {name}: {_headline(error)}" for name, error in self.failures.items())
-
-    def _may_be_sparse(self) -> bool:
-        """Whether a trace may find structure: not where rows of J are seen to have no zeros, or where n is 1."""
-        if self.x.shape[-1] == 1 or outputs_of(self.f):
-            return False
-        if not self.values:
-            return True
-        try:
-            return not looks_dense(self.operator, self.f, self.x, self.args)
-        except Exception:
-            return True
 
     def _counted(self) -> Evaluation:
         """What f costs at one point, or at those of x where it takes no other number of them."""
@@ -207,13 +207,21 @@ class Choosing:
         return UNKNOWN
 
     def _trial(
-        self, candidates: Mapping[Strategy, Candidate], predicted: Mapping[Strategy, float], workload: Workload
+        self,
+        candidates: Mapping[Strategy, Candidate],
+        predicted: Mapping[Strategy, float],
+        workload: Workload,
+        early: Mapping[Strategy, Sequence[float]],
     ) -> Trial[Strategy]:
         """A trial of the candidates; of the way there alone where none has a way back to the parameters."""
         setup = {strategy: candidate.setup_s for strategy, candidate in candidates.items()}
         for one in dict.fromkeys((workload, replace(workload, leaves=()))):
-            works = {strategy: self._work(candidate, one) for strategy, candidate in candidates.items()}
-            trial = run_trial(works, predicted, self.begin, setup=setup)
+            left = {
+                strategy: candidate for strategy, candidate in candidates.items() if strategy.spec not in self.failures
+            }
+            works = {strategy: self._work(candidate, one) for strategy, candidate in left.items()}
+            patience_s = PATIENCE_S if self.compiles else 0.0
+            trial = run_trial(works, predicted, self.begin, setup=setup, patience_s=patience_s, known=early)
             if trial.calls:
                 break
         return trial
@@ -247,6 +255,7 @@ class Choosing:
                 "device": device,
                 "threads": torch.get_num_threads(),
                 "workload": workload.name,
+                "compiles": self.compiles,
                 "tracked": (torch.is_grad_enabled(), x.requires_grad),
                 "torch": torch.__version__,
                 "jacstrat": version("jacstrat"),

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -143,8 +143,8 @@ def product_costs(operator: Operator, f: Work) -> Mapping[str, ProductCost]:
     return {name: cost(m) for name, m in (FIRST if operator.order == 1 else SECOND).items()}
 
 
-def looks_dense(operator: Operator, f: Function, x: Tensor, args: Args = ()) -> bool:
-    """Whether a few rows of J at one point have no zero: then a trace would hardly find any structure.
+def looks_like(operator: Operator, f: Function, x: Tensor, args: Args = ()) -> Literal["dense", "sparse", "diagonal"]:
+    """What a few rows of J at one point look like: without zeros, with some, or with zeros off the diagonal alone.
 
     A guess that saves a trace, which takes as long as hundreds of calls of a small network, and decides nothing else.
     By plain reverse mode.
@@ -156,8 +156,10 @@ def looks_dense(operator: Operator, f: Function, x: Tensor, args: Args = ()) -> 
     V = torch.zeros(3, n, dtype=x.dtype, device=x.device)
     V[[0, 1, 2], [0, n // 2, n - 1]] = 1
     with torch.no_grad():
-        rows = [apply(v) for v in V]
-    return bool((torch.stack(rows) != 0).all())
+        rows = torch.stack([apply(v).view(n) for v in V]) != 0
+        if bool(rows.all()):
+            return "dense"
+        return "sparse" if bool((rows & (V == 0)).any()) else "diagonal"
 
 
 class _Counter(TorchDispatchMode):

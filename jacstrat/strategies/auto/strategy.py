@@ -22,6 +22,7 @@ from jacstrat.strategies.contraction import Contraction, Together
 from jacstrat.strategies.hold import Hold
 from jacstrat.strategies.limits import within_limits
 from jacstrat.strategies.probing import Vmap
+from jacstrat.strategies.program import start_compiler
 from jacstrat.strategies.recall import Recall, circumstances_of
 from jacstrat.strategies.reduction import outputs_of
 from jacstrat.structure import Structure, UntracedError, detect_structure, prove_structure
@@ -60,7 +61,8 @@ class Auto(Strategy):
     are chosen only where a trace, made in every preparation, proves them right, or under `assume`. With trial=false
     nothing is timed and counts decide. Inside transforms of torch.func there is neither trace nor trial; under
     torch.compile and other tracers the number of calls decides. With assume=diagonal `ones` may be chosen unproved,
-    with assume=sampled a pattern will do that was only seen at several points.
+    with assume=sampled a pattern will do that was only seen at several points. With compile=true programs of a compiler
+    are tried, too, where an operator is prepared; a direct call keeps no program, and chooses as without.
     """
 
     name: ClassVar[str] = "auto"
@@ -69,16 +71,21 @@ class Auto(Strategy):
     takes_outputs: ClassVar[bool] = True
     trial: bool = True
     assume: str = ""
+    compile: bool = False
 
     def __post_init__(self) -> None:
         if not isinstance(self.trial, bool):
             raise UsageError(f"trial must be true or false, got {self.trial!r}; leave it out for true")
         if self.assume and self.assume not in ASSUMPTIONS:
             raise UsageError(f"{unknown('assumption', str(self.assume), ASSUMPTIONS)}; leave it out for none")
+        if not isinstance(self.compile, bool):
+            raise UsageError(f"compile must be true or false, got {self.compile!r}; leave it out for false")
+        if self.compile and not self.trial:
+            raise UsageError("compile=true compares programs by a trial, got trial=false; leave out one of the two")
 
     @property
     def unrecorded(self) -> Strategy:
-        return replace(self, trial=False)
+        return replace(self, trial=False, compile=False)
 
     def build(
         self, operator: Operator, f: Function, x: Tensor, args: Args, generator: torch.Generator | None
@@ -91,12 +98,15 @@ class Auto(Strategy):
         if place == "followed" or (place == "transformed" and kept is not None):
             return _contraction(self._followed(kept, place), None, operator, f, x, args)
         import_torch_parts()
+        if self.compile:
+            start_compiler(x.device)
         begin = time.perf_counter()
         free = place == "free"
         if kept is not None and (contraction := self._again(kept, operator, f, x, args)) is not None:
             return contraction
         values = free and x.numel() > 0 and not x.is_meta
-        choosing = Choosing(operator, f, x, args, begin, values=values, timed=values and self.trial)
+        timed = values and self.trial
+        choosing = Choosing(operator, f, x, args, begin, values=values, timed=timed, compiles=timed and self.compile)
         choice = choosing.choose(lambda sparse, known: self._structured(known, f, args, free and sparse))
         chosen = Chosen(choice.candidate.strategy, choice.reason, bool(choice.candidate.ground), choice.single)
         RECALL.keep(f, circumstances, chosen)
@@ -114,7 +124,7 @@ class Auto(Strategy):
         """What was chosen for f, or for a function that looks the same, built and held against a witness anew."""
         candidate = None
         if kept.conditional:
-            known = Evidence(operator, x, product_costs(operator, UNKNOWN.work), UNKNOWN.work)
+            known = Evidence(operator, x, product_costs(operator, UNKNOWN.work), UNKNOWN.work, compiles=self.compile)
             found = on_ground(self._structured(known, f, args, trace=True))
             proved = [one for one in found if one.strategy == kept.strategy]
             if not proved:

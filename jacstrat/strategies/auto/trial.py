@@ -7,7 +7,7 @@ off, so a candidate is called only where its predicted time, scaled by what was 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
@@ -17,12 +17,18 @@ Clock = Callable[[], float]
 # Calls of the fastest that the first call may take; the last of them gives the result, outside the trial.
 CALLS = 5
 # Seconds beside them, counting and tracing among them. The trial leaves a part unused, for what a busy machine adds.
-ALLOWANCE_S = 0.2
-USED = 0.6
+ALLOWANCE_S = 0.15
+USED = 0.65
 # Seconds that a trial may take in any case: counts alone tell strategies apart that differ by a factor, no closer ones.
 LEAST_S = 0.03
 # What is predicted to be so many times slower than the best is not called: predictions are right within two or so.
 HOPELESS = 3.0
+# Setting up takes at most so many times the seconds that are predicted, as a busy machine does.
+SLOWER = 1.5
+# Seconds that setting up may take beside the budget, all together, where the caller allows those of a compiler.
+PATIENCE_S = 60.0
+# Calls of what was set up, behind the first.
+SETTLED = 2
 # From so many rounds on what is clearly behind is dropped: its shortest call takes so much of the best's.
 SEEN, BEHIND = 3, 1.15
 MAX_ROUNDS = 100
@@ -60,6 +66,8 @@ def run_trial(
     begin: float | None = None,
     clock: Clock = time.perf_counter,
     setup: Mapping[K, float] | None = None,
+    patience_s: float = 0.0,
+    known: Mapping[K, Sequence[float]] | None = None,
 ) -> Trial[K]:
     """Time the candidates that may be the fastest, as far as the budget goes.
 
@@ -70,13 +78,15 @@ def run_trial(
         begin: When the budget began to run, by the clock; now where it is not given.
         clock: Seconds.
         setup: Seconds, predicted likewise, that the first call of a candidate takes beside; none where not given.
+        known: Seconds of calls that were made before, the first of which set up what was to be.
+        patience_s: Seconds beside the budget for the first calls of those that take longer than it to set up.
 
     Returns:
         The trial; without calls where every candidate failed.
     """
     now = clock()
     end = max((now if begin is None else begin) + USED * ALLOWANCE_S, now + LEAST_S)
-    trial: Trial[K] = Trial()
+    trial: Trial[K] = Trial({name: list(calls) for name, calls in (known or {}).items()})
     first = {name: seconds + (setup or {}).get(name, 0.0) for name, seconds in predicted.items()}
 
     def is_set_up(name: K) -> bool:
@@ -96,8 +106,18 @@ def run_trial(
             taken_s = clock() - start if by_device_s is None else by_device_s
             trial.calls.setdefault(name, []).append(taken_s)
 
+    def settle(name: K) -> None:
+        """Call what was set up: its first call says nothing of those that follow, and may have used up what was left.
+
+        Twice where that takes little beside what was waited for already, since one alone may be held up.
+        """
+        for count in range(SETTLED):
+            if name in trial.calls and (count == 0 or trial.calls[name][-1] <= trial.calls[name][0] / 2):
+                call(name)
+
     # What is done soonest tells how fast the machine is; then what is to be set up, which is likely to be the fastest.
-    names = sorted(works, key=first.__getitem__)
+    patient = [name for name in works if patience_s and (setup or {}).get(name, 0.0) > ALLOWANCE_S]
+    names = sorted((name for name in works if name not in patient and name not in trial.calls), key=first.__getitem__)
     names[1:] = sorted(names[1:], key=lambda name: (not is_set_up(name), predicted[name]))
     for name in names:
         if trial.calls:
@@ -105,12 +125,24 @@ def run_trial(
             # Of what is set up the work is guessed in another way than of what is not: they rule out their like alone.
             alike = [one for one in trial.calls if is_set_up(one) == is_set_up(name)]
             hopeless = alike and predicted[name] > HOPELESS * predicted[min(alike, key=trial.typical_s)]
-            if hopeless or not fits(first[name] / predicted[best] * trial.typical_s(best)):
+            scale = trial.typical_s(best) / predicted[best]
+            # Recording is the interpreter's work: that calls take ten times what counts say, as the first of a process
+            # do, and large ones of little work, says nothing of it.
+            setup_s = min(scale, SLOWER) * (setup or {}).get(name, 0.0)
+            if hopeless or not fits(scale * predicted[name] + setup_s):
                 continue
         call(name)
-        if is_set_up(name) and name in trial.calls:
-            # The first call says nothing of those that follow, and may have used up what was left.
+        if is_set_up(name):
+            settle(name)
+    for name in sorted(patient, key=first.__getitem__):
+        start = clock()
+        # By a clock of its own kind: how fast the machine calls says little of how fast it compiles.
+        if (setup or {})[name] <= patience_s:
             call(name)
+            settle(name)
+        took_s = clock() - start
+        patience_s -= took_s
+        end += took_s
 
     active = list(trial.calls)
     for count in range(MAX_ROUNDS):

@@ -14,7 +14,7 @@ from jacstrat import PROBLEMS, parse_strategy
 from jacstrat.core.operator import OPERATORS
 from jacstrat.measure.counters import OperationCounter
 from jacstrat.measure.memory import peak_bytes
-from jacstrat.strategies.auto.counting import FIRST, SECOND, UNKNOWN, Work, evaluation, looks_dense, product_costs
+from jacstrat.strategies.auto.counting import FIRST, SECOND, UNKNOWN, Work, evaluation, looks_like, product_costs
 from jacstrat.tape.arguments import taken
 from tests.strategies.claims import trusted
 
@@ -208,12 +208,13 @@ def test_what_is_predicted_is_what_a_call_does_within_a_factor(problem: str, ope
 )
 def test_rows_of_j_tell_whether_a_trace_may_find_anything(f: Callable[[Tensor], Tensor], dense: bool) -> None:
     for x in (torch.rand(3, N), torch.rand(N), torch.rand(3, N, requires_grad=True)):
-        assert looks_dense(OPERATORS["divergence"], f, x) is dense
+        assert (looks_like(OPERATORS["divergence"], f, x) == "dense") is dense
 
 
 def test_rows_of_h_tell_the_same_of_a_scalar() -> None:
     x = torch.rand(3, N)
-    assert looks_dense(OPERATORS["laplacian"], lambda x: x.prod(-1) + x.pow(3).sum(-1), x)
-    assert not looks_dense(OPERATORS["laplacian"], lambda x: x.pow(3).sum(-1), x)
-    assert not looks_dense(OPERATORS["laplacian"], lambda x: x.sum(-1), x)
-    assert looks_dense(OPERATORS["divergence"], lambda x: x * 2, torch.rand(3, 1)), "one coordinate"
+    assert looks_like(OPERATORS["laplacian"], lambda x: x.prod(-1) + x.pow(3).sum(-1), x) == "dense"
+    assert looks_like(OPERATORS["laplacian"], lambda x: x.pow(3).sum(-1), x) == "diagonal"
+    assert looks_like(OPERATORS["laplacian"], lambda x: (x[..., 1:] * x[..., :-1]).sum(-1), x) == "sparse"
+    assert looks_like(OPERATORS["laplacian"], lambda x: x.sum(-1), x) == "diagonal"
+    assert looks_like(OPERATORS["divergence"], lambda x: x * 2, torch.rand(3, 1)) == "dense", "one coordinate"

@@ -132,7 +132,11 @@ class TestSetup:
 
     def test_a_machine_that_is_slower_than_predicted_prepares_more_slowly(self) -> None:
         bench = Bench(a=4e-3, b=[0.2, 5e-4])
-        assert list(bench.run({"a": 1e-3, "b": 5e-4}, setup={"b": 0.05}).calls) == ["a"]
+        assert list(bench.run({"a": 1e-3, "b": 5e-4}, setup={"b": 0.1}).calls) == ["a"]
+
+    def test_a_call_that_takes_far_longer_than_predicted_says_nothing_of_preparing(self) -> None:
+        bench = Bench(a=[0.02, 4e-3], b=[0.04, 5e-4])
+        assert bench.run({"a": 1e-3, "b": 5e-4}, setup={"b": 0.03}).fastest == "b"
 
     def test_it_rules_out_no_other_kind(self) -> None:
         bench = Bench(a=1e-3, b=[0.04, 2e-3], c=1.1e-3)
@@ -145,3 +149,47 @@ class TestSetup:
         found = bench.run({"a": 1.0, "b": 1e-2}, setup={"b": 0.03})
         assert list(found.calls) == ["b"]
         assert found.typical_s("b") == pytest.approx(1e-2)
+
+
+def test_what_was_called_before_is_not_warmed_up_again() -> None:
+    bench = Bench(a=2e-3, b=1e-3)
+    found = bench.run({"a": 2e-3, "b": 1e-3}, setup={"b": 0.03}, known={"b": [0.04, 1e-3]})
+    assert found.fastest == "b"
+    assert found.calls["b"][:2] == [0.04, 1e-3]
+    assert bench.calls["b"] == trial.SEEN
+
+
+class TestPatience:
+    def test_without_it_nothing_waits_for_a_compiler(self) -> None:
+        bench = Bench(eager=1e-3, program=[5.0, 1e-5])
+        assert list(bench.run({"eager": 1e-3, "program": 1e-4}, setup={"program": 5.0}).calls) == ["eager"]
+        assert bench.now < 0.2
+
+    def test_with_it_a_program_is_made_and_compared(self) -> None:
+        bench = Bench(eager=1e-3, program=[5.0, 1e-5])
+        found = bench.run({"eager": 1e-3, "program": 1e-4}, setup={"program": 5.0}, patience_s=60.0)
+        assert found.fastest == "program"
+        assert 5.0 < bench.now < 5.2
+
+    def test_the_others_have_the_time_that_they_have_without(self) -> None:
+        def calls(**options) -> int:
+            bench = Bench(a=0.01, b=0.011, program=5.0)
+            make = bench.works["program"]
+            bench.works["program"] = lambda: 1 / 0 if make() is None else None
+            bench.run({"a": 0.01, "b": 0.01, "program": 1e-3}, setup={"program": 5.0}, **options)
+            return bench.calls["a"]
+
+        assert calls(patience_s=60.0) == calls()
+
+    def test_it_ends(self) -> None:
+        bench = Bench(eager=1e-3, one=[50.0, 1e-3], two=[50.0, 1e-3], three=[50.0, 1e-3])
+        setup = {"one": 20.0, "two": 20.0, "three": 20.0}
+        found = bench.run({"eager": 1e-3, "one": 1e-4, "two": 2e-4, "three": 3e-4}, setup=setup, patience_s=60.0)
+        assert set(found.calls) == {"eager", "one"}
+
+    def test_what_cannot_be_compiled_drops_out(self) -> None:
+        bench = Bench(eager=1e-3, program=1.0)
+        bench.works["program"] = lambda: 1 / 0
+        found = bench.run({"eager": 1e-3, "program": 1e-4}, setup={"program": 5.0}, patience_s=60.0)
+        assert found.fastest == "eager"
+        assert isinstance(found.failures["program"], ZeroDivisionError)

@@ -1,0 +1,179 @@
+"""What direct calls cost: the divergence in evaluations of f, and a function made anew at each call."""
+
+from __future__ import annotations
+
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from types import MappingProxyType
+
+import torch
+from torch import Tensor, nn
+
+from jacstrat import divergence, laplacian, parse_strategy
+
+from .figure import Figure
+from .networks import Residual, Scalar, Timed, mlp
+from .operators import one_thread
+
+Call = Callable[[], object]
+
+# Evaluations of f that the divergence of a field of one or two hidden layers may take.
+EVALUATIONS, SIZES, BATCH, WIDTH = 8.0, (16, 64, 256, 1024, 4096), 64, 64
+# What a direct call may take beside the prepared operator, and of it.
+DIRECT_S, SHARE = 20e-6, 1.05
+ROUNDS, ROUND_S = 30, 0.02
+
+FIELDS: Mapping[str, Callable[[int], tuple[nn.Module, tuple[Tensor, ...]]]] = MappingProxyType(
+    {
+        "one layer, tanh": lambda n: (mlp(n, WIDTH, n), ()),
+        "two layers, tanh": lambda n: (mlp(n, WIDTH, WIDTH, n), ()),
+        "two layers, SiLU": lambda n: (mlp(n, WIDTH, WIDTH, n, act=nn.SiLU), ()),
+        "residual flow": lambda n: (Residual(n, WIDTH, 1, nn.Tanh), ()),
+        "time-conditioned": lambda n: (Timed(mlp(n + 1, WIDTH, WIDTH, n)), (torch.tensor(0.3),)),
+    }
+)
+
+
+def seconds(calls: Mapping[str, Call], quick: bool) -> dict[str, list[float]]:
+    """Seconds of a call of each, by rounds that take one block of each in turn, each round begun by another."""
+    names = list(calls)
+    blocks = {}
+    for name, call in calls.items():
+        for _ in range(3):
+            call()
+        start = time.perf_counter()
+        call()
+        blocks[name] = 1 if quick else max(round(ROUND_S / len(names) / (time.perf_counter() - start)), 1)
+    found: dict[str, list[float]] = {name: [] for name in names}
+    for round_ in range(3 if quick else ROUNDS):
+        shift = round_ % len(names)
+        for name in names[shift:] + names[:shift]:
+            start = time.perf_counter()
+            for _ in range(blocks[name]):
+                calls[name]()
+            found[name].append((time.perf_counter() - start) / blocks[name])
+    return found
+
+
+def evaluations(texts: Sequence[str] = (), quick: bool = False) -> list[Figure]:
+    """The time of `divergence(f, x)` over that of f(x), nothing named and nothing prepared, from the second call on."""
+    figures = []
+    with one_thread(), torch.no_grad():
+        for name, make in FIELDS.items():
+            for n in SIZES:
+                key = f"{name}, n = {n}"
+                if texts and not any(text in key for text in texts):
+                    continue
+                torch.manual_seed(0)
+                (f, args), x = make(n), torch.randn(BATCH, n)
+                f.requires_grad_(False)
+                found = seconds(
+                    {
+                        "f": lambda f=f, x=x, args=args: f(x, *args),
+                        "direct": lambda f=f, x=x, args=args: divergence(f, x, args=args),
+                    },
+                    quick,
+                )
+                ratio = statistics.median(map(_over, found["direct"], found["f"]))
+                figures.append(_shown(Figure("evaluations", key, ratio, EVALUATIONS, note=_median("f", found))))
+    return figures
+
+
+class _Held:
+    """An object with a number in it."""
+
+    def __init__(self, value: float) -> None:
+        self.value = value
+
+
+def _changing(kind: str, k: int) -> object:
+    return {
+        "float": 1 + k / 7,
+        "int": 1 + k % 5,
+        "tensor": torch.tensor(1 + k / 7),
+        "object": _Held(1 + k / 7),
+    }[kind]
+
+
+def direct(texts: Sequence[str] = (), quick: bool = False) -> list[Figure]:
+    """A direct call of a lambda made anew with a value that changes, beside the operator prepared for one of them.
+
+    And how many recordings of f the later calls make, of which there are to be none.
+    """
+    torch.manual_seed(0)
+    functions = {
+        "divergence of a field": (divergence, "divergence", mlp(64, WIDTH, WIDTH, 64), 64),
+        "divergence of a diagonal field": (divergence, "divergence", torch.sin, 64),
+        "Laplacian of a network": (laplacian, "laplacian", Scalar(mlp(16, WIDTH, WIDTH, 1)), 16),
+    }
+    figures = []
+    with one_thread(), torch.no_grad():
+        for name, (operator, spec, inner, n) in functions.items():
+            x = torch.randn(BATCH, n)
+            for kind in ("float", "int", "tensor", "object"):
+                key = f"{name}, {kind}"
+                if texts and not any(text in key for text in texts):
+                    continue
+                count = 0
+
+                def call(operator=operator, inner=inner, x=x, kind=kind) -> Tensor:
+                    nonlocal count
+                    count += 1
+                    return operator(_made(inner, _changing(kind, count)), x)
+
+                with recordings() as made:
+                    prepared = parse_strategy("auto").prepare(spec, _made(inner, _changing(kind, 0)), x)
+                    for _ in range(3):
+                        call()
+                    before = len(made)
+                    found = seconds({"prepared": lambda p=prepared, x=x: p(x), "direct": call}, quick)
+                    anew = len(made) - before
+                over = statistics.median(d - SHARE * p for d, p in zip(found["direct"], found["prepared"], strict=True))
+                note = f"{prepared.strategy}; {_median('prepared', found)}"
+                figures.append(
+                    _shown(Figure("direct", f"beside 1.05 prepared, {key}", over, DIRECT_S, "us", note=note))
+                )
+                figures.append(_shown(Figure("direct", f"recordings in {count} calls, {key}", anew, 0)))
+    return figures
+
+
+def _made(inner: Callable[[Tensor], Tensor], value: object) -> Callable[[Tensor], Tensor]:
+    if isinstance(value, _Held):
+        return lambda x: value.value * inner(x)
+    return lambda x: value * inner(x)  # type: ignore[operator, no-any-return]
+
+
+@contextmanager
+def recordings() -> Iterator[list[object]]:
+    """Collects what is recorded: the functions, in their order."""
+    from jacstrat.tape import kept
+
+    made: list[object] = []
+    original = kept.record
+
+    def record(f: object, *rest: object, **options: object) -> object:
+        made.append(f)
+        return original(f, *rest, **options)  # type: ignore[arg-type]
+
+    kept.record = record  # type: ignore[assignment]
+    try:
+        yield made
+    finally:
+        kept.record = original
+
+
+def _over(one: float, other: float) -> float:
+    return one / other
+
+
+def _median(name: str, found: Mapping[str, Sequence[float]]) -> str:
+    return f"{name} takes {1e6 * statistics.median(found[name]):.3g} us"
+
+
+def _shown(figure: Figure) -> Figure:
+    """The figure, a line of it printed while others are measured."""
+    print(" | ".join(figure.cells), figure.note, sep=" | ", file=sys.stderr, flush=True)
+    return figure
