@@ -98,7 +98,8 @@ def circumstances_of(operator: Operator, x: Tensor, args: Args) -> tuple[Hashabl
     transformed = torch._C._functorch.peek_interpreter_stack() is not None
     points = x.shape[0].bit_length() if x.dim() > 1 else None
     kind = x.device.type
-    cast = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else None
+    is_cast = torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind)
+    cast = torch.get_autocast_dtype(kind) if is_cast else None
     modes = (torch.is_grad_enabled(), torch.get_num_threads(), torch.get_default_dtype(), cast, transformed)
     given = tuple(_kind_of(arg) for arg in args)
     what = (operator.name, operator.coordinates, key_of(operator.weight))

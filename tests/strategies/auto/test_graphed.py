@@ -77,7 +77,7 @@ def test_none_without_graphs() -> None:
 def test_auto_may_choose_one(device: Recorder, monkeypatch: pytest.MonkeyPatch, tracked: bool) -> None:
     """A replay of the recorder takes longer than the call, so that the trial is told what is fast."""
 
-    def told(works, predicted, *args, setup):
+    def told(works, predicted, *args, setup, **others):
         assert works[Graphed(Taylor(compress=not tracked))]() is None
         return Trial({one: [seconds + setup[one], seconds] for one, seconds in predicted.items()})
 
