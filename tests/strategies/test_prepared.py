@@ -124,7 +124,7 @@ class TestChanges:
 def identity_is_fastest(monkeypatch: pytest.MonkeyPatch) -> None:
     """Trials in which reverse over reverse takes no time, and every other candidate a second."""
 
-    def run(works, predicted, begin, setup, **others):
+    def run(works, predicted, begin, setup, patience_s=0.0, known=None):
         trial: Trial = Trial()
         for strategy, work in works.items():
             try:

@@ -18,7 +18,7 @@ Clock = Callable[[], float]
 CALLS = 5
 # Seconds beside them, counting and tracing among them. The trial leaves a part unused, for what a busy machine adds.
 ALLOWANCE_S = 0.15
-USED = 0.65
+USED = 0.8
 # Seconds that a trial may take in any case: counts alone tell strategies apart that differ by a factor, no closer ones.
 LEAST_S = 0.03
 # What is predicted to be so many times slower than the best is not called: predictions are right within two or so.

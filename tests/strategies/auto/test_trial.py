@@ -132,7 +132,7 @@ class TestSetup:
 
     def test_a_machine_that_is_slower_than_predicted_prepares_more_slowly(self) -> None:
         bench = Bench(a=4e-3, b=[0.2, 5e-4])
-        assert list(bench.run({"a": 1e-3, "b": 5e-4}, setup={"b": 0.1}).calls) == ["a"]
+        assert list(bench.run({"a": 1e-3, "b": 5e-4}, setup={"b": 0.12}).calls) == ["a"]
 
     def test_a_call_that_takes_far_longer_than_predicted_says_nothing_of_preparing(self) -> None:
         bench = Bench(a=[0.02, 4e-3], b=[0.04, 5e-4])
