@@ -68,9 +68,10 @@ class Entry:
     def others(self, found: Opened) -> frozenset[int]:
         """Places of values that are not those that it was recorded with, and no inputs."""
         assert self.values is not None
-        pairs = enumerate(zip(found.values, self.values, strict=True))
         return frozenset(
-            k for k, pair in pairs if pair[0] is not pair[1] and k not in self.places and not is_same(*pair)
+            k
+            for k, now in enumerate(found.values)
+            if now is not self.values[k] and k not in self.places and not is_same(now, self.values[k])
         )
 
 

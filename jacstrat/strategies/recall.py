@@ -98,12 +98,14 @@ def circumstances_of(operator: Operator, x: Tensor, args: Args) -> tuple[Hashabl
     transformed = torch._C._functorch.peek_interpreter_stack() is not None
     points = x.shape[0].bit_length() if x.dim() > 1 else None
     kind = x.device.type
-    is_cast = torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind)
-    cast = torch.get_autocast_dtype(kind) if is_cast else None
+    cast = torch.get_autocast_dtype(kind) if _may_cast(kind) and torch.is_autocast_enabled(kind) else None
     modes = (torch.is_grad_enabled(), torch.get_num_threads(), torch.get_default_dtype(), cast, transformed)
     given = tuple(_kind_of(arg) for arg in args)
-    what = (operator.name, operator.coordinates, key_of(operator.weight))
+    what = (operator.name, operator.coordinates, None if operator.weight is None else key_of(operator.weight))
     return (what, x.shape[1:], points, x.dim(), x.dtype, x.device, x.requires_grad, type(x), modes, given)
+
+
+_may_cast = functools.cache(torch.amp.is_autocast_available)
 
 
 def _kind_of(arg: object) -> Hashable:

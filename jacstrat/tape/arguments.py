@@ -54,12 +54,17 @@ def lifted(args: Args) -> Args:
 def kinds(args: Args) -> tuple[Hashable, ...]:
     """What a recording bakes in of arguments: of tensors what they are and not their numbers, anything else itself.
 
-    An object that may change without a sign is another one each time.
+    A fraction is the tensor that it is lifted to. An object that may change without a sign is another one each time.
     """
-    return tuple(_kind(arg) for arg in args)
+    return tuple(map(_kind, args))
+
+
+_FRACTION = (torch.Size(), torch.float64, torch.device("cpu"))
 
 
 def _kind(arg: Any) -> Hashable:
+    if type(arg) is float:
+        return _FRACTION
     if isinstance(arg, Tensor):
         return (arg.shape, arg.dtype, arg.device)
     return (type(arg), arg) if is_immutable(arg) else object()

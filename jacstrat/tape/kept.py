@@ -111,7 +111,7 @@ class Tapes(Generic[T]):
 
 
 def _key(x: Tensor, args: Args) -> Hashable:
-    return (x.shape, x.dtype, x.device, kinds(lifted(args)) if args else ())
+    return (x.shape, x.dtype, x.device, kinds(args) if args else ())
 
 
 class _Shared:

@@ -28,6 +28,7 @@ from torch.utils._python_dispatch import _get_current_dispatch_mode_stack
 
 from jacstrat.core.operator import Operator
 from jacstrat.tape.names import is_plain_builtin, names_of, words
+from jacstrat.tape.reach import IMPLICIT
 
 _BY_VALUE: tuple[type, ...] = (int, bool, str, bytes, types.NoneType, types.EllipsisType, types.NotImplementedType)
 _BY_VALUE += (torch.dtype, torch.device, torch.Size, torch.layout, torch.memory_format)
@@ -77,6 +78,7 @@ def likeness(f: Callable[..., Any]) -> Likeness | None:
     walk = _Walk()
     try:
         walk.see(f, 0)
+        walk.read_classes()
     except (_Opaque, TypeError, ValueError):  # what cannot be referred to weakly, a cell that is empty
         return None
     return Likeness(tuple(walk.parts), frozenset(walk.tensors))
@@ -114,6 +116,8 @@ class _Walk:
         self._seen: dict[int, int] = {}
         self._alive: list[object] = []  # an identity is one only as long as its object lives
         self._read: set[tuple[int, tuple[str, ...]]] = set()
+        self._classes: dict[type, set[str]] = {}  # with the names that were looked up in each
+        self._names = set(IMPLICIT)
 
     def see(self, value: Any, depth: int) -> None:
         kind = type(value)
@@ -169,7 +173,7 @@ class _Walk:
         elif is_plain_object(kind):
             self._items(vars(value).items(), depth)
             for one in kind.__mro__[:-1]:
-                self._fields(one, depth)
+                self._classes.setdefault(one, set())
         else:
             raise _Opaque
 
@@ -218,10 +222,20 @@ class _Walk:
             if _is_trusted(one.__module__):
                 self._all((vars(one).get("forward"), vars(one).get("__call__")), depth)
             elif one is not object:
-                self._fields(one, depth)
+                self._classes.setdefault(one, set())
 
-    def _fields(self, kind: type, depth: int) -> None:
-        self._items(((name, item) for name, item in vars(kind).items() if name not in _CLASS_FIELDS), depth)
+    def read_classes(self) -> None:
+        """See what code that is reached may read of classes, by name, which may reach more."""
+        found = True
+        while found:
+            found = False
+            for kind, seen in tuple(self._classes.items()):
+                for name, item in vars(kind).items():
+                    if name in self._names and name not in seen and name not in _CLASS_FIELDS:
+                        seen.add(name)
+                        self._add(Same(kind), name)
+                        self.see(item, 1)
+                        found = True
 
     def _function(self, f: types.FunctionType, depth: int) -> None:
         self.parts.append(f.__code__)
@@ -236,6 +250,7 @@ class _Walk:
         names = names_of(f.__code__)
         if names is None:
             raise _Opaque
+        self._names.update(names.attributes)
         for name in names.globals:
             if name in scope:
                 self.see(name, depth)

@@ -34,7 +34,7 @@ CHECKS = 50_000
 IMMUTABLE = {int, float, complex, bool, str, bytes, range, type(None), type(...), type(NotImplemented)}
 IMMUTABLE |= {torch.dtype, torch.device, torch.layout, torch.memory_format}
 # What code calls without naming it.
-_IMPLICIT = words(
+IMPLICIT = words(
     "forward __wrapped__ __call__ __getattr__ __getattribute__ __get__ __getitem__ __len__ __iter__ __next__ "
     "__contains__ __bool__ __int__ __float__ __index__ __enter__ __exit__ __torch_function__ __neg__ __pos__ __abs__ "
     "__invert__ __add__ __radd__ __sub__ __rsub__ __mul__ __rmul__ __truediv__ __rtruediv__ __pow__ __rpow__ "
@@ -82,7 +82,7 @@ class Walk:
         self._seen: dict[int, Any] = {}  # with the objects: an identity is one only as long as its object lives
         self._looked_up: set[tuple[int, str]] = set()
         self._owners: list[tuple[Any, list[Fields], str]] = []
-        self._names: set[str] = set(_IMPLICIT)
+        self._names: set[str] = set(IMPLICIT)
         self._new_names: set[str] = set()
         self._class_fields: dict[type, Fields] = {}  # `vars` of a class is a new object each time
         self._scopes: dict[type, list[Fields]] = {}

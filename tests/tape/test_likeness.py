@@ -507,3 +507,28 @@ def test_every_scalar_of_the_library_is_understood(monkeypatch) -> None:
             with monkeypatch.context() as patch:
                 patch.setattr("jacstrat.tape.kept.record", None)
                 laplacian(instance.f, instance.x, "taylor", args=instance.args)
+
+
+def test_methods_that_are_not_called_are_no_part_of_it() -> None:
+    class Layer(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.made = np.zeros(1).sum() + random.random()  # what nobody understands
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.scaled(x).sum(-1)
+
+        def scaled(self, x: Tensor) -> Tensor:
+            return x.sin() * 2
+
+        def save(self, name: str) -> None:
+            import json
+
+            print(name, json)
+
+    layer = Layer().double()
+    layer.made = 1.0
+    scalar(layer, X).tape(X)
+    assert is_traced(layer, X)
+    Layer.scaled = lambda self, x: x.cos()  # type: ignore[method-assign]
+    assert not is_traced(layer, X)
