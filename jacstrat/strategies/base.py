@@ -24,7 +24,7 @@ from jacstrat.strategies.copies import Copies, output
 from jacstrat.strategies.direct import Direct
 from jacstrat.strategies.gaps import Transform
 from jacstrat.strategies.points import check_points, outside_inference_mode, usable
-from jacstrat.strategies.prepared import Prepared
+from jacstrat.strategies.prepared import Prepared, StaleError
 from jacstrat.strategies.reduction import Form, FormError, outputs_of, reduction
 from jacstrat.strategies.told import telling
 from jacstrat.tape.arguments import Args, Function
@@ -242,7 +242,7 @@ class Strategy(ABC):
         except (MemoryError, torch.OutOfMemoryError):
             raise
         except Exception as error:
-            if direct.is_new and not isinstance(error, FormError):
+            if direct.is_new and not isinstance(error, (FormError, StaleError)):
                 raise
             # What was kept does not serve; if nothing does, this says so of f itself.
             return call(direct.again(), args)

@@ -14,13 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
-from torch._subclasses.fake_tensor import FakeTensor
-from torch.utils._python_dispatch import _get_current_dispatch_mode_stack
 
 from jacstrat.core.errors import UnsupportedError
 from jacstrat.core.operator import Operator, is_array
 from jacstrat.strategies.entries import TABLE, Entry, Live, inputs, integers_of
 from jacstrat.strategies.opened import closed, opened
+from jacstrat.strategies.points import place_of
 from jacstrat.strategies.prepared import Prepared
 from jacstrat.strategies.recall import circumstances_of
 from jacstrat.strategies.reduction import Form
@@ -70,7 +69,7 @@ class Direct:
     def served(self) -> tuple[Prepared, Args]:
         """What serves the call, and the arguments that it takes."""
         self.is_new = True
-        if not is_free(self.x):
+        if place_of(self.x) != "free":
             return self._anew(), self.args
         self.found = opened(self.f)
         circumstances = circumstances_of(self.operator, self.x, self.args)
@@ -83,7 +82,7 @@ class Direct:
         return self._made(entry)
 
     def again(self) -> Prepared:
-        """Prepared anew, where what was kept does not serve after all."""
+        """Prepared for this call alone, where what was kept does not serve after all; the next one keeps another."""
         TABLE.drop(self.key)
         return self._anew()
 
@@ -111,7 +110,7 @@ class Direct:
         if not prepared.contraction.is_traced:
             self._keep_live(prepared)
         elif self._is_understood(prepared):
-            prepared.be_quiet()
+            prepared.keep_for_others()
             TABLE.keep(self.key, Entry(prepared, self.found, is_live=False))
         elif (unrecorded := self._unrecorded()) is not None:
             self._keep_live(unrecorded)
@@ -199,7 +198,7 @@ class Direct:
         if not prepared.contraction.is_traced or not self._is_understood(prepared):
             raise UnsupportedError("it is not recorded, or rests on more than is known")
         prepared.contraction = replace(prepared.contraction, reason=entry.prepared.reason)
-        prepared.be_quiet()
+        prepared.keep_for_others()
         TABLE.keep(self.key, Entry(prepared, self.found, is_live=False, places=places))
         return prepared, given
 
@@ -208,14 +207,3 @@ class Direct:
         if is_array(weight):  # its numbers are in what was prepared
             return Same(weight)
         return opened(weight).key if self.weight else weight
-
-
-def is_free(x: Tensor) -> bool:
-    """Whether more may run than the result: in no transform, tracer, or graph being captured."""
-    return not (
-        torch.compiler.is_compiling()
-        or isinstance(x, FakeTensor)
-        or torch._C._functorch.peek_interpreter_stack() is not None
-        or _get_current_dispatch_mode_stack()
-        or (torch.cuda.is_initialized() and torch.cuda.is_current_stream_capturing())
-    )

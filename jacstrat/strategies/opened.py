@@ -93,8 +93,8 @@ class _Walk:
                     self.see(part, depth - 1)
 
     def _identity(self, value: Any, kind: type) -> None:
-        if isinstance(value, Module):
-            self.parts.append(value.training)
+        if isinstance(value, Module):  # with the kinds of its layers: one that is replaced is held against a witness
+            self.parts += (value.training, *map(type, value.modules()))
         try:
             self.parts.append(Same(value))
         except TypeError:  # it cannot be referred to weakly

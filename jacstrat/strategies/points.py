@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Literal
 
 import torch
 from torch import Tensor
 from torch._functorch.pyfunctorch import temporarily_clear_interpreter_stack
-from torch.utils._python_dispatch import _disable_current_modes
+from torch._subclasses.fake_tensor import FakeTensor
+from torch.utils._python_dispatch import _disable_current_modes, _get_current_dispatch_mode_stack
 
 from jacstrat.core.errors import ShapeError, UsageError
 
@@ -21,6 +23,20 @@ def check_points(x: Tensor) -> None:
         raise UsageError(f"x must be real and floating-point, got {x.dtype}; use x.double()")
     if x.dim() not in (1, 2) or x.shape[-1] == 0:
         raise ShapeError(f"x must be a point (n,) or points (B, n) with n >= 1, got shape {tuple(x.shape)}")
+
+
+# Where a call stands: on its own; in a transform of torch.func, where nothing can be traced or timed; or followed by a
+# compiler, a tracer, a graph being captured, or another mode, which would take in every operation beside the result's.
+Place = Literal["free", "transformed", "followed"]
+
+
+def place_of(x: Tensor) -> Place:
+    """Where a call at x stands."""
+    capturing = torch.cuda.is_initialized() and torch.cuda.is_current_stream_capturing()
+    is_compiling = torch.compiler.is_compiling()
+    if is_compiling or capturing or isinstance(x, FakeTensor) or _get_current_dispatch_mode_stack():
+        return "followed"
+    return "transformed" if torch._C._functorch.peek_interpreter_stack() is not None else "free"
 
 
 @contextmanager

@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from jacstrat.strategies.base import Strategy
 
 
+class StaleError(Exception):
+    """What a kept operator was prepared for has changed."""
+
+
 class Prepared:
     """An operator set up for a function: a callable (x, *args) -> result, in the shape that `Strategy.prepare` tells.
 
@@ -59,7 +63,7 @@ class Prepared:
         self._given = self._kinds(x, args)
         # Where it was held against a witness: with or without gradients tracked, and those in x.
         self._confirmed: set[tuple[bool, bool]] = set()
-        self._warned = False
+        self._warned = self._is_kept = False
 
     def _become(self, other: Prepared) -> None:
         self.reduction, self._given = other.reduction, other._given
@@ -160,9 +164,9 @@ class Prepared:
         """Take the claim as confirmed: for this function it was before."""
         self._confirmed.update(((False, False), (True, False), (True, True)))
 
-    def be_quiet(self) -> None:
-        """Say nothing where it is prepared anew: who makes f in a loop expects it to change."""
-        self._warned = True
+    def keep_for_others(self) -> None:
+        """Raise StaleError where something has changed, for whoever keeps it to make another one of f as it is then."""
+        self._is_kept = True
 
     def _hold(self, x: Tensor, args: Args) -> None:
         if self._asked.is_plain or _tracking(x) in self._confirmed or not _is_seen(x):
@@ -184,6 +188,8 @@ class Prepared:
         x = usable(x)
         if not torch.compiler.is_compiling():
             if self._guard is not None and (change := self._guard.change()) is not None:
+                if self._is_kept:
+                    raise StaleError(change)
                 self._renew(x, args, change)
             elif self.reduction.is_stale or (args and self._kinds(x, args) != self._given):
                 self._become(self._again(x, args))

@@ -384,3 +384,50 @@ def test_random_probes_are_drawn_at_each_call_from_the_generator(spec: str) -> N
     torch.testing.assert_close(found[6:], found[:3])
     assert not torch.allclose(found[0], found[1])
     assert not torch.allclose(found[1], found[2])
+
+
+def test_a_layer_that_is_replaced_is_held_against_a_witness(monkeypatch: pytest.MonkeyPatch) -> None:
+    net = nn.Sequential(nn.Linear(4, 6), nn.Tanh(), nn.Linear(6, 4)).to(D).requires_grad_(False)
+    held = []
+    confirm = Prepared.confirm
+    monkeypatch.setattr(Prepared, "confirm", lambda self, *args: held.append(1) or confirm(self, *args))
+    for _ in range(3):
+        divergence(net, X, "vmap")
+    assert len(held) == 1
+    net[1] = nn.SiLU()
+    torch.testing.assert_close(divergence(net, X, "vmap"), divergence(net, X, "identity"))
+    assert len(held) == 3
+
+
+def test_what_a_kept_recording_rests_on_is_looked_at_anew_when_it_changes() -> None:
+    class Scale:
+        value: object = 2.0
+
+    class Block(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.scale = Scale()
+
+        def forward(self, x: Tensor) -> Tensor:
+            return x.sin() * float(self.scale.value if not isinstance(self.scale.value, np.ndarray) else 4.0)
+
+    net = nn.Sequential(Block(), nn.Linear(4, 4).to(D)).requires_grad_(False)
+    for value in (2.0, 3.0, np.full(1, 4.0), 5.0, 5.0):
+        net[0].scale.value = value
+        for _ in range(2):
+            torch.testing.assert_close(divergence(net, X, "chain"), divergence(net, X, "identity"))
+
+
+@pytest.mark.parametrize("spec", ["taylor", "auto", "chain"])
+def test_powers_that_change_at_zero(spec: str) -> None:
+    x = torch.zeros(3, 4, dtype=D)
+    for k in (2, 3, 1, 0, 4):
+
+        def field(x: Tensor, k: int = k) -> Tensor:
+            return x**k
+
+        def of_sum(x: Tensor, k: int = k) -> Tensor:
+            return (x**k).sum(-1)
+
+        call, f = (laplacian, of_sum) if spec == "taylor" else (divergence, field)
+        torch.testing.assert_close(call(f, x, spec), call(f, x, "identity"))

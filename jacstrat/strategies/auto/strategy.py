@@ -5,12 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
-from torch._subclasses.fake_tensor import FakeTensor
-from torch.utils._python_dispatch import _get_current_dispatch_mode_stack
 
 from jacstrat.core.errors import UnsupportedError, UsageError, unknown
 from jacstrat.core.operator import Operator
@@ -21,6 +19,7 @@ from jacstrat.strategies.base import Args, Function, Strategy
 from jacstrat.strategies.contraction import Contraction, Together
 from jacstrat.strategies.hold import Hold
 from jacstrat.strategies.limits import within_limits
+from jacstrat.strategies.points import Place, place_of
 from jacstrat.strategies.probing import Vmap
 from jacstrat.strategies.program import start_compiler
 from jacstrat.strategies.recall import Recall, circumstances_of
@@ -28,10 +27,6 @@ from jacstrat.strategies.reduction import outputs_of
 from jacstrat.structure import Structure, UntracedError, detect_structure, prove_structure
 
 ASSUMPTIONS = ("diagonal", "sampled")
-
-# Where a call stands: on its own; in a transform of torch.func, where nothing can be traced or timed; or followed by a
-# tracer, a graph being captured, or another mode, which would take in every operation that is not the result's, too.
-Place = Literal["free", "transformed", "followed"]
 
 
 class Chosen(NamedTuple):
@@ -94,7 +89,7 @@ class Auto(Strategy):
             return _contraction(_by_calls(), None, operator, f, x, args)
         circumstances = (self, *circumstances_of(operator, x, args))
         kept = RECALL.get(f, circumstances)
-        place = _place(x)
+        place = place_of(x)
         if place == "followed" or (place == "transformed" and kept is not None):
             return _contraction(self._followed(kept, place), None, operator, f, x, args)
         import_torch_parts()
@@ -201,10 +196,3 @@ def _by_shape(
 def _by_calls(why: str = ", where a tracer allows neither counts nor a trial") -> Chosen:
     """The choice where nothing may be run but the result: the fewest calls through f."""
     return Chosen(Vmap(), f"vmap: all products in one call{why}")
-
-
-def _place(x: Tensor) -> Place:
-    capturing = torch.cuda.is_initialized() and torch.cuda.is_current_stream_capturing()
-    if capturing or isinstance(x, FakeTensor) or _get_current_dispatch_mode_stack():
-        return "followed"
-    return "transformed" if torch._C._functorch.peek_interpreter_stack() is not None else "free"
