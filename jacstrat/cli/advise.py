@@ -29,6 +29,9 @@ def advise(
     max_memory: MaxMemory = None,
     seed: Seed = None,
     sample: Annotated[float | None, typer.Option(help="Most seconds to sample one strategy.")] = None,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Show what auto chose among, and by which counts.")
+    ] = False,
 ) -> None:
     """Which strategy to use for one function at one size, and why; writes nothing."""
     chosen = sweep_of(
@@ -47,10 +50,10 @@ def advise(
         seed,
     )
     check_devices(device)
-    _advise(chosen.override(sample_s=sample))
+    _advise(chosen.override(sample_s=sample), explain)
 
 
-def _advise(sweep: Sweep) -> None:
+def _advise(sweep: Sweep, explain: bool) -> None:
     from rich.console import Console
 
     from jacstrat.harness.advise import SPECS, advise, cell_to_advise, print_advice
@@ -63,6 +66,6 @@ def _advise(sweep: Sweep) -> None:
             advice = advise(sweep, progress.attending)
         except KeyboardInterrupt:
             raise typer.Exit(EXIT_INTERRUPTED) from None
-    print_advice(advice, Console())
+    print_advice(advice, Console(), explain)
     if not advice.measured:
         raise typer.Exit(EXIT_NOTHING_MEASURED)

@@ -21,7 +21,7 @@ from jacstrat.harness.job import limits_of
 from jacstrat.harness.sweep import Sweep
 from jacstrat.measure.sampling import Settings
 from jacstrat.records import Record
-from jacstrat.report.advice import AUTO, Evidence, Kind, advice_table, recommendation
+from jacstrat.report.advice import AUTO, Evidence, Kind, advice_table, considered_table, recommendation
 from jacstrat.strategies import parse_strategy, unasked
 from jacstrat.structure import detect_structure
 
@@ -84,13 +84,16 @@ def examine(
     yield from measure(cell, settings, attend)
 
 
-def print_advice(advice: Advice, console: Console) -> None:
-    """The evidence, the table, and the sentence."""
+def print_advice(advice: Advice, console: Console, explain: bool = False) -> None:
+    """The evidence, the table, and the sentence; with `explain` what `auto` chose among, too."""
     kinds = _kinds()
     if advice.evidence:
         console.print(Text(f"structure: {advice.evidence.structure}"))
         console.print(Text(f"auto: {advice.evidence.reason}"))
         console.print()
+        if explain and advice.evidence.considered:
+            console.print(considered_table(advice.evidence.considered))
+            console.print()
     console.print(advice_table(advice.records, kinds, advice.evidence))
     console.print()
     console.print(Text(recommendation(advice.records, kinds, advice.evidence), style="bold"))
@@ -115,7 +118,7 @@ def _evidence(cell: Cell, attend: Attend) -> Evidence:
         prepared = parse_strategy(AUTO).prepare(operator, instance.f, instance.x, args=instance.args)
     except (Exception, SystemExit) as error:
         return Evidence(**known, reason=failure(error)[1])
-    return Evidence(**known, chosen=prepared.strategy.spec, reason=prepared.reason)
+    return Evidence(**known, chosen=prepared.strategy.spec, reason=prepared.reason, considered=prepared.considered)
 
 
 def _of_matrix(operator: Operator) -> Operator:

@@ -6,11 +6,12 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from jacstrat.core.considered import Considered
 from jacstrat.records import Record
 from jacstrat.report.palette import family
 from jacstrat.report.setting import quantity
 from jacstrat.report.sheet import ROW_STYLES, Column, Sheet
-from jacstrat.report.units import format_bytes, format_error, format_factor, format_seconds
+from jacstrat.report.units import format_bytes, format_error, format_factor, format_ratio, format_seconds
 
 AUTO, ONES = "auto", "ones"
 
@@ -25,6 +26,7 @@ class Evidence:
         diagonal: It is a diagonal.
         chosen: Spec of the strategy that `auto` chooses; "" where it could not.
         reason: Why, in one line.
+        considered: What it chose among.
     """
 
     structure: str
@@ -32,6 +34,7 @@ class Evidence:
     diagonal: bool = False
     chosen: str = ""
     reason: str = ""
+    considered: tuple[Considered, ...] = ()
 
     @property
     def settles(self) -> None:
@@ -100,6 +103,44 @@ def advice_table(records: Sequence[Record], kinds: Mapping[str, Kind], evidence:
         tuple(columns[i] for i in kept),
         tuple(tuple(row[i] for i in kept) for row in rows),
         tuple(ROW_STYLES.get(record.status, "dim") for record in ranked(records, kinds)),
+    )
+
+
+def considered_table(considered: Sequence[Considered]) -> Sheet:
+    """What `auto` chose among: counts of one call, the time by them, and that of its trial."""
+    columns = (
+        Column("candidate"),
+        Column("probes", numeric=True, rank=3),
+        Column("operations", numeric=True, rank=4),
+        Column("FLOPs", numeric=True, rank=2),
+        Column("written", numeric=True, rank=5),
+        Column("alive, at most", numeric=True, rank=6),
+        Column("to prepare", numeric=True, rank=1),
+        Column("by counts", numeric=True),
+        Column("in the trial", numeric=True),
+        Column("note", prose=True),
+    )
+    rows = tuple(
+        (
+            one.strategy,
+            str(one.probes),
+            str(one.operations),
+            format_ratio(one.flops),
+            format_bytes(one.written_bytes),
+            format_bytes(one.alive_bytes),
+            format_seconds(one.setup_s) if one.setup_s else "",
+            format_seconds(one.predicted_s),
+            format_seconds(one.measured_s) if one.measured_s is not None else "not called",
+            one.failure or one.ground,
+        )
+        for one in considered
+    )
+    kept = [i for i in range(len(columns)) if any(row[i] for row in rows)]
+    return Sheet(
+        "What auto chose among",
+        tuple(columns[i] for i in kept),
+        tuple(tuple(row[i] for i in kept) for row in rows),
+        tuple("dim" if one.failure else "" for one in considered),
     )
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from torch import Tensor
 
+from jacstrat.core.considered import Considered
 from jacstrat.core.operator import Operator
 from jacstrat.strategies.copies import Copies
 from jacstrat.strategies.reduction import outputs_of
@@ -77,6 +78,7 @@ class Contraction:
         constants: Tensors that the recordings have as they are: those of f, or made while it was recorded.
         is_confirmed: It was held against a witness already.
         kept_bytes: () -> memory that it keeps between calls, beside what f has.
+        considered: What it was chosen among, with the evidence; empty where nothing was compared now.
     """
 
     evaluate: Function
@@ -92,6 +94,7 @@ class Contraction:
     constants: tuple[Tensor, ...] = ()
     is_confirmed: bool = False
     kept_bytes: Callable[[], int] | None = None
+    considered: tuple[Considered, ...] = ()
 
 
 def contraction_of(built: Function | Contraction) -> Contraction:

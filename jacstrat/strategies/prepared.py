@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from jacstrat.core.considered import Considered
 from jacstrat.core.errors import ShapeError, UnsupportedError
 from jacstrat.core.operator import Operator
 from jacstrat.strategies.checked import plain_attention
@@ -74,6 +75,13 @@ class Prepared:
     def reason(self) -> str:
         """Why this strategy, or on what ground it is right, in one line; "" where there is nothing to say."""
         return self.contraction.reason
+
+    @property
+    def considered(self) -> tuple[Considered, ...]:
+        """What `auto` chose among, the fastest first, each with its counts and times; empty where it compared nothing:
+        for another strategy, and where it had chosen for this function before in this process.
+        """
+        return self.contraction.considered
 
     @property
     def operator(self) -> Operator:

@@ -77,6 +77,21 @@ def test_the_command(monkeypatch, tmp_path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_explain_shows_every_candidate_with_its_counts(monkeypatch) -> None:
+    monkeypatch.setenv("COLUMNS", "160")
+    plain, explained = (
+        call("advise", "sin", "-n", "4", "--batch", "2", "--sample", "0.005", *option)
+        for option in ((), ("--explain",))
+    )
+    assert explained.exit_code == 0, explained.output
+    assert "What auto chose among" not in plain.output
+    table = explained.output.split("What auto chose among")[1].split("\n\n")[0]
+    assert "by counts" in table
+    for name in ("chain", "vmap", "jvp", "jacrev", "identity"):
+        assert f"\n{name} " in table
+    assert "not called" in table
+
+
 def test_nothing_measured_is_exit_code_3() -> None:
     done = call("advise", mine("wrong_shape"), "-o", "divergence", "-n", "3")
     assert done.exit_code == 3, done.output

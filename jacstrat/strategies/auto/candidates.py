@@ -77,12 +77,15 @@ class Candidate:
         # A strategy that is right by a proof rests on it.
         return replace(built, is_traced=True) if self.ground else built
 
+    def work(self, x: Tensor) -> Work:
+        """Operations, FLOPs and bytes written of one call, by counts."""
+        stored = Work(bytes=self.stored * _points(x) * x.itemsize)
+        return self.cost.total(self.probes, self.chunk, _points(x)) + stored
+
     def seconds(self, x: Tensor) -> float:
         """The time of one call, predicted."""
-        work = self.cost.total(self.probes, self.chunk, _points(x))
-        rates = rates_of(x.device)
-        stored = self.stored * _points(x) * x.itemsize
-        moved_s = work.flops / rates.flops + (work.bytes + stored) / rates.bytes
+        work, rates = self.work(x), rates_of(x.device)
+        moved_s = work.flops / rates.flops + work.bytes / rates.bytes
         if not rates.launch_s:
             return self.call_s + work.ops * self.op_s + moved_s
         host_s = work.ops * self.op_s * rates.launch_s / HOST_OP_S

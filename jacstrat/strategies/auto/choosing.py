@@ -14,11 +14,13 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from jacstrat.core.considered import Considered
 from jacstrat.core.errors import UnsupportedError
 from jacstrat.core.operator import Operator
 from jacstrat.strategies.auto import choices
 from jacstrat.strategies.auto.candidates import Candidate, Evidence
 from jacstrat.strategies.auto.choices import Kept
+from jacstrat.strategies.auto.considered import considered
 from jacstrat.strategies.auto.counting import UNKNOWN, Evaluation, evaluation, product_costs
 from jacstrat.strategies.auto.early import UNSEEN, at_best, beats, calls_of, looks, soon
 from jacstrat.strategies.auto.timed import Timed
@@ -46,12 +48,14 @@ class Choice(NamedTuple):
         reason: Why, in one line.
         built: What the candidate built.
         single: What to use for a single call instead; see `auto.Chosen`.
+        considered: Every candidate with its evidence.
     """
 
     candidate: Candidate
     reason: str
     built: Contraction
     single: Strategy | None = None
+    considered: tuple[Considered, ...] = ()
 
 
 @dataclass
@@ -108,7 +112,7 @@ class Choosing:
             guessed = Timed({}, {one.strategy: one.seconds(self.x) for one in always}, 0.0)
             known = {one.strategy: one for one in always}
             if (built := self._right(same[0])) is not None:
-                return Choice(same[0], kept.reason, built, self._single(known, guessed, same[0]))
+                return self._choice(known, guessed, same[0], kept.reason, built)
         look = looks(self.operator, self.f, self.x, self.args) if self.values else UNSEEN
         early: dict[Strategy, list[float]] = {}
         if workload and not kept and look != "dense":
@@ -123,7 +127,7 @@ class Choosing:
         timed = Timed({}, predicted, trace_s)
         same = [one for one in found if kept and one.strategy.spec == kept.strategy]
         if kept and same and (built := self._right(same[0])) is not None:
-            return Choice(same[0], kept.reason, built, self._single(candidates, timed, same[0]))
+            return self._choice(candidates, timed, same[0], kept.reason, built)
         if workload is not None:
             trial = self._trial(candidates, predicted, workload, early)
             self.failures |= {strategy.spec: error for strategy, error in trial.failures.items()}
@@ -142,8 +146,14 @@ class Choosing:
         for one in timed.order:
             if one.spec not in self.failures and (built := self._right(candidates[one])) is not None:
                 reason = self._reason(candidates, timed, one)
-                return Choice(candidates[one], reason, built, self._single(candidates, timed, candidates[one]))
+                return self._choice(candidates, timed, candidates[one], reason, built)
         raise self._refusal()
+
+    def _choice(
+        self, candidates: Mapping[Strategy, Candidate], timed: Timed, best: Candidate, reason: str, built: Contraction
+    ) -> Choice:
+        single = self._single(candidates, timed, best)  # which may note failures
+        return Choice(best, reason, built, single, considered(candidates, timed, self.failures, self.x))
 
     def _right(self, candidate: Candidate) -> Contraction | None:
         """What a candidate builds, held against the witness; None where it fails there, which is noted."""

@@ -105,7 +105,8 @@ class Auto(Strategy):
         choice = choosing.choose(lambda sparse, known: self._structured(known, f, args, free and sparse))
         chosen = Chosen(choice.candidate.strategy, choice.reason, bool(choice.candidate.ground), choice.single)
         RECALL.keep(f, circumstances, chosen)
-        return _contraction(chosen, choice.candidate, operator, f, x, args, choice.built)
+        contraction = _contraction(chosen, choice.candidate, operator, f, x, args, choice.built)
+        return replace(contraction, considered=choice.considered)
 
     def _followed(self, kept: Chosen | None, place: Place) -> Chosen:
         """The choice where nothing may run but the result: what was chosen before, if it takes no trace."""
