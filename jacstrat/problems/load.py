@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
+import torch
+
 from jacstrat.core.errors import UsageError, in_words, lookup, unknown
 from jacstrat.problems import PROBLEMS
 from jacstrat.problems.base import Problem
@@ -21,6 +23,10 @@ def find_problem(name: str) -> Problem:
     Raises:
         UsageError: No such problem, file, module or attribute, or it is nothing that `own.as_problem` takes.
     """
+    if name.endswith(".py") and name not in PROBLEMS:
+        module = _file(name)
+        names = [one for one in _public(module) if _is_of(module, getattr(module, one))]
+        raise UsageError(f"{name} is a file: name what is in it, {name}:ATTR; it has {', '.join(names) or 'nothing'}")
     if name in PROBLEMS or ":" not in name:
         return lookup("problem", name, PROBLEMS)
     place, _, attribute = name.rpartition(":")
@@ -34,6 +40,13 @@ def find_problem(name: str) -> Problem:
 
 def _public(module: ModuleType) -> list[str]:
     return [name for name in vars(module) if not name.startswith("_")]
+
+
+def _is_of(module: ModuleType, value: object) -> bool:
+    """Whether it may be a problem, and is not something that the module imported."""
+    if isinstance(value, (Problem, torch.nn.Module)):
+        return True
+    return callable(value) and getattr(value, "__module__", None) == module.__name__
 
 
 def _file(place: str) -> ModuleType:

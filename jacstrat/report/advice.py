@@ -14,6 +14,8 @@ from jacstrat.report.sheet import ROW_STYLES, Column, Sheet
 from jacstrat.report.units import format_bytes, format_error, format_factor, format_ratio, format_seconds
 
 AUTO, ONES = "auto", "ones"
+# Strategies that fail for one reason are named up to here, and counted beyond.
+FEW = 3
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,8 @@ def advice_table(records: Sequence[Record], kinds: Mapping[str, Kind], evidence:
         Column("products", rank=3),
         Column("exact when", prose=True, rank=1),
     )
-    rows = [_row(record, kinds[record.strategy], best, evidence) for record in ranked(records, kinds)]
+    groups = _groups(ranked(records, kinds))
+    rows = [_row(group, kinds[group[0].strategy], best, evidence) for group in groups]
     kept = [i for i in range(len(columns)) if any(row[i] for row in rows)]
     first = records[0]
     title = (
@@ -102,7 +105,7 @@ def advice_table(records: Sequence[Record], kinds: Mapping[str, Kind], evidence:
         title[:1].upper() + title[1:],
         tuple(columns[i] for i in kept),
         tuple(tuple(row[i] for i in kept) for row in rows),
-        tuple(ROW_STYLES.get(record.status, "dim") for record in ranked(records, kinds)),
+        tuple(ROW_STYLES.get(group[0].status, "dim") for group in groups),
     )
 
 
@@ -166,14 +169,25 @@ def _name(record: Record) -> str:
     return family(record.strategy)
 
 
-def _row(record: Record, kind: Kind, best: Record | None, evidence: Evidence | None) -> tuple[str, ...]:
+def _groups(records: Sequence[Record]) -> list[list[Record]]:
+    """Each alone, but those together that have no result for one and the same reason."""
+    groups: dict[object, list[Record]] = {}
+    for record in records:
+        key = record.strategy if record.median_s is not None else (record.status, record.reason)
+        groups.setdefault(key, []).append(record)
+    return list(groups.values())
+
+
+def _row(group: Sequence[Record], kind: Kind, best: Record | None, evidence: Evidence | None) -> tuple[str, ...]:
+    record = group[0]
+    names = ", ".join(one.strategy for one in group) if len(group) <= FEW else f"{len(group)} strategies"
     chosen = evidence.chosen if evidence and record.strategy == AUTO else ""
     products = ((record.vjp_products, "VJP"), (record.jvp_products, "JVP"))
     error = "exact" if record.exact else format_error(record.rel_error)
     error = f"WRONG {error}" if record.status == "wrong" else error
     ratio = record.median_s / best.median_s if best and best.median_s and record.median_s is not None else math.nan
     return (
-        f"{record.strategy} ({chosen})" if chosen else record.strategy,
+        f"{names} ({chosen})" if chosen else names,
         format_seconds(record.median_s),
         "" if math.isnan(ratio) else format_factor(ratio),
         format_bytes(record.peak_bytes),

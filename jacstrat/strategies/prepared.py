@@ -193,6 +193,8 @@ class Prepared:
         n = x.shape[-1] if self._event_dim == 1 else x.shape[-self._event_dim :].numel()
         if n != self.n:
             raise ShapeError(f"prepared for points with n = {self.n}, got x of shape {tuple(x.shape)}; prepare again")
+        if torch.compiler.is_compiling() and not self.contraction.is_traced:
+            return work(x, *args)  # with fullgraph=True, too: a program can hold nothing of what is looked at below
         x = usable(x)
         if not torch.compiler.is_compiling():
             if self._guard is not None and (change := self._guard.change()) is not None:

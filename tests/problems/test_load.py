@@ -58,6 +58,15 @@ def test_a_module() -> None:
     assert find_problem("torch:sin").function is torch.sin
 
 
+def test_a_file_without_a_name_in_it_says_what_it_has(place) -> None:
+    with pytest.raises(
+        UsageError, match=r"mine.py is a file: name what is in it, .*mine.py:ATTR; it has field, problem$"
+    ):
+        find_problem(str(place))
+    with pytest.raises(UsageError, match="absent.py does not exist"):
+        find_problem(str(place.with_name("absent.py")))
+
+
 @pytest.mark.parametrize(
     ("attribute", "message"),
     [

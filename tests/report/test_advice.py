@@ -57,6 +57,14 @@ def printed(records, evidence, width: int = 200) -> str:
     return console.file.getvalue()
 
 
+def test_those_that_fail_for_one_reason_are_one_row() -> None:
+    failed = [record(name, status="error", reason="f itself: no") for name in ("auto", "ones", "vmap", "jvp")]
+    assert "4 strategies  error: f itself: no" in printed(failed, None)
+    assert "auto, ones  error: f itself: no" in printed(failed[:2], None)
+    lines = printed([*failed, record("coloring", 1e-3)], None).splitlines()
+    assert [line.split()[0] for line in lines[3:] if line] == ["coloring", "4"]
+
+
 def test_exact_before_stochastic_before_wrong_before_nothing() -> None:
     assert [one.strategy for one in ranked(RECORDS, KINDS)] == [
         "vmap",

@@ -328,3 +328,11 @@ def test_value_and_gradient_are_those_of_what_f_is_now(spec: str) -> None:
     torch.testing.assert_close(found.result, 12 * X.sum(-1))
     torch.testing.assert_close(found.value, f(X))
     torch.testing.assert_close(found.gradient, 6 * X.square())
+
+
+@pytest.mark.parametrize("spec", ["vmap", "jvp", "jacrev"])
+def test_what_rests_on_no_recording_is_taken_into_a_program_whole(spec: str) -> None:
+    net = nn.Sequential(nn.Linear(4, 6), nn.Tanh(), nn.Linear(6, 4)).to(D)
+    prepared = parse_strategy(spec).prepare("divergence", net, X)
+    program = torch.compile(lambda x: prepared(x).square().mean(), backend="eager", fullgraph=True)
+    torch.testing.assert_close(program(X), prepared(X).square().mean())
