@@ -52,11 +52,11 @@ def sizes(problem: Problem) -> list[int]:
 
 
 def shapes(problem: Problem, dtype: torch.dtype) -> list[tuple[int, int | None]]:
-    """Every size with one of the batches, another one in the other dtype; all of them where there is one size."""
+    """Every size with one of the batches, all of them where there is one size; in the other dtype the second size."""
     ns = sizes(problem)
-    first = 0 if dtype == torch.float64 else 1
-    batches = islice(cycle(BATCHES), first, None)
-    return list(zip(ns * len(BATCHES) if len(ns) == 1 else ns, batches, strict=False))
+    if dtype != FULL:
+        return [(ns[:2][-1], 1)]
+    return list(zip(ns * len(BATCHES) if len(ns) == 1 else ns, cycle(BATCHES), strict=False))
 
 
 @cache
