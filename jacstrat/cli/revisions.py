@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from jacstrat.cli.app import EXIT_INTERRUPTED, EXIT_NOTHING_MEASURED
+from jacstrat.cli.signals import interruptible
 from jacstrat.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def compare_revisions(
         step_s=Limits.step_s if step_s is None else step_s,
     )
     try:
-        with _interruptible(), _status(Console(stderr=True)) as say:
+        with interruptible(), _status(Console(stderr=True)) as say:
             with revisions.arena_of(Path.cwd(), base, new, limits.step_s, install, _tell) as arena:
 
                 def attend(case: str, pair: int | None) -> None:
@@ -125,20 +125,6 @@ def _from_here(problem: str) -> str:
     here = Path.cwd().resolve()
     inside = Path(place).resolve().is_relative_to(repository(here))
     return f"{os.path.relpath(Path(place).resolve(), here)}{colon}{attribute}" if inside else problem
-
-
-@contextmanager
-def _interruptible() -> Iterator[None]:
-    """Have SIGTERM, with which CI cancels a job, end the block as Ctrl-C does: it leaves nothing behind."""
-
-    def interrupt(number: int, frame: object) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _tell(line: str) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
+from typing import Any
 
 from jacstrat.records import Record
 from jacstrat.report.palette import family
@@ -36,6 +37,23 @@ class Evidence:
     @property
     def settles(self) -> None:
         """It ends no case, for `harness.isolation`."""
+
+    def to_data(self) -> dict[str, Any]:
+        """The evidence as plain JSON."""
+        return {"evidence": asdict(self)}
+
+    @classmethod
+    def parse(cls, data: Any) -> Evidence:
+        """The evidence that is in what `to_data` gave.
+
+        Raises:
+            KeyError, TypeError: It is none.
+        """
+        values = data["evidence"]
+        for column in fields(cls):
+            if not isinstance(values[column.name], bool if isinstance(column.default, bool) else str):
+                raise TypeError(f"{column.name} is of another kind")
+        return cls(**values)
 
 
 @dataclass(frozen=True)
