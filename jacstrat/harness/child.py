@@ -16,7 +16,6 @@ import socket
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from struct import Struct
 from typing import Any
@@ -47,11 +46,10 @@ class Limits:
 def main() -> None:
     """The fork server: serve the socket whose descriptor is the first argument, torch loaded."""
     control = socket.socket(fileno=int(sys.argv[1]))
-    with warnings.catch_warnings():
-        # Torch's own, which `python -W error` makes errors of.
-        warnings.simplefilter("ignore")
-        for module in PRELOAD:
-            importlib.import_module(module)
+    # Torch's own, which PYTHONWARNINGS=error would make errors of.
+    warnings.filterwarnings("ignore", module=r"torch\b")
+    for module in PRELOAD:
+        importlib.import_module(module)
     # What is here at the fork is no garbage of the child's: walking it would copy its pages, 0.2 s a child.
     gc.collect()
     gc.freeze()
@@ -98,8 +96,8 @@ def do(work: Callable[..., Iterable[Any]], cell: Cell, sender: Sender, attended:
     except BaseException as error:
         # Ctrl-C does not reach this session of its own: f raised it.
         words = "KeyboardInterrupt raised by f" if isinstance(error, KeyboardInterrupt) else in_words(error)
-        with suppress(OSError):
-            sender.send({"end": words})
+        # Where f has closed the channel this raises in its turn, and stands among the last words.
+        sender.send({"end": words})
         return
     sender.send({"end": None})
 
