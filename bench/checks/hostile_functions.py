@@ -379,9 +379,8 @@ def later_and_later(x):
     return torch.sin(x)
 
 
-@hostile
-def says_that_it_lives(x):
-    """ok or timeout or crashed: Signs of life by a thread, while it sleeps."""
+def _live_for_ever() -> None:
+    """Signs of life by a thread, in the memory that the harness shares."""
     for one in gc.get_objects():
         if type(one) is mmap.mmap and len(one) == 16:
 
@@ -389,11 +388,24 @@ def says_that_it_lives(x):
                 count = 10**6
                 while True:
                     count += 1
-                    one[:16] = struct.pack("qq", 1, count)
+                    one[:16] = struct.pack("qq", 0, count)
                     time.sleep(0.01)
 
             threading.Thread(target=beat, daemon=True).start()
+
+
+@hostile
+def says_that_it_lives(x):
+    """ok or error: False signs of life."""
+    if _nth() == 1:
+        _live_for_ever()
     return torch.sin(x)
+
+
+def says_that_it_lives_and_sleeps(x):
+    """timeout: The same without an end, which takes MOST_STEPS times the limit."""
+    _live_for_ever()
+    time.sleep(1e6)
 
 
 @hostile
@@ -541,7 +553,7 @@ def leaves_a_chain(x):
 
 @hostile
 def leaves_many(x):
-    """ok: Sixty processes that fork again when one of them ends."""
+    """ok or timeout: Sixty processes that fork again when one of them ends."""
     if _nth() == 1:
         for _ in range(60):
             if os.fork() == 0:
@@ -600,6 +612,8 @@ def becomes_a_sleeper(x):
 @hostile
 def leaves_its_session(x):
     """ok or crashed: Another group."""
+    if _nth() > 1:
+        return torch.sin(x)
     with contextlib.suppress(OSError):
         os.setpgid(0, 0)
     if os.fork():
@@ -709,7 +723,7 @@ def aborts(x):
 
 @hostile
 def overflows_the_stack(x):
-    """crashed or error: A recursion without an end."""
+    """crashed or error or oom: A recursion without an end."""
     sys.setrecursionlimit(10**9)
 
     def deeper(n):

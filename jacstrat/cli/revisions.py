@@ -62,6 +62,8 @@ def compare_revisions(
             raise UsageError(f"{option} must be more than 0 seconds, got {value:g}")
     if keep is not None and any((keep / side).exists() for side in ("base", "new")):
         raise UsageError(f"{keep} holds results already; name another with --keep")
+    if keep is not None and not _can_be_made(keep):
+        raise UsageError(f"{keep} cannot be made or written; name another with --keep")
     limits = Limits(
         time_s=Limits.time_s if time_limit_s is None else time_limit_s,
         step_s=Limits.step_s if step_s is None else step_s,
@@ -83,6 +85,12 @@ def compare_revisions(
     except (BuildError, DiedError, RefusedError, NothingToCompareError) as error:
         print(f"jacstrat: nothing was measured: {error}", file=sys.stderr)
         raise typer.Exit(EXIT_NOTHING_MEASURED) from None
+
+
+def _can_be_made(directory: Path) -> bool:
+    """Whether a directory can be made and written, as far as the one tells that is there: found out before measuring."""
+    there = next(place for place in (directory.absolute(), *directory.absolute().parents) if place.exists())
+    return there.is_dir() and os.access(there, os.W_OK | os.X_OK)
 
 
 def selection_of(sweep: str | None, problems: list[str] | None, strategies: list[str] | None, **over: Any) -> Selection:

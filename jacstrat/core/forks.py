@@ -22,8 +22,8 @@ from os import _exit
 from typing import Any
 
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
-# A process that is killed is gone at once, unless it waits for a disk.
-END_S = 5.0
+# A process that is killed is gone at once, unless it waits for a disk, or all wait for a core.
+END_S = 20.0
 # How often what a child left is looked for anew while it forks, before all of it is killed as it stands.
 MOST_LOOKS = 50
 MOST_DESCRIPTORS = 8
@@ -38,6 +38,7 @@ def serve(control: socket.socket, become: Callable[[Order, Sequence[int]], objec
         control: The socket; a child closes it before all else.
         become: become(order, descriptors) is what a child does; the child ends when it returns.
     """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     children: set[int] = set()
@@ -170,7 +171,8 @@ def end_orphans(known: Collection[int]) -> list[tuple[int, str]]:
             with suppress(ChildProcessError):
                 os.waitpid(pid, os.WNOHANG)
         if time.monotonic() > deadline:
-            return [(pid, _command(pid)) for pid in sorted(_orphans(known))]
+            # Without a command it is on its way out.
+            return [(pid, command) for pid in sorted(_orphans(known)) if (command := _command(pid))]
         time.sleep(0.002)
     return []
 

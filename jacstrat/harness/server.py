@@ -102,6 +102,11 @@ class Server:
             force: It does not answer.
         """
         self._control.close()
+        below = []
+        if force:
+            # Where it is stopped, all that it would end itself is below it still.
+            with suppress(psutil.Error):
+                below = psutil.Process(self.pid).children(recursive=True)
         try:
             # It ends its children when the socket closes.
             self._process.wait(0 if force else END_S)
@@ -110,6 +115,9 @@ class Server:
             self._process.kill()
             self._process.wait()
         self._log.close()
+        for process in below:
+            with suppress(psutil.Error):
+                process.kill()
         if force:
             end_marked(self.mark)
 
