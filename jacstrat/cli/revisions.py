@@ -88,7 +88,7 @@ def compare_revisions(
 
 
 def _can_be_made(directory: Path) -> bool:
-    """Whether a directory can be made and written, as far as the one tells that is there: found out before measuring."""
+    """Whether a directory can be made and written, as far as the nearest one that is there tells, before measuring."""
     there = next(place for place in (directory.absolute(), *directory.absolute().parents) if place.exists())
     return there.is_dir() and os.access(there, os.W_OK | os.X_OK)
 
