@@ -1,15 +1,17 @@
-"""kill -9 of a run at any moment: what is on disk stands, --resume completes it, no process stays behind."""
+"""Runs whose processes are killed at any moment: what is on disk stands, --resume completes it, and nothing stays."""
 
 from __future__ import annotations
 
 import os
 import random
+import signal
 import subprocess
 import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +36,16 @@ batch = [1, 2]
 # How long the system may take to end the children of a run that is gone.
 GRACE_S = 10.0
 RESUME_LIMIT_S = 300.0
+# To end after a signal that it hears, with whatever cell is under way.
+END_S = 60.0
+# The command without its tables and plots, which take longer than the run: rows are what is killed.
+QUIETLY = (
+    "import jacstrat.cli.report as report; report.show = lambda *given, **more: None; "
+    "from jacstrat.cli import main; main()"
+)
+# Who is killed, and how: the run, all of its group as a terminal does it, its fork server, a child of that.
+VICTIMS = ("run", "group", "server", "child")
+SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 # In the environment of the run, and so in that of all that it starts, however that is detached.
 MARK = "JACSTRAT_KILLED_RUN"
 
@@ -48,6 +60,8 @@ class Attempt:
         unreadable: What was wrong with them.
         staying: Processes that were still there GRACE_S later.
         unresumed: What was wrong after --resume.
+        folders: Temporary files and folders that were still there after --resume.
+        killed: The victim and the signal.
     """
 
     moment_s: float
@@ -55,6 +69,8 @@ class Attempt:
     unreadable: tuple[str, ...] = ()
     staying: tuple[str, ...] = ()
     unresumed: tuple[str, ...] = ()
+    folders: tuple[str, ...] = ()
+    killed: str = "run SIGKILL"
 
 
 def kill(count: int = 20, seed: int = 0) -> list[Figure]:
@@ -78,32 +94,99 @@ def kill(count: int = 20, seed: int = 0) -> list[Figure]:
     return judge(attempts, len(expected), whole_s)
 
 
+def kills(count: int = 200, seed: int = 1, beside: int = 2) -> list[Figure]:
+    """Kill processes of runs without their plots: any of VICTIMS with any of SIGNALS, at moments uniform over the time
+    of a whole run.
+
+    Args:
+        count: Runs to kill.
+        seed: Of the moments, victims and signals.
+        beside: How many runs at the same time.
+    """
+    rng = random.Random(seed)
+    with tempfile.TemporaryDirectory() as folder:
+        sweep = Path(folder) / "sweep.toml"
+        sweep.write_text(SWEEP, encoding="utf-8")
+        begin = time.perf_counter()
+        if code := finish(sweep, Path(folder) / "whole", quietly=True):
+            raise RuntimeError(f"the run that is not killed exits with code {code}")
+        whole_s = time.perf_counter() - begin
+        expected = frozenset(read_records(Path(folder) / "whole")["case"])
+
+        def one(number: int) -> Attempt:
+            draw = random.Random(f"{seed} {number}")
+            victim, signal_number = draw.choice(VICTIMS), draw.choice(SIGNALS)
+            place = Path(folder) / str(number)
+            moment_s = draw.uniform(0, whole_s)
+            return attempt(sweep, place, moment_s, expected, victim=victim, number=signal_number, quietly=True)
+
+        numbers = rng.sample(range(10 * count), count)
+        with ThreadPoolExecutor(beside) as executor:
+            attempts = list(executor.map(one, numbers))
+    return judge(attempts, len(expected), whole_s)
+
+
 def attempt(
     sweep: Path,
     directory: Path,
     moment_s: float,
     expected: Collection[str],
     sleep: Callable[[float], object] = time.sleep,
+    victim: str = "run",
+    number: signal.Signals = signal.SIGKILL,
+    quietly: bool = False,
 ) -> Attempt:
-    """Start a run, kill it, look at what is left, and resume it."""
+    """Start a run, kill it or what works for it, look at what is left, and resume it."""
     mark = uuid.uuid4().hex
-    process = subprocess.Popen(
-        command(sweep, directory),
-        env=os.environ | {MARK: mark},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        sleep(moment_s)
-    finally:
-        process.kill()
-        process.wait()
-    staying = stayers(mark, GRACE_S)
-    before = completed(directory)
-    unreadable = flaws(directory, expected)
-    code = finish(sweep, directory, "--resume")
-    unresumed = [f"--resume exits with code {code}"] if code else incomplete(directory, before, expected)
-    return Attempt(moment_s, max(before.count(b"\n") - 1, 0), tuple(unreadable), tuple(staying), tuple(unresumed))
+    with tempfile.TemporaryDirectory() as temporary:
+        environ = os.environ | {MARK: mark, "TMPDIR": temporary}
+        process = subprocess.Popen(
+            _quiet(command(sweep, directory), quietly),
+            env=environ,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        try:
+            sleep(moment_s)
+            strike(process, victim, number)
+            if (victim, number) != ("run", signal.SIGKILL):
+                process.wait(END_S + (RESUME_LIMIT_S if victim in ("server", "child") else 0))
+        except subprocess.TimeoutExpired:
+            number = signal.SIGKILL
+        finally:
+            process.kill()
+            process.wait()
+        staying = stayers(mark, GRACE_S)
+        before = completed(directory)
+        unreadable = flaws(directory, expected)
+        code = finish(sweep, directory, "--resume", quietly=quietly, environ=environ)
+        unresumed = [f"--resume exits with code {code}"] if code else incomplete(directory, before, expected)
+        staying += stayers(mark, GRACE_S)
+        folders = left_folders(Path(temporary))
+    rows = max(before.count(b"\n") - 1, 0)
+    killed = f"{victim} {number.name}"
+    return Attempt(moment_s, rows, tuple(unreadable), tuple(staying), tuple(unresumed), tuple(folders), killed)
+
+
+def strike(run: subprocess.Popen[bytes], victim: str, number: signal.Signals) -> None:
+    """Send a signal to the run, its group, its fork server or a child of that; to the run where there is none now."""
+    with suppress(psutil.Error, ProcessLookupError):
+        if victim == "group":
+            os.killpg(run.pid, number)
+            return
+        target = psutil.Process(run.pid)
+        if victim != "run" and (servers := target.children()):
+            target = servers[0]
+            if victim == "child" and (children := target.children()):
+                target = children[0]
+        target.send_signal(number)
+
+
+def left_folders(temporary: Path) -> list[str]:
+    """What is left in a directory of temporary files, but for torch's own cache, which is there for all that run."""
+    return sorted(path.name for path in temporary.iterdir() if not path.name.startswith("torchinductor_"))
 
 
 def incomplete(directory: Path, before: bytes, expected: Collection[str]) -> list[str]:
@@ -128,10 +211,19 @@ def command(sweep: Path, directory: Path, *options: str) -> list[str]:
     return [sys.executable, "-m", "jacstrat", "run", str(sweep), "--out", str(directory), *options]
 
 
-def finish(sweep: Path, directory: Path, *options: str) -> int:
+def _quiet(arguments: list[str], quietly: bool) -> list[str]:
+    """The same command without its tables and plots."""
+    return [arguments[0], "-c", QUIETLY, *arguments[3:]] if quietly else arguments
+
+
+def finish(
+    sweep: Path, directory: Path, *options: str, quietly: bool = False, environ: Mapping[str, str] | None = None
+) -> int:
     """Run to the end; the exit code."""
     return subprocess.run(
-        command(sweep, directory, *options),
+        _quiet(command(sweep, directory, *options), quietly),
+        env=environ,
+        stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         timeout=RESUME_LIMIT_S,
@@ -168,11 +260,13 @@ def judge(attempts: Sequence[Attempt], cases: int, whole_s: float) -> list[Figur
     note = f"{len(attempts)} kills within {whole_s:.1f} s, {amid} of them with some of {cases} rows on disk"
 
     def figure(what: str, harms: Sequence[tuple[str, ...]], note: str = "") -> Figure:
-        first = next((f"for one, {harm[0]}" for harm in harms if harm), "")
+        found = ((one, harm) for one, harm in zip(attempts, harms, strict=True) if harm)
+        first = next((f"for one, of {one.killed} at {one.moment_s:.1f} s, {harm[0]}" for one, harm in found), "")
         return Figure("kill", what, sum(map(bool, harms)), 0, note="; ".join(filter(None, (note, first))))
 
     return [
         figure("kills after which a completed row is unreadable or incomplete", [a.unreadable for a in attempts], note),
         figure("kills after which --resume does not give each case once", [a.unresumed for a in attempts]),
         figure("kills that leave a process behind", [a.staying for a in attempts]),
+        figure("kills that leave temporary files behind, after the next run", [a.folders for a in attempts]),
     ]

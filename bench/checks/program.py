@@ -53,8 +53,20 @@ def kill(quick: bool) -> list[Figure]:
     return kill(2) if quick else kill()
 
 
+def kills(quick: bool) -> list[Figure]:
+    from .kill import kills
+
+    return kills(4) if quick else kills()
+
+
+def hostile(quick: bool) -> list[Figure]:
+    from .hostile import hostile
+
+    return hostile(("huge_message", "kills_the_server", "leaves_a_command")) if quick else hostile()
+
+
 CHECKS: Mapping[str, Callable[[bool], list[Figure]]] = MappingProxyType(
-    {"known": known, "aa": aa, "isolation": isolation, "kill": kill}
+    {"known": known, "aa": aa, "isolation": isolation, "kill": kill, "kills": kills, "hostile": hostile}
 )
 
 

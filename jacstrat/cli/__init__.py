@@ -3,7 +3,12 @@
 A file a command; each adds itself to `app`, in the order in which the help lists them.
 """
 
-from jacstrat.cli import run, plan, advise, report, compare, history, merge, listing  # noqa: F401, I001
+import warnings
+
+from jacstrat.cli import advise, compare, history, listing, merge, plan, report, run  # noqa: F401
 from jacstrat.cli.app import app, main
 
 __all__ = ["app", "main"]
+
+# Torch's own, as of its jit: `python -W error` would make errors of them, and nobody here could do anything about it.
+warnings.filterwarnings("ignore", module=r"torch\b")

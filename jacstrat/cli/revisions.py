@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from jacstrat.cli.app import EXIT_INTERRUPTED, EXIT_NOTHING_MEASURED
+from jacstrat.cli.signals import interruptible
 from jacstrat.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -62,12 +62,14 @@ def compare_revisions(
             raise UsageError(f"{option} must be more than 0 seconds, got {value:g}")
     if keep is not None and any((keep / side).exists() for side in ("base", "new")):
         raise UsageError(f"{keep} holds results already; name another with --keep")
+    if keep is not None and not _can_be_made(keep):
+        raise UsageError(f"{keep} cannot be made or written; name another with --keep")
     limits = Limits(
         time_s=Limits.time_s if time_limit_s is None else time_limit_s,
         step_s=Limits.step_s if step_s is None else step_s,
     )
     try:
-        with _interruptible(), _status(Console(stderr=True)) as say:
+        with interruptible(), _status(Console(stderr=True)) as say:
             with revisions.arena_of(Path.cwd(), base, new, limits.step_s, install, _tell) as arena:
 
                 def attend(case: str, pair: int | None) -> None:
@@ -83,6 +85,12 @@ def compare_revisions(
     except (BuildError, DiedError, RefusedError, NothingToCompareError) as error:
         print(f"jacstrat: nothing was measured: {error}", file=sys.stderr)
         raise typer.Exit(EXIT_NOTHING_MEASURED) from None
+
+
+def _can_be_made(directory: Path) -> bool:
+    """Whether a directory can be made and written, as far as the nearest one that is there tells, before measuring."""
+    there = next(place for place in (directory.absolute(), *directory.absolute().parents) if place.exists())
+    return there.is_dir() and os.access(there, os.W_OK | os.X_OK)
 
 
 def selection_of(sweep: str | None, problems: list[str] | None, strategies: list[str] | None, **over: Any) -> Selection:
@@ -125,20 +133,6 @@ def _from_here(problem: str) -> str:
     here = Path.cwd().resolve()
     inside = Path(place).resolve().is_relative_to(repository(here))
     return f"{os.path.relpath(Path(place).resolve(), here)}{colon}{attribute}" if inside else problem
-
-
-@contextmanager
-def _interruptible() -> Iterator[None]:
-    """Have SIGTERM, with which CI cancels a job, end the block as Ctrl-C does: it leaves nothing behind."""
-
-    def interrupt(number: int, frame: object) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _tell(line: str) -> None:

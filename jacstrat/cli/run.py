@@ -27,6 +27,7 @@ from jacstrat.cli.options import (
     several,
     sweep_of,
 )
+from jacstrat.cli.signals import interruptible
 from jacstrat.core.errors import UsageError
 from jacstrat.records import SWEEP
 
@@ -142,7 +143,8 @@ def measure(
         try:
             options = Options(isolate=isolate, resume=resume, retry=retried)
             elsewhere = None if scheduler is None else _pooled(scheduler, wait_s, progress, console)
-            run(sweep, directory, progress, options, environment, elsewhere)
+            with interruptible():
+                run(sweep, directory, progress, options, environment, elsewhere)
         except KeyboardInterrupt:
             interrupted = True
     if interrupted:

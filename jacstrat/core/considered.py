@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -34,3 +35,20 @@ class Considered:
     measured_s: float | None = None
     ground: str = ""
     failure: str = ""
+
+    @classmethod
+    def parse(cls, data: Any) -> Considered:
+        """What `dataclasses.asdict` made data of.
+
+        Raises:
+            KeyError, TypeError: It is none.
+        """
+        values = {column.name: data[column.name] for column in fields(cls)}
+        for name, value in values.items():
+            kinds = _KINDS[str(cls.__annotations__[name])]
+            if not isinstance(value, kinds) or isinstance(value, bool):
+                raise TypeError(f"{name} is of another kind")
+        return cls(**values)
+
+
+_KINDS = {"str": (str,), "int": (int,), "float": (float, int), "float | None": (float, int, type(None))}

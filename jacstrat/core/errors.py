@@ -8,6 +8,11 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
+# A reason is a line of a table; what f raises may hold a tensor, or whatever f likes.
+MOST_CHARACTERS = 1000
+# What is searched for what torch says, before it is cut to that.
+MOST_SEARCHED = 20_000
+
 
 class JacstratError(Exception):
     """Base of every error that jacstrat raises on purpose; its message is one line."""
@@ -29,9 +34,20 @@ class UsageError(JacstratError):
     """The caller asked for something that does not exist or cannot be; names the value and the remedy."""
 
 
+def message_of(error: BaseException, most: int = MOST_CHARACTERS) -> str:
+    """The message of an exception on one line of at most so many characters, whatever its `__str__` does."""
+    try:
+        text = str(error)
+    except (Exception, SystemExit) as another:
+        return f"no message: its own __str__ raises {type(another).__name__}"
+    # Four times as many: white space goes.
+    line = " ".join(text[: 4 * most].split()) or "no message"
+    return line if len(line) <= most and len(text) <= 4 * most else f"{line[: most - 1]}…"
+
+
 def in_words(error: BaseException) -> str:
     """An exception on one line: its message, and before it its type unless the message was written to be read alone."""
-    text = " ".join(str(error).split()) or "no message"
+    text = message_of(error)
     return text if isinstance(error, JacstratError) else f"{type(error).__name__}: {text}"
 
 

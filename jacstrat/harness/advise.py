@@ -67,7 +67,7 @@ def advise(sweep: Sweep, attend: Callable[[Case], object] = lambda case: None) -
     sweep = sweep.pinned()
     cell = cell_to_advise(sweep)
     work = partial(examine, settings=Settings(limit_s=sweep.sample_s))
-    found = list(isolated(work, Outcome.of, cell, limits_of(sweep), lambda name: attend(cell.case(name))))
+    found = list(isolated(work, _parse, Outcome.of, cell, limits_of(sweep), lambda name: attend(cell.case(name))))
     evidence = next((one for one in found if isinstance(one, Evidence)), None)
     records = tuple(one.record for one in found if isinstance(one, Outcome) and one.record is not None)
     return Advice(records, evidence)
@@ -82,6 +82,10 @@ def examine(
         with surroundings(cell):
             yield _evidence(cell, attend)
     yield from measure(cell, settings, attend)
+
+
+def _parse(cell: Cell, data: Any) -> Evidence | Outcome:
+    return Evidence.parse(data) if "evidence" in data else Outcome.parse(cell, data)
 
 
 def print_advice(advice: Advice, console: Console, explain: bool = False) -> None:

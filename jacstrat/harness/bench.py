@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from time import perf_counter
 
 import numpy as np
 import torch
@@ -20,7 +20,7 @@ import torch.fx.experimental.symbolic_shapes
 from torch import Tensor
 
 from jacstrat.core.case import Case, F
-from jacstrat.core.errors import JacstratError, UnsupportedError, WrongResultError
+from jacstrat.core.errors import JacstratError, UnsupportedError, WrongResultError, message_of
 from jacstrat.core.operator import Operator, parse_operator
 from jacstrat.core.status import Status
 from jacstrat.graphs import captured
@@ -178,12 +178,12 @@ def enter(case: Case, bench: Bench, attend: Attend) -> Contestant:
     if parse_strategy(case.strategy).starts_compiler:
         start_compiler(x.device)
         attend(case.strategy)
-    begin = time.perf_counter()
+    begin = perf_counter()
     evaluate = bench.prepare(case.strategy, f)
     result = evaluate(x, *args)
     if x.device.type != "cpu":
         torch.accelerator.synchronize(x.device)
-    prepare_s = time.perf_counter() - begin
+    prepare_s = perf_counter() - begin
 
     reference, operator = bench.reference, bench.operator
     truth, scale = reference.value(operator), reference.scale(operator)
@@ -262,7 +262,7 @@ def _without_reference(bench: Bench) -> str:
 
 def failure(error: BaseException) -> tuple[Status, str]:
     """The status of an exception, and its message on one line."""
-    text = " ".join(str(error).split()) or "no message"
+    text = message_of(error)
     if isinstance(error, UnsupportedError):
         return "unsupported", text
     if isinstance(error, WrongResultError):

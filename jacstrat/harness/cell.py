@@ -27,6 +27,7 @@ from jacstrat.harness.bench import (
 from jacstrat.harness.cases import Cell
 from jacstrat.harness.floor import Floor, floor_of
 from jacstrat.harness.instruments import Instruments, instruments_for
+from jacstrat.harness.messages import case_of, record_of
 from jacstrat.measure.clocks import Work
 from jacstrat.measure.sampling import Series, Settings, sample
 from jacstrat.problems.base import Instance
@@ -50,6 +51,23 @@ class Outcome(NamedTuple):
     def settles(self) -> str | None:
         """The strategy whose case this ends, if it ends one."""
         return self.record.strategy if self.record else None
+
+    def to_data(self) -> dict[str, Any]:
+        """The outcome as plain JSON."""
+        return {"case": self.case, "record": asdict(self.record) if self.record else None, "samples": self.samples}
+
+    @classmethod
+    def parse(cls, cell: Cell, data: Any) -> Outcome:
+        """The outcome of one of the cell's cases that is in what `to_data` gave.
+
+        Raises:
+            ValueError, KeyError, TypeError: It is none.
+        """
+        case, samples = case_of(cell, data["case"]), data["samples"]
+        if not isinstance(samples, dict | None):
+            raise TypeError("samples are a table")
+        row = data["record"]
+        return cls(case.key, None if row is None else record_of(case, row), samples)
 
 
 def measure(

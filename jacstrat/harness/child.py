@@ -6,26 +6,33 @@ milliseconds. Importing must therefore run no torch operation: a thread pool tha
 
 from __future__ import annotations
 
-import ctypes
+import base64
 import gc
+import importlib
+import mmap
 import os
-import signal
+import pickle
+import socket
 import sys
-import time
-from collections.abc import Callable, Iterable
+import warnings
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from multiprocessing import forkserver
-from multiprocessing.connection import Connection
+from struct import Struct
 from typing import Any
 
 from jacstrat.core.case import F
+from jacstrat.core.errors import in_words
+from jacstrat.core.forks import answer, detach, die_with, serve
+from jacstrat.core.frames import Sender, out_of_the_way
 from jacstrat.harness.cases import Cell
 
-PR_SET_PDEATHSIG = 1
-# The process that imports this module before it forks.
-_SERVER = os.getpid()
+# Where a child's work is, imported before the fork.
+PRELOAD = ("jacstrat.harness.cell", "jacstrat.harness.predict")
 # Thread stacks and the allocator's arenas, which no tensor asked for.
 SLACK_BYTES = 2**30
+# The position of the strategy whose code runs (0 is f), and how often that was said: shared memory, since a message
+# would wake the parent beside a measurement. No time: the parent has a clock of its own, that f does not come to.
+ATTENDED = Struct("qq")
 
 
 @dataclass(frozen=True)
@@ -36,80 +43,63 @@ class Limits:
     memory_bytes: int
 
 
-def main(
-    outcomes: Connection,
-    attended: Any,
-    errors: str,
-    work: Callable[..., Iterable[Any]],
-    cell: Cell,
-    limits: Limits,
-) -> None:
-    """Do the work on the cell, send each outcome, then None; whatever f leaves running ends with the process.
+def main() -> None:
+    """The fork server: serve the socket whose descriptor is the first argument, torch loaded."""
+    control = socket.socket(fileno=int(sys.argv[1]))
+    # Torch's own, which PYTHONWARNINGS=error would make errors of.
+    warnings.filterwarnings("ignore", module=r"torch\b")
+    for module in PRELOAD:
+        importlib.import_module(module)
+    # What is here at the fork is no garbage of the child's: walking it would copy its pages, 0.2 s a child.
+    gc.collect()
+    gc.freeze()
+    answer(control, {"ready": True})
+    server = os.getpid()
+
+    def become(order: dict[str, Any], descriptors: Sequence[int]) -> None:
+        die_with(server)
+        channel, state, errors = descriptors
+        detach(errors)
+        attended = mmap.mmap(state, ATTENDED.size)
+        os.close(state)
+        work, cell, limits = pickle.loads(base64.b64decode(order["work"]))
+        sender = Sender(out_of_the_way(channel), bytes.fromhex(order["key"]))
+        if cell.device == "cpu":
+            _limit_memory(limits.memory_bytes)
+        do(work, cell, sender, attended)
+
+    serve(control, become)
+
+
+def do(work: Callable[..., Iterable[Any]], cell: Cell, sender: Sender, attended: mmap.mmap) -> None:
+    """Do the work on the cell and send each outcome, then how it ended; whatever f leaves running ends with it.
 
     Args:
-        outcomes: Where to send.
-        attended: Shared array of two integers: the position of the strategy whose code runs (0 is f), and since when,
-            in nanoseconds of the monotonic clock. Shared memory, since a message would wake the parent beside a
-            measurement.
-        errors: A file that takes what is written to standard error; standard output is thrown away.
         work: work(cell, attend=...) makes the outcomes; `attend` is to be told the strategy whose code is about to run.
         cell: What to work on.
-        limits: What may be used.
+        sender: Takes {"message": ...} for each outcome, and {"end": None}, or {"end": reason} where f ended the work.
+        attended: Shared memory, ATTENDED.
     """
-    # What was imported before the fork is no garbage: walking it would copy its pages, 0.2 s a child.
-    gc.freeze()
-    _die_with_server()
-    _detach(errors)
-    if cell.device == "cpu":
-        _limit_memory(limits.memory_bytes)
     positions = {name: position for position, name in enumerate((F, *cell.strategies))}
+    said = 0
+    process = os.getpid()
 
     def attend(name: str) -> None:
-        attended[0], attended[1] = positions[name], time.monotonic_ns()
+        nonlocal said
+        if os.getpid() == process:
+            said += 1
+            attended[: ATTENDED.size] = ATTENDED.pack(positions[name], said)
 
     try:
         for outcome in work(cell, attend=attend):
-            outcomes.send(outcome)
-        outcomes.send(None)
-    except KeyboardInterrupt:
+            sender.send({"message": outcome.to_data()})
+    except BaseException as error:
         # Ctrl-C does not reach this session of its own: f raised it.
-        print("KeyboardInterrupt raised by f", file=sys.stderr, flush=True)
-        os._exit(1)
-    outcomes.close()
-    os._exit(0)
-
-
-def _die_with_server() -> None:
-    """Have the kernel kill this process when the fork server ends, which ends with the run.
-
-    The server lives as long as anybody holds its lifeline, and hands that to its children too: a child that hangs
-    would keep it, and so itself, alive. Elsewhere than on Linux a child ends when it next sends an outcome.
-    """
-    server: Any = forkserver._forkserver
-    if server._forkserver_alive_fd is not None:
-        os.close(server._forkserver_alive_fd)
-        server._forkserver_alive_fd = server._forkserver_address = server._forkserver_pid = None
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getpid() != _SERVER != os.getppid():
-        # It ended between the fork and the call above.
-        os._exit(1)
-
-
-def _detach(errors: str) -> None:
-    """A session of its own, so that the whole group can be killed; no terminal, no output into the tables."""
-    os.setsid()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    for descriptor, path, flags in (
-        (0, os.devnull, os.O_RDONLY),
-        (1, os.devnull, os.O_WRONLY),
-        (2, errors, os.O_WRONLY),
-    ):
-        opened = os.open(path, flags)
-        os.dup2(opened, descriptor)
-        os.close(opened)
-    # The parent reads it through the descriptor that it holds; by name nobody needs it any more.
-    os.unlink(errors)
+        words = "KeyboardInterrupt raised by f" if isinstance(error, KeyboardInterrupt) else in_words(error)
+        # Where f has closed the channel this raises in its turn, and stands among the last words.
+        sender.send({"end": words})
+        return
+    sender.send({"end": None})
 
 
 def _limit_memory(memory_bytes: int) -> None:
@@ -120,6 +110,7 @@ def _limit_memory(memory_bytes: int) -> None:
 
     with open("/proc/self/status") as status:
         data_kib = next(int(line.split()[1]) for line in status if line.startswith("VmData"))
-    limit = data_kib * 1024 + memory_bytes + SLACK_BYTES
+    # The system's own number has 64 bits; a limit beyond is none.
+    limit = min(data_kib * 1024 + memory_bytes + SLACK_BYTES, 2**63 - 1)
     hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
     resource.setrlimit(resource.RLIMIT_DATA, (limit if hard == resource.RLIM_INFINITY else min(limit, hard), hard))

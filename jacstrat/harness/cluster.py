@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import re
@@ -33,6 +34,10 @@ TICK_S = 0.5
 # Seen at no worker so often in a row, a job is submitted again: once or twice it may be on its way.
 MOST_IDLE = 3
 CONNECTED = ("running", "connecting")
+# A local worker says that it lives every half second.
+SILENT_S = 60
+# Ctrl-C goes to all processes of a terminal; the client ends the others.
+DEAF = "import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\n"
 # For a scheduler to answer.
 CONNECT_S = 10
 # How often a cell's workers may die in a row, each row as many times as the scheduler allows, before it gets the blame:
@@ -224,9 +229,10 @@ def connected(address: str, tell: Callable[[str], object]) -> Iterator[distribut
             if local is not None:
                 options["address"] = stack.enter_context(local_cluster(int(local[1])))
             else:
-                options["scheduler_file" if address.endswith(".json") else "address"] = address
+                options["address"] = _address_in(address) if address.endswith(".json") else address
             client = stack.enter_context(distributed.Client(**options))
-        except (OSError, ValueError, TypeError, RuntimeError) as error:
+        # Whatever listens there may answer anything.
+        except Exception as error:
             remedy = "give tcp://HOST:PORT, or local:N for workers on this machine"
             raise UsageError(f"no scheduler answers at {address} ({in_words(error)}); {remedy}") from None
         tell(f"Dask dashboard at {client.dashboard_link}")
@@ -252,16 +258,32 @@ def local_cluster(workers: int, machines: Sequence[str] = (), allowed_failures: 
         env = {"DASK_DISTRIBUTED__WORKER__PROFILE__ENABLED": "False", "DASK_LOGGING__DISTRIBUTED": "error"}
         env |= {VISIBLE_CARDS: cards[number % len(cards)]} if len(cards) > 1 else {}
         env |= {MACHINE_VARIABLE: machines[number]} if machines else {}
-        return {"nthreads": 1, "memory_limit": 0, "host": LOOPBACK, "env": env, "silence_logs": logging.ERROR}
+        common = {"nthreads": 1, "memory_limit": 0, "host": LOOPBACK, "silence_logs": logging.ERROR}
+        return {**common, "env": env, "preload": [DEAF]}
 
     settings = {
         "distributed.scheduler.allowed-failures": allowed_failures,
+        # A worker that is stopped, and holds its slot, is started again after so long.
+        "distributed.scheduler.worker-ttl": f"{SILENT_S}s",
         "distributed.worker.profile.enabled": False,
     }
     scheduler = {"cls": distributed.Scheduler, "options": {"host": LOOPBACK, "dashboard_address": f"{LOOPBACK}:0"}}
     nannies = {number: {"cls": distributed.Nanny, "options": options(number)} for number in range(workers)}
     with dask.config.set(settings), distributed.SpecCluster(nannies, scheduler, silence_logs=logging.ERROR) as cluster:
         yield cluster
+
+
+def _address_in(file: str) -> str:
+    """The address that a scheduler has written into its file; Dask itself would wait for the file without an end.
+
+    Raises:
+        OSError, ValueError: There is none.
+    """
+    with open(file, encoding="utf-8") as text:
+        found = json.load(text)
+    if not isinstance(found, dict) or not isinstance(found.get("address"), str):
+        raise ValueError("the file has no address of a scheduler")
+    return str(found["address"])
 
 
 def _visible_cards() -> list[str]:

@@ -1,40 +1,61 @@
-"""Work on a cell in children of a fork server: what hangs, crashes or devours memory is a row, and the rest goes on."""
+"""Work on a cell in children of a fork server: what hangs, crashes or devours memory is a row, and the rest goes on.
+
+Nothing that a child says is trusted: its messages are frames with a tag (`core.frames`), parsed as data and checked
+against the cell; the time is taken from the parent's clock; a server that f has ended or stopped is replaced.
+"""
 
 from __future__ import annotations
 
-import multiprocessing
+import base64
+import json
+import mmap
 import os
+import pickle
+import select
 import signal
 import sys
-import tempfile
 import time
-from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager, suppress
+from collections import defaultdict
+from collections.abc import Callable, Generator
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
-from multiprocessing import forkserver, resource_tracker
 from pathlib import Path
-from types import ModuleType
-from typing import Any, BinaryIO, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import psutil
 
 from jacstrat.core.case import Case, F
+from jacstrat.core.errors import JacstratError
+from jacstrat.core.frames import FrameError, Receiver, new_key
 from jacstrat.core.status import Status
-from jacstrat.harness import child
 from jacstrat.harness.cases import Cell
 from jacstrat.harness.cell import Outcome, measure
-from jacstrat.harness.child import Limits
+from jacstrat.harness.child import ATTENDED, Limits
+from jacstrat.harness.server import Server, ServerError, end_marked, last_line, scratch_file
+from jacstrat.harness.strays import own_mark
 from jacstrat.measure.sampling import Settings
 
 # How often the parent looks at the clock and at the memory of a child.
 LOOK_S = 0.05
-# Where a child's work is, imported before the fork.
-PRELOAD = ("jacstrat.harness.child", "jacstrat.harness.cell", "jacstrat.harness.predict")
+# More than this between two looks is no time that the child had: the machine slept, or its clock was set.
+MOST_STEP_S = 1.0
+# A strategy gets this many times its limit in all, whatever signs of life there are: more than any has steps that take
+# so long (a stochastic one is drawn 40 times).
+MOST_STEPS = 64
+# What f writes to standard error is thrown away but for its end, before it fills the disk.
+MOST_ERROR_BYTES = 2**20
+# For a child that dies to be dead.
+DYING_S = 2.0
+# How often a fork server may end in its start before there is none.
+MOST_STARTS = 3
 
 
 class Message(Protocol):
     """What a child sends of a cell."""
+
+    def to_data(self) -> dict[str, Any]:
+        """The message as plain JSON."""
 
     @property
     def settles(self) -> str | None:
@@ -52,11 +73,13 @@ def measure_isolated(
     cache: Path | None = None,
 ) -> Generator[Outcome, None, None]:
     """Every case of the cell, each as a row: `harness.cell.measure`, `isolated`."""
-    yield from isolated(partial(measure, settings=settings, cache=cache), Outcome.of, cell, limits, attend)
+    work = partial(measure, settings=settings, cache=cache)
+    yield from isolated(work, Outcome.parse, Outcome.of, cell, limits, attend)
 
 
 def isolated(
     work: Callable[..., Generator[M, None, None]],
+    parse: Callable[[Cell, Any], M],
     died: Callable[[Case, Status, str], M],
     cell: Cell,
     limits: Limits,
@@ -64,167 +87,246 @@ def isolated(
 ) -> Generator[M, None, None]:
     """What the work gives for every case of the cell, in a child that may die.
 
-    When a child dies, the strategy it was at gets the row, and a fresh child goes on with the others. When it dies in
-    f itself, before any strategy, all of them get it.
+    When a child dies, or says what is no message, the strategy it was at gets the row, and a fresh child goes on with
+    the others. When it dies in f itself, before any strategy, all of them get it.
 
     Args:
         work: work(cell, attend=...) makes the messages, such as `harness.cell.measure`; it is pickled.
+        parse: The message of the cell that is in what `to_data` gave, read back from JSON; ValueError where none is.
         died: The message of a case that ended its child, from the status and the reason.
         cell: What to work on.
         limits: What a case may use.
         attend: Told the strategy under way, about every LOOK_S seconds.
+
+    Raises:
+        JacstratError: No child can be started.
     """
     left = list(cell.strategies)
     while left:
         with _Child(work, replace(cell, strategies=tuple(left)), limits) as running:
-            for message in running.messages(attend):
-                if message.settles:
-                    left.remove(message.settles)
+            for data in running.messages(attend):
+                try:
+                    message = parse(cell, data)
+                    if message.settles:
+                        left.remove(message.settles)
+                except (ValueError, TypeError, KeyError, AttributeError) as error:
+                    running.give_up(f"it sends what is no message: {type(error).__name__}")
+                    break
                 yield message
-        if running.death is None:
+            culprit = running.attended
+        death = running.death or ("crashed", "it ended before its time")
+        if running.death is None and not left:
             return
-        status, reason = running.death
-        culprit = running.attended
-        reached = left if culprit == F else [culprit]
+        status, reason = death
+        # What has its row already is not to blame for what comes after it.
+        reached = [culprit] if culprit in left else list(left)
         for case in [case for case in cell.cases if case.strategy in reached]:
             yield died(case, status, f"f itself: {reason}" if culprit == F else reason)
-            left.remove(case.strategy)
+        left = [name for name in left if name not in reached]
 
 
-def _start_server() -> None:
-    """Start the fork server, where there is none yet, deaf to Ctrl-C.
+class _Servers:
+    """The fork server of this process, started when it is first needed and again when it is gone."""
 
-    A terminal sends that to every process of the group. The server would end in the middle of an import, with a
-    traceback; it ends with this process anyway. Children are deaf to it as well, and are killed.
+    def __init__(self) -> None:
+        self._server: Server | None = None
+        self._process = os.getpid()
+
+    def fork(self, order: dict[str, Any], descriptors: list[int]) -> tuple[Server, int]:
+        """A server and the number of its new child.
+
+        Raises:
+            JacstratError: A server ends again and again before it forks; says what it said.
+        """
+        if self._process != os.getpid():
+            # This process is itself a fork of the one that started it.
+            self._server, self._process = None, os.getpid()
+        for tries_left in reversed(range(MOST_STARTS)):
+            server = self._server or Server(_command())
+            self._server = server
+            try:
+                return server, server.fork(order, descriptors)
+            except ServerError as error:
+                self.replace(server)
+                if not tries_left:
+                    raise JacstratError(f"no case can be measured in a process of its own: {error}") from None
+        raise AssertionError("unreachable")
+
+    def end_left(self) -> None:
+        """End the processes of all servers that this process has had, but for the one that serves."""
+        end_marked(own_mark(), but=self._server.pid if self._server else None)
+
+    def replace(self, server: Server) -> None:
+        """End a server that does not serve, with all that it has started; the next child gets another one."""
+        server.close(force=True)
+        if self._server is server:
+            self._server = None
+
+
+_SERVERS = _Servers()
+
+
+def end_left_processes() -> None:
+    """End what functions have started and left, at the end of a run, however it is detached; name what stays.
+
+    After each child its server has done so on Linux. Here is what a server that has died, or another system, leaves.
     """
-    resource_tracker.ensure_running()  # which unblocks the signal where it is started
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT,))
-    try:
-        forkserver.ensure_running()
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    _SERVERS.end_left()
+
+
+def _command() -> list[str]:
+    """What starts a fork server that imports what this process would, and nothing from the working directory."""
+    run = "import json, sys; sys.path[:] = json.loads(sys.argv.pop(1)); from jacstrat.harness.child import main; main()"
+    return [sys.executable, "-P", "-c", run, json.dumps([path for path in sys.path if path])]
 
 
 class _Child:
-    """One child at work on one cell; killed, with its group, at the end of the with block."""
+    """One child at work on one cell; killed, with all that it has started, at the end of the with block."""
 
     def __init__(self, work: Callable[..., Generator[Any, None, None]], cell: Cell, limits: Limits) -> None:
         self.names = (F, *cell.strategies)
         self.limits = limits
         self.death: tuple[Status, str] | None = None
-        context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(list(PRELOAD))
-        self._state = context.RawArray("q", [0, time.monotonic_ns()])
-        descriptor, self._errors_name = tempfile.mkstemp(prefix="jacstrat-")
-        self._errors = os.fdopen(descriptor, "rb")
-        self._receiver, sender = context.Pipe(duplex=False)
-        with _no_main_module(), _same_modules():
-            _start_server()
-            arguments = (sender, self._state, self._errors_name, work, cell, limits)
-            self._process = context.Process(target=child.main, args=arguments)
-            self._process.start()
-        sender.close()
+        self._errors = scratch_file()
+        with scratch_file() as state:
+            state.truncate(ATTENDED.size)
+            self._state = mmap.mmap(state.fileno(), ATTENDED.size)
+            self._channel, theirs = os.pipe()
+            key = new_key()
+            order = {"work": base64.b64encode(pickle.dumps((work, cell, limits))).decode(), "key": key.hex()}
+            try:
+                self._server, self._pid = _SERVERS.fork(order, [theirs, state.fileno(), self._errors.fileno()])
+            except BaseException:
+                self._close()
+                raise
+            finally:
+                os.close(theirs)
+        self._receiver = Receiver(self._channel, key)
+        self._status: int | None = None
         self._resident: int | None = None
+        self._seen: tuple[int, int] = (0, 0)
+        self._idle_s = 0.0
+        self._looked_s = time.monotonic()
+        self._spent_s: dict[str, float] = defaultdict(float)
 
     def __enter__(self) -> _Child:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._kill()
-        self._receiver.close()
-        self._errors.close()
-        # A child that had come so far has unlinked it already.
-        Path(self._errors_name).unlink(missing_ok=True)
+        if self._status is None:
+            self._end()
+        self._close()
 
     @property
     def attended(self) -> str:
         """The strategy, or f, whose code ran when the child was last seen."""
-        return self.names[self._state[0]]
+        position = ATTENDED.unpack(self._state[: ATTENDED.size])[0]
+        return self.names[position] if 0 <= position < len(self.names) else F
+
+    def give_up(self, why: str) -> None:
+        """What comes from it is not heard any more."""
+        self.death = ("crashed", why)
 
     def messages(self, attend: Callable[[str], object]) -> Generator[Any, None, None]:
         """What the child sends, until it is done or dead; then `death` says how."""
+        looks = select.poll()
+        looks.register(self._channel, select.POLLIN)
+        closed = False
         while self.death is None:
             attend(self.attended)
-            try:
-                if self._receiver.poll(LOOK_S):
-                    message = self._receiver.recv()
-                    if message is None:
-                        return
-                    yield message
+            if closed:
+                # f has closed its end, or dies.
+                time.sleep(LOOK_S)
+            # What is dead has said all that it will: its last words are read before the end is seen.
+            dead = self._is_dead()
+            if not closed and looks.poll(0 if dead else LOOK_S * 1e3):
+                try:
+                    for value in self._receiver.receive():
+                        if "message" not in value:
+                            if value["end"] is not None:
+                                self.death = ("error", value["end"])
+                            return
+                        yield value["message"]
                     continue
-            except (EOFError, OSError):
-                # Dead, as a rule; or f closed the pipe and goes on, until its time is up.
-                self._process.join(LOOK_S)
-                if self._process.exitcode is not None:
-                    self.death = self._post_mortem()
+                except FrameError as error:
+                    self.give_up(f"f writes into the channel of the harness: {error}")
                     return
+                except EOFError:
+                    closed = True
+                    dead = self._is_dead(DYING_S)
+            if dead:
+                self.death = self._post_mortem()
+                return
             self.death = self._over_limit()
 
+    def _is_dead(self, grace_s: float = 0.0) -> bool:
+        looks = max(1, round(grace_s / 0.005))
+        for look in range(looks):
+            try:
+                if psutil.Process(self._pid).status() == psutil.STATUS_ZOMBIE:
+                    return True
+            except psutil.Error:
+                return True
+            if look + 1 < looks:
+                time.sleep(0.005)
+        return False
+
     def _over_limit(self) -> tuple[Status, str] | None:
-        idle_s = (time.monotonic_ns() - self._state[1]) / 1e9
-        if idle_s > self.limits.timeout_s:
-            return "timeout", f"no end after {self.limits.timeout_s:g} s"
+        now_s = time.monotonic()
+        step_s = min(max(now_s - self._looked_s, 0), MOST_STEP_S)
+        self._looked_s = now_s
+        seen = ATTENDED.unpack(self._state[: ATTENDED.size])
+        self._idle_s = self._idle_s + step_s if seen == self._seen else 0.0
+        self._seen = seen
+        name, timeout_s = self.attended, self.limits.timeout_s
+        self._spent_s[name] += step_s
+        if self._idle_s > timeout_s:
+            return "timeout", f"no end after {timeout_s:g} s"
+        if self._spent_s[name] > MOST_STEPS * timeout_s:
+            return "timeout", f"no end after {MOST_STEPS} steps of up to {timeout_s:g} s"
+        self._cut_errors()
         with suppress(psutil.Error):
-            resident = psutil.Process(self._process.pid).memory_info().rss
+            resident = psutil.Process(self._pid).memory_info().rss
             if self._resident is None:
                 self._resident = resident
             if resident - self._resident > self.limits.memory_bytes:
                 return "oom", f"resident memory grew beyond {self.limits.memory_bytes / 2**20:.0f} MiB"
         return None
 
+    def _cut_errors(self) -> None:
+        with suppress(OSError):
+            size = os.fstat(self._errors.fileno()).st_size
+            if size > MOST_ERROR_BYTES:
+                end = os.pread(self._errors.fileno(), 4096, size - 4096)
+                os.ftruncate(self._errors.fileno(), 0)
+                os.pwrite(self._errors.fileno(), end, 0)
+
     def _post_mortem(self) -> tuple[Status, str]:
-        code = self._process.exitcode or 0
-        last = _last_line(self._errors)
+        code = self._end(DYING_S)
+        if code is None:
+            return "crashed", "it ended, and the fork server with it"
+        last = last_line(self._errors)
         said = f"; last words: {last}" if last else ""
         if code >= 0:
-            return (
-                ("error", last)
-                if last.startswith("KeyboardInterrupt")
-                else ("crashed", f"exited with code {code}{said}")
-            )
+            return "crashed", f"exited with code {code}{said}"
         name = signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"
         hint = "; did the system run out of memory?" if name == "SIGKILL" else ""
         return "crashed", f"killed by {name}{hint}{said}"
 
-    def _kill(self) -> None:
-        if self._process.pid is not None:
-            # The child leads a group of its own; what it started goes with it.
+    def _end(self, grace_s: float = 0.0) -> int | None:
+        """End the child and what it has started; how it had ended, None where the server is gone with it."""
+        try:
+            self._status = self._server.end(self._pid, grace_s)
+            return self._status
+        except ServerError:
+            self._status = 0
+            # The kernel ends it with its server, unless f has asked it not to.
             with suppress(ProcessLookupError, PermissionError):
-                os.killpg(self._process.pid, signal.SIGKILL)
-            with suppress(ProcessLookupError):
-                os.kill(self._process.pid, signal.SIGKILL)
-        self._process.join()
+                os.killpg(self._pid, signal.SIGKILL)
+            _SERVERS.replace(self._server)
+            return None
 
-
-@contextmanager
-def _no_main_module() -> Iterator[None]:
-    """Keep multiprocessing from running the caller's script again in each child: nothing there is needed."""
-    main = sys.modules["__main__"]
-    sys.modules["__main__"] = ModuleType("__main__")
-    try:
-        yield
-    finally:
-        sys.modules["__main__"] = main
-
-
-@contextmanager
-def _same_modules() -> Iterator[None]:
-    """Have the fork server, started within, import what this process would, and nothing from the working directory."""
-    ours = {"PYTHONSAFEPATH": "1", "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    before = {name: os.environ.get(name) for name in ours}
-    os.environ.update(ours)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
-
-
-def _last_line(file: BinaryIO, most: int = 4096) -> str:
-    """The last line that is not empty among the last bytes of a file, shortened to fit a reason."""
-    file.seek(max(0, file.seek(0, os.SEEK_END) - most))
-    lines = file.read().decode("utf-8", "replace").split("\n")
-    return next((" ".join(line.split())[:200] for line in reversed(lines) if line.strip()), "")
+    def _close(self) -> None:
+        os.close(self._channel)
+        self._state.close()
+        self._errors.close()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Callable, Generator
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -20,6 +20,7 @@ from jacstrat.harness.bench import Attend, failure, instantiate, one_call, reaso
 from jacstrat.harness.cases import Cell
 from jacstrat.harness.child import Limits
 from jacstrat.harness.isolation import isolated
+from jacstrat.harness.messages import case_of, check
 from jacstrat.harness.precision import DTYPES
 from jacstrat.measure.counters import OperationCounter
 from jacstrat.measure.memory import StorageMode
@@ -81,6 +82,24 @@ class Forecast(NamedTuple):
         """The strategy, for `harness.isolation`."""
         return self.case.strategy
 
+    def to_data(self) -> dict[str, Any]:
+        """The forecast as plain JSON."""
+        return {"case": self.case.key, **asdict(self.prediction), "skip": self.skip}
+
+    @classmethod
+    def parse(cls, cell: Cell, data: Any) -> Forecast:
+        """The forecast of one of the cell's cases that is in what `to_data` gave.
+
+        Raises:
+            ValueError, KeyError, TypeError: It is none.
+        """
+        counts = {name: data[name] for name in ("peak_bytes", "flops", "aten_ops")}
+        for count in counts.values():
+            if count is not None:
+                check(count, int)
+        prediction = Prediction(**counts, reason=check(data["reason"], str))
+        return cls(case_of(cell, data["case"]), prediction, check(data["skip"], str))
+
 
 def predict(case: Case) -> Prediction:
     """What one call of the case takes, in this process.
@@ -131,7 +150,7 @@ def forecasts_isolated(
     def died(case: Case, status: Status, reason: str) -> Forecast:
         return Forecast(case, Prediction(reason=reason), death=status)
 
-    yield from isolated(partial(forecasts, memory_bytes=memory_bytes), died, cell, limits, attend)
+    yield from isolated(partial(forecasts, memory_bytes=memory_bytes), Forecast.parse, died, cell, limits, attend)
 
 
 def might_not_fit(cell: Cell, memory_bytes: int) -> bool:

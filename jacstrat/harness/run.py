@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from jacstrat.core.environment import Session, read_sessions, write_sessions
 from jacstrat.harness.directory import claimed, finished, write_whole
 from jacstrat.harness.drive import Observer, drive
+from jacstrat.harness.isolation import end_left_processes
 from jacstrat.harness.job import Done, Job, limits_of
 from jacstrat.harness.lines import lines
 from jacstrat.harness.pool import Here, Pool
+from jacstrat.harness.results import Results
+from jacstrat.harness.strays import temporary_folder
 from jacstrat.harness.sweep import Sweep
 from jacstrat.measure.sampling import Settings
-from jacstrat.records import SWEEP, RecordWriter
+from jacstrat.records import SWEEP
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,7 @@ def run(
 
     Raises:
         UsageError: The sweep is none, the directory cannot be written, is in use, or holds another sweep's results.
+        LostError: The directory was moved, removed or changed meanwhile; what was measured is written beside it.
         JacstratError: There is nobody left to measure; what was finished is on disk.
         KeyboardInterrupt: Ends the run at once; every row that was finished is on disk, no process stays behind.
     """
@@ -65,9 +68,9 @@ def run(
         done = finished(directory, sweep, options.resume, options.retry)
         earlier = read_sessions(directory) if done else ()
         write_whole(directory / SWEEP, sweep.to_toml())
-        writer = stack.enter_context(RecordWriter(directory))
+        results = stack.enter_context(Results(directory, sweep.to_toml()))
         # Ends with the run, so that a reference outlives no change of the code that it came from.
-        references = Path(stack.enter_context(TemporaryDirectory(prefix="jacstrat-")))
+        references = stack.enter_context(temporary_folder())
         settings = Settings(limit_s=sweep.sample_s) if sweep.timed else None
         job = Job(cells[0], settings, sweep.timeout_s, sweep.max_memory_bytes, options.isolate)
         left = lines(cells, done)
@@ -85,6 +88,7 @@ def run(
             nonlocal session
             if done.environment is not None and done.machine not in session.workers:
                 session = session.with_worker(done.machine, done.environment)
+                results.check()
                 write_sessions(directory, [*earlier, session])
 
         write_sessions(directory, [*earlier, session])
@@ -92,9 +96,11 @@ def run(
         try:
             for outcome in drive(left, job, pool, observer.under_way, found):
                 if outcome.samples:
-                    writer.write_samples(outcome.case, outcome.samples)
+                    results.write_samples(outcome.case, outcome.samples)
                 if outcome.record:
-                    writer.write(outcome.record)
+                    results.write(outcome.record)
                     observer.finished(outcome.record)
         finally:
-            write_sessions(directory, [*earlier, session.ended(environment())])
+            end_left_processes()
+            with suppress(FileNotFoundError):
+                write_sessions(results.directory, [*earlier, session.ended(environment())])

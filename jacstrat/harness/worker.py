@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -31,7 +30,7 @@ def work(job: Job, run: str, place: str, scratch: str) -> Done:
         scratch: A directory of this worker's.
     """
     environment, described = here()
-    with slot(job.cell), may_have_children():
+    with slot(job.cell):
         found = tuple(outcomes(job, references=Path(_references(run, scratch).name)))
     return Done(found, environment.id, place, described)
 
@@ -87,22 +86,6 @@ def _uuid(number: int) -> str | None:
             pynvml.nvmlShutdown()
     except pynvml.NVMLError:
         return None
-
-
-@contextmanager
-def may_have_children() -> Iterator[None]:
-    """Let a process start children though it is marked as daemonic, as Dask's nannies mark their workers.
-
-    The mark has multiprocessing refuse, since a daemonic process that is terminated leaves its children behind; those
-    of a job end with the fork server, which ends with the process that started it.
-    """
-    config: dict[str, Any] = multiprocessing.current_process()._config  # type: ignore[attr-defined]
-    daemon = config.get("daemon")
-    config["daemon"] = False
-    try:
-        yield
-    finally:
-        config["daemon"] = daemon
 
 
 @lru_cache(maxsize=1)

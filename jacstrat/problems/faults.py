@@ -12,7 +12,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from jacstrat.core.errors import JacstratError, ShapeError, UnsupportedError, UsageError, in_words
+from jacstrat.core.errors import (
+    MOST_SEARCHED,
+    JacstratError,
+    ShapeError,
+    UnsupportedError,
+    UsageError,
+    in_words,
+    message_of,
+)
 from jacstrat.problems.arguments import taken
 from jacstrat.problems.held import inputs, mixing
 
@@ -53,7 +61,7 @@ _SHAPES = r"shape|size|dimension|out of bounds|out of range|normalized_shape|sho
 
 def explained(error: Exception, f: Function, x: Tensor, args: tuple[Any, ...] = ()) -> Exception:
     """What to raise in place of an exception of f(x, *args): its fault in one line, or itself where that says all."""
-    text = " ".join(str(error).split())
+    text = message_of(error, MOST_SEARCHED)
     if isinstance(error, JacstratError | MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in text:
         return error
     if isinstance(error, RuntimeError) and "not implemented for '" in text:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
+from typing import Any
 
 from jacstrat.core.considered import Considered
 from jacstrat.records import Record
@@ -41,6 +42,24 @@ class Evidence:
     @property
     def settles(self) -> None:
         """It ends no case, for `harness.isolation`."""
+
+    def to_data(self) -> dict[str, Any]:
+        """The evidence as plain JSON."""
+        return {"evidence": asdict(self)}
+
+    @classmethod
+    def parse(cls, data: Any) -> Evidence:
+        """The evidence that is in what `to_data` gave.
+
+        Raises:
+            KeyError, TypeError: It is none.
+        """
+        values = dict(data["evidence"])
+        considered = tuple(Considered.parse(one) for one in values.pop("considered"))
+        for column in fields(cls)[:-1]:
+            if not isinstance(values[column.name], bool if isinstance(column.default, bool) else str):
+                raise TypeError(f"{column.name} is of another kind")
+        return cls(**values, considered=considered)
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -15,6 +14,7 @@ from jacstrat.compare.pairs import LEAST_PAIRS, Pair, judge_pairs, undecided
 from jacstrat.compare.thresholds import Thresholds
 from jacstrat.compare.verdict import Comparison, Finding, Gate, Verdict
 from jacstrat.core.environment import Snapshot
+from jacstrat.harness.strays import temporary_folder
 from jacstrat.records import Record, to_frame
 from jacstrat.revisions.cores import idlest
 from jacstrat.revisions.install import interpreters
@@ -22,7 +22,7 @@ from jacstrat.revisions.interleave import TIME_LIMIT, Blocks, Interleaved, Limit
 from jacstrat.revisions.processes import Arena, Installed
 from jacstrat.revisions.results import environment
 from jacstrat.revisions.survey import SIDES, Selection, Survey, survey
-from jacstrat.revisions.tree import Tree, checked_out
+from jacstrat.revisions.tree import Tree, checked_out, cleared_away
 
 # Without a common parent two processes differ by 5 to 10 % in the time of the same code: what is called SLOWER or
 # FASTER then lies beyond that, too.
@@ -70,7 +70,8 @@ def arena_of(
         BuildError: A revision cannot be installed.
     """
     with ExitStack() as stack:
-        place = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="jacstrat-"))).resolve()
+        place = stack.enter_context(temporary_folder()).resolve()
+        stack.enter_context(cleared_away(here, place))
         revisions = {"base": base, "new": new}
         trees = [stack.enter_context(checked_out(here, revisions[side], place / side)) for side in SIDES]
         pythons = interpreters(trees, here, place, install, say)

@@ -20,8 +20,9 @@ def git(root: Path, *arguments: str) -> str:
     """
     # A hook of git's runs its children with GIT_DIR and others set, which would override the directory.
     environ = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
-    # The user's hooks have no business in a checkout that lasts for minutes.
-    command = ["git", "-C", str(root), "-c", f"core.hooksPath={os.devnull}", *arguments]
+    # The repository's hooks and monitor have no business in a checkout that lasts for minutes.
+    settings = ["-c", f"core.hooksPath={os.devnull}", "-c", "core.fsmonitor=false"]
+    command = ["git", "-C", str(root), *settings, *arguments]
     try:
         done = subprocess.run(command, capture_output=True, timeout=LIMIT_S, check=True, env=environ)
     except FileNotFoundError:

@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
-from jacstrat.core.errors import JacstratError, UsageError
+from jacstrat.core.errors import JacstratError, UsageError, in_words
 from jacstrat.revisions.tree import Tree
 
 LOCKS = ("uv.lock", "poetry.lock", "pdm.lock", "requirements.txt")
@@ -46,23 +47,42 @@ def needs_of(path: Path) -> Needs:
     """What the files in a directory ask for.
 
     Raises:
-        UsageError: Its pyproject.toml is none.
+        UsageError: Its pyproject.toml is none, or one of the files is no text.
     """
-    project = {}
-    file = path / "pyproject.toml"
-    if file.is_file():
+    project: dict[str, Any] = {}
+    if text := _text(path / "pyproject.toml"):
         try:
-            project = tomllib.loads(file.read_text(encoding="utf-8")).get("project", {})
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise UsageError(f"{file.name} of the revision cannot be read: {error}") from None
-    dependencies = tuple(sorted(project.get("dependencies", ())))
+            project = tomllib.loads(text).get("project", {})
+            dependencies = tuple(sorted(project.get("dependencies", ())))
+            python = project.get("requires-python", "")
+        except (tomllib.TOMLDecodeError, AttributeError, TypeError, RecursionError) as error:
+            raise UsageError(f"pyproject.toml of the revision cannot be read: {in_words(error)}") from None
+        if not all(isinstance(text, str) for text in (*dependencies, python)):
+            raise UsageError("pyproject.toml of the revision cannot be read: dependencies and requires-python are text")
+    else:
+        dependencies, python = (), ""
     pins: tuple[str, ...] = ()
-    if (path / CONSTRAINTS).is_file():
+    if text := _text(path / CONSTRAINTS):
         brought = closure(dependencies)
-        lines = (path / CONSTRAINTS).read_text(encoding="utf-8").splitlines()
-        pins = tuple(sorted(line.strip() for line in lines if _package(line) in brought and not _holds(line)))
-    locks = tuple((name, (path / name).read_text(encoding="utf-8")) for name in LOCKS if (path / name).is_file())
-    return Needs(project.get("requires-python", ""), dependencies, pins, locks)
+        pins = tuple(
+            sorted(line.strip() for line in text.splitlines() if _package(line) in brought and not _holds(line))
+        )
+    locks = tuple((name, text) for name in LOCKS if (text := _text(path / name)))
+    return Needs(python, dependencies, pins, locks)
+
+
+def _text(file: Path) -> str:
+    """What a file of the revision holds; "" where there is none.
+
+    Raises:
+        UsageError: It is no text, or may not be read.
+    """
+    if not file.is_file():
+        return ""
+    try:
+        return file.read_text(encoding="utf-8")
+    except (UnicodeDecodeError, OSError) as error:
+        raise UsageError(f"{file.name} of the revision cannot be read: {in_words(error)}") from None
 
 
 def closure(requirements: Iterable[str]) -> set[str]:

@@ -5,8 +5,7 @@ measured; two children of one parent, which share its pages, by 1 to 3 %. So thi
 nothing of jacstrat: each child imports that of its own revision. It runs no torch operation, since thread pools do not
 survive a fork.
 
-It serves one socket: a request is a line of JSON with descriptors beside it, and so is the answer, without them. When
-the socket closes, however its other end has ended, it kills its children and ends.
+It serves one socket as `core/forks.py` does, which it loads by its path, too.
 """
 
 from __future__ import annotations
@@ -14,12 +13,10 @@ from __future__ import annotations
 import gc
 import importlib
 import importlib.util
-import json
 import os
-import signal
 import socket
 import sys
-import time
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
@@ -49,82 +46,33 @@ def main() -> None:
     for module in PRELOAD:
         with suppress(ImportError):
             importlib.import_module(module)
-    side = _neighbour("side")
+    here = Path(__file__).resolve().parent
+    core = here.parent / "core"
+    side, forks, frames = map(_alone, (here / "side.py", core / "forks.py", core / "frames.py"))
     if loaded := [name for name in sys.modules if name.split(".")[0] == "jacstrat"]:
         raise RuntimeError(f"the parent must have neither revision loaded, it has {loaded[0]}")
     # What is here at the fork is no garbage of the child's: walking it would copy its pages.
     gc.collect()
     gc.freeze()
-    children: set[int] = set()
-    _answer(control, {"torch": "torch" in sys.modules})
-    try:
-        while True:
-            request, descriptors, _, _ = socket.recv_fds(control, 1 << 16, 2)
-            if not request:
-                return
-            order = json.loads(request)
-            if order["do"] == "fork":
-                pid = os.fork()
-                if pid == 0:
-                    control.close()
-                    _become_child(order, descriptors, side)
-                children.add(pid)
-                for descriptor in descriptors:
-                    os.close(descriptor)
-                _answer(control, {"pid": pid})
-            else:
-                ended = order["pid"] in children
-                children.discard(order["pid"])
-                _answer(control, {"status": _end(order["pid"], order["grace_s"]) if ended else 0})
-    finally:
-        for pid in children:
-            _end(pid)
+    forks.answer(control, {"ready": True})
+    parent = os.getpid()
 
-
-def _become_child(order: dict[str, Any], descriptors: list[int], side: ModuleType) -> None:
-    """A group of its own, so that what f starts ends with it; pinned; no terminal."""
-    try:
-        os.setpgid(0, 0)
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
-        channel, errors = descriptors
-        null = os.open(os.devnull, os.O_RDWR)
-        for standard, opened in ((0, null), (1, null), (2, errors)):
-            os.dup2(opened, standard)
+    def become(order: dict[str, Any], descriptors: Sequence[int]) -> None:
+        """Pinned, with no terminal, in a group of its own, so that what f starts ends with it."""
+        forks.die_with(parent)
+        requests, answers, errors = descriptors
+        forks.detach(errors)
         if order["cores"] and hasattr(os, "sched_setaffinity"):
             os.sched_setaffinity(0, order["cores"])
-        side.die_with(os.getppid())
-        side.serve(socket.socket(fileno=channel))
-    finally:
-        sys.stderr.flush()
-        os._exit(1)
+        sender = frames.Sender(frames.out_of_the_way(answers), bytes.fromhex(order["key"]))
+        side.serve(frames.out_of_the_way(requests), sender)
+
+    forks.serve(control, become)
 
 
-def _end(pid: int, grace_s: float = 0.0) -> int:
-    """Kill a child with its group, and say how it had ended: its exit code, or minus its signal.
-
-    A child that is dying closes its socket a while before it is dead: it has a grace.
-    """
-    deadline = time.monotonic() + grace_s
-    done, status = os.waitpid(pid, os.WNOHANG)
-    while done == 0 and time.monotonic() < deadline:
-        time.sleep(0.01)
-        done, status = os.waitpid(pid, os.WNOHANG)
-    for kill in (os.killpg, os.kill):
-        with suppress(ProcessLookupError, PermissionError):
-            kill(pid, signal.SIGKILL)
-    if done == 0:
-        os.waitpid(pid, 0)
-        return 0
-    return os.waitstatus_to_exitcode(status)
-
-
-def _answer(control: socket.socket, value: dict[str, Any]) -> None:
-    control.sendall(json.dumps(value).encode() + b"\n")
-
-
-def _neighbour(name: str) -> ModuleType:
-    """The file beside this one, as a module of no package."""
-    spec = importlib.util.spec_from_file_location(f"{name}_of_two", Path(__file__).with_name(f"{name}.py"))
+def _alone(file: Path) -> ModuleType:
+    """A file of jacstrat's that imports nothing of it, as a module of no package."""
+    spec = importlib.util.spec_from_file_location(f"{file.stem}_of_two", file)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import signal
 import socket
-import subprocess
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,12 +15,14 @@ from types import TracebackType
 from typing import IO, Any
 
 from jacstrat.core.errors import JacstratError
+from jacstrat.core.frames import FrameError, Receiver, new_key
+from jacstrat.harness.server import LOOK_S, START_S, Server, ServerError, end_marked, last_line, scratch_file
 from jacstrat.revisions.tree import Tree
 
 PARENT = Path(__file__).with_name("parent.py")
-# The parent imports torch: seconds, on a loaded machine with a cold disk much longer.
-START_S = 300.0
 END_S = 2.0
+# A request is small; the system has room for it.
+SEND_S = 10.0
 
 
 class DiedError(JacstratError):
@@ -59,34 +60,14 @@ class Parent:
     """A process with torch loaded and neither revision, see `parent.py`; gone, with its children, after the block."""
 
     def __init__(self, python: Path) -> None:
-        ours, theirs = socket.socketpair()
-        self._log = tempfile.TemporaryFile()  # noqa: SIM115 (closed with the process)
-        with theirs:
-            # A session of its own: Ctrl-C ends the driver, which then ends it.
-            self._process = subprocess.Popen(
-                [python, "-P", PARENT, str(theirs.fileno())],
-                pass_fds=[theirs.fileno()],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=self._log,
-                start_new_session=True,
-            )
-        self._control = ours
-        self._ready = False
+        self._server = Server([str(python), "-P", str(PARENT)])
 
     def __enter__(self) -> Parent:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._control.close()
-        try:
-            # It ends its children when the socket closes.
-            self._process.wait(END_S)
-        except subprocess.TimeoutExpired:
-            # It is still importing: there are no children.
-            os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait()
-        self._log.close()
+        self._server.close()
+        end_marked(self._server.mark)
 
     def fork(self, side: Installed, cores: Sequence[int]) -> Child:
         """A child that has imported the revision's jacstrat.
@@ -94,44 +75,43 @@ class Parent:
         Raises:
             DiedError, RefusedError: It could not.
         """
+        errors, key = scratch_file(), new_key()
+        # A socket, since a request to a dead child must not end this process.
         ours, theirs = socket.socketpair()
-        errors = tempfile.TemporaryFile()  # noqa: SIM115 (closed with the child)
+        answers, their_answers = os.pipe()
         with theirs:
-            pid = self._order({"do": "fork", "cores": list(cores)}, (theirs.fileno(), errors.fileno()))["pid"]
-        return Child(self, pid, ours, errors)
-
-    def end(self, pid: int, grace_s: float = 0.0) -> int:
-        """Kill a child that has not ended within the grace; how it had ended before, 0 where it had not."""
-        return int(self._order({"do": "end", "pid": pid, "grace_s": grace_s})["status"])
-
-    def _order(self, order: Mapping[str, Any], descriptors: Sequence[int] = ()) -> dict[str, Any]:
-        try:
-            if not self._ready:
-                _line(self._control, START_S)
-                self._ready = True
-            socket.send_fds(self._control, [json.dumps(order).encode()], list(descriptors))
-            return _line(self._control, START_S)
-        except (OSError, EOFError):
-            raise DiedError(
-                "crashed", f"the process that was to import torch has ended: {last_line(self._log)}"
-            ) from None
+            try:
+                order = {"cores": list(cores), "key": key.hex()}
+                pid = self._server.fork(order, (theirs.fileno(), their_answers, errors.fileno()))
+            except ServerError as error:
+                os.close(answers)
+                raise DiedError("crashed", str(error)) from None
+            finally:
+                os.close(their_answers)
+        return Child(self._server, pid, ours, answers, key, errors)
 
 
 class Child:
     """One side at work. Killed, with all that it started, at the end of the block."""
 
-    def __init__(self, parent: Parent, pid: int, channel: socket.socket, errors: IO[bytes]) -> None:
-        self._parent, self._pid, self._channel, self._errors = parent, pid, channel, errors
+    def __init__(
+        self, server: Server, pid: int, requests: socket.socket, answers: int, key: bytes, errors: IO[bytes]
+    ) -> None:
+        self._server, self._pid, self._requests, self._errors = server, pid, requests, errors
+        self._answers, self._receiver = answers, Receiver(answers, key)
+        # A side that does not read is found out by its missing answer.
+        requests.settimeout(SEND_S)
 
     def __enter__(self) -> Child:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
-        self._channel.close()
+        self._requests.close()
+        os.close(self._answers)
         # After Ctrl-C the parent may be in the middle of an answer: it ends its children when it ends.
         if kind is None or issubclass(kind, Exception):
-            with suppress(DiedError):
-                self._parent.end(self._pid)
+            with suppress(ServerError):
+                self._server.end(self._pid)
         self._errors.close()
 
     def ask(self, do: str, limit_s: float, **arguments: Any) -> dict[str, Any]:
@@ -148,22 +128,39 @@ class Child:
         """Send a request; both sides can be at work at the same time."""
         # A side that is dead is found out by its missing answer.
         with suppress(OSError):
-            self._channel.sendall(json.dumps({"do": do, **arguments}).encode() + b"\n")
+            self._requests.sendall(json.dumps({"do": do, **arguments}).encode() + b"\n")
 
     def answer(self, limit_s: float) -> dict[str, Any]:
         """Wait for the answer to the last request; raises as `ask`."""
         try:
-            found = _line(self._channel, limit_s)
+            found = self._next(limit_s)
         except TimeoutError:
             raise DiedError("timeout", f"no end after {limit_s:g} s") from None
-        except (OSError, EOFError):
+        except FrameError as error:
+            raise DiedError("crashed", f"f writes into the channel of the harness: {error}") from None
+        except EOFError:
             raise DiedError("crashed", self._post_mortem()) from None
+        if not isinstance(found, dict):
+            raise DiedError("crashed", "it sends what is no answer")
         if "failed" in found:
-            raise RefusedError(found["status"], found["failed"])
+            raise RefusedError(str(found.get("status")), str(found["failed"]))
         return found
 
+    def _next(self, limit_s: float) -> Any:
+        """The next value from the side, waited for in short looks by whose number the time is taken."""
+        looks = select.poll()
+        looks.register(self._answers, select.POLLIN)
+        for _ in range(max(1, round(limit_s / LOOK_S))):
+            while looks.poll(LOOK_S * 1e3):
+                for value in self._receiver.receive():
+                    return value
+        raise TimeoutError
+
     def _post_mortem(self) -> str:
-        code = self._parent.end(self._pid, END_S)
+        try:
+            code = self._server.end(self._pid, END_S)
+        except ServerError as error:
+            return f"it ended, and {error}"
         name = signal.Signals(-code).name if -code in set(signal.Signals) else ""
         said = last_line(self._errors)
         how = f"killed by {name}" if name else f"exited with code {code}"
@@ -225,23 +222,3 @@ class Arena:
                 except (DiedError, RefusedError) as error:
                     raise type(error)(error.status, f"{tree} cannot be measured: {error}") from None
             yield children[0][0], children[1][0]
-
-
-def last_line(file: IO[bytes], most: int = 4096) -> str:
-    """The last line that is not empty among the last bytes of a file, shortened to fit a reason."""
-    file.seek(max(0, file.seek(0, os.SEEK_END) - most))
-    lines = file.read().decode("utf-8", "replace").split("\n")
-    return next((" ".join(line.split())[:200] for line in reversed(lines) if line.strip()), "")
-
-
-def _line(channel: socket.socket, limit_s: float) -> dict[str, Any]:
-    """A line of JSON from a socket on which one answer is under way at a time."""
-    channel.settimeout(limit_s)
-    received = bytearray()
-    while not received.endswith(b"\n"):
-        part = channel.recv(1 << 16)
-        if not part:
-            raise EOFError
-        received += part
-    found: dict[str, Any] = json.loads(received)
-    return found

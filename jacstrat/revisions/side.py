@@ -4,51 +4,41 @@ It belongs to no revision: the driver's own file, loaded by its path, measures b
 little, so that old ones can be measured: `find_problem(name).instance(...)`, `parse_strategy(spec).prepare(...)`,
 `harness.sweep` for the choice of cases, and `harness.cell.measure` for the counts and errors of a row.
 
-A request is a line of JSON with `do`; the answer is a line, with `failed` where it cannot be done.
+A request is a line of JSON with `do`; the answer is a frame of it, with `failed` where it cannot be done.
 """
 
 from __future__ import annotations
 
-import ctypes
 import gc
 import json
 import os
-import signal
-import socket
 import sys
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 from importlib import import_module
 from importlib.util import find_spec
+from time import perf_counter, perf_counter_ns
 from typing import Any
 
-PR_SET_PDEATHSIG = 1
 Request = dict[str, Any]
 
 
-def die_with(parent: int) -> None:
-    """Have the kernel end this process with its parent; elsewhere than on Linux it ends at its next request."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
-        # It ended before the call above.
-        os._exit(1)
+def serve(requests: int, sender: Any) -> None:
+    """Answer requests until there are no more.
 
-
-def serve(channel: socket.socket) -> None:
-    """Answer requests until there are no more; does not return."""
+    Args:
+        requests: A descriptor that they come from.
+        sender: Takes the answers, see `core/frames.py`.
+    """
     side = _Side()
-    with channel.makefile("rwb") as lines:
+    with open(requests, "rb") as lines:
         for line in lines:
             request = json.loads(line)
             try:
                 answer = getattr(side, request.pop("do"))(**request)
             except (Exception, SystemExit) as error:
                 answer = {"failed": _in_words(error), "status": _status(error)}
-            lines.write(json.dumps(answer).encode() + b"\n")
-            lines.flush()
-    os._exit(0)
+            sender.send(answer)
 
 
 class _Side:
@@ -135,10 +125,10 @@ class _Side:
         self._work, self._sync = next(self._opened)
         gc.collect()
         gc.disable()
-        begin = time.perf_counter()
+        begin = perf_counter()
         self._work()
         self._sync()
-        return {"first_s": time.perf_counter() - begin}
+        return {"first_s": perf_counter() - begin}
 
     def block(self, calls: int) -> Request:
         """The time of a number of calls in a row, seconds, without that in which the kernel let others run instead.
@@ -148,11 +138,11 @@ class _Side:
         work, sync, repeat = self._work, self._sync, range(calls)
         sync()
         waited = self._waited_ns()
-        begin = time.perf_counter_ns()
+        begin = perf_counter_ns()
         for _ in repeat:
             work()
         sync()
-        elapsed = time.perf_counter_ns() - begin
+        elapsed = perf_counter_ns() - begin
         waited = self._waited_ns() - waited
         return {"seconds": max(elapsed - waited, 1) / 1e9, "waited_s": waited / 1e9}
 
@@ -214,7 +204,11 @@ def _opened(cell: Any) -> Iterator[tuple[Callable[[], object], Callable[[], obje
 
 
 def _in_words(error: BaseException) -> str:
-    text = " ".join(str(error).split()) or "no message"
+    # What f raises may hold a tensor, or whatever f likes.
+    try:
+        text = " ".join(str(error)[:4000].split())[:1000] or "no message"
+    except (Exception, SystemExit) as another:
+        text = f"no message: its own __str__ raises {type(another).__name__}"
     known = any(kind.__name__ == "JacstratError" for kind in type(error).__mro__)
     return text if known else f"{type(error).__name__}: {text}"
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -47,6 +50,49 @@ class Tree:
     def __str__(self) -> str:
         at = f" at {self.commit[:12]}" if self.commit and not self.commit.startswith(self.name) else ""
         return f"{self.name}{at}{' with changes' if self.dirty else ''}"
+
+
+WARDEN = Path(__file__).with_name("warden.py")
+# It does not wait for more than its own few seconds.
+WARDEN_S = 60.0
+
+
+@contextmanager
+def cleared_away(here: Path, folder: Path) -> Iterator[None]:
+    """Have a process of its own clear away the worktrees in a folder, if this one is killed within the block.
+
+    Args:
+        here: The user's working directory, in a repository.
+        folder: Of the worktrees, and of nothing else.
+
+    Raises:
+        UsageError: There is no repository.
+    """
+    root = repository(here)
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    warden = subprocess.Popen(
+        [sys.executable, "-I", "-S", str(WARDEN), str(root), str(folder)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env=environ,
+        start_new_session=True,
+    )
+    assert warden.stdin is not None
+    assert warden.stdout is not None
+    try:
+        # It is deaf to signals from now on.
+        warden.stdout.readline()
+        yield
+    finally:
+        # What is left here, it removes now.
+        warden.stdin.close()
+        warden.stdout.close()
+        try:
+            warden.wait(WARDEN_S)
+        except subprocess.TimeoutExpired:
+            warden.kill()
+            warden.wait()
 
 
 @contextmanager

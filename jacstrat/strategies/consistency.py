@@ -16,7 +16,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from jacstrat.core.errors import UnsupportedError
+from jacstrat.core.errors import UnsupportedError, message_of
 from jacstrat.series import nested
 from jacstrat.strategies.cuts import ends, has_cuts
 from jacstrat.strategies.differences import STEPS, along_line, precision, steadily
@@ -226,7 +226,7 @@ class Consistency:
         try:
             found, terms = line.by_autograd(total(leaf))
         except REFUSALS as error:
-            return f"has no gradient: {' '.join(str(error).split()).split('. ')[0]}"
+            return f"has no gradient: {message_of(error).split('. ')[0]}"
         slope = self._slope(line, total, found, terms)
         if slope is None:
             return ""

@@ -8,6 +8,7 @@ from math import isfinite
 import torch
 from torch import Tensor
 
+from jacstrat.core.errors import message_of
 from jacstrat.strategies.cuts import Ends
 from jacstrat.strategies.look import Look
 from jacstrat.strategies.slope import LEAST, UNKNOWN, Line, Slope
@@ -53,7 +54,7 @@ class Gradients:
         try:
             mine = line.gradients(weighted)
         except REFUSALS as error:
-            return f"has no gradient: {' '.join(str(error).split()).split('. ')[0]}"
+            return f"has no gradient: {message_of(error).split('. ')[0]}"
         tolerance = TOLERANCE[given.dtype]
         found, size = line.contracted(mine)
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import torch
 
-from jacstrat.core.errors import UnsupportedError
+from jacstrat.core.errors import MOST_SEARCHED, UnsupportedError, message_of
 
 # What torch says when a transform cannot pass an operation: a limit of the strategy, no fault of f. Beside it what is
 # said here, {} standing for the operation that the pattern captures, or for the autograd.Function at work.
@@ -55,7 +55,7 @@ def limit(error: BaseException) -> str | None:
     """What torch could not do, in one line that names the operation; None where the error is something else."""
     if not isinstance(error, RuntimeError) or isinstance(error, torch.OutOfMemoryError):
         return None
-    text = " ".join(str(error).split())
+    text = message_of(error, MOST_SEARCHED)
     for pattern, words in _TOLD:
         if found := re.search(pattern, text):
             return words.format(found[1].rstrip(".,;") if found.groups() else _custom(error))

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.fx import GraphModule
 
-from jacstrat.core.errors import ShapeError
+from jacstrat.core.errors import ShapeError, message_of
 from jacstrat.core.operator import Operator
 from jacstrat.tape.arguments import Args, lifted, of_rows
 from jacstrat.tape.quiet import quiet
@@ -134,7 +134,7 @@ def _headline(error: Exception) -> str:
 
     if isinstance(error, fake_tensor.DataDependentOutputException | fake_tensor.DynamicOutputShapeException):
         return f"it depends on a value: {error.func}"
-    text = " ".join(str(error).split()) or "no message"
+    text = message_of(error)
     if "custom_function_call" in text or "setup_context" in text:
         return "it has a derivative of its own making, an autograd.Function"
     return f"it cannot be traced: {type(error).__name__}: {text.split('. ')[0].removesuffix('.')[:200]}"

@@ -163,10 +163,11 @@ def test_rows_that_change_on_resuming_are_told(whole) -> None:
 
 def test_kills_are_counted_by_the_harm_they_do() -> None:
     attempts = [kill.Attempt(0.1, 0), kill.Attempt(0.2, 3, unreadable=("bad row", "worse")), kill.Attempt(0.3, 30)]
-    unreadable, unresumed, staying = kill.judge(attempts, 30, 9.0)
-    assert [figure.value for figure in (unreadable, unresumed, staying)] == [1, 0, 0]
+    unreadable, unresumed, staying, folders = kill.judge(attempts, 30, 9.0)
+    assert [figure.value for figure in (unreadable, unresumed, staying, folders)] == [1, 0, 0, 0]
     assert [figure.met for figure in (unreadable, unresumed, staying)] == [False, True, True]
-    assert unreadable.note == "3 kills within 9.0 s, 1 of them with some of 30 rows on disk; for one, bad row"
+    amid = "3 kills within 9.0 s, 1 of them with some of 30 rows on disk"
+    assert unreadable.note == f"{amid}; for one, of run SIGKILL at 0.2 s, bad row"
 
 
 def test_the_command_is_that_of_a_user() -> None:

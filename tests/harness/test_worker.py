@@ -16,7 +16,7 @@ import pytest
 from jacstrat.harness import worker
 from jacstrat.harness.cell import Outcome
 from jacstrat.harness.job import Job
-from jacstrat.harness.worker import may_have_children, slot, slot_name, versions, work
+from jacstrat.harness.worker import slot, slot_name, versions, work
 from jacstrat.measure.environment import MACHINE_VARIABLE, host_id
 from jacstrat.measure.sampling import Settings
 from jacstrat.records import Record
@@ -113,8 +113,6 @@ def test_a_job_is_measured_by_a_daemonic_process_too(monkeypatch, tmp_path, cell
     assert [outcome.record.status for outcome in done.outcomes] == ["crashed"]
     assert (done.machine, done.place) == (worker.here()[0].id, "tcp://here")
     assert done.environment["warnings"] == list(done.environment["warnings"])
-    with may_have_children():
-        assert not config["daemon"]
 
 
 def test_references_are_kept_for_a_run(tmp_path) -> None:

@@ -111,3 +111,21 @@ def test_what_does_not_build_says_what_pip_said(tmp_path, monkeypatch) -> None:
         interpreters([base], here.path, tmp_path, always=True)
     with pytest.raises(BuildError, match=r"does not build: it has no pyproject.toml, setup.py or requirements.txt"):
         interpreters([tree(tmp_path / "bare")], here.path, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "what"),
+    [
+        ("pyproject.toml", b"project = 7", "pyproject.toml of the revision cannot be read: AttributeError"),
+        ("pyproject.toml", b"[project]\ndependencies = 7", "pyproject.toml of the revision cannot be read: TypeError"),
+        ("pyproject.toml", b"[project]\ndependencies = [1, 'a']", "pyproject.toml of the revision cannot be read"),
+        ("pyproject.toml", b"[project]\nrequires-python = 3", "dependencies and requires-python are text"),
+        ("pyproject.toml", b"\xff", "pyproject.toml of the revision cannot be read: UnicodeDecodeError"),
+        ("constraints.txt", b"\xff", "constraints.txt of the revision cannot be read: UnicodeDecodeError"),
+        ("uv.lock", b"\xff", "uv.lock of the revision cannot be read: UnicodeDecodeError"),
+    ],
+)
+def test_what_a_revision_has_in_place_of_its_files_is_one_line(tmp_path, file: str, content: bytes, what: str) -> None:
+    (tmp_path / file).write_bytes(content)
+    with pytest.raises(JacstratError, match=what):
+        needs_of(tmp_path)
