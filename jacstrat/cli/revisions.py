@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from jacstrat.cli.app import EXIT_INTERRUPTED, EXIT_NOTHING_MEASURED
+from jacstrat.cli.app import EXIT_INTERRUPTED, EXIT_NOTHING_MEASURED, complain
 from jacstrat.core.errors import UsageError
+from jacstrat.core.text import printable
 
 if TYPE_CHECKING:
     from jacstrat.compare.thresholds import Thresholds
@@ -46,9 +47,8 @@ def compare_revisions(
         UsageError: There is no such revision or case, or `keep` has results already.
         typer.Exit: With 3 where a revision cannot be measured, with 130 after Ctrl-C.
     """
-    from rich.console import Console
-
     from jacstrat.compare.verdict import NothingToCompareError
+    from jacstrat.report.terminal import Terminal
     from jacstrat.revisions import compare as revisions
     from jacstrat.revisions.install import BuildError
     from jacstrat.revisions.interleave import Limits
@@ -62,12 +62,18 @@ def compare_revisions(
             raise UsageError(f"{option} must be more than 0 seconds, got {value:g}")
     if keep is not None and any((keep / side).exists() for side in ("base", "new")):
         raise UsageError(f"{keep} holds results already; name another with --keep")
+    if keep is not None:
+        # Before minutes of measuring.
+        try:
+            keep.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UsageError(f"{keep} cannot be made: {error.strerror or error}; name another with --keep") from None
     limits = Limits(
         time_s=Limits.time_s if time_limit_s is None else time_limit_s,
         step_s=Limits.step_s if step_s is None else step_s,
     )
     try:
-        with _interruptible(), _status(Console(stderr=True)) as say:
+        with _interruptible(), _status(Terminal(stderr=True)) as say:
             with revisions.arena_of(Path.cwd(), base, new, limits.step_s, install, _tell) as arena:
 
                 def attend(case: str, pair: int | None) -> None:
@@ -81,7 +87,7 @@ def compare_revisions(
         print("interrupted; nothing is left of either revision", file=sys.stderr)
         raise typer.Exit(EXIT_INTERRUPTED) from None
     except (BuildError, DiedError, RefusedError, NothingToCompareError) as error:
-        print(f"jacstrat: nothing was measured: {error}", file=sys.stderr)
+        complain(f"nothing was measured: {error}")
         raise typer.Exit(EXIT_NOTHING_MEASURED) from None
 
 
@@ -143,7 +149,7 @@ def _interruptible() -> Iterator[None]:
 
 def _tell(line: str) -> None:
     """Say what takes minutes, also where there is no terminal."""
-    print(line, file=sys.stderr)
+    print(printable(line), file=sys.stderr)
 
 
 @contextmanager
@@ -154,7 +160,7 @@ def _status(console: Any) -> Iterator[Any]:
     status = console.status("checking out")
 
     def say(text: str) -> None:
-        status.update(escape(text))
+        status.update(escape(printable(text)))
 
     with status:
         yield say

@@ -10,7 +10,8 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from jacstrat.core.environment import Session, read_sessions, write_sessions
-from jacstrat.harness.directory import claimed, finished, write_whole
+from jacstrat.core.whole import write_whole
+from jacstrat.harness.directory import claimed, finished
 from jacstrat.harness.drive import Observer, drive
 from jacstrat.harness.job import Done, Job, limits_of
 from jacstrat.harness.lines import lines
