@@ -309,12 +309,8 @@ def _whole_table(frame: pd.DataFrame, file: Path) -> pd.DataFrame:
     """
     if missing := [name for name in REQUIRED if name not in frame.columns]:
         raise UsageError(f"{file} lacks the columns {', '.join(missing)}; was it written by jacstrat?")
-    later = (
-        [text for text in frame["schema"].astype("string").dropna().unique() if _later(text)]
-        if "schema" in frame
-        else []
-    )
-    if later:
+    schemas = frame["schema"].astype("string").dropna().unique() if "schema" in frame.columns else ()
+    if later := [*filter(_later, schemas)]:
         raise UsageError(
             f"{file} has schema {later[0]}, this version reads schemas 1 to {SCHEMA}; a later jacstrat wrote it"
         )

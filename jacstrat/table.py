@@ -1,8 +1,8 @@
 """A table of text with typed columns: what people and programs write is read, and a value that is none is named.
 
-Read are commas, semicolons and tabs between cells, with decimal commas beside the latter two, as spreadsheets write
-them where these are usual; a byte order mark; whole numbers as 4.0 or 1e3, which is what becomes of them beside empty cells in pandas; truth
-values as True, TRUE, 1, 1.0 or yes; columns in any order.
+Read are commas, semicolons and tabs between cells, with decimal commas beside the latter two, as spreadsheets have them
+where these are usual; a byte order mark; whole numbers as 4.0 or 1e3, which is what becomes of them beside empty cells
+in pandas; truth values as True, TRUE, 1, 1.0 or yes; columns in any order.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Commands on changed files: every one answers, with its exit code, in a line where it refuses, and never a traceback."""
+"""Commands on changed files: each ends with its exit code, with a line where it refuses, never with a traceback."""
 
 from __future__ import annotations
 

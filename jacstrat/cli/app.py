@@ -109,7 +109,7 @@ def _open(name: str) -> None:
     """Have a standard stream take every text: one that is closed drops it, one of few signs writes their codes."""
     stream = getattr(sys, name)
     if stream is None:
-        setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))
+        setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115
     elif isinstance(stream, io.TextIOWrapper):
         stream.reconfigure(errors="backslashreplace")
 

@@ -51,7 +51,8 @@ def _fact(fits: Callable[[Any], bool], default: Any, *path: str) -> Any:
 
 
 _text, _flag, _number = partial(_fact, _is_text, ""), partial(_fact, _is_flag, False), partial(_fact, _is_number, None)
-_texts, _maps = (partial(_fact, partial(_is_list_of, fits), ()) for fits in (_is_text, _is_map))
+_list = partial(_fact, partial(_is_list_of, lambda value: True), ())
+_texts = partial(_fact, partial(_is_list_of, _is_text), ())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +72,7 @@ class Snapshot:
     memory_bytes: int | None = _number("hardware", "memory_bytes")
     system: str = _text("hardware", "system")
     kernel: str = _text("hardware", "kernel")
-    cards: tuple[Mapping[str, Any], ...] = _maps("cards")
+    cards: tuple[Any, ...] = _list("cards")
     kind: str = _text("accelerator", "kind")
     count: int | None = _number("accelerator", "count")
     python: str = _text("python")
@@ -110,7 +111,8 @@ class Snapshot:
     def accelerators(self) -> tuple[str, ...]:
         """The cards by name, or what else torch computes on besides the CPU, each as often as it is there."""
         if self.cards:
-            return tuple(str(card.get("name") or "no name") for card in self.cards)
+            names = [card.get("name") if isinstance(card, Mapping) else None for card in self.cards]
+            return tuple(str(name or "no name") for name in names)
         return (self.kind,) * min(int(self.count or 1), MOST_CARDS) if self.kind else ()
 
     @property

@@ -125,6 +125,6 @@ def _repair(file: Path) -> None:
 
 
 def _again(status: str, reason: str, retry: Collection[str]) -> bool:
-    """The case is to be measured again: for its status, or for that of the smaller n on whose account it was skipped."""
+    """The case is to be measured again: its status says so, or that of the smaller n for which it was skipped."""
     causes = tuple(f"{cause} at n = " for cause in retry)
     return status in retry or (status == "skipped" and bool(causes) and reason.startswith(causes))

@@ -211,13 +211,8 @@ class Store:
         frame = pd.DataFrame(rows, columns=titles, dtype=object).rename(columns={"commit_id": "commit"})
         texts = {name: Column(name, str) for name in ("commit", "date", "measured", "torch", "source") if name in frame}
         flags = {"dirty": Column("dirty", bool, required=True)}
-        columns = {**TABLE, **texts, **flags}
-        return pd.DataFrame(
-            {
-                name: typed(frame[name], columns[name], str(self.file), 1) if name in columns else frame[name]
-                for name in frame
-            }
-        )
+        columns = {**TABLE, **texts, **flags, "run": Column("run", int, required=True)}
+        return pd.DataFrame({name: typed(frame[name], columns[name], str(self.file), 1) for name in frame})
 
 
 def directories(directory: Path) -> list[Path]:
