@@ -12,7 +12,7 @@ import math
 import warnings
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from io import StringIO
 from pathlib import Path
 from types import MappingProxyType
@@ -204,8 +204,7 @@ def _whole(text: str) -> int | None:
     """The whole number that a text is, such as 4, 4.0 or 1e3; None where it is none, or none that a column holds."""
     try:
         number = Decimal(text.strip())
-    except InvalidOperation:
+        whole = number.is_finite() and abs(number) <= LARGEST and number == number.to_integral_value()
+    except ArithmeticError:
         return None
-    if not number.is_finite() or abs(number) > LARGEST or number != number.to_integral_value():
-        return None
-    return int(number)
+    return int(number) if whole else None
