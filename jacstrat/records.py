@@ -1,44 +1,56 @@
 """The row and its file: one record a case, in records.csv, and every raw sample in samples.jsonl.
 
-Knows neither torch nor strategies, so that reports and verdicts can be made anywhere.
+The one reader and writer of the table: its columns, with their types, domains, defaults and meanings, are the fields of
+Record. Knows neither torch nor strategies, so that reports and verdicts can be made anywhere.
 """
 
 from __future__ import annotations
 
 import csv
 import json
+import os
 import types
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 
-from jacstrat.core.case import Case
+from jacstrat.core.case import KEY, Case
 from jacstrat.core.errors import UsageError
-from jacstrat.core.status import Status
+from jacstrat.core.status import STATUSES, Status
+from jacstrat.core.whole import write_whole
+from jacstrat.samples import LEAST_S, MOST_S, SAMPLES
+from jacstrat.samples import by_round as by_round
+from jacstrat.samples import read_samples as read_samples
+from jacstrat.table import FIRST_ROW, LARGEST, Column, Domain, read_text, typed
 
 if TYPE_CHECKING:
     import pandas as pd
 
 SCHEMA = 4
-# Columns that came after the oldest schema that is read, by the schema that brought them; empty in older records.
-ADDED: Mapping[str, int] = {"reference_error": 4}
-READ = range(min(ADDED.values()) - 1, SCHEMA + 1)
+"""Of the columns below. Columns have been added, and none was given another meaning: 2 has those of accuracy over the
+batch and over draws, 3 the floor and the machine, 4 the error of the reference. A column that a file lacks is empty."""
 RECORDS = "records.csv"
 PARQUET = "records.parquet"
-SAMPLES = "samples.jsonl"
 SWEEP = "sweep.toml"
 PLOTS = "plots"
 PAGE = "report.html"
 
+ANY = Domain()
+SIZE, COUNT = Domain(1, LARGEST), Domain(0, LARGEST)
+TIME, TIME_OR_NONE = Domain(LEAST_S, MOST_S), Domain(0, MOST_S)
+# Beyond what two times can be apart.
+RATIO = Domain(1e-21, 1e21)
+ERROR, SHARE, ENERGY = Domain(0), Domain(0, 1), Domain(0, 1e18)
 
-def _column(doc: str, **options: Any) -> Any:
-    return field(metadata={"doc": doc}, **options)
+
+def _column(doc: str, domain: Domain = ANY, **options: Any) -> Any:
+    return field(metadata={"doc": doc, "domain": domain}, **options)
 
 
-def _empty(doc: str) -> Any:
-    return _column(doc, default=None)
+def _empty(doc: str, domain: Domain = ANY) -> Any:
+    return _column(doc, domain, default=None)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,60 +64,72 @@ class Record:
     problem: str = _column("name of the problem")
     operator: str = _column("the spec of the operator: divergence, laplacian:coordinates=0+1, ...")
     strategy: str = _column("spec of the strategy")
-    n: int = _column("inputs, the dimension of a point")
-    batch: int = _column("points, B")
+    n: int = _column("inputs, the dimension of a point", SIZE)
+    batch: int = _column("points, B", SIZE)
     dtype: str = _column("float64, float32, tf32 (float32 with its products in TF32), float16 or bfloat16")
     device: str = _column("cpu, cuda, ...")
     workload: str = _column("evaluate (the operator), train (and back to the parameters) or replay (a graph of it)")
-    threads: int = _column("threads torch computes with")
-    seed: int = _column("seed of weights, points and random probes")
-    status: Status = _column("how the case ended, see the statuses")
+    threads: int = _column("threads torch computes with", SIZE)
+    seed: int = _column("seed of weights, points and random probes", COUNT)
+    status: Status = _column("how the case ended, see the statuses", Domain(choices=tuple(STATUSES)))
     reason: str = _column("why, where the status is not ok", default="")
-    median_s: float | None = _empty("median time of one call, seconds")
-    q1_s: float | None = _empty("first quartile of the time of one call, seconds")
-    q3_s: float | None = _empty("third quartile of the time of one call, seconds")
-    min_s: float | None = _empty("shortest time of one call, seconds")
-    ci_low_s: float | None = _empty("lower end of the 95 % confidence interval of the median, seconds")
-    ci_high_s: float | None = _empty("upper end of the 95 % confidence interval of the median, seconds")
-    samples: int | None = _empty("samples taken; each is the mean of a block of calls")
+    median_s: float | None = _empty("median time of one call, seconds", TIME)
+    q1_s: float | None = _empty("first quartile of the time of one call, seconds", TIME)
+    q3_s: float | None = _empty("third quartile of the time of one call, seconds", TIME)
+    min_s: float | None = _empty("shortest time of one call, seconds", TIME)
+    ci_low_s: float | None = _empty("lower end of the 95 % confidence interval of the median, seconds", TIME)
+    ci_high_s: float | None = _empty("upper end of the 95 % confidence interval of the median, seconds", TIME)
+    samples: int | None = _empty("samples taken; each is the mean of a block of calls", COUNT)
     stop_reason: str = _column("why sampling stopped: precise, time limit, ...", default="")
-    prepare_s: float | None = _empty("time of prepare and the first call, once, seconds")
-    f_median_s: float | None = _empty("median time of one evaluation of f on the same x, seconds")
-    cost_ratio: float | None = _empty("median over rounds of the operator's time over f's time in the same round")
-    cost_ratio_low: float | None = _empty("lower end of the 95 % confidence interval of cost_ratio")
-    cost_ratio_high: float | None = _empty("upper end of the 95 % confidence interval of cost_ratio")
-    over_fastest: float | None = _empty("median over rounds of the time over that of the cell's fastest right strategy")
-    over_fastest_low: float | None = _empty("lower end of the 95 % confidence interval of over_fastest")
-    over_fastest_high: float | None = _empty("upper end of the 95 % confidence interval of over_fastest")
-    peak_bytes: int | None = _empty("tensor storage alive at the peak of one call, above what was resident")
-    vjp_products: int | None = _empty("vector-Jacobian products through f in one call, per point")
-    jvp_products: int | None = _empty("Jacobian-vector products through f in one call, per point")
-    f_evaluations: int | None = _empty("evaluations of f in one call, per point")
-    aten_ops: int | None = _empty("aten operations dispatched in one call")
-    flops: int | None = _empty("floating-point operations of matrix products and convolutions in one call")
-    best_flops: int | None = _empty("flops of the best-known algorithm for a network, at all points")
-    floor_median_s: float | None = _empty("median time of the bare matrix products of that algorithm, seconds")
-    over_floor: float | None = _empty("median over rounds of the time over that of these matrix products")
-    over_floor_low: float | None = _empty("lower end of the 95 % confidence interval of over_floor")
-    over_floor_high: float | None = _empty("upper end of the 95 % confidence interval of over_floor")
-    abs_error: float | None = _empty("largest |result - reference| over the batch")
-    rel_error: float | None = _empty("largest |result - reference| / sum |J_ii| over the batch")
-    ulp_error: float | None = _empty("largest |result - reference| over the batch, in units in the last place")
-    abs_error_median: float | None = _empty("median over the batch of |result - reference|")
-    rel_error_median: float | None = _empty("median over the batch of |result - reference| / sum |J_ii|")
-    ulp_error_median: float | None = _empty("median over the batch of |result - reference|, in units in the last place")
-    reference_error: float | None = _empty(
-        "how far off the reference may be, as rel_error; rel_error is judged by no less, up to 0.01"
+    prepare_s: float | None = _empty("time of prepare and the first call, once, seconds", TIME_OR_NONE)
+    f_median_s: float | None = _empty("median time of one evaluation of f on the same x, seconds", TIME)
+    cost_ratio: float | None = _empty(
+        "median over rounds of the operator's time over f's time in the same round", RATIO
     )
-    cancellation: float | None = _empty("largest sum |J_ii| / |sum J_ii| over the batch: what the sum itself loses")
+    cost_ratio_low: float | None = _empty("lower end of the 95 % confidence interval of cost_ratio", RATIO)
+    cost_ratio_high: float | None = _empty("upper end of the 95 % confidence interval of cost_ratio", RATIO)
+    over_fastest: float | None = _empty(
+        "median over rounds of the time over that of the cell's fastest right strategy", RATIO
+    )
+    over_fastest_low: float | None = _empty("lower end of the 95 % confidence interval of over_fastest", RATIO)
+    over_fastest_high: float | None = _empty("upper end of the 95 % confidence interval of over_fastest", RATIO)
+    peak_bytes: int | None = _empty("tensor storage alive at the peak of one call, above what was resident", COUNT)
+    vjp_products: int | None = _empty("vector-Jacobian products through f in one call, per point", COUNT)
+    jvp_products: int | None = _empty("Jacobian-vector products through f in one call, per point", COUNT)
+    f_evaluations: int | None = _empty("evaluations of f in one call, per point", COUNT)
+    aten_ops: int | None = _empty("aten operations dispatched in one call", COUNT)
+    flops: int | None = _empty("floating-point operations of matrix products and convolutions in one call", COUNT)
+    best_flops: int | None = _empty("flops of the best-known algorithm for a network, at all points", COUNT)
+    floor_median_s: float | None = _empty("median time of the bare matrix products of that algorithm, seconds", TIME)
+    over_floor: float | None = _empty("median over rounds of the time over that of these matrix products", RATIO)
+    over_floor_low: float | None = _empty("lower end of the 95 % confidence interval of over_floor", RATIO)
+    over_floor_high: float | None = _empty("upper end of the 95 % confidence interval of over_floor", RATIO)
+    abs_error: float | None = _empty("largest |result - reference| over the batch", ERROR)
+    rel_error: float | None = _empty("largest |result - reference| / sum |J_ii| over the batch", ERROR)
+    ulp_error: float | None = _empty("largest |result - reference| over the batch, in units in the last place", ERROR)
+    abs_error_median: float | None = _empty("median over the batch of |result - reference|", ERROR)
+    rel_error_median: float | None = _empty("median over the batch of |result - reference| / sum |J_ii|", ERROR)
+    ulp_error_median: float | None = _empty(
+        "median over the batch of |result - reference|, in units in the last place", ERROR
+    )
+    reference_error: float | None = _empty(
+        "how far off the reference may be, as rel_error; rel_error is judged by no less, up to 0.01", ERROR
+    )
+    cancellation: float | None = _empty(
+        "largest sum |J_ii| / |sum J_ii| over the batch: what the sum itself loses", ERROR
+    )
     exact: bool | None = _empty("the error is 0: every result is the reference rounded to the dtype")
-    std_error: float | None = _empty("standard error that a stochastic strategy claims, median over draws and batch")
-    coverage: float | None = _empty("share of repeated draws within the claimed standard error of the reference")
-    draws: int | None = _empty("repeated draws that coverage and the errors of a stochastic strategy are taken over")
+    std_error: float | None = _empty(
+        "standard error that a stochastic strategy claims, median over draws and batch", ERROR
+    )
+    coverage: float | None = _empty("share of repeated draws within the claimed standard error of the reference", SHARE)
+    draws: int | None = _empty(
+        "repeated draws that coverage and the errors of a stochastic strategy are taken over", COUNT
+    )
     reference: str = _column("what the result was compared with", default="")
-    energy_j: float | None = _empty("energy of one call from the device's own counter, joules")
+    energy_j: float | None = _empty("energy of one call from the device's own counter, joules", ENERGY)
     machine: str = _column("machine that measured it: hash of its hardware, then of its name", default="")
-    schema: int = _column("version of this table", default=SCHEMA)
+    schema: int = _column("version of this table", Domain(1, SCHEMA), default=SCHEMA)
 
     @classmethod
     def of(cls, case: Case, status: Status, reason: str = "", **measured: Any) -> Record:
@@ -115,19 +139,24 @@ class Record:
 
 COLUMNS: Mapping[str, str] = {column.name: column.metadata["doc"] for column in fields(Record)}
 
-_PANDAS = {int: "Int64", float: "Float64", bool: "boolean", str: "string"}
 
-
-def _column_types() -> dict[str, type]:
-    """The plain type of each column: int | None counts as int, a Literal as str."""
-    plain: dict[str, type] = {}
-    for name, hint in get_type_hints(Record).items():
+def _columns() -> dict[str, Column]:
+    """Each column with the plain type of its hint: int | None counts as int, a Literal as str."""
+    found = {}
+    hints = get_type_hints(Record)
+    for column in fields(Record):
+        hint = hints[column.name]
         options = [t for t in get_args(hint) if t is not type(None)] if isinstance(hint, types.UnionType) else [hint]
-        plain[name] = options[0] if isinstance(options[0], type) else str
-    return plain
+        kind = options[0] if isinstance(options[0], type) else str
+        required = column.default is MISSING
+        found[column.name] = Column(column.name, kind, column.metadata["domain"], required)
+    return found
 
 
-TYPES: Mapping[str, type] = _column_types()
+TABLE: Mapping[str, Column] = _columns()
+TYPES: Mapping[str, type] = {name: column.kind for name, column in TABLE.items()}
+REQUIRED = tuple(name for name, column in TABLE.items() if column.required and name != "case")
+"""Columns without which a row says nothing; the case is made of its parts where it is not there."""
 
 
 def _cell(value: Any) -> str:
@@ -137,41 +166,55 @@ def _cell(value: Any) -> str:
     return repr(value) if isinstance(value, float) else " ".join(str(value).splitlines())
 
 
-def _bring_up(file: Path) -> None:
-    """Give a records.csv the columns that are younger than it, empty, so that rows of today can be added."""
-    if not file.is_file():
-        return
-    with file.open(newline="", encoding="utf-8") as lines:
-        header, *rows = [*csv.reader(lines)] or [[*COLUMNS]]
-    missing = [name for name in COLUMNS if name not in header]
-    if not missing or not {*missing} <= {*ADDED}:
-        return
-    for name in missing:
-        place = [*COLUMNS].index(name)
-        header.insert(place, name)
-        for row in rows:
-            row.insert(place, "")
-    temporary = file.with_suffix(".tmp")
-    with temporary.open("w", newline="", encoding="utf-8") as out:
-        csv.writer(out, lineterminator="\n").writerows([header, *rows])
-    temporary.replace(file)
+def _readable(record: Record) -> Record:
+    """The record as it can be read back: what no measurement gives is left out, and its status says so.
+
+    A function that moves the clock in its process must not make a table that nothing reads.
+    """
+    strange = {
+        name: value
+        for name, column in TABLE.items()
+        if not column.required and (value := getattr(record, name)) == value and not column.domain.holds(value)
+    }
+    if not strange:
+        return record
+    words = [f"{name} must be {TABLE[name].domain.words(TABLE[name].kind)}, got {strange[name]!r}" for name in strange]
+    return replace(record, status="error", reason="; ".join(words), **dict.fromkeys(strange))
+
+
+def _row(record: Record) -> list[str]:
+    return [_cell(value) for value in asdict(_readable(record)).values()]
+
+
+def _rows(rows: Iterable[Iterable[str]]) -> str:
+    out = StringIO()
+    csv.writer(out, lineterminator="\n").writerows(rows)
+    return out.getvalue()
+
+
+_HEADER = _rows([COLUMNS]).encode()
 
 
 class RecordWriter:
     """Appends records and samples to a directory; each row is on disk when `write` returns.
 
-    Use as a context manager. The header is written when the file is new or empty; one of an older schema gets the
-    columns that it lacks first, empty.
+    Use as a context manager. The header is written when the file is new or empty; one that is not in the columns of
+    today, of an older schema or from another program, is brought into them first, its own columns after them.
     """
 
     def __init__(self, directory: Path) -> None:
-        _bring_up(directory / RECORDS)
-        self._records = (directory / RECORDS).open("a", newline="", encoding="utf-8", errors="replace")
+        file = directory / RECORDS
+        # Cells of columns that are another program's.
+        self._blank: list[str] = []
+        if not has_rows(file):
+            file.unlink(missing_ok=True)
+        elif not _standard(file):
+            cells = _cells(file)
+            self._blank = [""] * (cells.shape[1] - len(COLUMNS))
+            _write_cells(file, cells)
+        self._records = file.open("a", newline="", encoding="utf-8", errors="replace")
         self._samples = (directory / SAMPLES).open("a", encoding="utf-8", errors="replace")
-        self._rows = csv.writer(self._records, lineterminator="\n")
-        if self._records.tell() == 0:
-            self._rows.writerow(COLUMNS)
-            self._records.flush()
+        self._begin()
 
     def __enter__(self) -> RecordWriter:
         return self
@@ -182,14 +225,27 @@ class RecordWriter:
 
     def write(self, record: Record) -> None:
         """Append one row."""
-        self._rows.writerow([_cell(value) for value in asdict(record).values()])
+        self._begin()
+        self._records.write(_rows([[*_row(record), *self._blank]]))
         self._records.flush()
+
+    def _begin(self) -> None:
+        """Write the header where there is none: the file is new, or somebody has emptied it meanwhile."""
+        if os.fstat(self._records.fileno()).st_size == 0:
+            self._blank = []
+            self._records.write(_HEADER.decode())
+            self._records.flush()
 
     def write_samples(self, case: str, samples: Mapping[str, Any]) -> None:
         """Append the raw samples of a case as one line of JSON. Written before its row, so that a row that is there
         has them, also after a kill between the two."""
         self._samples.write(json.dumps({"case": case, **samples}) + "\n")
         self._samples.flush()
+
+
+def write_records(records: Iterable[Record], file: Path) -> None:
+    """Write a records.csv whole or not at all."""
+    write_whole(file, _rows([COLUMNS, *map(_row, records)]))
 
 
 def records_file(path: Path) -> Path:
@@ -202,56 +258,95 @@ def records_file(path: Path) -> Path:
 def read_records(path: str | Path) -> pd.DataFrame:
     """The rows of a records.csv or a records.parquet, or of the one in a directory, with a dtype per column.
 
-    Columns that are younger than the file's schema are there, empty.
+    Of any schema to this one, and as other programs write them: see `jacstrat.table`. A column that the file lacks is
+    empty, and columns that are not jacstrat's come last.
 
     Raises:
-        UsageError: There is no such file, it is empty, it lacks columns, or its schema is another one.
+        UsageError: There is no such file, it is none of records, a later version wrote it, or a cell holds what its
+            column cannot; names row and column.
     """
-    import pandas as pd
-
     file = records_file(Path(path))
     if not file.is_file():
         raise UsageError(f"{file} does not exist; `jacstrat run --out {file.parent}` writes it")
-    frame = _read_parquet(file) if file.suffix == ".parquet" else _read_csv(file)
-    schemas = {*frame["schema"].dropna().astype(str)} - {""} if "schema" in frame.columns else set()
-    if foreign := sorted(schemas - {*map(str, READ)}):
-        older = " or ".join(map(str, reversed(READ[:-1])))
-        raise UsageError(f"{file} has schema {foreign[0]}, this version reads schema {SCHEMA}, or the older {older}")
-    newest = max(map(int, schemas), default=READ[0])
-    for name in (name for name, since in ADDED.items() if newest < since and name not in frame.columns):
-        place = min([*COLUMNS].index(name), frame.shape[1])
-        frame.insert(place, name, None if file.suffix == ".parquet" else "")
+    cells = _whole_table(_read_parquet(file), file) if file.suffix == ".parquet" else _cells(file)
+    return _typed(cells, str(file), 1 if file.suffix == ".parquet" else FIRST_ROW)
 
-    if missing := [name for name in COLUMNS if name not in frame.columns]:
+
+def _cells(file: Path) -> pd.DataFrame:
+    """All cells of a records.csv as text, in the columns of today."""
+    return _whole_table(read_text(file, COLUMNS), file)
+
+
+def has_rows(file: Path) -> bool:
+    """The file has more than the header, or a part of it, which a run that was refused or killed has left."""
+    if not file.is_file():
+        return False
+    with file.open("rb") as content:
+        return not _HEADER.startswith(content.read(len(_HEADER) + 1))
+
+
+def _standard(file: Path) -> bool:
+    """The file begins with the header of today."""
+    with file.open("rb") as content:
+        return content.read(len(_HEADER)) == _HEADER
+
+
+def _write_cells(file: Path, cells: pd.DataFrame) -> None:
+    write_whole(file, cells.to_csv(index=False, lineterminator="\n"))
+
+
+def drop_rows(file: Path, rows: Collection[int]) -> None:
+    """Take rows out of a records.csv, counted as `read_records` gives them; what is left stays as it is."""
+    cells = _cells(file)
+    _write_cells(file, cells.drop(cells.index[[*rows]]))
+
+
+def _whole_table(frame: pd.DataFrame, file: Path) -> pd.DataFrame:
+    """The columns of today in their order, empty where the file has none, then the others.
+
+    Raises:
+        UsageError: It lacks what makes a row, or a later version wrote it.
+    """
+    if missing := [name for name in REQUIRED if name not in frame.columns]:
         raise UsageError(f"{file} lacks the columns {', '.join(missing)}; was it written by jacstrat?")
+    schemas = frame["schema"].astype("string").dropna().unique() if "schema" in frame.columns else ()
+    if later := [*filter(_later, schemas)]:
+        raise UsageError(
+            f"{file} has schema {later[0]}, this version reads schemas 1 to {SCHEMA}; a later jacstrat wrote it"
+        )
+    others = [name for name in frame.columns if name not in COLUMNS]
+    added = {name: "" for name in COLUMNS if name not in frame.columns}
+    return frame.assign(**added)[[*COLUMNS, *others]]
+
+
+def _later(schema: str) -> bool:
     try:
-        if file.suffix == ".parquet":
-            return frame.astype({name: _PANDAS[kind] for name, kind in TYPES.items()})
-        return pd.DataFrame({name: _parse(frame[name], TYPES.get(name, str)) for name in frame.columns})
-    except (ValueError, TypeError) as error:
-        raise UsageError(f"{file} holds a value that its column cannot: {error}") from None
+        return float(schema) > SCHEMA
+    except ValueError:
+        return False
 
 
-def _read_csv(file: Path) -> pd.DataFrame:
-    """All cells as text."""
+def _typed(cells: pd.DataFrame, where: str, first: int) -> pd.DataFrame:
     import pandas as pd
 
-    try:
-        text = file.read_text(encoding="utf-8")
-        # A last line without its end is being written, or was when its run was killed.
-        return pd.read_csv(StringIO(text[: text.rfind("\n") + 1]), dtype="string", keep_default_na=False)
-    except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError) as error:
-        raise UsageError(f"{file} is not a table of records: {str(error).strip()}") from None
+    columns = {
+        name: typed(cells[name], TABLE[name], where, first) if name in TABLE else cells[name] for name in cells.columns
+    }
+    frame = pd.DataFrame(columns).reset_index(drop=True)
+    if len(frame) and (unnamed := frame["case"] == "").any():
+        keys = [Case(*row).key for row in frame.loc[unnamed, list(KEY)].itertuples(index=False)]
+        frame.loc[unnamed, "case"] = keys
+    return frame
 
 
 def _read_parquet(file: Path) -> pd.DataFrame:
     import pandas as pd
 
     try:
-        return pd.read_parquet(file, engine="pyarrow")
+        return pd.read_parquet(file, engine="pyarrow").reset_index(drop=True)
     except ImportError:
         raise UsageError(f"{file} needs pyarrow to be read; pip install 'jacstrat[distributed]'") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, TypeError, LookupError, NotImplementedError) as error:
         raise UsageError(f"{file} is not a table of records: {' '.join(str(error).split())}") from None
 
 
@@ -261,68 +356,22 @@ def write_frame(frame: pd.DataFrame, file: Path) -> None:
     Raises:
         UsageError: Parquet is asked for, and pyarrow is not installed.
     """
-    temporary = file.with_name(f"{file.name}.tmp")
-    if file.suffix == ".parquet":
-        try:
-            frame.to_parquet(temporary, engine="pyarrow", index=False)
-        except ImportError:
-            raise UsageError(f"{file} needs pyarrow to be written; pip install 'jacstrat[distributed]'") from None
-    else:
-        frame.to_csv(temporary, index=False, lineterminator="\n", encoding="utf-8", errors="replace")
-    temporary.replace(file)
+    if file.suffix != ".parquet":
+        _write_cells(file, frame)
+        return
+    try:
+        write_whole(file, frame.to_parquet(engine="pyarrow", index=False))
+    except ImportError:
+        raise UsageError(f"{file} needs pyarrow to be written; pip install 'jacstrat[distributed]'") from None
 
 
-def to_frame(records: Sequence[Record]) -> pd.DataFrame:
-    """Records as `read_records` gives them once they are written: the same values, with the same dtype per column."""
+def to_frame(records: Sequence[Record], where: str = "records") -> pd.DataFrame:
+    """Records as `read_records` gives them once they are written: the same values, with the same dtype per column.
+
+    Raises:
+        UsageError: One holds what its column cannot; names it as a row of `where`.
+    """
     import pandas as pd
 
     cells = {name: pd.Series([_cell(getattr(r, name)) for r in records], dtype="string") for name in COLUMNS}
-    return pd.DataFrame({name: _parse(column, TYPES[name]) for name, column in cells.items()})
-
-
-def _parse(column: pd.Series, kind: type) -> pd.Series:
-    import pandas as pd
-
-    if kind is str:
-        return column.astype("string")
-    present = column.where(column != "", pd.NA)
-    if kind is bool:
-        strange = set(present.dropna()) - {"True", "False"}
-        if strange:
-            raise ValueError(f"{strange.pop()!r} is neither True nor False in {column.name}")
-        return present.map({"True": True, "False": False}).astype("boolean")
-    # As a missing value a NaN would pass for what was not measured.
-    if (odd := present[(present.str.lower() == "nan").fillna(False)]).size:
-        raise ValueError(f"{column.name}: {odd.iloc[0]} is not a number; what was not measured is empty")
-    try:
-        numbers = pd.to_numeric(present)
-    except ValueError as error:
-        raise ValueError(f"{column.name}: {error}") from None
-    # What is no int64 comes as another kind of number: fractions, infinities, 2^63.
-    if kind is int and numbers.notna().any() and str(numbers.dtype).lower() != "int64":
-        raise ValueError(f"{column.name}: {numbers.dropna().max()} is not a whole number")
-    return numbers.astype(_PANDAS[kind])  # type: ignore[call-overload]
-
-
-def read_samples(path: str | Path) -> dict[str, dict[str, Any]]:
-    """Raw samples by case: the last line of each case in samples.jsonl; an incomplete last line is left out."""
-    file = Path(path)
-    if file.is_dir():
-        file = file / SAMPLES
-    samples = {}
-    if file.is_file():
-        with file.open(encoding="utf-8") as lines:
-            for line in lines:
-                if line.endswith("\n"):
-                    row = json.loads(line)
-                    samples[row.pop("case")] = row
-    return samples
-
-
-def by_round(samples: Mapping[str, Any]) -> dict[tuple[str, int], float]:
-    """Seconds a call by session and round, as `jacstrat.statistics.ratio` takes them.
-
-    Rounds of two sessions (a child that died, a resumed run) were not taken side by side, whatever their numbers.
-    """
-    session = samples["session"]
-    return {(session, r): s for r, s in zip(samples["rounds"], samples["seconds"], strict=True)}
+    return _typed(pd.DataFrame(cells), where, 1)

@@ -1,3 +1,4 @@
+import csv
 import json
 import math
 from collections.abc import Iterable
@@ -11,22 +12,24 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jacstrat.core.case import KEY
+from jacstrat.core.case import KEY, Case
 from jacstrat.core.errors import UsageError
 from jacstrat.core.status import STATUSES
 from jacstrat.records import (
-    ADDED,
     COLUMNS,
     RECORDS,
     SAMPLES,
     SCHEMA,
+    TABLE,
     TYPES,
     Record,
     RecordWriter,
     read_records,
     read_samples,
+    to_frame,
     write_frame,
 )
+from jacstrat.table import Column
 
 OPTIONAL = [column.name for column in fields(Record) if column.default is None]
 BARE = Record(
@@ -46,20 +49,25 @@ BARE = Record(
 
 # Text of one line: line ends and other control characters are no part of a name or a reason.
 texts = st.text(st.characters(exclude_categories=("Cc", "Cs", "Zl", "Zp")))
-values = {
-    str: texts,
-    int: st.integers(-(2**63), 2**63 - 1),
-    float: st.floats(allow_nan=False),
-    bool: st.booleans(),
-}
+
+
+def values(column: Column) -> st.SearchStrategy[Any]:
+    """Anything that the column may hold."""
+    low, high = column.domain.low, column.domain.high
+    return {
+        str: texts,
+        int: st.integers(int(max(low, -(2**63))), int(min(high, 2**63 - 1))),
+        float: st.floats(low, high, allow_nan=False),
+        bool: st.booleans(),
+    }[column.kind]
 
 
 @st.composite
 def written(draw: st.DrawFn) -> Record:
     """A record with anything in every field, present or not."""
-    chosen: dict[str, Any] = {name: draw(values[kind]) for name, kind in TYPES.items()}
+    chosen: dict[str, Any] = {name: draw(values(column)) for name, column in TABLE.items()}
     missing = draw(st.sets(st.sampled_from(OPTIONAL)))
-    fixed = {"status": draw(st.sampled_from(list(STATUSES))), "schema": SCHEMA}
+    fixed = {"case": draw(texts.filter(bool)), "status": draw(st.sampled_from(list(STATUSES))), "schema": SCHEMA}
     return Record(**{**chosen, **dict.fromkeys(missing), **fixed})
 
 
@@ -202,67 +210,206 @@ def test_missing_columns(tmp_path: Path) -> None:
     write(tmp_path, [BARE])
     file = tmp_path / RECORDS
     frame = pd.read_csv(file)
-    frame.drop(columns=["n", "median_s"]).to_csv(file, index=False)
-    assert message_of(file) == f"{file} lacks the columns n, median_s; was it written by jacstrat?"
+    frame.drop(columns=["n", "status", "median_s"]).to_csv(file, index=False)
+    assert message_of(file) == f"{file} lacks the columns n, status; was it written by jacstrat?"
 
 
-def test_another_schema(tmp_path: Path) -> None:
+def test_a_later_schema(tmp_path: Path) -> None:
     file = spoilt(tmp_path, "schema", "99")
-    assert message_of(file) == f"{file} has schema 99, this version reads schema {SCHEMA}, or the older 3"
+    assert message_of(file) == (
+        f"{file} has schema 99, this version reads schemas 1 to {SCHEMA}; a later jacstrat wrote it"
+    )
 
 
-def older(directory: Path) -> Path:
-    """A file as schema 3 had it."""
-    write(directory, [replace(BARE, rel_error=0.5, cancellation=2.0, schema=3)])
-    file = directory / RECORDS
-    pd.read_csv(file, dtype="string", keep_default_na=False).drop(columns=[*ADDED]).to_csv(file, index=False)
-    return file
+SCHEMAS = sorted((Path(__file__).parent / "schemas").glob("*.csv"))
+"""Rows as jacstrat wrote them in each form that records have had: schema-NUMBER-COLUMNS.csv."""
 
 
-def test_an_older_schema_is_read_with_what_it_lacks_empty(tmp_path: Path) -> None:
-    file = older(tmp_path)
-    assert set(ADDED.values()) == {SCHEMA}
+def test_there_is_a_file_of_every_older_schema() -> None:
+    assert {int(file.name.split("-")[1]) for file in SCHEMAS} >= {*range(1, SCHEMA)}
+
+
+@pytest.mark.parametrize("file", SCHEMAS, ids=lambda file: file.stem)
+def test_records_of_every_schema_are_read(file: Path) -> None:
+    header, *rows = csv.reader(file.read_text(encoding="utf-8").splitlines())
     frame = read_records(file)
     assert list(frame) == list(COLUMNS)
-    assert frame[[*ADDED]].isna().all(axis=None)
-    (row,) = rows_of(frame)
-    assert (row["rel_error"], row["cancellation"], row["schema"]) == (0.5, 2.0, 3)
-    # As a table that was merged, too.
-    parquet = tmp_path / "records.parquet"
-    write_frame(frame.drop(columns=[*ADDED]), parquet)
-    pd.testing.assert_frame_equal(read_records(parquet), frame)
+    assert len(frame) == len(rows) >= 2
+    for name, kind in TYPES.items():
+        cells = [row[header.index(name)] for row in rows] if name in header else [""] * len(rows)
+        expected = [kind(cell) if kind is not bool else cell == "True" for cell in cells if cell or kind is str]
+        assert list(frame[name].dropna()) == expected, name
+    assert {str(schema) for schema in frame["schema"]} == {file.stem.split("-")[1]}
 
 
-def test_an_older_file_is_gone_on_with_in_the_columns_of_today(tmp_path: Path) -> None:
-    file = older(tmp_path)
+@pytest.mark.parametrize("file", SCHEMAS, ids=lambda file: file.stem)
+def test_a_file_of_every_schema_is_gone_on_with_in_the_columns_of_today(tmp_path: Path, file: Path) -> None:
+    before = read_records(file)
+    (tmp_path / RECORDS).write_bytes(file.read_bytes())
     write(tmp_path, [replace(BARE, n=8, reference_error=0.25)])
-    assert file.read_text(encoding="utf-8").splitlines()[0] == ",".join(COLUMNS)
-    first, second = rows_of(read_records(file))
-    assert (first["rel_error"], first["reference_error"], first["schema"]) == (0.5, None, 3)
-    assert (second["n"], second["reference_error"], second["schema"]) == (8, 0.25, SCHEMA)
+    assert (tmp_path / RECORDS).read_text(encoding="utf-8").splitlines()[0] == ",".join(COLUMNS)
+    after = read_records(tmp_path)
+    pd.testing.assert_frame_equal(after.iloc[:-1], before)
+    assert (after["n"].iloc[-1], after["reference_error"].iloc[-1], after["schema"].iloc[-1]) == (8, 0.25, SCHEMA)
 
 
-def test_a_file_of_today_lacks_no_column(tmp_path: Path) -> None:
+def test_a_case_is_made_of_its_columns_where_it_is_not_there(tmp_path: Path) -> None:
     write(tmp_path, [BARE])
     file = tmp_path / RECORDS
-    pd.read_csv(file).drop(columns=[*ADDED]).to_csv(file, index=False)
-    assert message_of(file) == f"{file} lacks the columns {', '.join(ADDED)}; was it written by jacstrat?"
+    pd.read_csv(file).drop(columns="case").to_csv(file, index=False)
+    assert list(read_records(file)["case"]) == [Case(**{name: getattr(BARE, name) for name in KEY}).key]
 
 
-@pytest.mark.parametrize("column", ["n", "median_s", "peak_bytes"])
-def test_a_number_that_is_none(tmp_path: Path, column: str) -> None:
-    file = spoilt(tmp_path, column, "fast")
-    message = message_of(file)
-    assert message.startswith(f"{file} holds a value that its column cannot: ")
-    assert "fast" in message
+@pytest.mark.parametrize(
+    ("column", "text", "must"),
+    [
+        ("n", "fast", "a whole number from 1 to 2^63 - 1"),
+        ("n", "-4", "a whole number from 1 to 2^63 - 1"),
+        ("n", "0", "a whole number from 1 to 2^63 - 1"),
+        ("n", "4.5", "a whole number from 1 to 2^63 - 1"),
+        ("batch", "9223372036854775808", "a whole number from 1 to 2^63 - 1"),
+        ("threads", "", "a whole number from 1 to 2^63 - 1"),
+        ("peak_bytes", "1e30", "a whole number from 0 to 2^63 - 1"),
+        ("peak_bytes", "1e999999999", "a whole number from 0 to 2^63 - 1"),
+        ("median_s", "0", "a number from 1e-12 to 1e+09"),
+        ("median_s", "5e-324", "a number from 1e-12 to 1e+09"),
+        ("median_s", "1e308", "a number from 1e-12 to 1e+09"),
+        ("median_s", "nan", "a number from 1e-12 to 1e+09"),
+        ("cost_ratio", "0", "a number from 1e-21 to 1e+21"),
+        ("rel_error", "-1e-9", "a number from 0 on"),
+        ("coverage", "1.5", "a number from 0 to 1"),
+        ("exact", "maybe", "True or False"),
+        ("status", "fine", "one of ok, wrong, unsupported, skipped, timeout, oom, crashed, error"),
+        ("status", "", "one of ok, wrong, unsupported, skipped, timeout, oom, crashed, error"),
+        ("schema", "three", f"a whole number from 1 to {SCHEMA}"),
+    ],
+)
+def test_a_value_outside_its_domain_is_named_with_row_and_column(
+    tmp_path: Path, column: str, text: str, must: str
+) -> None:
+    file = spoilt(tmp_path, column, text)
+    got = f"'{text}'" if text else "an empty cell"
+    assert message_of(file) == f"{file}, row 2: {column} must be {must}, got {got}; correct it, or leave the row out"
 
 
-@pytest.mark.parametrize("text", ["yes", "true", "1"])
-def test_a_truth_value_that_is_none(tmp_path: Path, text: str) -> None:
-    file = spoilt(tmp_path, "exact", text)
-    assert message_of(file) == (
-        f"{file} holds a value that its column cannot: '{text}' is neither True nor False in exact"
+def test_what_is_long_or_moves_a_cursor_is_quoted_briefly(tmp_path: Path) -> None:
+    message = message_of(spoilt(tmp_path, "n", "\x1b[31m" + "9" * 200_000))
+    assert "got '\\x1b[31m9999" in message
+    assert len(message) < 400
+
+
+def test_a_reason_of_any_length_comes_back(tmp_path: Path) -> None:
+    write(tmp_path, [replace(BARE, reason="x" * 200_000)])
+    write(tmp_path, [replace(BARE, n=8)])
+    assert len(read_records(tmp_path)["reason"][0]) == 200_000
+
+
+def test_what_no_measurement_gives_is_not_written_as_one(tmp_path: Path) -> None:
+    write(tmp_path, [replace(BARE, status="ok", median_s=0.0, min_s=-1.0, rel_error=0.5, exact=False)])
+    (row,) = rows_of(read_records(tmp_path))
+    assert (row["status"], row["median_s"], row["min_s"], row["rel_error"]) == ("error", None, None, 0.5)
+    assert row["reason"] == (
+        "median_s must be a number from 1e-12 to 1e+09, got 0.0; min_s must be a number from 1e-12 to 1e+09, got -1.0"
     )
+
+
+FORMS = {
+    "without the index": lambda frame, file: frame.to_csv(file, index=False),
+    "with the index": lambda frame, file: frame.to_csv(file),
+    "as floats": lambda frame, file: frame.astype({"n": float, "peak_bytes": "Float64"}).to_csv(file, index=False),
+    "truth as numbers": lambda frame, file: frame.astype({"exact": "Int64"}).to_csv(file, index=False),
+    "filtered by pandas": lambda frame, file: _by_pandas(frame, file),
+    "semicolons": lambda frame, file: frame.to_csv(file, index=False, sep=";"),
+    "semicolons and decimal commas": lambda frame, file: frame.to_csv(file, index=False, sep=";", decimal=","),
+    "tabs": lambda frame, file: frame.to_csv(file, index=False, sep="\t"),
+    "with a byte order mark": lambda frame, file: frame.to_csv(file, index=False, encoding="utf-8-sig"),
+    "lines as Windows ends them": lambda frame, file: frame.to_csv(file, index=False, lineterminator="\r\n"),
+    "everything quoted": lambda frame, file: frame.to_csv(file, index=False, quoting=csv.QUOTE_ALL),
+    "as a spreadsheet": lambda frame, file: _by_spreadsheet(frame, file),
+    "columns in another order": lambda frame, file: frame[[*frame][::-1]].to_csv(file, index=False),
+    "parquet": lambda frame, file: frame.to_parquet(file.with_suffix(".parquet")),
+    "parquet as floats": lambda frame, file: frame.astype({"n": float, "seed": object, "exact": object}).to_parquet(
+        file.with_suffix(".parquet")
+    ),
+}
+
+
+def _by_pandas(frame: pd.DataFrame, file: Path) -> None:
+    """Written, read by pandas with its own guesses, and written again."""
+    frame.to_csv(file, index=False)
+    pd.read_csv(file, float_precision="round_trip").to_csv(file, index=False)
+
+
+def _by_spreadsheet(frame: pd.DataFrame, file: Path) -> None:
+    """Truth values in capitals, blank lines, trailing separators, whole numbers with an exponent."""
+    text = frame.to_csv(index=False, lineterminator=",,\r\n").replace("True", "TRUE").replace("False", "FALSE")
+    header, *rows = text.splitlines()
+    rows = [row.replace(",1000000,", ",1E+06,") for row in rows]
+    file.write_text("\r\n".join([header, *rows, ",,,,", "", ""]), encoding="utf-8")
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_table_that_went_through_another_program_is_the_same_table(tmp_path: Path, form: str) -> None:
+    rows = [
+        replace(BARE, status="ok", median_s=1.25e-5, exact=True, peak_bytes=1_000_000, machine="0a1b"),
+        replace(BARE, n=8, reason='a, "b"; größe', cost_ratio=3.0),
+        replace(BARE, n=16, status="wrong", rel_error=math.inf, exact=False, peak_bytes=2**53),
+    ]
+    write(tmp_path, rows)
+    frame = read_records(tmp_path)
+    file = tmp_path / "other" / RECORDS
+    file.parent.mkdir()
+    FORMS[form](frame, file)
+    pd.testing.assert_frame_equal(read_records(file.parent), frame)
+    if form in ("semicolons and decimal commas", "as a spreadsheet"):
+        with RecordWriter(file.parent) as writer:
+            writer.write(replace(BARE, n=32))
+        pd.testing.assert_frame_equal(read_records(file.parent).iloc[:-1], frame)
+
+
+def test_a_column_that_is_there_twice(tmp_path: Path) -> None:
+    write(tmp_path, [BARE])
+    file = tmp_path / RECORDS
+    header, row = file.read_text(encoding="utf-8").splitlines()
+    file.write_text(f"{header},n\n{row},5\n", encoding="utf-8")
+    assert message_of(file) == f"{file} has the column n 2 times; leave one of them"
+
+
+@pytest.mark.parametrize(
+    ("content", "words"), [(b"\xff\xfen\x00", "is not UTF-8 at byte 0"), (b"a,b\n1,2,3\n", "more cells")]
+)
+def test_a_file_in_another_form_says_which(tmp_path: Path, content: bytes, words: str) -> None:
+    (tmp_path / RECORDS).write_bytes(content)
+    assert words in message_of(tmp_path)
+
+
+def test_rows_go_under_the_columns_that_are_there(tmp_path: Path) -> None:
+    write(tmp_path, [BARE])
+    file = tmp_path / RECORDS
+    frame = pd.read_csv(file, dtype="string", keep_default_na=False)
+    frame.insert(0, "host", "lab")
+    frame[[*frame][::-1]].to_csv(file, index=False)
+    write(tmp_path, [replace(BARE, n=8)])
+    after = read_records(file)
+    assert (list(after["n"]), list(after["host"])) == ([4, 8], ["lab", ""])
+
+
+def test_a_file_that_is_emptied_meanwhile_has_a_header_again(tmp_path: Path) -> None:
+    with RecordWriter(tmp_path) as writer:
+        writer.write(BARE)
+        (tmp_path / RECORDS).write_bytes(b"")
+        writer.write(replace(BARE, n=8))
+    assert list(read_records(tmp_path)["n"]) == [8]
+
+
+def test_a_link_that_came_with_a_directory_is_not_followed(tmp_path: Path) -> None:
+    kept = tmp_path / "kept"
+    kept.write_text("mine")
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "records.csv").symlink_to(kept)
+    write_frame(to_frame([BARE]), tmp_path / "run" / "records.csv")
+    assert kept.read_text() == "mine"
+    assert len(read_records(tmp_path / "run")) == 1
 
 
 def test_columns_of_others_are_kept(tmp_path: Path) -> None:

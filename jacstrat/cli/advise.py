@@ -54,18 +54,17 @@ def advise(
 
 
 def _advise(sweep: Sweep, explain: bool) -> None:
-    from rich.console import Console
-
     from jacstrat.harness.advise import SPECS, advise, cell_to_advise, print_advice
     from jacstrat.harness.progress import Progress
+    from jacstrat.report.terminal import Terminal
 
     sweep = sweep.override(strategies=SPECS)
-    with Progress(Console(stderr=True)) as progress:
+    with Progress(Terminal(stderr=True)) as progress:
         progress.started(0, len(cell_to_advise(sweep).strategies))
         try:
             advice = advise(sweep, progress.attending)
         except KeyboardInterrupt:
             raise typer.Exit(EXIT_INTERRUPTED) from None
-    print_advice(advice, Console(), explain)
+    print_advice(advice, Terminal(), explain)
     if not advice.measured:
         raise typer.Exit(EXIT_NOTHING_MEASURED)

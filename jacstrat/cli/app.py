@@ -1,17 +1,74 @@
-"""The program: its application, which each command's file adds itself to, and its exit codes."""
+"""The program: its application, which each command's file adds itself to, its exit codes, and how it ends early."""
 
 from __future__ import annotations
 
+import errno
+import io
+import os
 import sys
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
 import typer
+from typer.core import TyperGroup
 
 from jacstrat.core.errors import JacstratError
+from jacstrat.core.text import printable
+
+if TYPE_CHECKING:
+    import click
 
 EXIT_REGRESSION, EXIT_USAGE, EXIT_NOTHING_MEASURED, EXIT_BECAME_WRONG, EXIT_INTERRUPTED = 1, 2, 3, 4, 130
+EXIT_CLOSED_PIPE = 141
+"""128 and the number of SIGPIPE, as a shell gives it for programs that the signal ends."""
+REMEDIES: Mapping[int, str] = MappingProxyType(
+    {
+        errno.ENOSPC: "make room, or name another place",
+        errno.EDQUOT: "make room, or name another place",
+        errno.EFBIG: "raise the limit with ulimit -f, or name another place",
+        errno.EMFILE: "raise the limit with ulimit -n",
+        errno.ENFILE: "end other programs",
+        errno.ENOMEM: "make memory free",
+        errno.ENAMETOOLONG: "name a shorter one",
+        errno.EIO: "the disk or the terminal is gone",
+    }
+)
+
+
+class Program(TyperGroup):
+    """The commands; where the system refuses one what it needs, it ends with a line and exit code 2.
+
+    Within click, which would give a closed pipe and Ctrl-C exit code 1, that of a regression.
+    """
+
+    def invoke(self, context: click.Context) -> Any:
+        try:
+            try:
+                return super().invoke(context)
+            finally:
+                # What is buffered fails here, and not as Python ends.
+                sys.stdout.flush()
+        except BrokenPipeError:
+            code = EXIT_CLOSED_PIPE
+        except OSError as error:
+            complain(_refusal(error))
+            code = EXIT_USAGE
+        except MemoryError:
+            complain("memory ran out; make some free, or ask for less")
+            code = EXIT_USAGE
+        except KeyboardInterrupt:
+            code = EXIT_INTERRUPTED
+        for stream in (sys.stdout, sys.stderr):
+            _give_up(stream)
+        raise typer.Exit(code)
+
 
 app = typer.Typer(
     name="jacstrat",
+    cls=Program,
     help="Measure every way to contract the Jacobian of a PyTorch function.",
     no_args_is_help=True,
     add_completion=False,
@@ -21,8 +78,46 @@ app = typer.Typer(
 
 def main() -> None:
     """The program `jacstrat`: a wrong use is one line and exit code 2."""
+    for name in ("stdout", "stderr"):
+        _open(name)
     try:
         app()
     except JacstratError as error:
-        print(f"jacstrat: {error}", file=sys.stderr)
+        complain(str(error))
         sys.exit(EXIT_USAGE)
+
+
+def complain(text: str) -> None:
+    """A line on standard error, where there is one."""
+    with suppress(OSError):
+        print(f"jacstrat: {printable(text)}", file=sys.stderr, flush=True)
+
+
+def tell(text: str) -> None:
+    """A line on standard output, whatever is in the names that it has."""
+    print(printable(text))
+
+
+def _refusal(error: OSError) -> str:
+    """What the system said, of which file, and what to do."""
+    place = f"{error.filename}: " if error.filename is not None else ""
+    remedy = REMEDIES.get(error.errno or 0, "name another place, or change its rights")
+    return f"{place}{error.strerror or error}; {remedy}"
+
+
+def _open(name: str) -> None:
+    """Have a standard stream take every text: one that is closed drops it, one of few signs writes their codes."""
+    stream = getattr(sys, name)
+    if stream is None:
+        setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115
+    elif isinstance(stream, io.TextIOWrapper):
+        stream.reconfigure(errors="backslashreplace")
+
+
+def _give_up(stream: Any) -> None:
+    """Let go of what a stream still holds and cannot write, which Python would try again at its end."""
+    try:
+        stream.flush()
+    except OSError:
+        with suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from jacstrat.cli.app import EXIT_NOTHING_MEASURED, app
+from jacstrat.cli.app import EXIT_NOTHING_MEASURED, app, complain, tell
 from jacstrat.cli.options import (
     Devices,
     Dtypes,
@@ -30,6 +30,8 @@ from jacstrat.cli.options import (
 )
 from jacstrat.cli.revisions import compare_revisions, refuse_without_rev, selection_of
 from jacstrat.core.errors import UsageError
+from jacstrat.core.text import printable
+from jacstrat.core.whole import write_whole
 
 if TYPE_CHECKING:
     from jacstrat.compare.inputs import Side
@@ -162,7 +164,7 @@ def _of_records(
                 comparison = judge(before, after, held, strict_time, same_cases or whole)
         except NothingToCompareError as error:
             if not update_baseline:
-                print(f"jacstrat: {error}", file=sys.stderr)
+                complain(str(error))
                 raise typer.Exit(EXIT_NOTHING_MEASURED) from None
             before = None
         if comparison is not None:
@@ -211,28 +213,25 @@ def _baseline(directory: Path, to_write: bool) -> Side | None:
     except UsageError as error:
         if not to_write:
             raise UsageError(f"{error}; `jacstrat compare --update-baseline` writes the baseline") from None
-        print(f"the baseline is written from nothing: {error}", file=sys.stderr)
+        print(printable(f"the baseline is written from nothing: {error}"), file=sys.stderr)
         return None
 
 
 def _tell(comparison: Comparison, form: str, out: Path | None, everything: bool) -> None:
     """The comparison in the form asked for, on the terminal or in a file, and in the summary of a CI step."""
-    from rich.console import Console
-
     from jacstrat.compare.exports import to_json, to_junit
     from jacstrat.compare.tables import print_comparison, to_markdown
+    from jacstrat.report.terminal import Terminal
 
-    if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
-        with open(summary, "a", encoding="utf-8") as file:
-            file.write(to_markdown(comparison))
     if form == "table" and out is None:
-        print_comparison(comparison, Console(), everything)
+        print_comparison(comparison, Terminal(), everything)
+        _summarise(comparison)
         return
     if form == "table":
         from io import StringIO
 
         text = StringIO()
-        print_comparison(comparison, Console(file=text, width=120), everything)
+        print_comparison(comparison, Terminal(file=text, width=120), everything)
         content = text.getvalue()
     elif form == "markdown":
         content = to_markdown(comparison, everything)
@@ -240,15 +239,29 @@ def _tell(comparison: Comparison, form: str, out: Path | None, everything: bool)
         content = to_json(comparison) if form == "json" else to_junit(comparison)
     if out is None:
         print(content, end="")
+        _summarise(comparison)
         return
     from jacstrat.compare.wording import conclusion
 
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(content, encoding="utf-8")
+        write_whole(out, content)
     except OSError as error:
         raise UsageError(f"{out} cannot be written: {error.strerror or error}; name another with --out") from None
-    print(f"{conclusion(comparison)} Written to {out}.")
+    tell(f"{conclusion(comparison)} Written to {out}.")
+    _summarise(comparison)
+
+
+def _summarise(comparison: Comparison) -> None:
+    """Add the comparison to the summary of a step in CI; one that cannot be written changes no verdict."""
+    from jacstrat.compare.tables import to_markdown
+
+    if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
+        try:
+            with open(summary, "a", encoding="utf-8", errors="replace") as file:
+                file.write(to_markdown(comparison))
+        except OSError as error:
+            print(printable(f"warning: no summary in {summary}: {error.strerror or error}"), file=sys.stderr)
 
 
 def _update(directory: Path, source: Path, before: Side | None, after: Side, comparison: Comparison | None) -> None:
@@ -257,8 +270,8 @@ def _update(directory: Path, source: Path, before: Side | None, after: Side, com
     written = update_baseline(directory, before, after, source, comparison)
     total = len(after.by_case)
     if before is None:
-        print(f"{directory} is new: {total} cases")
+        tell(f"{directory} is new: {total} cases")
     elif written:
-        print(f"{directory} is written: {written} of {total} cases moved, as above; review the diff and commit it")
+        tell(f"{directory} is written: {written} of {total} cases moved, as above; review the diff and commit it")
     else:
-        print(f"{directory} stays as it is: nothing moved in {total} cases")
+        tell(f"{directory} stays as it is: nothing moved in {total} cases")

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from jacstrat.cli.app import app
+from jacstrat.cli.app import app, tell
 from jacstrat.core.errors import UsageError
 
 STORE = Path("results") / "history.sqlite"
@@ -49,21 +49,20 @@ def _add(directories: list[Path], store: Path, commit: str | None) -> None:
             full, committed = known_commit(Path.cwd(), commit or told)
             added = opened.add(directory, full if commit else None, date or committed)
             if added is None:
-                typer.echo(f"{directory} is in {store} already")
+                tell(f"{directory} is in {store} already")
             else:
                 run, cases = added
                 changes = " with changes" if run.dirty else ""
-                typer.echo(f"{directory}: {cases} cases of {run.commit[:10]}{changes} added to {store}")
+                tell(f"{directory}: {cases} cases of {run.commit[:10]}{changes} added to {store}")
 
 
 def _show(store: Path, measure: str | None, pattern: str, plot: Path | None, csv: Path | None) -> None:
-    from rich.console import Console
-
     from jacstrat.history.lines import lines_of, measure_of
     from jacstrat.history.show import table, write_plots
     from jacstrat.history.store import opened
+    from jacstrat.report.terminal import Terminal
 
-    console = Console()
+    console = Terminal()
     with opened(store, must_exist=True) as found:
         frame = found.frame()
     if csv is not None:
@@ -72,7 +71,7 @@ def _show(store: Path, measure: str | None, pattern: str, plot: Path | None, csv
     lines, notes = lines_of(frame, measure or measure_of(frame), pattern)
     console.print(table(lines))
     for note in notes:
-        console.print(note, style="dim", highlight=False, markup=False, soft_wrap=True)
+        console.say(note, style="dim")
     if plot is not None:
         written = write_plots(lines, plot)
-        console.print(f"{len(written)} plots in {plot}", highlight=False, markup=False, soft_wrap=True)
+        console.say(f"{len(written)} plots in {plot}")

@@ -8,18 +8,18 @@ from typing import Annotated
 import typer
 
 from jacstrat.cli.app import app
+from jacstrat.core.text import printable
 
 
 @app.command("list")
 def list_(what: Annotated[str, typer.Argument(help="problems, strategies or sweeps.")]) -> None:
     """What there is to choose from."""
-    from rich.console import Console
-
     from jacstrat.core.errors import lookup
     from jacstrat.harness import listing
+    from jacstrat.report.terminal import Terminal
 
     lookup("list", what, listing.LISTS)
-    listing.print_list(what, Console())
+    listing.print_list(what, Terminal())
 
 
 @app.command()
@@ -32,4 +32,4 @@ def env() -> None:
     found = snapshot()
     print(json.dumps(found.to_json(), indent=2))
     for warning in warnings(found):
-        print(f"warning: {warning}", file=sys.stderr)
+        print(printable(f"warning: {warning}"), file=sys.stderr)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from jacstrat.cli.app import app
+from jacstrat.cli.app import app, tell
 
 
 @app.command()
@@ -22,8 +22,8 @@ def merge(
     from jacstrat.harness.merge import merge
 
     merged = merge(directories, out, file_format)
-    print(f"{merged.rows} cases of {len(directories)} directories in {merged.file}")
+    tell(f"{merged.rows} cases of {len(directories)} directories in {merged.file}")
     if merged.overlapping:
-        print(f"{merged.overlapping} cases were in more than one directory; the row of the one named first is kept")
+        tell(f"{merged.overlapping} cases were in more than one directory; the row of the one named first is kept")
     if merged.missing:
-        print(f"{merged.missing} cases of the sweep are missing; jacstrat run --resume --out {out} measures them")
+        tell(f"{merged.missing} cases of the sweep are missing; jacstrat run --resume --out {out} measures them")

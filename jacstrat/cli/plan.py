@@ -64,14 +64,13 @@ def plan(
 
 
 def _plan(sweep: Sweep, assume_bytes: int | None, workers: int | None) -> None:
-    from rich.console import Console
-
     from jacstrat.harness.plan import plan, print_plan
     from jacstrat.harness.progress import Progress
+    from jacstrat.report.terminal import Terminal
 
     total = sum(len(cell.strategies) for cell in sweep.cells())
     forecasts = []
-    with Progress(Console(stderr=True)) as progress:
+    with Progress(Terminal(stderr=True)) as progress:
         progress.started(0, total)
         try:
             for forecast in plan(sweep, assume_bytes, progress.attending):
@@ -79,11 +78,9 @@ def _plan(sweep: Sweep, assume_bytes: int | None, workers: int | None) -> None:
                 progress.started(len(forecasts), total)
         except KeyboardInterrupt:
             raise typer.Exit(EXIT_INTERRUPTED) from None
-    console = Console()
+    console = Terminal()
     print_plan(forecasts, console)
     if workers is not None:
         from jacstrat.harness.costs import estimate, in_words
 
-        console.print(
-            in_words(estimate(sweep, forecasts, workers), workers), markup=False, highlight=False, soft_wrap=True
-        )
+        console.say(in_words(estimate(sweep, forecasts, workers), workers))

@@ -11,9 +11,8 @@ import typer
 from jacstrat.cli.app import EXIT_NOTHING_MEASURED, app
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from jacstrat.report.runs import Run
+    from jacstrat.report.terminal import Terminal
 
 
 @app.command()
@@ -26,9 +25,8 @@ def report(
     out: Annotated[Path | None, typer.Option(help="File of the page [DIR/report.html].")] = None,
 ) -> None:
     """Tables, plots and a page from the records of a run, or of several side by side."""
-    from rich.console import Console
-
     from jacstrat.core.errors import UsageError
+    from jacstrat.report.terminal import Terminal
 
     if form is not None and (plot or out):
         raise UsageError(f"--format {form} prints and writes nothing; leave out {'--plot' if plot else '--out'}")
@@ -37,12 +35,12 @@ def report(
     if form is not None:
         _print(directories, form)
     elif plot:
-        _draw(directories, plot, Console())
+        _draw(directories, plot, Terminal())
     else:
-        show(directories, Console(), out)
+        show(directories, Terminal(), out)
 
 
-def show(directories: Sequence[Path], console: Console, out: Path | None = None) -> None:
+def show(directories: Sequence[Path], console: Terminal, out: Path | None = None) -> None:
     """Plots and the page on disk, the findings on the console; ends with exit code 3 where nothing was measured."""
     from jacstrat.records import PAGE, PLOTS, records_file
     from jacstrat.report.drawing import MOST_CASES, MOST_SETTINGS, draw_plots, too_many
@@ -53,22 +51,25 @@ def show(directories: Sequence[Path], console: Console, out: Path | None = None)
 
     runs = read_runs(directories)
     page = out or runs[0].directory / (PAGE if len(runs) == 1 else f"beside-{PAGE}")
-    print_told(told(runs), console)
-    plots = draw_plots(runs)
-    write_page(runs, page)
+    try:
+        print_told(told(runs), console)
+    finally:
+        # Also where nobody reads the findings, or the terminal is gone.
+        plots = draw_plots(runs)
+        write_page(runs, page)
     for run in runs:
         directory = run.directory / PLOTS
         drawn = f"{sum(path.parent == directory for path in plots)} plots in {directory}"
         if too_many(run):
             drawn = f"no plots of more than {MOST_SETTINGS} settings or {MOST_CASES} cases unless --plot names one"
         cases = f"{len(run.records)} cases in {records_file(run.directory)}, {drawn}"
-        _say(console, f"{cases}, the page in {page}" if len(runs) == 1 else cases)
+        console.say(f"{cases}, the page in {page}" if len(runs) == 1 else cases)
     if len(runs) > 1:
-        _say(console, f"the page in {page}")
+        console.say(f"the page in {page}")
     _end(runs, console)
 
 
-def _draw(directories: Sequence[Path], names: Sequence[str], console: Console) -> None:
+def _draw(directories: Sequence[Path], names: Sequence[str], console: Terminal) -> None:
     from jacstrat.report.drawing import check_names, draw_plots
     from jacstrat.report.runs import read_runs
 
@@ -76,9 +77,9 @@ def _draw(directories: Sequence[Path], names: Sequence[str], console: Console) -
     runs = read_runs(directories)
     written = draw_plots(runs, asked)
     for path in written:
-        _say(console, str(path))
+        console.say(str(path))
     if not written:
-        _say(console, f"nothing to show in a plot of {' or '.join(names)}")
+        console.say(f"nothing to show in a plot of {' or '.join(names)}")
     _end(runs, console)
 
 
@@ -95,18 +96,14 @@ def _print(directories: Sequence[Path], form: str) -> None:
     _end(runs, None)
 
 
-def _say(console: Console, text: str) -> None:
-    console.print(text, highlight=False, markup=False, soft_wrap=True)
-
-
-def _end(runs: Sequence[Run], console: Console | None) -> None:
+def _end(runs: Sequence[Run], console: Terminal | None) -> None:
     if not any(record.median_s is not None for run in runs for record in run.records):
         if console:
-            _say(console, "nothing was measured")
+            console.say("nothing was measured")
         raise typer.Exit(EXIT_NOTHING_MEASURED)
 
 
-def show_counts(directory: Path, console: Console) -> None:
+def show_counts(directory: Path, console: Terminal) -> None:
     """How many cases of a run without times ended how; ends with exit code 3 where no case was counted."""
     from collections import Counter
 
@@ -114,12 +111,7 @@ def show_counts(directory: Path, console: Console) -> None:
 
     found = Counter(read_records(directory)["status"])
     told = ", ".join(f"{count} {status}" for status, count in found.most_common())
-    console.print(
-        f"{found.total()} cases in {records_file(directory)}, counted and not timed: {told}",
-        highlight=False,
-        markup=False,
-        soft_wrap=True,
-    )
+    console.say(f"{found.total()} cases in {records_file(directory)}, counted and not timed: {told}")
     if not found["ok"] + found["wrong"]:
-        console.print("nothing was measured", highlight=False)
+        console.say("nothing was measured")
         raise typer.Exit(EXIT_NOTHING_MEASURED)

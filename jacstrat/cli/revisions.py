@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from jacstrat.cli.app import EXIT_INTERRUPTED, EXIT_NOTHING_MEASURED
+from jacstrat.cli.app import EXIT_INTERRUPTED, EXIT_NOTHING_MEASURED, complain
 from jacstrat.cli.signals import interruptible
 from jacstrat.core.errors import UsageError
+from jacstrat.core.text import printable
 
 if TYPE_CHECKING:
     from jacstrat.compare.thresholds import Thresholds
@@ -46,9 +47,8 @@ def compare_revisions(
         UsageError: There is no such revision or case, or `keep` has results already.
         typer.Exit: With 3 where a revision cannot be measured, with 130 after Ctrl-C.
     """
-    from rich.console import Console
-
     from jacstrat.compare.verdict import NothingToCompareError
+    from jacstrat.report.terminal import Terminal
     from jacstrat.revisions import compare as revisions
     from jacstrat.revisions.install import BuildError
     from jacstrat.revisions.interleave import Limits
@@ -69,7 +69,7 @@ def compare_revisions(
         step_s=Limits.step_s if step_s is None else step_s,
     )
     try:
-        with interruptible(), _status(Console(stderr=True)) as say:
+        with interruptible(), _status(Terminal(stderr=True)) as say:
             with revisions.arena_of(Path.cwd(), base, new, limits.step_s, install, _tell) as arena:
 
                 def attend(case: str, pair: int | None) -> None:
@@ -83,7 +83,7 @@ def compare_revisions(
         print("interrupted; nothing is left of either revision", file=sys.stderr)
         raise typer.Exit(EXIT_INTERRUPTED) from None
     except (BuildError, DiedError, RefusedError, NothingToCompareError) as error:
-        print(f"jacstrat: nothing was measured: {error}", file=sys.stderr)
+        complain(f"nothing was measured: {error}")
         raise typer.Exit(EXIT_NOTHING_MEASURED) from None
 
 
@@ -137,7 +137,7 @@ def _from_here(problem: str) -> str:
 
 def _tell(line: str) -> None:
     """Say what takes minutes, also where there is no terminal."""
-    print(line, file=sys.stderr)
+    print(printable(line), file=sys.stderr)
 
 
 @contextmanager
@@ -148,7 +148,7 @@ def _status(console: Any) -> Iterator[Any]:
     status = console.status("checking out")
 
     def say(text: str) -> None:
-        status.update(escape(text))
+        status.update(escape(printable(text)))
 
     with status:
         yield say

@@ -34,11 +34,10 @@ from jacstrat.records import SWEEP
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
-    from rich.console import Console
-
     from jacstrat.harness.pool import Pool
     from jacstrat.harness.progress import Progress
     from jacstrat.harness.sweep import Sweep
+    from jacstrat.report.terminal import Terminal
 
 
 @app.command()
@@ -87,17 +86,16 @@ def run(
         raise UsageError(f"--wait must be more than 0 seconds, got {wait:g}")
     if counts and sample is not None:
         raise UsageError("--sample is the time of sampling, and --counts takes none; give one of them")
-    from rich.console import Console
-
     from jacstrat.cli.report import show, show_counts
+    from jacstrat.report.terminal import Terminal
 
     chosen = chosen.override(sample_s=sample, timed=False if counts else None, shard=shard)
     directory = out or _dated()
     measure(chosen, directory, resume, retry, isolate=not no_isolation, scheduler=scheduler, wait_s=wait)
     if chosen.timed:
-        show([directory], Console())
+        show([directory], Terminal())
     else:
-        show_counts(directory, Console())
+        show_counts(directory, Terminal())
 
 
 def _dated() -> Path:
@@ -116,14 +114,13 @@ def measure(
     wait_s: float = 600,
 ) -> None:
     """Run a sweep into a directory, and show how it goes on standard error."""
-    from rich.console import Console
-
     from jacstrat.core.status import STATUSES
     from jacstrat.harness.progress import Progress
     from jacstrat.harness.run import Options, run
     from jacstrat.measure.environment import snapshot, warnings
+    from jacstrat.report.terminal import Terminal
 
-    console = Console(stderr=True)
+    console = Terminal(stderr=True)
     retried = tuple(several(retry) or ())
     for status in retried:
         one_of("status", status, STATUSES)
@@ -134,7 +131,7 @@ def measure(
         found = snapshot()
         said = warnings(found)
         for warning in () if warned else said:
-            console.print(f"warning: {warning}", style="yellow", highlight=False, markup=False, soft_wrap=True)
+            console.say(f"warning: {warning}", style="yellow")
         warned = True
         return found.to_json() | {"warnings": said}
 
@@ -148,16 +145,11 @@ def measure(
         except KeyboardInterrupt:
             interrupted = True
     if interrupted:
-        console.print(
-            f"interrupted; go on with --resume --out {directory}", highlight=False, markup=False, soft_wrap=True
-        )
+        console.say(f"interrupted; go on with --resume --out {directory}")
         raise typer.Exit(EXIT_INTERRUPTED)
 
 
-def _pooled(scheduler: str, wait_s: float, progress: Progress, console: Console) -> AbstractContextManager[Pool]:
+def _pooled(scheduler: str, wait_s: float, progress: Progress, console: Terminal) -> AbstractContextManager[Pool]:
     from jacstrat.harness.cluster import pooled
 
-    def tell(line: str) -> None:
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
-
-    return pooled(scheduler, wait_s, progress.attending, tell)
+    return pooled(scheduler, wait_s, progress.attending, console.say)

@@ -9,8 +9,10 @@ from pathlib import Path
 from jacstrat.compare.inputs import Side
 from jacstrat.compare.verdict import Comparison, Gate, Verdict
 from jacstrat.core.environment import read_sessions, write_sessions
-from jacstrat.records import RECORDS, SAMPLES, SWEEP, Record, RecordWriter
+from jacstrat.core.whole import write_whole
+from jacstrat.records import RECORDS, SWEEP, Record, write_records
 from jacstrat.report.setting import to_records
+from jacstrat.samples import SAMPLES
 
 TIMES = (
     *("median_s", "q1_s", "q3_s", "min_s", "ci_low_s", "ci_high_s", "samples", "prepare_s", "f_median_s"),
@@ -46,15 +48,11 @@ def update_baseline(directory: Path, base: Side | None, new: Side, source: Path,
     if written == 0 and base is not None and base.place.torch == new.place.torch:
         return 0
     directory.mkdir(parents=True, exist_ok=True)
-    for name in (RECORDS, SAMPLES):
-        (directory / name).unlink(missing_ok=True)
-    with RecordWriter(directory) as writer:
-        for record in records:
-            writer.write(record)
-    (directory / SAMPLES).unlink()
+    write_records(records, directory / RECORDS)
+    (directory / SAMPLES).unlink(missing_ok=True)
     if (source / SWEEP).is_file():
         text = (source / SWEEP).read_text(encoding="utf-8")
-        (directory / SWEEP).write_text(re.sub("^timed = true$", "timed = false", text, flags=re.M), encoding="utf-8")
+        write_whole(directory / SWEEP, re.sub("^timed = true$", "timed = false", text, flags=re.M))
     if sessions := read_sessions(source):
         write_sessions(directory, [sessions[-1].brief()])
     return written

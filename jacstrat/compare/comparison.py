@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 from jacstrat.compare.accuracy import judge_accuracy
 from jacstrat.compare.counts import judge_counts
 from jacstrat.compare.inputs import Side
-from jacstrat.compare.places import differences, moment
+from jacstrat.compare.places import differences
 from jacstrat.compare.samples import cost_ratios, drifts, rank_sum_tests
 from jacstrat.compare.thresholds import KINDS, Thresholds
 from jacstrat.compare.time import LEVEL, judge_times
 from jacstrat.compare.verdict import CaseVerdict, Comparison, Finding, Gate, NothingToCompareError, Verdict
 from jacstrat.core.case import KEY, F, beside
-from jacstrat.core.environment import Snapshot
+from jacstrat.core.environment import Snapshot, moment
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -146,7 +146,7 @@ def _times(
     comparable = base.place.known and new.place.known and not any(differences(base.place, new.place))
     in_seconds = []
     if comparable:
-        sampled = [case for case in timed if case in base.samples and case in new.samples]
+        sampled = [case for case in timed if all(side.samples.get(case, {}).get("seconds") for side in (base, new))]
         in_seconds = [case for case in sampled if case not in ratios[0] or case not in ratios[1]]
     tests = rank_sum_tests([ratios[0][c] for c in in_ratios], [ratios[1][c] for c in in_ratios], "cost_ratio", level)
     drifted = drifts([test.ratio for test in tests], _ratios(before, after, in_ratios, "f_median_s"))

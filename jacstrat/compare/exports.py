@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from dataclasses import asdict
@@ -11,6 +10,8 @@ from xml.etree import ElementTree
 
 from jacstrat.compare.verdict import CaseVerdict, Comparison, Finding, Gate, Verdict
 from jacstrat.compare.wording import conclusion
+from jacstrat.core.plain import show_json
+from jacstrat.core.text import printable
 
 VERSION = 1
 """Of the form of the JSON."""
@@ -30,7 +31,7 @@ def to_json(comparison: Comparison) -> str:
         "notes": list(comparison.notes),
         "cases": [_case(case) for case in comparison.cases],
     }
-    return json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    return show_json(content, indent=1)
 
 
 def _case(case: CaseVerdict) -> dict[str, Any]:
@@ -82,4 +83,5 @@ def _lacks(case: CaseVerdict) -> bool:
 
 
 def _clean(text: str) -> str:
-    return _FORBIDDEN.sub("\N{REPLACEMENT CHARACTER}", text)
+    allowed = _FORBIDDEN.sub("\N{REPLACEMENT CHARACTER}", text)
+    return "\n".join(map(printable, allowed.split("\n")))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -13,7 +12,9 @@ from jacstrat.compare.places import place_of
 from jacstrat.core.case import KEY
 from jacstrat.core.environment import UNKNOWN, Snapshot, read_sessions
 from jacstrat.core.errors import UsageError
-from jacstrat.records import COLUMNS, RECORDS, SAMPLES, Record, read_records, read_samples, to_frame
+from jacstrat.core.plain import parse_json
+from jacstrat.records import COLUMNS, PARQUET, RECORDS, Record, read_records, records_file, to_frame
+from jacstrat.samples import checked, read_samples
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -54,22 +55,20 @@ def read_side(path: Path) -> Side:
     """
     if not path.exists():
         raise UsageError(f"{path} does not exist; `jacstrat run --out {path}` writes results")
-    if path.is_dir() and not (path / RECORDS).is_file():
+    if path.is_dir() and not records_file(path).is_file():
         held = "is empty" if not any(path.iterdir()) else f"has no {RECORDS}"
         raise UsageError(f"{path} {held}: no run wrote it; `jacstrat run --out {path}` does")
     if path.suffix == ".json":
         return _benchmark(path)
     directory = path if path.is_dir() else path.parent
-    file = directory / RECORDS if path.is_dir() else path
-    _whole(file)
+    file = records_file(path)
+    if file.suffix != ".parquet":
+        _whole(file)
     frame = read_records(file)
     # A file of records by another name stands alone: what lies beside it is another run's.
-    beside = file.name == RECORDS
+    beside = file.name in (RECORDS, PARQUET)
     place, note = place_of(read_sessions(directory) if beside else ())
-    try:
-        samples = read_samples(directory) if beside else {}
-    except (ValueError, KeyError, AttributeError, TypeError) as error:
-        raise UsageError(f"{directory / SAMPLES} is not a file of samples: {error}") from None
+    samples = read_samples(directory) if beside else {}
     return Side(str(path), frame, samples, place, tuple(f"{path} {note}" for note in [note] if note))
 
 
@@ -87,8 +86,8 @@ def _whole(file: Path) -> None:
 
 def _json(file: Path) -> Any:
     try:
-        return json.loads(file.read_text(encoding="utf-8"))
-    except (ValueError, OSError) as error:
+        return parse_json(file.read_bytes())
+    except ValueError as error:
         raise UsageError(f"{file} is no JSON, or is cut off: {error}") from None
 
 
@@ -100,12 +99,15 @@ def _benchmark(file: Path) -> Side:
         raise UsageError(f"{file} is no file of pytest-benchmark; `pytest bench --benchmark-json={file}` writes one")
     records, samples = [], {}
     for benchmark in benchmarks:
-        info, stats = benchmark.get("extra_info") or {}, benchmark.get("stats") or {}
+        info, stats = (_object(benchmark, name) for name in ("extra_info", "stats"))
         if not {"case", "status", *KEY} <= info.keys():
             continue
         records.append(_record(info, stats, file))
         if stats.get("data"):
-            samples[info["case"]] = {"seconds": stats["data"]}
+            try:
+                samples[str(info["case"])] = {"seconds": checked({"case": "", "seconds": stats["data"]})["seconds"]}
+            except ValueError as error:
+                raise UsageError(f"{file} has samples of {info['case']} that are none: {error}") from None
     if benchmarks and not records:
         raise UsageError(
             f"{file} has {len(benchmarks)} benchmarks, none of them a case of jacstrat; `pytest bench` has"
@@ -113,7 +115,13 @@ def _benchmark(file: Path) -> Side:
     machine = content.get("machine_info")
     place = Snapshot.of(machine.get(PLACE_KEY) if isinstance(machine, dict) else None)
     place = replace(place, utc=str(content.get("datetime") or ""))
-    return Side(str(file), to_frame(records), samples, place)
+    return Side(str(file), to_frame(records, str(file)), samples, place)
+
+
+def _object(benchmark: Any, name: str) -> Mapping[str, Any]:
+    """A part of a benchmark; empty where it is none."""
+    found = benchmark.get(name) if isinstance(benchmark, dict) else None
+    return found if isinstance(found, dict) else {}
 
 
 def _record(info: Mapping[str, Any], stats: Mapping[str, Any], file: Path) -> Record:

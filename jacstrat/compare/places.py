@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
 
 from jacstrat.core.environment import UNKNOWN, Session, Snapshot
 
@@ -34,12 +33,3 @@ def _machine(place: Snapshot) -> str:
     cores = f"{place.logical_cores} cores" if place.logical_cores else ""
     hardware = ", ".join(filter(None, (place.processor, cores))) or "unknown"
     return f"{hardware} ({place.machine})" if place.machine else hardware
-
-
-def moment(text: str) -> datetime | None:
-    """When, from ISO 8601; in UTC where no zone is told; None of what is no moment."""
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)

@@ -46,7 +46,9 @@ def cost_ratios(samples: Mapping[str, Mapping[str, Any]], cases: Mapping[str, st
     rounds_of_f: dict[str, dict[int, float]] = {}
     for case, f in cases.items():
         own, beside = samples.get(case), samples.get(f)
-        if not own or not beside or "rounds" not in own or own["session"] != beside.get("session"):
+        if not own or not beside or not {"rounds", "seconds", "session"} <= own.keys() & beside.keys():
+            continue
+        if own["session"] != beside["session"]:
             continue
         if f not in rounds_of_f:
             rounds_of_f[f] = dict(zip(beside["rounds"], beside["seconds"], strict=True))

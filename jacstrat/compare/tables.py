@@ -8,6 +8,7 @@ from rich.console import Console
 
 from jacstrat.compare.verdict import CaseVerdict, Comparison, Verdict
 from jacstrat.compare.wording import Line, conclusion, lacking, lines_of, tally, told
+from jacstrat.core.text import printable
 from jacstrat.report.sheet import Column, Sheet, sheet_of
 
 MOST_ROWS = 200
@@ -80,10 +81,10 @@ def to_markdown(comparison: Comparison, everything: bool = False) -> str:
 
 def _escaped(text: str) -> str:
     """Text that Markdown shows as it is, on one line."""
-    return re.sub(r"([\\`*_{}\[\]<>#|~])", r"\\\1", " ".join(text.split()))
+    return re.sub(r"([\\`*_{}\[\]<>#|~])", r"\\\1", " ".join(printable(text).split()))
 
 
 def _code(text: str) -> str:
     """Text between backquotes in a table: it cannot have any, and a bar ends the cell even there."""
-    plain = " ".join(text.replace("`", "'").replace("|", "\\|").split())
+    plain = " ".join(printable(text).replace("`", "'").replace("|", "\\|").split())
     return f"`{plain}`" if plain else ""

@@ -6,25 +6,53 @@ The one reader and writer of the file. What measures collects the facts (`measur
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from jacstrat.core.errors import UsageError
+from jacstrat.core.plain import parse_json
+from jacstrat.core.whole import write_whole
 
 ENVIRONMENT = "environment.json"
 # What tells machines apart and stays while nothing changes but the time.
 KEPT = ("machine", "hardware", "accelerator", "cards", "python", "torch")
 
 
-def _fact(kind: Any, default: Any, *path: str) -> Any:
-    return field(default=default, metadata={"kind": kind, "path": path})
+# A file that came from elsewhere may name any number of them.
+MOST_CARDS = 4096
 
 
-_text, _flag = partial(_fact, str, ""), partial(_fact, bool, False)
-_number, _list = partial(_fact, (int, float), None), partial(_fact, (list, tuple), ())
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _is_flag(value: Any) -> bool:
+    return isinstance(value, bool)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 2**63
+
+
+def _is_map(value: Any) -> bool:
+    return isinstance(value, Mapping)
+
+
+def _is_list_of(fits: Callable[[Any], bool], value: Any) -> bool:
+    return isinstance(value, list | tuple) and all(map(fits, value))
+
+
+def _fact(fits: Callable[[Any], bool], default: Any, *path: str) -> Any:
+    return field(default=default, metadata={"fits": fits, "path": path})
+
+
+_text, _flag, _number = partial(_fact, _is_text, ""), partial(_fact, _is_flag, False), partial(_fact, _is_number, None)
+_list = partial(_fact, partial(_is_list_of, lambda value: True), ())
+_texts = partial(_fact, partial(_is_list_of, _is_text), ())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,15 +80,15 @@ class Snapshot:
     capability: str = _text("torch", "cpu_capability")
     threads: int | None = _number("torch", "threads")
     cuda: str = _text("torch", "cuda")
-    packages: Mapping[str, Any] = field(default_factory=dict, metadata={"kind": Mapping, "path": ("packages",)})
+    packages: Mapping[str, Any] = field(default_factory=dict, metadata={"fits": _is_map, "path": ("packages",)})
     checkout: str = _text("checkout", "commit")
     checkout_dirty: bool = _flag("checkout", "dirty")
     revision: str = _text("revision", "commit")
     revision_dirty: bool = _flag("revision", "dirty")
     date: str = _text("revision", "date")
-    command: tuple[str, ...] = _list("command")
+    command: tuple[str, ...] = _texts("command")
     utc: str = _text("start", "utc")
-    warnings: tuple[str, ...] = _list("warnings")
+    warnings: tuple[str, ...] = _texts("warnings")
 
     @classmethod
     def of(cls, plain: Any) -> Snapshot:
@@ -70,7 +98,7 @@ class Snapshot:
             value = plain
             for name in fact.metadata["path"]:
                 value = value.get(name) if isinstance(value, Mapping) else None
-            if isinstance(value, fact.metadata["kind"]):
+            if fact.metadata["fits"](value):
                 facts[fact.name] = tuple(value) if isinstance(value, list) else value
         return cls(**facts)
 
@@ -82,8 +110,10 @@ class Snapshot:
     @property
     def accelerators(self) -> tuple[str, ...]:
         """The cards by name, or what else torch computes on besides the CPU, each as often as it is there."""
-        names = [card.get("name") if isinstance(card, Mapping) else None for card in self.cards]
-        return tuple(name or "no name" for name in names) or (self.kind,) * (int(self.count or 1) if self.kind else 0)
+        if self.cards:
+            names = [card.get("name") if isinstance(card, Mapping) else None for card in self.cards]
+            return tuple(str(name or "no name") for name in names)
+        return (self.kind,) * min(int(self.count or 1), MOST_CARDS) if self.kind else ()
 
     @property
     def commit(self) -> tuple[str, bool]:
@@ -133,6 +163,15 @@ class Session:
         return Session({"start": {name: start.get(name) for name in KEPT} | some})
 
 
+def moment(text: str) -> datetime | None:
+    """When, from ISO 8601; in UTC where no zone is told; None of what is no moment."""
+    try:
+        found = datetime.fromisoformat(text)
+        return (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
 def read_sessions(directory: Path) -> tuple[Session, ...]:
     """The sessions of a directory, the first one first; none where there is no file.
 
@@ -141,10 +180,10 @@ def read_sessions(directory: Path) -> tuple[Session, ...]:
     """
     file = directory / ENVIRONMENT
     try:
-        plain = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else []
+        plain = parse_json(file.read_bytes()) if file.is_file() else []
         if not isinstance(plain, list):
             raise ValueError(f"a list of sessions was to be there, not {type(plain).__name__}")
-    except (ValueError, OSError) as error:
+    except ValueError as error:
         raise UsageError(
             f"{file} is not the environment of a run, or is cut off: {error}; leave it out, or measure again"
         ) from None
@@ -153,10 +192,7 @@ def read_sessions(directory: Path) -> tuple[Session, ...]:
 
 def write_sessions(directory: Path, sessions: Iterable[Session]) -> None:
     """Write the file whole or not at all, whenever the process is killed."""
-    file = directory / ENVIRONMENT
-    temporary = file.with_suffix(".tmp")
-    temporary.write_text(json.dumps([session.plain for session in sessions], indent=2) + "\n", encoding="utf-8")
-    temporary.replace(file)
+    write_whole(directory / ENVIRONMENT, json.dumps([session.plain for session in sessions], indent=2) + "\n")
 
 
 def of_revision(

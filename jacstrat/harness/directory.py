@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import os
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
@@ -14,7 +13,8 @@ from filelock import FileLock, Timeout
 
 from jacstrat.core.errors import UsageError
 from jacstrat.harness.sweep import Grid, Sweep, load_sweep
-from jacstrat.records import PARQUET, RECORDS, SAMPLES, SWEEP, read_records
+from jacstrat.records import PARQUET, RECORDS, SWEEP, drop_rows, has_rows, read_records
+from jacstrat.samples import SAMPLES
 
 LOCK = ".lock"
 # How a run is limited may change on resuming: a longer time is why one tries again. What is measured may not.
@@ -66,26 +66,20 @@ def finished(directory: Path, sweep: Sweep, resume: bool, retry: Collection[str]
     file = directory / RECORDS
     if (directory / PARQUET).exists():
         raise UsageError(f"{directory / PARQUET} cannot be continued; merge as csv, or name another with --out")
-    if not file.exists() or file.stat().st_size == 0:
+    if not has_rows(file):
         return {}
     if not resume:
         raise UsageError(f"{directory} holds records already; go on with --resume, or name another with --out")
     _same_sweep(directory / SWEEP, sweep)
     for name in (RECORDS, SAMPLES):
         _repair(directory / name)
-    if file.stat().st_size == 0:
-        return {}
-    _take_out(file, retry)
     frame = read_records(file)
+    again = [i for i, row in enumerate(zip(frame["status"], frame["reason"], strict=True)) if _again(*row, retry)]
+    if again:
+        drop_rows(file, again)
+        frame = frame.drop(again)
     standing = zip(frame["status"], frame["reason"], frame["machine"], strict=True)
     return {case: Standing(*stands) for case, stands in zip(frame["case"], standing, strict=True)}
-
-
-def write_whole(file: Path, text: str) -> None:
-    """Write a file whole or not at all, whenever the process is killed."""
-    temporary = file.with_suffix(".tmp")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(file)
 
 
 def _same_sweep(file: Path, sweep: Sweep) -> None:
@@ -130,18 +124,7 @@ def _repair(file: Path) -> None:
             os.truncate(file, whole)
 
 
-def _take_out(file: Path, retry: Collection[str]) -> None:
-    with file.open(newline="", encoding="utf-8") as lines:
-        header, *rows = csv.reader(lines)
-    status, reason = header.index("status"), header.index("reason")
+def _again(status: str, reason: str, retry: Collection[str]) -> bool:
+    """The case is to be measured again: its status says so, or that of the smaller n for which it was skipped."""
     causes = tuple(f"{cause} at n = " for cause in retry)
-
-    def again(row: list[str]) -> bool:
-        return row[status] in retry or (row[status] == "skipped" and bool(causes) and row[reason].startswith(causes))
-
-    left = [row for row in rows if not again(row)]
-    if len(left) < len(rows):
-        temporary = file.with_suffix(".tmp")
-        with temporary.open("w", newline="", encoding="utf-8") as out:
-            csv.writer(out, lineterminator="\n").writerows([header, *left])
-        temporary.replace(file)
+    return status in retry or (status == "skipped" and bool(causes) and reason.startswith(causes))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
@@ -12,16 +11,11 @@ from typing import TYPE_CHECKING
 from jacstrat.core.case import FLOOR, F, beside
 from jacstrat.core.environment import Session, read_sessions, write_sessions
 from jacstrat.core.errors import UsageError
-from jacstrat.harness.directory import claimed, sweep_differences, write_whole
+from jacstrat.core.whole import write_whole
+from jacstrat.harness.directory import claimed, sweep_differences
 from jacstrat.harness.sweep import Sweep, load_sweep
-from jacstrat.records import (
-    PARQUET,
-    RECORDS,
-    SAMPLES,
-    SWEEP,
-    read_records,
-    write_frame,
-)
+from jacstrat.records import PARQUET, RECORDS, SWEEP, read_records, write_frame
+from jacstrat.samples import SAMPLES, copy_samples
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -138,20 +132,8 @@ def _joined(frames: Sequence[pd.DataFrame], directories: Sequence[Path]) -> tupl
 
 def _write_samples(frame: pd.DataFrame, directories: Sequence[Path], file: Path) -> None:
     """The samples of rows that are kept, each from its row's directory; with those of f and the floor beside them."""
-    decoder = json.JSONDecoder()
-    with file.open("w", encoding="utf-8") as out:
+    with file.open("wb") as out:
         for number, directory in enumerate(directories):
-            if not (directory / SAMPLES).is_file():
-                continue
             cases = frame.loc[frame["from"] == number, "case"]
             wanted = {*cases, *(beside(case, name) for case in cases for name in (F, FLOOR))}
-            with (directory / SAMPLES).open(encoding="utf-8") as lines:
-                for line in lines:
-                    # A line begins with its case; of the rest nothing needs to be known.
-                    if line.startswith(_BEGIN) and line.endswith("\n"):
-                        case, _ = decoder.raw_decode(line, len(_BEGIN))
-                        if case in wanted:
-                            out.write(line)
-
-
-_BEGIN = '{"case": '
+            copy_samples(directory, wanted, out.write)

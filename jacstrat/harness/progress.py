@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from jacstrat.core.case import Case
+from jacstrat.core.text import printable
 from jacstrat.records import Record
 
 
@@ -49,7 +50,7 @@ class Progress:
             self._describe()
 
     def _describe(self) -> None:
-        self._bar.update(self._task, description=escape(self._crowd + self._text))
+        self._bar.update(self._task, description=escape(printable(self._crowd + self._text)))
 
     def under_way(self, cells: int, workers: int) -> None:
         # One at a time on this machine goes without saying.

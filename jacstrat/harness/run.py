@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from jacstrat.core.environment import Session, read_sessions, write_sessions
-from jacstrat.harness.directory import claimed, finished, write_whole
+from jacstrat.core.whole import write_whole
+from jacstrat.harness.directory import claimed, finished
 from jacstrat.harness.drive import Observer, drive
 from jacstrat.harness.isolation import end_left_processes
 from jacstrat.harness.job import Done, Job, limits_of

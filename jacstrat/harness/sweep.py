@@ -31,6 +31,8 @@ WORKLOADS: Mapping[str, str] = MappingProxyType(
     }
 )
 MOST_THREADS = 4096
+LARGEST = 2**63 - 1
+"""The largest whole number that records hold."""
 DEVICES = ("cpu", "cuda", "xpu", "mps")
 
 
@@ -130,17 +132,22 @@ class Sweep:
         for name in ("sample_s", "timeout_s"):
             if not 0 < getattr(self, name) < math.inf:
                 raise UsageError(f"{name} must be more than 0 seconds and finite, got {getattr(self, name)}")
-        if self.max_memory_bytes is not None and self.max_memory_bytes <= 0:
-            raise UsageError(f"max_memory_bytes must be more than 0, got {self.max_memory_bytes}")
-        if not 0 <= self.seed < 2**63:
+        if self.max_memory_bytes is not None and not 0 < self.max_memory_bytes <= LARGEST:
+            raise UsageError(f"max_memory_bytes must be more than 0 and at most 2^63 - 1, got {self.max_memory_bytes}")
+        if not 0 <= self.seed <= LARGEST:
             raise UsageError(f"seed must be from 0 to 2^63 - 1, got {self.seed}")
         if self.shard is not None:
             shard_of(self.shard)
         for grid in self.grids:
+            for name in (*grid.problems, *grid.operators, *grid.strategies):
+                if name.encode("utf-8", "replace").decode() != name:
+                    raise UsageError(f"{name!r} is not UTF-8, which records are written in; rename the file")
             for key in ("n", "batch", "threads"):
                 for number in getattr(grid, key):
                     if number < 1:
                         raise UsageError(f"{key} must be a positive integer, got {number}")
+                    if number > LARGEST:
+                        raise UsageError(f"{key} must be at most 2^63 - 1, got {number}")
                     if key == "threads" and number > MOST_THREADS:
                         raise UsageError(f"threads must be at most {MOST_THREADS}, got {number}")
             for operator in grid.operators:
@@ -221,8 +228,10 @@ def load_sweep(name: str) -> Sweep:
         path = lookup("sweep", name, shipped_sweeps())
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
-        raise UsageError(f"sweep file {path} cannot be read: {error}") from None
+    except (ValueError, OSError) as error:
+        raise UsageError(f"sweep file {path} cannot be read: {' '.join(str(error).split())}") from None
+    except RecursionError:
+        raise UsageError(f"sweep file {path} cannot be read: it is nested too deep") from None
     try:
         return _sweep(table)
     except UsageError as error:

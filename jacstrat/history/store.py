@@ -13,11 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 from jacstrat.core.environment import UNKNOWN, Snapshot, read_sessions
 from jacstrat.core.errors import UsageError
-from jacstrat.records import COLUMNS, RECORDS, TYPES, read_records
+from jacstrat.records import COLUMNS, RECORDS, REQUIRED, TABLE, TYPES, read_records, records_file
+from jacstrat.table import Column, typed
 
 if TYPE_CHECKING:
     import pandas as pd
 
+WAIT_S = 60
+"""How long a writer waits for those before it."""
 VERSION = 1
 """Of the tables, as SQLite's user_version; columns of records may be added to it."""
 RUN = MappingProxyType(
@@ -62,26 +65,37 @@ class Run:
 
 
 class Store:
-    """A file of results over commits, made where it is not there yet.
+    """A file of results over commits, made where it is not there yet, and taken by one writer at a time.
+
+    Args:
+        file: The store.
+        write: It is made, and gets the columns of today; else it has to be there and is left as it is, so that one in a
+            place that cannot be written can be read.
 
     Raises:
         UsageError: It is no such file, cannot be written, or a later version of jacstrat wrote it.
     """
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, file: Path, write: bool = True) -> None:
         self.file = file
+        with self._answered():
+            if write:
+                file.parent.mkdir(parents=True, exist_ok=True)
+            mode = "rwc" if write else "ro"
+            # Transactions are begun by hand: those that Python begins leave out what makes tables.
+            self._db = sqlite3.connect(
+                f"{file.absolute().as_uri()}?mode={mode}", uri=True, timeout=WAIT_S, isolation_level=None
+            )
         try:
-            file.parent.mkdir(parents=True, exist_ok=True)
-            self._db = sqlite3.connect(file)
-            version = self._db.execute("PRAGMA user_version").fetchone()[0]
-            held = self._db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
-        except (sqlite3.Error, OSError) as error:
-            raise UsageError(f"{file} is no store of results: {error}; name another with --store") from None
-        if version not in (0, VERSION) or (held and not version):
+            with self._answered():
+                if write:
+                    with self._writing():
+                        self._check()
+                        self._make_tables()
+                self._check()
+        except BaseException:
             self._db.close()
-            raise UsageError(f"{file} is another program's, or a later version's; name another with --store")
-        with self._db:
-            self._make_tables()
+            raise
 
     def __enter__(self) -> Store:
         return self
@@ -89,17 +103,52 @@ class Store:
     def __exit__(self, *_: object) -> None:
         self._db.close()
 
+    @contextmanager
+    def _answered(self) -> Iterator[None]:
+        """What SQLite and the system refuse, in a line."""
+        try:
+            yield
+        except (sqlite3.Error, OSError, OverflowError) as error:
+            if getattr(error, "sqlite_errorname", "") in ("SQLITE_BUSY", "SQLITE_LOCKED"):
+                raise UsageError(f"{self.file} is in use by another program; try again when it has ended") from None
+            raise UsageError(f"{self.file} is no store of results: {error}; name another with --store") from None
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Hold the store against other writers, who wait; all of the block is done, or nothing."""
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self._db.execute("COMMIT")
+        except BaseException:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            raise
+
+    def _check(self) -> None:
+        version = self._db.execute("PRAGMA user_version").fetchone()[0]
+        held = {row[0] for row in self._db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        # A version before this one was killed while it made the tables, and had not said so yet.
+        begun = version == 0 and held <= {"runs", "results"}
+        if version != VERSION and not begun:
+            raise UsageError(f"{self.file} is another program's, or a later version's; name another with --store")
+        if version == VERSION and not {"runs", "results"} <= held:
+            raise UsageError(f"{self.file} has lost its tables; name another with --store")
+
     def _make_tables(self) -> None:
         columns = ", ".join(f"{name} {kind}" for name, kind in RUN.items())
         self._db.execute(f"CREATE TABLE IF NOT EXISTS runs (run INTEGER PRIMARY KEY, {columns})")
         self._db.execute("CREATE TABLE IF NOT EXISTS results (run INTEGER NOT NULL REFERENCES runs)")
         # A column that records have got since the file was made is empty in what is there.
-        have = {row[1] for row in self._db.execute("PRAGMA table_info(results)")}
+        have = self._columns("results")
         for name in STORED:
             if name not in have:
                 self._db.execute(f'ALTER TABLE results ADD COLUMN "{name}" {_SQL[TYPES[name]]}')
         self._db.execute('CREATE INDEX IF NOT EXISTS by_case ON results ("case", run)')
         self._db.execute(f"PRAGMA user_version = {VERSION}")
+
+    def _columns(self, table: str) -> set[str]:
+        return {row[1] for row in self._db.execute(f"PRAGMA table_info({table})")}
 
     def add(self, directory: Path, commit: str | None = None, date: str | None = None) -> tuple[Run, int] | None:
         """Take in the records of a directory.
@@ -113,14 +162,14 @@ class Store:
             The run and its number of cases; None where the store has the same records already.
 
         Raises:
-            UsageError: There are no records, or nobody says of which commit.
+            UsageError: There are no records, or nobody says of which commit; or another program holds the store.
         """
         frame = read_records(directory)
         run = _run(directory, commit, date)
-        digest = hashlib.sha256((directory / RECORDS).read_bytes() + run.commit.encode()).hexdigest()
+        digest = hashlib.sha256(records_file(directory).read_bytes() + run.commit.encode()).hexdigest()
         rows = [tuple(map(_plain, row)) for row in frame.loc[:, list(STORED)].itertuples(index=False)]
         values = (run.commit, run.date, run.measured, run.dirty, run.machine, run.torch, run.source, digest)
-        with self._db:
+        with self._answered(), self._writing():
             if self._db.execute("SELECT 1 FROM runs WHERE digest = ?", (digest,)).fetchone():
                 return None
             places = ", ".join("?" for _ in RUN)
@@ -136,15 +185,34 @@ class Store:
         """Everything: a row a case of a run, in the order of commits, with what is known of the run.
 
         `machine` is that of the record, since the cases of one run may come from several; where a record names none, as
-        before records had the column, it is that of the run.
+        before records had the column, it is that of the run. A column that records have got since the store was made is
+        empty.
+
+        Raises:
+            UsageError: The store is damaged, or holds what a column cannot; names row and column.
         """
         import pandas as pd
 
         own = {"machine": "COALESCE(NULLIF(results.machine, ''), runs.machine) AS machine"}
-        names = ", ".join(own.get(name, f'results."{name}"') for name in STORED)
         runs = ", ".join(f"runs.{name}" for name in RUN if name != "digest" and name not in STORED)
-        query = f"SELECT runs.run, {runs}, {names} FROM results JOIN runs USING (run) ORDER BY runs.date, runs.run"
-        return pd.read_sql_query(query, self._db).rename(columns={"commit_id": "commit"})
+        with self._answered():
+            have = self._columns("results")
+            if not have:
+                raise UsageError(f"{self.file} holds no run; `jacstrat history add DIR` takes in results")
+            if missing := [name for name in REQUIRED if name not in have]:
+                raise UsageError(f"{self.file} has lost the columns {', '.join(missing)}; name another with --store")
+            names = ", ".join(
+                own.get(name, f'results."{name}"') if name in have else f'NULL AS "{name}"' for name in STORED
+            )
+            query = f"SELECT runs.run, {runs}, {names} FROM results JOIN runs USING (run) ORDER BY runs.date, runs.run"
+            found = self._db.execute(query)
+            titles = [column[0] for column in found.description]
+            rows = found.fetchall()
+        frame = pd.DataFrame(rows, columns=titles, dtype=object).rename(columns={"commit_id": "commit"})
+        texts = {name: Column(name, str) for name in ("commit", "date", "measured", "torch", "source") if name in frame}
+        flags = {"dirty": Column("dirty", bool, required=True)}
+        columns = {**TABLE, **texts, **flags, "run": Column("run", int, required=True)}
+        return pd.DataFrame({name: typed(frame[name], columns[name], str(self.file), 1) for name in frame})
 
 
 def directories(directory: Path) -> list[Path]:
@@ -153,9 +221,9 @@ def directories(directory: Path) -> list[Path]:
     Raises:
         UsageError: It has none.
     """
-    if (directory / RECORDS).is_file():
+    if records_file(directory).is_file() and directory.is_dir():
         return [directory]
-    sides = [directory / side for side in ("base", "new") if (directory / side / RECORDS).is_file()]
+    sides = [directory / side for side in ("base", "new") if records_file(directory / side).is_file()]
     if not sides:
         raise UsageError(f"{directory} has no {RECORDS}, nor a base and a new that have; name the directory of a run")
     return sides
@@ -165,12 +233,16 @@ def directories(directory: Path) -> list[Path]:
 def opened(file: Path, must_exist: bool = False) -> Iterator[Store]:
     """A store, closed after the block.
 
+    Args:
+        file: The store.
+        must_exist: It is only read.
+
     Raises:
         UsageError: As Store; and where it has to be there and is not.
     """
     if must_exist and not file.is_file():
         raise UsageError(f"{file} does not exist; `jacstrat history add DIR` makes it")
-    with Store(file) as store:
+    with Store(file, write=not must_exist) as store:
         yield store
 
 
@@ -216,7 +288,7 @@ def _utc(date: str) -> str:
 
     try:
         return datetime.fromisoformat(date).astimezone(UTC).isoformat(timespec="seconds")
-    except ValueError:
+    except (ValueError, OverflowError):
         raise UsageError(f"a date must be as in ISO 8601, 2026-01-31T12:00:00+00:00, got {date!r}") from None
 
 

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from json import JSONDecodeError, JSONDecoder
-from pathlib import Path
 from statistics import median
 from typing import Any
 
-from jacstrat.records import SAMPLES, Record
+from jacstrat.records import Record
 from jacstrat.report.picture import RATIO, Picture, Reference
 from jacstrat.report.series import Point, Series
 from jacstrat.report.setting import Setting, Source, by_setting, to_records, varying
@@ -81,27 +78,6 @@ def drift(seconds: Sequence[float]) -> float | None:
     return median(seconds[-third:]) / median(seconds[:third]) if third >= 2 else None
 
 
-def read_samples_of(directory: Path, cases: Iterable[str]) -> Samples:
-    """The raw samples of some cases, the last line of each; other lines are not decoded.
-
-    Cost: one pass over samples.jsonl; an absent file, or a torn last line, gives nothing.
-    """
-    wanted, found = set(cases), {}
-    file = directory / SAMPLES
-    if not wanted or not file.is_file():
-        return {}
-    start, text = '{"case": ', JSONDecoder()
-    with file.open(encoding="utf-8", errors="replace") as lines:
-        for line in lines:
-            try:
-                if line.startswith(start) and text.raw_decode(line, len(start))[0] in wanted:
-                    row = json.loads(line)
-                    found[row.pop("case")] = row
-            except JSONDecodeError:
-                continue
-    return found
-
-
 def samples_picture(setting: Setting, records: Sequence[Record], title: str, samples: Samples) -> Picture | None:
     """The samples of the doubtful over the rounds, each over its own median, at the n of the worst of them.
 
@@ -129,7 +105,8 @@ def samples_picture(setting: Setting, records: Sequence[Record], title: str, sam
 
 
 def _series(doubt: Doubt, raw: Mapping[str, Any]) -> Series:
-    rounds, seconds = raw["rounds"], raw["seconds"]
+    seconds = raw["seconds"]
+    rounds = raw.get("rounds") or range(len(seconds))
     middle = median(seconds)
     size = -(-len(seconds) // MOST_POINTS)
     points = []

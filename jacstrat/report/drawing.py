@@ -8,11 +8,12 @@ from pathlib import Path
 from jacstrat.core.errors import lookup
 from jacstrat.records import PLOTS as DIRECTORY
 from jacstrat.report.between import between_pictures, sides
-from jacstrat.report.doubt import doubts, read_samples_of
+from jacstrat.report.doubt import doubts
 from jacstrat.report.plots import PLOTS, draw_picture, file_stem, save, slug, write_plots
 from jacstrat.report.runs import Run
 from jacstrat.report.setting import by_setting, varying
 from jacstrat.report.winnermap import draw_map, winner_maps
+from jacstrat.samples import read_samples
 
 WINNER_MAP, BETWEEN, SAMPLES = "winner-map", "between", "samples"
 NAMES = (*PLOTS, WINNER_MAP, BETWEEN)
@@ -63,8 +64,8 @@ def draw_plots(runs: Sequence[Run], names: Iterable[str] = ()) -> list[Path]:
 
 def _draw_run(run: Run, names: Sequence[str]) -> list[Path]:
     directory = run.directory / DIRECTORY
-    doubtful = (doubt.record.case for doubt in doubts(run.records)) if SAMPLES in names else ()
-    samples = read_samples_of(run.directory, doubtful)
+    doubtful = {doubt.record.case for doubt in doubts(run.records)} if SAMPLES in names else ()
+    samples = read_samples(run.directory, doubtful)
     written = write_plots(run.records, directory, samples, [name for name in names if name in PLOTS])
     if WINNER_MAP in names:
         maps = winner_maps(run.records)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import math
 import re
 from collections import Counter
@@ -13,6 +12,8 @@ from dataclasses import asdict
 from types import MappingProxyType
 from typing import Any
 
+from jacstrat.core.plain import show_json
+from jacstrat.core.text import printable
 from jacstrat.report.answers import Winner, failures, growths, unsupported, winners, wrong
 from jacstrat.report.between import between_table, sides
 from jacstrat.report.crossing import crossings
@@ -53,13 +54,14 @@ def as_csv(runs: Sequence[Run]) -> str:
     for run in runs:
         for winner in winners(run.records):
             found = {**_winner(winner), "level": " ".join(winner.level)}
-            rows.writerow([run.label, *(found[name] for name in (*SETTING, *WINNER))])
+            row = [run.label, *(found[name] for name in (*SETTING, *WINNER))]
+            rows.writerow([printable(each) if isinstance(each, str) else each for each in row])
     return out.getvalue()
 
 
 def as_json(runs: Sequence[Run]) -> str:
     """Everything that is found, by run, as one object of JSON."""
-    return json.dumps(_finite([_found(run) for run in runs]), indent=2, ensure_ascii=False) + "\n"
+    return show_json(_finite([_found(run) for run in runs]), indent=2)
 
 
 def _finite(value: Any) -> Any:
@@ -114,7 +116,7 @@ def _plain(text: str) -> str:
 
 
 def _line(text: str) -> str:
-    return " ".join("".join(sign if sign.isprintable() else " " for sign in text).split())
+    return " ".join(printable(text).split())
 
 
 def _markdown_table(sheet: Sheet) -> str:

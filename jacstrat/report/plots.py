@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -12,9 +13,12 @@ from types import MappingProxyType
 import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from matplotlib.ticker import SymmetricalLogLocator
 
 from jacstrat.core.errors import UsageError
+from jacstrat.core.text import printable
+from jacstrat.core.whole import write_whole
 from jacstrat.records import Record
 from jacstrat.report.budget import budget_picture
 from jacstrat.report.chart import DARK, GREY, draw, empty_chart, own_value, positions, reference, scale_y
@@ -33,6 +37,9 @@ METADATA = {"png": {"Software": None}, "svg": {"Date": None, "Creator": None}}
 NOTE_WIDTH = 64
 NOTE_WIDTHS = {"time": 40, "cost-ratio": 38, "budget": 28, "samples": 40}
 """Room for the labels of references right of the axes, in points; NOTE_WIDTH for the others."""
+
+MOST_STEM = 160
+"""Characters of the begin of a file name, which its ending and the plot's name are added to; systems take 255."""
 
 Build = Callable[[Setting, Sequence[Record], str, Samples], Picture | None]
 
@@ -182,12 +189,16 @@ def write_plots(
 
 
 def save(figure: Figure, stem: Path) -> list[Path]:
-    """A figure as STEM.png and STEM.svg."""
+    """A figure as STEM.png and STEM.svg; control characters in its texts, which SVG cannot hold, are blanks."""
+    for text in figure.findobj(Text):
+        text.set_text("\n".join(map(printable, text.get_text().split("\n"))))
     written = []
     for kind, metadata in METADATA.items():
         path = stem.with_name(f"{stem.name}.{kind}")
         with matplotlib.rc_context({"svg.hashsalt": "jacstrat"}):
-            figure.savefig(path, format=kind, dpi=DPI, metadata=metadata)
+            drawn = io.BytesIO()
+            figure.savefig(drawn, format=kind, dpi=DPI, metadata=metadata)
+        write_whole(path, drawn.getvalue())
         written.append(path)
     return written
 
@@ -200,7 +211,8 @@ def file_stem(setting: Setting, differing: Sequence[str]) -> str:
     prefix = {"batch": "b", "threads": "t", "seed": "s"}
     parts = [setting.operator, setting.problem]
     parts += [prefix.get(name, "") + str(getattr(setting, name)) for name in differing]
-    return "-".join(slug(part) for part in parts)
+    stem = "-".join(slug(part) for part in parts)
+    return stem if len(stem) <= MOST_STEM else f"{stem[:MOST_STEM]}-{hashlib.sha256(stem.encode()).hexdigest()[:8]}"
 
 
 def slug(text: str) -> str:
@@ -209,7 +221,7 @@ def slug(text: str) -> str:
     slug = re.sub(r"[^a-z0-9_.]+", "-", plain).strip("-.")[:48]
     if slug and slug == text:
         return slug
-    return "-".join(filter(None, (slug, hashlib.sha256(text.encode()).hexdigest()[:8])))
+    return "-".join(filter(None, (slug, hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:8])))
 
 
 def _only(source: Source) -> tuple[Setting | None, list[Record]]:

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 
-from jacstrat.core.environment import Session, Snapshot, read_sessions
+from jacstrat.core.environment import Session, Snapshot, moment, read_sessions
 from jacstrat.core.errors import UsageError
 from jacstrat.records import SWEEP, Record, read_records
 from jacstrat.report.findings import findings
@@ -28,6 +27,7 @@ class Run:
         records: The last of each case.
         sessions: What environment.json holds, an entry each time the run was begun or gone on with; () without one.
         sweep: The text of sweep.toml; "" without one.
+        unread: What of the files beside the records is none, a line each.
     """
 
     label: str
@@ -35,6 +35,7 @@ class Run:
     records: tuple[Record, ...]
     sessions: tuple[Session, ...] = ()
     sweep: str = ""
+    unread: tuple[str, ...] = ()
 
     @cached_property
     def findings(self) -> tuple[Sheet | str, ...]:
@@ -43,10 +44,10 @@ class Run:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What made the numbers doubtful, each once, in the order in which it was said."""
+        """What made the numbers doubtful, each once, as it was said; first what could not be read."""
         moments = [moment for session in self.sessions for moment in (session.start, session.end)]
         said = [text for moment in moments for text in moment.warnings]
-        return tuple(dict.fromkeys(map(str, said)))
+        return tuple(dict.fromkeys([*self.unread, *said]))
 
     @property
     def facts(self) -> dict[str, str]:
@@ -60,10 +61,10 @@ class Run:
         if not self.sessions:
             return ""
         begun, ended = self.sessions[0].start.utc, self.sessions[-1].end.utc
-        try:
-            lasted = datetime.fromisoformat(ended) - datetime.fromisoformat(begun)
-        except ValueError:
+        first, last = moment(begun), moment(ended)
+        if first is None or last is None:
             return begun
+        lasted = last - first
         times = f", in {len(self.sessions)} sessions" if len(self.sessions) > 1 else ""
         return f"{begun.replace('T', ' ')[:16]} UTC, {lasted.total_seconds() / 60:.1f} min{times}"
 
@@ -104,22 +105,24 @@ FACTS: Mapping[str, Callable[[Snapshot], str]] = {
 
 
 def read_run(directory: Path, label: str | None = None) -> Run:
-    """The run in a directory; a file beside the records that is absent or torn counts as not there.
+    """The run in a directory; a file beside the records that is absent or torn counts as not there,
+    and a torn environment is among the warnings.
 
     Raises:
         UsageError: There are no records, see `read_records`.
     """
     records = tuple(to_records(read_records(directory)))
     home = directory if directory.is_dir() else directory.parent
+    unread: tuple[str, ...] = ()
     try:
         sessions = read_sessions(home)
-    except UsageError:
-        sessions = ()
+    except UsageError as error:
+        sessions, unread = (), (str(error),)
     try:
         sweep = (home / SWEEP).read_text(encoding="utf-8")
     except (OSError, ValueError):
         sweep = ""
-    return Run(label or home.resolve().name, home, records, sessions, sweep)
+    return Run(label or home.resolve().name, home, records, sessions, sweep, unread)
 
 
 def read_runs(directories: Sequence[Path]) -> tuple[Run, ...]:

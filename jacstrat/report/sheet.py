@@ -15,6 +15,8 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
+from jacstrat.core.text import printable
+
 ASCII = str.maketrans({"µ": "u", "–": "-", "×": "x", "±": "+-"})
 ROW_STYLES = {"ok": "", "wrong": "bold red"}
 NARROW = 16
@@ -92,7 +94,7 @@ class Sheet:
 
 def _text(text: str, options: ConsoleOptions, style: str = "") -> Text:
     """Text that prints as one line: no markup, no control characters, and no sign that the console cannot show."""
-    line = "".join(sign if sign.isprintable() else " " for sign in text)
+    line = printable(text)
     if options.ascii_only:
         line = line.translate(ASCII).encode("ascii", "replace").decode()
     return Text(line, style=style)

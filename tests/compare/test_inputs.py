@@ -75,8 +75,11 @@ def test_a_file_that_is_cut_off(written) -> None:
     ("content", "message"),
     [
         ("", "is not a table of records: No columns to parse from file"),
-        ("hello\nworld\n", "lacks the columns case, problem"),
-        ("schema\n1\n", f"has schema 1, this version reads schema {SCHEMA}"),
+        ("hello\nworld\n", "lacks the columns problem, operator"),
+        (
+            f"{','.join(COLUMNS)}\n{',' * (len(COLUMNS) - 1)}{SCHEMA + 1}\n",
+            f"has schema {SCHEMA + 1}, this version reads",
+        ),
         (",".join(COLUMNS) + '\n"a,\n', "is not a table of records"),
     ],
 )
@@ -92,18 +95,19 @@ def test_nan_in_a_column(written, column: str, value: str) -> None:
     frame = pd.read_csv(file, dtype="string", keep_default_na=False)
     frame.loc[2, column] = value
     frame.to_csv(file, index=False)
-    assert refusal(file.parent) == (
-        f"{file} holds a value that its column cannot: {column}: {value} is not a number; "
-        "what was not measured is empty"
-    )
+    message = refusal(file.parent)
+    assert message.startswith(f"{file}, row 4: {column} must be a ")
+    assert message.endswith(f"got '{value}'; correct it, or leave the row out")
 
 
 def test_samples_and_environments_that_are_none(written) -> None:
     directory = written("run", records_of(), environment_of())
     (directory / "samples.jsonl").write_text("{}\n", encoding="utf-8")
-    assert f"{directory / 'samples.jsonl'} is not a file of samples" in refusal(directory)
+    assert f"{directory / 'samples.jsonl'}, line 1: it is no object with a case; leave the line out" in refusal(
+        directory
+    )
     (directory / "samples.jsonl").write_text("nonsense\n", encoding="utf-8")
-    assert f"{directory / 'samples.jsonl'} is not a file of samples" in refusal(directory)
+    assert f"{directory / 'samples.jsonl'}, line 1: Expecting value" in refusal(directory)
     (directory / "environment.json").write_text("[{", encoding="utf-8")
     assert f"{directory / 'environment.json'} is not the environment of a run, or is cut off" in refusal(directory)
     (directory / "environment.json").write_text("{}", encoding="utf-8")

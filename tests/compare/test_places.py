@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from jacstrat.compare.places import differences, moment, place_of
-from jacstrat.core.environment import UNKNOWN, Session
+from jacstrat.compare.places import differences, place_of
+from jacstrat.core.environment import UNKNOWN, Session, moment
 
 from .conftest import HERE, environment_of
 
@@ -33,4 +33,4 @@ def test_differences_are_named_and_the_commit_is_none() -> None:
 def test_moments() -> None:
     assert moment("2026-01-02T03:04:05") == datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
     assert moment("2026-01-02T03:04:05+01:00") == datetime(2026, 1, 2, 2, 4, 5, tzinfo=UTC)
-    assert moment("noon") is moment("") is None
+    assert moment("noon") is moment("") is moment("0001-01-01T00:00:00+14:00") is None

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -144,3 +146,32 @@ def test_a_file_that_is_no_parquet_is_refused(tmp_path) -> None:
     (tmp_path / "records.parquet").write_bytes(b"\x80\x04K*.")
     with pytest.raises(UsageError, match=r"records.parquet is not a table of records"):
         read_records(tmp_path)
+
+
+def test_of_ten_merges_into_one_directory_one_writes(tmp_path) -> None:
+    parts = [directory(tmp_path / part, f"{part}/2") for part in "12"]
+
+    def attempt(_: int) -> str:
+        try:
+            return str(merge(parts, tmp_path / "all").rows)
+        except UsageError as error:
+            return str(error)
+
+    with ThreadPoolExecutor(10) as pool:
+        said = Counter(pool.map(attempt, range(10)))
+    assert said.pop("16") == 1
+    out = tmp_path / "all"
+    assert said.keys() <= {
+        f"{out} is in use by another run; name another with --out",
+        f"{out} holds records already; name another with --out",
+    }
+    assert len(read_records(out)) == 16
+
+
+def test_samples_that_are_none_are_named(tmp_path) -> None:
+    parts = [directory(tmp_path / part, f"{part}/2") for part in "12"]
+    file = parts[1] / "samples.jsonl"
+    file.write_text(file.read_text().replace('"from": "2"', '"seconds": [0]', 1))
+    with pytest.raises(UsageError, match=f"{file}, line 1: seconds must be numbers from 1e-12 to 1e.09, got 0"):
+        merge(parts, tmp_path / "all")
+    assert not (tmp_path / "all" / "records.csv").exists()

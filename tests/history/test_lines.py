@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import random
-from pathlib import Path
 
 import pytest
 
@@ -61,8 +60,8 @@ def test_zeros_have_levels_too() -> None:
 
 
 @pytest.fixture
-def store(directory):
-    with Store(Path(":memory:")) as store:
+def store(directory, tmp_path):
+    with Store(tmp_path / "h.sqlite") as store:
         for i in range(8):
             store.add(directory(i, row(cost_ratio=50.0), row("vmap", cost_ratio=[90.0, 120.0][i >= 4])))
         yield store
@@ -120,9 +119,9 @@ def test_wrong_use_is_said(store) -> None:
         lines_of(store.frame(), "aten_ops", "cos/*")
 
 
-def test_what_is_shown_unless_asked(store, directory) -> None:
+def test_what_is_shown_unless_asked(store, directory, tmp_path) -> None:
     assert measure_of(store.frame()) == "cost_ratio"
-    with Store(Path(":memory:")) as counted:
+    with Store(tmp_path / "counted.sqlite") as counted:
         counted.add(directory(30, row(cost_ratio=None, median_s=None)))
         assert measure_of(counted.frame()) == "aten_ops"
 

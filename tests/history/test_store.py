@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields
+from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from jacstrat import JacstratError
 from jacstrat.core.environment import ENVIRONMENT
+from jacstrat.history.lines import lines_of, measure_of
 from jacstrat.history.store import Store, commit_in, directories, opened
 from jacstrat.records import RECORDS, Record, read_records
 from tests.history.conftest import commit, row
@@ -121,6 +124,110 @@ def test_a_file_that_is_no_store_is_refused_and_left_as_it_is(tmp_path, kind) ->
     with pytest.raises(JacstratError, match="name another with --store"):
         Store(file)
     assert file.read_bytes() == before
+
+
+def test_ten_writers_at_once_lose_nothing(directory, tmp_path) -> None:
+    sources = [directory(i) for i in range(10)]
+
+    def add(source: Path) -> None:
+        with Store(tmp_path / "h.sqlite") as store:
+            assert store.add(source) is not None
+            assert store.add(sources[0]) is None or source == sources[0]
+
+    with ThreadPoolExecutor(10) as pool:
+        list(pool.map(add, sources))
+    with Store(tmp_path / "h.sqlite") as store:
+        assert list(store.frame()["commit"]) == [commit(i) for i in range(10)]
+
+
+def test_a_store_whose_maker_was_killed_is_made_again(directory, tmp_path, monkeypatch) -> None:
+    file = tmp_path / "h.sqlite"
+    with monkeypatch.context() as killed, pytest.raises(KeyboardInterrupt):
+        killed.setattr(Store, "_columns", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        Store(file)
+    # As versions before left it, which did it in several steps.
+    old = sqlite3.connect(file)
+    old.execute('CREATE TABLE results (run INTEGER NOT NULL REFERENCES runs, "case" TEXT)')
+    old.commit()
+    old.close()
+    with Store(file) as store:
+        assert store.add(directory(0)) is not None
+        assert len(store.frame()) == 1
+
+
+def test_a_store_is_read_without_being_written(directory, tmp_path) -> None:
+    file = tmp_path / "h.sqlite"
+    with Store(file) as store:
+        store.add(directory(0))
+    old = sqlite3.connect(file)
+    old.execute("ALTER TABLE results DROP COLUMN ulp_error")
+    old.commit()
+    old.close()
+    before = file.read_bytes()
+    with opened(file, must_exist=True) as store:
+        assert store.frame()["ulp_error"].isna().all()
+    assert file.read_bytes() == before
+    assert not [*tmp_path.glob("h.sqlite-*")]
+
+
+def test_a_store_that_another_program_holds_is_said_to_be(directory, tmp_path, monkeypatch) -> None:
+    file = tmp_path / "h.sqlite"
+    with Store(file) as store:
+        store.add(directory(0))
+    monkeypatch.setattr("jacstrat.history.store.WAIT_S", 0.05)
+    holder = sqlite3.connect(file, isolation_level=None)
+    holder.execute("BEGIN EXCLUSIVE")
+    for write in (True, False):
+        with pytest.raises(JacstratError, match="h.sqlite is in use by another program; try again when it has ended"):
+            Store(file, write=write)
+    holder.close()
+    with Store(file) as store:
+        assert len(store.frame()) == 1
+
+
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.9])
+def test_a_store_that_is_cut_off_is_a_line(directory, tmp_path, share) -> None:
+    file = tmp_path / "h.sqlite"
+    with Store(file) as store:
+        store.add(directory(0, *(row(f"s{i}") for i in range(50))))
+    content = file.read_bytes()
+    file.write_bytes(content[: int(share * len(content))])
+    with pytest.raises(JacstratError, match="h.sqlite (is no store of results|holds no run|has lost)") as caught:
+        with opened(file, must_exist=True) as store:
+            store.frame()
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "words"),
+    [
+        ("status", "fine", "status must be one of ok, wrong"),
+        ("n", -4, "n must be a whole number from 1 to"),
+        ("cost_ratio", "fast", "cost_ratio must be a number from 1e-21 to 1e+21, got 'fast'"),
+    ],
+)
+def test_a_value_that_is_none_is_named(directory, tmp_path, column, value, words) -> None:
+    file = tmp_path / "h.sqlite"
+    with Store(file) as store:
+        store.add(directory(0, row(), row("vmap")))
+    spoilt = sqlite3.connect(file)
+    spoilt.execute(f"UPDATE results SET {column} = ? WHERE strategy = 'vmap'", (value,))
+    spoilt.commit()
+    spoilt.close()
+    with Store(file) as store, pytest.raises(JacstratError, match=f"h.sqlite, row 2: {words}"):
+        store.frame()
+
+
+def test_a_store_without_a_row_has_nothing_to_show(directory, tmp_path) -> None:
+    source = directory(0)
+    lines = (source / RECORDS).read_text().splitlines()
+    (source / RECORDS).write_text(f"{lines[0]}\n")
+    with Store(tmp_path / "h.sqlite") as store:
+        store.add(source)
+        with pytest.raises(
+            JacstratError, match="there are no runs of a commit; `jacstrat history add DIR` takes in results"
+        ):
+            lines_of(store.frame(), measure_of(store.frame()))
 
 
 def test_a_store_that_is_to_be_shown_must_be_there(tmp_path) -> None:

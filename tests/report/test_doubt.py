@@ -1,11 +1,10 @@
 import json
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
-from jacstrat.records import SAMPLES, Record, RecordWriter
-from jacstrat.report.doubt import MOST_LINES, MOST_POINTS, doubts, doubts_table, drift, read_samples_of
+from jacstrat.records import Record
+from jacstrat.report.doubt import MOST_LINES, MOST_POINTS, doubts, doubts_table, drift
 from jacstrat.report.plots import PLOTS, picture_of
 from tests.report.test_plots import axes_of, markers_of
 
@@ -42,17 +41,6 @@ def test_the_worst_stands_first(record: Make) -> None:
 def test_drift_is_the_last_third_over_the_first() -> None:
     assert drift([1.0, 1.0, 9.0, 9.0, 2.0, 2.0]) == 2
     assert drift([1.0] * 5) is None
-
-
-def test_only_the_samples_asked_for_are_read_the_last_of_each(record: Make, tmp_path: Path) -> None:
-    with RecordWriter(tmp_path) as writer:
-        for case, seconds in (("a", [1.0]), ('b"\\', [2.0]), ('b"\\', [3.0])):
-            writer.write_samples(case, {"seconds": seconds})
-    with (tmp_path / SAMPLES).open("a") as file:
-        file.write('{"case": "b')
-    assert read_samples_of(tmp_path, ['b"\\', "c"]) == {'b"\\': {"seconds": [3.0]}}
-    assert read_samples_of(tmp_path, []) == {}
-    assert read_samples_of(tmp_path / "nowhere", ["a"]) == {}
 
 
 def samples_of(row: Record, seconds: list[float]) -> dict[str, dict[str, object]]:

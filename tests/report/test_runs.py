@@ -74,15 +74,45 @@ def test_what_was_run_and_where(written: Callable[..., Path]) -> None:
     assert (run.label, run.sweep) == ("one", "seed = 0\n")
 
 
-@pytest.mark.parametrize(
-    "environment", [None, "", "[{", "3", "[3]", "{}", "[]", [{}], [{"start": None}], [{"start": {"cards": None}}]]
-)
-def test_an_environment_that_is_not_there_or_torn_costs_nothing_else(
+@pytest.mark.parametrize("environment", [None, "[3]", "[]", [{}], [{"start": None}], [{"start": {"cards": None}}]])
+def test_an_environment_that_is_not_there_or_says_nothing_costs_nothing_else(
     environment: Any, written: Callable[..., Path]
 ) -> None:
     run = read_run(written("one", environment))
     assert run.facts == {"devices": "cpu"}
     assert (run.warnings, run.sweep, len(run.records)) == ((), "", 1)
+
+
+@pytest.mark.parametrize("environment", ["", "[{", "3", "{}", "[" * 20_000])
+def test_an_environment_that_is_torn_is_a_warning(environment: str, written: Callable[..., Path]) -> None:
+    run = read_run(written("one", environment))
+    assert (run.facts, run.sessions, len(run.records)) == ({"devices": "cpu"}, (), 1)
+    (warning,) = run.warnings
+    assert warning.startswith(f"{run.directory / 'environment.json'} is not the environment of a run, or is cut off: ")
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        {"cards": 3},
+        {"cards": [3, {"name": [1]}]},
+        {"warnings": "hot"},
+        {"command": 3},
+        {"hardware": {"memory_bytes": 10**400, "logical_cores": "many", "cpu_quota_cores": -1}},
+        {"accelerator": {"kind": "cuda", "count": 10**12}},
+        {"accelerator": {"kind": "cuda", "count": "two"}},
+        {"packages": ["torch"]},
+        {"start": {"utc": "2026-01-02T03:04:05"}},
+        {"start": {"utc": "0001-01-01T00:00:00+14:00"}},
+        {"python": "\ud800"},
+    ],
+)
+def test_a_fact_of_another_kind_is_one_that_nobody_tells(facts: dict[str, Any], written: Callable[..., Path]) -> None:
+    session = {"start": {**SESSION["start"], **facts}, "end": SESSION["end"]}
+    run = read_run(written("one", [session]))
+    text = "".join([*run.facts.values(), *run.warnings])
+    assert len(text) < 50_000
+    assert text.encode("utf-8")
 
 
 def test_a_run_that_goes_on_has_several_sessions(written: Callable[..., Path]) -> None:

@@ -9,12 +9,13 @@ from markupsafe import Markup
 
 from jacstrat.records import Record
 from jacstrat.report.between import between_pictures, sides
-from jacstrat.report.doubt import Samples, doubts, read_samples_of
+from jacstrat.report.doubt import Samples, doubts
 from jacstrat.report.page.svg import svg
 from jacstrat.report.picture import Picture
 from jacstrat.report.plots import PICTURES
 from jacstrat.report.runs import Run
 from jacstrat.report.setting import Setting, by_setting, varying
+from jacstrat.samples import read_samples
 
 MOST_POINTS = 25_000
 """Points drawn on a page, about 4 MB of it; settings beyond are named."""
@@ -100,7 +101,7 @@ def sections_of(runs: Sequence[Run], numbers: Numbers, most: int = MOST_POINTS) 
             pictures.left_out.append(title)
             continue
         if run.label not in samples:
-            samples[run.label] = read_samples_of(run.directory, (d.record.case for d in doubts(run.records)))
+            samples[run.label] = read_samples(run.directory, {d.record.case for d in doubts(run.records)})
         pictures.add(panels, setting, title, _pictures(setting, group, title, samples[run.label]))
     sections = [
         Section(f"q{i}", name[:1].upper() + name[1:], tuple(found)) for i, (name, found) in enumerate(panels.items())

@@ -15,6 +15,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from jacstrat.core.status import STATUSES
+from jacstrat.core.whole import write_whole
 from jacstrat.report.answers import MEASURED
 from jacstrat.report.between import between_table, sides
 from jacstrat.report.doubt import doubts, doubts_table
@@ -43,7 +44,7 @@ def write_page(runs: Sequence[Run], file: Path) -> Path:
         file: Where to; its directory is made if need be.
     """
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(page(runs), encoding="utf-8")
+    write_whole(file, page(runs))
     return file
 
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from jacstrat.available import read_text
+from jacstrat.core.plain import parse_json
 
 VARIABLE = "JACSTRAT_CACHE"
 OFF = ("", "off")
@@ -78,7 +79,7 @@ def read(name: str) -> dict[str, Any] | None:
     if (place := folder()) is None:
         return None
     try:
-        found = json.loads((place / f"{name}.json").read_text(encoding="utf-8"))
+        found = parse_json((place / f"{name}.json").read_bytes())
     except (OSError, ValueError):
         return None
     return found if isinstance(found, dict) else None
