@@ -1,8 +1,8 @@
 """Graphs of a device that is none: operations are recorded while they are captured, and done again by a replay.
 
 As on a device, what a capture allocates has no numbers until the graph is replayed, a replay writes where the capture
-did, inputs are read where they lay, and who asks for a number while capturing spoils it; so does a tensor made of numbers
-of the host, which is copied to the device.
+did, inputs are read where they lay, and who asks for a number while capturing spoils it; so does a tensor made of
+numbers of the host, which is copied to the device.
 """
 
 from __future__ import annotations
