@@ -21,15 +21,20 @@ from jacstrat.core.status import Status
 if TYPE_CHECKING:
     import pandas as pd
 
-SCHEMA = 4
+SCHEMA = 5
 # Columns that came after the oldest schema that is read, by the schema that brought them; empty in older records.
-ADDED: Mapping[str, int] = {"reference_error": 4}
+ADDED: Mapping[str, int] = {
+    "reference_error": 4,
+    **dict.fromkeys(("cache", "cold_s", "warm_s", "kernels", "kernel_s", "gap_s", "moved_bytes"), 5),
+    **dict.fromkeys(("compute_s", "memory_s", "best_bytes", "light_s", "over_light"), 5),
+}
 READ = range(min(ADDED.values()) - 1, SCHEMA + 1)
 RECORDS = "records.csv"
 PARQUET = "records.parquet"
 SAMPLES = "samples.jsonl"
 SWEEP = "sweep.toml"
 PLOTS = "plots"
+TRACES = "traces"
 PAGE = "report.html"
 
 
@@ -69,6 +74,12 @@ class Record:
     ci_high_s: float | None = _empty("upper end of the 95 % confidence interval of the median, seconds")
     samples: int | None = _empty("samples taken; each is the mean of a block of calls")
     stop_reason: str = _column("why sampling stopped: precise, time limit, ...", default="")
+    cache: str = _column("what a timed call finds in the caches: warm or cold", default="")
+    cold_s: float | None = _empty("median time of one call behind a flush of the last cache, seconds; where asked for")
+    warm_s: float | None = _empty("median time of one call behind one of the same work, seconds; where asked for")
+    kernels: int | None = _empty("kernels, copies and fills that the device runs in one call")
+    kernel_s: float | None = _empty("time in which the device runs any of them in one call, seconds")
+    gap_s: float | None = _empty("what is left of median_s: the device waits for its launches, seconds")
     prepare_s: float | None = _empty("time of prepare and the first call, once, seconds")
     f_median_s: float | None = _empty("median time of one evaluation of f on the same x, seconds")
     cost_ratio: float | None = _empty("median over rounds of the operator's time over f's time in the same round")
@@ -83,11 +94,17 @@ class Record:
     f_evaluations: int | None = _empty("evaluations of f in one call, per point")
     aten_ops: int | None = _empty("aten operations dispatched in one call")
     flops: int | None = _empty("floating-point operations of matrix products and convolutions in one call")
+    moved_bytes: int | None = _empty("bytes that the operations of one call read and write, views apart")
+    compute_s: float | None = _empty("flops over the device's measured rate of matrix products, seconds")
+    memory_s: float | None = _empty("moved_bytes over the device's measured rate of a copy, seconds")
     best_flops: int | None = _empty("flops of the best-known algorithm for a network, at all points")
     floor_median_s: float | None = _empty("median time of the bare matrix products of that algorithm, seconds")
     over_floor: float | None = _empty("median over rounds of the time over that of these matrix products")
     over_floor_low: float | None = _empty("lower end of the 95 % confidence interval of over_floor")
     over_floor_high: float | None = _empty("upper end of the 95 % confidence interval of over_floor")
+    best_bytes: int | None = _empty("bytes of points, weights and results, which that algorithm has to move")
+    light_s: float | None = _empty("best_flops or best_bytes over the device's measured rates, the longer, seconds")
+    over_light: float | None = _empty("median_s over light_s")
     abs_error: float | None = _empty("largest |result - reference| over the batch")
     rel_error: float | None = _empty("largest |result - reference| / sum |J_ii| over the batch")
     ulp_error: float | None = _empty("largest |result - reference| over the batch, in units in the last place")

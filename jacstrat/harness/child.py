@@ -20,10 +20,13 @@ from typing import Any
 
 from jacstrat.core.case import F
 from jacstrat.harness.cases import Cell
+from jacstrat.measure.context import ContextLostError
 
 PR_SET_PDEATHSIG = 1
 # The process that imports this module before it forks.
 _SERVER = os.getpid()
+# The exit code of a child that can do nothing more on its device.
+CONTEXT_LOST = 75
 # Thread stacks and the allocator's arenas, which no tensor asked for.
 SLACK_BYTES = 2**30
 
@@ -75,6 +78,10 @@ def main(
         # Ctrl-C does not reach this session of its own: f raised it.
         print("KeyboardInterrupt raised by f", file=sys.stderr, flush=True)
         os._exit(1)
+    except ContextLostError as error:
+        # Another process has to go on; the parent reads the reason there.
+        print(error, file=sys.stderr, flush=True)
+        os._exit(CONTEXT_LOST)
     outcomes.close()
     os._exit(0)
 

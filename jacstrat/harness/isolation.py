@@ -50,9 +50,11 @@ def measure_isolated(
     limits: Limits,
     attend: Callable[[str], object] = lambda name: None,
     cache: Path | None = None,
+    traces: Path | None = None,
 ) -> Generator[Outcome, None, None]:
     """Every case of the cell, each as a row: `harness.cell.measure`, `isolated`."""
-    yield from isolated(partial(measure, settings=settings, cache=cache), Outcome.of, cell, limits, attend)
+    work = partial(measure, settings=settings, cache=cache, traces=traces)
+    yield from isolated(work, Outcome.of, cell, limits, attend)
 
 
 def isolated(
@@ -176,6 +178,8 @@ class _Child:
         code = self._process.exitcode or 0
         last = _last_line(self._errors)
         said = f"; last words: {last}" if last else ""
+        if code == child.CONTEXT_LOST:
+            return "crashed", f"it ended the device's context: {last or 'no reason given'}"
         if code >= 0:
             return (
                 ("error", last)

@@ -17,7 +17,7 @@ from jacstrat.harness.lines import lines
 from jacstrat.harness.pool import Here, Pool
 from jacstrat.harness.sweep import Sweep
 from jacstrat.measure.sampling import Settings
-from jacstrat.records import SWEEP, RecordWriter
+from jacstrat.records import SWEEP, TRACES, RecordWriter
 
 
 @dataclass(frozen=True)
@@ -28,11 +28,13 @@ class Options:
         isolate: A child process a cell; else all in this process, for debuggers.
         resume: Go on with a directory that an interrupted run left.
         retry: Statuses whose cases are measured again on resuming.
+        trace: A Chrome trace of every case, in the directory's `traces`.
     """
 
     isolate: bool = True
     resume: bool = False
     retry: tuple[str, ...] = ()
+    trace: bool = False
 
 
 def run(
@@ -68,8 +70,9 @@ def run(
         writer = stack.enter_context(RecordWriter(directory))
         # Ends with the run, so that a reference outlives no change of the code that it came from.
         references = Path(stack.enter_context(TemporaryDirectory(prefix="jacstrat-")))
-        settings = Settings(limit_s=sweep.sample_s) if sweep.timed else None
-        job = Job(cells[0], settings, sweep.timeout_s, sweep.max_memory_bytes, options.isolate)
+        settings = Settings(limit_s=sweep.sample_s, caches=sweep.cache) if sweep.timed else None
+        traces = (directory / TRACES).resolve() if options.trace else None
+        job = Job(cells[0], settings, sweep.timeout_s, sweep.max_memory_bytes, options.isolate, traces)
         left = lines(cells, done)
         pool: Pool
         if elsewhere is None:

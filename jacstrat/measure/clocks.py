@@ -184,9 +184,7 @@ class DeviceClock:
     tick_s is the resolution of events, or the time between two with nothing between them, whichever is longer.
     """
 
-    def __init__(
-        self, device: Device, now_ns: Callable[[], int] = time.perf_counter_ns, cache: str = WARM
-    ) -> None:
+    def __init__(self, device: Device, now_ns: Callable[[], int] = time.perf_counter_ns, cache: str = WARM) -> None:
         self._device = device
         self._now_ns = now_ns
         self.cache = cache

@@ -274,9 +274,9 @@ def _device_warnings(environment: Environment) -> Iterator[str]:
             if when == "start" and falls_when_idle(state):
                 mhz = card.sm_clock_default_mhz or card.sm_clock_max_mhz or "MHZ"
                 yield (
-                    f"{label} has no locked clock: it falls between runs and moves within them, and times move with it; "
-                    f"lock it with `sudo nvidia-smi -i {index} -lgc {mhz},{mhz}` (-rgc gives it back), lower where it "
-                    "throttles there"
+                    f"{label} has no locked clock: it falls between runs and moves within them, and times move with "
+                    f"it; lock it with `sudo nvidia-smi -i {index} -lgc {mhz},{mhz}` (-rgc gives it back), lower where "
+                    "it throttles there"
                 )
             if reasons := throttled(state):
                 yield f"{label} is throttled at the {when}: {', '.join(reasons)}; let it cool, or raise its power limit"

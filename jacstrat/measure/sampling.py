@@ -16,9 +16,12 @@ import statistics
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Protocol
 
-from jacstrat.measure.clocks import COLD, Clock, Timing, Work
+from jacstrat.core.errors import in_words
+from jacstrat.measure.clocks import COLD, WARM, Clock, Timing, Work
+from jacstrat.measure.context import ContextLostError
 from jacstrat.measure.telemetry import DeviceState, throttled
 from jacstrat.statistics import Summary, summarise
 
@@ -34,7 +37,7 @@ MOST_DROPPED = 0.5
 
 @dataclass(frozen=True)
 class Settings:
-    """When a number is good enough.
+    """How samples are taken, and when a number is good enough.
 
     Fields:
         half_width: Of the median's 95 % interval over the median; sampling stops within it.
@@ -43,6 +46,7 @@ class Settings:
         warmup_s: Most time to spend on warming up one piece of work.
         block_s: Shortest sample; a sample also lasts at least `ticks` ticks of the clock.
         steady: Relative difference of two successive halves of the warm-up that counts as steady.
+        caches: What calls find in the caches, see `clocks.CACHES`; numbers are of the first, the others beside it.
     """
 
     half_width: float = 0.02
@@ -53,6 +57,7 @@ class Settings:
     block_s: float = 1e-3
     ticks: int = 1000
     steady: float = 0.1
+    caches: tuple[str, ...] = (WARM,)
 
 
 @dataclass
@@ -156,6 +161,7 @@ def sample(
     watch: Watch = UNWATCHED,
     clocks: Mapping[str, Clock] | None = None,
     marked: Callable[[str], AbstractContextManager[object]] = unmarked,
+    lost: Callable[[], bool] = lambda: False,
 ) -> dict[str, Series]:
     """Sample pieces of work in shuffled, interleaved rounds.
 
@@ -171,8 +177,13 @@ def sample(
         clocks: Those of work that is timed by another one, by name.
         marked: What a block of a work stands in, such as a range of a profiler.
 
+        lost: Asked where work has raised: whether this process can go on with nothing.
+
     Returns:
         The series of each, with the rounds they took part in. Work that raises keeps its error and takes no more part.
+
+    Raises:
+        ContextLostError: Work has raised, and all is lost.
     """
     series = {name: Series() for name in works}
     active = set(works)
@@ -185,6 +196,8 @@ def sample(
             with marked(name):
                 yield series[name]
         except (Exception, SystemExit) as error:
+            if lost():
+                raise ContextLostError(in_words(error)) from error
             series[name].error = error
             active.discard(name)
 
@@ -203,7 +216,7 @@ def sample(
                     timing, state = clock_of[name].time(works[name], one.calls), watch.look()
                     _take(one, round_number, timing, state, settings)
                     if state is not None:
-                        watch.rest(state, lambda name=name: attending(name))
+                        watch.rest(state, partial(attending, name))
                     if name in active and (reason := _stop(one, settings)):
                         one.stop_reason = reason
                         active.discard(name)

@@ -322,7 +322,7 @@ class ColdClock(FakeClock):
 def test_the_flushes_of_cold_calls_count_in_their_blocks_and_in_the_time_limit() -> None:
     clock = ColdClock()
     rng = random.Random(1)
-    noisy = clock.work(*(1e-3 * rng.choice((1, 3)) for _ in range(300)))
+    noisy = clock.work(*(1e-3 * rng.uniform(1, 3) for _ in range(300)))
     series = run(clock, {"a": noisy}, Settings(limit_s=1.0, block_s=20e-3, half_width=0))["a"]
     assert series.calls == 2
     assert len(series.seconds) == pytest.approx(1.0 / (2 * 11e-3), rel=0.1)
