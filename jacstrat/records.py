@@ -235,9 +235,10 @@ def read_records(path: str | Path) -> pd.DataFrame:
         older = " or ".join(map(str, reversed(READ[:-1])))
         raise UsageError(f"{file} has schema {foreign[0]}, this version reads schema {SCHEMA}, or the older {older}")
     newest = max(map(int, schemas), default=READ[0])
-    for name in (name for name, since in ADDED.items() if newest < since and name not in frame.columns):
+    # In the order of the columns, so that each finds those before it in their places.
+    for name in (name for name in COLUMNS if newest < ADDED.get(name, 0) and name not in frame.columns):
         place = min([*COLUMNS].index(name), frame.shape[1])
-        frame.insert(place, name, None if file.suffix == ".parquet" else "")
+        frame.insert(place, name, None if file.suffix == ".parquet" and TYPES[name] is not str else "")
 
     if missing := [name for name in COLUMNS if name not in frame.columns]:
         raise UsageError(f"{file} lacks the columns {', '.join(missing)}; was it written by jacstrat?")

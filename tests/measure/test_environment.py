@@ -130,6 +130,13 @@ QUOTA = (
 )
 
 
+def unlocked(mhz):
+    return (
+        "GPU 0 (NVIDIA H200) has no locked clock: it falls between runs and moves within them, and times move with it; "
+        f"lock it with `sudo nvidia-smi -i 0 -lgc {mhz},{mhz}` (-rgc gives it back), lower where it throttles there"
+    )
+
+
 @pytest.mark.parametrize(
     ("environment", "expected"),
     [
@@ -176,15 +183,10 @@ QUOTA = (
             "GPU 0 (NVIDIA H200) is throttled at the start: sw_power_cap, hw_thermal_slowdown; let it cool, or "
             "raise its power limit",
         ),
-        (
-            with_state(reasons=("idle",)),
-            "GPU 0 (NVIDIA H200) has no locked clock: it falls between runs and moves within them, and times move with "
-            "it; lock it with `sudo nvidia-smi -i 0 -lgc 1980,1980` (-rgc gives it back), lower where it throttles there",
-        ),
+        (with_state(reasons=("idle",)), unlocked(1980)),
         (
             replace(with_state(reasons=("idle",)), cards=(replace(CARD, sm_clock_default_mhz=1755),)),
-            "GPU 0 (NVIDIA H200) has no locked clock: it falls between runs and moves within them, and times move with "
-            "it; lock it with `sudo nvidia-smi -i 0 -lgc 1755,1755` (-rgc gives it back), lower where it throttles there",
+            unlocked(1755),
         ),
         (
             with_state(temperature_c=85),

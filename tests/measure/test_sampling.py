@@ -303,7 +303,7 @@ def test_a_rest_is_offered_behind_every_block_and_is_no_hang() -> None:
     clock, attended = FakeClock(), []
     card = Watching(spoiling(False, True))
     run(clock, {"a": clock.work(1e-3)}, watch=card, attending=attended.append)
-    assert [HOT == state.reasons[1:] for state in card.rests] == [False, True, *[False] * 9]
+    assert [state.reasons[1:] == HOT for state in card.rests] == [False, True, *[False] * 9]
     assert len(attended) == 1 + 2 * len(card.rests)
 
 
