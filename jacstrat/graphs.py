@@ -214,6 +214,11 @@ def backend_for(device: torch.device) -> Backend:
     return _torch_graphs(device)
 
 
+def is_capturing() -> bool:
+    """Whether the current stream is being captured: nothing may wait for the device then, nor be copied there."""
+    return torch.cuda.is_initialized() and torch.cuda.is_current_stream_capturing()
+
+
 def has_graphs(device: torch.device) -> bool:
     """Whether the device is here, and torch has graphs for it."""
     here = torch.accelerator.current_accelerator(check_available=True)

@@ -28,13 +28,15 @@ from jacstrat.table import FIRST_ROW, LARGEST, Column, Domain, read_text, typed
 if TYPE_CHECKING:
     import pandas as pd
 
-SCHEMA = 4
+SCHEMA = 5
 """Of the columns below. Columns have been added, and none was given another meaning: 2 has those of accuracy over the
-batch and over draws, 3 the floor and the machine, 4 the error of the reference. A column that a file lacks is empty."""
+batch and over draws, 3 the floor and the machine, 4 the error of the reference, 5 what the device did, what bounds it,
+and the state of its caches. A column that a file lacks is empty."""
 RECORDS = "records.csv"
 PARQUET = "records.parquet"
 SWEEP = "sweep.toml"
 PLOTS = "plots"
+TRACES = "traces"
 PAGE = "report.html"
 
 ANY = Domain()
@@ -81,6 +83,14 @@ class Record:
     ci_high_s: float | None = _empty("upper end of the 95 % confidence interval of the median, seconds", TIME)
     samples: int | None = _empty("samples taken; each is the mean of a block of calls", COUNT)
     stop_reason: str = _column("why sampling stopped: precise, time limit, ...", default="")
+    cache: str = _column("what a timed call finds in the caches: warm or cold", default="")
+    cold_s: float | None = _empty(
+        "median time of one call behind a flush of the last cache, seconds; where asked for", TIME
+    )
+    warm_s: float | None = _empty("median time of one call behind one of the same work, seconds; where asked for", TIME)
+    kernels: int | None = _empty("kernels, copies and fills that the device runs in one call", COUNT)
+    kernel_s: float | None = _empty("time in which the device runs any of them in one call, seconds", TIME_OR_NONE)
+    gap_s: float | None = _empty("what is left of median_s: the device waits for its launches, seconds", TIME_OR_NONE)
     prepare_s: float | None = _empty("time of prepare and the first call, once, seconds", TIME_OR_NONE)
     f_median_s: float | None = _empty("median time of one evaluation of f on the same x, seconds", TIME)
     cost_ratio: float | None = _empty(
@@ -99,11 +109,19 @@ class Record:
     f_evaluations: int | None = _empty("evaluations of f in one call, per point", COUNT)
     aten_ops: int | None = _empty("aten operations dispatched in one call", COUNT)
     flops: int | None = _empty("floating-point operations of matrix products and convolutions in one call", COUNT)
+    moved_bytes: int | None = _empty("bytes that the operations of one call read and write, views apart", COUNT)
+    compute_s: float | None = _empty("flops over the device's measured rate of matrix products, seconds", TIME_OR_NONE)
+    memory_s: float | None = _empty("moved_bytes over the device's measured rate of a copy, seconds", TIME_OR_NONE)
     best_flops: int | None = _empty("flops of the best-known algorithm for a network, at all points", COUNT)
     floor_median_s: float | None = _empty("median time of the bare matrix products of that algorithm, seconds", TIME)
     over_floor: float | None = _empty("median over rounds of the time over that of these matrix products", RATIO)
     over_floor_low: float | None = _empty("lower end of the 95 % confidence interval of over_floor", RATIO)
     over_floor_high: float | None = _empty("upper end of the 95 % confidence interval of over_floor", RATIO)
+    best_bytes: int | None = _empty("bytes of points, weights and results, which that algorithm has to move", COUNT)
+    light_s: float | None = _empty(
+        "best_flops or best_bytes over the device's measured rates, the longer, seconds", TIME_OR_NONE
+    )
+    over_light: float | None = _empty("median_s over light_s", RATIO)
     abs_error: float | None = _empty("largest |result - reference| over the batch", ERROR)
     rel_error: float | None = _empty("largest |result - reference| / sum |J_ii| over the batch", ERROR)
     ulp_error: float | None = _empty("largest |result - reference| over the batch, in units in the last place", ERROR)

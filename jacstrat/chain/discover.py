@@ -15,6 +15,8 @@ from torch import Tensor
 from torch.fx.experimental.proxy_tensor import get_proxy_mode
 
 from jacstrat.chain.maps import Map, Pick
+from jacstrat.core.errors import UnsupportedError
+from jacstrat.graphs import is_capturing
 
 # Entries that the matrix of an operation for one point may have.
 MAX_ENTRIES = 2**27
@@ -55,7 +57,10 @@ class Discovered:
 
         Raises:
             Opaque: It does not act on each point alone and alike.
+            UnsupportedError: A graph of a device is being captured, whose replays could not follow an index.
         """
+        if is_capturing() and held and not self.is_weighted:
+            raise UnsupportedError(f"chain looks at the index of {self.name} at each call, and no replay can; use vmap")
         tracked = self.is_weighted and in_a_graph(held)
         if not tracked and self._map is not None and same(self._of, held):
             return self._map
@@ -77,9 +82,12 @@ class Discovered:
         B, d = self.batch, self.shape.numel() // self.batch
         zero = torch.zeros(self.shape, dtype=like.dtype, device=like.device)
         shift = act(zero)
+        rows = shift.numel() // B
+        if is_capturing():
+            # To look at numbers is to wait for the device; they were looked at in the calls before.
+            return Map(rows, d, dense=_by_columns(act, shift, zero, B, d))
         if shift.numel() % B or not (shift.is_meta or shift.isfinite().all()):
             raise Opaque(f"{self.name} has a result that is no row for each point")
-        rows = shift.numel() // B
         if not rows or not d:
             return Map(rows, d)
         v = self._tried(like)
@@ -106,9 +114,12 @@ class Discovered:
 
 
 def in_a_graph(tensors: Sequence[Tensor]) -> bool:
-    """Whether autograd or a tracer writes down what is done with the tensors: nothing kept may take their place."""
+    """Whether autograd, a tracer or a device writes down what is done with the tensors.
+
+    Then nothing kept may take their place. A replay reads them where they lie, and follows whatever is written there.
+    """
     tracked = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
-    return tracked or get_proxy_mode() is not None
+    return tracked or get_proxy_mode() is not None or is_capturing()
 
 
 def same(a: Sequence[Tensor], b: Sequence[Tensor]) -> bool:

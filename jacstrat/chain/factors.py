@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from jacstrat.chain.reading import Pointwise, Reading, Stage
@@ -78,7 +77,7 @@ class Factors:
         for a, source, c in step.terms:
             s: Any = slope(step.node, a, environment, y) if c is None else c(constants)
             if not isinstance(s, Tensor):
-                s = None if s == 1 else torch.as_tensor(s, dtype=like.dtype, device=like.device)
+                s = None if s == 1 else like.new_full((), s)  # filled there: a copy from the CPU cannot be captured
             elif not s.is_floating_point():
                 s = s.to(like.dtype)
             for base, is_one in self.reading.bases[source].items():

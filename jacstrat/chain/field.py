@@ -80,7 +80,7 @@ class Chain:
         return [tensor.detach().clone() for tensor in self._held]
 
     def contracted(self) -> Contracted:
-        """The constants, contracted again where a graph of that is wanted or they have changed."""
+        """The constants, contracted again where a graph of that is wanted, a device's, too, or they have changed."""
         tracked = in_a_graph(self._held)
         if not tracked and same(self._kept.of, self._held):
             return self._kept

@@ -240,7 +240,7 @@ def _scaling(reading: Reading, a: int, c: Coefficient | None, shape: torch.Size)
     def make(constants: list[Any]) -> Map:
         factor = c(constants)
         if not isinstance(factor, Tensor):
-            return wide if factor == 1 else wide.scaled(torch.as_tensor(factor, dtype=like.dtype, device=like.device))
+            return wide if factor == 1 else wide.scaled(like.new_full((), factor))
         return wide.scaled(factor.to(like.dtype).expand(shape).reshape(batch, -1)[0])
 
     return make

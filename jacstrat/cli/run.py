@@ -56,6 +56,8 @@ def run(
     max_memory: MaxMemory = None,
     seed: Seed = None,
     sample: Annotated[float | None, typer.Option(help="Most seconds to sample one strategy of one cell.")] = None,
+    cache: Annotated[str | None, typer.Option(help="What timed calls find: warm, cold, or both: cold,warm.")] = None,
+    trace: Annotated[bool, typer.Option("--trace", help="A Chrome trace of every case, in DIR/traces.")] = False,
     counts: Annotated[bool, typer.Option("--counts", help="Counts and accuracy alone: no time is taken.")] = False,
     out: Annotated[Path | None, typer.Option(help="Directory for the results [results/DATE].")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run in the directory.")] = False,
@@ -84,14 +86,18 @@ def run(
         raise UsageError("--no-isolation is for a debugger in this process; leave out --scheduler")
     if not wait > 0:
         raise UsageError(f"--wait must be more than 0 seconds, got {wait:g}")
+    if trace and scheduler is not None:
+        raise UsageError("--trace writes files where a case is measured; leave out --scheduler")
+    if counts and (trace or cache):
+        raise UsageError(f"--{'trace' if trace else 'cache'} is about calls that are timed, and --counts times none")
     if counts and sample is not None:
         raise UsageError("--sample is the time of sampling, and --counts takes none; give one of them")
     from jacstrat.cli.report import show, show_counts
     from jacstrat.report.terminal import Terminal
 
-    chosen = chosen.override(sample_s=sample, timed=False if counts else None, shard=shard)
+    chosen = chosen.override(sample_s=sample, timed=False if counts else None, cache=several(cache), shard=shard)
     directory = out or _dated()
-    measure(chosen, directory, resume, retry, isolate=not no_isolation, scheduler=scheduler, wait_s=wait)
+    measure(chosen, directory, resume, retry, isolate=not no_isolation, scheduler=scheduler, wait_s=wait, trace=trace)
     if chosen.timed:
         show([directory], Terminal())
     else:
@@ -112,6 +118,7 @@ def measure(
     isolate: bool = True,
     scheduler: str | None = None,
     wait_s: float = 600,
+    trace: bool = False,
 ) -> None:
     """Run a sweep into a directory, and show how it goes on standard error."""
     from jacstrat.core.status import STATUSES
@@ -138,7 +145,7 @@ def measure(
     interrupted = False
     with Progress(console) as progress:
         try:
-            options = Options(isolate=isolate, resume=resume, retry=retried)
+            options = Options(isolate=isolate, resume=resume, retry=retried, trace=trace)
             elsewhere = None if scheduler is None else _pooled(scheduler, wait_s, progress, console)
             with interruptible():
                 run(sweep, directory, progress, options, environment, elsewhere)

@@ -211,7 +211,9 @@ def enter(case: Case, bench: Bench, attend: Attend) -> Contestant:
         held = peak_bytes(bench.work(evaluate), x.device.type) if x.device.type != "cpu" else None
         if held is not None and (kept := evaluate.contraction.kept_bytes) is not None:
             held += kept()
-        counts = replace(counts, aten_ops=None, peak_bytes=held)
+        # A graph replays the kernels of its eager form, a compiler writes others.
+        moved = None if evaluate.strategy.starts_compiler else counts.moved_bytes
+        counts = replace(counts, aten_ops=None, peak_bytes=held, moved_bytes=moved)
     return Contestant(case, bench.timed(bench.work(evaluate)), prepare_s, error, counts, drawn)
 
 

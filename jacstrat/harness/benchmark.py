@@ -15,7 +15,7 @@ from torch import Tensor
 from jacstrat.core.errors import UsageError, lookup, unknown
 from jacstrat.core.operator import OWN, Operator, parse_operator
 from jacstrat.harness.cases import Cell
-from jacstrat.harness.cell import measure
+from jacstrat.harness.here import measure_here
 from jacstrat.harness.precision import DTYPES, TF32
 from jacstrat.harness.sweep import WORKLOADS, missing_device
 from jacstrat.measure.sampling import Settings
@@ -157,7 +157,7 @@ def benchmark(
             seed=seed,
             strategies=specs,
         )
-        outcomes = list(measure(cell, Settings(limit_s=sample_s), instance=instance))
+        outcomes = list(measure_here(cell, Settings(limit_s=sample_s), instance=instance))
     found = {outcome.record.strategy: outcome.record for outcome in outcomes if outcome.record}
     samples = {outcome.case: outcome.samples for outcome in outcomes if outcome.samples}
     return Benchmark(tuple(found[spec] for spec in specs), samples)

@@ -10,7 +10,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import torch
+
 from jacstrat.core.case import FLOOR, Case, F
+from jacstrat.core.errors import in_words
 from jacstrat.core.status import Status
 from jacstrat.harness.bench import (
     Attend,
@@ -28,7 +31,13 @@ from jacstrat.harness.cases import Cell
 from jacstrat.harness.floor import Floor, floor_of
 from jacstrat.harness.instruments import Instruments, instruments_for
 from jacstrat.harness.messages import case_of, record_of
-from jacstrat.measure.clocks import Work
+from jacstrat.harness.peaks import peaks_of
+from jacstrat.harness.traces import trace_file
+from jacstrat.measure.activity import Activity, observed
+from jacstrat.measure.clocks import CACHES, Work
+from jacstrat.measure.context import ContextLostError, is_lost
+from jacstrat.measure.ranges import ranges_for
+from jacstrat.measure.roofline import Peaks
 from jacstrat.measure.sampling import Series, Settings, sample
 from jacstrat.problems.base import Instance
 from jacstrat.records import COLUMNS, Record
@@ -76,6 +85,7 @@ def measure(
     attend: Attend = lambda name: None,
     cache: Path | None = None,
     instance: Instance | None = None,
+    traces: Path | None = None,
 ) -> Generator[Outcome, None, None]:
     """Every case of the cell, each as a row, whatever happens to it.
 
@@ -85,9 +95,11 @@ def measure(
         attend: Told the strategy (or "f") whose code is about to run, so that a hang can be put down to it.
         cache: Where references are kept, see `harness.references`.
         instance: What to measure instead of the problem that the cell names.
+        traces: A directory for a Chrome trace of every case that is timed; None for none.
 
     Raises:
-        KeyboardInterrupt: Only this ends it early; rows that were yielded stand.
+        KeyboardInterrupt: This ends it early; rows that were yielded stand.
+        ContextLostError: This, too: the process can do nothing more on the device. What was attended to last did it.
         Exception: What a given instance raises by itself, before any strategy; its caller is here to see it.
     """
     attend(F)
@@ -99,11 +111,14 @@ def measure(
             bench = set_up(cell, attend, cache, instance)
             f_work = bench.timed(bench.instance.value)
             floor = floor_of(bench)
-            instruments = opened.enter_context(instruments_for(cell.device))
+            caches = (settings or Settings()).caches
+            instruments = opened.enter_context(instruments_for(cell.device, caches))
+            # Counts alone are the same on every machine; rates are not.
+            peaks = None if settings is None else peaks_of(cell, cache)
         except (Exception, SystemExit) as error:
             if instance is not None:
                 raise
-            status, reason = failure(error)
+            status, reason = _failure(cell, error)
             yield from (Outcome.of(case, status, f"f itself: {reason}") for case in cell.cases)
             return
         contestants = {}
@@ -112,35 +127,37 @@ def measure(
             try:
                 contestants[case.strategy] = enter(case, bench, attend)
             except (Exception, SystemExit) as error:
-                yield Outcome.of(case, *failure(error))
+                yield Outcome.of(case, *_failure(cell, error))
         if settings is None:
             yield from (_judged(contestant, floor, bench) for contestant in contestants.values())
         elif contestants:
-            yield from _compete(cell, contestants, f_work, floor, bench, instruments, settings, attend)
+            side = Side(cell, bench, floor, peaks, instruments, settings, attend, traces)
+            yield from _compete(side, contestants, f_work)
 
 
-def _compete(
-    cell: Cell,
-    contestants: dict[str, Contestant],
-    f_work: Work,
-    floor: Floor | None,
-    bench: Bench,
-    instruments: Instruments,
-    settings: Settings,
-    attend: Attend,
-) -> Generator[Outcome, None, None]:
-    works: dict[str, Work] = {F: f_work}
-    if floor:
-        works[FLOOR] = floor.work
-    works |= {name: contestant.work for name, contestant in contestants.items()}
-    session = uuid.uuid4().hex[:8]
-    rng = random.Random(f"{cell.seed} {cell.key}")
+def _failure(cell: Cell, error: BaseException) -> tuple[Status, str]:
+    """`bench.failure`, unless the device is lost to this process."""
+    if is_lost(torch.device(cell.device)):
+        raise ContextLostError(in_words(error)) from error
+    return failure(error)
 
-    def attending(name: str) -> None:
-        # The products are nobody's code: a hang in them is none of a strategy's.
-        attend(F if name == FLOOR else name)
 
-    series = sample(works, instruments.clock, settings, rng, F, attending, instruments.spoiled)
+class Side(NamedTuple):
+    """What all contestants of a cell are measured with."""
+
+    cell: Cell
+    bench: Bench
+    floor: Floor | None
+    peaks: Peaks | None
+    instruments: Instruments
+    settings: Settings
+    attend: Attend
+    traces: Path | None
+
+
+def _compete(side: Side, contestants: dict[str, Contestant], f_work: Work) -> Generator[Outcome, None, None]:
+    cell, bench, floor, instruments = side.cell, side.bench, side.floor, side.instruments
+    series, session = _sampled(side, contestants, f_work)
     for name in (F, FLOOR) if floor else (F,):
         yield Outcome(cell.case(name).key, None, _raw(series[name], session))
     verdicts = {name: verdict(contestant.errors, bench, contestant.drawn) for name, contestant in contestants.items()}
@@ -148,30 +165,123 @@ def _compete(
     exact = [name for name, contestant in contestants.items() if contestant.drawn is None]
     right = [name for name in exact if verdicts[name][0] == "ok" and not series[name].error]
     fastest = min(right, key=lambda name: series[name].summary.median, default=None)
+    told: dict[str, dict[str, Any]] = {}
     for name, contestant in contestants.items():
         error = series[name].error
-        if error is not None:
-            yield Outcome.of(contestant.case, *failure(error))
-            continue
-        attend(name)
+        side.attend(name)
         try:
+            if error is not None:
+                raise error
             energy_j = instruments.energy_j(contestant.work, series[name].summary.median)
-            waits = instruments.clock.waits(contestant.work)
+            told[name] = {"energy_j": energy_j, "waits": instruments.clock.waits(contestant.work)}
         except (Exception, SystemExit) as late:
-            yield Outcome.of(contestant.case, *failure(late))
-            continue
+            yield Outcome.of(contestant.case, *_failure(cell, late))
+    # Behind all that is timed: a profiler that was started may stay in the way of launches.
+    for name, found in told.items():
+        contestant, times = contestants[name], _times(series[name])
+        side.attend(name)
         measured = {
-            **_times(series[name]),
-            "energy_j": energy_j,
+            **times,
+            **_of_caches(side, series, name),
+            "energy_j": found["energy_j"],
             **_ratios("cost_ratio", series[name], series[F]),
             **(_ratios("over_fastest", series[name], series[fastest]) if fastest else {}),
             "f_median_s": _median(series[F]),
             **(_over_floor(floor, series[name], series[FLOOR]) if floor else {}),
+            **_over_light(floor, side.peaks, times["median_s"]),
+            **_activity(_seen(side, contestant, times["median_s"]), times["median_s"]),
             "prepare_s": contestant.prepare_s,
             **_exact(contestant, bench),
+            **_rates(contestant, side.peaks),
         }
         record = Record.of(contestant.case, *verdicts[name], **measured)
-        yield Outcome(record.case, record, _raw(series[name], session) | {"waits": waits})
+        raw = _raw(series[name], session)
+        raw["beside"] = {cache: _raw(series[_label(name, cache)], session) for cache in instruments.beside}
+        yield Outcome(record.case, record, raw | {"waits": found["waits"]})
+
+
+def _sampled(side: Side, contestants: dict[str, Contestant], f_work: Work) -> tuple[dict[str, Series], str]:
+    """The series of f, of the floor and of the strategies, once more for each cache beside the first, side by side."""
+    cell, floor, instruments = side.cell, side.floor, side.instruments
+    works: dict[str, Work] = {F: f_work}
+    if floor:
+        works[FLOOR] = floor.work
+    works |= {name: contestant.work for name, contestant in contestants.items()}
+    names, clocks = {name: name for name in works}, {}
+    for cache, clock in instruments.beside.items():
+        for name, contestant in contestants.items():
+            label = _label(name, cache)
+            works[label], names[label], clocks[label] = contestant.work, name, clock
+    device, rng = torch.device(cell.device), random.Random(f"{cell.seed} {cell.key}")
+    ranges = ranges_for(device)
+
+    def attending(label: str) -> None:
+        # The products are nobody's code: a hang in them is none of a strategy's.
+        side.attend(F if label == FLOOR else names[label])
+
+    series = sample(
+        works,
+        instruments.clock,
+        side.settings,
+        rng,
+        F,
+        attending,
+        instruments,
+        clocks,
+        marked=lambda label: ranges(cell.case(names[label]).key),
+        lost=lambda: is_lost(device),
+    )
+    return series, uuid.uuid4().hex[:8]
+
+
+def _label(name: str, cache: str) -> str:
+    """What a strategy is sampled as beside its first cache."""
+    return f"{name} {cache}"
+
+
+def _of_caches(side: Side, series: dict[str, Series], name: str) -> dict[str, Any]:
+    """Which cache the numbers are of, and the median of each that was asked for."""
+    first, *others = side.settings.caches
+    medians = {first: _median(series[name])} | {cache: _median(series[_label(name, cache)]) for cache in others}
+    return {"cache": first, **{f"{cache}_s": medians.get(cache) for cache in CACHES}}
+
+
+def _seen(side: Side, contestant: Contestant, call_s: float) -> Activity | None:
+    """What the device does in a call. A profiler that fails takes no row away: the number is missing then."""
+    cell, traces = side.cell, side.traces
+    device, key = torch.device(cell.device), contestant.case.key
+    if device.type == "cpu" and traces is None:
+        return None
+    try:
+        return observed(contestant.work, device, key, call_s, None if traces is None else trace_file(traces, key))
+    except (Exception, SystemExit) as error:
+        _failure(cell, error)
+        return None
+
+
+def _activity(seen: Activity | None, median_s: float) -> dict[str, Any]:
+    if seen is None:
+        return {}
+    return {"kernels": seen.kernels, "kernel_s": seen.kernel_s, "gap_s": max(median_s - seen.kernel_s, 0.0)}
+
+
+def _over_light(floor: Floor | None, peaks: Peaks | None, median_s: float) -> dict[str, Any]:
+    if floor is None or peaks is None:
+        return {}
+    light_s = peaks.light_s(floor.flops, floor.bytes)
+    return {"light_s": light_s, "over_light": median_s / light_s}
+
+
+def _rates(contestant: Contestant, peaks: Peaks | None) -> dict[str, Any]:
+    """What the work of a case takes at the least, by what it computes and by what it moves."""
+    if peaks is None:
+        return {}
+    counts = contestant.counts
+    moved = counts.moved_bytes
+    return {
+        "compute_s": peaks.compute_s(counts.flops),
+        "memory_s": None if moved is None else peaks.memory_s(moved),
+    }
 
 
 def _exact(contestant: Contestant, bench: Bench) -> dict[str, Any]:
@@ -189,8 +299,7 @@ def _exact(contestant: Contestant, bench: Bench) -> dict[str, Any]:
 def _judged(contestant: Contestant, floor: Floor | None, bench: Bench) -> Outcome:
     """The row of a case that is not timed."""
     status, reason = verdict(contestant.errors, bench, contestant.drawn)
-    best_flops = floor.flops if floor else None
-    record = Record.of(contestant.case, status, reason, best_flops=best_flops, **_exact(contestant, bench))
+    record = Record.of(contestant.case, status, reason, **_best(floor), **_exact(contestant, bench))
     return Outcome(record.case, record, None)
 
 
@@ -213,8 +322,11 @@ def _median(series: Series) -> float | None:
 
 
 def _over_floor(floor: Floor, series: Series, bare: Series) -> dict[str, Any]:
-    times = {"floor_median_s": _median(bare), **_ratios("over_floor", series, bare)}
-    return {"best_flops": floor.flops, **times}
+    return {"floor_median_s": _median(bare), **_ratios("over_floor", series, bare), **_best(floor)}
+
+
+def _best(floor: Floor | None) -> dict[str, Any]:
+    return {"best_flops": floor.flops, "best_bytes": floor.bytes} if floor else {}
 
 
 def _ratios(name: str, numerator: Series, denominator: Series) -> dict[str, Any]:
@@ -230,6 +342,8 @@ def _raw(series: Series, session: str) -> dict[str, Any]:
         "rounds": list(series.seconds),
         "seconds": list(series.seconds.values()),
         "host_s": list(series.host_s.values()),
+        "sm_clock_mhz": list(series.sm_clock_mhz.values()),
+        "temperature_c": list(series.temperature_c.values()),
         "dropped": {str(number): list(reasons) for number, reasons in series.dropped.items()},
         "stop_reason": series.stop_reason,
     }

@@ -25,9 +25,12 @@ from jacstrat.core.errors import in_words
 from jacstrat.core.forks import answer, detach, die_with, serve
 from jacstrat.core.frames import Sender, out_of_the_way
 from jacstrat.harness.cases import Cell
+from jacstrat.measure.context import ContextLostError
 
 # Where a child's work is, imported before the fork.
 PRELOAD = ("jacstrat.harness.cell", "jacstrat.harness.predict")
+# The exit code of a child that can do nothing more on its device.
+CONTEXT_LOST = 75
 # Thread stacks and the allocator's arenas, which no tensor asked for.
 SLACK_BYTES = 2**30
 # The position of the strategy whose code runs (0 is f), and how often that was said: shared memory, since a message
@@ -95,6 +98,10 @@ def do(work: Callable[..., Iterable[Any]], cell: Cell, sender: Sender, attended:
             sender.send({"message": outcome.to_data()})
     except BaseException as error:
         # Ctrl-C does not reach this session of its own: f raised it.
+        if isinstance(error, ContextLostError):
+            # Another process has to go on; the parent reads the reason there.
+            print(error, file=sys.stderr, flush=True)
+            os._exit(CONTEXT_LOST)
         words = "KeyboardInterrupt raised by f" if isinstance(error, KeyboardInterrupt) else in_words(error)
         # Where f has closed the channel this raises in its turn, and stands among the last words.
         sender.send({"end": words})

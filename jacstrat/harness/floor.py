@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -21,20 +23,34 @@ class Floor:
 
     Fields:
         flops: Of the best-known algorithm at all points.
+        bytes: Of the points, the weights and the result, each moved once, in the dtype of the points.
         work: Its matrix products and nothing else, in the dtype and on the device of the points, as it is timed.
     """
 
     flops: int
+    bytes: int
     work: Work
 
 
 def floor_of(bench: Bench) -> Floor | None:
     """The floor of a problem that is a network; None for others, and for training, whose way back it does not have."""
-    x, widths = bench.instance.x, bench.instance.problem.widths
-    products = widths and not bench.train and best_products(bench.operator, widths(x.shape[-1]))
+    x, widths_at = bench.instance.x, bench.instance.problem.widths
+    if widths_at is None or bench.train:
+        return None
+    widths = widths_at(x.shape[-1])
+    products = best_products(bench.operator, widths)
     if not products:
         return None
-    return Floor(sum(product.flops(_points(x)) for product in products), bench.timed(bare(products, x)))
+    flops = sum(product.flops(_points(x)) for product in products)
+    moved = x.itemsize * _numbers(bench, widths)
+    return Floor(flops, moved, bench.timed(bare(products, x)))
+
+
+def _numbers(bench: Bench, widths: Sequence[int]) -> int:
+    """Points, matrices of weights, and a trace for each point: of a scalar for each of its outputs."""
+    outputs = widths[-1] if bench.operator.is_second else 1
+    weights = sum(before * after for before, after in pairwise(widths))
+    return _points(bench.instance.x) * (widths[0] + outputs) + weights
 
 
 def bare(products: tuple[MatrixProduct, ...], x: Tensor) -> Work:

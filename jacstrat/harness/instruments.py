@@ -2,27 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 
-from jacstrat.measure.clocks import Clock, Work, clock_for
+from jacstrat.measure.clocks import WARM, Clock, Work, clock_for
+from jacstrat.measure.cooling import Cooling
 from jacstrat.measure.energy import energy_per_call
-from jacstrat.measure.telemetry import DeviceSource, Telemetry, TelemetryError, throttled
+from jacstrat.measure.telemetry import DeviceSource, DeviceState, Telemetry, TelemetryError
 
 
 @dataclass(frozen=True)
 class Instruments:
-    """A clock, and a card or None where nobody tells of one."""
+    """A clock, and a card or None where nobody tells of one.
+
+    Fields:
+        clock: Of the numbers of a row.
+        card: Its telemetry.
+        beside: Clocks of other caches that are asked for, by `clocks.CACHES`.
+        cooling: Rests of the card.
+    """
 
     clock: Clock
     card: DeviceSource | None = None
+    beside: Mapping[str, Clock] = field(default_factory=dict)
+    cooling: Cooling | None = None
 
-    def spoiled(self) -> tuple[str, ...]:
-        """Why what was just measured does not count; see `sampling.sample`."""
-        return () if self.card is None else throttled(self.card.state())
+    def look(self) -> DeviceState | None:
+        """The card now; see `sampling.Watch`."""
+        return None if self.card is None else self.card.state()
+
+    def rest(self, state: DeviceState, beat: Callable[[], object]) -> None:
+        """Let a card that was slowed down for heat cool."""
+        if self.cooling is not None:
+            self.cooling.rest(state, beat)
 
     def energy_j(self, work: Work, call_s: float) -> float | None:
         """Energy of one call, joules; None where the card does not tell."""
@@ -30,10 +45,17 @@ class Instruments:
 
 
 @contextmanager
-def instruments_for(device: str) -> Iterator[Instruments]:
-    """Those of a device, closed at the end."""
+def instruments_for(device: str, caches: Sequence[str] = (WARM,)) -> Iterator[Instruments]:
+    """Those of a device, closed at the end.
+
+    Args:
+        device: Of the cell.
+        caches: What calls find in the caches, the first one for the numbers of a row.
+    """
+    clock, *others = (clock_for(device, cache) for cache in caches)
     with _card(torch.device(device)) or nullcontext() as card:
-        yield Instruments(clock_for(device), card)
+        beside = dict(zip(caches[1:], others, strict=True))
+        yield Instruments(clock, card, beside, None if card is None else Cooling(card))
 
 
 def _card(device: torch.device) -> Telemetry | None:

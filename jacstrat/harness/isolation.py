@@ -31,7 +31,7 @@ from jacstrat.core.frames import FrameError, Receiver, new_key
 from jacstrat.core.status import Status
 from jacstrat.harness.cases import Cell
 from jacstrat.harness.cell import Outcome, measure
-from jacstrat.harness.child import ATTENDED, Limits
+from jacstrat.harness.child import ATTENDED, CONTEXT_LOST, Limits
 from jacstrat.harness.server import Server, ServerError, end_marked, last_line, scratch_file
 from jacstrat.harness.strays import own_mark
 from jacstrat.measure.sampling import Settings
@@ -71,9 +71,10 @@ def measure_isolated(
     limits: Limits,
     attend: Callable[[str], object] = lambda name: None,
     cache: Path | None = None,
+    traces: Path | None = None,
 ) -> Generator[Outcome, None, None]:
     """Every case of the cell, each as a row: `harness.cell.measure`, `isolated`."""
-    work = partial(measure, settings=settings, cache=cache)
+    work = partial(measure, settings=settings, cache=cache, traces=traces)
     yield from isolated(work, Outcome.parse, Outcome.of, cell, limits, attend)
 
 
@@ -307,6 +308,8 @@ class _Child:
             return "crashed", "it ended, and the fork server with it"
         last = last_line(self._errors)
         said = f"; last words: {last}" if last else ""
+        if code == CONTEXT_LOST:
+            return "crashed", f"it ended the device's context: {last or 'no reason given'}"
         if code >= 0:
             return "crashed", f"exited with code {code}{said}"
         name = signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"

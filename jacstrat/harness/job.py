@@ -11,8 +11,9 @@ from typing import Any, NamedTuple
 
 from jacstrat.available import available_bytes
 from jacstrat.harness.cases import Cell
-from jacstrat.harness.cell import Outcome, measure
+from jacstrat.harness.cell import Outcome
 from jacstrat.harness.child import Limits
+from jacstrat.harness.here import measure_here
 from jacstrat.harness.isolation import measure_isolated
 from jacstrat.harness.predict import Forecast, forecasts, forecasts_isolated, might_not_fit
 from jacstrat.harness.sweep import Sweep
@@ -29,6 +30,7 @@ class Job:
         timeout_s: As of a sweep.
         memory_bytes: As of a sweep: None for four fifths of what is available where the job is done.
         isolate: In a child process, see `harness.isolation`.
+        traces: A directory for Chrome traces, a file a case; None for none.
     """
 
     cell: Cell
@@ -36,6 +38,7 @@ class Job:
     timeout_s: float
     memory_bytes: int | None = None
     isolate: bool = True
+    traces: Path | None = None
 
     @property
     def limits(self) -> Limits:
@@ -92,8 +95,8 @@ def outcomes(
     if not left:
         return
     cell = replace(cell, strategies=tuple(left))
-    isolated = measure_isolated(cell, job.settings, limits, attend, references) if job.isolate else None
-    with closing(isolated or measure(cell, job.settings, attend, references)) as measured:
+    isolated = measure_isolated(cell, job.settings, limits, attend, references, job.traces) if job.isolate else None
+    with closing(isolated or measure_here(cell, job.settings, attend, references, traces=job.traces)) as measured:
         yield from measured
 
 

@@ -20,7 +20,7 @@ from jacstrat.harness.results import Results
 from jacstrat.harness.strays import temporary_folder
 from jacstrat.harness.sweep import Sweep
 from jacstrat.measure.sampling import Settings
-from jacstrat.records import SWEEP
+from jacstrat.records import SWEEP, TRACES
 
 
 @dataclass(frozen=True)
@@ -31,11 +31,13 @@ class Options:
         isolate: A child process a cell; else all in this process, for debuggers.
         resume: Go on with a directory that an interrupted run left.
         retry: Statuses whose cases are measured again on resuming.
+        trace: A Chrome trace of every case, in the directory's `traces`.
     """
 
     isolate: bool = True
     resume: bool = False
     retry: tuple[str, ...] = ()
+    trace: bool = False
 
 
 def run(
@@ -72,8 +74,9 @@ def run(
         results = stack.enter_context(Results(directory, sweep.to_toml()))
         # Ends with the run, so that a reference outlives no change of the code that it came from.
         references = stack.enter_context(temporary_folder())
-        settings = Settings(limit_s=sweep.sample_s) if sweep.timed else None
-        job = Job(cells[0], settings, sweep.timeout_s, sweep.max_memory_bytes, options.isolate)
+        settings = Settings(limit_s=sweep.sample_s, caches=sweep.cache) if sweep.timed else None
+        traces = (directory / TRACES).resolve() if options.trace else None
+        job = Job(cells[0], settings, sweep.timeout_s, sweep.max_memory_bytes, options.isolate, traces)
         left = lines(cells, done)
         pool: Pool
         if elsewhere is None:

@@ -19,6 +19,7 @@ from jacstrat.core.errors import UsageError, lookup, unknown
 from jacstrat.core.operator import parse_operator
 from jacstrat.harness.cases import Cell
 from jacstrat.harness.precision import DTYPES
+from jacstrat.measure.clocks import CACHES, WARM
 from jacstrat.problems.base import USUAL, Problem
 from jacstrat.problems.load import find_problem
 from jacstrat.strategies import parse_strategy
@@ -63,6 +64,7 @@ class Sweep:
         timeout_s: A case that keeps its process busy for longer ends as `timeout`.
         max_memory_bytes: A case that needs more ends as `oom`; None for four fifths of what is available.
         timed: Whether time is sampled; else counts and accuracy alone are taken, which are the same on every machine.
+        cache: What calls find in the caches, see `measure.clocks.CACHES`: numbers are of the first, others beside it.
         shard: "2/16" for the second of 16 parts, which together are the sweep; None for all of it.
     """
 
@@ -72,6 +74,7 @@ class Sweep:
     timeout_s: float = 30.0
     max_memory_bytes: int | None = None
     timed: bool = True
+    cache: tuple[str, ...] = (WARM,)
     shard: str | None = None
 
     def override(self, **values: Any) -> Sweep:
@@ -138,6 +141,10 @@ class Sweep:
             raise UsageError(f"seed must be from 0 to 2^63 - 1, got {self.seed}")
         if self.shard is not None:
             shard_of(self.shard)
+        if not self.cache or len({*self.cache}) < len(self.cache):
+            raise UsageError(f"cache must be warm, cold, or both, got {', '.join(self.cache) or 'none'}")
+        for name in self.cache:
+            lookup("cache", name, CACHES)
         for grid in self.grids:
             for name in (*grid.problems, *grid.operators, *grid.strategies):
                 if name.encode("utf-8", "replace").decode() != name:
@@ -254,6 +261,11 @@ def _number(key: str, value: Any) -> Any:
         if not isinstance(value, bool):
             raise UsageError(f"timed must be true or false, got {value!r}")
         return value
+    if key == "cache":
+        names = value if isinstance(value, list) else [value]
+        if any(not isinstance(name, str) for name in names):
+            raise UsageError(f"cache must be a list of names in quotes, got {value!r}")
+        return tuple(names)
     if key == "shard":
         if not isinstance(value, str):
             raise UsageError(f'shard must be I/N in quotes, such as "2/16", got {value!r}')

@@ -6,11 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import torch
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensor
 from torch.autograd import Function
 from torch.fx.experimental.proxy_tensor import get_proxy_mode
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
 
 from jacstrat.measure.memory import peak_bytes
@@ -26,6 +28,7 @@ class Counts:
         aten_ops: Operations that reached dispatch, views included; None where kernels are called past it.
         flops: Of matrix products and convolutions, as torch.utils.flop_counter has them; 0 for elementwise work.
         peak_bytes: See `memory.peak_bytes`; None where storage is made past dispatch.
+        moved_bytes: Read and written by operations, views apart; None where kernels are called past dispatch.
     """
 
     vjp_products: int
@@ -34,6 +37,7 @@ class Counts:
     aten_ops: int | None
     flops: int
     peak_bytes: int | None
+    moved_bytes: int | None = None
 
 
 @dataclass
@@ -72,7 +76,7 @@ def count(make: Callable[[Callable[..., Tensor]], Callable[[], object]], f: Any,
     rows = {name: total // max(_rows(x), 1) for name, total in tally.rows.items()}
 
     work = make(f)
-    with OperationCounter() as operations:
+    with OperationCounter(moves=True) as operations:
         work()
     return Counts(
         vjp_products=rows["vjp"],
@@ -81,6 +85,7 @@ def count(make: Callable[[Callable[..., Tensor]], Callable[[], object]], f: Any,
         aten_ops=operations.total,
         flops=operations.flops,
         peak_bytes=peak_bytes(work, x.device.type),
+        moved_bytes=operations.moved_bytes,
     )
 
 
@@ -89,19 +94,34 @@ class OperationCounter(TorchDispatchMode):
 
     FlopCounterMode itself also tracks modules, by hooks on gradients that torch.autograd.grad refuses: with it no
     nn.Module whose parameters require grad could be counted.
+
+    Args:
+        moves: Whether bytes are counted, too: those of the tensors that an operation is given and gives, unless it only
+            looks at them otherwise. What is expanded counts as much as there is of it in memory.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, moves: bool = False) -> None:
         super().__init__()
         self.total = 0
         self.flops = 0
+        self.moved_bytes = 0
+        self._moves = moves
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         out = called(func, args, kwargs)
         self.total += 1
         if formula := flop_registry.get(func._overloadpacket):
             self.flops += formula(*args, **(kwargs or {}), out_val=out)
+        if self._moves and not func.is_view:
+            self.moved_bytes += sum(map(_size, tree_leaves((args, kwargs, out))))
         return out
+
+
+def _size(leaf: object) -> int:
+    """Bytes of a tensor that an operation goes through; of one without numbers, or in another layout, none."""
+    if not isinstance(leaf, Tensor) or leaf.layout is not torch.strided or leaf._is_zerotensor():
+        return 0
+    return min(leaf.numel() * leaf.itemsize, leaf.untyped_storage().nbytes())
 
 
 def _rows(x: Tensor) -> int:

@@ -33,7 +33,7 @@ def energy_per_call(work: Work, call_s: float, clock: Clock, card: DeviceSource)
     block at most, or by the time between two refreshes where that is less.
 
     Everything that the card uses meanwhile counts: its idle power, which is not subtracted, since it is a part of what
-    a call costs; other work on the same card; the flush of the cache and the look at the counter between two blocks.
+    a call costs; other work on the same card; flushes of the cache and the look at the counter between two blocks.
 
     Args:
         work: What to call, warmed up.
@@ -52,7 +52,7 @@ def energy_per_call(work: Work, call_s: float, clock: Clock, card: DeviceSource)
     end = _next_refresh(work, short, call_s, clock, card)
     if end is None or end.joules <= begin.joules:
         return None
-    return (end.joules - begin.joules) / (long + end.calls)
+    return (end.joules - begin.joules) / (clock.lead + long + end.calls)
 
 
 def _calls(seconds: float, call_s: float) -> int:
@@ -66,8 +66,8 @@ def _next_refresh(work: Work, calls: int, call_s: float, clock: Clock, card: Dev
     made, spent_s = 0, 0.0
     while before is not None and spent_s < MOST_REFRESH_S:
         timing = clock.time(work, calls)
-        made += calls
-        spent_s += max(timing.seconds, timing.host_s)
+        made += clock.lead + calls
+        spent_s += timing.spent_s
         now = card.energy_j()
         if now is None or now < before:
             return None

@@ -25,7 +25,7 @@ from jacstrat.measure.software import (
     read_torch,
     read_variables,
 )
-from jacstrat.measure.telemetry import Card, DeviceState, TelemetryError, every_card, throttled
+from jacstrat.measure.telemetry import Card, DeviceState, TelemetryError, every_card, falls_when_idle, throttled
 
 # Names the machine in place of its host name: where a container has a new one each time, or for a part of a machine.
 MACHINE_VARIABLE = "JACSTRAT_MACHINE"
@@ -271,6 +271,13 @@ def _device_warnings(environment: Environment) -> Iterator[str]:
             yield f"no telemetry of the GPU at the {when}: {reason}"
         for index, (card, state) in enumerate(zip(environment.cards, moment.devices, strict=False)):
             label = f"GPU {index} ({card.name or 'no name'})"
+            if when == "start" and falls_when_idle(state):
+                mhz = card.sm_clock_default_mhz or card.sm_clock_max_mhz or "MHZ"
+                yield (
+                    f"{label} has no locked clock: it falls between runs and moves within them, and times move with "
+                    f"it; lock it with `sudo nvidia-smi -i {index} -lgc {mhz},{mhz}` (-rgc gives it back), lower where "
+                    "it throttles there"
+                )
             if reasons := throttled(state):
                 yield f"{label} is throttled at the {when}: {', '.join(reasons)}; let it cool, or raise its power limit"
             if (

@@ -70,13 +70,17 @@ def _tensors(tree: Any) -> list[Tensor]:
 def peak_bytes(work: Callable[[], object], device: str) -> int:
     """The most bytes that one call of `work` holds at once on the device, its result included.
 
-    On an accelerator the allocator's peak above what was allocated before; elsewhere tensor storage, see StorageMode.
+    On an accelerator the allocator's peak above what was allocated before: with what operations take and give back
+    within themselves, which dispatch does not see, such as the converted copy that a sum of whole numbers makes, or the
+    workspace of a solver. What libraries keep from their first call on is left out: the work is called once before.
+    Elsewhere tensor storage, see StorageMode.
     """
     kind = torch.device(device).type
     if kind in ("cpu", "meta"):
         with StorageMode(kind) as mode:
             work()
         return mode.peak_bytes
+    work()
     torch.accelerator.synchronize()
     torch.accelerator.reset_peak_memory_stats()
     resident = torch.accelerator.memory_allocated()

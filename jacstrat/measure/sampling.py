@@ -14,10 +14,15 @@ import math
 import random
 import statistics
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
+from functools import partial
+from typing import Protocol
 
-from jacstrat.measure.clocks import Clock, Timing, Work
+from jacstrat.core.errors import in_words
+from jacstrat.measure.clocks import COLD, WARM, Clock, Timing, Work
+from jacstrat.measure.context import ContextLostError
+from jacstrat.measure.telemetry import DeviceState, throttled
 from jacstrat.statistics import Summary, summarise
 
 PRECISE = "precise"
@@ -32,7 +37,7 @@ MOST_DROPPED = 0.5
 
 @dataclass(frozen=True)
 class Settings:
-    """When a number is good enough.
+    """How samples are taken, and when a number is good enough.
 
     Fields:
         half_width: Of the median's 95 % interval over the median; sampling stops within it.
@@ -41,6 +46,7 @@ class Settings:
         warmup_s: Most time to spend on warming up one piece of work.
         block_s: Shortest sample; a sample also lasts at least `ticks` ticks of the clock.
         steady: Relative difference of two successive halves of the warm-up that counts as steady.
+        caches: What calls find in the caches, see `clocks.CACHES`; numbers are of the first, the others beside it.
     """
 
     half_width: float = 0.02
@@ -51,6 +57,7 @@ class Settings:
     block_s: float = 1e-3
     ticks: int = 1000
     steady: float = 0.1
+    caches: tuple[str, ...] = (WARM,)
 
 
 @dataclass
@@ -60,9 +67,10 @@ class Series:
     Fields:
         calls: Calls in a block, of which a sample is the mean.
         seconds, host_s: Time of a call by round, as in `clocks.Timing`.
+        sm_clock_mhz, temperature_c: Of the card behind the block, by round; empty where nobody tells.
         dropped: The rounds whose sample was spoiled and is in neither, with the reasons.
         throttled: Too much was spoiled: from then on such samples were kept, too.
-        spent_s: Time in blocks, dropped ones included.
+        spent_s: Time in blocks, dropped ones included, with what was not timed of them.
         stop_reason: Why sampling stopped; THROTTLED, whatever it was, where spoiled samples were kept.
         error: What the work raised.
     """
@@ -70,6 +78,8 @@ class Series:
     calls: int = 1
     seconds: dict[int, float] = field(default_factory=dict)
     host_s: dict[int, float] = field(default_factory=dict)
+    sm_clock_mhz: dict[int, int | None] = field(default_factory=dict)
+    temperature_c: dict[int, int | None] = field(default_factory=dict)
     dropped: dict[int, tuple[str, ...]] = field(default_factory=dict)
     throttled: bool = False
     spent_s: float = 0.0
@@ -81,23 +91,64 @@ class Series:
         return summarise(list(self.seconds.values()))
 
 
-def warm_up(work: Work, clock: Clock, settings: Settings) -> float:
-    """Call until two successive halves of the last calls agree, or the time is up; seconds a call, at the end.
+class Watch(Protocol):
+    """Looks at a card between blocks."""
+
+    def look(self) -> DeviceState | None:
+        """The card now; None where nobody tells of one."""
+        ...
+
+    def rest(self, state: DeviceState, beat: Callable[[], object]) -> object:
+        """Wait where the card in this state had better cool; `beat` is called again and again meanwhile."""
+        ...
+
+
+class Unwatched:
+    """Of a device that nobody tells of."""
+
+    def look(self) -> None:
+        return None
+
+    def rest(self, state: DeviceState, beat: Callable[[], object]) -> None:
+        return None
+
+
+UNWATCHED = Unwatched()
+
+
+def unmarked(name: str) -> AbstractContextManager[object]:
+    """Marks nothing."""
+    return nullcontext()
+
+
+def warm_up(work: Work, clock: Clock, settings: Settings) -> Timing:
+    """Call until two successive halves of the last calls agree, or the time is up; the time of a call, at the end.
 
     A window of 10 calls, doubled each time that its halves do not agree: a slow settling needs a long view.
     """
-    window, times, spent = 10, [], 0.0
+    window, timings, spent = 10, [], 0.0
     while True:
         timing = clock.time(work, 1)
-        times.append(timing.seconds)
-        spent += max(timing.seconds, timing.host_s)
-        if len(times) == window:
-            first, second = (statistics.median(half) for half in (times[: window // 2], times[window // 2 :]))
-            if abs(first - second) <= settings.steady * second:
+        timings.append(timing)
+        spent += timing.spent_s
+        if len(timings) == window:
+            first, second = (_median(half) for half in (timings[: window // 2], timings[window // 2 :]))
+            if abs(first.seconds - second.seconds) <= settings.steady * second.seconds:
                 return second
-            times, window = times[window // 2 :], min(2 * window, 320)
+            timings, window = timings[window // 2 :], min(2 * window, 320)
         if spent >= settings.warmup_s:
-            return statistics.median(times[-5:])
+            return _median(timings[-5:])
+
+
+def _median(timings: list[Timing]) -> Timing:
+    columns = zip(*((timing.seconds, timing.host_s, timing.beside_s) for timing in timings), strict=True)
+    return Timing(*map(statistics.median, columns))
+
+
+def _calls(clock: Clock, call: Timing, settings: Settings) -> int:
+    """Calls in a block. Cold ones are each timed by themselves: there what a block takes with its flushes counts."""
+    block_s = max(settings.block_s, settings.ticks * clock.tick_s)
+    return max(1, math.ceil(block_s / max(call.spent_s if clock.cache == COLD else call.seconds, 1e-9)))
 
 
 def sample(
@@ -107,7 +158,10 @@ def sample(
     rng: random.Random,
     reference: str | None = None,
     attending: Callable[[str], object] = lambda name: None,
-    spoiled: Callable[[], tuple[str, ...]] = tuple,
+    watch: Watch = UNWATCHED,
+    clocks: Mapping[str, Clock] | None = None,
+    marked: Callable[[str], AbstractContextManager[object]] = unmarked,
+    lost: Callable[[], bool] = lambda: False,
 ) -> dict[str, Series]:
     """Sample pieces of work in shuffled, interleaved rounds.
 
@@ -118,29 +172,38 @@ def sample(
         rng: Shuffles each round.
         reference: The one that goes on in every round as long as any other does, for ratios.
         attending: Told the name of the work about to be called, so that a hang can be put down to it.
-        spoiled: Asked after each block for what spoiled it, such as `telemetry.throttled` of the device's state; by
-            default nothing ever does.
+        watch: Looks at the card after each block, which spoils the sample where the card was slowed down, and rests
+            where that was for heat; by default nothing ever is.
+        clocks: Those of work that is timed by another one, by name.
+        marked: What a block of a work stands in, such as a range of a profiler.
+
+        lost: Asked where work has raised: whether this process can go on with nothing.
 
     Returns:
         The series of each, with the rounds they took part in. Work that raises keeps its error and takes no more part.
+
+    Raises:
+        ContextLostError: Work has raised, and all is lost.
     """
     series = {name: Series() for name in works}
     active = set(works)
+    clock_of = {name: (clocks or {}).get(name, clock) for name in works}
 
     @contextmanager
     def turn(name: str) -> Iterator[Series]:
         attending(name)
         try:
-            yield series[name]
+            with marked(name):
+                yield series[name]
         except (Exception, SystemExit) as error:
+            if lost():
+                raise ContextLostError(in_words(error)) from error
             series[name].error = error
             active.discard(name)
 
     for name, work in works.items():
         with turn(name) as one:
-            call_s = warm_up(work, clock, settings)
-            block_s = max(settings.block_s, settings.ticks * clock.tick_s)
-            one.calls = max(1, math.ceil(block_s / max(call_s, 1e-9)))
+            one.calls = _calls(clock_of[name], warm_up(work, clock_of[name], settings), settings)
 
     round_number = 0
     with _garbage_held():
@@ -150,7 +213,10 @@ def sample(
             rng.shuffle(order)
             for name in order:
                 with turn(name) as one:
-                    _take(one, round_number, clock.time(works[name], one.calls), spoiled(), settings)
+                    timing, state = clock_of[name].time(works[name], one.calls), watch.look()
+                    _take(one, round_number, timing, state, settings)
+                    if state is not None:
+                        watch.rest(state, partial(attending, name))
                     if name in active and (reason := _stop(one, settings)):
                         one.stop_reason = reason
                         active.discard(name)
@@ -160,15 +226,19 @@ def sample(
     return series
 
 
-def _take(series: Series, round_number: int, timing: Timing, spoiled: tuple[str, ...], settings: Settings) -> None:
+def _take(series: Series, round_number: int, timing: Timing, state: DeviceState | None, settings: Settings) -> None:
     """Enter the block of a round, as a sample or, where it was spoiled and may be dropped, as dropped."""
-    series.spent_s += max(timing.seconds, timing.host_s)
+    series.spent_s += timing.spent_s
+    spoiled = () if state is None else throttled(state)
     series.throttled |= bool(spoiled) and _enough_dropped(series, settings)
     if spoiled and not series.throttled:
         series.dropped[round_number] = spoiled
     else:
         series.seconds[round_number] = timing.seconds / series.calls
         series.host_s[round_number] = timing.host_s / series.calls
+        if state is not None:
+            series.sm_clock_mhz[round_number] = state.sm_clock_mhz
+            series.temperature_c[round_number] = state.temperature_c
 
 
 def _enough_dropped(series: Series, settings: Settings) -> bool:

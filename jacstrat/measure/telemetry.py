@@ -62,6 +62,7 @@ class Card:
         power_limit_w: The limit in force, watts.
         slowdown_c: Temperature at which the card slows down, degrees Celsius.
         memory_bytes: Memory of the card.
+        sm_clock_default_mhz: The clock that it is made to hold under load, as far as the driver tells one.
     """
 
     name: str | None
@@ -71,6 +72,7 @@ class Card:
     power_limit_w: float | None
     slowdown_c: int | None
     memory_bytes: int | None
+    sm_clock_default_mhz: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,6 +95,15 @@ class DeviceState:
     reasons: tuple[str, ...] | None = None
     energy_j: float | None = None
     memory_used_bytes: int | None = None
+
+
+def falls_when_idle(state: DeviceState) -> bool:
+    """Whether the clocks go down now that the card has nothing to do: a clock that is locked stays where it is.
+
+    NVML has no reading of what `nvidia-smi -lgc` has set. While the card works, or where it tells no reasons, nothing
+    can be said.
+    """
+    return "idle" in (state.reasons or ())
 
 
 def throttled(state: DeviceState) -> tuple[str, ...]:
@@ -215,6 +226,9 @@ class Telemetry:
             power_limit_w=_thousandth(self._read("power_limit_w", "nvmlDeviceGetEnforcedPowerLimit")),
             slowdown_c=self._read("slowdown_c", "nvmlDeviceGetTemperatureThreshold", threshold),
             memory_bytes=None if memory is None else int(memory.total),
+            sm_clock_default_mhz=self._read(
+                "sm_clock_default_mhz", "nvmlDeviceGetDefaultApplicationsClock", nvml.NVML_CLOCK_SM
+            ),
         )
 
     def _reasons(self) -> tuple[str, ...] | None:
@@ -235,6 +249,10 @@ class Telemetry:
             older: The function's name in drivers that lack it.
         """
         nvml = self._nvml
+        if not hasattr(nvml, function):
+            # What NVIDIA has deprecated may be gone from a later nvidia-ml-py.
+            self._missing.setdefault(reading, f"not in this nvidia-ml-py ({function})")
+            return None
         try:
             return getattr(nvml, function)(self._handle, *arguments)
         except nvml.NVMLError as error:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from jacstrat.records import Record
+from jacstrat.report.bound import bound_of
 from jacstrat.report.setting import Setting, Source, Spans, by_setting, spans, to_records
 from jacstrat.statistics import CONFIDENCE, student_quantile
 
@@ -33,8 +34,9 @@ class Winner:
             or where that was not recorded the intervals of the medians overlap.
         runner_up, over_runner_up: The next one, and its time over the winner's; None where there is no other.
         slowest, over_slowest: The last one, likewise.
-        over_best_flops, over_floor: Of a network, how many times above the best-known cost it is, in FLOPs and in time;
-            None for other problems.
+        over_best_flops, over_floor, over_light: Of a network, how many times above the best-known cost it is, in FLOPs,
+            in time, and in what that cost takes at the device's measured rates; None for other problems.
+        bound: What bounds it, see `jacstrat.report.bound`; None where that is not known.
     """
 
     setting: Setting
@@ -49,6 +51,8 @@ class Winner:
     over_slowest: float | None = None
     over_best_flops: float | None = None
     over_floor: float | None = None
+    over_light: float | None = None
+    bound: str | None = None
 
 
 def over_best_flops(record: Record) -> float | None:
@@ -86,6 +90,8 @@ def _winner(setting: Setting, n: int, ranking: Sequence[tuple[float, Record]]) -
         level,
         over_best_flops=over_best_flops(first),
         over_floor=first.over_floor,
+        over_light=first.over_light,
+        bound=bound_of(first),
     )
     if not others:
         return winner

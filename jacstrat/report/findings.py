@@ -9,6 +9,7 @@ from dataclasses import replace
 from rich.console import Console
 
 from jacstrat.report.answers import MEASURED, failures, unsupported
+from jacstrat.report.bound import bound_sentences, cache_sentence
 from jacstrat.report.payback import paybacks
 from jacstrat.report.setting import Source, to_records
 from jacstrat.report.sheet import Sheet
@@ -36,6 +37,8 @@ def findings(source: Source) -> tuple[Sheet | str, ...]:
     found.append(wrong_table(records) if any(r.status == "wrong" for r in records) else "No result is wrong.")
     if (growth := growth_table(records, fastest_only=True)).rows:
         found.append(growth)
+    found += bound_sentences(records)
+    found += [cache_sentence(records) or ""] if cache_sentence(records) else []
     found += [payback.sentence for payback in paybacks(records)]
     found += [failures_table(records)] if failures(records) else []
     found += [unsupported_table(records)] if unsupported(records) else []

@@ -19,6 +19,7 @@ from jacstrat.report.answers import (
     winners,
     wrong,
 )
+from jacstrat.report.bound import bound_of
 from jacstrat.report.setting import SETTING, Setting, Source, by_setting, quantity, to_records, varying
 from jacstrat.report.sheet import ROW_STYLES, Column, Sheet, sheet_of
 from jacstrat.report.stochastic import TARGET, crossovers
@@ -61,6 +62,7 @@ def winners_table(source: Source) -> Sheet:
         Column("slowest", numeric=True, rank=5),
         Column("best FLOPs", numeric=True, rank=7),
         Column("floor", numeric=True, rank=6),
+        Column("light", numeric=True, rank=8),
     ]
     rows, styles = [], []
     for found in ranges:
@@ -76,12 +78,15 @@ def winners_table(source: Source) -> Sheet:
                 _extent([winner.over_slowest for winner in found.winners], format_factor),
                 _extent([winner.over_best_flops for winner in found.winners], format_factor),
                 _extent([winner.over_floor for winner in found.winners], format_factor),
+                _extent([winner.over_light for winner in found.winners], format_factor),
             ]
         )
         styles.append("" if found.strategy else "yellow")
     title = "Fastest right strategy; next and slowest as multiples of its time"
     if any(found.over_floor is not None for range_ in ranges for found in range_.winners):
         title += ", itself as a multiple of a network's best-known FLOPs and of their floor in time"
+    if any(found.over_light is not None for range_ in ranges for found in range_.winners):
+        title += ", and of their time at the device's measured rates, its light"
     return sheet_of(title, columns, rows, styles)
 
 
@@ -218,7 +223,8 @@ def records_sheets(source: Source) -> list[Sheet]:
     What is the same in all cases of a sheet stands in its title. `cost` is the cost ratio, `error` the relative error,
     "exact" where there is none. Where the worst error is MUCH of the median one or more, that stands beside it; where a
     sum magnifies the errors of its terms by MUCH squared or more, that does. For a network `best FLOPs` and `floor` are
-    how many times above the best-known algorithm a case is: in its FLOPs, and in the time of its bare matrix products.
+    how many times above the best-known algorithm a case is: in its FLOPs, and in the time of its bare matrix products;
+    `light` the same over what its FLOPs or bytes take at the device's measured rates. `bound` is what bounds a case.
     """
     groups: dict[str, list[Record]] = {}
     settings: dict[str, list[Setting]] = {}
@@ -240,6 +246,8 @@ def _records(settings: Sequence[Setting], records: Sequence[Record]) -> Sheet:
         Column("error", numeric=True, rank=3),
         Column("best FLOPs", numeric=True, rank=8),
         Column("floor", numeric=True, rank=7),
+        Column("light", numeric=True, rank=10),
+        Column("bound", rank=11),
         Column("peak", numeric=True, rank=4),
         Column("median error", numeric=True, rank=5),
         Column("cancellation", numeric=True, rank=6),
@@ -256,6 +264,8 @@ def _records(settings: Sequence[Setting], records: Sequence[Record]) -> Sheet:
             "exact" if r.exact else format_error(r.rel_error),
             format_factor(over_best_flops(r)),
             format_factor(r.over_floor),
+            format_factor(r.over_light),
+            bound_of(r) or "",
             format_bytes(r.peak_bytes),
             format_error(r.rel_error_median) if 0 < MUCH * (r.rel_error_median or 0) <= (r.rel_error or 0) else "",
             format_error(r.cancellation) if (r.cancellation or 0) >= MUCH**2 else "",

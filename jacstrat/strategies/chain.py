@@ -41,8 +41,6 @@ class Chain(Strategy):
 
     name: ClassVar[str] = "chain"
     cost: ClassVar[str] = "1 or 2 passes; behind more layers w tangents, w the narrowest width"
-    # It looks at its constants at each call.
-    capturable: ClassVar[bool] = False
     records: ClassVar[bool] = True
     exact_when: ClassVar[str] = "always: it refuses what is no chain and has no narrow cut"
 

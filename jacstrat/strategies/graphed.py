@@ -13,7 +13,7 @@ from torch import Tensor
 
 from jacstrat.core.errors import UnsupportedError, UsageError, WrongResultError
 from jacstrat.core.operator import Operator
-from jacstrat.graphs import WARM_UPS, Backend, backend_for, has_graphs
+from jacstrat.graphs import WARM_UPS, Backend, backend_for, has_graphs, is_capturing
 from jacstrat.strategies.agreement import gradients, gradients_fault, result_fault
 from jacstrat.strategies.auto.candidates import Candidate, Evidence
 from jacstrat.strategies.auto.rates import rates_of
@@ -165,8 +165,7 @@ class Graphs:
     @staticmethod
     def can_run(x: Tensor) -> bool:
         """Whether there are numbers to work on, and nobody else is capturing."""
-        is_capturing = torch.cuda.is_initialized() and torch.cuda.is_current_stream_capturing()
-        return x.numel() > 0 and has_numbers(x) and not is_capturing
+        return x.numel() > 0 and has_numbers(x) and not is_capturing()
 
     def kept_bytes(self) -> int:
         """Memory that the graphs keep."""

@@ -13,6 +13,7 @@ from torch._subclasses.fake_tensor import FakeTensor
 from torch.utils._python_dispatch import _disable_current_modes, _get_current_dispatch_mode_stack
 
 from jacstrat.core.errors import ShapeError, UsageError
+from jacstrat.graphs import is_capturing
 
 
 def check_points(x: Tensor) -> None:
@@ -32,9 +33,12 @@ Place = Literal["free", "transformed", "followed"]
 
 def place_of(x: Tensor) -> Place:
     """Where a call at x stands."""
-    capturing = torch.cuda.is_initialized() and torch.cuda.is_current_stream_capturing()
-    is_compiling = torch.compiler.is_compiling()
-    if is_compiling or capturing or isinstance(x, FakeTensor) or _get_current_dispatch_mode_stack():
+    if (
+        torch.compiler.is_compiling()
+        or is_capturing()
+        or isinstance(x, FakeTensor)
+        or _get_current_dispatch_mode_stack()
+    ):
         return "followed"
     return "transformed" if torch._C._functorch.peek_interpreter_stack() is not None else "free"
 

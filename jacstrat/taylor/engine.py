@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from jacstrat.graphs import is_capturing
 from jacstrat.tape.arguments import Args, lifted
 from jacstrat.tape.tape import Node, Slot, Tape, analysed, bound, leaves
 from jacstrat.taylor import compress
@@ -56,8 +57,8 @@ class Program:
 
     @property
     def is_planned(self) -> bool:
-        """Whether plans are still right; not known in a compiler, which has no values."""
-        if self.looked_at and torch.compiler.is_compiling():
+        """Whether plans are still right; not known in a compiler, which has no values, nor to a replay."""
+        if self.looked_at and (torch.compiler.is_compiling() or is_capturing()):
             return False
         return all(torch.equal(self.constants[number], value) for number, value in self.looked_at)
 

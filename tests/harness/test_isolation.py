@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import signal
 import subprocess
 import sys
@@ -17,8 +18,10 @@ import pytest
 from bench.checks import hostile_functions
 from jacstrat import JacstratError, read_records
 from jacstrat.harness import isolation
+from jacstrat.harness.cell import Outcome
 from jacstrat.harness.child import Limits
-from jacstrat.harness.isolation import measure_isolated
+from jacstrat.harness.isolation import isolated, measure_isolated
+from jacstrat.measure.context import ContextLostError
 from tests.harness.conftest import LIMITS, QUICK, mine
 
 
@@ -76,6 +79,28 @@ def test_what_one_strategy_does_is_its_row_and_the_others_go_on(cell, function, 
     assert found["vmap"].status == status
     assert found["vmap"].reason.startswith(reason)
     assert found["identity"].status == found["ones"].status == "ok"
+
+
+def loses_its_device(cell, attend):
+    """Work in which vmap ends the device's context, as an illegal access does: the process can do nothing more."""
+    attend("f")
+    for case in cell.cases:
+        attend(case.strategy)
+        if case.strategy == "vmap":
+            raise ContextLostError("AcceleratorError: CUDA error: an illegal memory access was encountered")
+        yield Outcome.of(case, "ok", str(os.getpid()))
+
+
+def test_a_lost_device_is_the_row_of_who_lost_it_and_the_others_go_on_in_a_fresh_child(cell) -> None:
+    one = cell("sin", "identity", "vmap", "ones", "jvp")
+    found = {o.record.strategy: o.record for o in isolated(loses_its_device, Outcome.parse, Outcome.of, one, LIMITS)}
+    assert list(found) == ["identity", "vmap", "ones", "jvp"]
+    assert (found["vmap"].status, found["vmap"].reason) == (
+        "crashed",
+        "it ended the device's context: AcceleratorError: CUDA error: an illegal memory access was encountered",
+    )
+    processes = [found[name].reason for name in ("identity", "ones", "jvp")]
+    assert processes[0] != processes[1] == processes[2]
 
 
 def test_output_goes_nowhere_and_meddling_ends_with_the_child(cell, capfd) -> None:

@@ -15,6 +15,7 @@ class FakeClock:
 
     def __init__(self, tick_s: float = 1e-7) -> None:
         self.tick_s = tick_s
+        self.cache, self.lead = "warm", 0
         self.now_s = 0.0
         self.blocks: list[int] = []
 
@@ -50,6 +51,7 @@ class FakeAccelerator:
     event_tick_s = 5e-7
     LAUNCH_NS = 10_000
     FLUSH_NS = 100_000
+    HOLD_NS = 1_000_000
 
     def __init__(self, depth: int = 1000) -> None:
         self.now_ns = 0
@@ -95,6 +97,9 @@ class FakeAccelerator:
 
     def flush(self) -> None:
         self.launch("flush", self.FLUSH_NS)
+
+    def hold(self) -> None:
+        self.launch("hold", self.HOLD_NS)
 
 
 class FakeCard:

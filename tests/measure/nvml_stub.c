@@ -17,7 +17,7 @@ enum { THRESHOLD_SLOWDOWN = 1 };
 
 typedef struct {
     const char *name, *address;
-    unsigned sm_mhz, sm_max_mhz, memory_mhz, memory_max_mhz, power_mw, limit_mw, celsius, slowdown_celsius;
+    unsigned sm_mhz, sm_max_mhz, sm_default_mhz, memory_mhz, memory_max_mhz, power_mw, limit_mw, celsius, slowdown_celsius;
     unsigned long long energy_mj, memory_total, memory_used;
 } Card;
 
@@ -26,9 +26,9 @@ typedef struct {
 } Memory;
 
 static Card cards[] = {
-    {"NVIDIA Stub 100", "00000000:3B:00.0", 1410, 1980, 1593, 2619, 201500, 700000, 47, 90, 123456789ULL,
+    {"NVIDIA Stub 100", "00000000:3B:00.0", 1410, 1980, 1755, 1593, 2619, 201500, 700000, 47, 90, 123456789ULL,
      150000000000ULL, 1073741824ULL},
-    {"NVIDIA Stub 200", "00000001:AF:00.0", 345, 2100, 405, 3201, 88250, 600000, 86, 89, 5000000000250ULL,
+    {"NVIDIA Stub 200", "00000001:AF:00.0", 345, 2100, 1830, 405, 3201, 88250, 600000, 86, 89, 5000000000250ULL,
      80000000000ULL, 7ULL},
 };
 
@@ -105,6 +105,11 @@ int nvmlDeviceGetClockInfo(Card *card, int type, unsigned *mhz) {
 int nvmlDeviceGetMaxClockInfo(Card *card, int type, unsigned *mhz) {
     if (type != CLOCK_SM && type != CLOCK_MEMORY) return INVALID_ARGUMENT;
     ANSWER(*mhz = type == CLOCK_SM ? card->sm_max_mhz : card->memory_max_mhz);
+}
+
+int nvmlDeviceGetDefaultApplicationsClock(Card *card, int type, unsigned *mhz) {
+    if (type != CLOCK_SM) return INVALID_ARGUMENT;
+    ANSWER(*mhz = card->sm_default_mhz);
 }
 
 int nvmlDeviceGetPowerUsage(Card *card, unsigned *mw) { ANSWER(*mw = card->power_mw); }

@@ -11,7 +11,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jacstrat.measure import clocks
-from jacstrat.measure.clocks import FLUSH_BYTES, DeviceClock, HostClock, TorchDevice, clock_for, flush_bytes, waste
+from jacstrat.measure.clocks import (
+    COLD,
+    FLUSH_BYTES,
+    WARM,
+    DeviceClock,
+    HostClock,
+    TorchDevice,
+    burden,
+    clock_for,
+    flush_bytes,
+    waste,
+)
 from tests.measure.fakes import FakeAccelerator
 
 US = 1000
@@ -36,16 +47,77 @@ def test_on_the_host_there_is_no_device_to_wait_for() -> None:
     assert HostClock().waits(lambda: pytest.fail("called")) is None
 
 
-def device_clock(device: FakeAccelerator) -> DeviceClock:
-    return DeviceClock(device, lambda: device.now_ns)
+def test_on_the_host_each_cold_call_is_timed_by_itself_behind_a_flush() -> None:
+    now_ns, log = 0, []
+
+    def takes(name: str, ns: int):
+        def run() -> None:
+            nonlocal now_ns
+            now_ns += ns
+            log.append(name)
+
+        return run
+
+    def reading() -> int:
+        nonlocal now_ns
+        now_ns += 1
+        return now_ns
+
+    clock = HostClock(reading, takes("flush", 7000))
+    assert (clock.cache, clock.lead, HostClock().cache) == (COLD, 0, WARM)
+    timing = clock.time(takes("work", 500), 3)
+    assert log == ["flush", "work"] * 3
+    assert timing.seconds == timing.host_s == pytest.approx(3 * 501e-9)
+    assert timing.spent_s == pytest.approx(3 * (7001 + 501) * 1e-9)
 
 
-def test_a_block_starts_on_an_idle_device_with_its_cache_flushed() -> None:
+def test_the_flush_of_the_host_writes_twice_its_last_cache(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clocks, "last_cache_bytes", lambda: 4096)
+    waste.cache_clear()
+    try:
+        clock_for("cpu", COLD).time(lambda: None, 1)
+        assert waste(torch.device("cpu")).numel() == 8192
+        monkeypatch.setattr(clocks, "last_cache_bytes", lambda: None)
+        assert flush_bytes(torch.device("cpu")) == FLUSH_BYTES
+    finally:
+        waste.cache_clear()
+
+
+def device_clock(device: FakeAccelerator, cache: str = WARM) -> DeviceClock:
+    return DeviceClock(device, lambda: device.now_ns, cache)
+
+
+def test_a_warm_block_starts_on_an_idle_device_behind_a_call_that_is_not_timed() -> None:
     device = FakeAccelerator()
     clock = device_clock(device)
     device.log.clear()
+    timing = clock.time(device.work(200 * US), 2)
+    assert device.log == ["work", "synchronize", "record", "work", "work", "record", "synchronize"]
+    assert (clock.cache, clock.lead) == ("warm", 1)
+    assert timing.seconds == pytest.approx(410e-6, rel=1e-12)
+    assert timing.spent_s == pytest.approx((210 + 410) * 1e-6, rel=1e-12)
+
+
+def test_each_cold_call_starts_on_an_idle_device_behind_a_flush_of_its_own() -> None:
+    device = FakeAccelerator()
+    clock = device_clock(device, COLD)
+    device.log.clear()
+    timing = clock.time(device.work(200 * US), 3)
+    assert device.log == [*["flush", "synchronize", "record", "work", "record"] * 3, "synchronize"]
+    assert (clock.cache, clock.lead) == ("cold", 0)
+    # Each call is 10 us of launching and 200 us of work: no launch is hidden behind the call before.
+    assert timing.seconds == pytest.approx(630e-6, rel=1e-12)
+    assert timing.host_s == pytest.approx(30e-6, rel=1e-12)
+    # A flush takes 100 us and 10 to launch, in which the device still works on the call before.
+    assert timing.spent_s == pytest.approx((110 + 210 + 2 * (100 + 210)) * 1e-6, rel=1e-12)
+
+
+def test_no_cache_is_flushed_for_warm_calls_on_a_device() -> None:
+    device = FakeAccelerator()
+    clock = device_clock(device)
     clock.time(device.work(5 * US), 3)
-    assert device.log == ["flush", "synchronize", "record", "work", "work", "work", "record", "synchronize"]
+    clock.waits(device.work(5 * US))
+    assert "flush" not in device.log
 
 
 def test_device_time_is_that_between_events_and_leaves_out_the_flush() -> None:
@@ -125,10 +197,10 @@ def test_the_hold_is_four_times_the_host_time_of_a_call() -> None:
     clock = device_clock(device)
     device.log.clear()
     assert clock.waits(device.work(200 * US)) is False
-    # A call is 10 us of the host. Ten flushes take the device 1010 us and the host 100 us, so that each holds 91 us.
-    assert device.log[-4:] == ["flush", "record", "work", "synchronize"]
-    assert device.log.count("flush") == 1 + 11 + 1
-    slow = FakeAccelerator.LAUNCH_NS * 9
+    # A call is 10 us of the host. Three holds take the device 3010 us and the host 30 us, so that each holds 993 us.
+    assert device.log[-4:] == ["hold", "record", "work", "synchronize"]
+    assert device.log.count("hold") == 1 + 3 + 1
+    slow = FakeAccelerator.LAUNCH_NS * 99
 
     def launches() -> None:
         device.now_ns += slow
@@ -136,7 +208,33 @@ def test_the_hold_is_four_times_the_host_time_of_a_call() -> None:
 
     device.log.clear()
     assert clock.waits(launches) is False
-    assert device.log.count("flush") == 1 + 11 + 5  # 400 us in steps of 91 us
+    assert device.log.count("hold") == 1 + 3 + 5  # 4 ms in steps of 993 us
+
+
+@pytest.mark.parametrize("host_us", [10, 3_000, 50_000])
+def test_waiting_is_told_from_queueing_where_the_host_is_slow(host_us: int) -> None:
+    """A product of 2.7 ms that is read at once, as on the card on which no flush held it long enough to tell."""
+    device = FakeAccelerator()
+    clock = device_clock(device)
+
+    def call(then_wait: bool):
+        def run() -> None:
+            device.now_ns += host_us * US
+            device.work(2_700 * US, then_wait=then_wait)()
+
+        return run
+
+    assert clock.waits(call(then_wait=True)) is True
+    assert clock.waits(call(then_wait=False)) is False
+
+
+def test_where_there_is_no_memory_to_hold_the_device_with_it_is_not_told() -> None:
+    class Full(FakeAccelerator):
+        def hold(self) -> None:
+            raise torch.OutOfMemoryError("no memory")
+
+    device = Full()
+    assert device_clock(device).waits(device.work(200 * US)) is None
 
 
 def test_a_full_queue_looks_like_synchronising() -> None:
@@ -155,15 +253,15 @@ def test_a_call_that_is_too_long_to_hold_the_device_is_not_told() -> None:
     clock = device_clock(device)
 
     def slow() -> None:
-        device.now_ns += 6000 * US
+        device.now_ns += 80_000 * US
         device.launch("work", 1)
 
     assert clock.waits(slow) is None
 
 
-def test_a_device_that_flushes_faster_than_the_host_queues_is_not_told() -> None:
+def test_a_device_that_is_done_with_a_hold_before_the_next_is_queued_is_not_told() -> None:
     class Fast(FakeAccelerator):
-        FLUSH_NS = 1
+        HOLD_NS = 1
 
     device = Fast()
     assert device_clock(device).waits(device.work(200 * US)) is None
@@ -226,9 +324,9 @@ def test_the_buffer_of_the_flush_is_one_a_process(torch_module) -> None:
     torch_module(L2_cache_size=1024)
     waste.cache_clear()
     try:
-        buffer = waste(torch.device("cpu"))
+        buffer = waste(torch.device("meta"))
         assert (buffer.numel(), buffer.dtype) == (2048, torch.uint8)
-        assert waste(torch.device("cpu")) is buffer
+        assert waste(torch.device("meta")) is buffer
     finally:
         waste.cache_clear()
 
@@ -244,6 +342,8 @@ class FakeTorch:
         monkeypatch.setattr(accelerator, "synchronize", lambda device: self.log.append(("synchronize", str(device))))
         monkeypatch.setattr(torch, "Event", self.event)
         monkeypatch.setattr(clocks, "waste", self.waste)
+        monkeypatch.setattr(clocks, "burden", lambda device: (f"factor on {device}", f"result on {device}"))
+        monkeypatch.setattr(torch, "mm", lambda a, b, out: self.log.append(("product", a, b, out)))
         self.elapsed: float | Exception = 2.5
 
     def event(self, device: torch.device, enable_timing: bool) -> SimpleNamespace:
@@ -279,6 +379,16 @@ def test_torch_is_asked_for_the_device_of_the_cell_and_its_current_stream(monkey
             ("synchronize", pinned),
             ("record", f"stream of {pinned}"),
         ]
+        fake.log.clear()
+        device.hold()
+        assert fake.log == [("product", f"factor on {pinned}", f"factor on {pinned}", f"result on {pinned}")]
+
+
+def test_what_holds_a_device_is_made_once_a_process() -> None:
+    burden.cache_clear()
+    factor, result = burden(torch.device("meta"))
+    assert factor.shape == result.shape == (clocks.HOLD_N, clocks.HOLD_N)
+    assert burden(torch.device("meta"))[0] is factor
 
 
 def test_metal_stamps_that_are_swapped_count_as_no_time(monkeypatch: pytest.MonkeyPatch) -> None:

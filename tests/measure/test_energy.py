@@ -59,6 +59,20 @@ def test_work_said_to_take_no_time_has_a_bounded_number_of_calls() -> None:
     assert calls == [MOST_CALLS] * 3
 
 
+def test_calls_that_lead_a_block_use_energy_too() -> None:
+    class Leading(FakeClock):
+        def time(self, work, calls):
+            work()
+            return super().time(work, calls)
+
+    clock = Leading()
+    clock.lead = 1
+    assert energy(clock, FakeCard(clock, power_w=250.0), 1e-3) == pytest.approx(0.25, rel=0.02)
+    slow = Leading()
+    slow.lead = 1
+    assert energy(slow, FakeCard(slow, power_w=60.0), 2.0) == pytest.approx(120.0, rel=1e-9)
+
+
 class Answers:
     """A card whose counter answers these in turn, the last of them for ever."""
 

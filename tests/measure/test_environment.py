@@ -78,7 +78,7 @@ CARD = Card(
     memory_bytes=150_754_820_096,
 )
 
-STATE = DeviceState(sm_clock_mhz=1980, temperature_c=84, reasons=("idle",), energy_j=5.0)
+STATE = DeviceState(sm_clock_mhz=1980, temperature_c=84, reasons=("application_clocks",), energy_j=5.0)
 
 MOMENT = Moment(utc="2030-01-02T03:04:05+00:00", load=LOAD, devices=(STATE,), unreadable={})
 
@@ -130,6 +130,13 @@ QUOTA = (
 )
 
 
+def unlocked(mhz):
+    return (
+        "GPU 0 (NVIDIA H200) has no locked clock: it falls between runs and moves within them, and times move with it; "
+        f"lock it with `sudo nvidia-smi -i 0 -lgc {mhz},{mhz}` (-rgc gives it back), lower where it throttles there"
+    )
+
+
 @pytest.mark.parametrize(
     ("environment", "expected"),
     [
@@ -172,9 +179,14 @@ QUOTA = (
             "jacstrat has uncommitted changes on 0123456789ab: nobody can repeat this run; commit them",
         ),
         (
-            with_state(reasons=("idle", "sw_power_cap", "hw_thermal_slowdown")),
+            with_state(reasons=("application_clocks", "sw_power_cap", "hw_thermal_slowdown")),
             "GPU 0 (NVIDIA H200) is throttled at the start: sw_power_cap, hw_thermal_slowdown; let it cool, or "
             "raise its power limit",
+        ),
+        (with_state(reasons=("idle",)), unlocked(1980)),
+        (
+            replace(with_state(reasons=("idle",)), cards=(replace(CARD, sm_clock_default_mhz=1755),)),
+            unlocked(1755),
         ),
         (
             with_state(temperature_c=85),
@@ -237,7 +249,7 @@ def test_an_environment_survives_json():
     assert plain["hardware"]["affinity"] == [0, 1, 2, 3]
     assert plain["command"] == ["jacstrat", "run", "quick"]
     assert plain["packages"] == {"torch": "2.13.0", "triton": None}
-    assert plain["start"]["devices"][0]["reasons"] == ["idle"]
+    assert plain["start"]["devices"][0]["reasons"] == ["application_clocks"]
     assert plain["start"] == plain["end"]
     assert plain["cards"][0]["slowdown_c"] == 90
     assert QUIET.to_json()["end"] is None

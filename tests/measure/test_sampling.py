@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import gc
 import random
+from contextlib import contextmanager
 from unittest.mock import patch
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jacstrat.measure.clocks import Timing
 from jacstrat.measure.sampling import MAX_SAMPLES, PRECISE, THROTTLED, TIME_LIMIT, Settings, sample, warm_up
+from jacstrat.measure.telemetry import DeviceState
 from tests.measure.fakes import FakeClock
 
 SETTINGS = Settings(limit_s=1.0, block_s=1e-3)
@@ -145,14 +148,14 @@ def test_garbage_is_held_while_sampling_and_collected_again_after() -> None:
 
 def test_warm_up_ends_when_two_halves_agree() -> None:
     clock = FakeClock()
-    assert warm_up(clock.work(1e-4), clock, SETTINGS) == pytest.approx(1e-4)
+    assert warm_up(clock.work(1e-4), clock, SETTINGS).seconds == pytest.approx(1e-4)
     assert len(clock.blocks) == 10
 
 
 def test_warm_up_goes_on_while_the_work_gets_faster() -> None:
     clock = FakeClock()
     settling = clock.work(*(1e-4 * (1 + 20 * 0.7**i) for i in range(60)))
-    assert warm_up(settling, clock, SETTINGS) == pytest.approx(1e-4, rel=0.1)
+    assert warm_up(settling, clock, SETTINGS).seconds == pytest.approx(1e-4, rel=0.1)
     assert len(clock.blocks) > 10
 
 
@@ -160,6 +163,26 @@ def test_warm_up_ends_at_its_limit() -> None:
     clock = FakeClock()
     warm_up(clock.work(0.15), clock, SETTINGS)
     assert len(clock.blocks) == 2
+
+
+class Watching:
+    """A card that says what spoiled the last block, as a test tells it.
+
+    Args:
+        spoiled: Asked once a block.
+    """
+
+    def __init__(self, spoiled=tuple, **state) -> None:
+        self.spoiled = spoiled
+        self.told = state
+        self.rests: list[DeviceState] = []
+
+    def look(self) -> DeviceState:
+        return DeviceState(reasons=("idle", *self.spoiled()), **self.told)
+
+    def rest(self, state: DeviceState, beat) -> None:
+        self.rests.append(state)
+        beat()
 
 
 HOT = ("hw_thermal_slowdown", "sw_power_cap")
@@ -173,7 +196,7 @@ def spoiling(*spoiled: bool, then: bool = False):
 
 def test_a_spoiled_sample_is_dropped_and_counted_with_its_reasons() -> None:
     clock = FakeClock()
-    series = run(clock, {"a": clock.work(1e-3)}, spoiled=spoiling(False, True, True))["a"]
+    series = run(clock, {"a": clock.work(1e-3)}, watch=Watching(spoiling(False, True, True)))["a"]
     assert series.dropped == {1: HOT, 2: HOT}
     assert list(series.seconds) == list(series.host_s) == [0, *range(3, 12)]
     assert (series.stop_reason, series.throttled) == (PRECISE, False)
@@ -187,7 +210,7 @@ def test_nothing_is_asked_while_warming_up_and_after_every_block_from_then_on() 
         asked.append(len(clock.blocks))
         return ()
 
-    run(clock, {"a": clock.work(1e-3)}, spoiled=spoiled)
+    run(clock, {"a": clock.work(1e-3)}, watch=Watching(spoiled))
     assert asked == list(range(11, 21))  # the warm-up takes ten
 
 
@@ -199,7 +222,7 @@ def test_by_default_nothing_is_ever_spoiled() -> None:
 
 def test_work_on_a_card_that_is_always_slowed_down_has_a_result_that_says_so() -> None:
     clock = FakeClock()
-    series = run(clock, {"a": clock.work(1e-3)}, spoiled=spoiling(then=True))["a"]
+    series = run(clock, {"a": clock.work(1e-3)}, watch=Watching(spoiling(then=True)))["a"]
     assert series.dropped == dict.fromkeys(range(10), HOT)  # as many as min_samples
     assert list(series.seconds) == list(range(10, 20))
     assert (series.stop_reason, series.throttled) == (THROTTLED, True)
@@ -212,7 +235,7 @@ def test_samples_are_dropped_beyond_the_fewest_while_they_are_no_more_than_half(
     noisy = clock.work(*(1e-3 * rng.choice((1, 3)) for _ in range(300)))
     settings = Settings(limit_s=100, block_s=1e-3, max_samples=40)
     every_second = spoiling(*(bool(i % 2) for i in range(1000)))
-    series = run(clock, {"a": noisy}, settings, spoiled=every_second)["a"]
+    series = run(clock, {"a": noisy}, settings, watch=Watching(every_second))["a"]
     assert list(series.seconds) == list(range(0, 80, 2))
     assert list(series.dropped) == list(range(1, 79, 2))
     assert series.stop_reason == MAX_SAMPLES
@@ -223,7 +246,7 @@ def test_what_was_kept_before_the_cap_stays() -> None:
     rng = random.Random(1)
     noisy = clock.work(*(1e-3 * rng.choice((1, 3)) for _ in range(300)))
     settings = Settings(limit_s=100, block_s=1e-3, max_samples=40)
-    series = run(clock, {"a": noisy}, settings, spoiled=spoiling(*[False] * 12, then=True))["a"]
+    series = run(clock, {"a": noisy}, settings, watch=Watching(spoiling(*[False] * 12, then=True)))["a"]
     # 12 good ones, then 13 dropped: the 14th would be the first beyond half.
     assert list(series.dropped) == list(range(12, 25))
     assert list(series.seconds) == [*range(12), *range(25, 53)]
@@ -232,7 +255,7 @@ def test_what_was_kept_before_the_cap_stays() -> None:
 
 def test_the_last_sample_within_the_time_limit_is_kept_where_it_would_be_the_only_one() -> None:
     clock = FakeClock()
-    series = run(clock, {"a": clock.work(0.3)}, spoiled=spoiling(then=True))["a"]
+    series = run(clock, {"a": clock.work(0.3)}, watch=Watching(spoiling(then=True)))["a"]
     assert series.dropped == dict.fromkeys(range(3), HOT)
     assert series.seconds == {3: pytest.approx(0.3)}
     assert series.stop_reason == THROTTLED
@@ -249,7 +272,7 @@ def test_a_reference_is_sampled_until_it_has_the_fewest_samples_of_its_own() -> 
         return HOT if hot[name] >= 0 else ()
 
     works = {name: clock.work(1e-3, log=log, name=name) for name in ("a", "f")}
-    series = run(clock, works, reference="f", spoiled=spoiled)
+    series = run(clock, works, reference="f", watch=Watching(spoiled))
     assert list(series["a"].seconds) == list(range(10))
     assert list(series["f"].dropped) == list(range(10))
     assert list(series["f"].seconds) == list(range(10, 20))
@@ -262,8 +285,70 @@ def test_a_card_that_is_lost_is_the_error_of_the_work_it_was_lost_on() -> None:
     def lost() -> tuple[str, ...]:
         raise RuntimeError("the card is gone")
 
-    series = run(clock, {"a": clock.work(1e-3)}, spoiled=lost)["a"]
+    series = run(clock, {"a": clock.work(1e-3)}, watch=Watching(lost))["a"]
     assert (str(series.error), series.seconds) == ("the card is gone", {})
+
+
+def test_clock_and_temperature_of_the_card_go_with_each_sample() -> None:
+    clock = FakeClock()
+    series = run(clock, {"a": clock.work(1e-3)}, watch=Watching(spoiling(False, True), sm_clock_mhz=1410))["a"]
+    assert series.dropped == {1: HOT}
+    assert series.sm_clock_mhz == dict.fromkeys(series.seconds, 1410)
+    assert series.temperature_c == dict.fromkeys(series.seconds, None)
+    unwatched = run(clock, {"a": clock.work(1e-3)})["a"]
+    assert (unwatched.sm_clock_mhz, unwatched.temperature_c) == ({}, {})
+
+
+def test_a_rest_is_offered_behind_every_block_and_is_no_hang() -> None:
+    clock, attended = FakeClock(), []
+    card = Watching(spoiling(False, True))
+    run(clock, {"a": clock.work(1e-3)}, watch=card, attending=attended.append)
+    assert [state.reasons[1:] == HOT for state in card.rests] == [False, True, *[False] * 9]
+    assert len(attended) == 1 + 2 * len(card.rests)
+
+
+class ColdClock(FakeClock):
+    """Flushes for 9 ms before each call."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.cache = "cold"
+
+    def time(self, work, calls):
+        timing = super().time(work, calls)
+        return Timing(timing.seconds, timing.host_s, 9e-3 * calls)
+
+
+def test_the_flushes_of_cold_calls_count_in_their_blocks_and_in_the_time_limit() -> None:
+    clock = ColdClock()
+    rng = random.Random(1)
+    noisy = clock.work(*(1e-3 * rng.uniform(1, 3) for _ in range(300)))
+    series = run(clock, {"a": noisy}, Settings(limit_s=1.0, block_s=20e-3, half_width=0))["a"]
+    assert series.calls == 2
+    assert len(series.seconds) == pytest.approx(1.0 / (2 * 11e-3), rel=0.1)
+    assert series.spent_s == pytest.approx(1.0, rel=0.05)
+
+
+def test_work_may_have_a_clock_of_its_own_beside_that_of_the_others() -> None:
+    warm, cold = FakeClock(), ColdClock()
+    works = {"a": warm.work(1e-4), "a cold": cold.work(2e-4)}
+    series = sample(works, warm, SETTINGS, random.Random(0), clocks={"a cold": cold})
+    assert series["a"].summary.median == pytest.approx(1e-4)
+    assert series["a cold"].summary.median == pytest.approx(2e-4)
+    assert list(series["a"].seconds) == list(series["a cold"].seconds)
+
+
+def test_blocks_stand_in_what_marks_them() -> None:
+    clock, log = FakeClock(), []
+
+    @contextmanager
+    def marked(name: str):
+        log.append(f"<{name}>")
+        yield
+        log.append(f"</{name}>")
+
+    run(clock, {"a": clock.work(1e-3, log=log, name="work")}, marked=marked)
+    assert log == ["<a>", *["work"] * 10, "</a>", *["<a>", "work", "</a>"] * 10]
 
 
 @given(
@@ -278,7 +363,7 @@ def test_a_result_is_never_empty(spoiled: list[bool], then: bool, seconds: float
     answers = spoiling(*spoiled, then=then)
     works = {"a": clock.work(seconds), "f": clock.work(1e-3)}
     with patch("gc.collect"):  # that of a process with torch takes longer than all the rest
-        found = run(clock, works, limits, reference="f", spoiled=answers)
+        found = run(clock, works, limits, reference="f", watch=Watching(answers))
     for series in found.values():
         rounds = sorted([*series.seconds, *series.dropped])
         assert series.seconds

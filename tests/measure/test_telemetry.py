@@ -62,6 +62,7 @@ CARDS = [
         "power_limit_w": 700.0,
         "slowdown_c": 90,
         "memory_bytes": 150_000_000_000,
+        "sm_clock_default_mhz": 1755,
     },
     {
         "name": "NVIDIA Stub 200",
@@ -71,6 +72,7 @@ CARDS = [
         "power_limit_w": 600.0,
         "slowdown_c": 89,
         "memory_bytes": 80_000_000_000,
+        "sm_clock_default_mhz": 1830,
     },
 ]
 
@@ -234,6 +236,20 @@ with every_card() as cards:
     }
 
 
+def test_a_reading_that_a_later_nvidia_ml_py_has_not_is_none_with_the_reason(library):
+    code = """
+import pynvml
+del pynvml.nvmlDeviceGetDefaultApplicationsClock
+with every_card() as cards:
+    show([cards[0].card.sm_clock_default_mhz, dict(cards[0].missing)])
+    show([falls_when_idle(cards[0].state()), falls_when_idle(DeviceState())])
+"""
+    (clock, missing), falls = child(library(), code, NVML_STUB_REASONS="0x3")
+    words = "not in this nvidia-ml-py (nvmlDeviceGetDefaultApplicationsClock)"
+    assert (clock, missing) == (None, {"sm_clock_default_mhz": words})
+    assert falls == [True, False]
+
+
 def test_what_a_card_lacks_or_forbids_is_none_and_noted_once(library):
     code = """
 with every_card() as cards:
@@ -246,7 +262,8 @@ with every_card() as cards:
     refused = (
         "nvmlDeviceGetPowerUsage=3,nvmlDeviceGetTotalEnergyConsumption=4,nvmlDeviceGetTemperature=999,"
         "nvmlDeviceGetCurrentClocksEventReasons=3,nvmlDeviceGetMemoryInfo=3,nvmlDeviceGetName=4,"
-        "nvmlDeviceGetEnforcedPowerLimit=3,nvmlDeviceGetTemperatureThreshold=3,nvmlDeviceGetMaxClockInfo=777"
+        "nvmlDeviceGetEnforcedPowerLimit=3,nvmlDeviceGetTemperatureThreshold=3,nvmlDeviceGetMaxClockInfo=777,"
+        "nvmlDeviceGetDefaultApplicationsClock=3"
     )
     (card, state, spoiling), later, missing = child(library(), code, NVML_STUB_ERRORS=refused)
     assert card == {**dict.fromkeys(CARDS[0]), "driver": "570.86.15"}
@@ -260,6 +277,7 @@ with every_card() as cards:
         "power_limit_w": "Not Supported (nvmlDeviceGetEnforcedPowerLimit)",
         "slowdown_c": "Not Supported (nvmlDeviceGetTemperatureThreshold)",
         "memory_bytes": "Not Supported (nvmlDeviceGetMemoryInfo)",
+        "sm_clock_default_mhz": "Not Supported (nvmlDeviceGetDefaultApplicationsClock)",
         "memory_used_bytes": "Not Supported (nvmlDeviceGetMemoryInfo)",
         "power_w": "Not Supported (nvmlDeviceGetPowerUsage)",
         "temperature_c": "Unknown Error (nvmlDeviceGetTemperature)",

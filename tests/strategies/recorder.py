@@ -1,13 +1,15 @@
 """Graphs of a device that is none: operations are recorded while they are captured, and done again by a replay.
 
 As on a device, what a capture allocates has no numbers until the graph is replayed, a replay writes where the capture
-did, inputs are read where they lay, and who asks for a number while capturing spoils it.
+did, inputs are read where they lay, and who asks for a number while capturing spoils it; so does a tensor made of
+numbers of the host, which is copied to the device.
 """
 
 from __future__ import annotations
 
 import math
 from typing import Any
+from unittest.mock import patch
 
 import torch
 from torch import Tensor
@@ -18,6 +20,8 @@ from jacstrat.graphs import Work
 from jacstrat.zeros import called
 
 _ASKING = ("_local_scalar_dense", "equal", "nonzero", "is_nonzero", "allclose")
+# What torch.tensor, as_tensor, new_tensor and an index that is a list end in.
+_COPYING = ("lift_fresh",)
 
 
 class RecordedGraph(TorchDispatchMode):
@@ -31,6 +35,8 @@ class RecordedGraph(TorchDispatchMode):
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func._schema.name.split("::")[1] in _ASKING:
             raise RuntimeError("CUDA error: operation not permitted when stream is capturing")
+        if func._schema.name.split("::")[1] in _COPYING:
+            raise RuntimeError("Cannot copy between CPU and CUDA tensors during CUDA graph capture")
         out = called(func, args, kwargs)
         self.calls.append((func, args, kwargs or {}, _tensors(out)))
         return out
@@ -75,7 +81,8 @@ class Recorder:
 
     def capture(self, work: Work) -> tuple[RecordedGraph, object, int]:
         graph = RecordedGraph()
-        with graph:
+        cuda = patch.multiple(torch.cuda, is_initialized=lambda: True, is_current_stream_capturing=lambda: True)
+        with cuda, graph:
             result = work()
         graph.spoil()
         self.graphs.append(graph)
