@@ -5,7 +5,7 @@ The passes are what kernels are held against, and what networks that are too wid
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -133,55 +133,91 @@ def back(network: Network, operands: Sequence[Tensor], at: Pass) -> None:
             add(vector.right, g[number] * at.values[vector.left])
 
 
-def tangents(
-    network: Network, operands: Sequence[Tensor], at: Pass, seeded: dict[int, Tensor], numbers: Sequence[int]
-) -> dict[int, Tensor]:
-    """Derivatives of vectors along K directions, (B or 1, K, width) each, from seeds by vector."""
-    t: dict[int, Tensor] = {}
-    for number in numbers:
-        vector = network.vectors[number]
-        parts = [seeded[number].unsqueeze(0)] if number in seeded else []
-        if not network.fixed[number]:
-            if isinstance(vector, Linear):
-                live = (one for one in vector.terms if network.varies[one.source] and not network.fixed[one.source])
-                parts += [applied(term, operands, t[term.source]) for term in live]
-            elif isinstance(vector, Pointwise):
-                parts.append(at.slopes[number].unsqueeze(1) * t[vector.source])
-            elif isinstance(vector, Product):
-                for one, other in ((vector.left, vector.right), (vector.right, vector.left)):
-                    if network.varies[one]:
-                        parts.append(at.values[other].unsqueeze(1) * t[one])
-        t[number] = sum(parts[1:], start=parts[0])
-    return t
+def tangent(
+    network: Network,
+    operands: Sequence[Tensor],
+    at: Pass,
+    seeded: Mapping[int, Tensor],
+    t: Mapping[int, Tensor],
+    number: int,
+) -> Tensor:
+    """Derivatives of a vector along K directions, (B or 1, K, width), from seeds by vector and those before it."""
+    vector = network.vectors[number]
+    parts = [seeded[number].unsqueeze(0)] if number in seeded else []
+    if network.fixed[number]:
+        return parts[0]
+    if isinstance(vector, Linear):
+        live = (one for one in vector.terms if network.varies[one.source] and not network.fixed[one.source])
+        parts += [applied(term, operands, t[term.source]) for term in live]
+    elif isinstance(vector, Pointwise):
+        parts.append(at.slopes[number].unsqueeze(1) * t[vector.source])
+    elif isinstance(vector, Product):
+        for one, other in ((vector.left, vector.right), (vector.right, vector.left)):
+            if network.varies[one]:
+                parts.append(at.values[other].unsqueeze(1) * t[one])
+    return sum(parts[1:], start=parts[0])
+
+
+def bend(network: Network, at: Pass, t: Mapping[int, Tensor], number: int) -> Tensor:
+    """What a vector with a second derivative adds to a Laplacian, (B,)."""
+    vector, g = network.vectors[number], at.adjoints[number]
+    if isinstance(vector, Pointwise):
+        return (g * at.bends[number] * t[vector.source].square().sum(1)).sum(-1)
+    assert isinstance(vector, Product)
+    return 2 * (g * (t[vector.left] * t[vector.right]).sum(1)).sum(-1)
+
+
+def entries(network: Network, operands: Sequence[Tensor], at: Pass, t: Mapping[int, Tensor], number: int) -> Tensor:
+    """Entry k of a vector's derivative along direction k, (B or 1, K)."""
+    vector = network.vectors[number]
+    if isinstance(vector, Point):
+        return at.values[0].new_ones(1, vector.width)
+    if vector.width == 1:
+        return t[number][..., 0]
+    if isinstance(vector, Linear):
+        live = (term for term in vector.terms if network.varies[term.source])
+        parts = [_entries_of(network, operands, at, t, term) for term in live]
+    elif isinstance(vector, Pointwise):
+        parts = [at.slopes[number] * entries(network, operands, at, t, vector.source)]
+    else:
+        assert isinstance(vector, Product)
+        pairs = ((vector.left, vector.right), (vector.right, vector.left))
+        live_pairs = ((one, other) for one, other in pairs if network.varies[one])
+        parts = [at.values[other] * entries(network, operands, at, t, one) for one, other in live_pairs]
+    return sum(parts[1:], start=parts[0])
+
+
+def _entries_of(network: Network, operands: Sequence[Tensor], at: Pass, t: Mapping[int, Tensor], term: Term) -> Tensor:
+    if not term.is_dense:
+        return applied(term, operands, entries(network, operands, at, t, term.source))
+    assert term.operand is not None
+    return term.factor * torch.einsum("bkj,kj->bk", t[term.source], operands[term.operand])
 
 
 def laplacian(network: Network, operands: Sequence[Tensor], x: Tensor, V: Tensor | None = None) -> Tensor:
     """The second derivatives along directions (K, n), or all n unit vectors, added up, (B,)."""
     at = forward(network, operands, x)
     back(network, operands, at)
-    numbers = network.carrying(network.bent)
-    seeded = [number for number in numbers if network.is_seeded(number)]
-    t = tangents(network, operands, at, dict(zip(seeded, seeds(network, operands, V, seeded, x), strict=True)), numbers)
-    total = x.new_zeros(len(x))
-    for number in network.bends:
-        if number not in at.adjoints:
-            continue
-        vector = network.vectors[number]
-        if isinstance(vector, Pointwise):
-            squares = t[vector.source].square().sum(1)
-            total = total + (at.adjoints[number] * at.bends[number] * squares).sum(-1)
-        elif isinstance(vector, Product):
-            cross = (t[vector.left] * t[vector.right]).sum(1)
-            total = total + 2 * (at.adjoints[number] * cross).sum(-1)
-    return total
+    t = _tangents(network, operands, at, V, network.bent)
+    parts = [bend(network, at, t, number) for number in network.bends if number in at.adjoints]
+    return sum(parts, start=x.new_zeros(len(x)))
 
 
 def diagonal(network: Network, operands: Sequence[Tensor], x: Tensor) -> Tensor:
     """The diagonal of the Jacobian of a field, (B, n)."""
     at = forward(network, operands, x)
-    numbers = network.carrying(frozenset((network.output,)))
+    t = _tangents(network, operands, at, None, network.picked)
+    return entries(network, operands, at, t, network.output).expand(x.shape)
+
+
+def _tangents(
+    network: Network, operands: Sequence[Tensor], at: Pass, V: Tensor | None, asked: frozenset[int]
+) -> dict[int, Tensor]:
+    """Derivatives of all that is asked for, and of what these need."""
+    numbers = network.carrying(asked)
     seeded = [number for number in numbers if network.is_seeded(number)]
-    t = tangents(
-        network, operands, at, dict(zip(seeded, seeds(network, operands, None, seeded, x), strict=True)), numbers
-    )
-    return t[network.output].diagonal(dim1=1, dim2=2).expand(x.shape)
+    found = dict(zip(seeded, seeds(network, operands, V, seeded, at.values[0]), strict=True))
+    t: dict[int, Tensor] = {}
+    for number in numbers:
+        t[number] = tangent(network, operands, at, found, t, number)
+    return t

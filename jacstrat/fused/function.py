@@ -17,6 +17,7 @@ from jacstrat.fused.operands import Operands
 from jacstrat.fused.reading import Read, read
 from jacstrat.fused.source import text
 from jacstrat.fused.spec import Products, Spec, Wanted
+from jacstrat.fused.wide import Wide
 from jacstrat.tape import Tape, Tapes
 from jacstrat.tape.arguments import Args
 
@@ -33,7 +34,7 @@ class Kernels:
     """What computes an operator at one shape of x.
 
     Args:
-        values, found: The tape and its network.
+        values, found: The tape and its network; one that does not fit into a kernel is computed layer by layer.
         wanted: The operator.
         products: How products of float32 are made.
         points: Of a tile; by rule where not given.
@@ -45,10 +46,14 @@ class Kernels:
         blank = self._spec(False, False, ())
         self.operands = Operands(values, found, blank.seeded, may_compress=wanted == "laplacian")
         self._kernels: dict[Any, tuple[Spec, Any]] = {}
+        self.misfit = misfit(found.network, values.sample[0].element_size())
+        self._wide = Wide(found.network, wanted, self.dtype, products) if self.misfit else None
 
     def at(self, x: Tensor, args: Args, V: Tensor | None = None, together: bool = False) -> Found:
         """The operator at x, (B, n), along directions V or all of them; together with value and gradient."""
         ready = self.operands.at(x, args, V)
+        if self._wide is not None:
+            return self._wide(x, ready, together)
         key = (together, ready.strides)
         if key not in self._kernels:
             spec = self._spec(together, together and self.wanted == "laplacian", ready.strides)
@@ -141,6 +146,4 @@ class Lowered:
                 found = read(values)
         except Opaque as reason:
             return str(reason)
-        if fault := misfit(found.network, x.element_size()):
-            return fault
         return Kernels(values, found, self.wanted, self.products(x.device), self.points)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from jacstrat.fused.kernels import interprets
 from jacstrat.fused.pointwise import Formula
+from jacstrat.fused.spec import Products
 
 _PRELUDE = """import triton
 import triton.language as tl
@@ -99,6 +101,17 @@ _NEAR = {
     q = ((z + 1.12811678491632931402e2) * z + 2.23548839060100448583e3) * z + 4.84406305325125486048e3
     near = v + v * z * (p / q)""",
 }
+
+
+def product(dtype: str, products: Products) -> str:
+    """The product of a tile with an operand, as an expression."""
+    if dtype == "float64":
+        return "tl.dot(a, b, out_dtype=tl.float64)"
+    if dtype == "float32":
+        return f'tl.dot(a, b, input_precision="{products}", out_dtype=tl.float32)'
+    if interprets():  # which has no products of bfloat16; those of the same numbers as float32 are exact
+        return f"tl.dot(a.to(tl.{dtype}).to(tl.float32), b.to(tl.float32), out_dtype=tl.float32)"
+    return f"tl.dot(a.to(tl.{dtype}), b, out_dtype=tl.float32)"
 
 
 def prelude(accumulates: str, product: str) -> str:

@@ -12,9 +12,8 @@ All else (widths, strides, types) stands in the text as numbers.
 from __future__ import annotations
 
 from jacstrat.fused.directions import Directions
-from jacstrat.fused.kernels import interprets
 from jacstrat.fused.passes import back, forward
-from jacstrat.fused.prelude import helper, prelude
+from jacstrat.fused.prelude import helper, prelude, product
 from jacstrat.fused.spec import Spec
 from jacstrat.fused.writer import Writer
 
@@ -35,7 +34,7 @@ def text(spec: Spec) -> str:
     ]
     return "\n".join(
         (
-            prelude(spec.accumulates, _product(spec)),
+            prelude(spec.accumulates, product(spec.dtype, spec.products)),
             *(helper(formula) for formula in spec.network.formulas()),
             "",
             "@triton.jit(do_not_specialize=['B', 'K', 'PER'])",
@@ -48,14 +47,3 @@ def text(spec: Spec) -> str:
             "",
         )
     )
-
-
-def _product(spec: Spec) -> str:
-    """The product of a tile with an operand, as an expression."""
-    if spec.dtype == "float64":
-        return "tl.dot(a, b, out_dtype=tl.float64)"
-    if spec.dtype == "float32":
-        return f'tl.dot(a, b, input_precision="{spec.products}", out_dtype=tl.float32)'
-    if interprets():  # which has no products of bfloat16; those of the same numbers as float32 are exact
-        return f"tl.dot(a.to(tl.{spec.dtype}).to(tl.float32), b.to(tl.float32), out_dtype=tl.float32)"
-    return f"tl.dot(a.to(tl.{spec.dtype}), b, out_dtype=tl.float32)"
