@@ -108,7 +108,7 @@ def read(values: Values) -> Reading:
         for number, slot in outs:
             reading.widths[slot] = _width(reading, values.sample[slot])
             if node.op in LINEAR or (node.op in BILINEAR and _one_factor(node, arguments)):
-                terms = tuple((a, _maker(reading, node, a, number)) for a in arguments)
+                terms = tuple((a, maker(reading, node, a, number)) for a in arguments)
                 _add_linear(reading, slot, terms)
             elif is_pointwise(node.op) and number == 0:
                 _add_pointwise(reading, node, slot, arguments)
@@ -265,7 +265,7 @@ def _expansion(reading: Reading, a: int, shape: torch.Size) -> Map:
     ).map(())
 
 
-def _maker(reading: Reading, node: Node, a: int, number: int) -> Maker:
+def maker(reading: Reading, node: Node, a: int, number: int) -> Maker:
     """The map of a linear operation in one of its arguments."""
     values = reading.values
     if (made := _of_weights(reading, node, a)) is not None:

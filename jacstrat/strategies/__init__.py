@@ -13,6 +13,7 @@ from jacstrat.strategies.coloring import Coloring
 from jacstrat.strategies.compiled import Compiled
 from jacstrat.strategies.contraction import Contraction, Estimate, Together
 from jacstrat.strategies.dense import Hessian, Jacfwd, Jacrev
+from jacstrat.strategies.fused import Fused
 from jacstrat.strategies.graphed import Graphed
 from jacstrat.strategies.hutchinson import Hutchinson
 from jacstrat.strategies.hutchpp import HutchPlusPlus
@@ -85,7 +86,7 @@ STRATEGIES: Mapping[str, type[Strategy]] = Table(
         kind.name: kind
         for kind in (
             *(Auto, Identity, Ones, Vmap, Jvp, ForwardOverForward, Coloring, Jacrev, Jacfwd, Hessian, Taylor, Chain),
-            *(Compiled, Graphed, Hutchinson, HutchPlusPlus, XTrace, XNysTrace),
+            *(Fused, Compiled, Graphed, Hutchinson, HutchPlusPlus, XTrace, XNysTrace),
         )
     },
     "jacstrat.strategies",

@@ -1,0 +1,149 @@
+"""A function prepared for kernels: read at each shape of x that it meets, and computed by one launch or a few."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from jacstrat.chain.discover import Opaque
+from jacstrat.chain.values import Values, values_of
+from jacstrat.core.errors import UnsupportedError
+from jacstrat.fused.kernels import fault_of, kernel
+from jacstrat.fused.narrow import Found, launch, misfit, tiles
+from jacstrat.fused.operands import Operands
+from jacstrat.fused.reading import Read, read
+from jacstrat.fused.source import text
+from jacstrat.fused.spec import Products, Spec, Wanted
+from jacstrat.fused.wide import Wide
+from jacstrat.tape import Tape, Tapes
+from jacstrat.tape.arguments import Args
+
+# Types that kernels compute with, as Triton calls them.
+TYPES = {
+    torch.float64: "float64",
+    torch.float32: "float32",
+    torch.bfloat16: "bfloat16",
+    torch.float16: "float16",
+}
+
+
+class Kernels:
+    """What computes an operator at one shape of x.
+
+    Args:
+        values, found: The tape and its network; one that does not fit into a kernel is computed layer by layer.
+        wanted: The operator.
+        products: How products of float32 are made.
+        points: Of a tile; by rule where not given.
+    """
+
+    def __init__(self, values: Values, found: Read, wanted: Wanted, products: Products, points: int | None) -> None:
+        self.network, self.wanted, self.products, self.points = found.network, wanted, products, points
+        self.dtype = TYPES[values.sample[0].dtype]
+        blank = self._spec(False, False, ())
+        self.operands = Operands(values, found, blank.seeded, may_compress=wanted == "laplacian")
+        self._kernels: dict[Any, tuple[Spec, Any]] = {}
+        self.misfit = misfit(found.network, values.sample[0].element_size())
+        self._wide = Wide(found.network, wanted, self.dtype, products) if self.misfit else None
+
+    def at(self, x: Tensor, args: Args, V: Tensor | None = None, together: bool = False) -> Found:
+        """The operator at x, (B, n), along directions V or all of them; together with value and gradient."""
+        ready = self.operands.at(x, args, V)
+        if self._wide is not None:
+            return self._wide(x, ready, together)
+        key = (together, ready.strides)
+        if key not in self._kernels:
+            spec = self._spec(together, together and self.wanted == "laplacian", ready.strides)
+            self._kernels[key] = spec, kernel(text(spec))
+        spec, function = self._kernels[key]
+        tiling = tiles(self.network, len(x), ready.directions, x, self.points)
+        return launch(function, spec, x, ready, tiling)
+
+    def _spec(self, with_value: bool, with_gradient: bool, strides: tuple[tuple[int, int], ...]) -> Spec:
+        return Spec(self.network, self.wanted, with_value, with_gradient, strides, self.dtype, self.products)
+
+
+class Lowered:
+    """A row-wise function and its kernels, by shape of x.
+
+    Args:
+        f: Row-wise scalar or field; called as f(x, *args).
+        wanted: The operator.
+        products: From a device to how products of float32 are made there.
+        points: Of a tile; by rule where not given.
+    """
+
+    def __init__(
+        self,
+        f: Callable[..., Tensor],
+        wanted: Wanted,
+        products: Callable[[torch.device], Products],
+        points: int | None = None,
+    ) -> None:
+        self.f, self.wanted, self.products, self.points = f, wanted, products, points
+        self._tapes: Tapes[Kernels | str] = Tapes(f, self._made)
+
+    @property
+    def constants(self) -> tuple[Tensor, ...]:
+        """Tensors that the tapes recorded so far have as they are."""
+        return tuple(self._tapes.constants.values())
+
+    def prepared(self, x: Tensor, args: Args = ()) -> Kernels:
+        """What serves points like x.
+
+        Raises:
+            UnsupportedError: Nothing does; says why.
+        """
+        found = self._tapes.at(x, args)
+        if isinstance(found, Kernels):
+            return found
+        raise UnsupportedError(f"fused cannot serve this function: {found}; use {self._other}")
+
+    @property
+    def _other(self) -> str:
+        return "taylor" if self.wanted == "laplacian" else "chain"
+
+    def result(self, x: Tensor, *args: Any) -> Tensor:
+        """The operator, (B,) or (B, n); less B for a point."""
+        return self._at(x, args).result.squeeze(0) if x.dim() == 1 else self._at(x, args).result
+
+    def along(self, V: Tensor, x: Tensor, *args: Any) -> Tensor:
+        """The second derivatives along directions (K, n), added up."""
+        found = self._at(x, args, V).result
+        return found.squeeze(0) if x.dim() == 1 else found
+
+    def together(self, x: Tensor, *args: Any) -> tuple[Tensor, Tensor, Tensor | None]:
+        """The operator, the value of f, and of a scalar its gradient."""
+        found = self._at(x, args, together=True)
+        value, gradient = found.value, found.gradient
+        assert value is not None
+        value = value.squeeze(-1) if self.wanted == "laplacian" else value
+        if x.dim() == 1:
+            return found.result.squeeze(0), value.squeeze(0), None if gradient is None else gradient.squeeze(0)
+        return found.result, value, gradient
+
+    def _at(self, x: Tensor, args: Args, V: Tensor | None = None, together: bool = False) -> Found:
+        kernels = self.prepared(x, args)
+        points = x.detach().reshape(-1, x.shape[-1]).contiguous()
+        with torch.no_grad():
+            return kernels.at(points, args, None if V is None else V.detach(), together)
+
+    def _made(self, tape: Tape, x: Tensor, args: Args) -> Kernels | str:
+        if x.dtype not in TYPES:
+            return f"no kernel computes in {x.dtype}"
+        if fault := fault_of(x.device):
+            return fault
+        values = values_of(tape, x, args)
+        if random := [n.op for n in values.nodes if torch.Tag.nondeterministic_seeded in getattr(n.op, "tags", ())]:
+            return f"{random[0]} draws random numbers"
+        if values.output < 0:
+            return "it does not depend on x"
+        try:
+            with torch.no_grad():
+                found = read(values)
+        except Opaque as reason:
+            return str(reason)
+        return Kernels(values, found, self.wanted, self.products(x.device), self.points)

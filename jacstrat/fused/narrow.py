@@ -1,0 +1,131 @@
+"""One kernel for a whole network: what fits, in which tiles, and its launch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from jacstrat.fused.kernels import interprets
+from jacstrat.fused.network import Given, Linear, Network, Point
+from jacstrat.fused.operands import Ready
+from jacstrat.fused.spec import CHUNK, Spec, padded
+
+# The widest tile, and the numbers of all matrices that directions meet: each stands in shared memory, twice where
+# products of TF32 are made three at a time, beside which 227 KiB of an H100 have room for little.
+WIDEST, MATRICES = 128, 24_576
+# Points of a tile, the most and the least that a product takes.
+MOST_POINTS, LEAST_POINTS = 64, 16
+# Programs that a device is to have for each of its multiprocessors before directions are split no more, and the fewest
+# directions of a part: forward and back are done again in each.
+PROGRAMS, LEAST_DIRECTIONS = 2, 4
+# Multiprocessors of what is interpreted: so few that directions are split in some tests, and in others not.
+INTERPRETED = 2
+
+
+class Tiles(NamedTuple):
+    """How work is divided.
+
+    Fields:
+        points: Of a tile.
+        parts: Of the directions.
+        warps: Of a program.
+    """
+
+    points: int
+    parts: int
+    warps: int
+
+
+def misfit(network: Network, itemsize: int) -> str:
+    """Why a network is no single kernel; "" where it is."""
+    widths = [vector.width for number, vector in enumerate(network.vectors) if not _is_chunked(network, number)]
+    if (widest := max(widths)) > WIDEST:
+        return f"a layer of {widest} is wider than {WIDEST}"
+    numbers = sum(
+        padded(vector.width) * padded(network.vectors[term.source].width)
+        for vector in network.vectors
+        if isinstance(vector, Linear)
+        for term in vector.terms
+        if term.is_dense and not network.fixed[term.source] and vector.width > 1
+    )
+    most = MATRICES * 4 // itemsize if itemsize < 8 else MATRICES // 2
+    return f"its matrices have {numbers} numbers, and one kernel holds {most}" if numbers > most else ""
+
+
+def _is_chunked(network: Network, number: int) -> bool:
+    """Whether a vector is so wide that it is read in parts, which products alone allow."""
+    vector = network.vectors[number]
+    if not isinstance(vector, (Point, Given)) or vector.width <= CHUNK:
+        return False
+    using = [one for one in network.vectors if number in one.sources]
+    return all(
+        isinstance(one, Linear) and all(term.is_dense for term in one.terms if term.source == number) for one in using
+    )
+
+
+def tiles(network: Network, points: int, directions: int, x: Tensor, most: int | None = None) -> Tiles:
+    """How many points a program takes, and into how many parts directions are split.
+
+    Args:
+        network: What is computed.
+        points, directions: How many there are.
+        x: A tensor of the points' type and on their device.
+        most: Points of a tile; by rule where not given.
+    """
+    processors = INTERPRETED
+    if not interprets():
+        processors = torch.cuda.get_device_properties(x.device).multi_processor_count
+    widest = max(padded(vector.width) for vector in network.vectors if vector.width <= WIDEST)
+    size = most or (MOST_POINTS if x.element_size() < 8 else MOST_POINTS // 2)
+    while most is None and size > LEAST_POINTS and -(-points // size) < PROGRAMS * processors:
+        size //= 2
+    programs = max(1, -(-points // size))
+    parts = max(1, min(directions // LEAST_DIRECTIONS, PROGRAMS * processors // programs))
+    return Tiles(size, parts, 8 if size * widest >= 64 * 128 else 4)
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """What a kernel gives.
+
+    Fields:
+        result: (B,), or (B, n) for a diagonal.
+        value: (B, width of the output), where it was asked for.
+        gradient: (B, n), where it was asked for.
+    """
+
+    result: Tensor
+    value: Tensor | None
+    gradient: Tensor | None
+
+
+def launch(function: Any, spec: Spec, x: Tensor, ready: Ready, tiling: Tiles) -> Found:
+    """Run a kernel at x, (B, n), contiguous.
+
+    Args:
+        function: The kernel of the spec.
+        spec: What is computed.
+        x: Points.
+        ready: Operands and seeds, with the strides of the spec.
+        tiling: How work is divided.
+    """
+    B, n = x.shape
+    size, parts, warps = tiling
+    part = -(-ready.directions // parts)
+    parts = -(-ready.directions // part)
+    is_diagonal = spec.wanted == "diagonal"
+    dtype = torch.float64 if x.dtype == torch.float64 else torch.float32
+    result = torch.empty((B, n) if is_diagonal else (parts, B), dtype=dtype, device=x.device)
+    width = spec.network.vectors[spec.network.output].width
+    value = x.new_empty((B, width)) if spec.with_value else None
+    gradient = x.new_empty((B, n)) if spec.with_gradient else None
+    written = (result, x if value is None else value, x if gradient is None else gradient)
+    options: dict[str, Any] = {} if interprets() else {"num_warps": warps, "enable_fp_fusion": True}
+    grid = (-(-B // size), parts)
+    function[grid](x, *ready.operands, *ready.seeds, *written, B, ready.directions, part, P=size, **options)
+    if not is_diagonal:
+        result = result.sum(0) if parts > 1 else result[0]
+    return Found(result if result.dtype == x.dtype else result.to(x.dtype), value, gradient)

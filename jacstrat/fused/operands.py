@@ -1,0 +1,122 @@
+"""What a network is given at a call: operands, and seeds made of them, by torch.
+
+Weights are read where they lie, so that what is written into them is seen. What is made of them (a folded matrix, seeds
+that were compressed) is kept as long as the tensors that f holds are the same in place and version; on the CPU, where
+numbers may be written past both, it is made at every call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from jacstrat.chain.values import Values, run
+from jacstrat.fused.evaluate import seeds
+from jacstrat.fused.reading import Read
+from jacstrat.tape import Node, leaves
+from jacstrat.tape.arguments import Args
+
+# Below this share of the directions it is worth it to make them fewer; fewer than LEAST are not.
+WORTH, LEAST = 0.8, 8
+
+
+@dataclass(frozen=True, eq=False)
+class Ready:
+    """What a kernel reads beside x.
+
+    Fields:
+        operands, seeds: In their order.
+        directions: Rows of the seeds.
+        strides: Of both, one after the other.
+    """
+
+    operands: tuple[Tensor, ...]
+    seeds: tuple[Tensor, ...]
+    directions: int
+    strides: tuple[tuple[int, int], ...]
+
+
+class Operands:
+    """Operands of a tape at one shape of x, and its seeds.
+
+    Args:
+        values: The tape.
+        read: Its network.
+        seeded: The vectors that have seeds.
+        may_compress: Whether sums of squares over directions are all that is wanted of them.
+    """
+
+    def __init__(self, values: Values, read: Read, seeded: Sequence[int], may_compress: bool) -> None:
+        self.read, self.seeded, self.may_compress = read, tuple(seeded), may_compress
+        self._values = values
+        self._like = values.sample[0].new_empty(())
+        idle = [node for node in values.nodes if not values.varying.intersection(_outs(node))]
+        self._constant = [node for node in idle if not values.moving.intersection(_outs(node))]
+        self._moving = [node for node in idle if values.moving.intersection(_outs(node))]
+        held = (leaf for node in values.nodes for leaf in leaves((node.args, *node.kwargs.values())))
+        self.held = tuple({id(leaf): leaf for leaf in held if isinstance(leaf, Tensor)}.values())
+        self._kept: tuple[Any, list[Any], list[Tensor | None], Ready | None] | None = None
+        self._size = len(values.sample)
+
+    def at(self, x: Tensor, args: Args, V: Tensor | None = None) -> Ready:
+        """Those for a call; seeds are those of directions V, (K, n), or of the unit vectors."""
+        state = self._state() if x.device.type != "cpu" else None
+        if state is None or self._kept is None or self._kept[0] != state:
+            self._kept = (state, *self._made())
+        _, environment, constants, ready = self._kept
+        if V is None and ready is not None:
+            return ready
+        if any(self.read.moving):
+            environment = list(environment)
+            self._values.placed(environment, x, args)
+            _fill(environment, self._moving)
+        operands = [
+            made(environment) if constant is None else constant
+            for made, constant in zip(self.read.operands, constants, strict=True)
+        ]
+        ready = self._ready(operands, V)
+        if V is None and not any(self.read.moving):
+            self._kept = (state, environment, constants, ready)
+        return ready
+
+    def _state(self) -> tuple[tuple[int, int], ...]:
+        return tuple((0 if one.is_inference() else one._version, one.data_ptr()) for one in self.held)
+
+    def _made(self) -> tuple[list[Any], list[Tensor | None], Ready | None]:
+        environment: list[Any] = [None] * self._size
+        for slot, tensor in self._values.fixed.items():
+            environment[slot] = tensor
+        _fill(environment, self._constant)
+        makers = zip(self.read.operands, self.read.moving, strict=True)
+        return environment, [None if moves else made(environment) for made, moves in makers], None
+
+    def _ready(self, operands: list[Tensor], V: Tensor | None) -> Ready:
+        found = seeds(self.read.network, operands, V, self.seeded, self._like)
+        directions = self.read.network.n if V is None else len(V)
+        widths = [seed.shape[1] for seed in found]
+        if self.may_compress and directions >= LEAST and 0 < sum(widths) <= WORTH * directions:
+            found = list(compressed(torch.cat(found, 1)).split(widths, 1))
+            directions = len(found[0])
+        whole = (*operands, *found)
+        return Ready(tuple(operands), tuple(found), directions, tuple((one.stride(0), one.stride(1)) for one in whole))
+
+
+def compressed(T: Tensor) -> Tensor:
+    """R with R^T R = T^T T, of as many rows as T has columns: sums of squares over directions are the same."""
+    exact = T if T.dtype in (torch.float32, torch.float64) else T.float()
+    return torch.linalg.qr(exact, mode="r").R.to(T.dtype)
+
+
+def _outs(node: Node) -> list[int]:
+    return [slot for slot in node.outs if slot is not None]
+
+
+def _fill(environment: list[Any], nodes: Sequence[Node]) -> None:
+    for node in nodes:
+        for slot, out in zip(node.outs, run(node, environment), strict=True):
+            if slot is not None:
+                environment[slot] = out

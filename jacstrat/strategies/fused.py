@@ -1,0 +1,202 @@
+"""A network's Laplacian, divergence or diagonal in a kernel of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, ClassVar, Literal, get_args
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from jacstrat.core.errors import UnsupportedError, UsageError
+from jacstrat.core.operator import Operator
+from jacstrat.fused import NO_TRITON, Lowered, has_triton, interprets
+from jacstrat.fused.spec import Products, Wanted
+from jacstrat.strategies.auto.candidates import Candidate, Evidence
+from jacstrat.strategies.auto.counting import ProductCost, Work
+from jacstrat.strategies.base import Args, Function, Strategy
+from jacstrat.strategies.chain import Chain
+from jacstrat.strategies.contraction import Contraction, Passes, Together
+from jacstrat.strategies.gaps import Transform
+from jacstrat.strategies.look import has_numbers
+from jacstrat.strategies.probing import Vmap
+from jacstrat.strategies.taylor import Taylor
+
+# How products of float32 may be made, and points of a tile that a kernel can be made for.
+PRODUCTS: tuple[Products, ...] = get_args(Products)
+POINTS = (16, 32, 64, 128)
+# What Triton takes to compile a kernel, for `auto`.
+COMPILE_S = 5.0
+
+
+@dataclass(frozen=True)
+class Fused(Strategy):
+    """A network of linear layers and pointwise functions in one kernel, generated from what f does.
+
+    A program holds the weights and a tile of points: forward, the adjoints g, and then each direction by itself,
+
+        lap u = sum over layers of g_l s''(z_l) |t_l|^2,    t_1 = W_1,  t_(l+1) = W_(l+1) (s'(z_l) t_l),
+
+    with one sum at the end. More directions than the first layer has units become as few as these. A field's directions
+    go through its layers, and entry k is read off direction k. Gradients are those of `taylor` or `chain`, computed
+    from f again when they are asked for.
+
+    Source: the forward Laplacian of Li et al. 2024 with the adjoints known, by which directions are independent; this
+    project. Kernels by Triton: Tillet, Kung and Cox 2019.
+    """
+
+    name: ClassVar[str] = "fused"
+    cost: ClassVar[str] = "2 passes and n tangents, in one kernel"
+    exact_when: ClassVar[str] = "always: it refuses what is no network of linear layers and pointwise functions"
+    compiles: ClassVar[bool] = True
+    records: ClassVar[bool] = True
+    products: Products | Literal["auto"] = "auto"
+    tile: int | Literal["auto"] = "auto"
+
+    def __post_init__(self) -> None:
+        if self.products not in ("auto", *PRODUCTS):
+            raise UsageError(
+                f"products must be auto, {', '.join(PRODUCTS[:-1])} or {PRODUCTS[-1]}, got {self.products!r}; "
+                "leave it out for auto"
+            )
+        if self.tile != "auto" and (isinstance(self.tile, bool) or self.tile not in POINTS):
+            raise UsageError(
+                f"tile must be auto or {', '.join(map(str, POINTS[:-1]))} or {POINTS[-1]} points, got {self.tile!r}; "
+                "leave it out for auto"
+            )
+
+    @property
+    def transforms(self) -> frozenset[Transform]:
+        return frozenset({"func"})  # its rules are its own
+
+    def refuse(self, operator: Operator) -> str | None:
+        if not has_triton():
+            return NO_TRITON
+        if operator.order == 4:
+            return "no kernel is differentiated; use taylor"
+        if operator.order == 2 and not operator.is_trace:
+            return "it sums second derivatives as it goes; use jvp"
+        return None
+
+    @classmethod
+    def candidates(cls, evidence: Evidence) -> Iterator[Candidate]:
+        """On a device with kernels where seconds of a compiler are allowed; in training it is as `taylor`."""
+        if not evidence.compiles or not evidence.tried or evidence.tried.leaves:
+            return
+        if not has_triton() or interprets() or evidence.x.device.type != "cuda":
+            return
+        # Forward, back and n directions, of which nothing is written to memory.
+        f, n = evidence.work, evidence.n
+        cost = ProductCost(Work(1, 2 * f.flops), Work(), Work(0, f.flops))
+        yield Candidate(cls(), cost, n, n, 1e-5, setup_s=evidence.trace_s + COMPILE_S)
+
+    def build(
+        self, operator: Operator, f: Function, x: Tensor, args: Args, generator: torch.Generator | None
+    ) -> Contraction:
+        wanted: Wanted = "laplacian" if operator.order == 2 else "divergence" if operator.is_trace else "diagonal"
+        lowered = Lowered(f, wanted, self._products_on, None if self.tile == "auto" else self.tile)
+        kernels = lowered.prepared(x, args)
+        calls = _Calls(operator, f, lowered, x, args)
+        return Contraction(
+            calls.evaluate,
+            passes=Passes(f_evaluations=1, vjp_products=int(wanted == "laplacian"), jvp_products=kernels.network.n),
+            along=calls.along if wanted == "laplacian" else None,
+            together=calls.together,
+            is_traced=True,
+            constants=lowered.constants,
+        )
+
+    def _products_on(self, device: torch.device) -> Products:
+        if self.products != "auto":
+            return self.products
+        if device.type != "cuda":
+            return "tf32x3"
+        has_tf32 = torch.version.hip is None and torch.cuda.get_device_capability(device) >= (8, 0)
+        return "tf32x3" if has_tf32 else "ieee"
+
+
+class _Calls:
+    """Calls of a prepared function: by kernels where there are numbers for them, else by what is written in torch."""
+
+    def __init__(self, operator: Operator, f: Function, lowered: Lowered, x: Tensor, args: Args) -> None:
+        self.operator, self.f, self.lowered = operator, f, lowered
+        self._sample = x.detach(), args
+
+    def evaluate(self, x: Tensor, *args: Any) -> Tensor:
+        way = self._way(x, args)
+        if way == "plain":
+            return self.plain.evaluate(x, *args)
+        if way == "kernels":
+            return self.lowered.result(x, *args)
+        tensors = (*(arg for arg in args if isinstance(arg, Tensor)), *self._held)
+        found: Tensor = _Again.apply(self, args, x, *tensors)
+        return found
+
+    def along(self, V: Tensor, x: Tensor, *args: Any) -> Tensor:
+        if self._way(x, args) == "kernels":
+            return self.lowered.along(V, x, *args)
+        assert self.plain.along is not None
+        return self.plain.along(V, x, *args)
+
+    def together(self, x: Tensor, *args: Any) -> Together:
+        if self._way(x, args) == "kernels":
+            return Together(*self.lowered.together(x, *args))
+        return Together(self.evaluate(x, *args))
+
+    @cached_property
+    def plain(self) -> Contraction:
+        """The same without kernels, which can be differentiated, transformed and compiled."""
+        x, args = self._sample
+        if self.operator.order == 2:
+            return Taylor().contracted(self.operator, self.f, x, args, None)
+        try:
+            return Chain().contracted(self.operator, self.f, x, args, None)
+        except UnsupportedError:
+            return Vmap().contracted(self.operator, self.f, x, args, None)
+
+    @property
+    def _held(self) -> tuple[Tensor, ...]:
+        return tuple(one for one in self.lowered.constants if one.requires_grad)
+
+    def _way(self, x: Tensor, args: Args) -> Literal["kernels", "again", "plain"]:
+        """By kernels, by these with a gradient that is computed from f again, or without them.
+
+        What f holds and was computed with a graph may depend on more of it: its gradient would be counted twice.
+        """
+        if x.numel() == 0 or not has_numbers(x):
+            return "plain"
+        if not torch.is_grad_enabled():
+            return "kernels"
+        held = self._held
+        if any(not one.is_leaf for one in held):
+            return "plain"
+        given = (one.requires_grad for one in (x, *args) if isinstance(one, Tensor))
+        return "again" if held or any(given) else "kernels"
+
+
+class _Again(torch.autograd.Function):
+    """A result by kernels, and its gradient by computing it from f again; once."""
+
+    @staticmethod
+    def forward(ctx: Any, calls: _Calls, args: Args, x: Tensor, *tensors: Tensor) -> Tensor:
+        ctx.calls, ctx.args = calls, args
+        ctx.save_for_backward(x, *tensors)
+        return calls.lowered.result(x, *args)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, g: Tensor) -> Any:
+        number = 1 + sum(isinstance(arg, Tensor) for arg in ctx.args)
+        tensors = list(ctx.saved_tensors)
+        for place in range(number):  # x and arguments; what f holds it reads as it is
+            tensors[place] = tensors[place].detach().requires_grad_(ctx.needs_input_grad[2 + place])
+        left = iter(tensors[1:number])
+        args = tuple(next(left) if isinstance(arg, Tensor) else arg for arg in ctx.args)
+        with torch.enable_grad():
+            result = ctx.calls.plain.evaluate(tensors[0], *args)
+            wanted = [tensor for tensor in tensors if tensor.requires_grad]
+            found = iter(torch.autograd.grad(result, wanted, g, allow_unused=True))
+        return (None, None, *(next(found) if tensor.requires_grad else None for tensor in tensors))
