@@ -103,8 +103,8 @@ def kill(count: int = 20, seed: int = 0) -> list[Figure]:
 
 
 def kills(count: int = 200, seed: int = 1, beside: int = 2) -> list[Figure]:
-    """Kill processes of short runs without their plots: any of VICTIMS with any of SIGNALS, at moments uniform over the time
-    of a whole run.
+    """Kill processes of short runs without their plots: any of VICTIMS with any of SIGNALS, at moments uniform over
+    the time of a whole run.
 
     Args:
         count: Runs to kill.
