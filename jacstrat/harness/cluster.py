@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import re
+import signal
 import time
 import uuid
 from collections import Counter
@@ -270,7 +271,13 @@ def local_cluster(workers: int, machines: Sequence[str] = (), allowed_failures: 
     scheduler = {"cls": distributed.Scheduler, "options": {"host": LOOPBACK, "dashboard_address": f"{LOOPBACK}:0"}}
     nannies = {number: {"cls": distributed.Nanny, "options": options(number)} for number in range(workers)}
     with dask.config.set(settings), distributed.SpecCluster(nannies, scheduler, silence_logs=logging.ERROR) as cluster:
-        yield cluster
+        try:
+            yield cluster
+        finally:
+            # A worker that is stopped hears of no end, and would be waited for.
+            for nanny in cluster.workers.values():
+                with suppress(ProcessLookupError, TypeError):
+                    os.kill(nanny.pid, signal.SIGCONT)
 
 
 def _address_in(file: str) -> str:

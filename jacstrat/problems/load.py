@@ -21,8 +21,12 @@ def find_problem(name: str) -> Problem:
     """The problem of that name, or what "file.py:attr" or "module:attr" names: a Problem, or what makes one.
 
     Raises:
-        UsageError: No such problem, file, module or attribute, or it is nothing that `own.as_problem` takes.
+        UsageError: No such problem, file, module or attribute, its name is no text, or it is nothing that
+            `own.as_problem` takes.
     """
+    if not name.isprintable() and any("\ud800" <= sign <= "\udfff" for sign in name):
+        # As Python has the bytes of a file's name that are no UTF-8: no record could hold it.
+        raise UsageError(f"{name!r} is no text in UTF-8; rename the file, or link to it under another name")
     if name.endswith(".py") and name not in PROBLEMS:
         module = _file(name)
         names = [one for one in _public(module) if _is_of(module, getattr(module, one))]

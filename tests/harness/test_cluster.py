@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
+import threading
 from concurrent.futures import Future
 from contextlib import suppress
 from types import SimpleNamespace
@@ -21,7 +23,7 @@ from jacstrat.harness.cluster import PLUGIN, Cluster, ClusterError, connected, p
 from jacstrat.harness.job import Done, Job
 from jacstrat.harness.run import Options, run
 from jacstrat.harness.sweep import Grid, Sweep
-from jacstrat.harness.worker import versions
+from jacstrat.harness.worker import versions, work
 from jacstrat.measure.sampling import Settings
 from jacstrat.records import Record
 from tests.harness.conftest import mine
@@ -196,6 +198,56 @@ def test_who_does_not_answer_is_named(monkeypatch) -> None:
     with pytest.raises(UsageError, match="local:N starts N workers on this machine, from 1 on, got local:0"):
         connected("local:0", print).__enter__()
     assert issubclass(ClusterError, JacstratError)
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        (None, "No such file"),
+        ("", "JSONDecodeError"),
+        ("[1]", "the file has no address of a scheduler"),
+        ('{"address": 7}', "the file has no address of a scheduler"),
+        ('{"address": "no address"}', "ValueError"),
+        ("\udcff", "UnicodeDecodeError"),
+    ],
+)
+def test_a_scheduler_file_that_is_none_is_not_waited_for(tmp_path, text: str | None, why: str) -> None:
+    file = tmp_path / "scheduler.json"
+    if text is not None:
+        file.write_text(text, errors="surrogateescape")
+    with pytest.raises(UsageError, match=f"no scheduler answers at .*{why}.*; give tcp://HOST:PORT"):
+        connected(str(file), print).__enter__()
+
+
+@pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 400 Bad Request\r\n\r\n", bytes(range(256)) * 40])
+def test_what_answers_and_is_no_scheduler_is_named(monkeypatch, answer: bytes) -> None:
+    monkeypatch.setattr(clusters, "CONNECT_S", 2.0)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            with suppress(OSError):
+                while True:
+                    with listener.accept()[0] as connection:
+                        connection.sendall(answer)
+
+        threading.Thread(target=serve, daemon=True).start()
+        with pytest.raises(UsageError, match=r"no scheduler answers at tcp://.*; give tcp://HOST:PORT"):
+            connected(f"tcp://127.0.0.1:{listener.getsockname()[1]}", print).__enter__()
+        listener.shutdown(socket.SHUT_RDWR)
+
+
+def test_a_card_that_a_worker_claims_and_has_not_is_a_row(tmp_path, workers) -> None:
+    async def with_card(dask_worker) -> None:
+        await dask_worker.set_resources(cuda=1)
+
+    one = pool(workers, do=work)
+    workers.run(with_card)
+    one._seen = (-1.0, {})
+    sweep = SWEEP.override(problems=("sin",), batch=(1,), n=(2,), device=("cuda",))
+    run(sweep, tmp_path, log := Log(), Options(isolate=False), dict, Ready(one))
+    assert {record.status for record in log.records} == {"skipped"}
+    assert all("device cuda is not available; here: cpu" in record.reason for record in log.records)
+    assert len(log.records) == 2
 
 
 def test_real_workers_measure_in_children_and_listen_on_the_loopback_alone(tmp_path) -> None:

@@ -8,7 +8,9 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +20,7 @@ import torch
 from filelock import FileLock
 
 from jacstrat import UsageError, read_records
-from jacstrat.harness.directory import LOCK
+from jacstrat.harness.directory import LOCK, claimed
 from jacstrat.harness.run import Options, run
 from jacstrat.harness.sweep import Grid, Sweep, load_sweep
 from jacstrat.records import read_samples
@@ -265,3 +267,25 @@ def test_a_killed_run_leaves_no_process_and_resumes(tmp_path, how: signal.Signal
     log = go(tmp_path / "out", hanging(0.5), isolate=True, resume=True)
     assert log.begun == (0, 6)
     assert len(read_records(tmp_path / "out")) == 6
+
+
+def test_of_runs_that_start_on_one_directory_at_once_one_has_it_and_the_others_are_told(tmp_path) -> None:
+    begin, told = threading.Barrier(8), []
+
+    def start(number: int) -> str:
+        begin.wait()
+        try:
+            with claimed(tmp_path / "new" / "run"):
+                end.wait(20)
+                return "has it"
+        except UsageError as error:
+            told.append(str(error))
+            if len(told) == 7:
+                end.set()
+            return "is told"
+
+    end = threading.Event()
+    with ThreadPoolExecutor(8) as executor:
+        found = sorted(executor.map(start, range(8)))
+    assert found == ["has it"] + ["is told"] * 7
+    assert set(told) == {f"{tmp_path / 'new' / 'run'} is in use by another run; name another with --out"}

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -140,3 +142,10 @@ def test_a_module_is_copied_to_the_dtype_and_compared_in_float64(tmp_path, dtype
 def test_a_module_may_go_to_the_meta_device() -> None:
     instance = replace(find_problem("torch:sin"), function=NET).instance(3, 2, device="meta")
     assert instance.f(instance.x).is_meta
+
+
+def test_a_file_whose_name_is_no_text_is_one_line(tmp_path) -> None:
+    name = os.fsdecode(bytes(tmp_path) + b"/f\xff.py")
+    Path(name).write_text("def f(x):\n    return x\n")
+    with pytest.raises(UsageError, match=r"is no text in UTF-8; rename the file, or link to it under another name"):
+        find_problem(f"{name}:f")
