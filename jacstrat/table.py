@@ -10,7 +10,7 @@ from __future__ import annotations
 import csv
 import math
 import warnings
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from io import StringIO
@@ -134,7 +134,8 @@ def read_text(file: Path, known: Collection[str]) -> pd.DataFrame:
     frame = frame.loc[:, [bool(name) for name in names] if len(names) == frame.shape[1] else slice(None)]
     if separator != ",":
         frame = frame.apply(lambda cells: cells.str.replace(_DECIMAL_COMMA, r"\1.\2", regex=True))
-    return frame[(frame != "").any(axis=1)]
+    blank = frame.index[frame.iloc[:, 0] == ""]
+    return frame.drop(blank[(frame.loc[blank] == "").all(axis=1)])
 
 
 def _header(line: str, known: Collection[str]) -> tuple[str, list[str]]:
@@ -158,53 +159,55 @@ def typed(cells: pd.Series, column: Column, where: str, first: int = FIRST_ROW) 
 
     Raises:
         UsageError: A cell is no value of the column; names row, column, what it must be and what it is.
+
+    Cost: each distinct text is looked at once.
     """
     import pandas as pd
 
-    try:
-        texts = cells.astype("string")
-    except (ValueError, TypeError):
-        texts = cells.map(str).astype("string")
-    texts = texts.fillna("")
-    if column.kind is str:
-        values, wrong = texts, ~texts.isin(column.domain.choices) if column.domain.choices else texts.isna()
-    else:
-        present = texts.where(texts.str.strip() != "", pd.NA)
-        values = _truth(present) if column.kind is bool else _numbers(cells, present, column)
-        low, high = column.domain.low, column.domain.high
-        within = values.between(low, high) if column.kind is not bool else values.notna()
-        wrong = present.notna() & ~within.fillna(False).astype(bool)
-        wrong |= present.isna() & column.required
-    if wrong.any():
-        place = wrong.idxmax()
-        must = column.domain.words(column.kind)
-        got = brief(texts[place]) if texts[place] else "an empty cell"
+    texts = [value if isinstance(value, str) else _text(value) for value in cells.tolist()]
+    values = {text: _value(text, column) for text in set(texts)}
+    wrong = {text for text, value in values.items() if value is None if text.strip() or column.required}
+    wrong |= {text for text, value in values.items() if not column.domain.holds(value)}
+    if wrong:
+        place, text = next((place, text) for place, text in zip(cells.index, texts, strict=True) if text in wrong)
+        must, got = column.domain.words(column.kind), brief(text) if text else "an empty cell"
         raise UsageError(
             f"{where}, row {place + first}: {column.name} must be {must}, got {got}; correct it, or leave the row out"
         )
-    return values.astype(column.dtype)
+    return pd.Series([values[text] for text in texts], index=cells.index, name=cells.name, dtype=column.dtype)
 
 
-def _truth(present: pd.Series) -> pd.Series:
-    return present.str.strip().str.lower().map(TRUTH).astype("boolean")
+def _text(value: Any) -> str:
+    """A value that pandas holds as a cell."""
+    missing = value is None or (isinstance(value, float) and math.isnan(value)) or str(value) in ("<NA>", "NaT")
+    return "" if missing else str(value)
 
 
-def _numbers(cells: pd.Series, present: pd.Series, column: Column) -> pd.Series:
-    """Numbers, missing where a cell is none."""
-    import pandas as pd
+def _value(text: str, column: Column) -> Any:
+    """What a cell holds; None where it is empty, or no value of the column's type."""
+    return text if column.kind is str else _PARSERS[column.kind](text.strip())
 
-    numeric = pd.to_numeric(present, errors="coerce")
-    if column.kind is float or (not pd.api.types.is_float_dtype(numeric) and numeric.dtype.kind != "u"):
-        return numeric
-    # Some have a fraction or an exponent: by themselves, since a float holds whole numbers only to 2^53.
-    return present.map(_whole, na_action="ignore").astype("Int64")
+
+def _number(text: str) -> float | None:
+    try:
+        # Python reads other scripts' digits, too, and 1_000, which are slips here.
+        return float(text) if text.isascii() and "_" not in text else None
+    except ValueError:
+        return None
 
 
 def _whole(text: str) -> int | None:
-    """The whole number that a text is, such as 4, 4.0 or 1e3; None where it is none, or none that a column holds."""
+    """The whole number that a text is, such as 4, 4.0 or 1e3; not by way of a float, which holds them only to 2^53."""
+    if text.isdecimal() and text.isascii() and len(text) < 19:
+        return int(text)
     try:
-        number = Decimal(text.strip())
-        whole = number.is_finite() and abs(number) <= LARGEST and number == number.to_integral_value()
+        number = Decimal(text)
+        whole = text.isascii() and "_" not in text and abs(number) <= LARGEST and number == number.to_integral_value()
     except ArithmeticError:
         return None
     return int(number) if whole else None
+
+
+_PARSERS: Mapping[type, Callable[[str], Any]] = MappingProxyType(
+    {int: _whole, float: _number, bool: lambda text: TRUTH.get(text.lower())}
+)

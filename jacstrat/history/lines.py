@@ -146,7 +146,7 @@ def lines_of(frame: pd.DataFrame, measure: str, pattern: str = "*") -> tuple[lis
         notes.append(f"{frame.loc[dirty, 'run'].nunique()} runs with uncommitted changes are left out")
         frame = frame[~dirty]
     # The column has the hash of the kind before that of the name, which a container may have anew for each run.
-    kinds = frame["machine"].str.partition("-")[0]
+    kinds = frame["machine"].str.split("-").str[0]
     if measure not in (*COUNTS, *ERRORS) and kinds.nunique() > 1:
         last = kinds.iloc[-1]
         others = frame.loc[kinds != last, "run"].nunique()

@@ -19,7 +19,7 @@ from jacstrat.cli.app import EXIT_CLOSED_PIPE, EXIT_INTERRUPTED, EXIT_USAGE, mai
 from jacstrat.records import RECORDS
 
 ODD = "-a 'b' \"c\" \n größe [red]x[/red] $x_1$ %s"
-"""A leading dash, blanks, quotes, a line end, signs beyond ASCII, and what markup, mathematics and formats begin with."""
+"""A leading dash, blanks, quotes, a line end, signs beyond ASCII, and what markup and mathematics begin with."""
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jacstrat.core.plain import parse_json, show_json
@@ -29,6 +29,7 @@ def test_a_value_that_is_long_is_cut_off() -> None:
     assert brief(3) == "3"
 
 
+@settings(max_examples=40)
 @given(
     st.recursive(
         st.text() | st.integers() | st.none(), lambda inside: st.lists(inside) | st.dictionaries(st.text(), inside)
