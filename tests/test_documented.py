@@ -122,7 +122,14 @@ def test_every_status_reason_to_stop_and_exit_code_has_its_row() -> None:
 
 def test_every_file_of_a_run_has_its_row() -> None:
     tables = {records.RECORDS, records.PARQUET}
-    files = tables | {records.SAMPLES, ENVIRONMENT, records.SWEEP, records.PAGE, f"{records.PLOTS}/"}
+    files = tables | {
+        records.SAMPLES,
+        ENVIRONMENT,
+        records.SWEEP,
+        records.PAGE,
+        f"{records.PLOTS}/",
+        f"{records.TRACES}/",
+    }
     assert set(rows(sections(read("records.md"))["Files"])) == files
 
 

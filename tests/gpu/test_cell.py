@@ -56,6 +56,44 @@ def test_every_case_is_measured(problem: str, operator: str, device: str, worklo
         assert record.cost_ratio > 1
 
 
+def test_both_caches_and_what_the_device_did_are_in_the_row(device: str) -> None:
+    settings = Settings(limit_s=0.2, caches=("warm", "cold"))
+    for record in records(measure(cell("tanh_scalar", "laplacian", device, "evaluate"), settings)):
+        assert (record.status, record.cache) == ("ok", "warm")
+        assert record.median_s == record.warm_s
+        assert record.cold_s is not None
+        assert record.cold_s > 0
+        if record.kernels is not None:
+            assert record.kernels > 1
+            assert 0 < (record.kernel_s or 0) < record.cold_s
+        assert (record.over_light or 0) > 1
+
+
+LOSES = """
+import torch
+
+def loses(x):
+    # An index beyond the end is an assert on the device, after which the context is gone.
+    far = torch.full((1,), 10**6, device=x.device)
+    return x * x.flatten().index_select(0, far) if torch.is_grad_enabled() else x * x
+"""
+
+
+def test_a_lost_context_is_a_crash_and_the_next_cell_is_measured(device: str, tmp_path: Path) -> None:
+    if device != "cuda":
+        pytest.skip("an assert on the device is CUDA's")
+    mine = tmp_path / "mine.py"
+    mine.write_text(LOSES)
+    selection = ["-p", f"{mine}:loses", "-p", "sin", "-o", "divergence", "-s", "vmap", "-n", "4", "--batch", "2"]
+    options = ["--dtype", "float32", "--device", device, "--sample", "0.05", "--timeout", "120"]
+    command = [sys.executable, "-m", "jacstrat", "run", *selection, *options, "--out", str(tmp_path / "out")]
+    subprocess.run(command, capture_output=True, text=True, check=False)
+    found = read_records(tmp_path / "out").set_index("problem")
+    assert found.loc["sin", "status"] == "ok"
+    assert found.loc[f"{mine}:loses", "status"] == "crashed"
+    assert "ended the device's context" in found.loc[f"{mine}:loses", "reason"]
+
+
 def test_tf32_rounds_and_float32_does_not(device: str) -> None:
     """Or the cases are skipped, where the device has no TF32."""
     float32 = cell("tanh_scalar", "laplacian", device, "evaluate")

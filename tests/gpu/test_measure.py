@@ -10,9 +10,12 @@ import torch
 
 from jacstrat.core.errors import UnsupportedError
 from jacstrat.graphs import KINDS, captured
-from jacstrat.measure.clocks import DeviceClock, clock_for, flush_bytes
+from jacstrat.measure.activity import observed
+from jacstrat.measure.clocks import COLD, DeviceClock, clock_for, flush_bytes
+from jacstrat.measure.context import is_lost
 from jacstrat.measure.energy import energy_per_call
 from jacstrat.measure.memory import peak_bytes
+from jacstrat.measure.roofline import measured_peaks
 from jacstrat.measure.telemetry import Telemetry, throttled
 
 pytestmark = pytest.mark.gpu
@@ -64,6 +67,55 @@ def test_a_product_queues_and_reading_it_waits(clock: DeviceClock, product) -> N
     assert clock.waits(lambda: product().sum().item()) is True
 
 
+def test_waiting_is_told_where_the_host_is_slow(clock: DeviceClock, product) -> None:
+    def slow(then_wait: bool) -> None:
+        time.sleep(2e-3)
+        found = product()
+        if then_wait:
+            found.sum().item()
+
+    assert clock.waits(lambda: slow(False)) is False
+    assert clock.waits(lambda: slow(True)) is True
+
+
+def test_a_cold_read_takes_longer_than_a_warm_one(device: str, clock: DeviceClock) -> None:
+    """Of a tensor that fits into the cache, a fourth of it, whose reading keeps the device busy."""
+    if device != "cuda":
+        pytest.skip(f"torch does not tell the cache of {device}")
+    size = torch.cuda.get_device_properties(device).L2_cache_size // 4
+    x = torch.ones(size // 4, device=device)
+    cold = clock_for(device, COLD)
+
+    def read() -> torch.Tensor:
+        for _ in range(2):
+            found = x.sum()
+        return found
+
+    medians = [sorted(one.time(read, 20).seconds for _ in range(9))[4] for one in (clock, cold)]
+    assert medians[1] > medians[0]
+
+
+def test_the_profiler_counts_kernels_and_the_time_in_them(device: str, clock: DeviceClock, product) -> None:
+    x = torch.randn(1000, device=device)
+    found = observed(lambda: x.sin().cos().tanh(), torch.device(device), "three kernels")
+    if found is None:
+        pytest.skip(f"torch's profiler sees nothing of {device}, or another one holds it")
+    assert found.kernels == 3
+    assert 0 < found.kernel_s < 1e-3
+    busy = observed(product, torch.device(device), "a product")
+    assert busy is not None
+    call_s = clock.time(product, 20).seconds / 20
+    assert 0.5 * call_s < busy.kernel_s < 1.5 * call_s
+
+
+def test_rates_are_those_of_an_accelerator_and_a_device_that_works_is_not_lost(device: str, clock: DeviceClock) -> None:
+    found = measured_peaks(clock, device, torch.float32)
+    assert found is not None
+    assert 1e11 < found.flops_per_s < 1e16
+    assert 1e10 < found.bytes_per_s < 1e14
+    assert not is_lost(torch.device(device))
+
+
 def test_the_flush_is_at_least_the_cache(device: str) -> None:
     if device != "cuda":
         pytest.skip(f"torch does not tell the cache of {device} under this name")
@@ -80,7 +132,9 @@ def test_peak_bytes_are_those_of_the_allocator(device: str) -> None:
 
     assert peak_bytes(empty, device) == 8 * MiB
     assert peak_bytes(lambda: (empty(), empty()), device) == 16 * MiB
-    assert peak_bytes(lambda: [empty().sum() for _ in range(4)], device) < 16 * MiB
+    assert peak_bytes(lambda: [empty().view(torch.float32).sum() for _ in range(4)], device) < 16 * MiB
+    # A sum of bytes adds up in 64 bits, in a copy of eight times the size that the allocator sees.
+    assert peak_bytes(lambda: empty().sum(), device) >= 8 * MiB
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from jacstrat.harness import instruments
 from jacstrat.harness.cell import measure
 from jacstrat.harness.instruments import Instruments, instruments_for
 from jacstrat.measure.clocks import HostClock
-from jacstrat.measure.telemetry import DeviceState, TelemetryError
+from jacstrat.measure.telemetry import DeviceState, TelemetryError, throttled
 from tests.harness.conftest import QUICK
 from tests.measure.fakes import FakeCard, FakeClock
 
@@ -22,23 +22,32 @@ def test_a_card_tells_energy_and_what_spoils_a_sample() -> None:
     clock = FakeClock()
     card = FakeCard(clock, power_w=250.0)
     measured = Instruments(clock, card)
-    assert measured.spoiled() == ()
+    assert throttled(measured.look()) == ()
     assert measured.energy_j(clock.work(1e-3), 1e-3) == pytest.approx(0.25)
     card.state = lambda: DeviceState(reasons=("idle", "hw_thermal_slowdown"))
-    assert measured.spoiled() == ("hw_thermal_slowdown",)
+    assert throttled(measured.look()) == ("hw_thermal_slowdown",)
 
 
 def test_without_a_card_nothing_is_spoiled_and_no_energy_told() -> None:
     with instruments_for("cpu") as measured:
         assert isinstance(measured.clock, HostClock)
-        assert (measured.card, measured.spoiled(), measured.energy_j(lambda: None, 1.0)) == (None, (), None)
+        assert (measured.card, measured.look(), measured.energy_j(lambda: None, 1.0)) == (None, None, None)
+        measured.rest(DeviceState(reasons=("hw_slowdown",)), lambda: pytest.fail("nobody to rest"))
+
+
+def test_each_cache_has_a_clock_the_first_for_the_numbers() -> None:
+    with instruments_for("cpu", ("cold", "warm")) as measured:
+        assert (measured.clock.cache, {name: clock.cache for name, clock in measured.beside.items()}) == (
+            "cold",
+            {"warm": "warm"},
+        )
 
 
 @pytest.fixture
 def cuda(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     """A CUDA device 2 whose card is opened by what the test puts into `open`."""
     told = SimpleNamespace(open=None)
-    monkeypatch.setattr(instruments, "clock_for", lambda device: FakeClock())
+    monkeypatch.setattr(instruments, "clock_for", lambda device, cache: FakeClock())
     monkeypatch.setattr(torch.accelerator, "current_device_index", lambda: 2)
     monkeypatch.setattr(instruments.Telemetry, "open", lambda index: told.open(index))
     return told
@@ -86,7 +95,7 @@ def test_a_row_has_the_energy_of_a_call_and_says_that_it_was_throttled(cell, mon
             return DeviceState(reasons=("hw_slowdown",))
 
     monkeypatch.setattr(
-        "jacstrat.harness.cell.instruments_for", lambda device: nullcontext(Instruments(HostClock(), Card()))
+        "jacstrat.harness.cell.instruments_for", lambda device, caches: nullcontext(Instruments(HostClock(), Card()))
     )
     outcomes = list(measure(cell("sin", "vmap"), QUICK))
     (record,) = (outcome.record for outcome in outcomes if outcome.record)
