@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 SECONDS = ("ns", "µs", "ms", "s")
 _UNIT = re.compile(r"[^0-9]*$")
@@ -99,3 +99,16 @@ def shortened(name: str) -> str:
         return name
     half = (NAME_LIMIT - 1) // 2
     return f"{name[:half]}…{name[-half:]}"
+
+
+def format_multiple(value: float) -> str:
+    """How many times as much, as a sentence says it: "1.04", "2.5", "118", and three digits below 1."""
+    if value < 1:
+        return f"{value:.3g}"
+    return f"{value:.2f}" if value < 1.995 else f"{value:.1f}" if value < 9.95 else f"{value:.0f}"
+
+
+def listed(words: Iterable[str]) -> str:
+    """Words as a list in a sentence: "a, b and c"."""
+    *first, last = [*words] or [""]
+    return f"{', '.join(first)} and {last}" if first else last
