@@ -51,6 +51,12 @@ class Winner:
     over_floor: float | None = None
 
 
+    @property
+    def over_next(self) -> float | None:
+        """The next one's multiple of its time; None where there is none, or where the two cannot be told apart."""
+        return None if self.runner_up in self.level else self.over_runner_up
+
+
 def over_best_flops(record: Record) -> float | None:
     """How many times the FLOPs of the best-known algorithm for the network a case has; None where there is none."""
     return record.flops / record.best_flops if record.best_flops and record.flops is not None else None

@@ -9,12 +9,12 @@ from dataclasses import replace
 from rich.console import Console
 
 from jacstrat.report.answers import MEASURED, failures, unsupported
-from jacstrat.report.payback import paybacks
 from jacstrat.report.setting import Source, to_records
 from jacstrat.report.sheet import Sheet
 from jacstrat.report.tables import (
     failures_table,
     growth_table,
+    paybacks_table,
     stochastic_table,
     unsupported_table,
     winners_table,
@@ -36,7 +36,8 @@ def findings(source: Source) -> tuple[Sheet | str, ...]:
     found.append(wrong_table(records) if any(r.status == "wrong" for r in records) else "No result is wrong.")
     if (growth := growth_table(records, fastest_only=True)).rows:
         found.append(growth)
-    found += [payback.sentence for payback in paybacks(records)]
+    if (payback := paybacks_table(records)).rows:
+        found.append(payback)
     found += [failures_table(records)] if failures(records) else []
     found += [unsupported_table(records)] if unsupported(records) else []
     counts = Counter(record.status for record in records if record.status not in MEASURED)

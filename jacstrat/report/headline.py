@@ -19,7 +19,7 @@ from jacstrat.report.units import format_multiple, listed
 MOST_RANGES = 3
 """Of more ranges of n, or settings of a quantity that are won differently, a sentence counts sizes instead."""
 MOST_NAMES = 3
-MOST_SENTENCES = 8
+MOST_SENTENCES = 6
 """Sentences that are read at a glance; the others are folded on the page, and counted on a terminal."""
 NOTHING_RIGHT = "no right result"
 
@@ -149,22 +149,30 @@ class Headline:
     """What is said first.
 
     Fields:
-        sentences: Those of several n's first.
+        statements: Those of several n's first.
+        differing: The columns in which their settings differ, which a sentence names.
+        random: Sentences of stochastic strategies.
         totals: How many cases are right, wrong, doubtful.
     """
 
-    sentences: tuple[str, ...]
+    statements: tuple[Statement, ...]
+    differing: tuple[str, ...]
+    random: tuple[str, ...]
     totals: str
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """Each statement as a sentence, then those of stochastic strategies."""
+        return (*(one.sentence(self.differing) for one in self.statements), *self.random)
 
 
 def headline(source: Source) -> Headline:
     """The headline of some records."""
     records = to_records(source)
     found = statements(records)
-    differing = [name for name in varying(setting for one in found for setting in one.settings) if name != "seed"]
-    sentences = [one.sentence(differing) for one in found]
+    differing = varying(setting for one in found for setting in one.settings)
     random = [_sooner(one) for one in _soonest(crossovers(records))] if any(r.draws for r in records) else []
-    return Headline((*sentences, *random), totals(records))
+    return Headline(found, tuple(name for name in differing if name != "seed"), tuple(random), totals(records))
 
 
 def statements(source: Source) -> tuple[Statement, ...]:
@@ -244,7 +252,7 @@ def _next(winner: Winner, strategy: str | None) -> tuple[str | None, float | Non
     """The next right strategy after the one that won the range, and its multiple; None where the two are level."""
     if strategy != winner.strategy:
         return winner.strategy, None
-    return winner.runner_up, None if winner.runner_up in winner.level else winner.over_runner_up
+    return winner.runner_up, winner.over_next
 
 
 def _wrong(records: Iterable[Record]) -> tuple[WrongCount, ...]:

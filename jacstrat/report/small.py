@@ -25,12 +25,12 @@ class Small:
     Fields:
         picture: Time against n, or of a single n the strategies below each other.
         statement: What is said of it.
-        others: The batches, and seeds, of the same quantity in the same place that are not drawn.
+        others: The batches of the same quantity in the same place that are not drawn, ascending.
     """
 
     picture: Picture
     statement: Statement
-    others: int
+    others: tuple[int, ...]
 
 
 def smalls(source: Source) -> tuple[Small, ...]:
@@ -51,7 +51,8 @@ def smalls(source: Source) -> tuple[Small, ...]:
             picture = Picture(
                 SMALL, setting, setting.title(), statement.answer, N, "time of one call", TIME, series
             )
-            found.append(Small(picture, statement, len(group) - 1))
+            others = tuple(sorted({one.batch for one in group} - {setting.batch}))
+            found.append(Small(picture, statement, others))
     return tuple(sorted(found, key=lambda one: len({p.n for line in one.picture.series for p in line.points}) == 1))
 
 

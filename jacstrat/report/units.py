@@ -93,11 +93,11 @@ def format_spans(spans: Sequence[tuple[int, int]]) -> str:
     return ", ".join(format_range(str(low), str(high)) for low, high in spans)
 
 
-def shortened(name: str) -> str:
+def shortened(name: str, limit: int = NAME_LIMIT) -> str:
     """A name that fits a legend: the middle of a long one is left out, since variants differ at their ends."""
-    if len(name) <= NAME_LIMIT:
+    if len(name) <= limit:
         return name
-    half = (NAME_LIMIT - 1) // 2
+    half = (limit - 1) // 2
     return f"{name[:half]}…{name[-half:]}"
 
 

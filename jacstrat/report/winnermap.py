@@ -35,13 +35,14 @@ class WinnerMap:
 
     @property
     def title(self) -> str:
-        """Such as "Fastest right strategy, divergence of sin, float64, cpu"."""
+        """Such as "Divergence of sin, float64, cpu: fastest right strategy"."""
         words = ["dtype", "device"] + ["workload"] * (self.setting.workload != "evaluate")
-        return f"Fastest right strategy, {self.setting.name}, {self.setting.words(words)}"
+        name = f"{self.setting.name[:1].upper()}{self.setting.name[1:]}"
+        return f"{name}, {self.setting.words(words)}: fastest right strategy"
 
 
 def winner_maps(source: Source) -> tuple[WinnerMap, ...]:
-    """A map for each setting that has two batches or more."""
+    """A map for each setting that has a grid: two batches or more that have two n's or more in common."""
     records = to_records(source)
     won = {(winner.setting, winner.n): winner for winner in winners(records)}
     parts: dict[Setting, dict[tuple[int, int], Winner | None]] = {}
@@ -50,10 +51,19 @@ def winner_maps(source: Source) -> tuple[WinnerMap, ...]:
         cells.update({(n, setting.batch): won.get((setting, n)) for n in {record.n for record in group}})
     found = []
     for setting, cells in parts.items():
-        ns, batches = (tuple(sorted({key[i] for key in cells})) for i in (0, 1))
-        if len(batches) > 1:
-            found.append(WinnerMap(setting, ns, batches, cells))
+        if grid := _grid(cells):
+            ns, batches = (tuple(sorted({key[i] for key in grid})) for i in (0, 1))
+            found.append(WinnerMap(setting, ns, batches, grid))
     return tuple(found)
+
+
+def _grid(cells: Mapping[tuple[int, int], Winner | None]) -> dict[tuple[int, int], Winner | None]:
+    """The cells of the rows that make a grid: each shares two n's with another one. One row, or a column, is none."""
+    rows: dict[int, set[int]] = {}
+    for n, batch in cells:
+        rows.setdefault(batch, set()).add(n)
+    kept = {b for b, ns in rows.items() if any(len(ns & other) > 1 for c, other in rows.items() if c != b)}
+    return {place: winner for place, winner in cells.items() if place[1] in kept}
 
 
 def draw_map(found: WinnerMap) -> Figure:

@@ -43,8 +43,8 @@ class Axis:
         return 2 * self.floor + (1 - 2 * self.floor) * (place - self.low) / (self.high - self.low)
 
 
-def x_axis(picture: Picture, single: bool) -> Axis:
-    """The x axis; where all points share one n they stand side by side, at 1, 2, ..., without ticks."""
+def x_axis(picture: Picture, single: bool, room: float = 1 / 9) -> Axis:
+    """The x axis, a tick of which takes that share of it; where all points share one n they stand side by side, at 1, 2, ..., without ticks."""
     if single:
         return Axis(0.4, len(picture.series) + 0.6, False, ())
     xs = sorted({point.n for line in picture.series for point in line.points})
@@ -55,12 +55,12 @@ def x_axis(picture: Picture, single: bool) -> Axis:
     margin = math.log10(xs[-1] / xs[0]) * 0.03
     axis = Axis(math.log10(xs[0]) - margin, math.log10(xs[-1]) + margin, True, ())
     if picture.x == "n":
-        return _ticked(axis, spread(xs, 1 / 9), "{:g}".format)
+        return _ticked(axis, spread(xs, room), "{:g}".format)
     return _ticked(axis, spread(log_ticks(10**axis.low, 10**axis.high), 1 / 5), TIME.tick)
 
 
-def y_axis(picture: Picture) -> tuple[Axis, Callable[[Series, Point], float]]:
-    """The y axis and where a point stands on it: at its value, or in the band of exact or infinite errors."""
+def y_axis(picture: Picture, most: int = 7) -> tuple[Axis, Callable[[Series, Point], float]]:
+    """The y axis, with so many ticks at most, and where a point stands on it: at its value, or in the band of exact or infinite errors."""
     if picture.errors:
         scale = ErrorScale.of(picture.series, picture.epsilon)
         low, high = scale.ends
@@ -76,7 +76,7 @@ def y_axis(picture: Picture) -> tuple[Axis, Callable[[Series, Point], float]]:
     margin = (high - low + 2 * short) * 0.05
     zero = any(point.value == 0 for line in picture.series for point in line.points)
     axis = Axis(low - short - margin, high + short + margin, True, (), floor=ZERO_BAND / 2 if zero else 0.0)
-    axis = _ticked(axis, log_ticks(10**axis.low, 10**axis.high, picture.unit.base, most=7), picture.unit.tick)
+    axis = _ticked(axis, log_ticks(10**axis.low, 10**axis.high, picture.unit.base, most), picture.unit.tick)
     if zero:
         axis = Axis(axis.low, axis.high, True, ((axis.floor, "0"), *axis.ticks), ((0, ZERO_BAND),), axis.floor)
     return axis, lambda line, point: point.value

@@ -14,6 +14,7 @@ from jacstrat.report.page.svg import svg
 from jacstrat.report.picture import Picture
 from jacstrat.report.plots import PICTURES
 from jacstrat.report.runs import Run
+from jacstrat.report.series import Series
 from jacstrat.report.setting import Setting, by_setting, varying
 
 MOST_POINTS = 25_000
@@ -53,11 +54,21 @@ class Figure:
 
 @dataclass(frozen=True)
 class Entry:
-    """A strategy in a legend."""
+    """A strategy in a legend.
+
+    Fields:
+        number, strategy: Which.
+        wrong: It is drawn as wrong in the first figure that it is in.
+        figures: The names of the figures that it is in.
+        remarks: (name of a figure, line): what the legend of that figure says besides; the script shows those of the
+            figure that is chosen, and without it those of the first figure that has any are seen.
+    """
 
     number: int
     strategy: str
-    remarks: tuple[str, ...]
+    wrong: bool
+    figures: tuple[str, ...]
+    remarks: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True)
@@ -158,10 +169,13 @@ class _Drawn:
         return Figure(picture.name, label, own, picture.answer, Markup(drawing))
 
     def _legend(self, pictures: Sequence[Picture]) -> Iterable[Entry]:
-        """Every strategy of the pictures once, with the remarks of the first picture that has any."""
-        remarks: dict[str, str] = {}
+        """Every strategy of the pictures once, with what each of them says of it."""
+        drawn: dict[str, list[tuple[str, Series]]] = {}
         for picture in pictures:
             for line in picture.series:
-                remarks[line.strategy] = remarks.get(line.strategy) or line.remark
-        for strategy, remark in remarks.items():
-            yield Entry(self.numbers(strategy), strategy, tuple(remark.split("\n")) if remark else ())
+                drawn.setdefault(line.strategy, []).append((picture.name, line))
+        for strategy, lines in drawn.items():
+            remarks = tuple((name, words) for name, line in lines for words in line.remark.splitlines())
+            yield Entry(
+                self.numbers(strategy), strategy, lines[0][1].wrong, tuple(name for name, _ in lines), remarks
+            )
