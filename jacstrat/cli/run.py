@@ -94,7 +94,7 @@ def run(
     directory = out or _dated()
     measure(chosen, directory, resume, retry, isolate=not no_isolation, scheduler=scheduler, wait_s=wait)
     if chosen.timed:
-        show([directory], Console())
+        show([directory], Console(), brief=True)
     else:
         show_counts(directory, Console())
 

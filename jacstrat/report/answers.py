@@ -50,7 +50,6 @@ class Winner:
     over_best_flops: float | None = None
     over_floor: float | None = None
 
-
     @property
     def over_next(self) -> float | None:
         """The next one's multiple of its time; None where there is none, or where the two cannot be told apart."""

@@ -83,6 +83,7 @@ class Picture:
         x: What x is: n or something like it, with ticks at the values; a time; or a number of rounds, not logarithmic.
         references, marks: Grey lines, and vertical ones.
         front: Points that a staircase joins, by x; empty where there is none.
+        span: The ends of y, where the picture shares them with another; by its own values unless given.
         errors: y is an error: a logarithmic axis with a place for 0 and for infinity. `epsilon` lies on it.
     """
 
@@ -98,6 +99,7 @@ class Picture:
     references: tuple[Reference, ...] = ()
     marks: tuple[Mark, ...] = ()
     front: tuple[tuple[Series, Point], ...] = ()
+    span: tuple[float, float] | None = None
     errors: bool = False
     epsilon: float | None = None
 

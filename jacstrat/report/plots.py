@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 
@@ -21,7 +23,8 @@ from jacstrat.report.chart import DARK, GREY, draw, empty_chart, own_value, posi
 from jacstrat.report.doubt import Samples, samples_picture
 from jacstrat.report.errorscale import ErrorScale
 from jacstrat.report.floor import best_flops_picture, floor_picture
-from jacstrat.report.legend import legend, notes
+from jacstrat.report.legend import legend, legend_below, notes
+from jacstrat.report.look import Look, look_of
 from jacstrat.report.overn import N, cost_ratio_picture, error_picture, memory_picture, time_picture
 from jacstrat.report.pareto import pareto_picture
 from jacstrat.report.picture import Picture
@@ -29,7 +32,13 @@ from jacstrat.report.setting import SETTING, Setting, Source, by_setting, to_rec
 
 DPI = 150
 # No date, no version, no random ids: the same records give the same bytes.
-METADATA = {"png": {"Software": None}, "svg": {"Date": None, "Creator": None}}
+METADATA = {
+    "png": {"Software": None},
+    "svg": {"Date": None, "Creator": None},
+    "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
+}
+# Fonts are embedded as TrueType in PDF, which journals ask for, and as outlines in SVG.
+FONTS = {"svg.hashsalt": "jacstrat", "svg.fonttype": "path", "pdf.fonttype": 42}
 NOTE_WIDTH = 64
 NOTE_WIDTHS = {"time": 40, "cost-ratio": 38, "budget": 28, "samples": 40}
 """Room for the labels of references right of the axes, in points; NOTE_WIDTH for the others."""
@@ -56,11 +65,13 @@ PICTURES: Mapping[str, Build] = MappingProxyType(
 )
 
 
-def draw_picture(picture: Picture) -> Figure:
-    """A picture as a figure of 8 by 5 inches."""
-    series = picture.series
+def draw_picture(picture: Picture, width_inches: float | None = None) -> Figure:
+    """A picture as a figure of 8 by 5 inches, or so wide; below 5.5 inches with letters and a legend for a column."""
+    series, look = picture.series, look_of(width_inches)
+    if look.below:
+        look = replace(look, height=look.height + 0.15 * math.ceil(len(series) / 2))
     figure, axes = empty_chart(
-        picture.title, picture.answer, picture.ylabel, series, base=picture.unit.base, x=picture.x
+        picture.title, picture.answer, picture.ylabel, series, base=picture.unit.base, x=picture.x, look=look
     )
     if picture.xlabel != N:
         axes.set_xlabel(picture.xlabel)
@@ -68,7 +79,7 @@ def draw_picture(picture: Picture) -> Figure:
     zero = scale is None and any(point.value == 0 for line in series for point in line.points)
     if zero:
         axes.set_yscale("symlog", base=picture.unit.base, linthresh=1)  # a logarithm has no place for 0 bytes
-    draw(axes, series, picture.unit.show, scale.place if scale else own_value)
+    draw(axes, series, picture.unit.show, scale.place if scale else own_value, look)
     if scale:
         scale.apply(axes)
     ends = []
@@ -90,9 +101,12 @@ def draw_picture(picture: Picture) -> Figure:
         _with_zero(axes, picture)
     elif scale is None:
         scale_y(axes, picture.unit.tick, base=picture.unit.base)
-    _marks(axes, picture)
+    _marks(axes, picture, look)
     if ends:
-        notes(axes, ends)
+        notes(axes, ends, look)
+    if look.below:
+        legend_below(axes, series, look)
+        return figure
     legend(figure, axes, series, note_width=NOTE_WIDTHS.get(picture.name, NOTE_WIDTH) if ends else 0)
     return figure
 
@@ -105,7 +119,7 @@ def _with_zero(axes: Axes, picture: Picture) -> None:
     axes.yaxis.set_major_formatter(lambda value, _: picture.unit.tick(value))
 
 
-def _marks(axes: Axes, picture: Picture) -> None:
+def _marks(axes: Axes, picture: Picture, look: Look) -> None:
     """Vertical lines with their words along them; none where points stand side by side."""
     low, high = axes.get_xlim()
     for mark in picture.marks:
@@ -120,7 +134,7 @@ def _marks(axes: Axes, picture: Picture) -> None:
                 rotation=90,
                 ha="right",
                 va="bottom",
-                fontsize=8,
+                fontsize=min(8.0, look.note),
                 color=DARK,
                 parse_math=False,
             ).set_in_layout(False)
@@ -143,9 +157,11 @@ def picture_of(name: str, source: Source, title: str | None = None, samples: Sam
 
 
 def _plot(name: str) -> Callable[..., Figure | None]:
-    def plot(source: Source, title: str | None = None, samples: Samples | None = None) -> Figure | None:
+    def plot(
+        source: Source, title: str | None = None, samples: Samples | None = None, width_inches: float | None = None
+    ) -> Figure | None:
         picture = picture_of(name, source, title, samples)
-        return None if picture is None else draw_picture(picture)
+        return None if picture is None else draw_picture(picture, width_inches)
 
     plot.__doc__ = f"The picture {name}, drawn; arguments and errors as of `picture_of`."
     return plot
@@ -155,18 +171,23 @@ PLOTS: Mapping[str, Callable[..., Figure | None]] = MappingProxyType({name: _plo
 
 
 def write_plots(
-    source: Source, directory: Path, samples: Samples | None = None, names: Iterable[str] | None = None
+    source: Source,
+    directory: Path,
+    samples: Samples | None = None,
+    names: Iterable[str] | None = None,
+    width_inches: float | None = None,
 ) -> list[Path]:
-    """Plots of every setting as PNG, 1200 x 750 pixels, and SVG; a plot without data is left out.
+    """Plots of every setting as PNG, SVG and PDF, 8 by 5 inches; a plot without data is left out.
 
     Args:
         source: Records.
         directory: Where to; made if need be.
         samples: Raw samples by case, for the plot "samples".
         names: Of the plots; all, unless given.
+        width_inches: Of each, see `draw_picture`.
 
     Returns:
-        The files written, `<operator>-<problem>[-<what else differs>]-<plot>.png` and `.svg`.
+        The files written, `<operator>-<problem>[-<what else differs>]-<plot>.png`, `.svg` and `.pdf`.
     """
     settings = by_setting(to_records(source))
     differing = varying(settings)
@@ -175,18 +196,18 @@ def write_plots(
     for setting, records in settings.items():
         stem = file_stem(setting, differing)
         for name in PLOTS if names is None else names:
-            figure = PLOTS[name](records, setting.title(also=differing), samples)
+            figure = PLOTS[name](records, setting.title(also=differing), samples, width_inches)
             if figure is not None:
                 written += save(figure, directory / f"{stem}-{name}")
     return written
 
 
 def save(figure: Figure, stem: Path) -> list[Path]:
-    """A figure as STEM.png and STEM.svg."""
+    """A figure as STEM.png, STEM.svg and STEM.pdf."""
     written = []
     for kind, metadata in METADATA.items():
         path = stem.with_name(f"{stem.name}.{kind}")
-        with matplotlib.rc_context({"svg.hashsalt": "jacstrat"}):
+        with matplotlib.rc_context(FONTS):
             figure.savefig(path, format=kind, dpi=DPI, metadata=metadata)
         written.append(path)
     return written

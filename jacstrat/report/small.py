@@ -48,9 +48,7 @@ def smalls(source: Source) -> tuple[Small, ...]:
         series = chosen(group[setting])
         if series:
             statement = statement_of(setting, group[setting])
-            picture = Picture(
-                SMALL, setting, setting.title(), statement.answer, N, "time of one call", TIME, series
-            )
+            picture = Picture(SMALL, setting, setting.title(), statement.answer, N, "time of one call", TIME, series)
             others = tuple(sorted({one.batch for one in group} - {setting.batch}))
             found.append(Small(picture, statement, others))
     return tuple(sorted(found, key=lambda one: len({p.n for line in one.picture.series for p in line.points}) == 1))

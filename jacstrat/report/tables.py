@@ -244,7 +244,9 @@ def paybacks_table(source: Source) -> Sheet:
         ]
         for one in found
     ]
-    return sheet_of("When preparation pays: calls after which the fastest has taken less time than the next", columns, rows)
+    return sheet_of(
+        "When preparation pays: calls after which the fastest has taken less time than the next", columns, rows
+    )
 
 
 def records_table(source: Source) -> Group:

@@ -44,7 +44,10 @@ class Axis:
 
 
 def x_axis(picture: Picture, single: bool, room: float = 1 / 9) -> Axis:
-    """The x axis, a tick of which takes that share of it; where all points share one n they stand side by side, at 1, 2, ..., without ticks."""
+    """The x axis, of which a tick takes that share.
+
+    Where all points share one n they stand side by side, at 1, 2, ..., without ticks.
+    """
     if single:
         return Axis(0.4, len(picture.series) + 0.6, False, ())
     xs = sorted({point.n for line in picture.series for point in line.points})
@@ -60,7 +63,10 @@ def x_axis(picture: Picture, single: bool, room: float = 1 / 9) -> Axis:
 
 
 def y_axis(picture: Picture, most: int = 7) -> tuple[Axis, Callable[[Series, Point], float]]:
-    """The y axis, with so many ticks at most, and where a point stands on it: at its value, or in the band of exact or infinite errors."""
+    """The y axis, with so many ticks at most, and where a point stands on it.
+
+    That is at its value, or in the band of exact or infinite errors.
+    """
     if picture.errors:
         scale = ErrorScale.of(picture.series, picture.epsilon)
         low, high = scale.ends
@@ -70,7 +76,7 @@ def y_axis(picture: Picture, most: int = 7) -> tuple[Axis, Callable[[Series, Poi
         ticks += [((a + b) / 2, name) for name, (a, b) in spans.items()]
         return Axis(low, high, True, tuple(sorted(ticks)), tuple(spans.values())), scale.place
     values = _values(picture)
-    low, high = math.log10(min(values)), math.log10(max(values))
+    low, high = (math.log10(end) for end in picture.span or (min(values), max(values)))
     # At least a factor of 5, so that noise does not look like a difference; then a margin.
     short = max(0.0, math.log10(5) - (high - low)) / 2
     margin = (high - low + 2 * short) * 0.05

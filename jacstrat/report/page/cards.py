@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from jacstrat.report.page.panels import Numbers
 from jacstrat.report.page.strip import strip
 from jacstrat.report.page.svg import SMALL, svg
-from jacstrat.report.page.panels import Numbers
 from jacstrat.report.runs import Run
 from jacstrat.report.setting import Setting
 from jacstrat.report.small import Small, smalls

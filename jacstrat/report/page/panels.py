@@ -176,6 +176,4 @@ class _Drawn:
                 drawn.setdefault(line.strategy, []).append((picture.name, line))
         for strategy, lines in drawn.items():
             remarks = tuple((name, words) for name, line in lines for words in line.remark.splitlines())
-            yield Entry(
-                self.numbers(strategy), strategy, lines[0][1].wrong, tuple(name for name, _ in lines), remarks
-            )
+            yield Entry(self.numbers(strategy), strategy, lines[0][1].wrong, tuple(name for name, _ in lines), remarks)

@@ -11,6 +11,7 @@ from jacstrat.report.page.markers import dashes, marker_id
 from jacstrat.report.palette import WRONG_DASH, style
 from jacstrat.report.picture import TIME, Picture
 from jacstrat.report.series import Point, Series, touches_wrong
+from jacstrat.report.ticks import spaced
 from jacstrat.report.units import shortened
 
 
@@ -199,8 +200,9 @@ class _Plot:
             x = self.x(line.points[-1].n)
             wrong = " w" if line.points[-1].wrong else ""
             parts.append(
-                f'<g class="s k{number(line.strategy)}"><path class="hair" d="M{x + 6:.1f} {y:.1f}L{self.right + 3:.1f} '
-                f'{height:.1f}"/><text class="end{wrong}" x="{self.right + 6:.1f}" y="{height + 4:.1f}">'
+                f'<g class="s k{number(line.strategy)}"><path class="hair" d="M{x + 6:.1f} {y:.1f}'
+                f'L{self.right + 3:.1f} {height:.1f}"/>'
+                f'<text class="end{wrong}" x="{self.right + 6:.1f}" y="{height + 4:.1f}">'
                 f"{escape(shortened(line.strategy, NAME_LIMIT))}{', wrong' * bool(wrong)}</text></g>"
             )
         return "".join(parts)
@@ -215,17 +217,6 @@ class _Plot:
         if point.low is not None and point.high is not None:
             band = f" [{show(point.low)}, {show(point.high)}]"
         return f"{line.strategy}, {where}: {value}{band}{', wrong' * point.wrong}"
-
-
-def spaced(places: Sequence[float], least: float, low: float, high: float) -> list[float]:
-    """The places, ascending, moved apart to a distance of `least`, between low and high while there is room."""
-    found: list[float] = []
-    for place in places:
-        found.append(max(place, found[-1] + least) if found else max(place, low))
-    for i in reversed(range(len(found))):
-        limit = found[i + 1] - least if i + 1 < len(found) else high
-        found[i] = min(found[i], limit)
-    return found
 
 
 def _path(at: Sequence[tuple[float, float]]) -> str:

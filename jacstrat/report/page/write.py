@@ -22,8 +22,8 @@ from jacstrat.report.headline import MOST_SENTENCES
 from jacstrat.report.page.answer import answer_sheet
 from jacstrat.report.page.cards import cards_of, chips_of
 from jacstrat.report.page.cases import MOST_ROWS, PAGE_ROWS, CaseColumn, case_columns, first_rows, for_script
-from jacstrat.report.page.panels import Numbers, sections_of
 from jacstrat.report.page.markers import marker_symbols, swatch
+from jacstrat.report.page.panels import Numbers, sections_of
 from jacstrat.report.palette import on_dark, style
 from jacstrat.report.runs import Run
 from jacstrat.report.setting import by_setting
@@ -208,7 +208,8 @@ def _map(found: WinnerMap) -> dict[str, Any]:
         winner = found.cells[n, batch]
         if winner is None:
             return {"strategy": "", "lead": "no right result"}
-        return {"strategy": winner.strategy, "lead": format_factor(winner.over_runner_up)}
+        lead = format_factor(winner.over_next) or ("level" if winner.runner_up else "")
+        return {"strategy": winner.strategy, "lead": lead}
 
     rows = [{"batch": batch, "cells": [cell(n, batch) for n in found.ns]} for batch in found.batches]
     return {"title": found.title, "ns": found.ns, "rows": rows}
