@@ -11,11 +11,14 @@ from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedFormatter, FixedLocator, FuncFormatter, NullLocator
 
+from jacstrat.records import Record
 from jacstrat.report.chart import DARK, draw, limits, single
 from jacstrat.report.look import NARROW_INCHES, WIDE, Look
 from jacstrat.report.notebook import ShownFigure
 from jacstrat.report.palette import style
-from jacstrat.report.picture import Picture
+from jacstrat.report.picture import TIME, Picture
+from jacstrat.report.series import series_of
+from jacstrat.report.setting import by_setting
 from jacstrat.report.small import Small
 from jacstrat.report.ticks import log_ticks, spaced, spread
 from jacstrat.report.units import shortened
@@ -45,6 +48,18 @@ def draw_smalls(found: Sequence[Small], width_inches: float | None = None) -> tu
             draw_small(axes, small.picture, width / columns)
         figures.append(figure)
     return tuple(figures)
+
+
+def draw_strip(records: Sequence[Record]) -> ShownFigure | None:
+    """Every strategy that was measured at one n, a row each, the fastest on top; None where none was."""
+    series = series_of(records, "median_s", "q1_s", "q3_s")
+    if not series:
+        return None
+    (setting,) = by_setting(records)
+    picture = Picture("strip", setting, "", "", "", "time of one call", TIME, series)
+    figure = ShownFigure(figsize=(6.0, 0.9 + 0.24 * len(series)), layout="constrained", facecolor="white")
+    draw_small(figure.add_subplot(), picture, 6.0)
+    return figure
 
 
 def draw_small(axes: Axes, picture: Picture, width_inches: float, place: str = "") -> None:
@@ -132,8 +147,8 @@ def _rows(axes: Axes, picture: Picture) -> None:
         )
         axes.annotate(
             picture.unit.show(point.value) + ", wrong" * point.wrong,
-            (point.value, row),
-            xytext=(6, 0),
+            (point.high or point.value, row),
+            xytext=(7, 0),
             textcoords="offset points",
             va="center",
             fontsize=LETTERS.tick,
@@ -141,7 +156,7 @@ def _rows(axes: Axes, picture: Picture) -> None:
         )
     axes.set_yticks(range(len(lines)), [shortened(line.strategy, NAMES) for line in lines], parse_math=False)
     axes.set_ylim(-0.6, len(lines) - 0.4)
-    values = [line.points[0].value for line in lines]
+    values = [value for line in lines for p in line.points for value in (p.value, p.low, p.high) if value]
     low, high = min(values) / 1.3, max(values) * 2.2
     axes.set_xlim(low, high)
     axes.set_xlabel(f"n = {lines[0].points[0].n:g}", fontsize=LETTERS.tick, color=DARK)

@@ -18,7 +18,7 @@ from matplotlib.ticker import SymmetricalLogLocator
 
 from jacstrat.core.errors import UsageError
 from jacstrat.records import Record
-from jacstrat.report.budget import budget_picture
+from jacstrat.report.budget import BUDGET, PRODUCTS, budget_picture, products_picture
 from jacstrat.report.chart import DARK, GREY, draw, empty_chart, own_value, positions, reference, scale_y
 from jacstrat.report.doubt import Samples, samples_picture
 from jacstrat.report.errorscale import ErrorScale
@@ -40,7 +40,7 @@ METADATA = {
 # Fonts are embedded as TrueType in PDF, which journals ask for, and as outlines in SVG.
 FONTS = {"svg.hashsalt": "jacstrat", "svg.fonttype": "path", "pdf.fonttype": 42}
 NOTE_WIDTH = 64
-NOTE_WIDTHS = {"time": 40, "cost-ratio": 38, "budget": 28, "samples": 40}
+NOTE_WIDTHS = {"time": 40, "cost-ratio": 38, BUDGET: 28, "samples": 40}
 """Room for the labels of references right of the axes, in points; NOTE_WIDTH for the others."""
 
 Build = Callable[[Setting, Sequence[Record], str, Samples], Picture | None]
@@ -59,7 +59,8 @@ PICTURES: Mapping[str, Build] = MappingProxyType(
         "pareto": _without_samples(pareto_picture),
         "floor": _without_samples(floor_picture),
         "best-flops": _without_samples(best_flops_picture),
-        "budget": _without_samples(budget_picture),
+        BUDGET: _without_samples(budget_picture),
+        PRODUCTS: _without_samples(products_picture),
         "samples": samples_picture,
     }
 )

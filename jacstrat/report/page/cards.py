@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from jacstrat.report.page.panels import Numbers
+from jacstrat.report.beside import LABELS, Beside, besides
+from jacstrat.report.between import sides
 from jacstrat.report.page.strip import strip
 from jacstrat.report.page.svg import SMALL, svg
 from jacstrat.report.runs import Run
@@ -62,6 +64,37 @@ def cards_of(run: Run, numbers: Numbers, most: int = MOST_CARDS) -> tuple[tuple[
     return tuple(_card(one, numbers) for one in found[:most]), max(len(found) - most, 0)
 
 
+@dataclass(frozen=True)
+class Row:
+    """The cards of one setting on several sides."""
+
+    title: str
+    label: str
+    cards: tuple[Card, ...]
+
+
+def rows_of(runs: Sequence[Run], numbers: Numbers, most: int = MOST_CARDS) -> tuple[tuple[Row, ...], int]:
+    """What several runs have in common, side by side, and how many settings there is not room for."""
+    found = besides(sides(runs))
+    return tuple(_row(one, numbers) for one in found[:most]), max(len(found) - most, 0)
+
+
+def _row(beside: Beside, numbers: Numbers) -> Row:
+    cards = []
+    for picture in beside.pictures:
+        setting = picture.setting
+        label = f"{LABELS[beside.column]}: {setting.name}, {picture.title}"
+        drawing = Markup(svg(picture, numbers, label, SMALL))
+        cards.append(Card(picture.title, chips(setting), "", "", drawing, f"B = {setting.batch}", _look(setting)))
+    name = beside.setting.name
+    words = beside.setting.words(["dtype", "workload", "batch"])
+    return Row(f"{name[:1].upper()}{name[1:]}, {words}", LABELS[beside.column], tuple(cards))
+
+
+def _look(setting: Setting) -> str:
+    return chips(setting)[0].look
+
+
 def _card(small: Small, numbers: Numbers) -> Card:
     picture, statement = small.picture, small.statement
     setting = picture.setting
@@ -71,6 +104,4 @@ def _card(small: Small, numbers: Numbers) -> Card:
     title = f"{setting.name[:1].upper()}{setting.name[1:]}"
     others = listed(map(str, small.others)) if len(small.others) <= MOST_BATCHES else f"{len(small.others)} more"
     more = f"B = {setting.batch}" + (f" (B = {others} below)" if others else "")
-    return Card(
-        title, chips(setting), statement.answer, statement.faults, Markup(drawing), more, chips(setting)[0].look
-    )
+    return Card(title, chips(setting), statement.answer, statement.faults, Markup(drawing), more, _look(setting))

@@ -29,6 +29,7 @@ LABELS = {
     "floor": "Over the floor",
     "best-flops": "Over the best FLOPs",
     "budget": "Error and products",
+    "products": "Time and products",
     "samples": "Samples over time",
     "between": "Between runs",
 }

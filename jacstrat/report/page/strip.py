@@ -32,9 +32,10 @@ def strip(picture: Picture, number: Callable[[str], int], label: str) -> str:
         x, y = LEFT + axis.at(point.value) * across, TOP + ROW * (row + 0.5)
         show = picture.unit.show
         wrong = point.wrong
-        band = ""
+        band, right = "", x
         if point.low is not None and point.high is not None:
             ends = [LEFT + axis.at(value) * across for value in (point.low, point.high)]
+            right = max(x, ends[1])
             band = f'<path class="l" d="M{ends[0]:.1f} {y:.1f}H{ends[1]:.1f}"/>'
         words = f"{line.strategy}, n = {point.n:g}: {show(point.value)}{', wrong' * wrong}"
         parts.append(
@@ -43,7 +44,7 @@ def strip(picture: Picture, number: Callable[[str], int], label: str) -> str:
             f"{escape(shortened(line.strategy, NAME_LIMIT))}</text>"
             f'<use href="#{marker_id(line.strategy)}" x="{x:.1f}" y="{y:.1f}" class="p{" w" * wrong}">'
             f"<title>{escape(words)}</title></use>"
-            f'<text class="v" x="{x + 10:.1f}" y="{y + 4:.1f}">'
+            f'<text class="v" x="{right + 10:.1f}" y="{y + 4:.1f}">'
             f"{escape(show(point.value))}{', wrong' * wrong}</text></g>"
         )
     return "".join([*parts, "</svg>"])

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
 
+from jacstrat.report.budget import BUDGET, PRODUCTS
 from jacstrat.report.page.axis import x_axis, y_axis
 from jacstrat.report.page.markers import dashes, marker_id
 from jacstrat.report.palette import WRONG_DASH, style
@@ -210,7 +211,8 @@ class _Plot:
     def words(self, line: Series, point: Point) -> str:
         """A point in words: the strategy, where it is, its value and its band."""
         show, kind = self.picture.unit.show, self.picture.x
-        name = {"n": "n", "seconds": "", "rounds": "round"}[kind] if self.picture.name != "budget" else "products"
+        budget = self.picture.name in (BUDGET, PRODUCTS)
+        name = "products" if budget else {"n": "n", "seconds": "", "rounds": "round"}[kind]
         where = TIME.show(point.n) if kind == "seconds" else f"{name} = {point.n:g}"
         value = "exact" if self.picture.errors and point.value == 0 else show(point.value)
         band = ""

@@ -20,7 +20,7 @@ from jacstrat.report.between import between_table, sides
 from jacstrat.report.doubt import doubts, doubts_table
 from jacstrat.report.headline import MOST_SENTENCES
 from jacstrat.report.page.answer import answer_sheet
-from jacstrat.report.page.cards import cards_of, chips_of
+from jacstrat.report.page.cards import cards_of, chips_of, rows_of
 from jacstrat.report.page.cases import MOST_ROWS, PAGE_ROWS, CaseColumn, case_columns, first_rows, for_script
 from jacstrat.report.page.markers import marker_symbols, swatch
 from jacstrat.report.page.panels import Numbers, sections_of
@@ -69,6 +69,7 @@ def page(runs: Sequence[Run]) -> str:
         "measured": any(record.median_s is not None for record in records),
         "several": several,
         "labels": [run.label for run in runs],
+        "beside": rows_of(runs, numbers) if several else ((), 0),
         "between": between_table(sides(runs)) if several or len(sides(runs)) > 1 else None,
         "answers": [{"label": run.label, "found": _answers(run)} for run in runs],
         "failed": [{"label": run.label, "found": _failed(run)} for run in runs],
