@@ -73,6 +73,7 @@ def show(
     """
     from jacstrat.core.errors import lookup
     from jacstrat.records import PAGE, PLOTS, records_file
+    from jacstrat.report.between import agreement, sides
     from jacstrat.report.drawing import CHOICES, FIRST, MOST_CASES, MOST_SETTINGS, draw_plots, too_many
     from jacstrat.report.findings import print_headline, print_screen, print_told
     from jacstrat.report.formats import told
@@ -84,6 +85,8 @@ def show(
     page = out or runs[0].directory / (PAGE if len(runs) == 1 else f"beside-{PAGE}")
     for run in runs:
         print_headline(run.label if len(runs) > 1 else "", run.title, run.headline, console)
+    if agreed := agreement(sides(runs)) if len(runs) > 1 else "":
+        console.print(f"{agreed}\n", markup=False, highlight=False)
     if brief:
         print_screen(told(runs), console, f"jacstrat report {' '.join(map(str, directories))}")
     else:

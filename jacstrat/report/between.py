@@ -84,6 +84,17 @@ def shared(compared: Sequence[Side]) -> tuple[Shared, ...]:
     return tuple(found)
 
 
+def agreement(compared: Sequence[Side]) -> str:
+    """At how many of the sizes that sides share one strategy is fastest on all, in a sentence; "" where none is."""
+    found = shared(compared)
+    if not found:
+        return ""
+    agree = sum(one.agree for one in found)
+    return (
+        f"At {agree} of {len(found)} sizes that they share, one strategy is fastest, or level with it, on every side."
+    )
+
+
 def between_table(compared: Sequence[Side]) -> Sheet:
     """The fastest right strategy of each side with its cost ratio; neighbouring n's with the same ones share a row.
 

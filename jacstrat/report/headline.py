@@ -272,7 +272,7 @@ def totals(records: Sequence[Record]) -> str:
     parts = [f"{counts['ok']} of {len(records)} results are right"]
     parts += [f"{counts['wrong']} wrong"] if counts["wrong"] else []
     parts += [f"{nothing} missing"] if nothing else []
-    parts += [f"{doubtful} times are doubtful"] if doubtful else []
+    parts += [f"{doubtful} time{' is' if doubtful == 1 else 's are'} doubtful"] if doubtful else []
     return f"{listed(parts)}."
 
 

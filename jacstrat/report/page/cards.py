@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from jacstrat.report.page.panels import Numbers
 from jacstrat.report.beside import LABELS, Beside, besides
 from jacstrat.report.between import sides
+from jacstrat.report.page.panels import Numbers
 from jacstrat.report.page.strip import strip
 from jacstrat.report.page.svg import SMALL, svg
 from jacstrat.report.runs import Run

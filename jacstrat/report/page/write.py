@@ -16,7 +16,7 @@ from markupsafe import Markup
 
 from jacstrat.core.status import STATUSES
 from jacstrat.report.answers import MEASURED
-from jacstrat.report.between import between_table, sides
+from jacstrat.report.between import agreement, between_table, sides
 from jacstrat.report.doubt import doubts, doubts_table
 from jacstrat.report.headline import MOST_SENTENCES
 from jacstrat.report.page.answer import answer_sheet
@@ -69,6 +69,7 @@ def page(runs: Sequence[Run]) -> str:
         "measured": any(record.median_s is not None for record in records),
         "several": several,
         "labels": [run.label for run in runs],
+        "agreed": agreement(sides(runs)) if several else "",
         "beside": rows_of(runs, numbers) if several else ((), 0),
         "between": between_table(sides(runs)) if several or len(sides(runs)) > 1 else None,
         "answers": [{"label": run.label, "found": _answers(run)} for run in runs],
