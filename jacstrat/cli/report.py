@@ -107,6 +107,7 @@ def show(
 
 def _draw(directories: Sequence[Path], names: Sequence[str], console: Console, width_inches: float | None) -> None:
     from jacstrat.report.drawing import check_names, draw_plots
+    from jacstrat.report.roofline import absent
     from jacstrat.report.runs import read_runs
 
     asked = check_names(names)
@@ -116,6 +117,9 @@ def _draw(directories: Sequence[Path], names: Sequence[str], console: Console, w
         _say(console, str(path))
     if not written:
         _say(console, f"nothing to show in a plot of {' or '.join(names)}")
+        records = [record for run in runs for record in run.records]
+        for reason in filter(None, (absent(name, records) for name in names)):
+            _say(console, reason)
     _end(runs, console)
 
 

@@ -76,11 +76,11 @@ def compared(
     """
     place = Snapshot.of(snapshot().to_json())
     name = base[0][0].problem
-    sides = [
+    before, after = (
         Side(label, to_frame([_renamed(r, name) for r in records]), {_key(k, name): v for k, v in raw.items()}, place)
         for label, (records, raw) in zip(labels, (base, new), strict=True)
-    ]
-    return Compared(compare(*sides))
+    )
+    return Compared(compare(before, after))
 
 
 def _renamed(record: Record, problem: str) -> Record:

@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from html import escape
+from importlib import import_module
 from types import TracebackType
 from typing import Any
 
@@ -85,8 +86,7 @@ def _notebook() -> Callable[..., Any] | None:
     shell = ipython.get_ipython() if ipython is not None else None
     if shell is None or not hasattr(shell, "kernel"):
         return None
-    from IPython.display import display
-
+    display: Callable[..., Any] = import_module("IPython.display").display
     return display
 
 

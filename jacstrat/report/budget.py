@@ -54,7 +54,8 @@ def products_picture(setting: Setting, records: Sequence[Record], title: str) ->
         for f in lines
     )
     exact, exact_s = shown[0].exact, shown[0].exact_s
-    answer, references = "No exact result is right.", ()
+    answer = "No exact result is right."
+    references: tuple[Reference, ...] = ()
     if exact is not None and exact_s is not None:
         below = [(b.products, f.strategy) for f in shown for b in f.budgets if b.median_s <= exact_s]
         answer = f"Every budget takes longer than {shortened(exact)}, which is exact"

@@ -112,7 +112,9 @@ def _x_axis(axes: Axes, series: Sequence[Series], x: XKind, look: Look = WIDE) -
     crowd = 2 if look.below else 1
     ticks = spread(ns, crowd / 12) if x == "n" else spread(log_ticks(low, high), crowd / 7)
     axes.xaxis.set_major_locator(FixedLocator(ticks))
-    axes.xaxis.set_major_formatter(FixedFormatter([f"{tick:g}" if x == "n" else TIME.tick(tick) for tick in ticks]))
+    axes.xaxis.set_major_formatter(
+        FixedFormatter([TIME.tick(tick) if x == "seconds" else f"{tick:g}" for tick in ticks])
+    )
     axes.xaxis.set_minor_locator(NullLocator())
 
 

@@ -12,15 +12,17 @@ from jacstrat.report.between import between_pictures, sides
 from jacstrat.report.doubt import doubts, read_samples_of
 from jacstrat.report.multiples import draw_smalls
 from jacstrat.report.plots import PLOTS, draw_picture, file_stem, save, slug, write_plots
+from jacstrat.report.roofline import SPLIT
 from jacstrat.report.runs import Run
 from jacstrat.report.setting import by_setting, varying
 from jacstrat.report.small import smalls
+from jacstrat.report.split import draw_split, splits
 from jacstrat.report.winnermap import draw_map, winner_maps
 
 ANSWER, WINNER_MAP, BETWEEN, SAMPLES = "answer", "winner-map", "between", "samples"
 FIRST = (ANSWER, WINNER_MAP, BESIDE)
 """What the page shows first, and what is drawn unasked."""
-NAMES = (*FIRST, *PLOTS, BETWEEN)
+NAMES = (*FIRST, *PLOTS, SPLIT, BETWEEN)
 CHOICES = {"first": FIRST, "all": NAMES}
 MOST_SETTINGS, MOST_CASES = 40, 10_000
 """Of more settings or cases no plots are drawn unless they are asked for by name: a file takes a fifth of a second."""
@@ -74,9 +76,16 @@ def _draw_run(run: Run, names: Sequence[str], width_inches: float | None) -> lis
     if WINNER_MAP in names:
         maps = winner_maps(run.records)
         differing = [name for name in varying(found.setting for found in maps) if name != "batch"]
-        for found in maps:
-            stem = f"{file_stem(found.setting, differing)}-{WINNER_MAP}"
-            written += save(draw_map(found, width_inches), directory / stem)
+        for grid in maps:
+            stem = f"{file_stem(grid.setting, differing)}-{WINNER_MAP}"
+            written += save(draw_map(grid, width_inches), directory / stem)
+    if SPLIT in names:
+        divided = splits(run.records)
+        differing = list(varying(found.setting for found in divided))
+        for found in divided:
+            written += save(
+                draw_split(found, width_inches), directory / f"{file_stem(found.setting, differing)}-{SPLIT}"
+            )
     if plain := [name for name in names if name in PLOTS]:
         doubtful = (doubt.record.case for doubt in doubts(run.records)) if SAMPLES in names else ()
         samples = read_samples_of(run.directory, doubtful)

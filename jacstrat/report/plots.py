@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import matplotlib
 from matplotlib.axes import Axes
@@ -28,6 +29,7 @@ from jacstrat.report.look import Look, look_of
 from jacstrat.report.overn import N, cost_ratio_picture, error_picture, memory_picture, time_picture
 from jacstrat.report.pareto import pareto_picture
 from jacstrat.report.picture import Picture
+from jacstrat.report.roofline import LIGHT, ROOFLINE, light_picture, roofline_picture
 from jacstrat.report.setting import SETTING, Setting, Source, by_setting, to_records, varying
 
 DPI = 150
@@ -38,7 +40,7 @@ METADATA = {
     "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
 }
 # Fonts are embedded as TrueType in PDF, which journals ask for, and as outlines in SVG.
-FONTS = {"svg.hashsalt": "jacstrat", "svg.fonttype": "path", "pdf.fonttype": 42}
+FONTS: Any = {"svg.hashsalt": "jacstrat", "svg.fonttype": "path", "pdf.fonttype": 42}
 NOTE_WIDTH = 64
 NOTE_WIDTHS = {"time": 40, "cost-ratio": 38, BUDGET: 28, "samples": 40}
 """Room for the labels of references right of the axes, in points; NOTE_WIDTH for the others."""
@@ -59,6 +61,8 @@ PICTURES: Mapping[str, Build] = MappingProxyType(
         "pareto": _without_samples(pareto_picture),
         "floor": _without_samples(floor_picture),
         "best-flops": _without_samples(best_flops_picture),
+        LIGHT: _without_samples(light_picture),
+        ROOFLINE: _without_samples(roofline_picture),
         BUDGET: _without_samples(budget_picture),
         PRODUCTS: _without_samples(products_picture),
         "samples": samples_picture,
@@ -205,13 +209,16 @@ def write_plots(
 
 def save(figure: Figure, stem: Path) -> list[Path]:
     """A figure as STEM.png, STEM.svg and STEM.pdf."""
-    written = []
-    for kind, metadata in METADATA.items():
-        path = stem.with_name(f"{stem.name}.{kind}")
-        with matplotlib.rc_context(FONTS):
-            figure.savefig(path, format=kind, dpi=DPI, metadata=metadata)
-        written.append(path)
-    return written
+    paths = {kind: stem.with_name(f"{stem.name}.{kind}") for kind in METADATA}
+    for kind, path in paths.items():
+        write_figure(figure, path, kind)
+    return list(paths.values())
+
+
+def write_figure(figure: Figure, file: Path, kind: str) -> None:
+    """A figure as a file of a kind of METADATA, with its fonts inside; the same figure gives the same bytes."""
+    with matplotlib.rc_context(FONTS):
+        figure.savefig(file, format=kind, dpi=DPI, metadata=METADATA[kind])
 
 
 def file_stem(setting: Setting, differing: Sequence[str]) -> str:

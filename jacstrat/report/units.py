@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 SECONDS = ("ns", "µs", "ms", "s")
 _UNIT = re.compile(r"[^0-9]*$")
 BYTES = ("B", "KiB", "MiB", "GiB", "TiB")
+RATES = ("FLOP/s", "kFLOP/s", "MFLOP/s", "GFLOP/s", "TFLOP/s")
 NAME_LIMIT = 28
 
 
@@ -61,6 +62,12 @@ def format_bytes(value: float | None) -> str:
         return ""
     number, unit = scaled(value, BYTES, 1024)
     return f"{number:.0f} B" if unit == "B" else f"{_three(number)} {unit}"
+
+
+def format_rate(value: float) -> str:
+    """A rate of computing: "12.3 GFLOP/s"."""
+    number, unit = scaled(value, RATES, 1000)
+    return f"{_three(number)} {unit}"
 
 
 def format_ratio(value: float | None) -> str:

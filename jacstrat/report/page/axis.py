@@ -59,7 +59,8 @@ def x_axis(picture: Picture, single: bool, room: float = 1 / 9) -> Axis:
     axis = Axis(math.log10(xs[0]) - margin, math.log10(xs[-1]) + margin, True, ())
     if picture.x == "n":
         return _ticked(axis, spread(xs, room), "{:g}".format)
-    return _ticked(axis, spread(log_ticks(10**axis.low, 10**axis.high), 1 / 5), TIME.tick)
+    label = TIME.tick if picture.x == "seconds" else "{:g}".format
+    return _ticked(axis, spread(log_ticks(10**axis.low, 10**axis.high), 1 / 5), label)
 
 
 def y_axis(picture: Picture, most: int = 7) -> tuple[Axis, Callable[[Series, Point], float]]:

@@ -10,12 +10,15 @@ from markupsafe import Markup
 from jacstrat.records import Record
 from jacstrat.report.between import between_pictures, sides
 from jacstrat.report.doubt import Samples, doubts, read_samples_of
+from jacstrat.report.page.bars import bars
 from jacstrat.report.page.svg import svg
 from jacstrat.report.picture import Picture
 from jacstrat.report.plots import PICTURES
+from jacstrat.report.roofline import LIGHT, ROOFLINE, SPLIT
 from jacstrat.report.runs import Run
 from jacstrat.report.series import Series
 from jacstrat.report.setting import Setting, by_setting, varying
+from jacstrat.report.split import Split, splits
 
 MOST_POINTS = 25_000
 """Points drawn on a page, about 4 MB of it; settings beyond are named."""
@@ -28,6 +31,9 @@ LABELS = {
     "pareto": "Time and error",
     "floor": "Over the floor",
     "best-flops": "Over the best FLOPs",
+    LIGHT: "Over the light",
+    ROOFLINE: "Roofline",
+    SPLIT: "Where the time goes",
     "budget": "Error and products",
     "products": "Time and products",
     "samples": "Samples over time",
@@ -113,7 +119,8 @@ def sections_of(runs: Sequence[Run], numbers: Numbers, most: int = MOST_POINTS) 
             continue
         if run.label not in samples:
             samples[run.label] = read_samples_of(run.directory, (d.record.case for d in doubts(run.records)))
-        pictures.add(panels, setting, title, _pictures(setting, group, title, samples[run.label]))
+        found = _pictures(setting, group, title, samples[run.label])
+        pictures.add(panels, setting, title, found, splits(group))
     sections = [
         Section(f"q{i}", name[:1].upper() + name[1:], tuple(found)) for i, (name, found) in enumerate(panels.items())
     ]
@@ -147,8 +154,15 @@ class _Drawn:
     def full(self) -> bool:
         return self.left <= 0
 
-    def add(self, panels: dict[str, list[Panel]], setting: Setting, title: str, pictures: Sequence[Picture]) -> None:
-        """A panel of these pictures, unless there is none, or not enough room for it."""
+    def add(
+        self,
+        panels: dict[str, list[Panel]],
+        setting: Setting,
+        title: str,
+        pictures: Sequence[Picture],
+        divided: Sequence[Split] = (),
+    ) -> None:
+        """A panel of these pictures and splits, unless there is none, or not enough room for it."""
         points = sum(len(line.points) for picture in pictures for line in picture.series)
         if not pictures:
             return
@@ -157,6 +171,7 @@ class _Drawn:
             return
         self.left -= points
         figures = tuple(self._figure(picture, title) for picture in pictures)
+        figures += tuple(self._split(found) for found in divided)
         panels.setdefault(setting.name, []).append(
             Panel(f"p{self.count}", title, figures, tuple(self._legend(pictures)))
         )
@@ -168,6 +183,11 @@ class _Drawn:
         # The title of the panel is not said again; what a picture adds to it, such as its n, is.
         own = label + picture.title.removeprefix(title) if picture.title.startswith(title) else picture.title
         return Figure(picture.name, label, own, picture.answer, Markup(drawing))
+
+    def _split(self, found: Split) -> Figure:
+        label = LABELS[SPLIT]
+        drawing = Markup(bars(found, self.numbers, f"{label}: {found.title}. {found.answer}"))
+        return Figure(SPLIT, label, f"{label}, n = {found.n}", found.answer, drawing)
 
     def _legend(self, pictures: Sequence[Picture]) -> Iterable[Entry]:
         """Every strategy of the pictures once, with what each of them says of it."""

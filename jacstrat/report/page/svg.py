@@ -212,8 +212,8 @@ class _Plot:
         """A point in words: the strategy, where it is, its value and its band."""
         show, kind = self.picture.unit.show, self.picture.x
         budget = self.picture.name in (BUDGET, PRODUCTS)
-        name = "products" if budget else {"n": "n", "seconds": "", "rounds": "round"}[kind]
-        where = TIME.show(point.n) if kind == "seconds" else f"{name} = {point.n:g}"
+        name = "products" if budget else {"n": "n", "seconds": "", "rounds": "round", "intensity": "FLOPs a byte"}[kind]
+        where = TIME.show(point.n) if kind == "seconds" else f"{name} = {point.n:.4g}"
         value = "exact" if self.picture.errors and point.value == 0 else show(point.value)
         band = ""
         if point.low is not None and point.high is not None:

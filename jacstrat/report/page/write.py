@@ -25,6 +25,7 @@ from jacstrat.report.page.cases import MOST_ROWS, PAGE_ROWS, CaseColumn, case_co
 from jacstrat.report.page.markers import marker_symbols, swatch
 from jacstrat.report.page.panels import Numbers, sections_of
 from jacstrat.report.palette import on_dark, style
+from jacstrat.report.roofline import NEEDS, absent
 from jacstrat.report.runs import Run
 from jacstrat.report.setting import by_setting
 from jacstrat.report.sheet import ROW_STYLES, Sheet
@@ -79,6 +80,7 @@ def page(runs: Sequence[Run]) -> str:
         "sweeps": [{"label": run.label, "sweep": run.sweep} for run in runs if run.sweep],
         "sections": sections,
         "left_out": left_out,
+        "absent": [reason for name in NEEDS if (reason := absent(name, records))] if sections else [],
         "columns": columns,
         "rows": _rows(columns),
         "shown": _shown(len(records)),
