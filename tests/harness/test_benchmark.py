@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import re
 import sys
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pandas as pd
@@ -269,8 +271,10 @@ class Cells(HTMLParser):
         self.tags: set[str] = set()
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.open.append(tag)
         self.tags.add(tag)
+        if tag == "img":
+            return
+        self.open.append(tag)
         if tag == "tr":
             self.rows.append([])
             self.styles.append(dict(attrs).get("style") or "")
@@ -294,7 +298,7 @@ def parsed(html: str) -> Cells:
 
 def test_a_notebook_shows_a_table_with_what_is_wrong_marked(result: Benchmark) -> None:
     page = parsed(result._repr_html_())
-    assert page.tags == {"table", "caption", "thead", "tbody", "tr", "th", "td"}
+    assert page.tags == {"p", "img", "table", "caption", "thead", "tbody", "tr", "th", "td"}
     header, *rows = page.rows
     assert header == ["strategy", "n", "status", "median [quartiles]", "cost", "error", "peak"]
     marked = [row[0] for row, style in zip(page.rows, page.styles, strict=True) if WRONG in style]
@@ -304,6 +308,18 @@ def test_a_notebook_shows_a_table_with_what_is_wrong_marked(result: Benchmark) -
     # Nothing else has a colour of its own, so that a dark page shows its own text on its own ground.
     assert set(re.findall(r"color:([^;\"]+)", result._repr_html_())) == {WRONG}
     assert "background" not in result._repr_html_()
+
+
+def test_a_notebook_shows_the_headline_first_and_a_picture_last(result: Benchmark) -> None:
+    html = result._repr_html_()
+    said = "ones is wrong in 1 of 1 cases."
+    assert html.startswith(f"<p>{result.headline}</p><table>")
+    assert result.headline.startswith("Divergence of coupled: ")
+    assert result.headline.endswith(said)
+    picture = base64.b64decode(html.partition("base64,")[2].partition('"')[0])
+    assert picture.startswith(b"\x89PNG")
+    nothing = replace(result, records=tuple(r for r in result.records if r.strategy == "hessian"))
+    assert "<img" not in nothing._repr_html_()
 
 
 def test_names_are_text_in_a_notebook(result: Benchmark) -> None:

@@ -117,6 +117,10 @@ class Told:
 KEY = ("problem", "operator", "batch", "dtype", "device", "workload", "threads", "seed", "machine")
 
 
+def named(key: tuple[str, ...]) -> dict[str, str]:
+    return dict(zip(KEY, key, strict=True))
+
+
 def expected(rows: list[Row]) -> set[str]:
     """The sentences that a CSV comes to."""
     latest = {row["case"]: row for row in rows}
@@ -124,16 +128,16 @@ def expected(rows: list[Row]) -> set[str]:
     for row in latest.values():
         groups[tuple(row[name] for name in KEY)].append(row)
     told = {key: Told(own) for key, own in groups.items()}
-    differing = [name for name in KEY[2:] if name != "seed" and len({dict(zip(KEY, k))[name] for k in told}) > 1]
+    differing = [name for name in KEY[2:] if name != "seed" and len({named(k)[name] for k in told}) > 1]
     kinds = defaultdict(set)
     alike = defaultdict(list)
     for key, one in told.items():
-        at = dict(zip(KEY, key))
+        at = named(key)
         kinds[tuple(at[name] for name in ("problem", "operator", "device", "machine", "threads", "workload"))].add(
             one.kind
         )
     for key, one in told.items():
-        at = dict(zip(KEY, key))
+        at = named(key)
         place = tuple(at[name] for name in ("operator", "device", "machine", "threads", "workload"))
         many = len(kinds[(at["problem"], *place)]) > MOST_RANGES
         alike[(place, at["problem"] if many else one.kind, many)].append(one)
