@@ -60,12 +60,13 @@ class Benchmark:
             UsageError: No such plot, or nothing was measured that it could show.
         """
         from jacstrat.report.plots import PLOTS
+        from jacstrat.report.roofline import absent
 
         figure = lookup("plot", kind, PLOTS)(self.to_dataframe())
         if figure is None:
-            raise UsageError(
-                f"there is no {kind} plot, since nothing that it shows was measured; print the result for the rows"
-            )
+            missing = absent(kind, self.records).partition(": ")[2]
+            because = missing or "print the result for the rows"
+            raise UsageError(f"there is no {kind} plot, since nothing that it shows was measured; {because}")
         return figure
 
     @property

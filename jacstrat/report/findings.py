@@ -55,7 +55,7 @@ def print_findings(source: Source, console: Console) -> None:
 
 
 def print_headline(label: str, title: str, said: Headline, console: Console) -> None:
-    """The title, the sentences and the totals, a line each where the console is wide enough; blank lines around.
+    """The title, the sentences and the totals, a line each, and a blank line.
 
     Args:
         label: Of the run, where there are several; else "".
@@ -63,14 +63,15 @@ def print_headline(label: str, title: str, said: Headline, console: Console) -> 
         said: The headline; of its sentences the first MOST_SENTENCES.
         console: Where to.
     """
-    console.print(f"{label}: {title}" if label else title, style="bold", markup=False, highlight=False)
-    shown = said.sentences[:MOST_SENTENCES]
-    for sentence in shown:
-        console.print(f"- {sentence}", markup=False, highlight=False)
-    if rest := len(said.sentences) - len(shown):
-        console.print(f"- and {rest} more on the page", markup=False, highlight=False)
-    console.print(said.totals, markup=False, highlight=False)
-    console.print()
+    def say(text: str, style: str = "") -> None:
+        console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
+
+    say(f"{label}: {title}" if label else title, "bold")
+    for sentence in said.sentences[:MOST_SENTENCES]:
+        say(f"- {sentence}")
+    if rest := len(said.sentences[MOST_SENTENCES:]):
+        say(f"- and {rest} more on the page")
+    say(f"{said.totals}\n")
 
 
 def print_screen(told: Sequence[Sheet | str], console: Console, command: str) -> None:

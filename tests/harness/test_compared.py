@@ -28,7 +28,7 @@ def measured(f, strategies=("identity", "ones"), n: int = 3) -> Benchmark:
     return benchmark(f, torch.ones(2, n), strategies=strategies, sample_s=BRIEF_S)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def base() -> Benchmark:
     return measured(plain)
 
