@@ -66,8 +66,10 @@ def test_a_small_run_writes_everything_and_says_what_was_found(tmp_path) -> None
     names = {path.name for path in (tmp_path / "out").iterdir()}
     assert {"records.csv", "samples.jsonl", "environment.json", "sweep.toml", "plots", "report.html"} <= names
     suffixes = {path.suffix for path in (tmp_path / "out" / "plots").iterdir()}
-    assert suffixes == {".png", ".svg"}
-    assert "ones" in done.output
+    assert suffixes == {".png", ".svg", ".pdf"}
+    assert done.output.startswith("Divergence of sin and divergence of linear on ")
+    assert "ones is wrong in " in done.output
+    assert {path.stem for path in (tmp_path / "out" / "plots").iterdir()} == {"answer"}
     assert "8 cases in" in done.output.splitlines()[-1]
 
 
@@ -92,11 +94,24 @@ def copied(ran: tuple[Path, Result], tmp_path: Path) -> Path:
     return shutil.copytree(ran[0], tmp_path / "out")
 
 
-def test_report_repeats_what_the_run_said(ran: tuple[Path, Result]) -> None:
+def test_report_repeats_what_the_run_said_and_what_its_screen_had_no_room_for(ran: tuple[Path, Result]) -> None:
     out, said = ran
     again = call("report", str(out))
     assert again.exit_code == 0
-    assert again.stdout == said.stdout
+    lines = [line for line in said.stdout.splitlines() if not line.startswith("... ")]
+    assert [line for line in again.stdout.splitlines() if line in lines] == lines
+
+
+def test_plots_and_their_width_are_chosen(copied: Path) -> None:
+    plots = copied / "plots"
+    shutil.rmtree(plots)
+    found = call("report", str(copied), "--plot", "time", "--width", "3.4in")
+    assert found.exit_code == 0
+    assert {path.suffix for path in plots.iterdir()} == {".png", ".svg", ".pdf"}
+    with (plots / "divergence-sin-time.png").open("rb") as file:
+        assert int.from_bytes(file.read(20)[16:], "big") == round(3.4 * 150)
+    missing = call("report", str(copied), "--plot", "roofline")
+    assert "roofline: no record has " in missing.stdout
 
 
 def test_report_prints_a_format_and_writes_nothing(copied: Path) -> None:
@@ -171,6 +186,9 @@ def test_nothing_measured_is_exit_code_3(tmp_path) -> None:
         ),
         (["report", "x", "--format", "csv", "--plot", "time"], "prints and writes nothing; leave out --plot"),
         (["report", "x", "--out", "y", "--plot", "time"], "writes no page; leave out --out"),
+        (["report", "x", "--plots", "all", "--plot", "time"], "leave out --plots"),
+        (["report", "x", "--width", "3"], "such as 3.4in, got '3'"),
+        (["report", "results/reference", "--plots", "most"], "unknown choice of --plots 'most'"),
     ],
 )
 def test_wrong_use_is_one_line_and_exit_code_2(monkeypatch, capsys, tmp_path, arguments, message: str) -> None:

@@ -62,7 +62,7 @@ def compare(
     ] = False,
     form: Annotated[str, typer.Option("--format", help="table, markdown, json or junit.")] = "table",
     out: Annotated[Path | None, typer.Option(help="File that takes the output.")] = None,
-    plot: Annotated[Path | None, typer.Option(help="PNG or SVG of the ratios of times.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="PNG, SVG or PDF of the ratios of times.")] = None,
     everything: Annotated[bool, typer.Option("--all", help="Also the cases in which nothing moved.")] = False,
     rev: Annotated[
         bool, typer.Option("--rev", help="BASE and NEW are revisions, measured now; NEW unless given the working tree.")

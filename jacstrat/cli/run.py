@@ -99,7 +99,7 @@ def run(
     directory = out or _dated()
     measure(chosen, directory, resume, retry, isolate=not no_isolation, scheduler=scheduler, wait_s=wait, trace=trace)
     if chosen.timed:
-        show([directory], Terminal())
+        show([directory], Terminal(), brief=True)
     else:
         show_counts(directory, Terminal())
 

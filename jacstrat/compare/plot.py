@@ -14,6 +14,7 @@ from jacstrat.compare.wording import Line, lines_of, tally
 from jacstrat.core.errors import UsageError
 from jacstrat.report.chart import DARK, GREY
 from jacstrat.report.notebook import ShownFigure
+from jacstrat.report.plots import METADATA, write_figure
 
 MOST_LINES = 60
 NAME_LIMIT = 64
@@ -91,16 +92,17 @@ def _importance(pair: tuple[CaseVerdict, Finding]) -> tuple[bool, float]:
 
 
 def write_plot(comparison: Comparison, file: Path, threshold: float) -> None:
-    """Draw the ratios into a PNG or an SVG.
+    """Draw the ratios into a PNG, an SVG or a PDF.
 
     Raises:
         UsageError: The file's name ends otherwise, it cannot be written, or there is nothing to draw.
     """
-    if file.suffix.lower() not in (".png", ".svg"):
-        raise UsageError(f"--plot writes PNG or SVG: its file must end in .png or .svg, got {file.name}")
+    kind = file.suffix.lower().removeprefix(".")
+    if kind not in METADATA:
+        raise UsageError(f"--plot writes PNG, SVG or PDF: its file must end in .png, .svg or .pdf, got {file.name}")
     figure = ratio_plot(comparison, threshold)
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(file, dpi=150)
+        write_figure(figure, file, kind)
     except OSError as error:
         raise UsageError(f"{file} cannot be written: {error.strerror or error}; name another with --plot") from None

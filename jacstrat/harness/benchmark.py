@@ -18,6 +18,7 @@ from jacstrat.harness.cases import Cell
 from jacstrat.harness.here import measure_here
 from jacstrat.harness.precision import DTYPES, TF32
 from jacstrat.harness.sweep import WORKLOADS, missing_device
+from jacstrat.harness.watching import Watching, shown_by
 from jacstrat.measure.sampling import Settings
 from jacstrat.problems.base import Instance, Problem
 from jacstrat.records import Record, to_frame
@@ -28,12 +29,13 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
+    from jacstrat.harness.compared import Compared
     from jacstrat.report.sheet import Sheet
 
 
 @dataclass(frozen=True, repr=False)
 class Benchmark:
-    """What `benchmark` measured. Prints as a table, fastest first, and shows as one in a notebook.
+    """What `benchmark` measured. Prints as a table, fastest first; in a notebook a headline and a picture join it.
 
     Fields:
         records: A record a strategy, in the order asked for.
@@ -58,13 +60,39 @@ class Benchmark:
             UsageError: No such plot, or nothing was measured that it could show.
         """
         from jacstrat.report.plots import PLOTS
+        from jacstrat.report.roofline import absent
 
         figure = lookup("plot", kind, PLOTS)(self.to_dataframe())
         if figure is None:
-            raise UsageError(
-                f"there is no {kind} plot, since nothing that it shows was measured; print the result for the rows"
-            )
+            missing = absent(kind, self.records).partition(": ")[2]
+            because = missing or "print the result for the rows"
+            raise UsageError(f"there is no {kind} plot, since nothing that it shows was measured; {because}")
         return figure
+
+    @property
+    def headline(self) -> str:
+        """Who is fastest, by how much, and who is wrong, in a sentence or two."""
+        from jacstrat.report.headline import headline
+
+        return " ".join(headline(self.records).sentences)
+
+    def compare(self, other: Benchmark) -> Compared:
+        """This result against another one: a verdict a strategy on errors, counts and times.
+
+        The two may be of different functions at the same size, such as one before and after a change; times are
+        compared as multiples of that of f, which both have.
+
+        Args:
+            other: What this one is held against, measured on this machine.
+
+        Raises:
+            NothingToCompareError: No strategy was measured in both at the same n, B, dtype, device and threads.
+        """
+        from jacstrat.harness.compared import compared
+
+        names = [one.records[0].problem for one in (other, self)]
+        labels = (names[0], names[1]) if names[0] != names[1] else ("the other", "this")
+        return compared((other.records, other.samples), (self.records, self.samples), labels)
 
     def _sheets(self) -> list[Sheet]:
         """The cases, and the reasons of those that have no result."""
@@ -90,9 +118,12 @@ class Benchmark:
             return "\n".join(line.rstrip() for line in file.read().rstrip().splitlines())
 
     def _repr_html_(self) -> str:
-        from jacstrat.report.notebook import sheets_html
+        from jacstrat.report.multiples import draw_strip
+        from jacstrat.report.notebook import figure_html, paragraphs_html, sheets_html
 
-        return sheets_html(self._sheets())
+        figure = draw_strip(self.records)
+        picture = figure_html(figure, self.headline) if figure else ""
+        return paragraphs_html([self.headline]) + sheets_html(self._sheets()) + picture
 
 
 def benchmark(
@@ -107,6 +138,7 @@ def benchmark(
     parameters: Iterable[Tensor] | None = None,
     seed: int = 0,
     sample_s: float = 0.25,
+    progress: bool | None = None,
 ) -> Benchmark:
     """Measure strategies on a function at given points, side by side with f itself.
 
@@ -127,10 +159,11 @@ def benchmark(
         parameters: What "train" goes back to; those of f, where it is an nn.Module, unless given.
         seed: Of random probes, and of the order of sampling.
         sample_s: Most seconds to sample one strategy, preparation and warm-up apart.
+        progress: Show how far it is, or not; unless given, on a terminal and in a notebook.
 
     Returns:
-        A result that prints as a table, with `.to_dataframe()`, `.plot()` and `.samples`. A strategy that cannot serve
-        f is a row of it, with the reason.
+        A result that prints as a table, with `.to_dataframe()`, `.plot()`, `.compare(other)` and `.samples`. A
+        strategy that cannot serve f is a row of it, with the reason.
 
     Raises:
         UsageError: An argument is none that can be, or f breaks a rule or raises; says which, where, and the remedy.
@@ -157,7 +190,9 @@ def benchmark(
             seed=seed,
             strategies=specs,
         )
-        outcomes = list(measure_here(cell, Settings(limit_s=sample_s), instance=instance))
+        with Watching(specs, shown_by(progress)) as watching:
+            settings = Settings(limit_s=sample_s)
+            outcomes = list(measure_here(cell, settings, watching.attend, instance=instance))
     found = {outcome.record.strategy: outcome.record for outcome in outcomes if outcome.record}
     samples = {outcome.case: outcome.samples for outcome in outcomes if outcome.samples}
     return Benchmark(tuple(found[spec] for spec in specs), samples)

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import matplotlib
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedFormatter, FixedLocator, FuncFormatter
 
 from jacstrat.core.case import Case
 from jacstrat.history.lines import COUNTS, ERRORS, Line, Step
-from jacstrat.report.chart import DARK, GREY, SIZE_INCHES
+from jacstrat.report.chart import DARK, GREY
+from jacstrat.report.look import WIDE
 from jacstrat.report.notebook import ShownFigure
-from jacstrat.report.plots import DPI, METADATA
+from jacstrat.report.plots import save
 from jacstrat.report.sheet import Column, Sheet, sheet_of
 from jacstrat.report.units import format_bytes, format_error, format_factor, format_ratio, format_seconds
 
@@ -81,7 +81,7 @@ def words(step: Step) -> str:
 
 def plot(line: Line) -> Figure:
     """A line over commits with its levels; steps up are red, steps down green, and bear their commit."""
-    figure = ShownFigure(figsize=SIZE_INCHES, layout="constrained", facecolor="white")
+    figure = ShownFigure(figsize=(WIDE.width, WIDE.height), layout="constrained", facecolor="white")
     axes = figure.add_subplot()
     values = [point.value for point in line.points]
     axes.plot(range(len(values)), values, ".", color=BLUE, markersize=7, label=line.measure)
@@ -128,20 +128,9 @@ def plot(line: Line) -> Figure:
 
 
 def write_plots(lines: Sequence[Line], directory: Path) -> list[Path]:
-    """A PNG and an SVG a line; the same lines give the same bytes."""
+    """A PNG, an SVG and a PDF a line; the same lines give the same bytes."""
     directory.mkdir(parents=True, exist_ok=True)
-    written = []
-    for line in lines:
-        figure = plot(line)
-        for kind, metadata in _METADATA.items():
-            file = directory / f"{file_name(line)}.{kind}"
-            with matplotlib.rc_context({"svg.hashsalt": "jacstrat"}):
-                figure.savefig(file, format=kind, dpi=DPI, metadata=metadata)
-            written.append(file)
-    return written
-
-
-_METADATA: Mapping[str, dict[str, None]] = METADATA
+    return [path for line in lines for path in save(plot(line), directory / file_name(line))]
 
 
 def file_name(line: Line) -> str:

@@ -54,6 +54,11 @@ class Winner:
     over_light: float | None = None
     bound: str | None = None
 
+    @property
+    def over_next(self) -> float | None:
+        """The next one's multiple of its time; None where there is none, or where the two cannot be told apart."""
+        return None if self.runner_up in self.level else self.over_runner_up
+
 
 def over_best_flops(record: Record) -> float | None:
     """How many times the FLOPs of the best-known algorithm for the network a case has; None where there is none."""

@@ -66,13 +66,14 @@ def _place(setting: Setting) -> Setting:
     return Setting("", "", 0, "", setting.device, "", setting.threads, 0, setting.machine)
 
 
-def _anywhere(setting: Setting) -> Setting:
+def anywhere(setting: Setting) -> Setting:
+    """The setting without what differs between sides: device, threads and machine."""
     return replace(setting, device=ANYWHERE, threads=0, machine="")
 
 
 def shared(compared: Sequence[Side]) -> tuple[Shared, ...]:
     """Every n of every setting that two sides or more have a winner at, in the order of the first."""
-    by_side = [{(_anywhere(w.setting), w.n): w for w in winners(side.records)} for side in compared]
+    by_side = [{(anywhere(w.setting), w.n): w for w in winners(side.records)} for side in compared]
     keys = dict.fromkeys(key for found in by_side for key in found)
     order = {setting: i for i, setting in enumerate(dict.fromkeys(setting for setting, _ in keys))}
     found = []
@@ -81,6 +82,17 @@ def shared(compared: Sequence[Side]) -> tuple[Shared, ...]:
         if sum(winner is not None for winner in best) > 1:
             found.append(Shared(setting, n, best))
     return tuple(found)
+
+
+def agreement(compared: Sequence[Side]) -> str:
+    """At how many of the sizes that sides share one strategy is fastest on all, in a sentence; "" where none is."""
+    found = shared(compared)
+    if not found:
+        return ""
+    agree = sum(one.agree for one in found)
+    return (
+        f"At {agree} of {len(found)} sizes that they share, one strategy is fastest, or level with it, on every side."
+    )
 
 
 def between_table(compared: Sequence[Side]) -> Sheet:
@@ -131,7 +143,7 @@ def between_pictures(compared: Sequence[Side]) -> tuple[tuple[str, Picture], ...
     The band goes from low over high to high over low, of the intervals of both: it holds where both hold.
     """
     grouped = [
-        {_anywhere(setting): records for setting, records in by_setting(side.records).items()} for side in compared
+        {anywhere(setting): records for setting, records in by_setting(side.records).items()} for side in compared
     ]
     found = []
     for setting, base in grouped[0].items() if grouped else ():

@@ -1,25 +1,24 @@
-"""The picture of stochastic strategies: error against products."""
+"""The pictures of stochastic strategies: error, and time, against products."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from jacstrat.records import Record
-from jacstrat.report.picture import ERROR, Picture, Reference
+from jacstrat.report.picture import ERROR, TIME, Picture, Reference
 from jacstrat.report.series import Point, Series
 from jacstrat.report.setting import Setting
 from jacstrat.report.stochastic import TARGET, Family, families
 from jacstrat.report.units import shortened
 
+BUDGET, PRODUCTS = "budget", "products"
+
 
 def budget_picture(setting: Setting, records: Sequence[Record], title: str) -> Picture | None:
     """Relative error of the stochastic strategies against products, at the largest n that has any."""
-    found = families(records)
-    if not found:
+    shown, n, budgets = _largest(records)
+    if not shown:
         return None
-    n = max(family.n for family in found)
-    shown = [family for family in found if family.n == n]
-    budgets = tuple(sorted({budget.products for family in shown for budget in family.budgets}))
     lines = sorted(shown, key=lambda family: -family.budgets[-1].rel_error)
     series = tuple(Series(family.strategy, budgets, _points(family), "") for family in lines)
     reached = [(b.products, family.strategy) for family in shown for b in family.budgets if b.rel_error <= TARGET]
@@ -27,13 +26,12 @@ def budget_picture(setting: Setting, records: Sequence[Record], title: str) -> P
     if reached:
         products, strategy = min(reached)
         answer = f"Fewest products within a relative error of {TARGET:g}: {products}, {shortened(strategy)}"
-    alone = f": {budgets[0]}; strategies in the order of the legend" if len(budgets) == 1 else ""
     return Picture(
-        "budget",
+        BUDGET,
         setting,
         f"{title}, n = {n}",
         answer,
-        f"products a point{alone}",
+        _products(budgets),
         "relative error",
         ERROR,
         series,
@@ -41,6 +39,56 @@ def budget_picture(setting: Setting, records: Sequence[Record], title: str) -> P
         errors=True,
         epsilon=TARGET,
     )
+
+
+def products_picture(setting: Setting, records: Sequence[Record], title: str) -> Picture | None:
+    """Time of a call of the stochastic strategies against products, at the same n, beside the fastest exact one."""
+    shown, n, budgets = _largest(records)
+    if not shown:
+        return None
+    lines = sorted(shown, key=lambda family: -family.budgets[-1].median_s)
+    series = tuple(
+        Series(
+            f.strategy, budgets, tuple(Point(b.products, b.median_s, None, None, wrong=False) for b in f.budgets), ""
+        )
+        for f in lines
+    )
+    exact, exact_s = shown[0].exact, shown[0].exact_s
+    answer = "No exact result is right."
+    references: tuple[Reference, ...] = ()
+    if exact is not None and exact_s is not None:
+        below = [(b.products, f.strategy) for f in shown for b in f.budgets if b.median_s <= exact_s]
+        answer = f"Every budget takes longer than {shortened(exact)}, which is exact"
+        if below:
+            products, strategy = max(below)
+            answer = (
+                f"Most products in the time of {shortened(exact)}, which is exact: {products}, {shortened(strategy)}"
+            )
+        references = (Reference(shortened(exact), lambda products: exact_s),)
+    return Picture(
+        PRODUCTS,
+        setting,
+        f"{title}, n = {n}",
+        answer,
+        _products(budgets),
+        "time of one call",
+        TIME,
+        series,
+        references=references,
+    )
+
+
+def _largest(records: Sequence[Record]) -> tuple[list[Family], int, tuple[int, ...]]:
+    """The families at the largest n that has any, that n, and all their products; ([], 0, ()) where there is none."""
+    found = families(records)
+    n = max((family.n for family in found), default=0)
+    shown = [family for family in found if family.n == n]
+    return shown, n, tuple(sorted({budget.products for family in shown for budget in family.budgets}))
+
+
+def _products(budgets: Sequence[int]) -> str:
+    alone = f": {budgets[0]}; strategies in the order of the legend" if len(budgets) == 1 else ""
+    return f"products a point{alone}"
 
 
 def _points(family: Family) -> tuple[Point, ...]:

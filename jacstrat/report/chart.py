@@ -7,19 +7,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from textwrap import wrap
 from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedFormatter, FixedLocator, FuncFormatter, LogLocator, NullLocator
 
+from jacstrat.report.look import WIDE, Look
 from jacstrat.report.notebook import ShownFigure
 from jacstrat.report.palette import WRONG_DASH, style
 from jacstrat.report.picture import TIME, XKind
 from jacstrat.report.series import Point, Series, touches_wrong
 from jacstrat.report.ticks import linear_ticks, log_ticks, spread
 
-SIZE_INCHES = (8.0, 5.0)
 GREY = "#808080"
 DARK = "#404040"
 ANNOTATED_LIMIT = 12
@@ -41,7 +42,7 @@ def single(series: Sequence[Series]) -> float | None:
 
 
 def empty_chart(
-    title: str, answer: str, ylabel: str, series: Sequence[Series], base: int = 10, x: XKind = "n"
+    title: str, answer: str, ylabel: str, series: Sequence[Series], base: int = 10, x: XKind = "n", look: Look = WIDE
 ) -> tuple[Figure, Axes]:
     """A figure with axes for these series, logarithmic in y, and in x unless there is a single n or x is rounds.
 
@@ -51,39 +52,46 @@ def empty_chart(
         ylabel: The quantity and its unit.
         base: Of the y axis.
         x: What x is, see `Picture`.
+        look: Its sizes. In a narrow figure the title takes several lines, and the answer is left to the caption.
     """
-    figure = ShownFigure(figsize=SIZE_INCHES, layout="constrained", facecolor="white")
+    figure = ShownFigure(figsize=(look.width, look.height), layout="constrained", facecolor="white")
     axes = figure.add_subplot()
     axes.set_yscale("log", base=base)
-    axes.set_ylabel(ylabel, fontsize=11, color=DARK)
+    axes.set_ylabel(ylabel, fontsize=look.label, color=DARK)
     axes.grid(visible=True, which="major", color="#E4E4E4", linewidth=0.8)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.tick_params(labelsize=10, colors=DARK)
+    axes.tick_params(labelsize=look.tick, colors=DARK)
+    _x_axis(axes, series, x, look)
     # Text is drawn as it is: a "$" in a name starts no formula.
-    axes.set_title(title, loc="left", pad=24, fontsize=_fitting(13, title), fontweight="bold", parse_math=False)
+    if look.below:
+        unbroken = title.replace("B = ", "B\u00a0=\u00a0")
+        wrapped = "\n".join(wrap(unbroken, round(look.letters(look.title) * 0.85)))
+        axes.set_title(wrapped, loc="left", pad=6, fontsize=look.title, fontweight="bold", parse_math=False)
+        return figure, axes
+    fitting = _fitting(look, look.title, title)
+    axes.set_title(title, loc="left", pad=24, fontsize=fitting, fontweight="bold", parse_math=False)
     axes.annotate(
         answer,
         (0, 1),
         xycoords="axes fraction",
         xytext=(0, 8),
         textcoords="offset points",
-        fontsize=_fitting(10.5, answer),
+        fontsize=_fitting(look, look.text, answer),
         color=DARK,
         parse_math=False,
     ).set_in_layout(False)
-    _x_axis(axes, series, x)
     return figure, axes
 
 
-def _fitting(size: float, text: str) -> float:
+def _fitting(look: Look, size: float, text: str) -> float:
     """A font size in which the text fits the figure's width; a letter is about 0.58 of its size wide."""
-    return min(size, SIZE_INCHES[0] * 72 / (0.6 * max(len(text), 1)))
+    return min(size, look.width * 72 / (0.6 * max(len(text), 1)))
 
 
-def _x_axis(axes: Axes, series: Sequence[Series], x: XKind) -> None:
+def _x_axis(axes: Axes, series: Sequence[Series], x: XKind, look: Look = WIDE) -> None:
     n = single(series)
-    axes.set_xlabel("n, number of inputs", fontsize=11, color=DARK)
+    axes.set_xlabel("n, number of inputs", fontsize=look.label, color=DARK)
     axes.xaxis.set_minor_locator(NullLocator())
     if n is not None:
         axes.margins(y=0.2)  # room for the values above the points
@@ -101,9 +109,12 @@ def _x_axis(axes: Axes, series: Sequence[Series], x: XKind) -> None:
     axes.set_xscale("log", base=2 if x == "n" else 10)
     low, high = limits(ns)
     axes.set_xlim(low, high)
-    ticks = spread(ns) if x == "n" else spread(log_ticks(low, high), 1 / 7)
+    crowd = 2 if look.below else 1
+    ticks = spread(ns, crowd / 12) if x == "n" else spread(log_ticks(low, high), crowd / 7)
     axes.xaxis.set_major_locator(FixedLocator(ticks))
-    axes.xaxis.set_major_formatter(FixedFormatter([f"{tick:g}" if x == "n" else TIME.tick(tick) for tick in ticks]))
+    axes.xaxis.set_major_formatter(
+        FixedFormatter([TIME.tick(tick) if x == "seconds" else f"{tick:g}" for tick in ticks])
+    )
     axes.xaxis.set_minor_locator(NullLocator())
 
 
@@ -113,7 +124,13 @@ def limits(xs: Sequence[float]) -> tuple[float, float]:
     return xs[0] / margin, xs[-1] * margin
 
 
-def draw(axes: Axes, series: Sequence[Series], describe: Callable[[float], str], place: Place = own_value) -> None:
+def draw(
+    axes: Axes,
+    series: Sequence[Series],
+    describe: Callable[[float], str],
+    place: Place = own_value,
+    look: Look = WIDE,
+) -> None:
     """Every series with its band; wrong points are hollow, and lines that touch them dashed.
 
     The artists of a series bear its strategy as their label. The highest line is drawn first, so that the lowest, which
@@ -124,15 +141,16 @@ def draw(axes: Axes, series: Sequence[Series], describe: Callable[[float], str],
         series: In the order of `series_of`.
         describe: A value as text, for the labels of points side by side.
         place: Where a point stands in y.
+        look: The sizes of lines and markers.
     """
     if single(series) is None:
         for i, line in enumerate(series):
-            _draw_line(axes, line, place, sum(_coincide(line, later, place) for later in series[i + 1 :]))
+            _draw_line(axes, line, place, sum(_coincide(line, later, place) for later in series[i + 1 :]), look)
         return
     for rank, line in enumerate(series, start=1):
-        _draw_rank(axes, rank, line, place)
+        _draw_rank(axes, rank, line, place, look)
     if len(series) <= ANNOTATED_LIMIT:
-        _annotate(axes, series, describe, place)
+        _annotate(axes, series, describe, place, look)
 
 
 def _coincide(line: Series, other: Series, place: Place) -> bool:
@@ -142,46 +160,46 @@ def _coincide(line: Series, other: Series, place: Place) -> bool:
     return 2 * sum(abs(y - z) <= 0.03 * z for y, z in shared) > len(shared)
 
 
-def _draw_line(axes: Axes, line: Series, place: Place, covers: int) -> None:
+def _draw_line(axes: Axes, line: Series, place: Place, covers: int, sizes: Look) -> None:
     """One series, wider and larger the more others cover it, so that it shows on both sides of them."""
-    extra = min(covers, 3) * 2.0
+    extra = min(covers, 3) * 2.0 * sizes.line / WIDE.line
     look = style(line.strategy)
     for run in line.runs():
         xs, ys = [point.n for point in run], [place(line, point) for point in run]
         dash = WRONG_DASH if touches_wrong(run) else look.dash
-        axes.plot(xs, ys, color=look.color, linestyle=dash, linewidth=1.8 + extra, label=line.strategy)
+        axes.plot(xs, ys, color=look.color, linestyle=dash, linewidth=sizes.line + extra, label=line.strategy)
         band = [(point.low, point.high) for point in run]
         lows, highs = [low for low, _ in band if low is not None], [high for _, high in band if high is not None]
         if len(lows) == len(highs) == len(run):
             axes.fill_between(xs, lows, highs, color=look.color, alpha=0.18, linewidth=0, label=line.strategy)
     for wrong in (False, True):
         points = [point for point in line.points if point.wrong is wrong]
-        small = -4.0 if len(line.points) > CROWDED else 0.0
-        _markers(axes, line, [(point.n, place(line, point)) for point in points], wrong, extra + small)
+        size = sizes.marker + extra - (4.0 if len(line.points) > CROWDED else 0.0)
+        _markers(axes, line, [(point.n, place(line, point)) for point in points], wrong, max(size, 1.5))
 
 
-def _draw_rank(axes: Axes, rank: int, line: Series, place: Place) -> None:
+def _draw_rank(axes: Axes, rank: int, line: Series, place: Place, look: Look) -> None:
     (point,) = line.points
     if point.low is not None and point.high is not None:
         color = style(line.strategy).color
         axes.vlines(rank, point.low, point.high, colors=color, linewidth=1.6, label=line.strategy)
-    _markers(axes, line, [(rank, place(line, point))], point.wrong)
+    _markers(axes, line, [(rank, place(line, point))], point.wrong, look.marker)
 
 
-def _markers(axes: Axes, line: Series, at: Sequence[tuple[float, float]], hollow: bool, extra: float = 0) -> None:
+def _markers(axes: Axes, line: Series, at: Sequence[tuple[float, float]], hollow: bool, size: float) -> None:
     if at:
         xs, ys = zip(*at, strict=True)
-        axes.plot(xs, ys, label=line.strategy, **marker(line.strategy, hollow, extra))
+        axes.plot(xs, ys, label=line.strategy, **marker(line.strategy, hollow, size))
 
 
-def marker(strategy: str, hollow: bool, extra: float = 0) -> dict[str, Any]:
-    """How matplotlib is to draw the points of a strategy, as options of `plot`; larger by `extra` points."""
+def marker(strategy: str, hollow: bool, size: float = WIDE.marker) -> dict[str, Any]:
+    """How matplotlib is to draw the points of a strategy, as options of `plot`, in a size in points."""
     look = style(strategy)
     fill = "white" if hollow else look.color
     return {
         "linestyle": "none",
         "marker": look.marker,
-        "markersize": 7.5 + extra,
+        "markersize": size,
         "markerfacecolor": fill,
         "markeredgecolor": look.color if hollow else "white",
         "markeredgewidth": 1.6 if hollow else 0.5,
@@ -189,9 +207,9 @@ def marker(strategy: str, hollow: bool, extra: float = 0) -> dict[str, Any]:
     }
 
 
-def _annotate(axes: Axes, series: Sequence[Series], describe: Callable[[float], str], place: Place) -> None:
+def _annotate(axes: Axes, series: Sequence[Series], describe: Callable[[float], str], place: Place, look: Look) -> None:
     """The value above each point side by side, turned where many stand in the way of each other."""
-    turned = len(series) > 8
+    turned = len(series) > (3 if look.below else 8)
     for rank, line in enumerate(series, start=1):
         (point,) = line.points
         y = max(place(line, point), point.high or 0.0)
@@ -203,7 +221,7 @@ def _annotate(axes: Axes, series: Sequence[Series], describe: Callable[[float], 
             ha="left" if turned else "center",
             rotation=35 if turned else 0,
             rotation_mode="anchor",
-            fontsize=9,
+            fontsize=look.note,
             color=DARK,
         )
 

@@ -7,16 +7,24 @@ from pathlib import Path
 
 from jacstrat.core.errors import lookup
 from jacstrat.records import PLOTS as DIRECTORY
+from jacstrat.report.beside import BESIDE, besides, draw_beside
 from jacstrat.report.between import between_pictures, sides
 from jacstrat.report.doubt import doubts
+from jacstrat.report.multiples import draw_smalls
 from jacstrat.report.plots import PLOTS, draw_picture, file_stem, save, slug, write_plots
+from jacstrat.report.roofline import SPLIT
 from jacstrat.report.runs import Run
 from jacstrat.report.setting import by_setting, varying
+from jacstrat.report.small import smalls
+from jacstrat.report.split import draw_split, splits
 from jacstrat.report.winnermap import draw_map, winner_maps
 from jacstrat.samples import read_samples
 
-WINNER_MAP, BETWEEN, SAMPLES = "winner-map", "between", "samples"
-NAMES = (*PLOTS, WINNER_MAP, BETWEEN)
+ANSWER, WINNER_MAP, BETWEEN, SAMPLES = "answer", "winner-map", "between", "samples"
+FIRST = (ANSWER, WINNER_MAP, BESIDE)
+"""What the page shows first, and what is drawn unasked."""
+NAMES = (*FIRST, *PLOTS, SPLIT, BETWEEN)
+CHOICES = {"first": FIRST, "all": NAMES}
 MOST_SETTINGS, MOST_CASES = 40, 10_000
 """Of more settings or cases no plots are drawn unless they are asked for by name: a file takes a fifth of a second."""
 
@@ -38,12 +46,13 @@ def check_names(names: Iterable[str]) -> tuple[str, ...]:
     return asked
 
 
-def draw_plots(runs: Sequence[Run], names: Iterable[str] = ()) -> list[Path]:
-    """Draw plots, PNG and SVG, into `plots/` of the directory of each run; those between runs into that of the first.
+def draw_plots(runs: Sequence[Run], names: Iterable[str] = (), width_inches: float | None = None) -> list[Path]:
+    """Draw plots, PNG, SVG and PDF, into `plots/` of the directory of each run; those of several runs into the first's.
 
     Args:
         runs: One or several.
-        names: Of NAMES; without any all, but of a run that has too many settings none.
+        names: Of NAMES; without any those of FIRST, but of a run that has too many settings none.
+        width_inches: Of each; 8 unless given.
 
     Raises:
         UsageError: There is no plot of such a name; suggests the nearest ones.
@@ -52,24 +61,52 @@ def draw_plots(runs: Sequence[Run], names: Iterable[str] = ()) -> list[Path]:
     written = []
     for run in runs:
         if asked or not too_many(run):
-            written += _draw_run(run, asked or NAMES)
-    if BETWEEN in (asked or NAMES):
-        pictures = between_pictures(sides(runs))
-        differing = varying(picture.setting for _, picture in pictures)
-        for label, picture in pictures:
-            stem = f"{file_stem(picture.setting, differing)}-{BETWEEN}-{slug(label)}"
-            written += save(draw_picture(picture), runs[0].directory / DIRECTORY / stem)
+            written += _draw_run(run, asked or FIRST, width_inches)
+    if len(runs) > 1:
+        written += _draw_sides(runs, asked or FIRST, width_inches)
     return written
 
 
-def _draw_run(run: Run, names: Sequence[str]) -> list[Path]:
+def _draw_run(run: Run, names: Sequence[str], width_inches: float | None) -> list[Path]:
     directory = run.directory / DIRECTORY
-    doubtful = {doubt.record.case for doubt in doubts(run.records)} if SAMPLES in names else ()
-    samples = read_samples(run.directory, doubtful)
-    written = write_plots(run.records, directory, samples, [name for name in names if name in PLOTS])
+    directory.mkdir(parents=True, exist_ok=True)
+    written = []
+    if ANSWER in names:
+        for number, figure in enumerate(draw_smalls(smalls(run.records), width_inches), start=1):
+            written += save(figure, directory / (ANSWER if number == 1 else f"{ANSWER}-{number}"))
     if WINNER_MAP in names:
         maps = winner_maps(run.records)
         differing = [name for name in varying(found.setting for found in maps) if name != "batch"]
-        for found in maps:
-            written += save(draw_map(found), directory / f"{file_stem(found.setting, differing)}-{WINNER_MAP}")
+        for grid in maps:
+            stem = f"{file_stem(grid.setting, differing)}-{WINNER_MAP}"
+            written += save(draw_map(grid, width_inches), directory / stem)
+    if SPLIT in names:
+        divided = splits(run.records)
+        differing = list(varying(found.setting for found in divided))
+        for found in divided:
+            written += save(
+                draw_split(found, width_inches), directory / f"{file_stem(found.setting, differing)}-{SPLIT}"
+            )
+    if plain := [name for name in names if name in PLOTS]:
+        doubtful = (doubt.record.case for doubt in doubts(run.records)) if SAMPLES in names else ()
+        samples = read_samples(run.directory, doubtful)
+        written += write_plots(run.records, directory, samples, plain, width_inches)
+    return written
+
+
+def _draw_sides(runs: Sequence[Run], names: Sequence[str], width_inches: float | None) -> list[Path]:
+    """What shows several runs at once."""
+    directory, compared = runs[0].directory / DIRECTORY, sides(runs)
+    written = []
+    if BESIDE in names and not any(map(too_many, runs)):
+        found = besides(compared)
+        differing = varying(one.setting for one in found)
+        for one in found:
+            written += save(draw_beside(one, width_inches), directory / f"{file_stem(one.setting, differing)}-{BESIDE}")
+    if BETWEEN in names:
+        pictures = between_pictures(compared)
+        differing = varying(picture.setting for _, picture in pictures)
+        for label, picture in pictures:
+            stem = f"{file_stem(picture.setting, differing)}-{BETWEEN}-{slug(label)}"
+            written += save(draw_picture(picture, width_inches), directory / stem)
     return written

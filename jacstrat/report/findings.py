@@ -7,15 +7,17 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from rich.console import Console
+from rich.text import Text
 
 from jacstrat.report.answers import MEASURED, failures, unsupported
 from jacstrat.report.bound import bound_sentences, cache_sentence
-from jacstrat.report.payback import paybacks
+from jacstrat.report.headline import MOST_SENTENCES, Headline
 from jacstrat.report.setting import Source, to_records
 from jacstrat.report.sheet import Sheet
 from jacstrat.report.tables import (
     failures_table,
     growth_table,
+    paybacks_table,
     stochastic_table,
     unsupported_table,
     winners_table,
@@ -39,7 +41,8 @@ def findings(source: Source) -> tuple[Sheet | str, ...]:
         found.append(growth)
     found += bound_sentences(records)
     found += [cache_sentence(records) or ""] if cache_sentence(records) else []
-    found += [payback.sentence for payback in paybacks(records)]
+    if (payback := paybacks_table(records)).rows:
+        found.append(payback)
     found += [failures_table(records)] if failures(records) else []
     found += [unsupported_table(records)] if unsupported(records) else []
     counts = Counter(record.status for record in records if record.status not in MEASURED)
@@ -52,6 +55,47 @@ def findings(source: Source) -> tuple[Sheet | str, ...]:
 def print_findings(source: Source, console: Console) -> None:
     """The findings on a console of any width, a blank line before and after each sheet."""
     print_told(findings(source), console)
+
+
+def print_headline(label: str, title: str, said: Headline, console: Console) -> None:
+    """The title, the sentences and the totals, a line each, and a blank line.
+
+    Args:
+        label: Of the run, where there are several; else "".
+        title: What was run, where and when.
+        said: The headline; of its sentences the first MOST_SENTENCES.
+        console: Where to.
+    """
+
+    def say(text: str, style: str = "") -> None:
+        console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
+
+    say(f"{label}: {title}" if label else title, "bold")
+    for sentence in said.sentences[:MOST_SENTENCES]:
+        say(f"- {sentence}")
+    if rest := len(said.sentences[MOST_SENTENCES:]):
+        say(f"- and {rest} more on the page")
+    say(f"{said.totals}\n")
+
+
+def print_screen(told: Sequence[Sheet | str], console: Console, command: str) -> None:
+    """As much of the findings as one screen of the console holds, and the command that prints the rest.
+
+    Args:
+        told: Sheets and sentences.
+        console: Where to; one that is no terminal counts as 25 lines high.
+        command: What prints all.
+    """
+    with console.capture() as captured:
+        print_told(told, console)
+    lines = captured.get().splitlines()
+    # The command, the summary below it and the next prompt are on the screen as well.
+    room = max(console.height - 4, 8)
+    shown = lines if len(lines) <= room else lines[:room]
+    for line in shown:
+        console.print(Text.from_ansi(line), soft_wrap=True)
+    if rest := len(lines) - len(shown):
+        console.print(f"... {rest} more lines: {command}", markup=False, highlight=False, soft_wrap=True)
 
 
 def print_told(told: Sequence[Sheet | str], console: Console) -> None:

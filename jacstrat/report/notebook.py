@@ -1,10 +1,11 @@
-"""What a notebook shows: sheets as HTML, and figures as they are.
+"""What a notebook shows: sentences and sheets as HTML, and figures as they are.
 
 A sheet is one table that needs no style sheet; its colours are those of the page around it.
 """
 
 from __future__ import annotations
 
+import base64
 import io
 from collections.abc import Iterable
 from html import escape
@@ -25,6 +26,17 @@ class ShownFigure(Figure):
         file = io.BytesIO()
         self.savefig(file, format="png")
         return file.getvalue()
+
+
+def paragraphs_html(texts: Iterable[str]) -> str:
+    """A paragraph a text; text is escaped."""
+    return "".join(f"<p>{escape(text)}</p>" for text in texts)
+
+
+def figure_html(figure: ShownFigure, words: str) -> str:
+    """A figure as an image that is in the page, with words for who does not see it."""
+    data = base64.b64encode(figure._repr_png_()).decode()
+    return f'<img alt="{escape(words)}" src="data:image/png;base64,{data}">'
 
 
 def sheets_html(sheets: Iterable[Sheet]) -> str:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from jacstrat.records import Record
 from jacstrat.report.answers import winners
 from jacstrat.report.setting import Setting, Source, by_setting, to_records
-from jacstrat.report.units import format_seconds
 
 # Seconds more than the other's that a preparation must take to be worth a word.
 NEGLIGIBLE_S = 0.01
@@ -36,15 +35,6 @@ class Payback:
     def calls(self) -> int:
         """Calls after which it has taken less time than the other."""
         return math.ceil(self.extra_s / self.saved_s)
-
-    @property
-    def sentence(self) -> str:
-        """In words, on one line."""
-        return (
-            f"{self.setting.title()}, n = {self.n}: {self.strategy} takes {format_seconds(self.extra_s)} more to "
-            f"prepare than {self.other} and {format_seconds(self.saved_s)} less a call: it pays after {self.calls} "
-            "calls."
-        )
 
 
 def paybacks(source: Source) -> tuple[Payback, ...]:

@@ -11,9 +11,11 @@ from jacstrat.report.series import Point, Series
 from jacstrat.report.setting import Setting
 from jacstrat.report.units import (
     BYTES,
+    RATES,
     SECONDS,
     format_bytes,
     format_error,
+    format_rate,
     format_ratio,
     format_seconds,
     scaled,
@@ -46,6 +48,7 @@ def _in(units: tuple[str, ...], base: float, factor: float = 1.0) -> Callable[[f
 TIME = Unit(format_seconds, _in(SECONDS, 1000, 1e9))
 RATIO = Unit(format_ratio, "{:g}".format)
 SIZE = Unit(format_bytes, _in(BYTES, 1024), base=2)
+RATE = Unit(format_rate, _in(RATES, 1000))
 ERROR = Unit(format_error, "{:.0e}".format)
 
 
@@ -66,7 +69,7 @@ class Mark:
     words: str
 
 
-XKind = Literal["n", "seconds", "rounds"]
+XKind = Literal["n", "seconds", "rounds", "intensity"]
 
 
 @dataclass(frozen=True)
@@ -80,9 +83,11 @@ class Picture:
         xlabel, ylabel: The quantities.
         unit: Of y.
         series: In the order in which they meet a legend on their right; never empty.
-        x: What x is: n or something like it, with ticks at the values; a time; or a number of rounds, not logarithmic.
+        x: What x is: n or something like it, with ticks at the values; a time; FLOPs a byte; or a number of rounds,
+            not logarithmic.
         references, marks: Grey lines, and vertical ones.
         front: Points that a staircase joins, by x; empty where there is none.
+        span: The ends of y, where the picture shares them with another; by its own values unless given.
         errors: y is an error: a logarithmic axis with a place for 0 and for infinity. `epsilon` lies on it.
     """
 
@@ -98,6 +103,7 @@ class Picture:
     references: tuple[Reference, ...] = ()
     marks: tuple[Mark, ...] = ()
     front: tuple[tuple[Series, Point], ...] = ()
+    span: tuple[float, float] | None = None
     errors: bool = False
     epsilon: float | None = None
 

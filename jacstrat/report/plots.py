@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import io
+import math
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import matplotlib
 from matplotlib.axes import Axes
@@ -20,22 +23,30 @@ from jacstrat.core.errors import UsageError
 from jacstrat.core.text import printable
 from jacstrat.core.whole import write_whole
 from jacstrat.records import Record
-from jacstrat.report.budget import budget_picture
+from jacstrat.report.budget import BUDGET, PRODUCTS, budget_picture, products_picture
 from jacstrat.report.chart import DARK, GREY, draw, empty_chart, own_value, positions, reference, scale_y
 from jacstrat.report.doubt import Samples, samples_picture
 from jacstrat.report.errorscale import ErrorScale
 from jacstrat.report.floor import best_flops_picture, floor_picture
-from jacstrat.report.legend import legend, notes
+from jacstrat.report.legend import legend, legend_below, notes
+from jacstrat.report.look import Look, look_of
 from jacstrat.report.overn import N, cost_ratio_picture, error_picture, memory_picture, time_picture
 from jacstrat.report.pareto import pareto_picture
 from jacstrat.report.picture import Picture
+from jacstrat.report.roofline import LIGHT, ROOFLINE, light_picture, roofline_picture
 from jacstrat.report.setting import SETTING, Setting, Source, by_setting, to_records, varying
 
 DPI = 150
 # No date, no version, no random ids: the same records give the same bytes.
-METADATA = {"png": {"Software": None}, "svg": {"Date": None, "Creator": None}}
+METADATA = {
+    "png": {"Software": None},
+    "svg": {"Date": None, "Creator": None},
+    "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
+}
+# Fonts are embedded as TrueType in PDF, which journals ask for, and as outlines in SVG.
+FONTS: Any = {"svg.hashsalt": "jacstrat", "svg.fonttype": "path", "pdf.fonttype": 42}
 NOTE_WIDTH = 64
-NOTE_WIDTHS = {"time": 40, "cost-ratio": 38, "budget": 28, "samples": 40}
+NOTE_WIDTHS = {"time": 40, "cost-ratio": 38, BUDGET: 28, "samples": 40}
 """Room for the labels of references right of the axes, in points; NOTE_WIDTH for the others."""
 
 MOST_STEM = 160
@@ -57,17 +68,22 @@ PICTURES: Mapping[str, Build] = MappingProxyType(
         "pareto": _without_samples(pareto_picture),
         "floor": _without_samples(floor_picture),
         "best-flops": _without_samples(best_flops_picture),
-        "budget": _without_samples(budget_picture),
+        LIGHT: _without_samples(light_picture),
+        ROOFLINE: _without_samples(roofline_picture),
+        BUDGET: _without_samples(budget_picture),
+        PRODUCTS: _without_samples(products_picture),
         "samples": samples_picture,
     }
 )
 
 
-def draw_picture(picture: Picture) -> Figure:
-    """A picture as a figure of 8 by 5 inches."""
-    series = picture.series
+def draw_picture(picture: Picture, width_inches: float | None = None) -> Figure:
+    """A picture as a figure of 8 by 5 inches, or so wide; below 5.5 inches with letters and a legend for a column."""
+    series, look = picture.series, look_of(width_inches)
+    if look.below:
+        look = replace(look, height=look.height + 0.15 * math.ceil(len(series) / 2))
     figure, axes = empty_chart(
-        picture.title, picture.answer, picture.ylabel, series, base=picture.unit.base, x=picture.x
+        picture.title, picture.answer, picture.ylabel, series, base=picture.unit.base, x=picture.x, look=look
     )
     if picture.xlabel != N:
         axes.set_xlabel(picture.xlabel)
@@ -75,7 +91,7 @@ def draw_picture(picture: Picture) -> Figure:
     zero = scale is None and any(point.value == 0 for line in series for point in line.points)
     if zero:
         axes.set_yscale("symlog", base=picture.unit.base, linthresh=1)  # a logarithm has no place for 0 bytes
-    draw(axes, series, picture.unit.show, scale.place if scale else own_value)
+    draw(axes, series, picture.unit.show, scale.place if scale else own_value, look)
     if scale:
         scale.apply(axes)
     ends = []
@@ -97,9 +113,12 @@ def draw_picture(picture: Picture) -> Figure:
         _with_zero(axes, picture)
     elif scale is None:
         scale_y(axes, picture.unit.tick, base=picture.unit.base)
-    _marks(axes, picture)
+    _marks(axes, picture, look)
     if ends:
-        notes(axes, ends)
+        notes(axes, ends, look)
+    if look.below:
+        legend_below(axes, series, look)
+        return figure
     legend(figure, axes, series, note_width=NOTE_WIDTHS.get(picture.name, NOTE_WIDTH) if ends else 0)
     return figure
 
@@ -112,7 +131,7 @@ def _with_zero(axes: Axes, picture: Picture) -> None:
     axes.yaxis.set_major_formatter(lambda value, _: picture.unit.tick(value))
 
 
-def _marks(axes: Axes, picture: Picture) -> None:
+def _marks(axes: Axes, picture: Picture, look: Look) -> None:
     """Vertical lines with their words along them; none where points stand side by side."""
     low, high = axes.get_xlim()
     for mark in picture.marks:
@@ -127,7 +146,7 @@ def _marks(axes: Axes, picture: Picture) -> None:
                 rotation=90,
                 ha="right",
                 va="bottom",
-                fontsize=8,
+                fontsize=min(8.0, look.note),
                 color=DARK,
                 parse_math=False,
             ).set_in_layout(False)
@@ -150,9 +169,11 @@ def picture_of(name: str, source: Source, title: str | None = None, samples: Sam
 
 
 def _plot(name: str) -> Callable[..., Figure | None]:
-    def plot(source: Source, title: str | None = None, samples: Samples | None = None) -> Figure | None:
+    def plot(
+        source: Source, title: str | None = None, samples: Samples | None = None, width_inches: float | None = None
+    ) -> Figure | None:
         picture = picture_of(name, source, title, samples)
-        return None if picture is None else draw_picture(picture)
+        return None if picture is None else draw_picture(picture, width_inches)
 
     plot.__doc__ = f"The picture {name}, drawn; arguments and errors as of `picture_of`."
     return plot
@@ -162,18 +183,23 @@ PLOTS: Mapping[str, Callable[..., Figure | None]] = MappingProxyType({name: _plo
 
 
 def write_plots(
-    source: Source, directory: Path, samples: Samples | None = None, names: Iterable[str] | None = None
+    source: Source,
+    directory: Path,
+    samples: Samples | None = None,
+    names: Iterable[str] | None = None,
+    width_inches: float | None = None,
 ) -> list[Path]:
-    """Plots of every setting as PNG, 1200 x 750 pixels, and SVG; a plot without data is left out.
+    """Plots of every setting as PNG, SVG and PDF, 8 by 5 inches; a plot without data is left out.
 
     Args:
         source: Records.
         directory: Where to; made if need be.
         samples: Raw samples by case, for the plot "samples".
         names: Of the plots; all, unless given.
+        width_inches: Of each, see `draw_picture`.
 
     Returns:
-        The files written, `<operator>-<problem>[-<what else differs>]-<plot>.png` and `.svg`.
+        The files written, `<operator>-<problem>[-<what else differs>]-<plot>.png`, `.svg` and `.pdf`.
     """
     settings = by_setting(to_records(source))
     differing = varying(settings)
@@ -182,25 +208,28 @@ def write_plots(
     for setting, records in settings.items():
         stem = file_stem(setting, differing)
         for name in PLOTS if names is None else names:
-            figure = PLOTS[name](records, setting.title(also=differing), samples)
+            figure = PLOTS[name](records, setting.title(also=differing), samples, width_inches)
             if figure is not None:
                 written += save(figure, directory / f"{stem}-{name}")
     return written
 
 
 def save(figure: Figure, stem: Path) -> list[Path]:
-    """A figure as STEM.png and STEM.svg; control characters in its texts, which SVG cannot hold, are blanks."""
+    """A figure as STEM.png, STEM.svg and STEM.pdf; control characters in its texts are blanks, as SVG holds none."""
     for text in figure.findobj(Text):
         text.set_text("\n".join(map(printable, text.get_text().split("\n"))))
-    written = []
-    for kind, metadata in METADATA.items():
-        path = stem.with_name(f"{stem.name}.{kind}")
-        with matplotlib.rc_context({"svg.hashsalt": "jacstrat"}):
-            drawn = io.BytesIO()
-            figure.savefig(drawn, format=kind, dpi=DPI, metadata=metadata)
-        write_whole(path, drawn.getvalue())
-        written.append(path)
-    return written
+    paths = {kind: stem.with_name(f"{stem.name}.{kind}") for kind in METADATA}
+    for kind, path in paths.items():
+        write_figure(figure, path, kind)
+    return list(paths.values())
+
+
+def write_figure(figure: Figure, file: Path, kind: str) -> None:
+    """A figure as a file of a kind of METADATA, with its fonts inside; the same figure gives the same bytes."""
+    with matplotlib.rc_context(FONTS):
+        drawn = io.BytesIO()
+        figure.savefig(drawn, format=kind, dpi=DPI, metadata=METADATA[kind])
+    write_whole(file, drawn.getvalue())
 
 
 def file_stem(setting: Setting, differing: Sequence[str]) -> str:

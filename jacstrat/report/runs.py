@@ -12,8 +12,10 @@ from jacstrat.core.environment import Session, Snapshot, moment, read_sessions
 from jacstrat.core.errors import UsageError
 from jacstrat.records import SWEEP, Record, read_records
 from jacstrat.report.findings import findings
+from jacstrat.report.headline import Headline, headline
 from jacstrat.report.setting import to_records
 from jacstrat.report.sheet import Sheet
+from jacstrat.report.title import what, when, where
 from jacstrat.report.units import format_bytes
 
 
@@ -41,6 +43,17 @@ class Run:
     def findings(self) -> tuple[Sheet | str, ...]:
         """What the run found; see `jacstrat.report.findings`."""
         return findings(self.records)
+
+    @cached_property
+    def headline(self) -> Headline:
+        """What is said first; see `jacstrat.report.headline`."""
+        return headline(self.records)
+
+    @property
+    def title(self) -> str:
+        """What was run, where and when, on one line; what is not known is left out."""
+        day = when(self.sessions)
+        return f"{what(self.records)} on {where(self.records, self.sessions)}" + (f", {day}" if day else "")
 
     @property
     def warnings(self) -> tuple[str, ...]:

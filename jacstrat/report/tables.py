@@ -11,6 +11,7 @@ from jacstrat.records import Record
 from jacstrat.report.answers import (
     Growth,
     Unmeasured,
+    Winner,
     failures,
     growths,
     over_best_flops,
@@ -20,6 +21,7 @@ from jacstrat.report.answers import (
     wrong,
 )
 from jacstrat.report.bound import bound_of
+from jacstrat.report.payback import paybacks
 from jacstrat.report.setting import SETTING, Setting, Source, by_setting, quantity, to_records, varying
 from jacstrat.report.sheet import ROW_STYLES, Column, Sheet, sheet_of
 from jacstrat.report.stochastic import TARGET, crossovers
@@ -45,6 +47,14 @@ FAILED = ("Failed and skipped", "Unsupported")
 def _extent(values: Sequence[float | None], show: Callable[[float], str]) -> str:
     known = [value for value in values if value is not None]
     return format_range(show(min(known)), show(max(known))) if known else ""
+
+
+def over_next(found: Sequence[Winner]) -> str:
+    """The next ones' multiples of the winners' times, "level" where the two cannot be told apart: "level–3.22×"."""
+    multiples = _extent([winner.over_next for winner in found], format_factor)
+    if not any(winner.runner_up in winner.level for winner in found):
+        return multiples
+    return f"level–{multiples.rpartition('–')[2]}" if multiples else "level"
 
 
 def winners_table(source: Source) -> Sheet:
@@ -74,7 +84,7 @@ def winners_table(source: Source) -> Sheet:
                 found.strategy or "no right result",
                 _extent([winner.median_s for winner in found.winners], format_seconds),
                 _extent([winner.cost_ratio for winner in found.winners], format_ratio),
-                _extent([winner.over_runner_up for winner in found.winners], format_factor),
+                over_next(found.winners),
                 _extent([winner.over_slowest for winner in found.winners], format_factor),
                 _extent([winner.over_best_flops for winner in found.winners], format_factor),
                 _extent([winner.over_floor for winner in found.winners], format_factor),
@@ -210,6 +220,38 @@ def _fit(growth: Growth | None) -> tuple[str, str]:
     if growth is None:
         return "", ""
     return f"{growth.exponent:.2f} ± {growth.std_error:.2f}", format_range(str(growth.n_low), str(growth.n_high))
+
+
+def paybacks_table(source: Source) -> Sheet:
+    """After how many calls a strategy that is slow to prepare has paid for itself."""
+    found = paybacks(source)
+    differing = varying(one.setting for one in found)
+    columns = [
+        Column("problem"),
+        Column("case"),
+        Column("n", numeric=True),
+        Column("strategy"),
+        Column("pays after", numeric=True),
+        Column("over", rank=1),
+        Column("more to prepare", numeric=True, rank=3),
+        Column("less a call", numeric=True, rank=2),
+    ]
+    rows = [
+        [
+            one.setting.name,
+            one.setting.words(differing, brief=True),
+            str(one.n),
+            one.strategy,
+            f"{one.calls} call{'s' * (one.calls != 1)}",
+            one.other,
+            format_seconds(one.extra_s),
+            format_seconds(one.saved_s),
+        ]
+        for one in found
+    ]
+    return sheet_of(
+        "When preparation pays: calls after which the fastest has taken less time than the next", columns, rows
+    )
 
 
 def records_table(source: Source) -> Group:

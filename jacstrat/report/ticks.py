@@ -41,3 +41,14 @@ def linear_ticks(low: float, high: float, most: int = 8) -> list[float]:
     size = 10.0 ** math.floor(math.log10(width / most))
     step = next(size * m for m in (1, 2, 5, 10, 20) if width / (size * m) <= most)
     return [step * k for k in range(math.ceil(low / step), math.floor(high / step) + 1)]
+
+
+def spaced(places: Sequence[float], least: float, low: float, high: float) -> list[float]:
+    """The places, ascending, moved apart to a distance of `least`, between low and high while there is room."""
+    found: list[float] = []
+    for place in places:
+        found.append(max(place, found[-1] + least) if found else max(place, low))
+    for i in reversed(range(len(found))):
+        limit = found[i + 1] - least if i + 1 < len(found) else high
+        found[i] = min(found[i], limit)
+    return found

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 SECONDS = ("ns", "µs", "ms", "s")
 _UNIT = re.compile(r"[^0-9]*$")
 BYTES = ("B", "KiB", "MiB", "GiB", "TiB")
+RATES = ("FLOP/s", "kFLOP/s", "MFLOP/s", "GFLOP/s", "TFLOP/s")
 NAME_LIMIT = 28
 
 
@@ -63,6 +64,12 @@ def format_bytes(value: float | None) -> str:
     return f"{number:.0f} B" if unit == "B" else f"{_three(number)} {unit}"
 
 
+def format_rate(value: float) -> str:
+    """A rate of computing: "12.3 GFLOP/s"."""
+    number, unit = scaled(value, RATES, 1000)
+    return f"{_three(number)} {unit}"
+
+
 def format_ratio(value: float | None) -> str:
     """A ratio: "3.14"."""
     return "" if value is None else _three(value)
@@ -93,9 +100,22 @@ def format_spans(spans: Sequence[tuple[int, int]]) -> str:
     return ", ".join(format_range(str(low), str(high)) for low, high in spans)
 
 
-def shortened(name: str) -> str:
+def shortened(name: str, limit: int = NAME_LIMIT) -> str:
     """A name that fits a legend: the middle of a long one is left out, since variants differ at their ends."""
-    if len(name) <= NAME_LIMIT:
+    if len(name) <= limit:
         return name
-    half = (NAME_LIMIT - 1) // 2
+    half = (limit - 1) // 2
     return f"{name[:half]}…{name[-half:]}"
+
+
+def format_multiple(value: float) -> str:
+    """How many times as much, as a sentence says it: "1.04", "2.5", "118", and three digits below 1."""
+    if value < 1:
+        return f"{value:.3g}"
+    return f"{value:.2f}" if value < 1.995 else f"{value:.1f}" if value < 9.95 else f"{value:.0f}"
+
+
+def listed(words: Iterable[str]) -> str:
+    """Words as a list in a sentence: "a, b and c"."""
+    *first, last = [*words] or [""]
+    return f"{', '.join(first)} and {last}" if first else last

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from textwrap import wrap
 
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from jacstrat.report.answers import Winner, winners
-from jacstrat.report.chart import DARK, SIZE_INCHES
+from jacstrat.report.chart import DARK
+from jacstrat.report.look import look_of
 from jacstrat.report.notebook import ShownFigure
 from jacstrat.report.palette import contrast, style
 from jacstrat.report.setting import Setting, Source, by_setting, to_records
@@ -35,13 +37,14 @@ class WinnerMap:
 
     @property
     def title(self) -> str:
-        """Such as "Fastest right strategy, divergence of sin, float64, cpu"."""
+        """Such as "Divergence of sin, float64, cpu: fastest right strategy"."""
         words = ["dtype", "device"] + ["workload"] * (self.setting.workload != "evaluate")
-        return f"Fastest right strategy, {self.setting.name}, {self.setting.words(words)}"
+        name = f"{self.setting.name[:1].upper()}{self.setting.name[1:]}"
+        return f"{name}, {self.setting.words(words)}: fastest right strategy"
 
 
 def winner_maps(source: Source) -> tuple[WinnerMap, ...]:
-    """A map for each setting that has two batches or more."""
+    """A map for each setting that has a grid: two batches or more that have two n's or more in common."""
     records = to_records(source)
     won = {(winner.setting, winner.n): winner for winner in winners(records)}
     parts: dict[Setting, dict[tuple[int, int], Winner | None]] = {}
@@ -50,26 +53,38 @@ def winner_maps(source: Source) -> tuple[WinnerMap, ...]:
         cells.update({(n, setting.batch): won.get((setting, n)) for n in {record.n for record in group}})
     found = []
     for setting, cells in parts.items():
-        ns, batches = (tuple(sorted({key[i] for key in cells})) for i in (0, 1))
-        if len(batches) > 1:
-            found.append(WinnerMap(setting, ns, batches, cells))
+        if grid := _grid(cells):
+            ns, batches = (tuple(sorted({key[i] for key in grid})) for i in (0, 1))
+            found.append(WinnerMap(setting, ns, batches, grid))
     return tuple(found)
 
 
-def draw_map(found: WinnerMap) -> Figure:
-    """The map as a figure of 8 by 5 inches: a cell an n and a B, in the colour of its winner, with its lead."""
-    figure = ShownFigure(figsize=SIZE_INCHES, layout="constrained", facecolor="white")
+def _grid(cells: Mapping[tuple[int, int], Winner | None]) -> dict[tuple[int, int], Winner | None]:
+    """The cells of the rows that make a grid: each shares two n's with another one. One row, or a column, is none."""
+    rows: dict[int, set[int]] = {}
+    for n, batch in cells:
+        rows.setdefault(batch, set()).add(n)
+    kept = {b for b, ns in rows.items() if any(len(ns & other) > 1 for c, other in rows.items() if c != b)}
+    return {place: winner for place, winner in cells.items() if place[1] in kept}
+
+
+def draw_map(found: WinnerMap, width_inches: float | None = None) -> Figure:
+    """The map as a figure, 8 inches wide unless given: n and B in their winner's colour, with its name and lead."""
+    look = look_of(width_inches)
+    height = min(look.height, 1.2 + (0.42 if look.below else 0.62) * len(found.batches))
+    figure = ShownFigure(figsize=(look.width, height), layout="constrained", facecolor="white")
     axes = figure.add_subplot()
-    size = max(5.0, 9.0 - 0.25 * max(len(found.ns) - 6, 0))
+    # A cell has room for about ten letters of its size.
+    size = max(4.5, min(9.0, look.width * 72 / (len(found.ns) + 1) / 7))
     for (n, batch), winner in found.cells.items():
         x, y = found.ns.index(n), found.batches.index(batch)
         color = style(winner.strategy).color if winner else NOTHING
         label = winner.strategy if winner else "no right result"
         axes.add_patch(Rectangle((x, y), 1, 1, facecolor=color, edgecolor="white", linewidth=2, label=label))
         ink = "#FFFFFF" if contrast(color, "#FFFFFF") >= contrast(color, "#000000") else "#000000"
-        text = shortened(label).replace(":", ":\n", 1)
-        if winner and winner.over_runner_up:
-            text += f"\n{format_factor(winner.over_runner_up)}"
+        text = shortened(label, 14).replace(":", ":\n", 1)
+        if winner and winner.runner_up:
+            text += f"\n{format_factor(winner.over_next) or 'level'}"
         axes.annotate(
             text, (x + 0.5, y + 0.5), ha="center", va="center", fontsize=size, color=ink, parse_math=False
         ).set_in_layout(False)
@@ -77,10 +92,22 @@ def draw_map(found: WinnerMap) -> Figure:
     axes.set_ylim(0, len(found.batches))
     axes.set_xticks([i + 0.5 for i in range(len(found.ns))], [str(n) for n in found.ns])
     axes.set_yticks([i + 0.5 for i in range(len(found.batches))], [str(batch) for batch in found.batches])
-    axes.tick_params(length=0, labelsize=10, colors=DARK)
+    axes.tick_params(length=0, labelsize=look.tick, colors=DARK)
     axes.spines[:].set_visible(False)
-    axes.set_xlabel("n, number of inputs", fontsize=11, color=DARK)
-    axes.set_ylabel("B, points", fontsize=11, color=DARK)
-    title = f"{found.title}; below it the next one's multiple of its time"
-    axes.set_title(title, loc="left", fontsize=min(12.0, 900 / len(title)), fontweight="bold", parse_math=False)
+    axes.set_xlabel("n, number of inputs", fontsize=look.label, color=DARK)
+    axes.set_ylabel("B, points", fontsize=look.label, color=DARK)
+    title = "\n".join(wrap(found.title, round(look.letters(look.title) * 0.85)))
+    axes.set_title(title, loc="left", fontsize=look.title, fontweight="bold", parse_math=False)
+    note = "below a name: the next one's multiple of its time, or level where the two cannot be told apart"
+    wrapped = "\n".join(wrap(note, round(look.letters(look.note) * 0.9)))
+    axes.annotate(
+        wrapped,
+        (0, 0),
+        xycoords="axes fraction",
+        xytext=(0, -2.2 * look.label - look.tick),
+        va="top",
+        textcoords="offset points",
+        fontsize=look.note,
+        color=DARK,
+    )
     return figure

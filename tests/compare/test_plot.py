@@ -42,15 +42,15 @@ def test_of_many_cases_the_remarkable_are_shown() -> None:
     assert f"{MOST_LINES} of 100 shown" in axes.get_title(loc="left")
 
 
-@pytest.mark.parametrize(("name", "magic"), [("a.png", b"\x89PNG"), ("new/b.svg", b"<?xml")])
+@pytest.mark.parametrize(("name", "magic"), [("a.png", b"\x89PNG"), ("new/b.svg", b"<?xml"), ("c.PDF", b"%PDF")])
 def test_files(comparison: Comparison, tmp_path: Path, name: str, magic: bytes) -> None:
     write_plot(comparison, tmp_path / name, 0.05)
     assert (tmp_path / name).read_bytes().startswith(magic)
 
 
 def test_what_cannot_be_drawn(comparison: Comparison, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="its file must end in .png or .svg, got a.pdf"):
-        write_plot(comparison, tmp_path / "a.pdf", 0.05)
+    with pytest.raises(UsageError, match=r"its file must end in .png, .svg or .pdf, got a.gif"):
+        write_plot(comparison, tmp_path / "a.gif", 0.05)
     untimed = compare(side_of(records_of()), side_of(records_of()))
     with pytest.raises(UsageError, match="there is no time to plot"):
         write_plot(untimed, tmp_path / "a.png", 0.05)

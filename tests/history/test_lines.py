@@ -148,6 +148,6 @@ def test_a_plot_shows_points_levels_and_steps(store) -> None:
 def test_plots_are_the_same_bytes_each_time(store, tmp_path) -> None:
     lines, _ = lines_of(store.frame(), "cost_ratio", "*/ones/*")
     first, again = write_plots(lines, tmp_path / "one"), write_plots(lines, tmp_path / "two")
-    assert [file.suffix for file in first] == [".png", ".svg"]
+    assert [file.suffix for file in first] == [".png", ".svg", ".pdf"]
     assert [file.read_bytes() for file in first] == [file.read_bytes() for file in again]
     assert file_name(line_of("a/B", "x", points([1]))) != file_name(line_of("a/b", "x", points([1])))

@@ -15,8 +15,8 @@ Make = Callable[..., Record]
 def test_a_plot_by_name_is_drawn_alone(record: Make, tmp_path: Path) -> None:
     run = Run("run", tmp_path, tuple(record(n=n, cost_ratio=2.0) for n in (1, 2)))
     stem = tmp_path / "plots" / "divergence-sin-cost-ratio"
-    assert draw_plots([run], ["cost-ratio"]) == [stem.with_suffix(".png"), stem.with_suffix(".svg")]
-    assert len(list((tmp_path / "plots").iterdir())) == 2
+    assert draw_plots([run], ["cost-ratio"]) == [stem.with_suffix(f".{kind}") for kind in ("png", "svg", "pdf")]
+    assert len(list((tmp_path / "plots").iterdir())) == 3
 
 
 def test_an_unknown_plot_is_refused(tmp_path: Path) -> None:
@@ -26,7 +26,7 @@ def test_an_unknown_plot_is_refused(tmp_path: Path) -> None:
 
 
 def test_samples_maps_and_what_is_between_runs(record: Make, tmp_path: Path) -> None:
-    doubtful = [record(n=2, batch=batch, samples=3, cost_ratio=2.0) for batch in (1, 4)]
+    doubtful = [record(n=n, batch=batch, samples=3, cost_ratio=2.0) for batch in (1, 4) for n in (2, 3)]
     runs = [Run(name, tmp_path / name, tuple(doubtful)) for name in ("one", "two")]
     for run in runs:
         run.directory.mkdir()
@@ -35,7 +35,8 @@ def test_samples_maps_and_what_is_between_runs(record: Make, tmp_path: Path) -> 
     names = [str(path.relative_to(tmp_path)) for path in draw_plots(runs, ["samples", "winner-map", "between"])]
     own = [f"plots/divergence-sin-{name}.png" for name in ("b1-samples", "winner-map")]
     between = [f"one/plots/divergence-sin-b{batch}-between-two.png" for batch in (1, 4)]
-    assert names[::2] == [f"{run}/{name}" for run in ("one", "two") for name in own] + between
+    own.reverse()
+    assert names[::3] == [f"{run}/{name}" for run in ("one", "two") for name in own] + between
 
 
 def test_of_too_many_settings_nothing_is_drawn_unasked(record: Make, tmp_path: Path) -> None:

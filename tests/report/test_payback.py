@@ -7,6 +7,7 @@ import pytest
 
 from jacstrat.records import Record
 from jacstrat.report.payback import NEGLIGIBLE_S, paybacks
+from jacstrat.report.tables import paybacks_table
 from tests.report.test_tables import findings_of
 
 Make = Callable[..., Record]
@@ -61,9 +62,10 @@ def test_alone_it_has_nothing_to_be_compared_with(record: Make, frame_of: FrameO
     assert paybacks(frame_of([record(prepare_s=1.0)])) == ()
 
 
-def test_the_findings_say_it(record: Make, frame_of: FrameOf) -> None:
-    text = " ".join(findings_of(frame_of(pair(record)), width=80).split())
-    assert (
-        "Divergence of sin, float64, cpu, B = 1, n = 4: coloring takes 200 ms more to prepare than vmap and 2.00 ms "
-        "less a call: it pays after 100 calls."
-    ) in text
+def test_the_findings_say_it_in_one_table(record: Make, frame_of: FrameOf) -> None:
+    sheet = paybacks_table(frame_of(pair(record)))
+    assert [column.header for column in sheet.columns][:4] == ["problem", "n", "strategy", "pays after"]
+    assert sheet.rows == (("divergence of sin", "4", "coloring", "100 calls", "vmap", "200 ms", "2.00 ms"),)
+    text = findings_of(frame_of(pair(record)), width=120)
+    assert text.count("pays after") == 1
+    assert "100 calls" in text

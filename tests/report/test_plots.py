@@ -305,7 +305,7 @@ def test_names_are_no_formulas_and_no_markup(record: Make, frame_of: FrameOf, tm
     names = {"$\\frac{$", "_hidden", "<svg>"}
     rows = [record(problem="größe<b> $x_{$", strategy=name) for name in names]
     files = write_plots(frame_of(rows), tmp_path)
-    assert [file.suffix for file in files] == [".png", ".svg"]
+    assert [file.suffix for file in files] == [".png", ".svg", ".pdf"]
     assert names == set(legend_of(PLOTS["time"](frame_of(rows))))
 
 

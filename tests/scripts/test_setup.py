@@ -27,6 +27,8 @@ case "$1 $2" in
         ;;
     "-m pip")
         echo "${*:2}" >>"$LOG"
+        echo "Collecting torch"
+        [[ ${FAILS:-} != pip ]] || echo "No matching distribution" >&2
         for tool in $TOOLS; do
             printf '%s\\n' '#!/usr/bin/env bash' \\
                 'echo "'$tool' $*" >>"$LOG"; [[ "'$tool'" != "${FAILS:-}" ]] || exit 3' >"${0%/*}/$tool"
@@ -93,6 +95,24 @@ def test_setup_makes_an_environment_once(tree: Tree) -> None:
     again = tree.run("setup")
     assert (again.returncode, again.stdout, again.stderr) == (0, "", "")
     assert tree.calls() == []
+
+
+def test_setup_says_a_line_a_step_and_pip_speaks_to_a_log(tree: Tree) -> None:
+    done = tree.run("setup")
+    log = tree.root / ".venv" / "setup.log"
+    assert (done.stdout, log.read_text(encoding="utf-8")) == ("", "Collecting torch\n")
+    said = [line.partition(": ")[2].partition(",")[0] for line in done.stderr.splitlines()]
+    assert said == [f"making .venv with {tree.python}", "installing jacstrat into .venv", "installed"]
+
+
+def test_the_end_of_the_log_is_shown_where_pip_fails(tree: Tree) -> None:
+    done = tree.run("setup", FAILS="pip")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.splitlines()[-3:] == [
+        "scripts/setup: pip failed; the end of .venv/setup.log:",
+        "Collecting torch",
+        "No matching distribution",
+    ]
 
 
 def test_the_environment_of_the_tests_serves_a_run_but_not_the_other_way(tree: Tree) -> None:
@@ -250,7 +270,10 @@ def test_bench_moves_the_previous_results_to_their_date(tree: Tree) -> None:
     for kept in ("2023-11-14T22-13-20", "2023-11-14T22-13-20+"):
         a_previous_run(tree)
         done = tree.run("bench", TZ="UTC")
-        assert done.stderr == f"scripts/bench: moved the previous results/latest to results/{kept}\n"
+        assert done.stderr.splitlines() == [
+            f"scripts/bench: moved the previous results/latest to results/{kept}",
+            "scripts/bench: measuring the default sweep into results/latest",
+        ]
         assert (tree.root / "results" / kept / "records.csv").is_file()
         assert not (tree.root / "results" / "latest").exists()
 

@@ -9,6 +9,7 @@ from jacstrat.records import Record
 from jacstrat.report.answers import WinnerRange, winner_ranges
 from jacstrat.report.setting import Setting, by_setting, varying
 from jacstrat.report.sheet import Column, Sheet, sheet_of
+from jacstrat.report.tables import over_next
 from jacstrat.report.units import format_factor, format_range, format_ratio, format_seconds
 
 
@@ -40,8 +41,11 @@ def answer_sheet(records: Sequence[Record]) -> Sheet:
             _extent([winner.cost_ratio for winner in found.winners], format_ratio),
             _extent([winner.over_best_flops for winner in found.winners], format_factor),
             _extent([winner.over_floor for winner in found.winners], format_factor),
-            _others([(winner.runner_up, winner.over_runner_up) for winner in found.winners]),
-            _others([(winner.slowest, winner.over_slowest) for winner in found.winners]),
+            _others(over_next(found.winners), [winner.runner_up for winner in found.winners]),
+            _others(
+                _extent([winner.over_slowest for winner in found.winners], format_factor),
+                [winner.slowest for winner in found.winners],
+            ),
             _wrong(found, settings),
         ]
         for found in ranges
@@ -56,11 +60,11 @@ def _extent(values: Sequence[float | None], show: Callable[[float], str]) -> str
     return format_range(show(min(known)), show(max(known))) if known else ""
 
 
-def _others(pairs: Sequence[tuple[str | None, float | None]]) -> str:
-    """Names in the order of n, each once, and the range of their factors."""
-    names = [name for name, _ in dict.fromkeys((name, None) for name, _ in pairs) if name]
+def _others(multiples: str, ordered: Sequence[str | None]) -> str:
+    """Their multiples, then their names in the order of n, each once."""
+    names = [name for name in dict.fromkeys(ordered) if name]
     several = ", ".join(names[:2]) + (", ..." if len(names) > 2 else "")
-    return f"{_extent([factor for _, factor in pairs], format_factor)} {several}".strip()
+    return f"{multiples} {several}".strip()
 
 
 def _wrong(found: WinnerRange, settings: dict[Setting, list[Record]]) -> str:

@@ -43,8 +43,11 @@ class Axis:
         return 2 * self.floor + (1 - 2 * self.floor) * (place - self.low) / (self.high - self.low)
 
 
-def x_axis(picture: Picture, single: bool) -> Axis:
-    """The x axis; where all points share one n they stand side by side, at 1, 2, ..., without ticks."""
+def x_axis(picture: Picture, single: bool, room: float = 1 / 9) -> Axis:
+    """The x axis, of which a tick takes that share.
+
+    Where all points share one n they stand side by side, at 1, 2, ..., without ticks.
+    """
     if single:
         return Axis(0.4, len(picture.series) + 0.6, False, ())
     xs = sorted({point.n for line in picture.series for point in line.points})
@@ -55,12 +58,16 @@ def x_axis(picture: Picture, single: bool) -> Axis:
     margin = math.log10(xs[-1] / xs[0]) * 0.03
     axis = Axis(math.log10(xs[0]) - margin, math.log10(xs[-1]) + margin, True, ())
     if picture.x == "n":
-        return _ticked(axis, spread(xs, 1 / 9), "{:g}".format)
-    return _ticked(axis, spread(log_ticks(10**axis.low, 10**axis.high), 1 / 5), TIME.tick)
+        return _ticked(axis, spread(xs, room), "{:g}".format)
+    label = TIME.tick if picture.x == "seconds" else "{:g}".format
+    return _ticked(axis, spread(log_ticks(10**axis.low, 10**axis.high), 1 / 5), label)
 
 
-def y_axis(picture: Picture) -> tuple[Axis, Callable[[Series, Point], float]]:
-    """The y axis and where a point stands on it: at its value, or in the band of exact or infinite errors."""
+def y_axis(picture: Picture, most: int = 7) -> tuple[Axis, Callable[[Series, Point], float]]:
+    """The y axis, with so many ticks at most, and where a point stands on it.
+
+    That is at its value, or in the band of exact or infinite errors.
+    """
     if picture.errors:
         scale = ErrorScale.of(picture.series, picture.epsilon)
         low, high = scale.ends
@@ -70,13 +77,13 @@ def y_axis(picture: Picture) -> tuple[Axis, Callable[[Series, Point], float]]:
         ticks += [((a + b) / 2, name) for name, (a, b) in spans.items()]
         return Axis(low, high, True, tuple(sorted(ticks)), tuple(spans.values())), scale.place
     values = _values(picture)
-    low, high = math.log10(min(values)), math.log10(max(values))
+    low, high = (math.log10(end) for end in picture.span or (min(values), max(values)))
     # At least a factor of 5, so that noise does not look like a difference; then a margin.
     short = max(0.0, math.log10(5) - (high - low)) / 2
     margin = (high - low + 2 * short) * 0.05
     zero = any(point.value == 0 for line in picture.series for point in line.points)
     axis = Axis(low - short - margin, high + short + margin, True, (), floor=ZERO_BAND / 2 if zero else 0.0)
-    axis = _ticked(axis, log_ticks(10**axis.low, 10**axis.high, picture.unit.base, most=7), picture.unit.tick)
+    axis = _ticked(axis, log_ticks(10**axis.low, 10**axis.high, picture.unit.base, most), picture.unit.tick)
     if zero:
         axis = Axis(axis.low, axis.high, True, ((axis.floor, "0"), *axis.ticks), ((0, ZERO_BAND),), axis.floor)
     return axis, lambda line, point: point.value

@@ -9,6 +9,7 @@ from typing import Any
 
 from jacstrat.records import Record
 from jacstrat.report.answers import MEASURED, over_best_flops
+from jacstrat.report.roofline import value_of
 from jacstrat.report.runs import Run
 from jacstrat.report.setting import by_setting, quantity, varying
 from jacstrat.report.units import format_bytes, format_error, format_factor, format_ratio, format_seconds
@@ -74,6 +75,9 @@ SHOWN: tuple[tuple[str, str, str, Callable[[Record], Value]], ...] = (
     ("cost ratio", "ratio", "its time over that of one evaluation of f", lambda r: r.cost_ratio),
     ("best FLOPs", "factor", "FLOPs over those of the best-known algorithm for the network", over_best_flops),
     ("floor", "factor", "time over that of the bare products of that algorithm", lambda r: r.over_floor),
+    ("light", "factor", "time over the least that its hardware could take", lambda r: value_of(r, "over_light")),
+    ("kernels", "count", "kernels that the device runs in a call", lambda r: value_of(r, "kernels")),
+    ("gap", "seconds", "time of a call in which the device waits for launches", lambda r: value_of(r, "gap_s")),
     ("error", "error", "largest relative error over the batch; 0 is exact", lambda r: r.rel_error),
     ("memory", "bytes", "peak of one call", lambda r: r.peak_bytes),
     ("products", "count", "vector-Jacobian and Jacobian-vector products of a call, per point", _products),

@@ -13,6 +13,8 @@
     const show = (name) => {
       figures.forEach((figure) => figure.classList.toggle("on", figure.dataset.name === name));
       tabs.forEach((tab) => tab.setAttribute("aria-pressed", tab.dataset.name === name));
+      all(root, ".key li").forEach((line) => { line.hidden = !line.dataset.in.split(" ").includes(name); });
+      all(root, ".key small").forEach((remark) => { remark.hidden = remark.dataset.name !== name; });
       tip.textContent = "";
     };
     if (tabs.length > 1) {
@@ -90,6 +92,7 @@
     });
   }
   all(document, ".panel").forEach(panel);
+  all(document, ".card").forEach((card) => points(card.querySelector("svg.plot"), card.querySelector(".tip")));
 
   // Numbers as jacstrat.report.units writes them.
   const general = (value, digits) => {

@@ -10,11 +10,15 @@ from markupsafe import Markup
 from jacstrat.records import Record
 from jacstrat.report.between import between_pictures, sides
 from jacstrat.report.doubt import Samples, doubts
+from jacstrat.report.page.bars import bars
 from jacstrat.report.page.svg import svg
 from jacstrat.report.picture import Picture
 from jacstrat.report.plots import PICTURES
+from jacstrat.report.roofline import LIGHT, ROOFLINE, SPLIT
 from jacstrat.report.runs import Run
+from jacstrat.report.series import Series
 from jacstrat.report.setting import Setting, by_setting, varying
+from jacstrat.report.split import Split, splits
 from jacstrat.samples import read_samples
 
 MOST_POINTS = 25_000
@@ -28,7 +32,11 @@ LABELS = {
     "pareto": "Time and error",
     "floor": "Over the floor",
     "best-flops": "Over the best FLOPs",
+    LIGHT: "Over the light",
+    ROOFLINE: "Roofline",
+    SPLIT: "Where the time goes",
     "budget": "Error and products",
+    "products": "Time and products",
     "samples": "Samples over time",
     "between": "Between runs",
 }
@@ -54,11 +62,21 @@ class Figure:
 
 @dataclass(frozen=True)
 class Entry:
-    """A strategy in a legend."""
+    """A strategy in a legend.
+
+    Fields:
+        number, strategy: Which.
+        wrong: It is drawn as wrong in the first figure that it is in.
+        figures: The names of the figures that it is in.
+        remarks: (name of a figure, line): what the legend of that figure says besides; the script shows those of the
+            figure that is chosen, and without it those of the first figure that has any are seen.
+    """
 
     number: int
     strategy: str
-    remarks: tuple[str, ...]
+    wrong: bool
+    figures: tuple[str, ...]
+    remarks: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True)
@@ -102,7 +120,8 @@ def sections_of(runs: Sequence[Run], numbers: Numbers, most: int = MOST_POINTS) 
             continue
         if run.label not in samples:
             samples[run.label] = read_samples(run.directory, {d.record.case for d in doubts(run.records)})
-        pictures.add(panels, setting, title, _pictures(setting, group, title, samples[run.label]))
+        found = _pictures(setting, group, title, samples[run.label])
+        pictures.add(panels, setting, title, found, splits(group))
     sections = [
         Section(f"q{i}", name[:1].upper() + name[1:], tuple(found)) for i, (name, found) in enumerate(panels.items())
     ]
@@ -136,8 +155,15 @@ class _Drawn:
     def full(self) -> bool:
         return self.left <= 0
 
-    def add(self, panels: dict[str, list[Panel]], setting: Setting, title: str, pictures: Sequence[Picture]) -> None:
-        """A panel of these pictures, unless there is none, or not enough room for it."""
+    def add(
+        self,
+        panels: dict[str, list[Panel]],
+        setting: Setting,
+        title: str,
+        pictures: Sequence[Picture],
+        divided: Sequence[Split] = (),
+    ) -> None:
+        """A panel of these pictures and splits, unless there is none, or not enough room for it."""
         points = sum(len(line.points) for picture in pictures for line in picture.series)
         if not pictures:
             return
@@ -146,6 +172,7 @@ class _Drawn:
             return
         self.left -= points
         figures = tuple(self._figure(picture, title) for picture in pictures)
+        figures += tuple(self._split(found) for found in divided)
         panels.setdefault(setting.name, []).append(
             Panel(f"p{self.count}", title, figures, tuple(self._legend(pictures)))
         )
@@ -158,11 +185,17 @@ class _Drawn:
         own = label + picture.title.removeprefix(title) if picture.title.startswith(title) else picture.title
         return Figure(picture.name, label, own, picture.answer, Markup(drawing))
 
+    def _split(self, found: Split) -> Figure:
+        label = LABELS[SPLIT]
+        drawing = Markup(bars(found, self.numbers, f"{label}: {found.title}. {found.answer}"))
+        return Figure(SPLIT, label, f"{label}, n = {found.n}", found.answer, drawing)
+
     def _legend(self, pictures: Sequence[Picture]) -> Iterable[Entry]:
-        """Every strategy of the pictures once, with the remarks of the first picture that has any."""
-        remarks: dict[str, str] = {}
+        """Every strategy of the pictures once, with what each of them says of it."""
+        drawn: dict[str, list[tuple[str, Series]]] = {}
         for picture in pictures:
             for line in picture.series:
-                remarks[line.strategy] = remarks.get(line.strategy) or line.remark
-        for strategy, remark in remarks.items():
-            yield Entry(self.numbers(strategy), strategy, tuple(remark.split("\n")) if remark else ())
+                drawn.setdefault(line.strategy, []).append((picture.name, line))
+        for strategy, lines in drawn.items():
+            remarks = tuple((name, words) for name, line in lines for words in line.remark.splitlines())
+            yield Entry(self.numbers(strategy), strategy, lines[0][1].wrong, tuple(name for name, _ in lines), remarks)

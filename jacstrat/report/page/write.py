@@ -17,16 +17,21 @@ from markupsafe import Markup
 from jacstrat.core.status import STATUSES
 from jacstrat.core.whole import write_whole
 from jacstrat.report.answers import MEASURED
-from jacstrat.report.between import between_table, sides
+from jacstrat.report.between import agreement, between_table, sides
 from jacstrat.report.doubt import doubts, doubts_table
+from jacstrat.report.headline import MOST_SENTENCES
 from jacstrat.report.page.answer import answer_sheet
+from jacstrat.report.page.cards import cards_of, chips_of, rows_of
 from jacstrat.report.page.cases import MOST_ROWS, PAGE_ROWS, CaseColumn, case_columns, first_rows, for_script
+from jacstrat.report.page.markers import marker_symbols, swatch
 from jacstrat.report.page.panels import Numbers, sections_of
-from jacstrat.report.page.svg import marker_symbols, swatch
 from jacstrat.report.palette import on_dark, style
+from jacstrat.report.roofline import NEEDS, absent
 from jacstrat.report.runs import Run
+from jacstrat.report.setting import by_setting
 from jacstrat.report.sheet import ROW_STYLES, Sheet
 from jacstrat.report.tables import FAILED
+from jacstrat.report.title import what, when, where
 from jacstrat.report.units import format_factor
 from jacstrat.report.winnermap import WinnerMap, winner_maps
 
@@ -57,22 +62,26 @@ def page(runs: Sequence[Run]) -> str:
     columns = case_columns(runs)
     script = _asset("page.js")
     context: dict[str, Any] = {
-        "title": f"{' and '.join(run.label for run in runs)}, jacstrat report",
-        "heading": " beside ".join(run.label for run in runs),
-        "lead": _lead(runs),
+        "title": f"{' beside '.join(dict.fromkeys(run.title for run in runs))}: jacstrat",
+        "heading": what(records),
+        "leads": [_lead(run, several) for run in runs],
+        "chips": chips_of(list(by_setting(records))),
+        "heads": [_head(run, numbers) for run in runs],
         "counts": _counts(runs),
         "measured": any(record.median_s is not None for record in records),
         "several": several,
         "labels": [run.label for run in runs],
+        "agreed": agreement(sides(runs)) if several else "",
+        "beside": rows_of(runs, numbers) if several else ((), 0),
         "between": between_table(sides(runs)) if several or len(sides(runs)) > 1 else None,
         "answers": [{"label": run.label, "found": _answers(run)} for run in runs],
         "failed": [{"label": run.label, "found": _failed(run)} for run in runs],
-        "maps": [_map(found) for run in runs for found in winner_maps(run.records)],
         "warned": [{"label": run.label, "warnings": run.warnings} for run in runs if run.warnings],
         "facts": _facts(runs),
         "sweeps": [{"label": run.label, "sweep": run.sweep} for run in runs if run.sweep],
         "sections": sections,
         "left_out": left_out,
+        "absent": [reason for name in NEEDS if (reason := absent(name, records))] if sections else [],
         "columns": columns,
         "rows": _rows(columns),
         "shown": _shown(len(records)),
@@ -83,7 +92,7 @@ def page(runs: Sequence[Run]) -> str:
         "links": _links(bool(sections)),
         "known": {record.strategy for record in records},
         "number": numbers,
-        "swatch": lambda strategy: Markup(swatch(strategy)),
+        "swatch": lambda strategy, wrong=False: Markup(swatch(strategy, wrong)),
         "symbols": Markup(marker_symbols()),
         "most_rows": MOST_SHEET_ROWS,
         "wrong_style": ROW_STYLES["wrong"],
@@ -128,25 +137,34 @@ def _data(value: object) -> str:
     return text
 
 
-def _lead(runs: Sequence[Run]) -> str:
-    problems = len({(record.problem, record.operator) for run in runs for record in run.records})
-    strategies = len({record.strategy for run in runs for record in run.records})
-    where = "; ".join(
-        dict.fromkeys(
-            ", ".join(
-                f"{'torch ' * (name == 'torch')}{run.facts[name]}"
-                for name in ("card", "processor", "torch", "measured")
-                if name in run.facts
-            )
-            for run in runs
-        )
-    )
-    what = f"{_many(strategies, 'strategy', 'strategies')} on {_many(problems, 'quantity', 'quantities')}"
-    return f"{what}. {where}" if where else what
+def _lead(run: Run, several: bool) -> str:
+    """Where and when a run was measured, after its label where there are several."""
+    torch = f"torch {run.facts['torch'].partition(',')[0]}" if "torch" in run.facts else ""
+    place = where(run.records, run.sessions) if run.records else ""
+    words = ", ".join(filter(None, (place, when(run.sessions), torch)))
+    return f"{run.label}: {words}" if several else words
 
 
-def _many(count: int, one: str, several: str) -> str:
-    return f"{count} {one if count == 1 else several}"
+def _head(run: Run, numbers: Numbers) -> dict[str, Any]:
+    """The headline of a run, and its cards."""
+    cards, more = cards_of(run, numbers)
+    told = run.headline
+    points = [
+        {"subject": one.subject, "scope": one.scope(told.differing), "answer": one.answer, "faults": one.faults}
+        for one in told.statements
+    ]
+    points += [{"subject": "", "scope": "", "answer": sentence, "faults": ""} for sentence in told.random]
+    # One sentence more is no reason to fold.
+    first = MOST_SENTENCES if len(points) > MOST_SENTENCES + 1 else len(points)
+    return {
+        "label": run.label,
+        "first": points[:first],
+        "rest": points[first:],
+        "totals": told.totals,
+        "cards": cards,
+        "more": more,
+        "maps": [_map(found) for found in winner_maps(run.records)],
+    }
 
 
 def _counts(runs: Sequence[Run]) -> list[dict[str, Any]]:
@@ -195,7 +213,8 @@ def _map(found: WinnerMap) -> dict[str, Any]:
         winner = found.cells[n, batch]
         if winner is None:
             return {"strategy": "", "lead": "no right result"}
-        return {"strategy": winner.strategy, "lead": format_factor(winner.over_runner_up)}
+        lead = format_factor(winner.over_next) or ("level" if winner.runner_up else "")
+        return {"strategy": winner.strategy, "lead": lead}
 
     rows = [{"batch": batch, "cells": [cell(n, batch) for n in found.ns]} for batch in found.batches]
     return {"title": found.title, "ns": found.ns, "rows": rows}
@@ -228,5 +247,6 @@ def _filters(columns: Sequence[CaseColumn]) -> list[dict[str, Any]]:
 
 
 def _links(plots: bool) -> list[dict[str, str]]:
-    names = {"answer": "Answer", "where": "Where", "plots": "Plots", "cases": "All cases", "failures": "No result"}
+    names = {"answer": "Answer", "tables": "Tables", "where": "Where", "plots": "Plots", "cases": "All cases"}
+    names["failures"] = "No result"
     return [{"id": name, "title": title} for name, title in names.items() if plots or name != "plots"]

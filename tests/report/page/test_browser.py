@@ -130,7 +130,7 @@ def test_nothing_overflows_the_window(width: int, opened: Browser) -> None:
 
 
 def test_on_a_phone_every_row_names_its_problem(opened: Browser) -> None:
-    rows = "[...document.querySelectorAll('#answer .cards tbody tr')].map((row) => row.cells[0].innerText)"
+    rows = "[...document.querySelectorAll('#tables .cards tbody tr')].map((row) => row.cells[0].innerText)"
     assert "" in opened.run(rows)  # in a table a problem that repeats is named once
     opened.resize(375)
     names = opened.run(rows)

@@ -10,8 +10,9 @@ import pytest
 from jacstrat.records import Record
 from jacstrat.report.crossing import crossings
 from jacstrat.report.page.axis import x_axis, y_axis
+from jacstrat.report.page.markers import MARKERS, marker_id, marker_symbols, swatch
 from jacstrat.report.page.panels import Numbers
-from jacstrat.report.page.svg import HEIGHT, MARKERS, WIDTH, marker_id, marker_symbols, svg, swatch
+from jacstrat.report.page.svg import LARGE, svg
 from jacstrat.report.palette import STYLES
 from jacstrat.report.picture import Picture
 from jacstrat.report.plots import PICTURES, picture_of
@@ -41,8 +42,8 @@ def test_every_point_says_its_value_and_stands_in_the_window(name: str, sweep: S
     found = points(drawn(picture))
     assert len(found) == sum(len(line.points) for line in picture.series) == len(rows)
     for x, y in found.values():
-        assert 0 < x < WIDTH
-        assert 0 < y < HEIGHT
+        assert 0 < x < LARGE.width
+        assert 0 < y < LARGE.height
     for line in picture.series:
         for point in line.points:
             shown = "exact" if name == "error" and point.value == 0 else picture.unit.show(point.value)
