@@ -88,7 +88,7 @@ def _draw_run(run: Run, names: Sequence[str], width_inches: float | None) -> lis
                 draw_split(found, width_inches), directory / f"{file_stem(found.setting, differing)}-{SPLIT}"
             )
     if plain := [name for name in names if name in PLOTS]:
-        doubtful = (doubt.record.case for doubt in doubts(run.records)) if SAMPLES in names else ()
+        doubtful = {doubt.record.case for doubt in doubts(run.records)} if SAMPLES in names else ()
         samples = read_samples(run.directory, doubtful)
         written += write_plots(run.records, directory, samples, plain, width_inches)
     return written
