@@ -115,7 +115,7 @@ def test_ctrl_c_leaves_no_worktree_no_process_and_no_file(repository, change, tm
         assert (tmp_path / "begun").exists(), running.stderr.read() if running.stderr else ""
         children = psutil.Process(running.pid).children(recursive=True)
         # The warden of the worktrees, the parent, and two sides.
-            assert len(children) == 4
+        assert len(children) == 4
         os.kill(running.pid, signal.SIGINT)
         _, said = running.communicate(timeout=60)
     finally:
