@@ -50,7 +50,7 @@ def parent() -> Iterator[Parent]:
     """One process with torch for all tests here: it takes seconds to start."""
     with Parent(Path(sys.executable)) as started:
         yield started
-    assert not psutil.pid_exists(started._process.pid)
+    assert not psutil.pid_exists(started._server.pid)
 
 
 @pytest.fixture
