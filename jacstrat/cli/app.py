@@ -79,7 +79,7 @@ app = typer.Typer(
 def main() -> None:
     """The program `jacstrat`: a wrong use is one line and exit code 2."""
     for name in ("stdout", "stderr"):
-        _open(name)
+        open_stream(name)
     try:
         app()
     except JacstratError as error:
@@ -105,7 +105,7 @@ def _refusal(error: OSError) -> str:
     return f"{place}{error.strerror or error}; {remedy}"
 
 
-def _open(name: str) -> None:
+def open_stream(name: str) -> None:
     """Have a standard stream take every text: one that is closed drops it, one of few signs writes their codes."""
     stream = getattr(sys, name)
     if stream is None:
