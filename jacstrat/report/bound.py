@@ -56,15 +56,13 @@ def bound_sentences(source: Source) -> tuple[str, ...]:
 
 def _sentence(device: str, cases: list[tuple[str, Record]]) -> str:
     counts = Counter(bound for bound, _ in cases)
-    parts = [
-        f"{counts[bound]} {bound}-bound ({why}{_up_to(bound, cases)})" for bound, why in BOUNDS.items() if counts[bound]
-    ]
-    return f"On {device}, of {len(cases)} cases: {'; '.join(parts)}."
+    parts = [f"{counts[bound]} {bound}-bound ({_sizes(bound, cases)})" for bound in BOUNDS if counts[bound]]
+    return f"On {device}, of {len(cases)} cases: {', '.join(parts)}."
 
 
-def _up_to(bound: str, cases: list[tuple[str, Record]]) -> str:
+def _sizes(bound: str, cases: list[tuple[str, Record]]) -> str:
     ns = [record.n for name, record in cases if name == bound]
-    return f"; n = {min(ns)}" if min(ns) == max(ns) else f"; n from {min(ns)} to {max(ns)}"
+    return f"n = {min(ns)}" if min(ns) == max(ns) else f"n from {min(ns)} to {max(ns)}"
 
 
 def cache_sentence(source: Source) -> str | None:
