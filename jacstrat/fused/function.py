@@ -136,9 +136,9 @@ class Lowered:
             return f"no kernel computes in {x.dtype}"
         if fault := fault_of(x.device):
             return fault
-        values = values_of(tape, x, args)
-        if random := [n.op for n in values.nodes if torch.Tag.nondeterministic_seeded in getattr(n.op, "tags", ())]:
+        if random := [n.op for n in tape.nodes if torch.Tag.nondeterministic_seeded in getattr(n.op, "tags", ())]:
             return f"{random[0]} draws random numbers"
+        values = values_of(tape, x, args)
         if values.output < 0:
             return "it does not depend on x"
         try:

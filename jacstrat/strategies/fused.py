@@ -9,7 +9,6 @@ from typing import Any, ClassVar, Literal, get_args
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from jacstrat.core.errors import UnsupportedError, UsageError
 from jacstrat.core.operator import Operator
@@ -187,7 +186,6 @@ class _Again(torch.autograd.Function):
         return calls.lowered.result(x, *args)
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, g: Tensor) -> Any:
         number = 1 + sum(isinstance(arg, Tensor) for arg in ctx.args)
         tensors = list(ctx.saved_tensors)
@@ -198,5 +196,20 @@ class _Again(torch.autograd.Function):
         with torch.enable_grad():
             result = ctx.calls.plain.evaluate(tensors[0], *args)
             wanted = [tensor for tensor in tensors if tensor.requires_grad]
-            found = iter(torch.autograd.grad(result, wanted, g, allow_unused=True))
-        return (None, None, *(next(found) if tensor.requires_grad else None for tensor in tensors))
+            found = iter(torch.autograd.grad(result, wanted, g.detach(), allow_unused=True))
+        gradients = [next(found) if tensor.requires_grad else None for tensor in tensors]
+        if torch.is_grad_enabled():
+            gradients = [one if one is None else _Once.apply(one, g, *ctx.saved_tensors) for one in gradients]
+        return (None, None, *gradients)
+
+
+class _Once(torch.autograd.Function):
+    """A gradient that may not be differentiated again: it depends on all that is given, in ways that were not kept."""
+
+    @staticmethod
+    def forward(ctx: Any, gradient: Tensor, *tensors: Tensor) -> Tensor:
+        return gradient.clone()
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor) -> Any:
+        raise UnsupportedError("fused is differentiable once; use taylor:compress=false")
