@@ -6,7 +6,7 @@ import random
 import uuid
 from collections.abc import Generator
 from contextlib import ExitStack
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,7 +27,7 @@ from jacstrat.harness.bench import (
 from jacstrat.harness.cases import Cell
 from jacstrat.harness.floor import Floor, floor_of
 from jacstrat.harness.instruments import Instruments, instruments_for
-from jacstrat.measure.clocks import Work
+from jacstrat.measure.clocks import TURN_S, Elsewhere, Turns, Work
 from jacstrat.measure.sampling import Series, Settings, sample
 from jacstrat.problems.base import Instance
 from jacstrat.records import COLUMNS, Record
@@ -122,7 +122,11 @@ def _compete(
         # The products are nobody's code: a hang in them is none of a strategy's.
         attend(F if name == FLOOR else name)
 
-    series = sample(works, instruments.clock, settings, rng, F, attending, instruments.spoiled)
+    alike: tuple[str, ...] = ()
+    if any(isinstance(work, Elsewhere) for work in works.values()):
+        instruments = replace(instruments, clock=Turns(instruments.clock))
+        settings, alike = replace(settings, block_s=max(settings.block_s, TURN_S)), tuple(contestants)
+    series = sample(works, instruments.clock, settings, rng, F, attending, instruments.spoiled, alike)
     for name in (F, FLOOR) if floor else (F,):
         yield Outcome(cell.case(name).key, None, _raw(series[name], session))
     verdicts = {name: verdict(contestant.errors, bench, contestant.drawn) for name, contestant in contestants.items()}
@@ -153,7 +157,10 @@ def _compete(
             **_exact(contestant, bench),
         }
         record = Record.of(contestant.case, *verdicts[name], **measured)
-        yield Outcome(record.case, record, _raw(series[name], session) | {"waits": waits})
+        raw = _raw(series[name], session) | {"waits": waits}
+        if contestant.software is not None:
+            raw["software"] = dict(contestant.software)
+        yield Outcome(record.case, record, raw)
 
 
 def _exact(contestant: Contestant, bench: Bench) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import gc
 import math
 import random
 import statistics
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -28,6 +28,8 @@ THROTTLED = "throttled"
 
 # Spoiled samples are kept again once they are min_samples and more than this share of those taken.
 MOST_DROPPED = 0.5
+# How much longer a block is than it need be, so that it has as many calls as others.
+MOST_LONGER = 8
 
 
 @dataclass(frozen=True)
@@ -108,6 +110,7 @@ def sample(
     reference: str | None = None,
     attending: Callable[[str], object] = lambda name: None,
     spoiled: Callable[[], tuple[str, ...]] = tuple,
+    alike: Collection[str] = (),
 ) -> dict[str, Series]:
     """Sample pieces of work in shuffled, interleaved rounds.
 
@@ -120,6 +123,7 @@ def sample(
         attending: Told the name of the work about to be called, so that a hang can be put down to it.
         spoiled: Asked after each block for what spoiled it, such as `telemetry.throttled` of the device's state; by
             default nothing ever does.
+        alike: Those whose blocks are to have the same number of calls, as they must where processes take turns.
 
     Returns:
         The series of each, with the rounds they took part in. Work that raises keeps its error and takes no more part.
@@ -142,6 +146,7 @@ def sample(
             block_s = max(settings.block_s, settings.ticks * clock.tick_s)
             one.calls = max(1, math.ceil(block_s / max(call_s, 1e-9)))
 
+    _even_out([series[name] for name in alike if name in active])
     round_number = 0
     with _garbage_held():
         while active - {reference} or (reference in active and len(series[reference].seconds) < settings.min_samples):
@@ -158,6 +163,17 @@ def sample(
     for one in series.values():
         one.stop_reason = THROTTLED if one.throttled else one.stop_reason or OTHERS_DONE
     return series
+
+
+def _even_out(alike: Collection[Series]) -> None:
+    """Give blocks the calls that the fastest has, up to MOST_LONGER times what each would have by itself.
+
+    Between processes, blocks that each side sizes for itself leave a bias of some per cent: what the first calls of a
+    block find cold is another part of it. Beyond such a factor of time nobody asks for per cents.
+    """
+    most = max((one.calls for one in alike), default=1)
+    for one in alike:
+        one.calls = min(most, MOST_LONGER * one.calls)
 
 
 def _take(series: Series, round_number: int, timing: Timing, spoiled: tuple[str, ...], settings: Settings) -> None:
