@@ -36,4 +36,6 @@ def _against(cells: Sequence[Measured], others: Sequence[str], words: str) -> Fi
         found = cell.ratio(theirs, mine) if mine else None
         ratios.append(found.median if found else math.nan)
         notes.append(f"{cell.name}: {mine} against {theirs}, {shown(found)} times")
-    return Figure("bilaplacian", f"times faster than {words}, least", least(ratios), LEAST, at_least=True, note="; ".join(notes))
+    return Figure(
+        "bilaplacian", f"times faster than {words}, least", least(ratios), LEAST, at_least=True, note="; ".join(notes)
+    )

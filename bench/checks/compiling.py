@@ -1,6 +1,6 @@
 """Prepare one strategy on one network and end: what it compiles stays in caches. Run by `warm.py`.
 
-    python -m checks.compiling CASE
+python -m checks.compiling CASE
 """
 
 from __future__ import annotations

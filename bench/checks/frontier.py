@@ -61,9 +61,7 @@ class Plan:
     def laplacian_strategies(self) -> tuple[str, ...]:
         from . import laplacian, peers
 
-        return (
-            (*laplacian.CARD_STRATEGIES, *peers.CARD_JET, *peers.CARD_FOLX) if self.on_card else laplacian.STRATEGIES
-        )
+        return (*laplacian.CARD_STRATEGIES, *peers.CARD_JET, *peers.CARD_FOLX) if self.on_card else laplacian.STRATEGIES
 
     @property
     def networks(self) -> tuple[Network, ...]:
@@ -214,7 +212,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--quick", action="store_true", help="a little of everything, to try the script")
     parser.add_argument("--device", default="cpu", help="cpu, or a card, where all is compiled before any is timed")
     parser.add_argument(
-        "--limit", type=float, metavar="S", help="seconds after which no further cell is begun [on a card 540, else none]"
+        "--limit",
+        type=float,
+        metavar="S",
+        help="seconds after which no further cell is begun [on a card 540, else none]",
     )
     given = parser.parse_args(arguments)
     if unknown := [part for part in given.part if part not in PARTS and part not in GROUPS]:

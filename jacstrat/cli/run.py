@@ -135,7 +135,8 @@ def measure(
         for warning in () if warned else said:
             console.print(f"warning: {warning}", style="yellow", highlight=False, markup=False, soft_wrap=True)
         warned = True
-        return found.to_json() | {"warnings": said}
+        peers = {"peers": software} if (software := sweep.software()) else {}
+        return found.to_json() | {"warnings": said, **peers}
 
     interrupted = False
     with Progress(console) as progress:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -57,6 +60,11 @@ class Place:
         """Why it cannot be tried here, with the command that mends it; None where it can."""
         return None if self.interpreter() else f"{self.name} is not installed; run `{self.command}`"
 
+    def software(self) -> Mapping[str, str]:
+        """The versions of what is pinned, as it is installed, and that of the Python; none where it is missing."""
+        python = self.interpreter()
+        return {} if python is None else _software(python, self.requirements)
+
     def make(self, python: str | None = None) -> Path:
         """Make its environment: a virtual one of the given Python, with the pins.
 
@@ -88,18 +96,43 @@ class Place:
 
 
 def environments() -> Path:
-    """The directory of the environments: $JACSTRAT_PEERS, else peers in $XDG_CACHE_HOME/jacstrat or ~/.cache/jacstrat."""
+    """Where environments are: $JACSTRAT_PEERS, else peers in $XDG_CACHE_HOME/jacstrat, else in ~/.cache/jacstrat."""
     if place := os.environ.get(VARIABLE):
         return Path(place)
     base = os.environ.get("XDG_CACHE_HOME")
     return (Path(base) if base else Path.home() / ".cache") / "jacstrat" / "peers"
 
 
+@lru_cache
+def _software(python: str, requirements: Path) -> Mapping[str, str]:
+    lines = requirements.read_text(encoding="utf-8").splitlines()
+    names = [line.partition("==")[0].strip() for line in lines if "==" in line and not line.startswith("#")]
+    environ = os.environ if python == sys.executable else _plain_environment()
+    done = subprocess.run([python, "-c", _ASK, *names], capture_output=True, text=True, env=environ)
+    return dict(json.loads(done.stdout)) if done.returncode == 0 else {}
+
+
+_ASK = """
+import json, platform, sys
+from importlib.metadata import PackageNotFoundError, version
+
+found = {}
+for name in sys.argv[1:]:
+    try:
+        found[name] = version(name)
+    except PackageNotFoundError:
+        pass
+print(json.dumps(found | {"python": platform.python_implementation() + " " + platform.python_version()}))
+"""
+
+
 def _version(python: str) -> tuple[int, int] | None:
     """Major and minor version of an interpreter that can make environments; None where it does not run."""
     code = "import sys, venv; print(*sys.version_info[:2])"
     try:
-        done = subprocess.run([python, "-c", code], capture_output=True, text=True, timeout=60, env=_plain_environment())
+        done = subprocess.run(
+            [python, "-c", code], capture_output=True, text=True, timeout=60, env=_plain_environment()
+        )
     except (OSError, subprocess.SubprocessError):
         return None
     found = re.fullmatch(r"(\d+) (\d+)\s*", done.stdout)

@@ -37,7 +37,7 @@ class Process:
         self.name = name
         self._handles = count()
         self._folder = tempfile.TemporaryDirectory(prefix="jacstrat-", dir=SHARED if SHARED.is_dir() else None)
-        self._errors: IO[bytes] = tempfile.TemporaryFile()
+        self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - as long as the process
         self._popen = subprocess.Popen(
             [python, "-P", str(SERVE), str(side)],
             stdin=subprocess.PIPE,

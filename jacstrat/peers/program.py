@@ -142,7 +142,9 @@ class _Writer:
             return {"device": None} if isinstance(value, torch.device) else None
         if value is None or isinstance(value, bool | int | float | str):
             return value
-        raise UnsupportedError(f"f has an argument of type {type(value).__name__}, which another process cannot be told")
+        raise UnsupportedError(
+            f"f has an argument of type {type(value).__name__}, which another process cannot be told"
+        )
 
     def _name(self, tensor: Tensor) -> str:
         if tensor.is_complex() or tensor.dtype in (torch.float16, torch.bfloat16) or tensor.layout != torch.strided:

@@ -3,8 +3,8 @@
 Run as `python -P serve.py SIDE.py` by the Python of the peer, which has neither jacstrat nor, perhaps, torch: this file
 imports the standard library and numpy alone. SIDE.py knows the library; see `serve` for what it defines.
 
-A line of JSON comes in and one goes out; arrays go by files. Between them the process waits for a lock, so that it takes
-nothing from the side whose turn it is.
+A line of JSON comes in and one goes out; arrays go by files. Between them the process waits for a lock, so that it
+takes nothing from the side whose turn it is.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import weakref
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, ClassVar, final
@@ -48,6 +49,10 @@ class Peer(Strategy):
     @property
     def missing(self) -> str | None:
         return self.place.missing()
+
+    @property
+    def software(self) -> Mapping[str, str]:
+        return self.place.software()
 
     def refuse(self, operator: Operator) -> str | None:
         if operator.name in self.serves:

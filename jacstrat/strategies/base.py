@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, ClassVar, TypeVar, final
 
@@ -105,7 +105,12 @@ class Strategy(ABC):
         """What it needs that is not installed here, with the command that installs it; None where it can be tried."""
         return None
 
-    def start(self, device: torch.device) -> None:
+    @property
+    def software(self) -> Mapping[str, str]:
+        """Versions of what computes it besides this process's own, by name; none unless another process does."""
+        return {}
+
+    def start(self, device: torch.device) -> None:  # noqa: B027 - most have nothing to do
         """What takes time once a process and is no part of preparing: nothing, unless it works by another process."""
 
     @property

@@ -55,7 +55,9 @@ class Compiled(Strategy):
         if not isinstance(self.inner, Strategy):
             raise UsageError(f"inner must be a strategy, got {self.inner!r}; write compiled(vmap)")
         if self.inner.is_remote:
-            raise UsageError(f"{self.inner.spec} works in a process of its own, of which none can be made; leave out compiled()")
+            raise UsageError(
+                f"{self.inner.spec} works in a process of its own, of which none can be made; leave out compiled()"
+            )
         if self.inner.captures:
             raise UsageError(f"{self.inner.spec} is a graph; write it the other way round, graphed(compiled(SPEC))")
         if self.inner.compiles:

@@ -53,7 +53,9 @@ class Graphed(Strategy):
         if not isinstance(self.inner, Strategy):
             raise UsageError(f"inner must be a strategy, got {self.inner!r}; write graphed(vmap)")
         if self.inner.is_remote:
-            raise UsageError(f"{self.inner.spec} works in a process of its own, of which none can be made; leave out graphed()")
+            raise UsageError(
+                f"{self.inner.spec} works in a process of its own, of which none can be made; leave out graphed()"
+            )
         if self.inner.captures:
             raise UsageError(f"{self.inner.spec} is a graph already; leave out one graphed()")
 

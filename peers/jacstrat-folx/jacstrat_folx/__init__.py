@@ -40,7 +40,9 @@ class Folx(Peer):
 
     def __post_init__(self) -> None:
         if isinstance(self.sparsity, bool) or not isinstance(self.sparsity, int | float) or not 0 <= self.sparsity <= 1:
-            raise UsageError(f"sparsity must be a share from 0 to 1, got {self.sparsity!r}; 0.6 is what folx recommends")
+            raise UsageError(
+                f"sparsity must be a share from 0 to 1, got {self.sparsity!r}; 0.6 is what folx recommends"
+            )
         if self.tile != "all" and (not isinstance(self.tile, int) or isinstance(self.tile, bool) or self.tile < 1):
             raise UsageError(f"tile must be a positive integer or all, got {self.tile!r}; leave it out for all points")
 

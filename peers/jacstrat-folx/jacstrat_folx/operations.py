@@ -242,8 +242,12 @@ OPERATIONS: Mapping[str, Callable[..., Any]] = {
     "aten._softmax.default": lambda a, dim, half: jax.nn.softmax(a, dim),
     "aten._to_copy.default": lambda a, dtype=None: a if dtype is None else a.astype(dtype),
     "aten._unsafe_view.default": _shape,
-    "aten.addmm.default": lambda c, a, b, beta=1, alpha=1: beta * c + alpha * (a @ b) if (beta, alpha) != (1, 1) else c + a @ b,
-    "aten.addmv.default": lambda c, a, b, beta=1, alpha=1: beta * c + alpha * (a @ b) if (beta, alpha) != (1, 1) else c + a @ b,
+    "aten.addmm.default": lambda c, a, b, beta=1, alpha=1: (
+        beta * c + alpha * (a @ b) if (beta, alpha) != (1, 1) else c + a @ b
+    ),
+    "aten.addmv.default": lambda c, a, b, beta=1, alpha=1: (
+        beta * c + alpha * (a @ b) if (beta, alpha) != (1, 1) else c + a @ b
+    ),
     "aten.amax.default": lambda a, dim=None, keepdim=False: jnp.max(a, _axes(dim), keepdims=keepdim),
     "aten.amin.default": lambda a, dim=None, keepdim=False: jnp.min(a, _axes(dim), keepdims=keepdim),
     "aten.arange.default": lambda end, dtype=None: jnp.arange(end, dtype=dtype),
@@ -318,5 +322,3 @@ OPERATIONS: Mapping[str, Callable[..., Any]] = {
 
 def _ends(sizes: Sequence[int]) -> list[int]:
     return [sum(sizes[: number + 1]) for number in range(len(sizes) - 1)]
-
-

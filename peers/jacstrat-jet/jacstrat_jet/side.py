@@ -34,7 +34,9 @@ class Batched:
         torch.set_float32_matmul_precision("high" if task.precision == "tf32" else "highest")
         torch.backends.cudnn.allow_tf32 = task.precision == "tf32"
         if any(task.goes):
-            raise NotImplementedError("jet's operators are of functions of one tensor, and arguments go with the points")
+            raise NotImplementedError(
+                "jet's operators are of functions of one tensor, and arguments go with the points"
+            )
         self._task = task
         self._device = torch.device(task.device)
         self._tensors: dict[str, Tensor] = {}

@@ -1,4 +1,4 @@
-"""Estimators of other projects: FFJORD's one probe, and curvlinops' estimators of a trace. None claims a standard error."""
+"""Estimators of other projects: the one probe of FFJORD, and those of curvlinops. None claims a standard error."""
 
 from __future__ import annotations
 
@@ -106,7 +106,9 @@ class Curvlinops(Strategy):
     ) -> Contraction:
         n = x.shape[-1]
         if n <= self.probes:
-            raise UnsupportedError(f"curvlinops takes fewer products than coordinates, and n = {n}; give probes below it")
+            raise UnsupportedError(
+                f"curvlinops takes fewer products than coordinates, and n = {n}; give probes below it"
+            )
         field = operator.field(f, functional_gradient)
 
         def evaluate(x: Tensor, *args: Any) -> Tensor:
@@ -115,7 +117,9 @@ class Curvlinops(Strategy):
                 # curvlinops draws from torch's own generator.
                 if not x.is_meta:
                     torch.manual_seed(int(torch.randint(2**62, (), generator=generator)))
-                found = [self._trace(field, rows[b : b + 1], taken(rows, args, slice(b, b + 1))) for b in range(len(rows))]
+                found = [
+                    self._trace(field, rows[b : b + 1], taken(rows, args, slice(b, b + 1))) for b in range(len(rows))
+                ]
             return torch.stack(found) if x.dim() == 2 else found[0]
 
         return Contraction(evaluate)

@@ -1,4 +1,4 @@
-"""Exact recipes, as their projects have them: nested autograd of DeepXDE, and torch.func's transforms one in another."""
+"""Exact recipes, as their projects have them: nested autograd of DeepXDE, and transforms of torch.func."""
 
 from __future__ import annotations
 
