@@ -34,6 +34,8 @@ NOT_RUN: Mapping[str, str] = {
     ".venv/bin/python bench/measuring.py*": "measures the harness, for ten minutes",
     ".venv/bin/python bench/frontier.py*": "measures the Laplacian of networks, for half an hour",
     "bash scripts/peers/setup*": "installs other libraries",
+    "python -m jacstrat.peers *": "installs other libraries",
+    "jacstrat run * -s folx*": "needs another library; tests/peers runs one of its own",
     ".venv/bin/python bench/compare.py*": "counts the quick sweep six times",
     "jacstrat compare --baseline*": "counts the quick sweep; tests/compare does it with two cells",
     "jacstrat compare --update-baseline*": "counts the quick sweep",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from math import sqrt
 
@@ -14,10 +14,11 @@ from jacstrat.harness.cases import Cell
 from jacstrat.harness.precision import DTYPES
 from jacstrat.problems.base import Instance, Problem
 
-from .sides import functions
+from . import functions
 
 THREADS = 2
 PRECISIONS = ("float32", "float64")
+CPU = "cpu"
 Weights = dict[str, np.ndarray]
 
 
@@ -26,27 +27,29 @@ class Network:
     """One network at one batch.
 
     Fields:
-        kind: A name in `sides.functions.FUNCTIONS`, or "field".
         problem: The function, with its weights and widths.
         n, batch: Coordinates of a point, and points.
+        precisions: In which it is measured.
+        operator: Of the network.
     """
 
-    kind: str
     problem: Problem
     n: int
     batch: int
+    precisions: tuple[str, ...] = PRECISIONS
+    operator: str = "laplacian"
 
     @property
-    def operator(self) -> str:
-        return self.problem.operators[0]
+    def name(self) -> str:
+        return f"{self.problem.name} n={self.n} B={self.batch}"
 
-    def cell(self, dtype: str, strategies: Sequence[str]) -> Cell:
+    def cell(self, dtype: str, strategies: Sequence[str], device: str = CPU) -> Cell:
         """The cell of the harness."""
         shape = (self.problem.name, self.operator, self.n, self.batch)
-        return Cell(*shape, dtype, "cpu", "evaluate", THREADS, 0, tuple(strategies))
+        return Cell(*shape, dtype, device, "evaluate", THREADS, 0, tuple(strategies))
 
-    def instance(self, dtype: str) -> Instance:
-        return self.problem.instance(self.n, self.batch, DTYPES[dtype])
+    def instance(self, dtype: str, device: str = CPU) -> Instance:
+        return self.problem.instance(self.n, self.batch, DTYPES[dtype], device)
 
 
 def _layers(widths: Sequence[int], rng: np.random.Generator) -> Weights:
@@ -85,7 +88,7 @@ def tanh(n: int, hidden: tuple[int, ...], batch: int) -> Network:
     same = len(set(hidden)) == 1
     name = f"tanh-{n}-" + (f"{hidden[0]}x{len(hidden)}" if same else "-".join(map(str, hidden)))
     problem = _problem(name, functions.tanh, lambda _, rng: _layers(widths, rng), widths=widths)
-    return Network("tanh", problem, n, batch)
+    return Network(problem, n, batch)
 
 
 def field(n: int, hidden: tuple[int, ...], batch: int) -> Network:
@@ -95,7 +98,7 @@ def field(n: int, hidden: tuple[int, ...], batch: int) -> Network:
     problem = _problem(
         name, functions.tanh_field, lambda _, rng: _layers(widths, rng), _field_diagonal, widths, kind="field"
     )
-    return Network("field", problem, n, batch)
+    return Network(problem, n, batch, operator="divergence")
 
 
 def _field_diagonal(x: np.ndarray, **layers: np.ndarray) -> np.ndarray:
@@ -127,7 +130,7 @@ def residual(n: int = 64, width: int = 128, blocks: int = 3, batch: int = 128) -
             found[f"b{block}"] = rng.standard_normal(width) / sqrt(width)
         return found | {"out": rng.standard_normal(width) / sqrt(width)}
 
-    return Network("residual", _problem(f"gelu-layernorm-{n}-{width}x{blocks}", functions.residual, weights), n, batch)
+    return Network(_problem(f"gelu-layernorm-{n}-{width}x{blocks}", functions.residual, weights), n, batch)
 
 
 def attention(features: int = 4, width: int = 32, batch: int = 64) -> Network:
@@ -146,7 +149,7 @@ def attention(features: int = 4, width: int = 32, batch: int = 64) -> Network:
         }
 
     name = f"attention-{tokens}x{features}-{width}"
-    return Network("attention", _problem(name, functions.attention, weights), tokens * features, batch)
+    return Network(_problem(name, functions.attention, weights), tokens * features, batch)
 
 
 LAPLACIANS = (
@@ -161,7 +164,26 @@ LAPLACIANS = (
 )
 SIZES = (16, 64, 256, 1024, 4096)
 DIVERGENCES = tuple(field(n, hidden, 64) for hidden in ((256,), (256, 256)) for n in SIZES)
+BILAPLACIANS = (replace(tanh(5, (768, 768, 512, 512), 16), operator="bilaplacian"),)
+
+# Batches that fill a card; float64 where wavefunctions and PINNs have it, since ten minutes are not enough for all.
+SINGLE = ("float32",)
+CARD_LAPLACIANS = (
+    replace(tanh(3, (32,) * 4, 65536), precisions=SINGLE),
+    tanh(10, (64,) * 3, 4096),
+    tanh(50, (256,) * 4, 2048),
+    tanh(200, (64,) * 4, 2048),
+    replace(tanh(1000, (128,) * 3, 512), precisions=SINGLE),
+    replace(tanh(50, (768, 768, 512, 512), 512), precisions=SINGLE),
+    replace(residual(batch=2048), precisions=SINGLE),
+    replace(attention(batch=2048), precisions=SINGLE),
+)
+CARD_DIVERGENCES = tuple(
+    replace(field(n, hidden, 512), precisions=SINGLE) for hidden in ((256,), (256, 256)) for n in (64, 256, 1024)
+)
+CARD_BILAPLACIANS = (replace(BILAPLACIANS[0], batch=256, precisions=SINGLE),)
 
 # What --quick and the tests take.
 SMALL_LAPLACIANS = (tanh(5, (8,) * 2, 4), residual(4, 8, 1, 3))
 SMALL_DIVERGENCES = tuple(field(n, hidden, 4) for hidden in ((8,), (8, 8)) for n in (64, 128))
+SMALL_BILAPLACIANS = (replace(tanh(3, (8,) * 2, 4), operator="bilaplacian"),)

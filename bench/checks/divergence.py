@@ -11,6 +11,7 @@ from .measured import NOT_THERE, Measured, shown
 
 CHAIN = "chain"
 STRATEGIES = (CHAIN,)
+CARD_STRATEGIES = (CHAIN, "graphed(compiled(chain))", "vmap")
 MOST_RATIO, GROWTH = 8.0, 1.0
 # Growth is told from this n on: below it the time is that of starting operations.
 FROM_N = 64

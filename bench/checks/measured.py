@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,7 @@ from jacstrat.records import Record, RecordWriter, by_round
 from jacstrat.statistics import Summary, ratio
 from jacstrat.strategies import parse_strategy
 
-from .cells import PRECISIONS, Network
+from .cells import CPU, Network
 
 NOT_THERE = "not there"
 
@@ -51,7 +51,12 @@ class Measured:
 
 
 def measured(
-    networks: Iterable[Network], strategies: Sequence[str], settings: Settings, writer: RecordWriter | None = None
+    networks: Iterable[Network],
+    strategies: Sequence[str],
+    settings: Settings,
+    writer: RecordWriter | None = None,
+    device: str = CPU,
+    is_late: Callable[[], bool] = lambda: False,
 ) -> Iterator[Measured]:
     """Each network in each precision.
 
@@ -60,15 +65,20 @@ def measured(
         strategies: Specs; those that this version does not have are left out, and named.
         settings: When a number is good enough.
         writer: Takes the rows and the samples as they come.
+        device: Where.
+        is_late: Whether there is no time for another cell; those that are left are told of and not measured.
     """
     missing = tuple(spec for spec in strategies if not is_there(spec))
     there = [spec for spec in strategies if spec not in missing]
     for network in networks:
-        for dtype in PRECISIONS:
-            cell = network.cell(dtype, there)
+        for dtype in network.precisions:
+            cell = network.cell(dtype, there, device)
+            if is_late():
+                print(f"{cell.key}: not reached", file=sys.stderr, flush=True)
+                continue
             print(f"{cell.key} ...", file=sys.stderr, flush=True)
             records, samples = {}, {}
-            for outcome in measure(cell, settings, instance=network.instance(dtype)):
+            for outcome in measure(cell, settings, instance=network.instance(dtype, device)):
                 if outcome.samples and (case := Case.parse(outcome.case)):
                     samples[case.strategy] = outcome.samples
                     if writer:
@@ -77,7 +87,7 @@ def measured(
                     records[outcome.record.strategy] = outcome.record
                     if writer:
                         writer.write(outcome.record)
-            yield Measured(f"{network.problem.name} n={network.n} B={network.batch} {dtype}", records, samples, missing)
+            yield Measured(f"{network.name} {dtype}", records, samples, missing)
 
 
 def is_there(spec: str) -> bool:

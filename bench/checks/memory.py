@@ -9,18 +9,18 @@ import torch
 from jacstrat.measure.memory import peak_bytes
 from jacstrat.strategies import parse_strategy
 
-from .cells import PRECISIONS, Network
+from .cells import CPU, Network
 from .figure import Figure
 
 TILES, MOST = 8, 1.3
 
 
-def memory(networks: Iterable[Network]) -> list[Figure]:
+def memory(networks: Iterable[Network], device: str = CPU) -> list[Figure]:
     """The peak of TILES tiles over that of one, with the points and the results of all; the most of all cells."""
     ratios = {}
     for network in networks:
-        for dtype in PRECISIONS:
-            instance, tile = network.instance(dtype), max(network.batch // TILES, 1)
+        for dtype in network.precisions:
+            instance, tile = network.instance(dtype, device), max(network.batch // TILES, 1)
             f, x = instance.f, instance.x
             with torch.no_grad():
                 evaluate = parse_strategy(f"taylor:tile={tile}").prepare("laplacian", f, x)
@@ -35,4 +35,4 @@ def memory(networks: Iterable[Network]) -> list[Figure]:
 def _peak(evaluate, points: torch.Tensor) -> int:  # type: ignore[no-untyped-def]
     # Called once before, so that what is traced or kept for later does not count.
     evaluate(points)
-    return peak_bytes(lambda: evaluate(points), "cpu")
+    return peak_bytes(lambda: evaluate(points), points.device.type)

@@ -140,7 +140,8 @@ def measure(
         for warning in () if warned else said:
             console.say(f"warning: {warning}", style="yellow")
         warned = True
-        return found.to_json() | {"warnings": said}
+        peers = {"peers": software} if (software := sweep.software()) else {}
+        return found.to_json() | {"warnings": said, **peers}
 
     interrupted = False
     with Progress(console) as progress:

@@ -81,6 +81,7 @@ class Snapshot:
     threads: int | None = _number("torch", "threads")
     cuda: str = _text("torch", "cuda")
     packages: Mapping[str, Any] = field(default_factory=dict, metadata={"fits": _is_map, "path": ("packages",)})
+    peers: Mapping[str, Any] = field(default_factory=dict, metadata={"fits": _is_map, "path": ("peers",)})
     checkout: str = _text("checkout", "commit")
     checkout_dirty: bool = _flag("checkout", "dirty")
     revision: str = _text("revision", "commit")

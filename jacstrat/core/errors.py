@@ -30,6 +30,14 @@ class ShapeError(JacstratError):
     """A tensor or a function's result has a shape that the operator cannot use; names the shapes."""
 
 
+class MissingError(JacstratError):
+    """A strategy needs what is not installed here; the message has the command that installs it."""
+
+
+class CrashedError(JacstratError):
+    """A process that a strategy works by has died; the message has its last words."""
+
+
 class UsageError(JacstratError):
     """The caller asked for something that does not exist or cannot be; names the value and the remedy."""
 

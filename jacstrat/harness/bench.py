@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -20,7 +20,14 @@ import torch.fx.experimental.symbolic_shapes
 from torch import Tensor
 
 from jacstrat.core.case import Case, F
-from jacstrat.core.errors import JacstratError, UnsupportedError, WrongResultError, message_of
+from jacstrat.core.errors import (
+    CrashedError,
+    JacstratError,
+    MissingError,
+    UnsupportedError,
+    WrongResultError,
+    message_of,
+)
 from jacstrat.core.operator import Operator, parse_operator
 from jacstrat.core.status import Status
 from jacstrat.graphs import captured
@@ -30,7 +37,7 @@ from jacstrat.harness.precision import DTYPES, TF32, float32_products, missing_t
 from jacstrat.harness.references import find_reference
 from jacstrat.harness.sweep import missing_device
 from jacstrat.measure.accuracy import Errors, errors
-from jacstrat.measure.clocks import Work
+from jacstrat.measure.clocks import Elsewhere, Work
 from jacstrat.measure.counters import Counts, count
 from jacstrat.measure.memory import peak_bytes
 from jacstrat.problems.base import Instance
@@ -46,7 +53,7 @@ Attend = Callable[[str], object]
 
 @dataclass
 class Contestant:
-    """A strategy that got as far as a first result."""
+    """A strategy that got as far as a first result; `software` is what computes it, where another process does."""
 
     case: Case
     work: Work
@@ -54,6 +61,7 @@ class Contestant:
     errors: Errors
     counts: Counts
     drawn: Drawn | None = None
+    software: Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True)
@@ -68,8 +76,11 @@ class Bench:
     generator: torch.Generator = field(default_factory=torch.Generator)
 
     def prepare(self, spec: str, f: Callable[..., Tensor]) -> Prepared:
-        instance = self.instance
-        return parse_strategy(spec).prepare(self.operator, f, instance.x, self.generator, args=instance.args)
+        instance, strategy = self.instance, parse_strategy(spec)
+        if strategy.is_remote and (self.train or self.replay):
+            workload = "train" if self.train else "replay"
+            raise UnsupportedError(f"{spec} works in a process of its own, which evaluates alone; leave out {workload}")
+        return strategy.prepare(self.operator, f, instance.x, self.generator, args=instance.args)
 
     def work(self, evaluate: Callable[..., Tensor]) -> Work:
         """One call of the workload."""
@@ -175,7 +186,10 @@ def set_up(
 def enter(case: Case, bench: Bench, attend: Attend) -> Contestant:
     """Prepare a strategy, run it once, compare the result with the reference, and count what a call does."""
     f, x, args = bench.instance.f, bench.instance.x, bench.instance.args
-    if parse_strategy(case.strategy).starts_compiler:
+    if (asked := parse_strategy(case.strategy)).missing is None:
+        asked.start(x.device)
+        attend(case.strategy)
+    if asked.starts_compiler:
         start_compiler(x.device)
         attend(case.strategy)
     begin = perf_counter()
@@ -192,6 +206,10 @@ def enter(case: Case, bench: Bench, attend: Attend) -> Contestant:
     if (strategy := evaluate.strategy).stochastic:
         slack = error.tolerated
         drawn = judge(strategy, operator, f, x, reference, slack, case.key, lambda: attend(case.strategy), args)
+
+    if (remote := evaluate.contraction.remote) is not None:
+        work = Elsewhere(bench.work(evaluate), remote.seconds)
+        return Contestant(case, work, prepare_s, error, Counts(), drawn, remote.software)
 
     # `auto` is counted by what it chose: with taps in f it would choose anew. A program by its eager form: its own
     # kernels and buffers are out of the sight of counters.
@@ -269,6 +287,10 @@ def failure(error: BaseException) -> tuple[Status, str]:
         return "unsupported", text
     if isinstance(error, WrongResultError):
         return "wrong", text
+    if isinstance(error, MissingError):
+        return "skipped", text
+    if isinstance(error, CrashedError):
+        return "crashed", text
     if isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in text:
         return "oom", text
     if isinstance(error, RuntimeError) and "not implemented for '" in text:

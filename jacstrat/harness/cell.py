@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import random
 import uuid
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import ExitStack
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -34,7 +34,7 @@ from jacstrat.harness.messages import case_of, record_of
 from jacstrat.harness.peaks import peaks_of
 from jacstrat.harness.traces import trace_file
 from jacstrat.measure.activity import Activity, observed
-from jacstrat.measure.clocks import CACHES, Work
+from jacstrat.measure.clocks import CACHES, TURN_S, Elsewhere, Turns, Work
 from jacstrat.measure.context import ContextLostError, is_lost
 from jacstrat.measure.ranges import ranges_for
 from jacstrat.measure.roofline import Peaks
@@ -131,8 +131,17 @@ def measure(
         if settings is None:
             yield from (_judged(contestant, floor, bench) for contestant in contestants.values())
         elif contestants:
+            if _take_turns(contestants):
+                beside = {cache: Turns(clock) for cache, clock in instruments.beside.items()}
+                instruments = replace(instruments, clock=Turns(instruments.clock), beside=beside)
+                settings = replace(settings, block_s=max(settings.block_s, TURN_S))
             side = Side(cell, bench, floor, peaks, instruments, settings, attend, traces)
             yield from _compete(side, contestants, f_work)
+
+
+def _take_turns(contestants: Mapping[str, Contestant]) -> bool:
+    """Whether another process does some of the work."""
+    return any(isinstance(contestant.work, Elsewhere) for contestant in contestants.values())
 
 
 def _failure(cell: Cell, error: BaseException) -> tuple[Status, str]:
@@ -196,6 +205,8 @@ def _compete(side: Side, contestants: dict[str, Contestant], f_work: Work) -> Ge
         }
         record = Record.of(contestant.case, *verdicts[name], **measured)
         raw = _raw(series[name], session)
+        if contestant.software is not None:
+            raw["software"] = dict(contestant.software)
         raw["beside"] = {cache: _raw(series[_label(name, cache)], session) for cache in instruments.beside}
         yield Outcome(record.case, record, raw | {"waits": found["waits"]})
 
@@ -214,6 +225,7 @@ def _sampled(side: Side, contestants: dict[str, Contestant], f_work: Work) -> tu
             works[label], names[label], clocks[label] = contestant.work, name, clock
     device, rng = torch.device(cell.device), random.Random(f"{cell.seed} {cell.key}")
     ranges = ranges_for(device)
+    alike = tuple(contestants) if _take_turns(contestants) else ()
 
     def attending(label: str) -> None:
         # The products are nobody's code: a hang in them is none of a strategy's.
@@ -228,6 +240,7 @@ def _sampled(side: Side, contestants: dict[str, Contestant], f_work: Work) -> tu
         attending,
         instruments,
         clocks,
+        alike=alike,
         marked=lambda label: ranges(cell.case(names[label]).key),
         lost=lambda: is_lost(device),
     )
@@ -250,7 +263,7 @@ def _seen(side: Side, contestant: Contestant, call_s: float) -> Activity | None:
     """What the device does in a call. A profiler that fails takes no row away: the number is missing then."""
     cell, traces = side.cell, side.traces
     device, key = torch.device(cell.device), contestant.case.key
-    if device.type == "cpu" and traces is None:
+    if isinstance(contestant.work, Elsewhere) or (device.type == "cpu" and traces is None):
         return None
     try:
         return observed(contestant.work, device, key, call_s, None if traces is None else trace_file(traces, key))
@@ -279,7 +292,7 @@ def _rates(contestant: Contestant, peaks: Peaks | None) -> dict[str, Any]:
     counts = contestant.counts
     moved = counts.moved_bytes
     return {
-        "compute_s": peaks.compute_s(counts.flops),
+        "compute_s": None if counts.flops is None else peaks.compute_s(counts.flops),
         "memory_s": None if moved is None else peaks.memory_s(moved),
     }
 

@@ -133,7 +133,8 @@ def forecasts(
     if memory_bytes is None:
         memory_bytes = free_bytes(cell.device)
     for case, prediction in _predictions(cell, attend):
-        yield Forecast(case, prediction, beyond(prediction, memory_bytes))
+        skip = parse_strategy(case.strategy).missing or beyond(prediction, memory_bytes)
+        yield Forecast(case, prediction, skip)
 
 
 def forecasts_isolated(

@@ -126,6 +126,11 @@ class Sweep:
             for n in sorted(grid.n or find_problem(name).sizes)
         ]
 
+    def software(self) -> dict[str, dict[str, str]]:
+        """Versions of the other libraries that strategies of the sweep are, by the names of these."""
+        kinds = {spec: parse_strategy(spec) for grid in self.grids for spec in grid.strategies}
+        return {one.name: dict(one.software) for one in kinds.values() if one.software}
+
     def pinned(self) -> Sweep:
         """The sweep with torch's number of threads written out: what a run keeps, so that it can be repeated."""
         here = (torch.get_num_threads(),)

@@ -21,7 +21,7 @@ from jacstrat.zeros import called
 
 @dataclass(frozen=True)
 class Counts:
-    """What one call did.
+    """What one call did; None where it was not seen, as in another process.
 
     Fields:
         vjp_products, jvp_products, f_evaluations: Passes through f, per point.
@@ -31,12 +31,12 @@ class Counts:
         moved_bytes: Read and written by operations, views apart; None where kernels are called past dispatch.
     """
 
-    vjp_products: int
-    jvp_products: int
-    f_evaluations: int
-    aten_ops: int | None
-    flops: int
-    peak_bytes: int | None
+    vjp_products: int | None = None
+    jvp_products: int | None = None
+    f_evaluations: int | None = None
+    aten_ops: int | None = None
+    flops: int | None = None
+    peak_bytes: int | None = None
     moved_bytes: int | None = None
 
 

@@ -13,7 +13,7 @@ import gc
 import math
 import random
 import statistics
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
@@ -33,6 +33,8 @@ THROTTLED = "throttled"
 
 # Spoiled samples are kept again once they are min_samples and more than this share of those taken.
 MOST_DROPPED = 0.5
+# How much longer a block is than it need be, so that it has as many calls as others.
+MOST_LONGER = 8
 
 
 @dataclass(frozen=True)
@@ -162,6 +164,7 @@ def sample(
     clocks: Mapping[str, Clock] | None = None,
     marked: Callable[[str], AbstractContextManager[object]] = unmarked,
     lost: Callable[[], bool] = lambda: False,
+    alike: Collection[str] = (),
 ) -> dict[str, Series]:
     """Sample pieces of work in shuffled, interleaved rounds.
 
@@ -176,8 +179,8 @@ def sample(
             where that was for heat; by default nothing ever is.
         clocks: Those of work that is timed by another one, by name.
         marked: What a block of a work stands in, such as a range of a profiler.
-
         lost: Asked where work has raised: whether this process can go on with nothing.
+        alike: Those whose blocks are to have the same number of calls, as they must where processes take turns.
 
     Returns:
         The series of each, with the rounds they took part in. Work that raises keeps its error and takes no more part.
@@ -205,6 +208,7 @@ def sample(
         with turn(name) as one:
             one.calls = _calls(clock_of[name], warm_up(work, clock_of[name], settings), settings)
 
+    _even_out([series[name] for name in alike if name in active])
     round_number = 0
     with _garbage_held():
         while active - {reference} or (reference in active and len(series[reference].seconds) < settings.min_samples):
@@ -224,6 +228,17 @@ def sample(
     for one in series.values():
         one.stop_reason = THROTTLED if one.throttled else one.stop_reason or OTHERS_DONE
     return series
+
+
+def _even_out(alike: Collection[Series]) -> None:
+    """Give blocks the calls that the fastest has, up to MOST_LONGER times what each would have by itself.
+
+    Between processes, blocks that each side sizes for itself leave a bias of some per cent: what the first calls of a
+    block find cold is another part of it. Beyond such a factor of time nobody asks for per cents.
+    """
+    most = max((one.calls for one in alike), default=1)
+    for one in alike:
+        one.calls = min(most, MOST_LONGER * one.calls)
 
 
 def _take(series: Series, round_number: int, timing: Timing, state: DeviceState | None, settings: Settings) -> None:

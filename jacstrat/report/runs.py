@@ -101,6 +101,17 @@ def _torch(start: Snapshot) -> str:
     return ", ".join(filter(None, parts))
 
 
+def _peers(start: Snapshot) -> str:
+    """Other libraries that were measured, with their versions: "folx 0.2.30, jax 0.10.2 (CPython 3.11.7)"."""
+    # Strategies of one package have one environment.
+    told = {str(sorted(one.items())): one for one in start.peers.values() if isinstance(one, Mapping)}
+    words = []
+    for one in told.values():
+        versions = ", ".join(f"{name} {version}" for name, version in one.items() if name != "python")
+        words.append(f"{versions} ({one['python']})" if "python" in one else versions)
+    return "; ".join(words)
+
+
 FACTS: Mapping[str, Callable[[Snapshot], str]] = {
     "command": lambda start: " ".join(map(str, start.command)),
     "processor": lambda start: start.processor,
@@ -112,6 +123,7 @@ FACTS: Mapping[str, Callable[[Snapshot], str]] = {
     "CUDA": lambda start: start.cuda,
     "Python": lambda start: start.python,
     "jacstrat": lambda start: str(start.packages.get("jacstrat") or ""),
+    "peers": _peers,
     "commit": _commit,
     "machine": lambda start: start.machine,
 }

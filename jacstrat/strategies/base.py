@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, ClassVar, TypeVar, final
 
 import torch
 from torch import Tensor
 
-from jacstrat.core.errors import UnsupportedError, UsageError
+from jacstrat.core.errors import MissingError, UnsupportedError, UsageError
 from jacstrat.core.operator import OPERATORS, Operator, parse_operator
 from jacstrat.strategies.checked import plain_attention
 from jacstrat.strategies.contraction import (
@@ -60,6 +60,10 @@ class Strategy(ABC):
     records: ClassVar[bool] = False
     # It serves scalars of m outputs, (B, n) -> (B, m), by itself; else each output is one of its own.
     takes_outputs: ClassVar[bool] = False
+    # It serves the bilaplacian by itself, or refuses it; else it is the Laplacian of a Laplacian.
+    takes_fourth_order: ClassVar[bool] = False
+    # Its calls are made in a process of its own, which takes their time: nobody here counts or captures them.
+    is_remote: ClassVar[bool] = False
 
     @property
     @final
@@ -95,6 +99,19 @@ class Strategy(ABC):
     def starts_compiler(self) -> bool:
         """Whether preparing it starts a compiler, of its own or of a strategy that it works by."""
         return self.compiles
+
+    @property
+    def missing(self) -> str | None:
+        """What it needs that is not installed here, with the command that installs it; None where it can be tried."""
+        return None
+
+    @property
+    def software(self) -> Mapping[str, str]:
+        """Versions of what computes it besides this process's own, by name; none unless another process does."""
+        return {}
+
+    def start(self, device: torch.device) -> None:  # noqa: B027 - most have nothing to do
+        """What takes time once a process and is no part of preparing: nothing, unless it works by another process."""
 
     @property
     def transforms(self) -> frozenset[Transform]:
@@ -133,7 +150,7 @@ class Strategy(ABC):
         self, operator: Operator, f: Function, x: Tensor, args: Args, generator: torch.Generator | None
     ) -> Contraction:
         """What `build` gives for plain operators of any order, and for scalars of several outputs."""
-        if operator.order == 4:
+        if operator.order == 4 and not self.takes_fourth_order:
             twice = OPERATORS["laplacian"]
             inner = self.nested.contracted(twice, f, x, args, generator).evaluate
             return replace(self.contracted(twice, alike(inner, f), x, args, generator), passes=None)
@@ -189,6 +206,7 @@ class Strategy(ABC):
 
         Raises:
             UnsupportedError: The strategy cannot serve this operator or function; says why.
+            MissingError: It needs what is not installed here; has the command that installs it.
             ShapeError: x or f(x) has a shape that does not fit; names the shapes.
             UsageError: No such operator, or x is not floating-point.
         """
@@ -258,6 +276,8 @@ class Strategy(ABC):
         form: Form | None = None,
     ) -> tuple[Prepared, tuple[Tensor, Args], Form]:
         """The prepared operator, the points and arguments that it works on, and what f(x) is like."""
+        if (missing := self.missing) is not None:
+            raise MissingError(missing)
         if (reason := self.refuse(operator)) is not None:
             raise UnsupportedError(f"{self.spec} cannot serve the {operator.name}: {reason}")
         if event_dim == 1:

@@ -54,6 +54,10 @@ class Compiled(Strategy):
     def __post_init__(self) -> None:
         if not isinstance(self.inner, Strategy):
             raise UsageError(f"inner must be a strategy, got {self.inner!r}; write compiled(vmap)")
+        if self.inner.is_remote:
+            raise UsageError(
+                f"{self.inner.spec} works in a process of its own, of which none can be made; leave out compiled()"
+            )
         if self.inner.captures:
             raise UsageError(f"{self.inner.spec} is a graph; write it the other way round, graphed(compiled(SPEC))")
         if self.inner.compiles:
@@ -66,6 +70,10 @@ class Compiled(Strategy):
     @property
     def transforms(self) -> frozenset[Transform]:
         return self.inner.transforms | {"func"}
+
+    @property
+    def missing(self) -> str | None:
+        return self.inner.missing
 
     def refuse(self, operator: Operator) -> str | None:
         if self.inner.stochastic:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -58,6 +58,19 @@ class Together(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
+class Remote:
+    """Calls that another process makes, and times.
+
+    Fields:
+        seconds: (calls) -> seconds that so many calls in a row take there, at the points of the last evaluation.
+        software: What computes them: versions, and the precision of products.
+    """
+
+    seconds: Callable[[int], float]
+    software: Mapping[str, str]
+
+
+@dataclass(frozen=True, eq=False)
 class Contraction:
     """What `build` gives where there is more to it than a callable (x, *args) -> result.
 
@@ -79,6 +92,7 @@ class Contraction:
         is_confirmed: It was held against a witness already.
         kept_bytes: () -> memory that it keeps between calls, beside what f has.
         considered: What it was chosen among, with the evidence; empty where nothing was compared now.
+        remote: How its calls are timed, where another process makes them.
     """
 
     evaluate: Function
@@ -95,6 +109,7 @@ class Contraction:
     is_confirmed: bool = False
     kept_bytes: Callable[[], int] | None = None
     considered: tuple[Considered, ...] = ()
+    remote: Remote | None = None
 
 
 def contraction_of(built: Function | Contraction) -> Contraction:

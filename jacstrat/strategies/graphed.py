@@ -52,6 +52,10 @@ class Graphed(Strategy):
     def __post_init__(self) -> None:
         if not isinstance(self.inner, Strategy):
             raise UsageError(f"inner must be a strategy, got {self.inner!r}; write graphed(vmap)")
+        if self.inner.is_remote:
+            raise UsageError(
+                f"{self.inner.spec} works in a process of its own, of which none can be made; leave out graphed()"
+            )
         if self.inner.captures:
             raise UsageError(f"{self.inner.spec} is a graph already; leave out one graphed()")
 
@@ -66,6 +70,10 @@ class Graphed(Strategy):
     @property
     def starts_compiler(self) -> bool:
         return self.inner.starts_compiler
+
+    @property
+    def missing(self) -> str | None:
+        return self.inner.missing
 
     def refuse(self, operator: Operator) -> str | None:
         if self.inner.stochastic:

@@ -8,6 +8,7 @@ from dataclasses import fields
 from typing import Any
 
 from jacstrat.core.errors import UsageError, lookup
+from jacstrat.strategies.absent import PEERS, absent
 from jacstrat.strategies.base import Strategy, form, inner_name
 
 _FORM = re.compile(r"(?P<name>[^():]*)(?:\((?P<inner>.*)\)\s*)?(?::(?P<text>[^()]*))?", re.DOTALL)
@@ -15,12 +16,17 @@ _FORM = re.compile(r"(?P<name>[^():]*)(?:\((?P<inner>.*)\)\s*)?(?::(?P<text>[^()
 
 
 def parse(spec: str, strategies: Mapping[str, type[Strategy]], aliases: Mapping[str, Strategy]) -> Strategy:
-    """The strategy that a spec names; an alias gives its strategy, with the spec's parameters put over its own."""
+    """The strategy that a spec names; an alias gives its strategy, with the spec's parameters put over its own.
+
+    A peer whose package is not installed is an `Absent` one.
+    """
     found = _FORM.fullmatch(spec)
     if found is None:
         raise UsageError(f"{spec!r}: the parentheses do not match; a spec is name:key=value or name(SPEC)")
     name, inner, text = found["name"].strip(), found["inner"], found["text"]
     kinds = {**strategies, **{alias: type(value) for alias, value in aliases.items()}}
+    if name in PEERS and name not in kinds:
+        return absent(spec.strip(), name)
     kind = lookup("strategy", name, kinds)
     within = inner_name(kind)
     known = {p.name: p for p in fields(kind) if p.name != within}

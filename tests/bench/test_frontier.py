@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import shutil
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -14,15 +12,14 @@ import pandas as pd
 import pytest
 import torch
 
-from bench.checks import side as sides
-from bench.checks.cells import DIVERGENCES, LAPLACIANS, SMALL_DIVERGENCES, SMALL_LAPLACIANS
+from bench.checks.bilaplacian import bilaplacian
+from bench.checks.cells import BILAPLACIANS, DIVERGENCES, LAPLACIANS, SMALL_DIVERGENCES, SMALL_LAPLACIANS
 from bench.checks.divergence import divergence
 from bench.checks.frontier import main
 from bench.checks.laplacian import floor, hessian
 from bench.checks.measured import Measured, measured
 from bench.checks.memory import memory
-from bench.checks.peers import Comparison, Turns, compare, disagreement, folx, jet, take_turns
-from bench.checks.side import Side
+from bench.checks.peers import folx, jet, on_card
 from bench.checks.swept import judge
 from jacstrat import UsageError, read_records
 from jacstrat.measure.sampling import Settings
@@ -152,7 +149,10 @@ def test_cells_are_those_of_the_issue() -> None:
         (1000, (128,) * 3, 32),
         (50, (768, 768, 512, 512), 16),
     ]
-    assert [one.kind for one in LAPLACIANS[6:]] == ["residual", "attention"]
+    assert [one.problem.name.partition("-")[0] for one in LAPLACIANS[6:]] == ["gelu", "attention"]
+    assert [(one.n, one.problem.widths(one.n), one.operator) for one in BILAPLACIANS] == [
+        (5, (5, 768, 768, 512, 512, 1), "bilaplacian")
+    ]
     assert {len(one.problem.widths(one.n)) for one in DIVERGENCES} == {3, 4}
     assert sorted({one.n for one in DIVERGENCES}) == [16, 64, 256, 1024, 4096]
 
@@ -187,118 +187,74 @@ def test_memory_of_tiles() -> None:
     assert figure.note.count("points a tile") == 4
 
 
-class Scripted:
-    """A side whose calls take as long as they are said to, and that notes what it is told."""
-
-    def __init__(self, name: str, call_s: dict[str, float]) -> None:
-        self.name, self.call_s = name, call_s
-        self.told: list[tuple[str, int]] = []
-
-    def seconds(self, setting: str, calls: int) -> float:
-        self.told.append((setting, calls))
-        return self.call_s[setting] * calls
-
-
-def test_turns_have_blocks_of_as_many_calls_and_all_settings_in_each_round() -> None:
-    mine, theirs = Scripted("jacstrat", {"taylor": 0.004}), Scripted("jet", {"eager": 0.1, "compiled": 0.02})
-    players = [(mine, "taylor"), (theirs, "eager"), (theirs, "compiled")]
-    seconds = take_turns(players, Turns(least=3, most=3))
-    assert seconds["jet"]["eager"] == pytest.approx({0: 0.1, 1: 0.1, 2: 0.1})
-    # 3 calls of 4 ms are the least that last 10 ms.
-    assert [calls for _, calls in mine.told[-3:]] == [3, 3, 3]
-    assert [calls for _, calls in theirs.told[-6:]] == [3] * 6
-    assert sorted(setting for setting, _ in theirs.told[-6:]) == ["compiled"] * 3 + ["eager"] * 3
-    assert take_turns([], Turns()) == {}
-
-
-def test_results_have_to_agree() -> None:
-    expected, scale = np.array([1.0, 2.0]), np.array([1.0, 10.0])
-    assert disagreement(expected + 1e-12, expected, scale, 1e-10) == ""
-    # The error is relative to the size of the terms.
-    assert (
-        disagreement(np.array([1.0, 2.005]), expected, scale, 1e-4) == "wrong: relative error 0.0005 is beyond 0.0001"
-    )
-    assert disagreement(expected[:1], expected, scale, 1.0) == "wrong: shape (1,), expected (2,)"
-    assert disagreement(np.array([np.nan, 2.0]), expected, scale, 1.0).startswith("wrong: relative error nan")
-
-
-def comparison(peer: str, faults: dict[str, str] | None = None, **theirs: float) -> Comparison:
-    def series(seconds: float) -> dict[int, float]:
-        return dict.fromkeys(range(8), seconds)
-
-    seconds = {
-        "jacstrat": {"taylor": series(2.0), "compiled(taylor)": series(1.0)},
-        peer: {name: series(s) for name, s in theirs.items()},
-    }
-    return Comparison("net", seconds, {"jacstrat": {}, peer: faults or {}}, {"jacstrat": {}, peer: {peer: "1.2"}})
+def peers(faults: Mapping[str, str] | None = None, name: str = "net", **theirs: float) -> Measured:
+    """A cell of ours and of settings of a peer, those with a fault not right."""
+    found = cell({"taylor": 2.0, "compiled(taylor)": 1.0, **theirs}, name)
+    for spec in theirs:
+        found.samples[spec]["software"] = {"jet-for-pytorch": "1.2"}  # type: ignore[index]
+    for spec, reason in (faults or {}).items():
+        found.records[spec] = record(spec, None, status="unsupported", reason=reason)  # type: ignore[index]
+    return found
 
 
 def test_a_peer_is_taken_at_its_best_setting() -> None:
-    cells = [comparison("jet", eager=9.0, compiled=4.0), comparison("jet", eager=1.0, compiled=4.0)]
+    cells = [peers(jet=9.0, **{"jet:form=compiled": 4.0}), peers(jet=1.0, **{"jet:form=compiled": 4.0})]
     mean, least = jet(cells)
     assert (mean.value, least.value) == (pytest.approx(2.0), 1.0)
     assert mean.met
     assert least.met
-    assert mean.what == "times faster than jet at its best setting, jet 1.2, geometric mean"
-    (figure,) = folx([comparison("folx", jit=3.0)])
+    assert mean.what == "times faster than jet at its best setting, jet-for-pytorch 1.2, geometric mean"
+    assert mean.note.startswith(
+        "net: 4.00 [4.00, 4.00] times faster (taylor 2e+03 ms, compiled(taylor) 1e+03 ms, jet 9e"
+    )
+    (figure,) = folx([peers(folx=3.0)])
     assert figure.value == pytest.approx(3.0)
 
 
 def test_a_cell_that_a_peer_cannot_do_is_told_of_and_not_counted() -> None:
-    cannot = comparison("jet", {"eager": "no rule", "compiled": "no rule"})
-    mean, _ = jet([comparison("jet", eager=4.0), cannot])
+    cannot = peers({"jet": "no rule", "jet:form=graph": "no rule"})
+    mean, _ = jet([peers(jet=4.0), cannot])
     assert mean.value == 4.0
-    assert "jet eager and compiled: no rule" in mean.note
+    assert "jet and jet:form=graph: unsupported: no rule" in mean.note
     assert math.isnan(jet([cannot])[0].value)
+    assert "not installed" in jet([cannot])[0].what
 
 
-TOY = """
-import numpy as np
-from protocol import serve
+def test_where_none_of_ours_is_right_no_target_is_met() -> None:
+    (figure,) = folx([peers({"compiled(taylor)": "fails"}, folx=3.0)])
+    assert math.isnan(figure.value)
+    assert not figure.met
 
 
-def settings(request, arrays):
-    def zeros():
-        return lambda: np.zeros(len(arrays["x"]), arrays["x"].dtype)
-
-    def failing():
-        raise ValueError("no rule for this")
-
-    print("what a library prints is no answer")
-    return {"zeros": zeros, "failing": failing}
+def test_on_a_card_graphs_stand_beside_the_peers() -> None:
+    graphed = cell({**BOTH, "graphed(taylor)": 0.2, "graphed(compiled(taylor))": 0.1, "jax_hessian": 0.3})
+    mean, least = on_card([graphed], "jax_hessian")
+    assert mean.value == least.value == pytest.approx(3.0)
 
 
-serve(settings, {"toy": "1.0"})
-"""
+def test_the_bilaplacian_against_nested_laplacians_and_against_a_peer() -> None:
+    times_s = {
+        "taylor": 2.0,
+        "compiled(taylor)": 1.0,
+        "auto": 4.0,
+        "hessian": 3.0,
+        "jet": 5.0,
+        "jet:form=compiled": 0.5,
+    }
+    nested, theirs = bilaplacian([cell(times_s)])
+    assert (nested.value, nested.met) == (3.0, True)
+    assert (theirs.value, theirs.met) == (0.5, False)
+    assert nested.note == "net: compiled(taylor) against hessian, 3.00 [3.00, 3.00] times"
+    skipped = {"status": "skipped", "reason": "jet is not installed"}
+    without = cell(times_s, **{"jet": skipped, "jet:form=compiled": skipped})
+    assert "net: not compared, jet is skipped: jet is not installed" in bilaplacian([without])[1].note
 
 
-def test_two_processes_on_one_cell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = tmp_path / "sides"
-    shutil.copytree(sides.HERE, folder)
-    (folder / "toy_side.py").write_text(TOY, encoding="utf-8")
-    monkeypatch.setattr(sides, "HERE", folder)
-    monkeypatch.setattr(sides, "python_of", lambda peer: Path(sys.executable))
-    found = compare("toy", SMALL_LAPLACIANS[0], "float64", Turns(least=2, most=2), ours=("taylor", "no_such"))
-    assert found.faults["jacstrat"] == {"taylor": "", "no_such": "not there"}
-    assert set(found.seconds["jacstrat"]["taylor"]) == {0, 1}
-    assert found.faults["toy"]["zeros"].startswith("wrong: relative error ")
-    assert found.faults["toy"]["failing"] == "ValueError: no rule for this"
-    assert found.seconds["toy"] == {}
-    assert found.versions["toy"] == {"toy": "1.0"}
-    assert found.best("toy") is None
-
-
-def test_a_process_that_ends_is_no_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "toy_side.py").write_text("input()", encoding="utf-8")
-    monkeypatch.setattr(sides, "HERE", tmp_path)
-    monkeypatch.setattr(sides, "python_of", lambda peer: Path(sys.executable))
-    with Side("toy") as side, pytest.raises(RuntimeError, match="the process of toy ended"):
-        side.seconds("eager", 1)
-
-
-def test_a_peer_without_its_environment_is_wrong_use() -> None:
-    with pytest.raises(UsageError, match="nobody has no environment; run `bash scripts/peers/setup nobody`"):
-        sides.python_of("nobody")
+def test_cells_beyond_the_time_are_not_begun(capsys: pytest.CaptureFixture[str]) -> None:
+    late = iter([False, True, True, True])
+    found = list(measured(SMALL_LAPLACIANS, ("taylor",), QUICK, is_late=lambda: next(late)))
+    assert [one.name for one in found] == ["tanh-5-8x2 n=5 B=4 float32"]
+    assert capsys.readouterr().err.count("not reached") == 3
 
 
 def test_the_program_writes_what_it_found(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -312,7 +268,6 @@ def test_the_program_writes_what_it_found(tmp_path: Path, capsys: pytest.Capture
     )
     found = json.loads((tmp_path / "out" / "figures.json").read_text(encoding="utf-8"))
     assert [figure["met"] for figure in found["figures"]] == [True]
-    assert json.loads((tmp_path / "out" / "peers.json").read_text(encoding="utf-8")) == []
 
 
 @pytest.mark.parametrize(
@@ -320,9 +275,10 @@ def test_the_program_writes_what_it_found(tmp_path: Path, capsys: pytest.Capture
     [
         (
             ["speed"],
-            "no part is called speed; there are all, peers, hessian, floor, divergence, memory, sweep, jet, folx",
+            "no part is called speed; there are all, peers, hessian, floor, divergence, bilaplacian, memory, sweep, ",
         ),
         (["sweep", "--records", "nowhere"], "error: nowhere does not exist"),
+        (["hessian", "--device", "cuda:9"], "error: device cuda:9 is not available; here: "),
     ],
 )
 def test_wrong_use_is_one_line(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:

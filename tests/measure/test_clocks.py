@@ -14,16 +14,20 @@ from jacstrat.measure import clocks
 from jacstrat.measure.clocks import (
     COLD,
     FLUSH_BYTES,
+    SETTLE_S,
     WARM,
     DeviceClock,
+    Elsewhere,
     HostClock,
+    Timing,
     TorchDevice,
+    Turns,
     burden,
     clock_for,
     flush_bytes,
     waste,
 )
-from tests.measure.fakes import FakeAccelerator
+from tests.measure.fakes import FakeAccelerator, FakeClock
 
 US = 1000
 
@@ -400,3 +404,29 @@ def test_metal_stamps_that_are_swapped_count_as_no_time(monkeypatch: pytest.Monk
     fake.elapsed = RuntimeError("the device is lost")
     with pytest.raises(RuntimeError, match="the device is lost"):
         device.elapsed_s(event, event)
+
+
+def test_processes_take_turns_and_begin_when_it_is_quiet() -> None:
+    clock, slept, told = FakeClock(), [], []
+
+    def seconds(calls: int) -> float:
+        told.append(calls)
+        return 2e-3 * calls
+
+    placed = []
+    there, here, also = Elsewhere(lambda: placed.append(1), seconds), clock.work(1e-3), clock.work(1e-3)
+    assert placed == [1]
+    turns = Turns(clock, slept.append)
+    assert turns.tick_s == clock.tick_s
+    assert turns.time(here, 3) == Timing(pytest.approx(3e-3), pytest.approx(3e-3))
+    assert slept == []
+    # A block elsewhere is timed there, and none of it by this clock.
+    assert turns.time(there, 5) == Timing(1e-2, 1e-2)
+    assert turns.time(there, 5).seconds == 1e-2
+    assert (told, slept, clock.blocks) == ([5, 5], [SETTLE_S], [3])
+    turns.time(here, 1)
+    turns.time(also, 1)
+    assert slept == [SETTLE_S] * 2
+    assert turns.waits(there) is None
+    assert there() is None
+    assert placed == [1, 1]

@@ -12,7 +12,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jacstrat.measure.clocks import Timing
-from jacstrat.measure.sampling import MAX_SAMPLES, PRECISE, THROTTLED, TIME_LIMIT, Settings, sample, warm_up
+from jacstrat.measure.sampling import (
+    MAX_SAMPLES,
+    MOST_LONGER,
+    PRECISE,
+    THROTTLED,
+    TIME_LIMIT,
+    Settings,
+    sample,
+    warm_up,
+)
 from jacstrat.measure.telemetry import DeviceState
 from tests.measure.fakes import FakeClock
 
@@ -370,3 +379,12 @@ def test_a_result_is_never_empty(spoiled: list[bool], then: bool, seconds: float
         assert rounds == list(range(len(rounds)))
         assert (series.stop_reason == THROTTLED) == series.throttled
         assert len(series.dropped) <= max(min_samples, len(rounds) / 2 + 1)
+
+
+def test_work_that_is_to_be_alike_has_as_many_calls_in_a_block_as_the_fastest() -> None:
+    clock = FakeClock()
+    works = {name: clock.work(call_s) for name, call_s in (("f", 1e-5), ("a", 1e-4), ("b", 4e-4), ("c", 1e-1))}
+    series = run(clock, works, reference="f", alike=("a", "b", "c"))
+    assert {name: series[name].calls for name in "abc"} == {"a": 10, "b": 10, "c": MOST_LONGER}
+    assert series["f"].calls > 10
+    assert run(clock, {"a": clock.work(1e-4), "b": clock.work(4e-4)})["b"].calls == 3

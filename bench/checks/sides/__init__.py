@@ -1,1 +1,1 @@
-"""The processes of the comparison with other libraries, each run in an environment of its own."""
+"""What other checkouts of jacstrat run, in processes of their own."""

@@ -1,4 +1,4 @@
-"""The networks of the cells in torch, for points (B, n) or (n,); imports torch alone: a peer has little more."""
+"""The networks of the cells in torch, for points (B, n) or (n,)."""
 
 from __future__ import annotations
 

@@ -1,0 +1,41 @@
+"""The bilaplacian of a network with wide layers: against two nested Laplacians, and against jet-for-pytorch's."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from .figure import Figure
+from .laplacian import least
+from .measured import Measured, shown
+from .peers import best
+
+# The trace of torch.func.hessian of the trace of torch.func.hessian.
+NESTED = "hessian"
+OURS = ("taylor", "compiled(taylor)", "auto")
+JET = ("jet", "jet:form=compiled")
+STRATEGIES = (*OURS, NESTED, *JET)
+LEAST = 1.0
+
+
+def bilaplacian(cells: Sequence[Measured]) -> list[Figure]:
+    """How many times faster the best of ours is, in the least cell."""
+    return [
+        _against(cells, (NESTED,), "two nested Laplacians by torch.func.hessian"),
+        _against(cells, JET, "jet's bilaplacian at its best setting"),
+    ]
+
+
+def _against(cells: Sequence[Measured], others: Sequence[str], words: str) -> Figure:
+    ratios, notes = [], []
+    for cell in cells:
+        mine, theirs = best(cell, OURS), best(cell, others)
+        if theirs is None:
+            notes.append(f"{cell.name}: not compared, {'; '.join(f'{one} is {cell.fault(one)}' for one in others)}")
+            continue
+        found = cell.ratio(theirs, mine) if mine else None
+        ratios.append(found.median if found else math.nan)
+        notes.append(f"{cell.name}: {mine} against {theirs}, {shown(found)} times")
+    return Figure(
+        "bilaplacian", f"times faster than {words}, least", least(ratios), LEAST, at_least=True, note="; ".join(notes)
+    )
