@@ -7,13 +7,11 @@ against the cell; the time is taken from the parent's clock; a server that f has
 from __future__ import annotations
 
 import base64
-import json
 import mmap
 import os
 import pickle
 import select
 import signal
-import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable, Generator
@@ -26,14 +24,13 @@ from typing import Any, Protocol, TypeVar
 import psutil
 
 from jacstrat.core.case import Case, F
-from jacstrat.core.errors import JacstratError
 from jacstrat.core.frames import FrameError, Receiver, new_key
 from jacstrat.core.status import Status
 from jacstrat.harness.cases import Cell
 from jacstrat.harness.cell import Outcome, measure
 from jacstrat.harness.child import ATTENDED, CONTEXT_LOST, Limits
-from jacstrat.harness.server import Server, ServerError, end_marked, last_line, scratch_file
-from jacstrat.harness.strays import own_mark
+from jacstrat.harness.server import ServerError, last_line, scratch_file
+from jacstrat.harness.servers import SERVERS
 from jacstrat.measure.sampling import Settings
 
 # How often the parent looks at the clock and at the memory of a child.
@@ -47,8 +44,6 @@ MOST_STEPS = 64
 MOST_ERROR_BYTES = 2**20
 # For a child that dies to be dead.
 DYING_S = 2.0
-# How often a fork server may end in its start before there is none.
-MOST_STARTS = 3
 
 
 class Message(Protocol):
@@ -126,61 +121,6 @@ def isolated(
         left = [name for name in left if name not in reached]
 
 
-class _Servers:
-    """The fork server of this process, started when it is first needed and again when it is gone."""
-
-    def __init__(self) -> None:
-        self._server: Server | None = None
-        self._process = os.getpid()
-
-    def fork(self, order: dict[str, Any], descriptors: list[int]) -> tuple[Server, int]:
-        """A server and the number of its new child.
-
-        Raises:
-            JacstratError: A server ends again and again before it forks; says what it said.
-        """
-        if self._process != os.getpid():
-            # This process is itself a fork of the one that started it.
-            self._server, self._process = None, os.getpid()
-        for tries_left in reversed(range(MOST_STARTS)):
-            server = self._server or Server(_command())
-            self._server = server
-            try:
-                return server, server.fork(order, descriptors)
-            except ServerError as error:
-                self.replace(server)
-                if not tries_left:
-                    raise JacstratError(f"no case can be measured in a process of its own: {error}") from None
-        raise AssertionError("unreachable")
-
-    def end_left(self) -> None:
-        """End the processes of all servers that this process has had, but for the one that serves."""
-        end_marked(own_mark(), but=self._server.pid if self._server else None)
-
-    def replace(self, server: Server) -> None:
-        """End a server that does not serve, with all that it has started; the next child gets another one."""
-        server.close(force=True)
-        if self._server is server:
-            self._server = None
-
-
-_SERVERS = _Servers()
-
-
-def end_left_processes() -> None:
-    """End what functions have started and left, at the end of a run, however it is detached; name what stays.
-
-    After each child its server has done so on Linux. Here is what a server that has died, or another system, leaves.
-    """
-    _SERVERS.end_left()
-
-
-def _command() -> list[str]:
-    """What starts a fork server that imports what this process would, and nothing from the working directory."""
-    run = "import json, sys; sys.path[:] = json.loads(sys.argv.pop(1)); from jacstrat.harness.child import main; main()"
-    return [sys.executable, "-P", "-c", run, json.dumps([path for path in sys.path if path])]
-
-
 class _Child:
     """One child at work on one cell; killed, with all that it has started, at the end of the with block."""
 
@@ -196,7 +136,7 @@ class _Child:
             key = new_key()
             order = {"work": base64.b64encode(pickle.dumps((work, cell, limits))).decode(), "key": key.hex()}
             try:
-                self._server, self._pid = _SERVERS.fork(order, [theirs, state.fileno(), self._errors.fileno()])
+                self._server, self._pid = SERVERS.fork(order, [theirs, state.fileno(), self._errors.fileno()])
             except BaseException:
                 self._close()
                 raise
@@ -326,7 +266,7 @@ class _Child:
             # The kernel ends it with its server, unless f has asked it not to.
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(self._pid, signal.SIGKILL)
-            _SERVERS.replace(self._server)
+            SERVERS.replace(self._server)
             return None
 
     def _close(self) -> None:
