@@ -34,6 +34,7 @@ NOT_RUN: Mapping[str, str] = {
     ".venv/bin/python bench/measuring.py*": "measures the harness, for ten minutes",
     ".venv/bin/python bench/frontier.py*": "measures the Laplacian of networks, for half an hour",
     "bash scripts/peers/setup*": "installs other libraries",
+    ".venv/bin/python bench/files.py*": "calls two thousand commands",
     ".venv/bin/python bench/compare.py*": "counts the quick sweep six times",
     "jacstrat compare --baseline*": "counts the quick sweep; tests/compare does it with two cells",
     "jacstrat compare --update-baseline*": "counts the quick sweep",
