@@ -63,6 +63,7 @@ def print_headline(label: str, title: str, said: Headline, console: Console) -> 
         said: The headline; of its sentences the first MOST_SENTENCES.
         console: Where to.
     """
+
     def say(text: str, style: str = "") -> None:
         console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
 
