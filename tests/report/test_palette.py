@@ -115,7 +115,7 @@ def test_contrast_is_that_of_wcag() -> None:
 
 
 def test_grey_print_tells_them_apart_by_more_than_colour() -> None:
-    """Marker or dash differ, of the strategies and of the usual chunk sizes; and no grey is too pale for white paper."""
+    """Marker or dash differ, of the strategies and of the usual chunk sizes; no grey is too pale for white paper."""
     for drawn in (NAMES, ["vmap", *(f"vmap:chunk_size={2**k}" for k in range(12))]):
         looks = {(style(spec).marker, style(spec).dash) for spec in drawn}
         assert len(looks) == len(drawn)
