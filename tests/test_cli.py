@@ -67,8 +67,8 @@ def test_a_small_run_writes_everything_and_says_what_was_found(tmp_path) -> None
     assert {"records.csv", "samples.jsonl", "environment.json", "sweep.toml", "plots", "report.html"} <= names
     suffixes = {path.suffix for path in (tmp_path / "out" / "plots").iterdir()}
     assert suffixes == {".png", ".svg", ".pdf"}
-    assert done.output.startswith("Divergence of sin and divergence of linear on ")
-    assert "ones is wrong in " in done.output
+    assert done.stdout.startswith("Divergence of sin and divergence of linear on ")
+    assert "ones is wrong in " in done.stdout
     assert {path.stem for path in (tmp_path / "out" / "plots").iterdir()} == {"answer"}
     assert "8 cases in" in done.output.splitlines()[-1]
 
