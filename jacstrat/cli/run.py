@@ -56,6 +56,7 @@ def run(
     max_memory: MaxMemory = None,
     seed: Seed = None,
     sample: Annotated[float | None, typer.Option(help="Most seconds to sample one strategy of one cell.")] = None,
+    energy: Annotated[bool, typer.Option("--energy", help="Take the energy of a call, on cards that tell it.")] = False,
     counts: Annotated[bool, typer.Option("--counts", help="Counts and accuracy alone: no time is taken.")] = False,
     out: Annotated[Path | None, typer.Option(help="Directory for the results [results/DATE].")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run in the directory.")] = False,
@@ -86,11 +87,13 @@ def run(
         raise UsageError(f"--wait must be more than 0 seconds, got {wait:g}")
     if counts and sample is not None:
         raise UsageError("--sample is the time of sampling, and --counts takes none; give one of them")
+    if counts and energy:
+        raise UsageError("--energy is of calls that are timed, and --counts times none; give one of them")
     from rich.console import Console
 
     from jacstrat.cli.report import show, show_counts
 
-    chosen = chosen.override(sample_s=sample, timed=False if counts else None, shard=shard)
+    chosen = chosen.override(sample_s=sample, energy=energy or None, timed=False if counts else None, shard=shard)
     directory = out or _dated()
     measure(chosen, directory, resume, retry, isolate=not no_isolation, scheduler=scheduler, wait_s=wait)
     if chosen.timed:

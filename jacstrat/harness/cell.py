@@ -58,6 +58,7 @@ def measure(
     attend: Attend = lambda name: None,
     cache: Path | None = None,
     instance: Instance | None = None,
+    energy: bool = False,
 ) -> Generator[Outcome, None, None]:
     """Every case of the cell, each as a row, whatever happens to it.
 
@@ -67,6 +68,7 @@ def measure(
         attend: Told the strategy (or "f") whose code is about to run, so that a hang can be put down to it.
         cache: Where references are kept, see `harness.references`.
         instance: What to measure instead of the problem that the cell names.
+        energy: Whether to take the energy of a call, where the card tells it.
 
     Raises:
         KeyboardInterrupt: Only this ends it early; rows that were yielded stand.
@@ -81,7 +83,7 @@ def measure(
             bench = set_up(cell, attend, cache, instance)
             f_work = bench.timed(bench.instance.value)
             floor = floor_of(bench)
-            instruments = opened.enter_context(instruments_for(cell.device))
+            instruments = opened.enter_context(instruments_for(cell.device, energy))
         except (Exception, SystemExit) as error:
             if instance is not None:
                 raise

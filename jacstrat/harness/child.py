@@ -1,4 +1,4 @@
-"""What runs in an isolated child: work on one cell, its outcomes sent to the parent as they come.
+"""What runs in an isolated child: work on a cell, its outcomes sent to the parent as they come, and on the next.
 
 The fork server imports this module and those of the work before it forks, torch with them, so that a child starts in
 milliseconds. Importing must therefore run no torch operation: a thread pool that it started would not survive the fork.
@@ -13,10 +13,11 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing import forkserver
 from multiprocessing.connection import Connection
-from typing import Any
+from typing import Any, NamedTuple
 
 from jacstrat.core.case import F
 from jacstrat.harness.cases import Cell
@@ -36,30 +37,55 @@ class Limits:
     memory_bytes: int
 
 
-def main(
-    outcomes: Connection,
-    attended: Any,
-    errors: str,
-    work: Callable[..., Iterable[Any]],
-    cell: Cell,
-    limits: Limits,
-) -> None:
-    """Do the work on the cell, send each outcome, then None; whatever f leaves running ends with the process.
+class Task(NamedTuple):
+    """What a child is to do.
+
+    Fields:
+        work: work(cell, attend=...) makes the outcomes; `attend` is to be told the strategy whose code is about to run.
+        cell: What to work on.
+        limits: What may be used.
+    """
+
+    work: Callable[..., Iterable[Any]]
+    cell: Cell
+    limits: Limits
+
+
+def main(parent: Connection, attended: Any, errors: str) -> None:
+    """Do one task after the other until the parent ends this process, which ends whatever f leaves running.
 
     Args:
-        outcomes: Where to send.
+        parent: Tasks come from there; each outcome of one goes there, then None.
         attended: Shared array of two integers: the position of the strategy whose code runs (0 is f), and since when,
             in nanoseconds of the monotonic clock. Shared memory, since a message would wake the parent beside a
             measurement.
         errors: A file that takes what is written to standard error; standard output is thrown away.
-        work: work(cell, attend=...) makes the outcomes; `attend` is to be told the strategy whose code is about to run.
-        cell: What to work on.
-        limits: What may be used.
     """
     # What was imported before the fork is no garbage: walking it would copy its pages, 0.2 s a child.
     gc.freeze()
     _die_with_server()
     _detach(errors)
+    try:
+        while (task := _next(parent)) is not None:
+            _do(task, parent, attended)
+            _tidy(task.cell.device)
+    except KeyboardInterrupt:
+        # Ctrl-C does not reach this session of its own: f raised it.
+        print("KeyboardInterrupt raised by f", file=sys.stderr, flush=True)
+        os._exit(1)
+    os._exit(0)
+
+
+def _next(parent: Connection) -> Task | None:
+    """What to do now; None where the parent is gone."""
+    with suppress(EOFError, OSError):
+        task: Task = parent.recv()
+        return task
+    return None
+
+
+def _do(task: Task, parent: Connection, attended: Any) -> None:
+    work, cell, limits = task
     if cell.device == "cpu":
         _limit_memory(limits.memory_bytes)
     positions = {name: position for position, name in enumerate((F, *cell.strategies))}
@@ -67,16 +93,19 @@ def main(
     def attend(name: str) -> None:
         attended[0], attended[1] = positions[name], time.monotonic_ns()
 
-    try:
-        for outcome in work(cell, attend=attend):
-            outcomes.send(outcome)
-        outcomes.send(None)
-    except KeyboardInterrupt:
-        # Ctrl-C does not reach this session of its own: f raised it.
-        print("KeyboardInterrupt raised by f", file=sys.stderr, flush=True)
-        os._exit(1)
-    outcomes.close()
-    os._exit(0)
+    for outcome in work(cell, attend=attend):
+        parent.send(outcome)
+    parent.send(None)
+
+
+def _tidy(device: str) -> None:
+    """Leave nothing of a cell to the next one: its tensors, what the allocator keeps for more, what was compiled."""
+    import torch
+
+    gc.collect()
+    torch.compiler.reset()
+    if device != "cpu" and torch.accelerator.is_available():
+        torch.accelerator.empty_cache()
 
 
 def _die_with_server() -> None:

@@ -15,25 +15,34 @@ from jacstrat.measure.telemetry import DeviceSource, Telemetry, TelemetryError, 
 
 @dataclass(frozen=True)
 class Instruments:
-    """A clock, and a card or None where nobody tells of one."""
+    """A clock, and a card or None where nobody tells of one.
+
+    Fields:
+        clock: Of the device.
+        card: Its telemetry.
+        energy: Whether energy is asked for: it takes the card more than half a second of calls for each strategy.
+    """
 
     clock: Clock
     card: DeviceSource | None = None
+    energy: bool = False
 
     def spoiled(self) -> tuple[str, ...]:
         """Why what was just measured does not count; see `sampling.sample`."""
         return () if self.card is None else throttled(self.card.state())
 
     def energy_j(self, work: Work, call_s: float) -> float | None:
-        """Energy of one call, joules; None where the card does not tell."""
-        return None if self.card is None else energy_per_call(work, call_s, self.clock, self.card)
+        """Energy of one call, joules; None where it is not asked for, or the card does not tell."""
+        if self.card is None or not self.energy:
+            return None
+        return energy_per_call(work, call_s, self.clock, self.card)
 
 
 @contextmanager
-def instruments_for(device: str) -> Iterator[Instruments]:
-    """Those of a device, closed at the end."""
+def instruments_for(device: str, energy: bool = False) -> Iterator[Instruments]:
+    """Those of a device, closed at the end; energy is taken where it is asked for."""
     with _card(torch.device(device)) or nullcontext() as card:
-        yield Instruments(clock_for(device), card)
+        yield Instruments(clock_for(device), card, energy)
 
 
 def _card(device: torch.device) -> Telemetry | None:

@@ -13,7 +13,7 @@ from jacstrat.available import available_bytes
 from jacstrat.harness.cases import Cell
 from jacstrat.harness.cell import Outcome, measure
 from jacstrat.harness.child import Limits
-from jacstrat.harness.isolation import measure_isolated
+from jacstrat.harness.isolation import Children, measure_isolated
 from jacstrat.harness.predict import Forecast, forecasts, forecasts_isolated, might_not_fit
 from jacstrat.harness.sweep import Sweep
 from jacstrat.measure.sampling import Settings
@@ -29,6 +29,7 @@ class Job:
         timeout_s: As of a sweep.
         memory_bytes: As of a sweep: None for four fifths of what is available where the job is done.
         isolate: In a child process, see `harness.isolation`.
+        energy: As of a sweep.
     """
 
     cell: Cell
@@ -36,6 +37,7 @@ class Job:
     timeout_s: float
     memory_bytes: int | None = None
     isolate: bool = True
+    energy: bool = False
 
     @property
     def limits(self) -> Limits:
@@ -73,7 +75,10 @@ def machine_here() -> str:
 
 
 def outcomes(
-    job: Job, attend: Callable[[str], object] = lambda name: None, references: Path | None = None
+    job: Job,
+    attend: Callable[[str], object] = lambda name: None,
+    references: Path | None = None,
+    children: Children | None = None,
 ) -> Generator[Outcome, None, None]:
     """Every case of the job's cell, each as a row.
 
@@ -81,10 +86,11 @@ def outcomes(
         job: What to do.
         attend: Told the strategy under way, or "f"; called often.
         references: A directory in which references are kept, see `harness.references`.
+        children: Those that are kept from cell to cell; None for one a cell.
     """
     cell, limits = job.cell, job.limits
     left = list(cell.strategies)
-    with closing(_forecasts(cell, limits, job.isolate, attend)) as found:
+    with closing(_forecasts(cell, limits, job.isolate, attend, children)) as found:
         for case, _, skip, _ in found:
             if skip:
                 left.remove(case.strategy)
@@ -92,8 +98,11 @@ def outcomes(
     if not left:
         return
     cell = replace(cell, strategies=tuple(left))
-    isolated = measure_isolated(cell, job.settings, limits, attend, references) if job.isolate else None
-    with closing(isolated or measure(cell, job.settings, attend, references)) as measured:
+    if job.isolate:
+        rows = measure_isolated(cell, job.settings, limits, attend, references, job.energy, children)
+    else:
+        rows = measure(cell, job.settings, attend, references, energy=job.energy)
+    with closing(rows) as measured:
         yield from measured
 
 
@@ -103,13 +112,13 @@ def failed(job: Job, status: Any, reason: str) -> Done:
 
 
 def _forecasts(
-    cell: Cell, limits: Limits, isolate: bool, attend: Callable[[str], object]
+    cell: Cell, limits: Limits, isolate: bool, attend: Callable[[str], object], children: Children | None
 ) -> Generator[Forecast, None, None]:
     """What is to be known before the cell is measured: nothing, unless it might not fit."""
     if not might_not_fit(cell, limits.memory_bytes):
         return
     memory_bytes = limits.memory_bytes if cell.device == "cpu" else None
     if isolate:
-        yield from forecasts_isolated(cell, memory_bytes, limits.timeout_s, attend)
+        yield from forecasts_isolated(cell, memory_bytes, limits.timeout_s, attend, children)
     else:
         yield from forecasts(cell, memory_bytes, attend)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from jacstrat.core.case import Case
+from jacstrat.harness.isolation import Children
 from jacstrat.harness.job import Done, Job, machine_here, outcomes
 
 
@@ -58,6 +59,11 @@ class Here:
         self._executor = InProcess()
         self._attend = attend
         self._references = references
+        self._children = Children()
+
+    def close(self) -> None:
+        """End the children that are kept."""
+        self._children.close()
 
     def room(self, device: str, under_way: Mapping[Future[Done], Job]) -> bool:
         return not under_way
@@ -78,7 +84,7 @@ class Here:
         def attend(name: str) -> None:
             self._attend(job.cell.case(name))
 
-        return Done(outcomes(job, attend, self._references), machine_here())
+        return Done(outcomes(job, attend, self._references, self._children), machine_here())
 
 
 def give_up(under_way: Collection[Future[Done]]) -> None:

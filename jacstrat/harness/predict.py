@@ -19,7 +19,7 @@ from jacstrat.core.status import Status
 from jacstrat.harness.bench import Attend, failure, instantiate, one_call, reason_to_skip, surroundings
 from jacstrat.harness.cases import Cell
 from jacstrat.harness.child import Limits
-from jacstrat.harness.isolation import isolated
+from jacstrat.harness.isolation import Children, isolated
 from jacstrat.harness.precision import DTYPES
 from jacstrat.measure.counters import OperationCounter
 from jacstrat.measure.memory import StorageMode
@@ -118,12 +118,17 @@ def forecasts(
 
 
 def forecasts_isolated(
-    cell: Cell, memory_bytes: int | None, timeout_s: float, attend: Attend = lambda name: None
+    cell: Cell,
+    memory_bytes: int | None,
+    timeout_s: float,
+    attend: Attend = lambda name: None,
+    children: Children | None = None,
 ) -> Generator[Forecast, None, None]:
     """`forecasts` in a child that may die: what hangs or crashes it has no prediction.
 
     Args:
         timeout_s: Seconds that one prediction may take; the rest as in `forecasts`.
+        children: As in `isolated`.
     """
     # Not the limit of the case: a prediction needs the points and the parameters, drawn on the CPU, and no more.
     limits = Limits(timeout_s, available_bytes() * 4 // 5)
@@ -131,7 +136,7 @@ def forecasts_isolated(
     def died(case: Case, status: Status, reason: str) -> Forecast:
         return Forecast(case, Prediction(reason=reason), death=status)
 
-    yield from isolated(partial(forecasts, memory_bytes=memory_bytes), died, cell, limits, attend)
+    yield from isolated(partial(forecasts, memory_bytes=memory_bytes), died, cell, limits, attend, children)
 
 
 def might_not_fit(cell: Cell, memory_bytes: int) -> bool:

@@ -39,10 +39,10 @@ def find_reference(
 ) -> Reference:
     """The reference of a cell's instance, from the cache where an equal one was found before.
 
-    The problem's closed form, see `on_device`; without one a dense matrix by autograd, row by row; where reverse mode cannot
-    differentiate f, the first of STRATEGIES that can, but for a weight or an order beyond the second. The latter two in
-    float64, or where f refuses that in the dtype of x, never in TF32. `source` says which it was. They are evaluated
-    again at x moved by one unit in the last place, see `Reference.change`; so is a closed form in float64.
+    The problem's closed form, see `on_device`; without one a dense matrix by autograd, row by row; where reverse mode
+    cannot differentiate f, the first of STRATEGIES that can, but for a weight or an order beyond the second. The latter
+    two in float64, or where f refuses that in the dtype of x, never in TF32. `source` says which it was. They, and a
+    closed form in float64, are evaluated again at x moved by one unit in the last place, see `Reference.change`.
 
     Args:
         instance: What it is the reference of.
@@ -75,7 +75,7 @@ def find_reference(
 def on_device(instance: Instance) -> bool:
     """Whether a closed form is evaluated in float64 on the device of the points, and not on the CPU in longdouble.
 
-    Never where they are on the CPU. On an accelerator for every dtype that float64 is wide for: its own rounding is then
+    Never where they are on the CPU. On an accelerator for every dtype that float64 is wide for: its own rounding is
     far below a unit in the last place of the result. For float64 itself only where longdouble would take the CPU long:
     errors of a few units in the last place are then as much those of the reference, which `source` tells.
     """

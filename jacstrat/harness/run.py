@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ExitStack, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -69,12 +69,13 @@ def run(
         # Ends with the run, so that a reference outlives no change of the code that it came from.
         references = Path(stack.enter_context(TemporaryDirectory(prefix="jacstrat-")))
         settings = Settings(limit_s=sweep.sample_s) if sweep.timed else None
-        job = Job(cells[0], settings, sweep.timeout_s, sweep.max_memory_bytes, options.isolate)
+        job = Job(cells[0], settings, sweep.timeout_s, sweep.max_memory_bytes, options.isolate, sweep.energy)
         left = lines(cells, done)
         pool: Pool
         if elsewhere is None:
             # Once, since each cell of a run is to have the same memory.
-            pool, job = Here(observer.attending, references), replace(job, memory_bytes=limits_of(sweep).memory_bytes)
+            pool = stack.enter_context(closing(Here(observer.attending, references)))
+            job = replace(job, memory_bytes=limits_of(sweep).memory_bytes)
         else:
             pool = stack.enter_context(elsewhere)
             # What would be begun last must not be what takes longest.

@@ -60,6 +60,7 @@ class Sweep:
         sample_s: Time to spend on sampling one strategy of one cell, at most.
         timeout_s: A case that keeps its process busy for longer ends as `timeout`.
         max_memory_bytes: A case that needs more ends as `oom`; None for four fifths of what is available.
+        energy: Whether the energy of a call is taken, on cards that tell it, for half a second more a case.
         timed: Whether time is sampled; else counts and accuracy alone are taken, which are the same on every machine.
         shard: "2/16" for the second of 16 parts, which together are the sweep; None for all of it.
     """
@@ -69,6 +70,7 @@ class Sweep:
     sample_s: float = 0.25
     timeout_s: float = 30.0
     max_memory_bytes: int | None = None
+    energy: bool = False
     timed: bool = True
     shard: str | None = None
 
@@ -241,9 +243,9 @@ def _sweep(table: dict[str, Any]) -> Sweep:
 
 
 def _number(key: str, value: Any) -> Any:
-    if key == "timed":
+    if key in ("timed", "energy"):
         if not isinstance(value, bool):
-            raise UsageError(f"timed must be true or false, got {value!r}")
+            raise UsageError(f"{key} must be true or false, got {value!r}")
         return value
     if key == "shard":
         if not isinstance(value, str):

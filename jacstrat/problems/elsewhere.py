@@ -107,7 +107,7 @@ class Array(np.lib.mixins.NDArrayOperatorsMixin):
         self.tensor[tree_map(self._tensor, key)] = self._tensor(value)
 
     def __getattr__(self, name: str) -> Any:
-        # A lookup that fails is to say so in the one way that callers know; of a name that pickle or copy asks for, in theirs.
+        # Protocols that numpy looks for are to find nothing.
         if name.startswith("__"):
             raise AttributeError(name)
         if name not in _METHODS:
