@@ -27,6 +27,7 @@ from jacstrat.harness.bench import (
 from jacstrat.harness.cases import Cell
 from jacstrat.harness.floor import Floor, floor_of
 from jacstrat.harness.instruments import Instruments, instruments_for
+from jacstrat.harness.phases import Phases
 from jacstrat.measure.clocks import Work
 from jacstrat.measure.sampling import Series, Settings, sample
 from jacstrat.problems.base import Instance
@@ -80,10 +81,12 @@ def measure(
         return
     with surroundings(cell), kernels_in(cache), ExitStack() as opened:
         try:
-            bench = set_up(cell, attend, cache, instance)
-            f_work = bench.timed(bench.instance.value)
-            floor = floor_of(bench)
-            instruments = opened.enter_context(instruments_for(cell.device, energy))
+            phases = Phases()
+            bench = set_up(cell, attend, cache, instance, phases)
+            with phases.within("set up"):
+                f_work = bench.timed(bench.instance.value)
+                floor = floor_of(bench)
+                instruments = opened.enter_context(instruments_for(cell.device, energy))
         except (Exception, SystemExit) as error:
             if instance is not None:
                 raise
@@ -124,9 +127,12 @@ def _compete(
         # The products are nobody's code: a hang in them is none of a strategy's.
         attend(F if name == FLOOR else name)
 
-    series = sample(works, instruments.clock, settings, rng, F, attending, instruments.spoiled)
-    for name in (F, FLOOR) if floor else (F,):
-        yield Outcome(cell.case(name).key, None, _raw(series[name], session))
+    with bench.phases.within("sample"):
+        series = sample(works, instruments.clock, settings, rng, F, attending, instruments.spoiled)
+    # What the cell took so far goes with f; what a strategy takes from now on, with the strategy.
+    yield Outcome(cell.case(F).key, None, _raw(series[F], session) | {"phases_s": bench.phases.taken()})
+    if floor:
+        yield Outcome(cell.case(FLOOR).key, None, _raw(series[FLOOR], session))
     verdicts = {name: verdict(contestant.errors, bench, contestant.drawn) for name, contestant in contestants.items()}
     # What is right on average is not to be compared with what is right: the fastest is an exact one.
     exact = [name for name, contestant in contestants.items() if contestant.drawn is None]
@@ -139,8 +145,10 @@ def _compete(
             continue
         attend(name)
         try:
-            energy_j = instruments.energy_j(contestant.work, series[name].summary.median)
-            waits = instruments.clock.waits(contestant.work)
+            with bench.phases.within("energy"):
+                energy_j = instruments.energy_j(contestant.work, series[name].summary.median)
+            with bench.phases.within("waits"):
+                waits = instruments.clock.waits(contestant.work)
         except (Exception, SystemExit) as late:
             yield Outcome.of(contestant.case, *failure(late))
             continue
@@ -155,7 +163,8 @@ def _compete(
             **_exact(contestant, bench),
         }
         record = Record.of(contestant.case, *verdicts[name], **measured)
-        yield Outcome(record.case, record, _raw(series[name], session) | {"waits": waits})
+        raw = _raw(series[name], session) | {"waits": waits, "phases_s": bench.phases.taken()}
+        yield Outcome(record.case, record, raw)
 
 
 def _exact(contestant: Contestant, bench: Bench) -> dict[str, Any]:
