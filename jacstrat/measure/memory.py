@@ -12,7 +12,6 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from jacstrat.zeros import called, tensors_in
 
-
 # Devices on which no allocator keeps statistics.
 STORED = ("cpu", "meta")
 

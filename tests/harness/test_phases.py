@@ -35,9 +35,13 @@ def test_what_runs_within_a_phase_is_its_own_alone() -> None:
 def test_what_raises_ends_its_phase() -> None:
     clock = Clock()
     phases = Phases(clock)
-    with pytest.raises(ValueError, match="mine"), phases.within("count"):
+
+    def fails() -> None:
         clock.now_s += 1
         raise ValueError("mine")
+
+    with pytest.raises(ValueError, match="mine"), phases.within("count"):
+        fails()
     clock.now_s += 2
     assert phases.taken() == {"count": 1}
 
