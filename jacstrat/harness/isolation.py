@@ -18,6 +18,7 @@ from dataclasses import replace
 from functools import partial
 from multiprocessing import forkserver, resource_tracker
 from pathlib import Path
+from threading import Lock
 from types import ModuleType
 from typing import Any, BinaryIO, Protocol, TypeVar
 
@@ -36,6 +37,10 @@ from jacstrat.problems import PROBLEMS
 LOOK_S = 0.05
 # Where a child's work is, imported before the fork.
 PRELOAD = ("jacstrat.harness.child", "jacstrat.harness.cell", "jacstrat.harness.predict")
+
+
+# What is changed of this process while a child starts is changed once: slots start theirs from threads.
+_STARTING = Lock()
 
 
 class Message(Protocol):
@@ -183,7 +188,7 @@ class _Child:
         descriptor, self._errors_name = tempfile.mkstemp(prefix="jacstrat-")
         self._errors = os.fdopen(descriptor, "rb")
         self._pipe, theirs = context.Pipe()
-        with _no_main_module(), _same_modules():
+        with _STARTING, _no_main_module(), _same_modules():
             _start_server()
             self._process = context.Process(target=child.main, args=(theirs, self._state, self._errors_name))
             self._process.start()

@@ -14,7 +14,7 @@ from jacstrat.harness.directory import claimed, finished, write_whole
 from jacstrat.harness.drive import Observer, drive
 from jacstrat.harness.job import Done, Job, limits_of
 from jacstrat.harness.lines import lines
-from jacstrat.harness.pool import Here, Pool
+from jacstrat.harness.pool import Here, Pool, Slots
 from jacstrat.harness.sweep import Sweep
 from jacstrat.measure.sampling import Settings
 from jacstrat.records import SWEEP, RecordWriter
@@ -51,7 +51,8 @@ def run(
         observer: Is told how it goes on.
         options: How to run.
         environment: What machine this is, as plain JSON; asked at the start and at the end.
-        elsewhere: Where to measure; None for this machine, one cell at a time. Only this process writes, in any case.
+        elsewhere: Where to measure; None for this machine, one cell at a time on each device. Only this process writes,
+            in any case.
 
     Raises:
         UsageError: The sweep is none, the directory cannot be written, is in use, or holds another sweep's results.
@@ -74,7 +75,12 @@ def run(
         pool: Pool
         if elsewhere is None:
             # Once, since each cell of a run is to have the same memory.
-            pool = stack.enter_context(closing(Here(observer.attending, references)))
+            devices = dict.fromkeys(cell.device for cell in cells)
+            # Without a child each there is one process, which is at one cell.
+            if len(devices) > 1 and options.isolate:
+                pool = stack.enter_context(closing(Slots(devices, observer.attending, references)))
+            else:
+                pool = stack.enter_context(closing(Here(observer.attending, references)))
             job = replace(job, memory_bytes=limits_of(sweep).memory_bytes)
         else:
             pool = stack.enter_context(elsewhere)

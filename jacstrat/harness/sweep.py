@@ -32,6 +32,7 @@ WORKLOADS: Mapping[str, str] = MappingProxyType(
 )
 MOST_THREADS = 4096
 DEVICES = ("cpu", "cuda", "xpu", "mps")
+ALL = "all"
 
 
 @dataclass(frozen=True)
@@ -280,6 +281,26 @@ def check_devices(devices: tuple[str, ...]) -> None:
             raise UsageError(unknown("device", kind, DEVICES))
         if (reason := missing_device(device)) is not None:
             raise UsageError(reason)
+
+
+def every_device(devices: tuple[str, ...]) -> tuple[str, ...]:
+    """The devices with each "cuda:all" replaced by those of that kind that torch sees here, by their numbers.
+
+    Raises:
+        UsageError: There is none of a kind of which all are asked for.
+    """
+    found: list[str] = []
+    for device in devices:
+        kind, _, index = device.partition(":")
+        if index != ALL:
+            found.append(device)
+            continue
+        if kind not in DEVICES[1:]:
+            raise UsageError(f"{device}: {unknown('accelerator', kind, DEVICES[1:])}")
+        if (reason := missing_device(kind)) is not None:
+            raise UsageError(reason)
+        found += [f"{kind}:{number}" for number in range(torch.accelerator.device_count())]
+    return tuple(dict.fromkeys(found))
 
 
 def missing_device(device: str) -> str | None:

@@ -144,7 +144,7 @@ def snapshot(root: Path = ROOT) -> Environment:
 
 
 def machine_id(hardware: Hardware, cards: tuple[Card, ...]) -> str:
-    """Eight hexadecimal digits from processor, cores, memory and cards.
+    """Eight hexadecimal digits from processor, cores, memory and cards, with the slices that these are cut into.
 
     Memory counts in GiB, since what a kernel keeps for itself differs from release to release.
     """
@@ -155,7 +155,7 @@ def machine_id(hardware: Hardware, cards: tuple[Card, ...]) -> str:
         hardware.physical_cores,
         hardware.logical_cores,
         memory,
-        [card.name for card in cards],
+        [[card.name, *card.slices] if card.slices else card.name for card in cards],
     )
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:8]
 
@@ -271,6 +271,11 @@ def _device_warnings(environment: Environment) -> Iterator[str]:
             yield f"no telemetry of the GPU at the {when}: {reason}"
         for index, (card, state) in enumerate(zip(environment.cards, moment.devices, strict=False)):
             label = f"GPU {index} ({card.name or 'no name'})"
+            if card.slices and when == "start":
+                yield (
+                    f"{label} is cut into slices (MIG), here {', '.join(card.slices)}: clocks, power and energy are "
+                    "those of the whole card, and what runs on another slice takes of them"
+                )
             if reasons := throttled(state):
                 yield f"{label} is throttled at the {when}: {', '.join(reasons)}; let it cool, or raise its power limit"
             if (
