@@ -53,8 +53,20 @@ def kill(quick: bool) -> list[Figure]:
     return kill(2) if quick else kill()
 
 
+def phases(quick: bool) -> list[Figure]:
+    from .phases import phases
+
+    return phases(quick)
+
+
+def planned(quick: bool) -> list[Figure]:
+    from .phases import planned
+
+    return planned(quick)
+
+
 CHECKS: Mapping[str, Callable[[bool], list[Figure]]] = MappingProxyType(
-    {"known": known, "aa": aa, "isolation": isolation, "kill": kill}
+    {"known": known, "aa": aa, "isolation": isolation, "kill": kill, "phases": phases, "planned": planned}
 )
 
 
