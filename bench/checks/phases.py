@@ -1,4 +1,4 @@
-"""Where the time of a sweep goes by phase, and what a case takes above its sampling; what a sweep is planned to take."""
+"""Where the time of a sweep goes by phase, what a case takes above its sampling, what a sweep is planned for."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def spent(lines: Iterable[str]) -> Counter[str]:
 
 
 def judge(wall_s: float, cases: int, spent_s: Mapping[str, float], device: str) -> Figure:
-    """Seconds a case, those of warming up and sampling left out, those of starting children and writing rows included."""
+    """Seconds a case, without warming up and sampling, with the starts of children and the writing of rows."""
     outside_s = wall_s - sum(spent_s.values())
     parts = [*spent_s.items(), ("outside of cells", outside_s)]
     note = f"{cases} cases on {device}: " + ", ".join(f"{phase} {seconds:.2g} s" for phase, seconds in parts)
