@@ -1,4 +1,4 @@
-"""Measure the harness itself: `python bench/measuring.py [CHECK]`; the checks are in checks/."""
+"""Measure the harness itself: `python bench/measuring.py [CHECK]`, all unless one is named; they are in checks/."""
 
 from checks.program import main
 

@@ -14,7 +14,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils._pytree import tree_leaves
 
 _ZERO = torch._C.DispatchKeySet(torch._C.DispatchKey.ZeroTensor)
 
@@ -24,8 +23,24 @@ def called(func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any] | None) -
 
     What comes out is what comes out without the mode, efficient zeros included, and nothing is computed beside it.
     """
-    if not any(isinstance(leaf, Tensor) and leaf._is_zerotensor() for leaf in tree_leaves((args, kwargs))):
+    if not any(tensor._is_zerotensor() for tensor in tensors_in(args, kwargs)):
         return func(*args, **(kwargs or {}))
     include, exclude = torch._C._dispatch_tls_local_include_set(), torch._C._dispatch_tls_local_exclude_set()
     with torch._C._ForceDispatchKeyGuard(include, exclude - _ZERO):
         return func(*args, **(kwargs or {}))
+
+
+def tensors_in(*trees: Any) -> list[Tensor]:
+    """The tensors among what an operation takes or gives: alone, or in tuples, lists and dicts.
+
+    torch's pytree finds the same, and more; it takes as long as the operation itself.
+    """
+    found: list[Tensor] = []
+    for tree in trees:
+        if isinstance(tree, Tensor):
+            found.append(tree)
+        elif isinstance(tree, tuple | list):
+            found += tensors_in(*tree)
+        elif isinstance(tree, dict):
+            found += tensors_in(*tree.values())
+    return found

@@ -57,6 +57,7 @@ NOT_RUN: Mapping[str, str] = {
     "jacstrat run stochastic*": "measures for a minute",
     "jacstrat report results/stochastic": "reads what that run would have written",
     "jacstrat run gpu*": "needs an accelerator",
+    "jacstrat plan gpu*": "follows a thousand cases, for minutes",
     "jacstrat run * --device cuda*": "needs an accelerator",
 }
 """Commands that no test runs, and why; options of jacstrat, or handed on to it, are parsed all the same."""
@@ -75,11 +76,12 @@ class Reader:
         for entry in ROOT.iterdir():
             if not entry.name.startswith(".") and entry.name != "results":
                 (directory / entry.name).symlink_to(entry)
-        results = directory / "results" / "reference"
-        results.mkdir(parents=True)
-        for file in (ROOT / "results" / "reference").iterdir():
-            if file.is_file():
-                (results / file.name).write_bytes(file.read_bytes())
+        for run in ("reference", "h100"):
+            results = directory / "results" / run
+            results.mkdir(parents=True)
+            for file in (ROOT / "results" / run).iterdir():
+                if file.is_file():
+                    (results / file.name).write_bytes(file.read_bytes())
         monkeypatch.chdir(directory)
         monkeypatch.setenv("COLUMNS", WIDTH)
 

@@ -65,8 +65,29 @@ def hostile(quick: bool) -> list[Figure]:
     return hostile(("huge_message", "kills_the_server", "leaves_a_command")) if quick else hostile()
 
 
+def phases(quick: bool) -> list[Figure]:
+    from .phases import phases
+
+    return phases(quick)
+
+
+def planned(quick: bool) -> list[Figure]:
+    from .phases import planned
+
+    return planned(quick)
+
+
 CHECKS: Mapping[str, Callable[[bool], list[Figure]]] = MappingProxyType(
-    {"known": known, "aa": aa, "isolation": isolation, "kill": kill, "kills": kills, "hostile": hostile}
+    {
+        "known": known,
+        "aa": aa,
+        "isolation": isolation,
+        "kill": kill,
+        "kills": kills,
+        "hostile": hostile,
+        "phases": phases,
+        "planned": planned,
+    }
 )
 
 

@@ -45,7 +45,7 @@ Strategies = Annotated[list[str] | None, typer.Option("-s", "--strategy", help="
 Inputs = Annotated[str | None, typer.Option("-n", help="Inputs: 1,2,4 [the problem's sizes].")]
 Points = Annotated[str | None, typer.Option(help="Points: 1,64.")]
 Dtypes = Annotated[str | None, typer.Option(help="float64,float32,tf32,float16,bfloat16.")]
-Devices = Annotated[str | None, typer.Option(help="cpu,cuda.")]
+Devices = Annotated[str | None, typer.Option(help="cpu,cuda; cuda:1, cuda:all for each card here.")]
 Workloads = Annotated[str | None, typer.Option(help="evaluate,train,replay.")]
 Threads = Annotated[str | None, typer.Option(help="Threads torch computes with: 1,2.")]
 Timeout = Annotated[float | None, typer.Option(help="Seconds after which a case that does not end is ended.")]
@@ -81,7 +81,7 @@ def sweep_of(
         operators=tuple(operator) if operator else None,
         strategies=tuple(strategy) if strategy else None,
         dtype=several(dtype),
-        device=several(device),
+        device=_devices(device),
         workload=several(workload),
         timeout_s=timeout,
         max_memory_bytes=memory,
@@ -90,12 +90,18 @@ def sweep_of(
     )
 
 
+def _devices(text: str | None) -> tuple[str, ...] | None:
+    from jacstrat.harness.sweep import every_device
+
+    return None if text is None else every_device(several(text) or ())
+
+
 def check_devices(device: str | None, remedy: str = "") -> None:
     """Refuse a device that was asked for and is not here."""
     from jacstrat.harness.sweep import check_devices
 
     try:
-        check_devices(several(device) or ())
+        check_devices(_devices(device) or ())
     except UsageError as error:
         raise UsageError(f"{error}{remedy}") from None
 

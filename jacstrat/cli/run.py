@@ -58,6 +58,7 @@ def run(
     sample: Annotated[float | None, typer.Option(help="Most seconds to sample one strategy of one cell.")] = None,
     cache: Annotated[str | None, typer.Option(help="What timed calls find: warm, cold, or both: cold,warm.")] = None,
     trace: Annotated[bool, typer.Option("--trace", help="A Chrome trace of every case, in DIR/traces.")] = False,
+    energy: Annotated[bool, typer.Option("--energy", help="Take the energy of a call, on cards that tell it.")] = False,
     counts: Annotated[bool, typer.Option("--counts", help="Counts and accuracy alone: no time is taken.")] = False,
     out: Annotated[Path | None, typer.Option(help="Directory for the results [results/DATE].")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run in the directory.")] = False,
@@ -92,10 +93,18 @@ def run(
         raise UsageError(f"--{'trace' if trace else 'cache'} is about calls that are timed, and --counts times none")
     if counts and sample is not None:
         raise UsageError("--sample is the time of sampling, and --counts takes none; give one of them")
+    if counts and energy:
+        raise UsageError("--energy is of calls that are timed, and --counts times none; give one of them")
     from jacstrat.cli.report import show, show_counts
     from jacstrat.report.terminal import Terminal
 
-    chosen = chosen.override(sample_s=sample, timed=False if counts else None, cache=several(cache), shard=shard)
+    chosen = chosen.override(
+        sample_s=sample,
+        energy=energy or None,
+        timed=False if counts else None,
+        cache=several(cache),
+        shard=shard,
+    )
     directory = out or _dated()
     measure(chosen, directory, resume, retry, isolate=not no_isolation, scheduler=scheduler, wait_s=wait, trace=trace)
     if chosen.timed:

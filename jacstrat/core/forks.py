@@ -44,8 +44,8 @@ def serve(control: socket.socket, become: Callable[[Order, Sequence[int]], objec
     children: set[int] = set()
     given_up: set[int] = set()
     try:
-        while (request := _request(control)) is not None:
-            order, descriptors = request
+        while (asked := request(control)) is not None:
+            order, descriptors = asked
             if order["do"] == "fork":
                 pid = os.fork()
                 if pid == 0:
@@ -80,14 +80,18 @@ def die_with(parent: int) -> None:
         _exit(1)
 
 
-def detach(errors: int) -> None:
-    """A session of its own, so that the whole group can be killed; no terminal, no output into the tables.
+def detach() -> None:
+    """A session of its own, so that the whole group can be killed, without a terminal."""
+    os.setsid()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def redirect(errors: int) -> None:
+    """No output into the tables.
 
     Args:
         errors: Takes what is written to standard error; closed.
     """
-    os.setsid()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     null = os.open(os.devnull, os.O_RDWR)
     for standard, opened in ((0, null), (1, null), (2, errors)):
         os.dup2(opened, standard)
@@ -112,7 +116,7 @@ def _live(
         _exit(code)
 
 
-def _request(control: socket.socket) -> tuple[Order, list[int]] | None:
+def request(control: socket.socket) -> tuple[Order, list[int]] | None:
     """The next line and the descriptors beside it; None at the end."""
     received, descriptors = bytearray(), []
     while not received.endswith(b"\n"):

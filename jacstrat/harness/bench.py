@@ -33,6 +33,7 @@ from jacstrat.core.status import Status
 from jacstrat.graphs import captured
 from jacstrat.harness.cases import Cell
 from jacstrat.harness.judging import Drawn, judge
+from jacstrat.harness.phases import Phases
 from jacstrat.harness.precision import DTYPES, TF32, float32_products, missing_tf32
 from jacstrat.harness.references import find_reference
 from jacstrat.harness.sweep import missing_device
@@ -66,7 +67,8 @@ class Contestant:
 
 @dataclass(frozen=True)
 class Bench:
-    """What every strategy of the cell is measured against: the instance, its reference, the workload."""
+    """What every strategy of the cell is measured against: the instance, its reference, the workload; and where the
+    time of all that goes."""
 
     instance: Instance
     reference: Reference
@@ -74,6 +76,7 @@ class Bench:
     train: bool
     replay: bool = False
     generator: torch.Generator = field(default_factory=torch.Generator)
+    phases: Phases = field(default_factory=Phases)
 
     def prepare(self, spec: str, f: Callable[..., Tensor]) -> Prepared:
         instance, strategy = self.instance, parse_strategy(spec)
@@ -164,64 +167,84 @@ def instantiate(cell: Cell, device: str) -> Instance:
 
 
 def set_up(
-    cell: Cell, attend: Attend = lambda name: None, cache: Path | None = None, instance: Instance | None = None
+    cell: Cell,
+    attend: Attend = lambda name: None,
+    cache: Path | None = None,
+    instance: Instance | None = None,
+    phases: Phases | None = None,
 ) -> Bench:
     """The instance of a cell, or the one that is given, f checked, and its reference, from the cache if it is there.
 
     Raises:
         JacstratError, or whatever f raises: The cell cannot be measured.
     """
-    instance = instance or instantiate(cell, cell.device)
-    operator = instance.operator(cell.operator)
-    check(instance.f, instance.x, operator, instance.args)
+    phases = phases or Phases()
+    with phases.within("set up"):
+        instance = instance or instantiate(cell, cell.device)
+        operator = instance.operator(cell.operator)
+        check(instance.f, instance.x, operator, instance.args)
     # A time of its own for the reference, which takes n products where it is a dense matrix.
     attend(F)
-    with within_limits("the reference by autograd"):
+    with phases.within("reference"), within_limits("the reference by autograd"):
         reference = find_reference(instance, cell, cache, lambda: attend(F))
-    bench = Bench(instance, reference, operator, cell.workload == "train", cell.workload == "replay")
+    bench = Bench(instance, reference, operator, cell.workload == "train", cell.workload == "replay", phases=phases)
     bench.generator.manual_seed(cell.seed)
     return bench
 
 
 def enter(case: Case, bench: Bench, attend: Attend) -> Contestant:
     """Prepare a strategy, run it once, compare the result with the reference, and count what a call does."""
-    f, x, args = bench.instance.f, bench.instance.x, bench.instance.args
-    if (asked := parse_strategy(case.strategy)).missing is None:
-        asked.start(x.device)
-        attend(case.strategy)
-    if asked.starts_compiler:
-        start_compiler(x.device)
-        attend(case.strategy)
-    begin = perf_counter()
-    evaluate = bench.prepare(case.strategy, f)
-    result = evaluate(x, *args)
-    if x.device.type != "cpu":
-        torch.accelerator.synchronize(x.device)
-    prepare_s = perf_counter() - begin
+    f, x, args, phases = bench.instance.f, bench.instance.x, bench.instance.args, bench.phases
+    with phases.within("prepare"):
+        if (asked := parse_strategy(case.strategy)).missing is None:
+            asked.start(x.device)
+            attend(case.strategy)
+        if asked.starts_compiler:
+            start_compiler(x.device)
+            attend(case.strategy)
+        begin = perf_counter()
+        evaluate = bench.prepare(case.strategy, f)
+        result = evaluate(x, *args)
+        if x.device.type != "cpu":
+            torch.accelerator.synchronize(x.device)
+        prepare_s = perf_counter() - begin
 
     reference, operator = bench.reference, bench.operator
-    truth, scale = reference.value(operator), reference.scale(operator)
-    error = errors(result, truth, scale, case.dtype, reference.uncertainty(operator))
-    drawn = None
-    if (strategy := evaluate.strategy).stochastic:
-        slack = error.tolerated
-        drawn = judge(strategy, operator, f, x, reference, slack, case.key, lambda: attend(case.strategy), args)
-
+    with phases.within("judge"):
+        truth, scale = reference.value(operator), reference.scale(operator)
+        error = errors(result, truth, scale, case.dtype, reference.uncertainty(operator))
+        drawn = None
+        if (strategy := evaluate.strategy).stochastic:
+            slack = error.tolerated
+            drawn = judge(strategy, operator, f, x, reference, slack, case.key, lambda: attend(case.strategy), args)
+    attend(case.strategy)
     if (remote := evaluate.contraction.remote) is not None:
-        work = Elsewhere(bench.work(evaluate), remote.seconds)
-        return Contestant(case, work, prepare_s, error, Counts(), drawn, remote.software)
+        elsewhere = Elsewhere(bench.work(evaluate), remote.seconds)
+        return Contestant(case, elsewhere, prepare_s, error, Counts(), drawn, remote.software)
+    with phases.within("count"):
+        counts = _counts(evaluate, bench)
+    with phases.within("prepare"):
+        work = bench.timed(bench.work(evaluate))
+    return Contestant(case, work, prepare_s, error, counts, drawn)
 
-    # `auto` is counted by what it chose: with taps in f it would choose anew. A program by its eager form: its own
-    # kernels and buffers are out of the sight of counters.
+
+def _counts(evaluate: Prepared, bench: Bench) -> Counts:
+    """What a call of the workload does, by a prepared operator that was called once.
+
+    `auto` is counted by what it chose: with taps in f it would choose anew. A program by its eager form: its own
+    kernels and buffers are out of the sight of counters.
+    """
+    f, x = bench.instance.f, bench.instance.x
     strategy = evaluate.strategy.counted
     plain = evaluate if strategy is evaluate.strategy else bench.prepare(strategy.spec, f)
 
     def counted(g: Callable[..., Tensor]) -> Work:
         work = bench.work(plain if g is f else bench.prepare(strategy.spec, g))
-        work()
+        # What was called at these points before has nothing left to do once; the way back of training has.
+        if g is not f or plain is not evaluate or bench.train:
+            work()
         return work
 
-    attend(case.strategy)
     counts = count(counted, f, x)
     if (passes := plain.contraction.passes) is not None:
         counts = replace(counts, **passes._asdict())
@@ -232,7 +255,7 @@ def enter(case: Case, bench: Bench, attend: Attend) -> Contestant:
         # A graph replays the kernels of its eager form, a compiler writes others.
         moved = None if evaluate.strategy.starts_compiler else counts.moved_bytes
         counts = replace(counts, aten_ops=None, peak_bytes=held, moved_bytes=moved)
-    return Contestant(case, bench.timed(bench.work(evaluate)), prepare_s, error, counts, drawn)
+    return counts
 
 
 def verdict(found: Errors, bench: Bench, drawn: Drawn | None = None) -> tuple[Status, str]:
@@ -266,8 +289,7 @@ def _tolerated(found: Errors, bench: Bench) -> str:
 def _without_reference(bench: Bench) -> str:
     """Why there is no number to compare with."""
     lost = np.isnan(bench.reference.diagonal).reshape(len(bench.reference.diagonal), -1).any(-1)
-    # A closed form does not differentiate.
-    if lost.any() and bench.reference.dtype is not None:
+    if lost.any() and not bench.reference.closed:
         with torch.no_grad():
             y = bench.instance.value()
         lost = lost & torch.isfinite(y).reshape(len(lost), -1).all(-1).cpu().numpy()

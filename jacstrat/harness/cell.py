@@ -32,6 +32,7 @@ from jacstrat.harness.floor import Floor, floor_of
 from jacstrat.harness.instruments import Instruments, instruments_for
 from jacstrat.harness.messages import case_of, record_of
 from jacstrat.harness.peaks import peaks_of
+from jacstrat.harness.phases import Phases
 from jacstrat.harness.traces import trace_file
 from jacstrat.measure.activity import Activity, observed
 from jacstrat.measure.clocks import CACHES, TURN_S, Elsewhere, Turns, Work
@@ -86,6 +87,7 @@ def measure(
     cache: Path | None = None,
     instance: Instance | None = None,
     traces: Path | None = None,
+    energy: bool = False,
 ) -> Generator[Outcome, None, None]:
     """Every case of the cell, each as a row, whatever happens to it.
 
@@ -96,6 +98,7 @@ def measure(
         cache: Where references are kept, see `harness.references`.
         instance: What to measure instead of the problem that the cell names.
         traces: A directory for a Chrome trace of every case that is timed; None for none.
+        energy: Whether to take the energy of a call, where the card tells it.
 
     Raises:
         KeyboardInterrupt: This ends it early; rows that were yielded stand.
@@ -108,13 +111,15 @@ def measure(
         return
     with surroundings(cell), kernels_in(cache), ExitStack() as opened:
         try:
-            bench = set_up(cell, attend, cache, instance)
-            f_work = bench.timed(bench.instance.value)
-            floor = floor_of(bench)
-            caches = (settings or Settings()).caches
-            instruments = opened.enter_context(instruments_for(cell.device, caches))
-            # Counts alone are the same on every machine; rates are not.
-            peaks = None if settings is None else peaks_of(cell, cache)
+            phases = Phases()
+            bench = set_up(cell, attend, cache, instance, phases)
+            with phases.within("set up"):
+                f_work = bench.timed(bench.instance.value)
+                floor = floor_of(bench)
+                caches = (settings or Settings()).caches
+                instruments = opened.enter_context(instruments_for(cell.device, caches, energy))
+                # Counts alone are the same on every machine; rates are not.
+                peaks = None if settings is None else peaks_of(cell, cache)
         except (Exception, SystemExit) as error:
             if instance is not None:
                 raise
@@ -166,9 +171,12 @@ class Side(NamedTuple):
 
 def _compete(side: Side, contestants: dict[str, Contestant], f_work: Work) -> Generator[Outcome, None, None]:
     cell, bench, floor, instruments = side.cell, side.bench, side.floor, side.instruments
-    series, session = _sampled(side, contestants, f_work)
-    for name in (F, FLOOR) if floor else (F,):
-        yield Outcome(cell.case(name).key, None, _raw(series[name], session))
+    with bench.phases.within("sample"):
+        series, session = _sampled(side, contestants, f_work)
+    # What the cell took so far goes with f; what a strategy takes from now on, with the strategy.
+    yield Outcome(cell.case(F).key, None, _raw(series[F], session) | {"phases_s": bench.phases.taken()})
+    if floor:
+        yield Outcome(cell.case(FLOOR).key, None, _raw(series[FLOOR], session))
     verdicts = {name: verdict(contestant.errors, bench, contestant.drawn) for name, contestant in contestants.items()}
     # What is right on average is not to be compared with what is right: the fastest is an exact one.
     exact = [name for name, contestant in contestants.items() if contestant.drawn is None]
@@ -181,14 +189,21 @@ def _compete(side: Side, contestants: dict[str, Contestant], f_work: Work) -> Ge
         try:
             if error is not None:
                 raise error
-            energy_j = instruments.energy_j(contestant.work, series[name].summary.median)
-            told[name] = {"energy_j": energy_j, "waits": instruments.clock.waits(contestant.work)}
+            with bench.phases.within("energy"):
+                energy_j = instruments.energy_j(contestant.work, series[name].summary.median)
+            with bench.phases.within("waits"):
+                waits = instruments.clock.waits(contestant.work)
+            told[name] = {"energy_j": energy_j, "waits": waits, "phases_s": bench.phases.taken()}
         except (Exception, SystemExit) as late:
             yield Outcome.of(contestant.case, *_failure(cell, late))
+            # None of those that are told below.
+            bench.phases.taken()
     # Behind all that is timed: a profiler that was started may stay in the way of launches.
     for name, found in told.items():
         contestant, times = contestants[name], _times(series[name])
         side.attend(name)
+        with bench.phases.within("profile"):
+            seen = _seen(side, contestant, times["median_s"])
         measured = {
             **times,
             **_of_caches(side, series, name),
@@ -198,7 +213,7 @@ def _compete(side: Side, contestants: dict[str, Contestant], f_work: Work) -> Ge
             "f_median_s": _median(series[F]),
             **(_over_floor(floor, series[name], series[FLOOR]) if floor else {}),
             **_over_light(floor, side.peaks, times["median_s"]),
-            **_activity(_seen(side, contestant, times["median_s"]), times["median_s"]),
+            **_activity(seen, times["median_s"]),
             "prepare_s": contestant.prepare_s,
             **_exact(contestant, bench),
             **_rates(contestant, side.peaks),
@@ -208,7 +223,8 @@ def _compete(side: Side, contestants: dict[str, Contestant], f_work: Work) -> Ge
         if contestant.software is not None:
             raw["software"] = dict(contestant.software)
         raw["beside"] = {cache: _raw(series[_label(name, cache)], session) for cache in instruments.beside}
-        yield Outcome(record.case, record, raw | {"waits": found["waits"]})
+        phases_s = found["phases_s"] | bench.phases.taken()
+        yield Outcome(record.case, record, raw | {"waits": found["waits"], "phases_s": phases_s})
 
 
 def _sampled(side: Side, contestants: dict[str, Contestant], f_work: Work) -> tuple[dict[str, Series], str]:

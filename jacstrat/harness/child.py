@@ -1,4 +1,4 @@
-"""What runs in an isolated child: work on one cell, its outcomes sent to the parent as they come.
+"""What runs in an isolated child: work on a cell, its outcomes sent to the parent as they come, and on the next.
 
 The fork server imports this module and those of the work before it forks, torch with them, so that a child starts in
 milliseconds. Importing must therefore run no torch operation: a thread pool that it started would not survive the fork.
@@ -16,13 +16,14 @@ import socket
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from struct import Struct
 from typing import Any
 
 from jacstrat.core.case import F
 from jacstrat.core.errors import in_words
-from jacstrat.core.forks import answer, detach, die_with, serve
+from jacstrat.core.forks import answer, detach, die_with, redirect, request, serve
 from jacstrat.core.frames import Sender, out_of_the_way
 from jacstrat.harness.cases import Cell
 from jacstrat.measure.context import ContextLostError
@@ -31,6 +32,8 @@ from jacstrat.measure.context import ContextLostError
 PRELOAD = ("jacstrat.harness.cell", "jacstrat.harness.predict")
 # The exit code of a child that can do nothing more on its device.
 CONTEXT_LOST = 75
+# What a task comes with: its channel, its shared memory and its file of errors.
+DESCRIPTORS = 3
 # Thread stacks and the allocator's arenas, which no tensor asked for.
 SLACK_BYTES = 2**30
 # The position of the strategy whose code runs (0 is f), and how often that was said: shared memory, since a message
@@ -61,21 +64,48 @@ def main() -> None:
 
     def become(order: dict[str, Any], descriptors: Sequence[int]) -> None:
         die_with(server)
-        channel, state, errors = descriptors
-        detach(errors)
-        attended = mmap.mmap(state, ATTENDED.size)
-        os.close(state)
-        work, cell, limits = pickle.loads(base64.b64decode(order["work"]))
-        sender = Sender(out_of_the_way(channel), bytes.fromhex(order["key"]))
-        if cell.device == "cpu":
-            _limit_memory(limits.memory_bytes)
-        do(work, cell, sender, attended)
+        detach()
+        # A child that is kept has a fourth: the socket that its next order comes from, as the first one came.
+        first, kept = descriptors[:DESCRIPTORS], descriptors[DESCRIPTORS:]
+        orders = [socket.socket(fileno=out_of_the_way(descriptor)) for descriptor in kept]
+        asked: tuple[dict[str, Any], Sequence[int]] | None = (order, first)
+        while asked is not None and _do_next(*asked) and orders:
+            asked = request(orders[0])
 
     serve(control, become)
 
 
-def do(work: Callable[..., Iterable[Any]], cell: Cell, sender: Sender, attended: mmap.mmap) -> None:
-    """Do the work on the cell and send each outcome, then how it ended; whatever f leaves running ends with it.
+def _do_next(order: dict[str, Any], descriptors: Sequence[int]) -> bool:
+    """Do a task, with all that belongs to it alone; whether another can follow."""
+    channel, state, errors = descriptors
+    redirect(errors)
+    with mmap.mmap(state, ATTENDED.size) as attended:
+        os.close(state)
+        work, cell, limits = pickle.loads(base64.b64decode(order["work"]))
+        channel = out_of_the_way(channel)
+        if cell.device == "cpu":
+            _limit_memory(limits.memory_bytes)
+        if not do(work, cell, Sender(channel, bytes.fromhex(order["key"])), attended):
+            return False
+    # f may have closed it.
+    with suppress(OSError):
+        os.close(channel)
+    _tidy(cell.device)
+    return True
+
+
+def _tidy(device: str) -> None:
+    """Leave nothing of a cell to the next one: its tensors, what the allocator keeps for more, what was compiled."""
+    import torch
+
+    gc.collect()
+    torch.compiler.reset()
+    if device != "cpu" and torch.accelerator.is_available():
+        torch.accelerator.empty_cache()
+
+
+def do(work: Callable[..., Iterable[Any]], cell: Cell, sender: Sender, attended: mmap.mmap) -> bool:
+    """Do the work on the cell and send each outcome, then how it ended; whether it came to its end.
 
     Args:
         work: work(cell, attend=...) makes the outcomes; `attend` is to be told the strategy whose code is about to run.
@@ -105,8 +135,9 @@ def do(work: Callable[..., Iterable[Any]], cell: Cell, sender: Sender, attended:
         words = "KeyboardInterrupt raised by f" if isinstance(error, KeyboardInterrupt) else in_words(error)
         # Where f has closed the channel this raises in its turn, and stands among the last words.
         sender.send({"end": words})
-        return
+        return False
     sender.send({"end": None})
+    return True
 
 
 def _limit_memory(memory_bytes: int) -> None:

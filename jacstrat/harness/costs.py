@@ -16,6 +16,7 @@ from jacstrat.harness.lines import lines
 from jacstrat.harness.predict import Forecast, Prediction
 from jacstrat.harness.sweep import Sweep, line_of
 from jacstrat.measure.sampling import Settings
+from jacstrat.strategies import parse_strategy
 
 
 @dataclass(frozen=True)
@@ -25,21 +26,37 @@ class Rates:
     Fields:
         op_s: Seconds of an operation that has nothing to do: dispatching it, launching its kernel.
         flops_per_s: Of its matrix products.
-        child_s: Seconds to start and end the process of a cell, and to set the cell up.
+        child_s: Seconds to start and end the process of a cell, where each has its own, and to set the cell up.
         way_s: Seconds from the end of a cell at a worker until the next one begins there.
+        start_s: Seconds until a worker's first cell begins: of a card, the start of CUDA in the child that is kept.
+        prepare_s: Seconds to prepare a strategy, apart from its calls.
+        compile_s: Seconds to compile one, for those that start the compiler.
     """
 
     op_s: float = 1e-5
     flops_per_s: float = 1e10
     child_s: float = 0.1
     way_s: float = 0.02
+    start_s: float = 0.0
+    prepare_s: float = 0.02
+    compile_s: float = 10.0
 
 
-RATES: Mapping[str, Rates] = {"cpu": Rates(), "cuda": Rates(flops_per_s=1e12, child_s=3.0)}
-"""By kind of device. A child on a card starts CUDA anew; in float64 many cards do no more than this."""
+RATES: Mapping[str, Rates] = {
+    "cpu": Rates(),
+    "cuda": Rates(op_s=3e-5, flops_per_s=1e13, child_s=0.5, start_s=5.0, prepare_s=0.1),
+}
+"""By kind of device. Those of a card are an H100's, by results/h100: 16 to 88 us an operation of an eager strategy,
+most of it the host's; 12 TFLOP/s of products in float32, of which its strategies are far from all."""
 
-# Calls of a strategy before it is sampled: the first one, the one that is counted, one to size its block.
-CALLS = 3
+# Calls of a strategy before it is warmed up: the first one, two with a tap in f, one in which operations are counted,
+# which takes as long as two; and where the host waits for the device.
+CALLS = 6
+
+
+def rates_of(device: str) -> Rates:
+    """Those of a device; of one that is not known those of a card."""
+    return RATES.get(device.partition(":")[0], RATES["cuda"])
 
 
 def call_s(prediction: Prediction, rates: Rates) -> float:
@@ -47,9 +64,14 @@ def call_s(prediction: Prediction, rates: Rates) -> float:
     return (prediction.aten_ops or 0) * rates.op_s + (prediction.flops or 0) / rates.flops_per_s
 
 
-def case_s(call: float, settings: Settings) -> float:
-    """Seconds that a case takes its cell: calls, a warm-up and samples, each one call at the least."""
-    return CALLS * call + max(settings.warmup_s, call) + max(settings.limit_s, call)
+def case_s(call: float, settings: Settings, prepare: float = 0.0) -> float:
+    """Seconds that a case takes its cell: to prepare, calls, a warm-up and samples, each one call at the least."""
+    return prepare + CALLS * call + max(settings.warmup_s, call) + max(settings.limit_s, call)
+
+
+def prepare_s(strategy: str, rates: Rates) -> float:
+    """Seconds to prepare a strategy."""
+    return rates.prepare_s + (rates.compile_s if parse_strategy(strategy).starts_compiler else 0.0)
 
 
 @dataclass(frozen=True)
@@ -124,10 +146,12 @@ def estimate(sweep: Sweep, forecasts: Sequence[Forecast], workers: int) -> Estim
     found = {forecast.case.key: forecast for forecast in forecasts}
 
     def cell_s(cell: Cell) -> float:
-        rates = RATES.get(cell.device.partition(":")[0], RATES["cuda"])
-        tried = [found[case.key].prediction for case in cell.cases if not found[case.key].skip]
+        rates = rates_of(cell.device)
+        tried = [found[case.key] for case in cell.cases if not found[case.key].skip]
         # f is sampled beside its strategies, for as long as the last of them.
-        samples = sum(case_s(call_s(prediction, rates), settings) for prediction in tried)
+        samples = sum(
+            case_s(call_s(one.prediction, rates), settings, prepare_s(one.case.strategy, rates)) for one in tried
+        )
         return rates.way_s + rates.child_s + samples + (case_s(0, settings) if tried else 0.0)
 
     left = lines(sweep.cells(), {})
@@ -138,7 +162,10 @@ def estimate(sweep: Sweep, forecasts: Sequence[Forecast], workers: int) -> Estim
         by_line[line_of(cell)] = by_line.get(line_of(cell), 0.0) + cell_s(cell)
     job = Job(sweep.cells()[0], settings, sweep.timeout_s)
     cases = sum(1 for _ in drive(left, job, pool, lambda cells, workers: None))
-    return Estimate(cases, len(left), pool.now_s, pool.busy_s, max(by_line.values()))
+    # Workers that have no line start nothing.
+    start_s = max(rates_of(line.device).start_s for line in left)
+    busy_s = pool.busy_s + min(workers, len(left)) * start_s
+    return Estimate(cases, len(left), pool.now_s + start_s, busy_s, max(by_line.values()))
 
 
 def in_words(found: Estimate, workers: int) -> str:

@@ -20,6 +20,7 @@ def measure_here(
     cache: Path | None = None,
     instance: Instance | None = None,
     traces: Path | None = None,
+    energy: bool = False,
 ) -> Generator[Outcome, None, None]:
     """Every case of the cell, each as a row: `harness.cell.measure`, with a row also for those after a lost device."""
     left, at = list(cell.strategies), F
@@ -30,7 +31,7 @@ def measure_here(
         attend(name)
 
     try:
-        for outcome in measure(cell, settings, attending, cache, instance, traces):
+        for outcome in measure(cell, settings, attending, cache, instance, traces, energy):
             if outcome.settles:
                 left.remove(outcome.settles)
             yield outcome

@@ -23,12 +23,14 @@ class Instruments:
         card: Its telemetry.
         beside: Clocks of other caches that are asked for, by `clocks.CACHES`.
         cooling: Rests of the card.
+        energy: Whether energy is asked for: it takes the card more than half a second of calls for each strategy.
     """
 
     clock: Clock
     card: DeviceSource | None = None
     beside: Mapping[str, Clock] = field(default_factory=dict)
     cooling: Cooling | None = None
+    energy: bool = False
 
     def look(self) -> DeviceState | None:
         """The card now; see `sampling.Watch`."""
@@ -40,22 +42,25 @@ class Instruments:
             self.cooling.rest(state, beat)
 
     def energy_j(self, work: Work, call_s: float) -> float | None:
-        """Energy of one call, joules; None where the card does not tell."""
-        return None if self.card is None else energy_per_call(work, call_s, self.clock, self.card)
+        """Energy of one call, joules; None where it is not asked for, or the card does not tell."""
+        if self.card is None or not self.energy:
+            return None
+        return energy_per_call(work, call_s, self.clock, self.card)
 
 
 @contextmanager
-def instruments_for(device: str, caches: Sequence[str] = (WARM,)) -> Iterator[Instruments]:
+def instruments_for(device: str, caches: Sequence[str] = (WARM,), energy: bool = False) -> Iterator[Instruments]:
     """Those of a device, closed at the end.
 
     Args:
         device: Of the cell.
         caches: What calls find in the caches, the first one for the numbers of a row.
+        energy: Whether energy is taken, where the card tells it.
     """
     clock, *others = (clock_for(device, cache) for cache in caches)
     with _card(torch.device(device)) or nullcontext() as card:
         beside = dict(zip(caches[1:], others, strict=True))
-        yield Instruments(clock, card, beside, None if card is None else Cooling(card))
+        yield Instruments(clock, card, beside, None if card is None else Cooling(card), energy)
 
 
 def _card(device: torch.device) -> Telemetry | None:

@@ -29,8 +29,8 @@ from jacstrat.core.status import Status
 from jacstrat.harness.cases import Cell
 from jacstrat.harness.cell import Outcome, measure
 from jacstrat.harness.child import ATTENDED, CONTEXT_LOST, Limits
-from jacstrat.harness.server import ServerError, last_line, scratch_file
-from jacstrat.harness.servers import SERVERS
+from jacstrat.harness.children import Child, Children
+from jacstrat.harness.server import last_line, scratch_file
 from jacstrat.measure.sampling import Settings
 
 # How often the parent looks at the clock and at the memory of a child.
@@ -67,10 +67,12 @@ def measure_isolated(
     attend: Callable[[str], object] = lambda name: None,
     cache: Path | None = None,
     traces: Path | None = None,
+    energy: bool = False,
+    children: Children | None = None,
 ) -> Generator[Outcome, None, None]:
     """Every case of the cell, each as a row: `harness.cell.measure`, `isolated`."""
-    work = partial(measure, settings=settings, cache=cache, traces=traces)
-    yield from isolated(work, Outcome.parse, Outcome.of, cell, limits, attend)
+    work = partial(measure, settings=settings, cache=cache, traces=traces, energy=energy)
+    yield from isolated(work, Outcome.parse, Outcome.of, cell, limits, attend, children)
 
 
 def isolated(
@@ -80,11 +82,13 @@ def isolated(
     cell: Cell,
     limits: Limits,
     attend: Callable[[str], object] = lambda name: None,
+    children: Children | None = None,
 ) -> Generator[M, None, None]:
     """What the work gives for every case of the cell, in a child that may die.
 
     When a child dies, or says what is no message, the strategy it was at gets the row, and a fresh child goes on with
-    the others. When it dies in f itself, before any strategy, all of them get it.
+    the others. When it dies in f itself, before any strategy, all of them get it; but for a child that had another cell
+    before, which may have died of that: a fresh one begins anew.
 
     Args:
         work: work(cell, attend=...) makes the messages, such as `harness.cell.measure`; it is pickled.
@@ -93,13 +97,16 @@ def isolated(
         cell: What to work on.
         limits: What a case may use.
         attend: Told the strategy under way, about every LOOK_S seconds.
+        children: Those that are kept from earlier cells and for later ones; None for one that ends with the cell.
 
     Raises:
         JacstratError: No child can be started.
     """
     left = list(cell.strategies)
+    children = children or Children(keeps=lambda cell: False)
     while left:
-        with _Child(work, replace(cell, strategies=tuple(left)), limits) as running:
+        part = replace(cell, strategies=tuple(left))
+        with children.one_for(cell) as child, _Task(child, work, part, limits) as running:
             for data in running.messages(attend):
                 try:
                     message = parse(cell, data)
@@ -110,9 +117,12 @@ def isolated(
                     break
                 yield message
             culprit = running.attended
+            if running.death is None and not left:
+                child.is_free = True
+                return
+        if child.tasks > 1 and culprit not in left:
+            continue
         death = running.death or ("crashed", "it ended before its time")
-        if running.death is None and not left:
-            return
         status, reason = death
         # What has its row already is not to blame for what comes after it.
         reached = [culprit] if culprit in left else list(left)
@@ -121,10 +131,13 @@ def isolated(
         left = [name for name in left if name not in reached]
 
 
-class _Child:
-    """One child at work on one cell; killed, with all that it has started, at the end of the with block."""
+class _Task:
+    """One child at work on one cell; what comes from the child after the with block is heard by nobody."""
 
-    def __init__(self, work: Callable[..., Generator[Any, None, None]], cell: Cell, limits: Limits) -> None:
+    def __init__(
+        self, child: Child, work: Callable[..., Generator[Any, None, None]], cell: Cell, limits: Limits
+    ) -> None:
+        self._child = child
         self.names = (F, *cell.strategies)
         self.limits = limits
         self.death: tuple[Status, str] | None = None
@@ -136,26 +149,23 @@ class _Child:
             key = new_key()
             order = {"work": base64.b64encode(pickle.dumps((work, cell, limits))).decode(), "key": key.hex()}
             try:
-                self._server, self._pid = SERVERS.fork(order, [theirs, state.fileno(), self._errors.fileno()])
+                child.begin(order, [theirs, state.fileno(), self._errors.fileno()])
             except BaseException:
                 self._close()
                 raise
             finally:
                 os.close(theirs)
         self._receiver = Receiver(self._channel, key)
-        self._status: int | None = None
         self._resident: int | None = None
         self._seen: tuple[int, int] = (0, 0)
         self._idle_s = 0.0
         self._looked_s = time.monotonic()
         self._spent_s: dict[str, float] = defaultdict(float)
 
-    def __enter__(self) -> _Child:
+    def __enter__(self) -> _Task:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._status is None:
-            self._end()
         self._close()
 
     @property
@@ -179,7 +189,7 @@ class _Child:
                 # f has closed its end, or dies.
                 time.sleep(LOOK_S)
             # What is dead has said all that it will: its last words are read before the end is seen.
-            dead = self._is_dead()
+            dead = self._child.is_dead()
             if not closed and looks.poll(0 if dead else LOOK_S * 1e3):
                 try:
                     for value in self._receiver.receive():
@@ -194,23 +204,11 @@ class _Child:
                     return
                 except EOFError:
                     closed = True
-                    dead = self._is_dead(DYING_S)
+                    dead = self._child.is_dead(DYING_S)
             if dead:
                 self.death = self._post_mortem()
                 return
             self.death = self._over_limit()
-
-    def _is_dead(self, grace_s: float = 0.0) -> bool:
-        looks = max(1, round(grace_s / 0.005))
-        for look in range(looks):
-            try:
-                if psutil.Process(self._pid).status() == psutil.STATUS_ZOMBIE:
-                    return True
-            except psutil.Error:
-                return True
-            if look + 1 < looks:
-                time.sleep(0.005)
-        return False
 
     def _over_limit(self) -> tuple[Status, str] | None:
         now_s = time.monotonic()
@@ -227,7 +225,7 @@ class _Child:
             return "timeout", f"no end after {MOST_STEPS} steps of up to {timeout_s:g} s"
         self._cut_errors()
         with suppress(psutil.Error):
-            resident = psutil.Process(self._pid).memory_info().rss
+            resident = psutil.Process(self._child.pid).memory_info().rss
             if self._resident is None:
                 self._resident = resident
             if resident - self._resident > self.limits.memory_bytes:
@@ -243,7 +241,7 @@ class _Child:
                 os.pwrite(self._errors.fileno(), end, 0)
 
     def _post_mortem(self) -> tuple[Status, str]:
-        code = self._end(DYING_S)
+        code = self._child.end(DYING_S)
         if code is None:
             return "crashed", "it ended, and the fork server with it"
         last = last_line(self._errors)
@@ -255,19 +253,6 @@ class _Child:
         name = signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"
         hint = "; did the system run out of memory?" if name == "SIGKILL" else ""
         return "crashed", f"killed by {name}{hint}{said}"
-
-    def _end(self, grace_s: float = 0.0) -> int | None:
-        """End the child and what it has started; how it had ended, None where the server is gone with it."""
-        try:
-            self._status = self._server.end(self._pid, grace_s)
-            return self._status
-        except ServerError:
-            self._status = 0
-            # The kernel ends it with its server, unless f has asked it not to.
-            with suppress(ProcessLookupError, PermissionError):
-                os.killpg(self._pid, signal.SIGKILL)
-            SERVERS.replace(self._server)
-            return None
 
     def _close(self) -> None:
         os.close(self._channel)

@@ -13,6 +13,7 @@ from jacstrat.available import available_bytes
 from jacstrat.harness.cases import Cell
 from jacstrat.harness.cell import Outcome
 from jacstrat.harness.child import Limits
+from jacstrat.harness.children import Children
 from jacstrat.harness.here import measure_here
 from jacstrat.harness.isolation import measure_isolated
 from jacstrat.harness.predict import Forecast, forecasts, forecasts_isolated, might_not_fit
@@ -31,6 +32,7 @@ class Job:
         memory_bytes: As of a sweep: None for four fifths of what is available where the job is done.
         isolate: In a child process, see `harness.isolation`.
         traces: A directory for Chrome traces, a file a case; None for none.
+        energy: As of a sweep.
     """
 
     cell: Cell
@@ -39,6 +41,7 @@ class Job:
     memory_bytes: int | None = None
     isolate: bool = True
     traces: Path | None = None
+    energy: bool = False
 
     @property
     def limits(self) -> Limits:
@@ -76,7 +79,10 @@ def machine_here() -> str:
 
 
 def outcomes(
-    job: Job, attend: Callable[[str], object] = lambda name: None, references: Path | None = None
+    job: Job,
+    attend: Callable[[str], object] = lambda name: None,
+    references: Path | None = None,
+    children: Children | None = None,
 ) -> Generator[Outcome, None, None]:
     """Every case of the job's cell, each as a row.
 
@@ -84,10 +90,11 @@ def outcomes(
         job: What to do.
         attend: Told the strategy under way, or "f"; called often.
         references: A directory in which references are kept, see `harness.references`.
+        children: Those that are kept from cell to cell; None for one a cell.
     """
     cell, limits = job.cell, job.limits
     left = list(cell.strategies)
-    with closing(_forecasts(cell, limits, job.isolate, attend)) as found:
+    with closing(_forecasts(cell, limits, job.isolate, attend, children)) as found:
         for case, _, skip, _ in found:
             if skip:
                 left.remove(case.strategy)
@@ -95,8 +102,11 @@ def outcomes(
     if not left:
         return
     cell = replace(cell, strategies=tuple(left))
-    isolated = measure_isolated(cell, job.settings, limits, attend, references, job.traces) if job.isolate else None
-    with closing(isolated or measure_here(cell, job.settings, attend, references, traces=job.traces)) as measured:
+    if job.isolate:
+        rows = measure_isolated(cell, job.settings, limits, attend, references, job.traces, job.energy, children)
+    else:
+        rows = measure_here(cell, job.settings, attend, references, traces=job.traces, energy=job.energy)
+    with closing(rows) as measured:
         yield from measured
 
 
@@ -106,13 +116,13 @@ def failed(job: Job, status: Any, reason: str) -> Done:
 
 
 def _forecasts(
-    cell: Cell, limits: Limits, isolate: bool, attend: Callable[[str], object]
+    cell: Cell, limits: Limits, isolate: bool, attend: Callable[[str], object], children: Children | None
 ) -> Generator[Forecast, None, None]:
     """What is to be known before the cell is measured: nothing, unless it might not fit."""
     if not might_not_fit(cell, limits.memory_bytes):
         return
     memory_bytes = limits.memory_bytes if cell.device == "cpu" else None
     if isolate:
-        yield from forecasts_isolated(cell, memory_bytes, limits.timeout_s, attend)
+        yield from forecasts_isolated(cell, memory_bytes, limits.timeout_s, attend, children)
     else:
         yield from forecasts(cell, memory_bytes, attend)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
-from contextlib import suppress
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, Protocol
 
 from jacstrat.core.case import Case
+from jacstrat.harness.children import Children
 from jacstrat.harness.job import Done, Job, machine_here, outcomes
 
 
@@ -58,6 +59,11 @@ class Here:
         self._executor = InProcess()
         self._attend = attend
         self._references = references
+        self._children = Children()
+
+    def close(self) -> None:
+        """End the children that are kept."""
+        self._children.close()
 
     def room(self, device: str, under_way: Mapping[Future[Done], Job]) -> bool:
         return not under_way
@@ -78,7 +84,64 @@ class Here:
         def attend(name: str) -> None:
             self._attend(job.cell.case(name))
 
-        return Done(outcomes(job, attend, self._references), machine_here())
+        return Done(outcomes(job, attend, self._references, self._children), machine_here())
+
+
+class _LeftError(BaseException):
+    """Ends the work of a slot whose pool is closed; no Exception, so that it is no outcome of a case."""
+
+
+class Slots:
+    """The devices of this machine, a slot each: cells of different accelerators are measured side by side.
+
+    A thread a slot waits for the child that measures there, and takes next to nothing of the host. Beside a cell of the
+    CPU nothing is measured, and beside nothing one of the CPU.
+
+    Args:
+        devices: Names, "cuda:0", "cuda:1", ...; each a slot.
+        attend: Told the case under way, by the threads.
+        references: A directory in which references are kept.
+    """
+
+    def __init__(self, devices: Collection[str], attend: Callable[[Case], object], references: Path) -> None:
+        self._devices = tuple(devices)
+        self._attend = attend
+        self._references = references
+        self._threads = ThreadPoolExecutor(len(devices), thread_name_prefix="jacstrat-slot")
+        self._children = {device: Children() for device in devices}
+        self._closed = False
+
+    def close(self) -> None:
+        """End what is under way, and the children that are kept."""
+        self._closed = True
+        self._threads.shutdown(cancel_futures=True)
+        for children in self._children.values():
+            children.close()
+
+    def room(self, device: str, under_way: Mapping[Future[Done], Job]) -> bool:
+        taken = {job.cell.device for job in under_way.values()}
+        return not taken or (device != "cpu" and "cpu" not in taken and device not in taken)
+
+    def submit(self, job: Job, near: str) -> Future[Done]:
+        return self._threads.submit(self._do, job)
+
+    def wait(self, under_way: Collection[Future[Done]]) -> Collection[Future[Done]]:
+        return wait(under_way, return_when=FIRST_COMPLETED).done
+
+    def result(self, future: Future[Done], job: Job) -> Done:
+        return future.result()
+
+    def workers(self) -> int:
+        return len(self._devices)
+
+    def _do(self, job: Job) -> Done:
+        def attend(name: str) -> None:
+            if self._closed:
+                raise _LeftError
+            self._attend(job.cell.case(name))
+
+        with closing(outcomes(job, attend, self._references, self._children[job.cell.device])) as found:
+            return Done(tuple(found), machine_here(), job.cell.device)
 
 
 def give_up(under_way: Collection[Future[Done]]) -> None:

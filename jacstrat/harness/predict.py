@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.utils._pytree import tree_leaves
 
 from jacstrat.available import available_bytes
 from jacstrat.core.case import Case, F
@@ -19,6 +18,7 @@ from jacstrat.core.status import Status
 from jacstrat.harness.bench import Attend, failure, instantiate, one_call, reason_to_skip, surroundings
 from jacstrat.harness.cases import Cell
 from jacstrat.harness.child import Limits
+from jacstrat.harness.children import Children
 from jacstrat.harness.isolation import isolated
 from jacstrat.harness.messages import case_of, check
 from jacstrat.harness.precision import DTYPES
@@ -28,7 +28,7 @@ from jacstrat.problems.base import Instance
 from jacstrat.report.units import format_bytes
 from jacstrat.strategies import parse_strategy
 from jacstrat.strategies.checked import checked
-from jacstrat.zeros import called
+from jacstrat.zeros import called, tensors_in
 
 # An operation costs 0.05 to 0.1 ms on the meta device, whatever its size, so this is three to five seconds. A count and
 # not a time: the same case gives the same prediction on every machine.
@@ -138,12 +138,17 @@ def forecasts(
 
 
 def forecasts_isolated(
-    cell: Cell, memory_bytes: int | None, timeout_s: float, attend: Attend = lambda name: None
+    cell: Cell,
+    memory_bytes: int | None,
+    timeout_s: float,
+    attend: Attend = lambda name: None,
+    children: Children | None = None,
 ) -> Generator[Forecast, None, None]:
     """`forecasts` in a child that may die: what hangs or crashes it has no prediction.
 
     Args:
         timeout_s: Seconds that one prediction may take; the rest as in `forecasts`.
+        children: As in `isolated`.
     """
     # Not the limit of the case: a prediction needs the points and the parameters, drawn on the CPU, and no more.
     limits = Limits(timeout_s, available_bytes() * 4 // 5)
@@ -151,7 +156,8 @@ def forecasts_isolated(
     def died(case: Case, status: Status, reason: str) -> Forecast:
         return Forecast(case, Prediction(reason=reason), death=status)
 
-    yield from isolated(partial(forecasts, memory_bytes=memory_bytes), Forecast.parse, died, cell, limits, attend)
+    work = partial(forecasts, memory_bytes=memory_bytes)
+    yield from isolated(work, Forecast.parse, died, cell, limits, attend, children)
 
 
 def might_not_fit(cell: Cell, memory_bytes: int) -> bool:
@@ -218,12 +224,12 @@ def _prediction(case: Case, instance: Instance) -> Prediction:
 
 def _followed(work: Callable[[], object]) -> Prediction:
     """What the work takes, until its end or MAX_OPS."""
-    with OperationCounter() as counter, _Meter() as meter:
+    with _Meter() as meter:
         try:
             work()
         except _TooLongError:
             return Prediction(meter.peak_bytes, reason=f"not followed beyond {MAX_OPS} operations")
-    return Prediction(meter.peak_bytes, counter.flops, meter.operations)
+    return Prediction(meter.peak_bytes, meter.counter.flops, meter.operations)
 
 
 def _reason(error: BaseException) -> str:
@@ -241,19 +247,21 @@ class _Meter(StorageMode):
     def __init__(self) -> None:
         super().__init__("meta")
         self.operations = 0
+        self.counter = OperationCounter()
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         self.operations += 1
         if self.operations > MAX_OPS:
             raise _TooLongError
-        taken = _tensors((args, kwargs))
+        taken = tensors_in(args, kwargs)
         if func is not torch.ops.aten.copy_.default:
             _refuse_strays(taken)
         for tensor in taken:
             self._note(tensor, made=False)
         out = called(func, args, kwargs)
-        for tensor in _tensors(out):
+        for tensor in tensors_in(out):
             self._note(tensor, made=func.namespace != "prims")
+        self.counter.note(func, args, kwargs, out)
         return out
 
 
@@ -268,7 +276,3 @@ def _refuse_strays(taken: list[Tensor]) -> None:
             f"f computes with a {strays[0].device.type} tensor of its own, of shape {tuple(strays[0].shape)}; "
             "make it on the device of x, or a parameter of a Problem"
         )
-
-
-def _tensors(tree: Any) -> list[Tensor]:
-    return [leaf for leaf in tree_leaves(tree) if isinstance(leaf, Tensor)]

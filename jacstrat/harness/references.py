@@ -28,6 +28,8 @@ from jacstrat.strategies import parse_strategy
 
 # Exact, and without reverse mode where that has failed: one for a field, one for a scalar.
 STRATEGIES = ("jvp", "forward_over_forward")
+# A closed form in longdouble of a network whose J, or H, has so many entries at all points takes a CPU two seconds.
+WIDE_ENTRIES = 2**20
 # How often x is moved, each coordinate up or down, to see what the reference is worth.
 MOVES = 3
 
@@ -37,10 +39,10 @@ def find_reference(
 ) -> Reference:
     """The reference of a cell's instance, from the cache where an equal one was found before.
 
-    The problem's closed form; without one a dense matrix by autograd, row by row; where reverse mode cannot
-    differentiate f, the first of STRATEGIES that can, but for a weight or an order beyond the second. The latter two in
-    float64, or where f refuses that in the dtype of x, never in TF32. `source` says which it was. They are evaluated
-    again at x moved by one unit in the last place, see `Reference.change`.
+    The problem's closed form, see `on_device`; without one a dense matrix by autograd, row by row; where reverse mode
+    cannot differentiate f, the first of STRATEGIES that can, but for a weight or an order beyond the second. The latter
+    two in float64, or where f refuses that in the dtype of x, never in TF32. `source` says which it was. They, and a
+    closed form in float64, are evaluated again at x moved by one unit in the last place, see `Reference.change`.
 
     Args:
         instance: What it is the reference of.
@@ -61,7 +63,8 @@ def find_reference(
         file = cache / f"{_key(instance, cell)}.npz"
         with suppress(FileNotFoundError), np.load(file, allow_pickle=False) as kept:
             dtype = getattr(torch, str(kept["dtype"])) if "dtype" in kept else None
-            return Reference(kept["diagonal"], str(kept["source"]), dtype, kept.get("change"), kept.get("size"))
+            found = kept["diagonal"], str(kept["source"]), dtype, kept.get("change"), kept.get("size")
+            return Reference(*found, closed=bool(kept["closed"]))
         reference = _found(instance, operator, attend)
     # Without room for it the next one computes it again.
     with suppress(OSError):
@@ -69,14 +72,30 @@ def find_reference(
     return reference
 
 
+def on_device(instance: Instance) -> bool:
+    """Whether a closed form is evaluated in float64 on the device of the points, and not on the CPU in longdouble.
+
+    Never where they are on the CPU. On an accelerator for every dtype that float64 is wide for: its own rounding is
+    far below a unit in the last place of the result. For float64 itself only where longdouble would take the CPU long:
+    errors of a few units in the last place are then as much those of the reference, which `source` tells.
+    """
+    x = instance.x
+    if x.device.type == "cpu":
+        return False
+    return x.dtype != torch.float64 or x.numel() * x.shape[-1] > WIDE_ENTRIES
+
+
 def _found(instance: Instance, operator: Operator, attend: Callable[[], object]) -> Reference:
-    reference = _at(instance, operator)
+    there = on_device(instance)
+    reference = _at(instance, operator, there)
     if reference.dtype is None:
         return reference
-    return replace(reference, change=_change(reference, instance, operator, attend))
+    return replace(reference, change=_change(reference, instance, operator, there, attend))
 
 
-def _change(reference: Reference, instance: Instance, operator: Operator, attend: Callable[[], object]) -> np.ndarray:
+def _change(
+    reference: Reference, instance: Instance, operator: Operator, there: bool, attend: Callable[[], object]
+) -> np.ndarray:
     """How much the reference moves with x: see `Reference.change`.
 
     What does as the reference does has no error, whatever both are worth, and what does otherwise has. The result of
@@ -94,7 +113,7 @@ def _change(reference: Reference, instance: Instance, operator: Operator, attend
         towards = (torch.randint(0, 2, x.shape, generator=generator) * 2.0 - 1).to(x) * torch.inf
         # Whatever f raises beside x.
         with suppress(Exception):
-            moved = _at(replace(instance, x=torch.nextafter(x, towards)), operator)
+            moved = _at(replace(instance, x=torch.nextafter(x, towards)), operator, there)
             if moved.source == reference.source:
                 change = np.abs(moved.diagonal - reference.diagonal)
                 change[~np.isfinite(change).all(-1)] = np.nan
@@ -102,10 +121,10 @@ def _change(reference: Reference, instance: Instance, operator: Operator, attend
     return largest
 
 
-def _at(instance: Instance, operator: Operator) -> Reference:
+def _at(instance: Instance, operator: Operator, there: bool) -> Reference:
     """The reference by the first way that there is, at the x of the instance."""
     try:
-        return instance.reference(operator)
+        return instance.reference(operator, there)
     except RuntimeError as error:
         if isinstance(error, torch.OutOfMemoryError) or not (found := _by_strategy(instance, operator)):
             raise
@@ -178,7 +197,8 @@ def _agrees(
 
 
 def _key(instance: Instance, cell: Cell) -> str:
-    """A hash of all that the reference follows from: cells that differ in workload, threads or device share it.
+    """A hash of all that the reference follows from: cells that differ in workload or threads share it, and in device,
+    but for a closed form that is evaluated there.
 
     A function from outside the library may hold weights that are none of its parameters, drawn anew in each process:
     its values at x tell them apart.
@@ -192,7 +212,8 @@ def _key(instance: Instance, cell: Cell) -> str:
             weight = weight(instance.x, *instance.args)
     if isinstance(weight, Tensor):
         tensors["A"] = weight
-    key = hashlib.sha256(f"{cell.problem} {cell.operator}".encode())
+    place = instance.x.device.type if on_device(instance) else ""
+    key = hashlib.sha256(f"{cell.problem} {cell.operator} {place}".encode())
     for name, tensor in tensors.items():
         key.update(f" {name} {tensor.dtype} {tuple(tensor.shape)} ".encode())
         key.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
@@ -201,7 +222,11 @@ def _key(instance: Instance, cell: Cell) -> str:
 
 def _keep(reference: Reference, file: Path) -> None:
     """Write the file whole or not at all: another process may look for it, and this one may be killed."""
-    held: dict[str, Any] = {"diagonal": reference.diagonal, "source": np.array(reference.source)}
+    held: dict[str, Any] = {
+        "diagonal": reference.diagonal,
+        "source": np.array(reference.source),
+        "closed": np.array(reference.closed),
+    }
     if reference.dtype is not None:
         held["dtype"] = np.array(dtype_name(reference.dtype))
     if reference.change is not None:

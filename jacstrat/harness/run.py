@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager, ExitStack, suppress
+from contextlib import AbstractContextManager, ExitStack, closing, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from jacstrat.harness.directory import claimed, finished
 from jacstrat.harness.drive import Observer, drive
 from jacstrat.harness.job import Done, Job, limits_of
 from jacstrat.harness.lines import lines
-from jacstrat.harness.pool import Here, Pool
+from jacstrat.harness.pool import Here, Pool, Slots
 from jacstrat.harness.results import Results
 from jacstrat.harness.servers import end_left_processes
 from jacstrat.harness.strays import temporary_folder
@@ -56,7 +56,8 @@ def run(
         observer: Is told how it goes on.
         options: How to run.
         environment: What machine this is, as plain JSON; asked at the start and at the end.
-        elsewhere: Where to measure; None for this machine, one cell at a time. Only this process writes, in any case.
+        elsewhere: Where to measure; None for this machine, one cell at a time on each device. Only this process writes,
+            in any case.
 
     Raises:
         UsageError: The sweep is none, the directory cannot be written, is in use, or holds another sweep's results.
@@ -76,12 +77,22 @@ def run(
         references = stack.enter_context(temporary_folder())
         settings = Settings(limit_s=sweep.sample_s, caches=sweep.cache) if sweep.timed else None
         traces = (directory / TRACES).resolve() if options.trace else None
-        job = Job(cells[0], settings, sweep.timeout_s, sweep.max_memory_bytes, options.isolate, traces)
+        job = Job(
+            cells[0], settings, sweep.timeout_s, sweep.max_memory_bytes, options.isolate, traces, energy=sweep.energy
+        )
         left = lines(cells, done)
+        # Behind the pool, which ends the children that it keeps.
+        stack.callback(end_left_processes)
         pool: Pool
         if elsewhere is None:
             # Once, since each cell of a run is to have the same memory.
-            pool, job = Here(observer.attending, references), replace(job, memory_bytes=limits_of(sweep).memory_bytes)
+            devices = dict.fromkeys(cell.device for cell in cells)
+            # Without a child each there is one process, which is at one cell.
+            if len(devices) > 1 and options.isolate:
+                pool = stack.enter_context(closing(Slots(devices, observer.attending, references)))
+            else:
+                pool = stack.enter_context(closing(Here(observer.attending, references)))
+            job = replace(job, memory_bytes=limits_of(sweep).memory_bytes)
         else:
             pool = stack.enter_context(elsewhere)
             # What would be begun last must not be what takes longest.
@@ -105,6 +116,5 @@ def run(
                     results.write(outcome.record)
                     observer.finished(outcome.record)
         finally:
-            end_left_processes()
             with suppress(FileNotFoundError):
                 write_sessions(results.directory, [*earlier, session.ended(environment())])

@@ -101,6 +101,8 @@ class Server:
         Args:
             force: It does not answer.
         """
+        if self._log.closed:
+            return
         self._control.close()
         below = []
         if force:
@@ -136,7 +138,7 @@ class Server:
                 self._asking = False
                 return found
         except (OSError, EOFError, ValueError) as error:
-            said = last_line(self._log)
+            said = "" if self._log.closed else last_line(self._log)
             how = f"{error}" if isinstance(error, TimeoutError) else f"has ended{f': {said}' if said else ''}"
             raise ServerError(f"the process that imports torch {how}") from None
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Mapping, Sequence
+from threading import Lock
 from typing import Any
 
 from jacstrat.core.errors import JacstratError
@@ -21,8 +23,10 @@ class Servers:
     def __init__(self) -> None:
         self._server: Server | None = None
         self._process = os.getpid()
+        # Slots start their children from threads.
+        self._starting = Lock()
 
-    def fork(self, order: dict[str, Any], descriptors: list[int]) -> tuple[Server, int]:
+    def fork(self, order: Mapping[str, Any], descriptors: Sequence[int]) -> tuple[Server, int]:
         """A server and the number of its new child.
 
         Raises:
@@ -30,16 +34,17 @@ class Servers:
         """
         if self._process != os.getpid():
             # This process is itself a fork of the one that started it.
-            self._server, self._process = None, os.getpid()
-        for tries_left in reversed(range(MOST_STARTS)):
-            server = self._server or Server(_command())
-            self._server = server
-            try:
-                return server, server.fork(order, descriptors)
-            except ServerError as error:
-                self.replace(server)
-                if not tries_left:
-                    raise JacstratError(f"no case can be measured in a process of its own: {error}") from None
+            self._server, self._process, self._starting = None, os.getpid(), Lock()
+        with self._starting:
+            for tries_left in reversed(range(MOST_STARTS)):
+                server = self._server or Server(_command())
+                self._server = server
+                try:
+                    return server, server.fork(order, descriptors)
+                except ServerError as error:
+                    self.replace(server)
+                    if not tries_left:
+                        raise JacstratError(f"no case can be measured in a process of its own: {error}") from None
         raise AssertionError("unreachable")
 
     def end_left(self) -> None:

@@ -35,6 +35,7 @@ MOST_THREADS = 4096
 LARGEST = 2**63 - 1
 """The largest whole number that records hold."""
 DEVICES = ("cpu", "cuda", "xpu", "mps")
+ALL = "all"
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,7 @@ class Sweep:
         sample_s: Time to spend on sampling one strategy of one cell, at most.
         timeout_s: A case that keeps its process busy for longer ends as `timeout`.
         max_memory_bytes: A case that needs more ends as `oom`; None for four fifths of what is available.
+        energy: Whether the energy of a call is taken, on cards that tell it, for half a second more a case.
         timed: Whether time is sampled; else counts and accuracy alone are taken, which are the same on every machine.
         cache: What calls find in the caches, see `measure.clocks.CACHES`: numbers are of the first, others beside it.
         shard: "2/16" for the second of 16 parts, which together are the sweep; None for all of it.
@@ -73,6 +75,7 @@ class Sweep:
     sample_s: float = 0.25
     timeout_s: float = 30.0
     max_memory_bytes: int | None = None
+    energy: bool = False
     timed: bool = True
     cache: tuple[str, ...] = (WARM,)
     shard: str | None = None
@@ -262,9 +265,9 @@ def _sweep(table: dict[str, Any]) -> Sweep:
 
 
 def _number(key: str, value: Any) -> Any:
-    if key == "timed":
+    if key in ("timed", "energy"):
         if not isinstance(value, bool):
-            raise UsageError(f"timed must be true or false, got {value!r}")
+            raise UsageError(f"{key} must be true or false, got {value!r}")
         return value
     if key == "cache":
         names = value if isinstance(value, list) else [value]
@@ -304,6 +307,26 @@ def check_devices(devices: tuple[str, ...]) -> None:
             raise UsageError(unknown("device", kind, DEVICES))
         if (reason := missing_device(device)) is not None:
             raise UsageError(reason)
+
+
+def every_device(devices: tuple[str, ...]) -> tuple[str, ...]:
+    """The devices with each "cuda:all" replaced by those of that kind that torch sees here, by their numbers.
+
+    Raises:
+        UsageError: There is none of a kind of which all are asked for.
+    """
+    found: list[str] = []
+    for device in devices:
+        kind, _, index = device.partition(":")
+        if index != ALL:
+            found.append(device)
+            continue
+        if kind not in DEVICES[1:]:
+            raise UsageError(f"{device}: {unknown('accelerator', kind, DEVICES[1:])}")
+        if (reason := missing_device(kind)) is not None:
+            raise UsageError(reason)
+        found += [f"{kind}:{number}" for number in range(torch.accelerator.device_count())]
+    return tuple(dict.fromkeys(found))
 
 
 def missing_device(device: str) -> str | None:

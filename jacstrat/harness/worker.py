@@ -14,9 +14,12 @@ from typing import Any
 from filelock import FileLock
 
 from jacstrat.harness.cases import Cell
+from jacstrat.harness.children import Children
 from jacstrat.harness.job import Done, Job, outcomes
 from jacstrat.measure.environment import Environment, host_id, snapshot, warnings
 
+# Those of this worker, which end with it.
+_CHILDREN = Children()
 VISIBLE_CARDS = "CUDA_VISIBLE_DEVICES"
 
 
@@ -31,7 +34,7 @@ def work(job: Job, run: str, place: str, scratch: str) -> Done:
     """
     environment, described = here()
     with slot(job.cell):
-        found = tuple(outcomes(job, references=Path(_references(run, scratch).name)))
+        found = tuple(outcomes(job, references=Path(_references(run, scratch).name), children=_CHILDREN))
     return Done(found, environment.id, place, described)
 
 

@@ -15,7 +15,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
 
-from jacstrat.measure.memory import peak_bytes
+from jacstrat.measure.memory import STORED, StorageMode, peak_bytes
 from jacstrat.zeros import called
 
 
@@ -75,18 +75,31 @@ def count(make: Callable[[Callable[..., Tensor]], Callable[[], object]], f: Any,
     work()
     rows = {name: total // max(_rows(x), 1) for name, total in tally.rows.items()}
 
-    work = make(f)
-    with OperationCounter(moves=True) as operations:
-        work()
+    operations, peak = _cost(make(f), x.device.type)
     return Counts(
         vjp_products=rows["vjp"],
         jvp_products=rows["jvp"],
         f_evaluations=rows["evaluation"],
         aten_ops=operations.total,
         flops=operations.flops,
-        peak_bytes=peak_bytes(work, x.device.type),
+        peak_bytes=peak,
         moved_bytes=operations.moved_bytes,
     )
+
+
+def _cost(work: Callable[[], object], device: str) -> tuple[OperationCounter, int]:
+    """Operations, FLOPs and peak bytes of one call: a mode holds on to nothing that the work lets go of."""
+    operations = OperationCounter(moves=True)
+    if device in STORED:
+        with _Cost(operations, device) as mode:
+            work()
+        return operations, mode.peak_bytes
+
+    def counted() -> object:
+        with operations:
+            return work()
+
+    return operations, peak_bytes(counted, device)
 
 
 class OperationCounter(TorchDispatchMode):
@@ -109,11 +122,28 @@ class OperationCounter(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         out = called(func, args, kwargs)
+        self.note(func, args, kwargs, out)
+        return out
+
+    def note(self, func: Any, args: Any, kwargs: Any, out: Any) -> None:
+        """Count an operation that has been done."""
         self.total += 1
         if formula := flop_registry.get(func._overloadpacket):
             self.flops += formula(*args, **(kwargs or {}), out_val=out)
         if self._moves and not func.is_view:
             self.moved_bytes += sum(map(_size, tree_leaves((args, kwargs, out))))
+
+
+class _Cost(StorageMode):
+    """StorageMode that counts operations, too: a second mode would take each of them as long again."""
+
+    def __init__(self, operations: OperationCounter, device: str) -> None:
+        super().__init__(device)
+        self._operations = operations
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = super().__torch_dispatch__(func, types, args, kwargs)
+        self._operations.note(func, args, kwargs, out)
         return out
 
 

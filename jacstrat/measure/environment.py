@@ -144,7 +144,7 @@ def snapshot(root: Path = ROOT) -> Environment:
 
 
 def machine_id(hardware: Hardware, cards: tuple[Card, ...]) -> str:
-    """Eight hexadecimal digits from processor, cores, memory and cards.
+    """Eight hexadecimal digits from processor, cores, memory and cards, with the slices that these are cut into.
 
     Memory counts in GiB, since what a kernel keeps for itself differs from release to release.
     """
@@ -155,7 +155,7 @@ def machine_id(hardware: Hardware, cards: tuple[Card, ...]) -> str:
         hardware.physical_cores,
         hardware.logical_cores,
         memory,
-        [card.name for card in cards],
+        [[card.name, *card.slices] if card.slices else card.name for card in cards],
     )
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:8]
 
@@ -277,6 +277,11 @@ def _device_warnings(environment: Environment) -> Iterator[str]:
                     f"{label} has no locked clock: it falls between runs and moves within them, and times move with "
                     f"it; lock it with `sudo nvidia-smi -i {index} -lgc {mhz},{mhz}` (-rgc gives it back), lower where "
                     "it throttles there"
+                )
+            if card.slices and when == "start":
+                yield (
+                    f"{label} is cut into slices (MIG), here {', '.join(card.slices)}: clocks, power and energy are "
+                    "those of the whole card, and what runs on another slice takes of them"
                 )
             if reasons := throttled(state):
                 yield f"{label} is throttled at the {when}: {', '.join(reasons)}; let it cool, or raise its power limit"

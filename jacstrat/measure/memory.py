@@ -9,9 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
-from jacstrat.zeros import called
+from jacstrat.zeros import called, tensors_in
+
+# Devices on which no allocator keeps statistics.
+STORED = ("cpu", "meta")
 
 
 class StorageMode(TorchDispatchMode):
@@ -38,10 +40,10 @@ class StorageMode(TorchDispatchMode):
         self._seen: dict[int, tuple[weakref.ref, int]] = {}
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        for tensor in _tensors((args, kwargs)):
+        for tensor in tensors_in(args, kwargs):
             self._note(tensor, made=False)
         out = called(func, args, kwargs)
-        for tensor in _tensors(out):
+        for tensor in tensors_in(out):
             self._note(tensor, made=True)
         return out
 
@@ -63,10 +65,6 @@ class StorageMode(TorchDispatchMode):
         self._alive -= self._seen.pop(address)[1]
 
 
-def _tensors(tree: Any) -> list[Tensor]:
-    return [leaf for leaf in tree_leaves(tree) if isinstance(leaf, Tensor)]
-
-
 def peak_bytes(work: Callable[[], object], device: str) -> int:
     """The most bytes that one call of `work` holds at once on the device, its result included.
 
@@ -76,7 +74,7 @@ def peak_bytes(work: Callable[[], object], device: str) -> int:
     Elsewhere tensor storage, see StorageMode.
     """
     kind = torch.device(device).type
-    if kind in ("cpu", "meta"):
+    if kind in STORED:
         with StorageMode(kind) as mode:
             work()
         return mode.peak_bytes

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from importlib import import_module
 from types import MappingProxyType
@@ -63,6 +64,8 @@ class Card:
         slowdown_c: Temperature at which the card slows down, degrees Celsius.
         memory_bytes: Memory of the card.
         sm_clock_default_mhz: The clock that it is made to hold under load, as far as the driver tells one.
+        slices: Names of the MIG slices that it is cut into, "NVIDIA H100 80GB HBM3 MIG 1g.10gb"; where
+            CUDA_VISIBLE_DEVICES names slices, of these alone. Empty for a whole card.
     """
 
     name: str | None
@@ -73,6 +76,7 @@ class Card:
     slowdown_c: int | None
     memory_bytes: int | None
     sm_clock_default_mhz: int | None = None
+    slices: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -229,7 +233,24 @@ class Telemetry:
             sm_clock_default_mhz=self._read(
                 "sm_clock_default_mhz", "nvmlDeviceGetDefaultApplicationsClock", nvml.NVML_CLOCK_SM
             ),
+            slices=self._slices(),
         )
+
+    def _slices(self) -> tuple[str, ...]:
+        """Names of the MIG slices that this process may compute on; none where the card is not cut, or cannot be."""
+        nvml = self._nvml
+        visible = {one.strip() for one in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")}
+        named = {one for one in visible if one.startswith("MIG-")}
+        found = []
+        with suppress(nvml.NVMLError, AttributeError):
+            current, _ = nvml.nvmlDeviceGetMigMode(self._handle)
+            most = nvml.nvmlDeviceGetMaxMigDeviceCount(self._handle) if current else 0
+            for index in range(most):
+                with suppress(nvml.NVMLError):  # fewer slices than there could be
+                    part = nvml.nvmlDeviceGetMigDeviceHandleByIndex(self._handle, index)
+                    if not named or nvml.nvmlDeviceGetUUID(part) in named:
+                        found.append(str(nvml.nvmlDeviceGetName(part)))
+        return tuple(found)
 
     def _reasons(self) -> tuple[str, ...] | None:
         new, old = "nvmlDeviceGetCurrentClocksEventReasons", "nvmlDeviceGetCurrentClocksThrottleReasons"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from types import MappingProxyType
@@ -17,6 +18,7 @@ from jacstrat.core.errors import UsageError, in_words
 from jacstrat.core.operator import OPERATORS, OWN, Kind, Operator, parse_operator
 from jacstrat.problems.arguments import check_alone
 from jacstrat.problems.dense import dense_reference
+from jacstrat.problems.elsewhere import UntranslatedError, evaluated
 from jacstrat.problems.reference import Reference, wide
 
 Parameters = Mapping[str, np.ndarray]
@@ -233,12 +235,25 @@ class Instance:
             raise UsageError(reason)
         return replace(operator, weight=self.weight) if isinstance(operator.weight, str) else operator
 
-    def reference(self, operator: str | Operator) -> Reference:
-        """The answer for exactly these x, arguments and parameters, as rounded to their dtype."""
+    def reference(self, operator: str | Operator, on_device: bool = False) -> Reference:
+        """The answer for exactly these x, arguments and parameters, as rounded to their dtype.
+
+        Args:
+            operator: Of which.
+            on_device: Evaluate a closed form in float64 on the device of x, and not by numpy in longdouble; what torch
+                cannot evaluate goes to numpy all the same. A dense matrix is computed on the device in any case.
+        """
         operator = self.operator(operator)
-        terms = self._closed(operator)
+        if on_device:
+            # Also where the device has no float64, or no room.
+            with suppress(UntranslatedError, TypeError, RuntimeError):
+                terms = self._closed(operator, lambda *given: wide(evaluated(*given)))
+                if terms is not None:
+                    source = f"closed form in float64 on {self.x.device.type}"
+                    return Reference(terms, source, torch.float64, closed=True)
+        terms = self._closed(operator, _by_numpy)
         if terms is not None:
-            return Reference(terms, "closed form in numpy.longdouble")
+            return Reference(terms, "closed form in numpy.longdouble", closed=True)
         if isinstance(self.f, torch.nn.Module):
             f: Callable[..., Tensor] = copy.deepcopy(self.f).double()
         else:
@@ -248,8 +263,8 @@ class Instance:
             f = partial(self.f, **double)
         return dense_reference(f, self.x, operator, self.args)
 
-    def _closed(self, operator: Operator) -> np.ndarray | None:
-        """The terms of the operator by a closed form; None where the problem has none for it."""
+    def _closed(self, operator: Operator, evaluate: Callable[..., np.ndarray]) -> np.ndarray | None:
+        """The terms of the operator by a closed form, evaluated; None where the problem has none for it."""
         problem = self.problem
         is_own = self.weight is not None and operator.weight is self.weight
         asked = replace(operator, weight=OWN) if is_own else operator
@@ -259,15 +274,22 @@ class Instance:
         form = problem.diagonal if by_entries else form
         if form is None:
             return None
-        args = tuple(wide(one) if isinstance(one, Tensor) else one for one in self.args)
-        known = {name: wide(value) for name, value in self.parameters.items()}
+        known = dict(self.parameters)
         if is_own and not by_entries and isinstance(self.weight, Tensor):
-            known["A"] = wide(self.weight)
-        terms = form(wide(self.x), *args, **known)
+            known["A"] = self.weight
+        terms = evaluate(form, self.x, self.args, known)
         if by_entries:
             S = operator.coordinates
             terms = (terms * weight) if S is None else (terms * weight)[..., list(S)]
         return terms
+
+
+def _by_numpy(
+    form: Callable[..., np.ndarray], x: Tensor, args: tuple[Any, ...], known: Mapping[str, Tensor]
+) -> np.ndarray:
+    """A closed form in numpy.longdouble, as `elsewhere.evaluated`."""
+    args = tuple(wide(one) if isinstance(one, Tensor) else one for one in args)
+    return form(wide(x), *args, **{name: wide(value) for name, value in known.items()})
 
 
 def _diagonal_of(weight: Any) -> np.ndarray | None:

@@ -27,10 +27,11 @@ class Reference:
             f is complex: J_ii or H_ii, with a weight (J A)_ii or (H A)_ii, of the coordinates asked for, or those of a
             closed form. Where the operator is a diagonal they are the result.
         source: How it was found, in words.
-        dtype: What it was computed in; None for a closed form.
+        dtype: What it was computed in; None for numpy.longdouble.
         change: The largest |change| of each entry as x moves by one unit in the last place of `dtype`, in the shape of
-            `diagonal`, NaN where no moved point gave a number; None for a closed form, or where x was not moved.
+            `diagonal`, NaN where no moved point gave a number; None where x was not moved, as for numpy.longdouble.
         size: The size of each term, where it is a sum itself; None where that is |diagonal|.
+        closed: Whether it is a closed form, derived by hand, and nothing was differentiated.
 
     An operator is given to its methods as a value or as its spec; of J_ii both the trace and the diagonal can be asked.
     """
@@ -40,6 +41,7 @@ class Reference:
     dtype: torch.dtype | None = None
     change: np.ndarray | None = None
     size: np.ndarray | None = None
+    closed: bool = False
 
     @property
     def sizes(self) -> np.ndarray:

@@ -61,7 +61,8 @@ def main() -> None:
         """Pinned, with no terminal, in a group of its own, so that what f starts ends with it."""
         forks.die_with(parent)
         requests, answers, errors = descriptors
-        forks.detach(errors)
+        forks.detach()
+        forks.redirect(errors)
         if order["cores"] and hasattr(os, "sched_setaffinity"):
             os.sched_setaffinity(0, order["cores"])
         sender = frames.Sender(frames.out_of_the_way(answers), bytes.fromhex(order["key"]))

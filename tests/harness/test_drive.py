@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from jacstrat import UsageError
 from jacstrat.harness.cell import Outcome
-from jacstrat.harness.costs import FakeWorkers, Rates, call_s, case_s, estimate, in_words
+from jacstrat.harness.costs import CALLS, RATES, FakeWorkers, Rates, call_s, case_s, estimate, in_words, prepare_s
 from jacstrat.harness.directory import Standing
 from jacstrat.harness.drive import drive
 from jacstrat.harness.job import Done, Job
@@ -148,8 +148,8 @@ def test_an_estimate_is_what_the_driver_takes_on_a_fake_clock() -> None:
     rates = Rates()
     prediction = Prediction(peak_bytes=1, flops=int(2 * rates.flops_per_s), aten_ops=0)
     assert call_s(prediction, rates) == 2
-    case = case_s(2.0, Settings(limit_s=0.25))
-    assert case == 3 * 2 + 2 + 2
+    case = case_s(2.0, Settings(limit_s=0.25), rates.prepare_s)
+    assert case == rates.prepare_s + CALLS * 2 + 2 + 2
     cell = 2 * case + (0.2 + 0.25) + rates.child_s + rates.way_s
     for workers, slots in ((1, 12), (2, 6), (3, 6), (4, 3), (9, 3)):
         found = estimate(SWEEP, forecasts(SWEEP, prediction), workers)
@@ -158,9 +158,23 @@ def test_an_estimate_is_what_the_driver_takes_on_a_fake_clock() -> None:
         assert found.longest_s == pytest.approx(3 * cell)
         assert (found.cases, found.lines) == (24, 4)
     assert in_words(found, 9) == (
-        "24 cases in 4 lines take about 4.1 min of measuring, 61.7 s on 9 workers, busy for 44% of it; "
-        "the longest line takes 61.7 s."
+        "24 cases in 4 lines take about 6.5 min of measuring, 97.8 s on 9 workers, busy for 44% of it; "
+        "the longest line takes 97.8 s."
     )
+
+
+def test_a_card_starts_once_a_worker_and_a_compiler_once_a_strategy() -> None:
+    card = RATES["cuda"]
+    sweep = Sweep((replace(GRID, device=("cuda:1",)),))
+    plain = forecasts(sweep, Prediction())
+    cell = len(sweep.cells()[0].strategies) * case_s(0, Settings(limit_s=0.25), card.prepare_s)
+    cell += case_s(0, Settings(limit_s=0.25)) + card.child_s + card.way_s
+    assert estimate(sweep, plain, 1).seconds == pytest.approx(len(sweep.cells()) * cell + card.start_s)
+    # Workers without a line start nothing.
+    lines = estimate(sweep, plain, 1).lines
+    assert estimate(sweep, plain, 64).busy_s == pytest.approx(len(sweep.cells()) * cell + lines * card.start_s)
+    assert prepare_s("taylor", card) == card.prepare_s
+    assert prepare_s("graphed(compiled(taylor))", card) == card.prepare_s + card.compile_s
 
 
 def test_cases_that_would_be_skipped_take_no_time() -> None:

@@ -17,7 +17,7 @@ import pytest
 
 from bench.checks.hostile import spec
 from jacstrat import JacstratError, read_records
-from jacstrat.harness import isolation, servers
+from jacstrat.harness import children, isolation, servers
 from jacstrat.harness.cell import Outcome
 from jacstrat.harness.child import Limits
 from jacstrat.harness.isolation import isolated, measure_isolated
@@ -181,13 +181,13 @@ def test_processes_that_f_leaves_end_with_its_child(cell) -> None:
 def test_a_server_that_f_stops_is_replaced_and_the_next_cell_is_measured(cell) -> None:
     function = spec("stops_the_server")
     assert {row.status for row in rows(cell(function)).values()} == {"ok"}
-    before = isolation.SERVERS._server
+    before = servers.SERVERS._server
     assert {row.status for row in rows(cell("sin")).values()} == {"ok"}
-    assert isolation.SERVERS._server is not before
+    assert servers.SERVERS._server is not before
 
 
 def test_a_server_that_never_starts_is_one_line(cell, monkeypatch) -> None:
-    monkeypatch.setattr(isolation, "SERVERS", servers.Servers())
+    monkeypatch.setattr(children, "SERVERS", servers.Servers())
     monkeypatch.setattr(servers, "_command", lambda: [sys.executable, "-c", "raise SystemExit('no torch')"])
     expected = "no case can be measured in a process of its own: the process that imports torch has ended: no torch"
     with pytest.raises(JacstratError, match=expected):

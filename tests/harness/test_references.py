@@ -270,3 +270,40 @@ def test_a_reference_is_there_whole_or_not_at_all(cell, tmp_path, monkeypatch) -
     monkeypatch.undo()
     set_up(cell("sin"), cache=tmp_path)
     assert len(list(tmp_path.glob("*.npz"))) == 1
+
+
+@pytest.mark.parametrize(
+    ("device", "dtype", "shape", "there"),
+    [
+        ("cpu", torch.float32, (1024, 64), False),
+        ("meta", torch.float32, (2, 3), True),
+        ("meta", torch.bfloat16, (2, 3), True),
+        ("meta", torch.float64, (2, 3), False),
+        ("meta", torch.float64, (256, 64), False),
+        ("meta", torch.float64, (257, 64), True),
+    ],
+)
+def test_a_closed_form_goes_to_the_device_where_float64_is_wide_or_longdouble_slow(device, dtype, shape, there) -> None:
+    instance = replace(PROBLEMS["linear"].instance(3, 2), x=torch.empty(shape, dtype=dtype, device=device))
+    assert references.on_device(instance) is there
+
+
+def test_a_closed_form_on_the_device_is_moved_and_kept_apart_from_that_of_the_cpu(
+    cell, counted, tmp_path, monkeypatch
+) -> None:
+    asked = cell("tanh_field", dtype="float32")
+    by_numpy = set_up(asked, cache=tmp_path).reference
+    monkeypatch.setattr(references, "on_device", lambda instance: True)
+    first, again = (set_up(asked, cache=tmp_path).reference for _ in range(2))
+    assert counted == ["tanh_field"] * 2
+    for found in (first, again):
+        assert (found.source, found.dtype, found.closed) == ("closed form in float64 on cpu", torch.float64, True)
+        assert np.abs(found.diagonal - by_numpy.diagonal).max() < 1e-15
+        assert 0 < found.error("divergence") < 1e-13
+    assert by_numpy.closed
+    assert by_numpy.change is None
+
+
+def test_a_dense_matrix_is_no_closed_form(cell, tmp_path) -> None:
+    instance = problem(torch.sin).instance(3, 2)
+    assert [find_reference(instance, cell("mine"), tmp_path).closed for _ in range(2)] == [False, False]

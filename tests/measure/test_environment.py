@@ -374,3 +374,17 @@ def test_the_host_is_a_hash_of_its_name_and_has_another_name_on_request(monkeypa
     assert host_id() == hashlib.sha256(b"host node7").hexdigest()[:8]
     monkeypatch.setenv(MACHINE_VARIABLE, "node7-socket1")
     assert host_id() == hashlib.sha256(b"host node7-socket1").hexdigest()[:8]
+
+
+SLICED = replace(CARD, slices=("NVIDIA H200 MIG 1g.18gb", "NVIDIA H200 MIG 1g.18gb"))
+
+
+def test_a_slice_of_a_card_is_another_machine_than_the_card_and_warned_of() -> None:
+    ids = {machine_id(HARDWARE, cards) for cards in ((CARD,), (SLICED,), (replace(CARD, slices=SLICED.slices[:1]),))}
+    assert len(ids) == 3
+    sliced = replace(QUIET, cards=(SLICED,), end=MOMENT)
+    (warning,) = set(warnings(sliced)) - set(warnings(replace(QUIET, end=MOMENT)))
+    assert warning == (
+        "GPU 0 (NVIDIA H200) is cut into slices (MIG), here NVIDIA H200 MIG 1g.18gb, NVIDIA H200 MIG 1g.18gb: clocks, "
+        "power and energy are those of the whole card, and what runs on another slice takes of them"
+    )

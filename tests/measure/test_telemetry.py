@@ -10,7 +10,7 @@ from pathlib import Path
 import pynvml
 import pytest
 
-from jacstrat.measure.telemetry import REASONS, SPOILING, DeviceState, throttled
+from jacstrat.measure.telemetry import REASONS, SPOILING, DeviceState, Telemetry, throttled
 
 STUB = Path(__file__).with_name("nvml_stub.c")
 
@@ -63,6 +63,7 @@ CARDS = [
         "slowdown_c": 90,
         "memory_bytes": 150_000_000_000,
         "sm_clock_default_mhz": 1755,
+        "slices": [],
     },
     {
         "name": "NVIDIA Stub 200",
@@ -73,6 +74,7 @@ CARDS = [
         "slowdown_c": 89,
         "memory_bytes": 80_000_000_000,
         "sm_clock_default_mhz": 1830,
+        "slices": [],
     },
 ]
 
@@ -266,7 +268,7 @@ with every_card() as cards:
         "nvmlDeviceGetDefaultApplicationsClock=3"
     )
     (card, state, spoiling), later, missing = child(library(), code, NVML_STUB_ERRORS=refused)
-    assert card == {**dict.fromkeys(CARDS[0]), "driver": "570.86.15"}
+    assert card == {**dict.fromkeys(CARDS[0]), "driver": "570.86.15", "slices": []}
     assert state == {**dict.fromkeys(STATES[0]), "sm_clock_mhz": 1410, "memory_clock_mhz": 1593}
     assert spoiling == []
     assert later == {**STATES[0], "power_w": None}
@@ -449,3 +451,53 @@ show(started())
         f"no telemetry of the GPU at the end: {lost}",
     ]
     assert left == 0
+
+
+class FakeNvml:
+    """As much of pynvml as tells of slices: cards with a list of (UUID, name) each; None of one that cannot be cut."""
+
+    class NVMLError(Exception):
+        pass
+
+    def __init__(self, slices: list[tuple[str, str]] | None, enabled: bool = True) -> None:
+        self.slices, self.enabled = slices, enabled
+
+    def nvmlDeviceGetMigMode(self, card):
+        if self.slices is None:
+            raise self.NVMLError("Not Supported")
+        return [int(self.enabled), 1]
+
+    def nvmlDeviceGetMaxMigDeviceCount(self, card):
+        return 7
+
+    def nvmlDeviceGetMigDeviceHandleByIndex(self, card, index):
+        if index >= len(self.slices):
+            raise self.NVMLError("Not Found")
+        return self.slices[index]
+
+    def nvmlDeviceGetUUID(self, part):
+        return part[0]
+
+    def nvmlDeviceGetName(self, part):
+        return part[1]
+
+
+PARTS = [("MIG-a", "NVIDIA H100 MIG 1g.10gb"), ("MIG-b", "NVIDIA H100 MIG 2g.20gb")]
+
+
+@pytest.mark.parametrize(
+    ("nvml", "visible", "found"),
+    [
+        (FakeNvml(PARTS), "", [name for _, name in PARTS]),
+        (FakeNvml(PARTS), "0", [name for _, name in PARTS]),
+        (FakeNvml(PARTS), "MIG-b", ["NVIDIA H100 MIG 2g.20gb"]),
+        (FakeNvml(PARTS, enabled=False), "", []),
+        (FakeNvml(None), "", []),
+        (FakeNvml([]), "", []),
+    ],
+)
+def test_a_card_names_its_slices_those_that_are_visible(monkeypatch, nvml, visible: str, found: list[str]) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    card = Telemetry.__new__(Telemetry)
+    card._nvml, card._handle = nvml, "a card"
+    assert card._slices() == tuple(found)

@@ -14,6 +14,7 @@ def test_the_site_builds_with_the_reference_run_in_it() -> None:
     assert done.stdout.splitlines()[-1] == "build/site/index.html"
     site = ROOT / "build" / "site"
     assert (site / "results" / "reference" / "records.csv").is_file()
+    assert (site / "results" / "h100" / "records.csv").is_file()
     page = (site / "docs" / "accuracy.html").read_text(encoding="utf-8")
     assert 'id="where-torch-itself-is-wrong"' in page
     assert "fonts.googleapis.com" not in page
