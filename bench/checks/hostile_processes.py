@@ -236,6 +236,8 @@ def overflows_the_stack(x):
 
 def unwinds_at_exit(x):
     """ok: What is to be called at the end of the interpreter never ends."""
+    if _nth() > 1:
+        return torch.sin(x)
     atexit.register(time.sleep, 1e6)
     threading.Thread(target=time.sleep, args=(1e6,)).start()
     return torch.sin(x)

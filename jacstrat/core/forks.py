@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from os import _exit
-from typing import Any
+from typing import Any, NoReturn
 
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 # A process that is killed is gone at once, unless it waits for a disk, or all wait for a core.
@@ -31,8 +31,8 @@ MOST_DESCRIPTORS = 8
 Order = dict[str, Any]
 
 
-def serve(control: socket.socket, become: Callable[[Order, Sequence[int]], object]) -> None:
-    """Answer "fork" and "end" until the socket closes.
+def serve(control: socket.socket, become: Callable[[Order, Sequence[int]], object]) -> NoReturn:
+    """Answer "fork" and "end" until the socket closes; the process ends then, with no tidying of modules.
 
     Args:
         control: The socket; a child closes it before all else.
@@ -61,10 +61,15 @@ def serve(control: socket.socket, become: Callable[[Order, Sequence[int]], objec
                 left = end_orphans(children | given_up)
                 given_up |= {pid for pid, _ in left}
                 answer(control, {"status": status, "left": left})
+    except BaseException:
+        # The last words of the process.
+        sys.excepthook(*sys.exc_info())
     finally:
         for pid in children:
             end(pid)
         end_orphans(given_up)
+        # Taking torch down takes seconds.
+        _exit(0)
 
 
 def answer(control: socket.socket, value: Order) -> None:
