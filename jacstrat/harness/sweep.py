@@ -143,8 +143,10 @@ class Sweep:
         for name in ("sample_s", "timeout_s"):
             if not 0 < getattr(self, name) < math.inf:
                 raise UsageError(f"{name} must be more than 0 seconds and finite, got {getattr(self, name)}")
-        if self.max_memory_bytes is not None and not 0 < self.max_memory_bytes <= LARGEST:
-            raise UsageError(f"max_memory_bytes must be more than 0 and at most 2^63 - 1, got {self.max_memory_bytes}")
+        if self.max_memory_bytes is not None and self.max_memory_bytes <= 0:
+            raise UsageError(f"max_memory_bytes must be more than 0, got {self.max_memory_bytes}")
+        if self.max_memory_bytes is not None and self.max_memory_bytes > LARGEST:
+            raise UsageError(f"max_memory_bytes must be at most 2^63 - 1, got {self.max_memory_bytes}")
         if not 0 <= self.seed <= LARGEST:
             raise UsageError(f"seed must be from 0 to 2^63 - 1, got {self.seed}")
         if self.shard is not None:

@@ -25,7 +25,7 @@ def test_every_change_changes_a_file_and_a_seed_gives_it_again(folder: Path, nam
     content = file.read_bytes()
     for change in {*changes.CHANGES[name]}:
         made = [change(Random(f"{seed}"), content) for seed in range(12)]
-        assert sum(other != content for other in made) >= 6, change
+        assert sum(other != content for other in made) >= 3, change
         if change is not changes.stored:
             assert [change(Random(f"{seed}"), content) for seed in range(12)] == made
 
