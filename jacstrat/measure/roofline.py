@@ -10,7 +10,7 @@ from jacstrat.measure.clocks import Clock, Work
 
 # Square matrices whose product fills the device, and bytes that are copied: on a CPU as small as will do, since a run
 # measures these once for each dtype and number of threads.
-CPU_N, DEVICE_N = 768, 4096
+CPU_N, DEVICE_N = 512, 4096
 CPU_BYTES, DEVICE_BYTES = 2**25, 2**28
 # The fastest of a few: whatever else the machine does only adds.
 BLOCKS = 3
