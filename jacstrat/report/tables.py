@@ -224,7 +224,7 @@ def records_sheets(source: Source) -> list[Sheet]:
     "exact" where there is none. Where the worst error is MUCH of the median one or more, that stands beside it; where a
     sum magnifies the errors of its terms by MUCH squared or more, that does. For a network `best FLOPs` and `floor` are
     how many times above the best-known algorithm a case is: in its FLOPs, and in the time of its bare matrix products;
-    `light` the same over what its FLOPs or bytes take at the device's measured rates. `bound` is what bounds a case of an
+    `light` the same over what its FLOPs or bytes take at the measured rates. `bound` is what bounds a case of an
     accelerator.
     """
     groups: dict[str, list[Record]] = {}
