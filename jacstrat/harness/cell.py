@@ -119,7 +119,7 @@ def measure(
                 caches = (settings or Settings()).caches
                 instruments = opened.enter_context(instruments_for(cell.device, caches, energy))
                 # Counts alone are the same on every machine; rates are not.
-                peaks = None if settings is None else peaks_of(cell, cache)
+                peaks = None if settings is None else peaks_of(cell, cache, lambda: attend(F))
         except (Exception, SystemExit) as error:
             if instance is not None:
                 raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
 import torch
@@ -10,7 +11,7 @@ from jacstrat.measure.clocks import Clock, Work
 
 # Square matrices whose product fills the device, and bytes that are copied: on a CPU as small as will do, since a run
 # measures these once for each dtype and number of threads.
-CPU_N, DEVICE_N = 768, 4096
+CPU_N, DEVICE_N = 512, 4096
 CPU_BYTES, DEVICE_BYTES = 2**25, 2**28
 # The fastest of a few: whatever else the machine does only adds.
 BLOCKS = 3
@@ -44,8 +45,15 @@ class Peaks:
         return asdict(self)
 
 
-def measured_peaks(clock: Clock, device: str, dtype: torch.dtype) -> Peaks | None:
+def measured_peaks(
+    clock: Clock, device: str, dtype: torch.dtype, beat: Callable[[], object] = lambda: None
+) -> Peaks | None:
     """The rates now, with torch's threads and switches as they are; None where there is no memory, or no time passes.
+
+    Args:
+        clock: Of the device.
+        device, dtype: Of the numbers.
+        beat: Called before each block, so that a busy machine is not taken for a hang.
 
     Source: Williams, Waterman and Patterson 2009, Roofline: an insightful visual performance model.
 
@@ -56,10 +64,10 @@ def measured_peaks(clock: Clock, device: str, dtype: torch.dtype) -> Peaks | Non
     try:
         a = torch.ones(n, n, dtype=dtype, device=device)
         out = torch.empty_like(a)
-        product_s = _least_s(clock, lambda: torch.mm(a, a, out=out), 1 if is_cpu else 5)
+        product_s = _least_s(clock, lambda: torch.mm(a, a, out=out), 1 if is_cpu else 5, beat)
         numbers = torch.ones(size, dtype=torch.uint8, device=device)
         copy = torch.empty_like(numbers)
-        copy_s = _least_s(clock, lambda: copy.copy_(numbers), 1 if is_cpu else 5)
+        copy_s = _least_s(clock, lambda: copy.copy_(numbers), 1 if is_cpu else 5, beat)
     except (MemoryError, torch.OutOfMemoryError):
         return None
     except RuntimeError as error:
@@ -69,6 +77,11 @@ def measured_peaks(clock: Clock, device: str, dtype: torch.dtype) -> Peaks | Non
     return Peaks(2 * n**3 / product_s, 2 * size / copy_s) if product_s > 0 < copy_s else None
 
 
-def _least_s(clock: Clock, work: Work, calls: int) -> float:
+def _least_s(clock: Clock, work: Work, calls: int, beat: Callable[[], object]) -> float:
+    beat()
     clock.time(work, 1)
-    return min(clock.time(work, calls).seconds / calls for _ in range(BLOCKS))
+    found = []
+    for _ in range(BLOCKS):
+        beat()
+        found.append(clock.time(work, calls).seconds / calls)
+    return min(found)

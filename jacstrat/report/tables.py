@@ -266,7 +266,8 @@ def records_sheets(source: Source) -> list[Sheet]:
     "exact" where there is none. Where the worst error is MUCH of the median one or more, that stands beside it; where a
     sum magnifies the errors of its terms by MUCH squared or more, that does. For a network `best FLOPs` and `floor` are
     how many times above the best-known algorithm a case is: in its FLOPs, and in the time of its bare matrix products;
-    `light` the same over what its FLOPs or bytes take at the device's measured rates. `bound` is what bounds a case.
+    `light` the same over what its FLOPs or bytes take at the measured rates. `bound` is what bounds a case of an
+    accelerator.
     """
     groups: dict[str, list[Record]] = {}
     settings: dict[str, list[Setting]] = {}
@@ -307,7 +308,8 @@ def _records(settings: Sequence[Setting], records: Sequence[Record]) -> Sheet:
             format_factor(over_best_flops(r)),
             format_factor(r.over_floor),
             format_factor(r.over_light),
-            bound_of(r) or "",
+            # On a CPU nearly all are bound alike, which the findings say.
+            (bound_of(r) or "") if r.device != "cpu" else "",
             format_bytes(r.peak_bytes),
             format_error(r.rel_error_median) if 0 < MUCH * (r.rel_error_median or 0) <= (r.rel_error or 0) else "",
             format_error(r.cancellation) if (r.cancellation or 0) >= MUCH**2 else "",

@@ -32,7 +32,7 @@ def small_cache(monkeypatch: pytest.MonkeyPatch):
 @pytest.fixture(autouse=True)
 def rates(monkeypatch: pytest.MonkeyPatch) -> Peaks:
     found = Peaks(flops_per_s=1e9, bytes_per_s=1e8)
-    monkeypatch.setattr(measuring, "peaks_of", lambda cell, cache: found)
+    monkeypatch.setattr(measuring, "peaks_of", lambda cell, cache, beat: found)
     return found
 
 
@@ -78,7 +78,9 @@ def test_an_elementwise_field_moves_bytes_and_has_no_light(cell) -> None:
 
 
 def test_counts_alone_have_no_rates(cell, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(measuring, "peaks_of", lambda cell, cache: pytest.fail("rates differ from machine to machine"))
+    monkeypatch.setattr(
+        measuring, "peaks_of", lambda cell, cache, beat: pytest.fail("rates differ from machine to machine")
+    )
     (row,) = (o.record for o in measuring.measure(cell("sin", "ones"), None) if o.record)
     assert row.moved_bytes > 0
     assert (row.compute_s, row.memory_s, row.cache, row.warm_s) == (None, None, "", None)

@@ -14,7 +14,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
     """What was measured, each time with other rates."""
     found: list[tuple[str, str]] = []
 
-    def measured(clock, device: str, dtype) -> Peaks:
+    def measured(clock, device: str, dtype, beat) -> Peaks:
         found.append((device, str(dtype)))
         return Peaks(1e9 * len(found), 1e8)
 
@@ -40,10 +40,7 @@ def test_a_file_that_is_torn_is_measured_again(cell, asked, tmp_path) -> None:
     assert peaks_of(cell("sin"), tmp_path) == Peaks(2e9, 1e8)
 
 
-def test_without_a_directory_they_are_those_of_this_process(cell, asked) -> None:
-    peaks._here.cache_clear()
-    try:
-        assert peaks_of(cell("sin")) is peaks_of(cell("linear"))
-        assert len(asked) == 1
-    finally:
-        peaks._here.cache_clear()
+def test_without_a_directory_they_are_those_of_this_process(cell, asked, monkeypatch) -> None:
+    monkeypatch.setattr(peaks, "_HERE", {})
+    assert peaks_of(cell("sin")) is peaks_of(cell("linear"))
+    assert len(asked) == 1

@@ -214,6 +214,7 @@ def test_options_of_a_run_choose_the_same_cases_in_a_plan() -> None:
         return set(re.findall(r"(?<= )--[a-z-]+", help_text))
 
     own = {"--sample", "--out", "--resume", "--retry", "--no-isolation", "--counts", "--scheduler", "--wait", "--shard"}
+    own |= {"--cache", "--trace"}  # how calls are timed
     assert options("run") - own == options("plan") - {"--assume-memory", "--workers"}
 
 

@@ -35,10 +35,11 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_rates_are_those_of_the_fastest_product_and_copy() -> None:
-    clock = Told()
-    found = measured_peaks(clock, "cpu", torch.float64)
+    clock, beats = Told(), []
+    found = measured_peaks(clock, "cpu", torch.float64, lambda: beats.append(1))
     assert found == Peaks(pytest.approx(2 * 16**3 / 2e-3), pytest.approx(2 * 2**10 / 5e-3))
     assert clock.blocks == [1] * 2 * BLOCKS
+    assert len(beats) == 2 * (1 + BLOCKS)
 
 
 def test_a_clock_that_does_not_move_tells_no_rates() -> None:

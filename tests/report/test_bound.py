@@ -6,6 +6,7 @@ import pytest
 
 from jacstrat.report.bound import bound_of, bound_sentences, cache_sentence
 from jacstrat.report.findings import findings
+from jacstrat.report.tables import records_sheets
 from tests.report.conftest import make
 
 
@@ -64,3 +65,12 @@ def test_records_of_before_say_nothing_of_caches() -> None:
     assert cache_sentence([case(cache="warm")]) == "Times are of calls with a warm cache."
     both = [case(cache="warm"), case(n=8, cache="cold")]
     assert cache_sentence(both) == "Times are of calls with a warm or a cold cache, as the column cache says."
+
+
+def test_tables_of_an_accelerator_have_the_bound_and_the_light_of_each_case() -> None:
+    (sheet,) = records_sheets([case(over_light=12.5), case(n=8, kernel_s=1e-6)])
+    headers = [column.header for column in sheet.columns]
+    assert [row[headers.index("bound")] for row in sheet.rows] == ["memory", "launch"]
+    assert sheet.rows[0][headers.index("light")] == "12.5×"
+    (sheet,) = records_sheets([case("cpu", kernel_s=None)])
+    assert "bound" not in [column.header for column in sheet.columns]
