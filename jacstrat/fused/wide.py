@@ -54,8 +54,9 @@ class Wide:
         ]
         if len(parts) == 1:
             return parts[0]
-        columns = ([part.value for part in parts], [part.gradient for part in parts])
-        value, gradient = (None if column[0] is None else torch.cat(column) for column in columns)
+        values = [part.value for part in parts if part.value is not None]
+        gradients = [part.gradient for part in parts if part.gradient is not None]
+        value, gradient = (torch.cat(column) if column else None for column in (values, gradients))
         return Found(torch.cat([part.result for part in parts]), value, gradient)
 
     def _part(self, x: Tensor, ready: Ready, together: bool) -> Found:
