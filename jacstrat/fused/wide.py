@@ -7,7 +7,6 @@ residual sum, a product, a matrix of one row) is done by torch, vector by vector
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -55,8 +54,9 @@ class Wide:
         ]
         if len(parts) == 1:
             return parts[0]
-        columns = ([part.value for part in parts], [part.gradient for part in parts])
-        value, gradient = (_joined(column) for column in columns)
+        values = [part.value for part in parts if part.value is not None]
+        gradients = [part.gradient for part in parts if part.gradient is not None]
+        value, gradient = (torch.cat(column) if column else None for column in (values, gradients))
         return Found(torch.cat([part.result for part in parts]), value, gradient)
 
     def _part(self, x: Tensor, ready: Ready, together: bool) -> Found:
@@ -179,9 +179,3 @@ def _taken(ready: Ready, network: Network, rows: slice) -> Ready:
     each = {vector.operand for vector in network.vectors if isinstance(vector, Given) and vector.of_points}
     operands = tuple(one[rows] if number in each else one for number, one in enumerate(ready.operands))
     return replace(ready, operands=operands)
-
-
-def _joined(parts: Sequence[Tensor | None]) -> Tensor | None:
-    """Rows of all parts; None where they have none."""
-    rows = [part for part in parts if part is not None]
-    return torch.cat(rows) if rows else None
