@@ -196,8 +196,9 @@ def _readable(record: Record) -> Record:
     }
     if not strange:
         return record
+    empty: dict[str, Any] = dict.fromkeys(strange)
     words = [f"{name} must be {TABLE[name].domain.words(TABLE[name].kind)}, got {strange[name]!r}" for name in strange]
-    return replace(record, status="error", reason="; ".join(words), **dict.fromkeys(strange))
+    return replace(record, status="error", reason="; ".join(words), **empty)
 
 
 def _row(record: Record) -> list[str]:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+from importlib.metadata import EntryPoint
 
 import pytest
 import torch
 from hypothesis import settings
 
+from jacstrat import plugins
+from jacstrat.strategies.absent import PEERS
 from jacstrat.strategies.auto import trial
 from jacstrat.strategies.auto.strategy import RECALL
 from jacstrat.strategies.entries import TABLE
@@ -16,6 +19,19 @@ from jacstrat.strategies.entries import TABLE
 settings.register_profile("here", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "here")
+
+
+ENTRY_POINTS = plugins.entry_points
+
+
+def _without_peers(group: str) -> list[EntryPoint]:
+    """What packages register, but for the peers: they may be installed here, and the docs are of what jacstrat has."""
+    found = ENTRY_POINTS(group=group)
+    return [one for one in found if one.dist is None or one.dist.name not in PEERS.values()]
+
+
+# Before any table is read, which is as tests are collected.
+plugins.entry_points = _without_peers  # type: ignore[attr-defined]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -36,6 +36,7 @@ NOT_RUN: Mapping[str, str] = {
     "bash scripts/peers/setup*": "installs other libraries",
     "python -m jacstrat.peers *": "installs other libraries",
     "jacstrat run * -s folx*": "needs another library; tests/peers runs one of its own",
+    ".venv/bin/python bench/files.py*": "calls two thousand commands",
     ".venv/bin/python bench/compare.py*": "counts the quick sweep six times",
     "jacstrat compare --baseline*": "counts the quick sweep; tests/compare does it with two cells",
     "jacstrat compare --update-baseline*": "counts the quick sweep",

@@ -67,8 +67,8 @@ def test_a_small_run_writes_everything_and_says_what_was_found(tmp_path) -> None
     assert {"records.csv", "samples.jsonl", "environment.json", "sweep.toml", "plots", "report.html"} <= names
     suffixes = {path.suffix for path in (tmp_path / "out" / "plots").iterdir()}
     assert suffixes == {".png", ".svg", ".pdf"}
-    assert done.output.startswith("Divergence of sin and divergence of linear on ")
-    assert "ones is wrong in " in done.output
+    assert done.stdout.startswith("Divergence of sin and divergence of linear on ")
+    assert "ones is wrong in " in done.stdout
     assert {path.stem for path in (tmp_path / "out" / "plots").iterdir()} == {"answer"}
     assert "8 cases in" in done.output.splitlines()[-1]
 
@@ -171,6 +171,14 @@ def test_nothing_measured_is_exit_code_3(tmp_path) -> None:
             ["run", "--scheduler", "local:2", "--no-isolation"],
             "--no-isolation is for a debugger in this process; leave out --scheduler",
         ),
+        (
+            ["run", "--trace", "--scheduler", "local:2"],
+            "--trace writes files where a case is measured; leave out --sched",
+        ),
+        (["run", "--trace", "--counts"], "--trace is about calls that are timed, and --counts times none"),
+        (["run", "--cache", "cold", "--counts"], "--cache is about calls that are timed, and --counts times none"),
+        (["run", "-p", "sin", "--cache", "hot"], "unknown cache 'hot'; "),
+        (["run", "-p", "sin", "--cache", "cold,cold"], "cache must be warm, cold, or both, got cold, cold"),
         (["plan", "--workers", "0"], "--workers must be 1 or more, got 0"),
         (["merge", "nowhere", "--out", "all"], "nowhere holds no run: nowhere/sweep.toml is missing"),
         (["run", "-p", "sin", "--max-memory", "infGiB"], "--max-memory must be bytes such as 2GiB, got 'infGiB'"),

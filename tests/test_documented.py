@@ -14,13 +14,14 @@ from jacstrat.core.environment import ENVIRONMENT
 from jacstrat.core.status import STATUSES
 from jacstrat.harness.sweep import DTYPES, WORKLOADS, shipped_sweeps
 from jacstrat.measure import sampling
-from jacstrat.records import COLUMNS
+from jacstrat.records import COLUMNS, TABLE
 from jacstrat.report.drawing import MOST_CASES, MOST_SETTINGS, NAMES
 from jacstrat.report.formats import FORMATS
 from jacstrat.report.page.cases import MOST_ROWS
 from jacstrat.report.page.panels import MOST_POINTS
 from jacstrat.strategies import ALIASES
 from jacstrat.strategies.base import form
+from jacstrat.table import Domain
 from tests.pages import ROOT, blocks_of
 from tests.reader import COMMANDS
 
@@ -111,6 +112,15 @@ def test_every_column_has_its_row_in_the_order_of_the_file() -> None:
     assert all(units.values())
 
 
+def test_the_domain_of_every_column_is_told() -> None:
+    told = dict(re.findall(r"^\| (.+?) \| (.+?) \|$", sections(read("records.md"))["What is read"], re.MULTILINE))
+    for name, column in TABLE.items():
+        if column.domain != Domain() or column.kind is bool:
+            stem = re.sub("_(low|high|median)$", "", name)
+            names = next(names for names in told if f"`{name}`" in names or f"`{stem}`" in names)
+            assert told[names].startswith(column.domain.words(column.kind)), name
+
+
 def test_every_status_reason_to_stop_and_exit_code_has_its_row() -> None:
     page = sections(read("records.md"))
     assert rows(page["Statuses"]) == list(STATUSES)
@@ -135,7 +145,8 @@ def test_every_file_of_a_run_has_its_row() -> None:
 
 def test_every_key_of_the_samples_has_its_row() -> None:
     found = benchmark(torch.sin, torch.ones(1, 2), strategies="ones", sample_s=1e-4)
-    keys = {"case", *(key for raw in found.samples.values() for key in raw)}
+    # What another process computes with is told of a peer alone; tests/peers looks at it.
+    keys = {"case", "software", *(key for raw in found.samples.values() for key in raw)}
     assert set(rows(sections(read("records.md"))["samples.jsonl"])) == keys
 
 

@@ -2,25 +2,37 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import subprocess
 import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 import pandas as pd
 
 from jacstrat import read_records
 
-from . import hostile_functions
+from . import hostile_channel, hostile_limits, hostile_processes, hostile_resources
 from .figure import Figure
-from .hostile_functions import HOSTILE, statuses
 from .kill import GRACE_S, MARK, QUIETLY, left_folders, stayers
 
+# Only processes, files and descriptors of their own process, of the fork server and of the run's temporary files are
+# touched: none goes for the run itself, which any of them has the right to kill.
+HOSTILE: Mapping[str, Callable[..., Any]] = MappingProxyType(
+    {
+        name: function
+        for module in (hostile_channel, hostile_limits, hostile_processes, hostile_resources)
+        for name, function in vars(module).items()
+        if inspect.isfunction(function) and function.__module__ == module.__name__ and not name.startswith("_")
+    }
+)
 STRATEGIES = ("vmap", "identity")
 # Measured among the others: one before, one behind, one in the middle.
 CLEAN = ("sin", "linear", "bratu")
@@ -52,10 +64,10 @@ def hostile(names: Sequence[str] = tuple(HOSTILE)) -> list[Figure]:
     """Measure the functions and CLEAN in one run.
 
     Args:
-        names: Functions of `hostile_functions`.
+        names: Of HOSTILE.
     """
     half = len(names) // 2
-    problems = [CLEAN[0], *map(_spec, names[:half]), CLEAN[1], *map(_spec, names[half:]), CLEAN[2]]
+    problems = [CLEAN[0], *map(spec, names[:half]), CLEAN[1], *map(spec, names[half:]), CLEAN[2]]
     with tempfile.TemporaryDirectory() as folder:
         return judge(names, found_of(problems, Path(folder)))
 
@@ -117,12 +129,18 @@ def judge(names: Sequence[str], found: Found) -> list[Figure]:
 def _astray(name: str, found: Found) -> Iterator[str]:
     """What is wrong with the rows of a function."""
     for strategy in STRATEGIES:
-        rows = found.rows.get((_spec(name), strategy), [])
+        rows = found.rows.get((spec(name), strategy), [])
         if len(rows) != 1:
             yield f"{name} by {strategy} has {len(rows)} rows"
         elif rows[0][0] not in statuses(name) or (rows[0][0] != "ok" and not rows[0][1]):
             yield f"{name} by {strategy} is {rows[0][0]}: {rows[0][1][:100]}"
 
 
-def _spec(name: str) -> str:
-    return f"{hostile_functions.__file__}:{name}"
+def statuses(name: str) -> tuple[str, ...]:
+    """How the rows of a hostile function may end."""
+    return tuple((HOSTILE[name].__doc__ or "").split(":")[0].split(" or "))
+
+
+def spec(name: str) -> str:
+    """The function as a problem: its file and its name."""
+    return f"{inspect.getfile(HOSTILE[name])}:{name}"

@@ -8,7 +8,7 @@ blocks are in samples.jsonl.
 from __future__ import annotations
 
 import json
-import multiprocessing
+import os
 import time
 from collections.abc import Callable
 from functools import wraps
@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from jacstrat.harness import cell
+from jacstrat.harness.strays import MARK
 from jacstrat.measure import sampling
 from jacstrat.problems import PROBLEMS
 
@@ -41,6 +42,7 @@ def timed(function: Callable[..., Any]) -> Callable[..., Any]:
     return run
 
 
-if multiprocessing.parent_process() is not None:
+# In a child alone.
+if MARK in os.environ:
     for module, name in ((cell, "enter"), (sampling, "warm_up")):
         setattr(module, name, timed(getattr(module, name)))

@@ -15,7 +15,7 @@ from types import MappingProxyType
 
 from .figure import Figure
 
-SECONDS, BYTES, PAGE_BYTES = 20.0, 2**30, 3_000_000
+SECONDS, BYTES, PAGE_BYTES = 20.0, 2**30, 1_000_000
 REFERENCE = Path(__file__).parents[2] / "results" / "reference"
 STRATEGIES, SIZES = 50, 20
 

@@ -10,16 +10,13 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import typer
 from typer.core import TyperGroup
 
 from jacstrat.core.errors import JacstratError
 from jacstrat.core.text import printable
-
-if TYPE_CHECKING:
-    import click
 
 EXIT_REGRESSION, EXIT_USAGE, EXIT_NOTHING_MEASURED, EXIT_BECAME_WRONG, EXIT_INTERRUPTED = 1, 2, 3, 4, 130
 EXIT_CLOSED_PIPE = 141
@@ -44,10 +41,10 @@ class Program(TyperGroup):
     Within click, which would give a closed pipe and Ctrl-C exit code 1, that of a regression.
     """
 
-    def invoke(self, context: click.Context) -> Any:
+    def invoke(self, ctx: Any) -> Any:
         try:
             try:
-                return super().invoke(context)
+                return super().invoke(ctx)
             finally:
                 # What is buffered fails here, and not as Python ends.
                 sys.stdout.flush()

@@ -2,7 +2,8 @@
 
 Weights are read where they lie, so that what is written into them is seen. What is made of them (a folded matrix, seeds
 that were compressed) is kept as long as the tensors that f holds are the same in place and version; on the CPU, where
-numbers may be written past both, it is made at every call.
+numbers may be written past both, it is made at every call. So it is while a graph is captured, which is replayed with
+other weights: there directions are not made fewer, as no decomposition can be captured.
 """
 
 from __future__ import annotations
@@ -64,12 +65,31 @@ class Operands:
 
     def at(self, x: Tensor, args: Args, V: Tensor | None = None) -> Ready:
         """Those for a call; seeds are those of directions V, (K, n), or of the unit vectors."""
+        is_captured = x.is_cuda and torch.cuda.is_current_stream_capturing()
+        if is_captured:
+            environment, constants, _ = self._made()
+            return self._given(environment, constants, x, args, V, may_compress=False)
         state = self._state() if x.device.type != "cpu" else None
         if state is None or self._kept is None or self._kept[0] != state:
             self._kept = (state, *self._made())
         _, environment, constants, ready = self._kept
         if V is None and ready is not None:
             return ready
+        ready = self._given(environment, constants, x, args, V, self.may_compress)
+        if V is None and not any(self.read.moving):
+            self._kept = (state, environment, constants, ready)
+        return ready
+
+    def _given(
+        self,
+        environment: list[Any],
+        constants: list[Tensor | None],
+        x: Tensor,
+        args: Args,
+        V: Tensor | None,
+        may_compress: bool,
+    ) -> Ready:
+        """Operands with those that arguments make, and seeds."""
         if any(self.read.moving):
             environment = list(environment)
             self._values.placed(environment, x, args)
@@ -78,10 +98,7 @@ class Operands:
             made(environment) if constant is None else constant
             for made, constant in zip(self.read.operands, constants, strict=True)
         ]
-        ready = self._ready(operands, V)
-        if V is None and not any(self.read.moving):
-            self._kept = (state, environment, constants, ready)
-        return ready
+        return self._ready(operands, V, may_compress)
 
     def _state(self) -> tuple[tuple[int, int], ...]:
         return tuple((0 if one.is_inference() else one._version, one.data_ptr()) for one in self.held)
@@ -94,11 +111,11 @@ class Operands:
         makers = zip(self.read.operands, self.read.moving, strict=True)
         return environment, [None if moves else made(environment) for made, moves in makers], None
 
-    def _ready(self, operands: list[Tensor], V: Tensor | None) -> Ready:
+    def _ready(self, operands: list[Tensor], V: Tensor | None, may_compress: bool) -> Ready:
         found = seeds(self.read.network, operands, V, self.seeded, self._like)
         directions = self.read.network.n if V is None else len(V)
         widths = [seed.shape[1] for seed in found]
-        if self.may_compress and directions >= LEAST and 0 < sum(widths) <= WORTH * directions:
+        if may_compress and directions >= LEAST and 0 < sum(widths) <= WORTH * directions:
             found = list(compressed(torch.cat(found, 1)).split(widths, 1))
             directions = len(found[0])
         whole = (*operands, *found)

@@ -10,83 +10,20 @@ import json
 import os
 import signal
 import socket
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from threading import Lock
 from typing import Any
 
 import psutil
 
-from jacstrat.core.errors import JacstratError
 from jacstrat.harness.cases import Cell
-from jacstrat.harness.server import Server, ServerError, end_marked
-from jacstrat.harness.strays import own_mark
+from jacstrat.harness.server import Server, ServerError
+from jacstrat.harness.servers import SERVERS
 from jacstrat.problems import PROBLEMS
 
-# How often a fork server may end in its start before there is none.
-MOST_STARTS = 3
 # For a child that is kept to take an order, which waits in its socket.
 TAKE_S = 10.0
-
-
-class _Servers:
-    """The fork server of this process, started when it is first needed and again when it is gone."""
-
-    def __init__(self) -> None:
-        self._server: Server | None = None
-        self._process = os.getpid()
-        # Slots start their children from threads.
-        self._starting = Lock()
-
-    def fork(self, order: Mapping[str, Any], descriptors: Sequence[int]) -> tuple[Server, int]:
-        """A server and the number of its new child.
-
-        Raises:
-            JacstratError: A server ends again and again before it forks; says what it said.
-        """
-        if self._process != os.getpid():
-            # This process is itself a fork of the one that started it.
-            self._server, self._process, self._starting = None, os.getpid(), Lock()
-        with self._starting:
-            for tries_left in reversed(range(MOST_STARTS)):
-                server = self._server or Server(_command())
-                self._server = server
-                try:
-                    return server, server.fork(order, descriptors)
-                except ServerError as error:
-                    self.replace(server)
-                    if not tries_left:
-                        raise JacstratError(f"no case can be measured in a process of its own: {error}") from None
-        raise AssertionError("unreachable")
-
-    def end_left(self) -> None:
-        """End the processes of all servers that this process has had, but for the one that serves."""
-        end_marked(own_mark(), but=self._server.pid if self._server else None)
-
-    def replace(self, server: Server) -> None:
-        """End a server that does not serve, with all that it has started; the next child gets another one."""
-        server.close(force=True)
-        if self._server is server:
-            self._server = None
-
-
-_SERVERS = _Servers()
-
-
-def end_left_processes() -> None:
-    """End what functions have started and left, at the end of a run, however it is detached; name what stays.
-
-    After each child its server has done so on Linux. Here is what a server that has died, or another system, leaves.
-    """
-    _SERVERS.end_left()
-
-
-def _command() -> list[str]:
-    """What starts a fork server that imports what this process would, and nothing from the working directory."""
-    run = "import json, sys; sys.path[:] = json.loads(sys.argv.pop(1)); from jacstrat.harness.child import main; main()"
-    return [sys.executable, "-P", "-c", run, json.dumps([path for path in sys.path if path])]
 
 
 def on_accelerator(cell: Cell) -> bool:
@@ -140,13 +77,13 @@ class Child:
 
     def _start(self, order: Mapping[str, Any], descriptors: Sequence[int]) -> None:
         if not self._kept:
-            self._server, self._pid = _SERVERS.fork(order, descriptors)
+            self._server, self._pid = SERVERS.fork(order, descriptors)
             return
         ours, theirs = socket.socketpair()
         ours.settimeout(TAKE_S)
         self._orders = ours
         with theirs:
-            self._server, self._pid = _SERVERS.fork(order, [*descriptors, theirs.fileno()])
+            self._server, self._pid = SERVERS.fork(order, [*descriptors, theirs.fileno()])
 
     def is_dead(self, grace_s: float = 0.0) -> bool:
         """Whether it has ended, within the grace."""
@@ -173,7 +110,7 @@ class Child:
             # The kernel ends it with its server, unless f has asked it not to.
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(self._pid, signal.SIGKILL)
-            _SERVERS.replace(self._server)
+            SERVERS.replace(self._server)
             return None
 
     def close(self) -> None:

@@ -212,7 +212,7 @@ class Store:
         texts = {name: Column(name, str) for name in ("commit", "date", "measured", "torch", "source") if name in frame}
         flags = {"dirty": Column("dirty", bool, required=True)}
         columns = {**TABLE, **texts, **flags, "run": Column("run", int, required=True)}
-        return pd.DataFrame({name: typed(frame[name], columns[name], str(self.file), 1) for name in frame})
+        return pd.DataFrame({name: typed(frame[name], columns[name], str(self.file), 1) for name in map(str, frame)})
 
 
 def directories(directory: Path) -> list[Path]:

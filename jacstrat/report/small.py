@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from jacstrat.records import Record
-from jacstrat.report.answers import winner_ranges
+from jacstrat.report.answers import MEASURED, winner_ranges
 from jacstrat.report.headline import Statement, statement_of
 from jacstrat.report.overn import N
 from jacstrat.report.picture import TIME, Picture
 from jacstrat.report.series import Series, series_of
 from jacstrat.report.setting import Setting, Source, by_setting, to_records
 
+Group = Mapping[Setting, Sequence[Record]]
 BEST, MOST_WRONG = 3, 2
 SMALL = "small"
 
@@ -37,21 +38,35 @@ def smalls(source: Source) -> tuple[Small, ...]:
     """A small multiple for each problem, operator, device, machine, number of threads, workload and dtype.
 
     Of several batches or seeds that with the most n's is drawn, then that of the largest batch. Those with several n's
-    stand first. One without a time has none.
+    stand first.
     """
-    places: dict[Setting, dict[Setting, list[Record]]] = {}
+    return tuple(small_of(group) for group in places(source))
+
+
+def places(source: Source) -> tuple[Group, ...]:
+    """What `smalls` draws, in its order, before it is drawn; a place without a time is left out."""
+    found: dict[Setting, dict[Setting, list[Record]]] = {}
     for setting, records in by_setting(to_records(source)).items():
-        places.setdefault(replace(setting, batch=0, seed=0), {})[setting] = records
-    found = []
-    for group in places.values():
-        setting = max(group, key=lambda one: (len({r.n for r in group[one] if r.median_s}), one.batch))
-        series = chosen(group[setting])
-        if series:
-            statement = statement_of(setting, group[setting])
-            picture = Picture(SMALL, setting, setting.title(), statement.answer, N, "time of one call", TIME, series)
-            others = tuple(sorted({one.batch for one in group} - {setting.batch}))
-            found.append(Small(picture, statement, others))
-    return tuple(sorted(found, key=lambda one: len({p.n for line in one.picture.series for p in line.points}) == 1))
+        if any(record.status in MEASURED and record.median_s is not None for record in records):
+            found.setdefault(replace(setting, batch=0, seed=0), {})[setting] = records
+    return tuple(sorted(found.values(), key=lambda group: len(_sizes(group[_fullest(group)])) == 1))
+
+
+def small_of(group: Group) -> Small:
+    """The small multiple of one place."""
+    setting = _fullest(group)
+    statement = statement_of(setting, group[setting])
+    series = chosen(group[setting])
+    picture = Picture(SMALL, setting, setting.title(), statement.answer, N, "time of one call", TIME, series)
+    return Small(picture, statement, tuple(sorted({one.batch for one in group} - {setting.batch})))
+
+
+def _fullest(group: Group) -> Setting:
+    return max(group, key=lambda one: (len(_sizes(group[one])), one.batch))
+
+
+def _sizes(records: Sequence[Record]) -> set[int]:
+    return {record.n for record in records if record.status in MEASURED and record.median_s is not None}
 
 
 def chosen(records: Sequence[Record]) -> tuple[Series, ...]:

@@ -5,14 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 from bench.checks import hostile
-from bench.checks.hostile import CLEAN, STRATEGIES, Found, judge
-from bench.checks.hostile_functions import HOSTILE, statuses
+from bench.checks.hostile import CLEAN, HOSTILE, STRATEGIES, Found, judge, statuses
 from jacstrat.core.status import STATUSES
 
 NAMES = ("exits", "sleeps")
 ROWS = {(problem, strategy): [("ok", "")] for problem in CLEAN for strategy in STRATEGIES}
-ROWS |= {(hostile._spec("exits"), strategy): [("crashed", "exited with code 3")] for strategy in STRATEGIES}
-ROWS |= {(hostile._spec("sleeps"), strategy): [("timeout", "no end")] for strategy in STRATEGIES}
+ROWS |= {(hostile.spec("exits"), strategy): [("crashed", "exited with code 3")] for strategy in STRATEGIES}
+ROWS |= {(hostile.spec("sleeps"), strategy): [("timeout", "no end")] for strategy in STRATEGIES}
 FOUND = Found(0, 12.0, ROWS)
 
 
@@ -28,7 +27,7 @@ def test_a_run_as_it_should_be_meets_all() -> None:
 
 
 def test_each_fault_is_counted_and_the_first_is_told() -> None:
-    rows = ROWS | {(hostile._spec("exits"), "vmap"): [("ok", "")], (hostile._spec("sleeps"), "vmap"): []}
+    rows = ROWS | {(hostile.spec("exits"), "vmap"): [("ok", "")], (hostile.spec("sleeps"), "vmap"): []}
     rows |= {("sin", "vmap"): [("crashed", "why")]}
     found = replace(FOUND, code=1, rows=rows, staying=("sleep 600",), folders=("jacstrat-run-1",))
     figures = judge(NAMES, found)

@@ -45,7 +45,7 @@ def lies_at(plain: Any, path: tuple[str, ...]) -> bool:
 def test_every_fact_lies_where_what_measures_puts_it() -> None:
     found = snapshot()
     plain = of_revision(found.to_json(), name="v1", commit="c", dirty=True, date="2026-01-02", is_jacstrat=False)
-    plain["warnings"] = ["hot"]
+    plain["warnings"], plain["peers"] = ["hot"], {"folx": {"folx": "0.2.30", "python": "CPython 3.11"}}
     assert [fact.name for fact in fields(Snapshot) if not lies_at(plain, fact.metadata["path"])] == []
     told = Snapshot.of(plain)
     assert told.known

@@ -15,9 +15,9 @@ from types import SimpleNamespace
 import psutil
 import pytest
 
-from bench.checks import hostile_functions
+from bench.checks.hostile import spec
 from jacstrat import JacstratError, read_records
-from jacstrat.harness import children, isolation
+from jacstrat.harness import children, isolation, servers
 from jacstrat.harness.cell import Outcome
 from jacstrat.harness.child import Limits
 from jacstrat.harness.isolation import isolated, measure_isolated
@@ -160,35 +160,35 @@ def test_no_file_is_left_in_the_temporary_directory(cell, tmp_path, monkeypatch)
     ],
 )
 def test_what_a_hostile_function_says_is_its_own_row(cell, function: str, status: str, reason: str) -> None:
-    found = rows(cell(f"{hostile_functions.__file__}:{function}"), Limits(5, 2**32))
+    found = rows(cell(spec(function)), Limits(5, 2**32))
     assert {row.status for row in found.values()} == {status}
     assert all(row.reason.removeprefix("f itself: ").startswith(reason) for row in found.values()), found
 
 
 def test_a_message_is_cut_where_it_is_made(cell) -> None:
-    found = rows(cell(f"{hostile_functions.__file__}:huge_message"))
+    found = rows(cell(spec("huge_message")))
     assert {row.status for row in found.values()} == {"error"}
     assert all(len(row.reason) < 1100 and row.reason.endswith("…") for row in found.values())
 
 
 def test_processes_that_f_leaves_end_with_its_child(cell) -> None:
-    function = f"{hostile_functions.__file__}:leaves_a_command_without_environment"
+    function = spec("leaves_a_command_without_environment")
     assert {row.status for row in rows(cell(function)).values()} == {"ok"}
     alive = (one for one in psutil.process_iter(["cmdline", "status"]) if one.info["status"] != psutil.STATUS_ZOMBIE)
     assert [one for one in alive if one.info["cmdline"] == ["sleep", "614"]] == []
 
 
 def test_a_server_that_f_stops_is_replaced_and_the_next_cell_is_measured(cell) -> None:
-    function = f"{hostile_functions.__file__}:stops_the_server"
+    function = spec("stops_the_server")
     assert {row.status for row in rows(cell(function)).values()} == {"ok"}
-    before = children._SERVERS._server
+    before = servers.SERVERS._server
     assert {row.status for row in rows(cell("sin")).values()} == {"ok"}
-    assert children._SERVERS._server is not before
+    assert servers.SERVERS._server is not before
 
 
 def test_a_server_that_never_starts_is_one_line(cell, monkeypatch) -> None:
-    monkeypatch.setattr(children, "_SERVERS", children._Servers())
-    monkeypatch.setattr(children, "_command", lambda: [sys.executable, "-c", "raise SystemExit('no torch')"])
+    monkeypatch.setattr(children, "SERVERS", servers.Servers())
+    monkeypatch.setattr(servers, "_command", lambda: [sys.executable, "-c", "raise SystemExit('no torch')"])
     expected = "no case can be measured in a process of its own: the process that imports torch has ended: no torch"
     with pytest.raises(JacstratError, match=expected):
         rows(cell("sin"))
@@ -206,5 +206,5 @@ def test_a_clock_that_jumps_ends_nothing_and_a_hang_still_ends(cell, monkeypatch
 
 def test_signs_of_life_do_not_last_for_ever(cell, monkeypatch) -> None:
     monkeypatch.setattr(isolation, "MOST_STEPS", 2)
-    found = rows(cell(f"{hostile_functions.__file__}:says_that_it_lives_and_sleeps"), Limits(0.5, 2**32))
+    found = rows(cell(spec("says_that_it_lives_and_sleeps")), Limits(0.5, 2**32))
     assert {row.reason for row in found.values()} == {"f itself: no end after 2 steps of up to 0.5 s"}

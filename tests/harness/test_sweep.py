@@ -74,9 +74,10 @@ numbers = st.lists(st.integers(1, 100), min_size=1, max_size=3).map(tuple)
     st.floats(1e-3, 1e3),
     st.none() | st.integers(1, 2**40),
     st.booleans(),
+    st.sampled_from([("warm",), ("cold",), ("cold", "warm")]),
 )
-def test_toml_round_trips(tmp_path_factory, grids, seed, timeout_s, memory, timed) -> None:
-    sweep = Sweep(tuple(grids), seed=seed, timeout_s=timeout_s, max_memory_bytes=memory, timed=timed)
+def test_toml_round_trips(tmp_path_factory, grids, seed, timeout_s, memory, timed, cache) -> None:
+    sweep = Sweep(tuple(grids), seed=seed, timeout_s=timeout_s, max_memory_bytes=memory, timed=timed, cache=cache)
     file = tmp_path_factory.mktemp("sweep") / "s.toml"
     file.write_text(sweep.to_toml())
     assert load_sweep(str(file)) == sweep
@@ -99,6 +100,8 @@ def test_toml_round_trips(tmp_path_factory, grids, seed, timeout_s, memory, time
         ({"problems": ()}, "the sweep is empty: name at least one problem, strategy and batch"),
         ({"strategies": ()}, "the sweep is empty"),
         ({"seed": -1}, "seed must be from 0"),
+        ({"cache": ("warm", "hot")}, "unknown cache 'hot'"),
+        ({"cache": ()}, "cache must be warm, cold, or both, got none"),
         ({"sample_s": 0.0}, "sample_s must be more than 0 seconds and finite, got 0.0"),
         ({"timeout_s": float("nan")}, "timeout_s must be more than 0 seconds and finite, got nan"),
         ({"timeout_s": float("inf")}, "timeout_s must be more than 0 seconds and finite, got inf"),

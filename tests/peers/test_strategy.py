@@ -54,9 +54,9 @@ def test_a_peer_is_a_row_beside_the_others_with_times_and_no_counts() -> None:
     assert [getattr(record, name) for name in counted] == [None] * 6
     assert samples["software"] == {"toy": "1.0", "precision": "float64", "threads": "1"}
     assert samples["waits"] is None
-    # Where processes take turns, blocks have the same number of calls.
-    assert samples["rounds"] == rows["vmap"].samples["rounds"][: len(samples["rounds"])]
-    assert min(samples["seconds"]) * samples["calls"] > 0
+    assert min(samples["seconds"]) > 0
+    # Where processes take turns a block lasts 10 ms at least, of the fastest, and others go along with its calls.
+    assert samples["calls"] >= rows["vmap"].samples["calls"] > 1
     assert "software" not in rows["vmap"].samples
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from jacstrat.core.errors import UsageError
 from jacstrat.records import Record, RecordWriter
-from jacstrat.report.drawing import MOST_CASES, MOST_SETTINGS, draw_plots, too_many
+from jacstrat.report.drawing import CHOICES, FIRST, MOST_CASES, MOST_SETTINGS, NAMES, draw_plots, too_many
 from jacstrat.report.runs import Run
 
 Make = Callable[..., Record]
@@ -46,3 +46,10 @@ def test_of_too_many_settings_nothing_is_drawn_unasked(record: Make, tmp_path: P
     one = record()
     assert too_many(Run("long", tmp_path, (one,) * (MOST_CASES + 1)))
     assert not too_many(Run("few", tmp_path, tuple(replace(one, seed=seed) for seed in range(MOST_SETTINGS))))
+
+
+def test_unasked_only_what_the_page_shows_first_is_drawn(record: Make, tmp_path: Path) -> None:
+    rows = tuple(record(n=n, batch=batch, rel_error=0.0) for n in (1, 2) for batch in (1, 8))
+    run = Run("run", tmp_path, rows)
+    assert {path.stem for path in draw_plots([run])} == {"answer", "divergence-sin-winner-map"}
+    assert set(FIRST) < set(CHOICES["all"]) == set(NAMES)

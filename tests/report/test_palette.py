@@ -112,3 +112,11 @@ def test_every_shade_can_be_seen_on_a_dark_ground(name: str) -> None:
 def test_contrast_is_that_of_wcag() -> None:
     assert contrast("#000000", "#FFFFFF") == contrast("#FFFFFF", "#000000") == pytest.approx(21)
     assert contrast("#777777", "#FFFFFF") == pytest.approx(4.48, abs=0.01)
+
+
+def test_grey_print_tells_them_apart_by_more_than_colour() -> None:
+    """Marker or dash differ, of the strategies and of the usual chunk sizes; no grey is too pale for white paper."""
+    for drawn in (NAMES, ["vmap", *(f"vmap:chunk_size={2**k}" for k in range(12))]):
+        looks = {(style(spec).marker, style(spec).dash) for spec in drawn}
+        assert len(looks) == len(drawn)
+    assert min(contrast(style(name).color, "#FFFFFF") for name in NAMES) >= 2

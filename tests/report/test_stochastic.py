@@ -160,3 +160,16 @@ def test_the_plot_of_one_budget_and_of_none(record: Make, drawn: Make, frame_of:
     assert not [name for name in names if "budget" in name]
     none = texts_of(PLOTS["budget"](frame_of([drawn("hutchinson", 16, 0.1, 1e-3)])))
     assert "No budget reaches a relative error of 0.01" in none
+
+
+def test_time_stands_against_products_beside_the_exact_one(record: Make, drawn: Make, frame_of: FrameOf) -> None:
+    rows = [drawn("hutchinson:probes=4", 4, 0.2, 1e-6), drawn("hutchinson:probes=16", 16, 0.1, 3e-6)]
+    rows += [drawn("xtrace:probes=4", 4, 0.2, 9e-6), record(strategy="vmap", median_s=4e-6)]
+    axes = axes_of(PLOTS["products"](frame_of(rows)))
+    assert markers_of(axes, "hutchinson") == {4: 1e-6, 16: 3e-6}
+    assert markers_of(axes, "xtrace") == {4: 9e-6}
+    assert "Most products in the time of vmap, which is exact: 16, hutchinson" in texts_of(
+        PLOTS["products"](frame_of(rows))
+    )
+    (exact,) = [line for line in axes.lines if line.get_label() == "vmap"]
+    assert set(exact.get_ydata()) == {4e-6}

@@ -8,11 +8,13 @@ from jacstrat.report.units import (
     format_bytes,
     format_error,
     format_factor,
+    format_multiple,
     format_quartiles,
     format_range,
     format_ratio,
     format_seconds,
     format_spans,
+    listed,
 )
 
 
@@ -129,3 +131,17 @@ def test_bytes_read_back_within_half_a_percent(size: int) -> None:
     scale = 1024 ** ("B", "KiB", "MiB", "GiB", "TiB").index(unit)
     assert float(number) * scale == pytest.approx(size, rel=0.0051)
     assert float(number) < 1024
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(0.3141, "0.314"), (1.044, "1.04"), (1.996, "2.0"), (3.46, "3.5"), (9.96, "10"), (118.4, "118")]
+)
+def test_multiples_as_a_sentence_says_them(value: float, text: str) -> None:
+    assert format_multiple(value) == text
+
+
+@pytest.mark.parametrize(
+    ("words", "text"), [([], ""), (["a"], "a"), (["a", "b"], "a and b"), (["a", "b", "c"], "a, b and c")]
+)
+def test_a_list_in_a_sentence(words: list[str], text: str) -> None:
+    assert listed(words) == text

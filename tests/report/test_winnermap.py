@@ -41,3 +41,10 @@ def test_the_patches_are_the_cells(record: Make) -> None:
 def test_one_batch_is_no_map(record: Make) -> None:
     assert winner_maps([record(n=n) for n in (1, 2)]) == ()
     assert winner_maps([record(batch=1), record(batch=2, dtype="float32")]) == ()
+
+
+def test_a_grid_has_two_n_in_common_and_a_row_beside_it_is_left_out(record: Make) -> None:
+    assert winner_maps([record(n=n, batch=1) for n in (1, 2, 4)] + [record(n=1, batch=8)]) == ()
+    rows = [record(n=n, batch=batch) for n in (1, 2) for batch in (1, 8)]
+    (found,) = winner_maps([*rows, record(n=3, batch=64)])
+    assert (found.ns, found.batches) == ((1, 2), (1, 8))

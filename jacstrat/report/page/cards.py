@@ -14,7 +14,7 @@ from jacstrat.report.page.strip import strip
 from jacstrat.report.page.svg import SMALL, svg
 from jacstrat.report.runs import Run
 from jacstrat.report.setting import Setting
-from jacstrat.report.small import Small, smalls
+from jacstrat.report.small import Small, places, small_of
 from jacstrat.report.units import listed
 
 MOST_BATCHES = 3
@@ -60,8 +60,8 @@ def chips_of(settings: Sequence[Setting]) -> tuple[Chip, ...]:
 
 def cards_of(run: Run, numbers: Numbers, most: int = MOST_CARDS) -> tuple[tuple[Card, ...], int]:
     """The cards of a run, and how many there are not room for."""
-    found = smalls(run.records)
-    return tuple(_card(one, numbers) for one in found[:most]), max(len(found) - most, 0)
+    found = places(run.records)
+    return tuple(_card(small_of(group), numbers) for group in found[:most]), max(len(found) - most, 0)
 
 
 @dataclass(frozen=True)

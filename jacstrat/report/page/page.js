@@ -5,6 +5,8 @@
   const all = (root, selector) => [...root.querySelectorAll(selector)];
   const make = (tag, text) => Object.assign(document.createElement(tag), { textContent: text });
   all(document, ".scripted").forEach((part) => { part.hidden = false; });
+  // On paper nothing can be unfolded.
+  window.addEventListener("beforeprint", () => all(document, "#answer details").forEach((part) => { part.open = true; }));
 
   // Plots: one tab at a time, strategies that can be hidden, values at the pointer.
   function panel(root) {

@@ -12,7 +12,7 @@ from jacstrat.core.status import STATUSES
 from jacstrat.records import Record
 from jacstrat.report.page.cases import FORMATS, PAGE_ROWS
 from jacstrat.report.page.write import write_page
-from jacstrat.report.runs import Run
+from jacstrat.report.runs import Run, read_runs
 from jacstrat.report.units import format_seconds
 from tests.browser import Browser, find_browser
 from tests.report.conftest import make, make_sweep
@@ -205,6 +205,56 @@ def test_a_click_on_a_strategy_hides_it_and_a_tab_shows_another_plot(opened: Bro
     assert opened.run(hidden) == drawings >= 4
     opened.run(f"{panel}.querySelector('.key .all').click()")
     assert opened.run(hidden) == 0
+
+
+def test_a_legend_lists_what_its_tab_draws_and_says_what_that_plot_says(opened: Browser) -> None:
+    panel = "[...document.querySelectorAll('.panel')].find((p) => p.querySelectorAll('.tabs button').length > 2)"
+    seen = f"""[...{panel}.querySelectorAll('.tabs button')].map((tab) => {{
+        tab.click();
+        const figure = {panel}.querySelector(`.fig[data-name=${{tab.dataset.name}}]`);
+        const lines = [...{panel}.querySelectorAll('.key li')].filter((line) => line.offsetParent);
+        const drawn = new Set([...figure.querySelectorAll('.s')].map((group) => group.classList[1].slice(1)));
+        const remarks = lines.flatMap((line) => [...line.querySelectorAll('small')].filter((s) => s.offsetParent));
+        return [drawn.size === lines.length && lines.every((l) => drawn.has(l.querySelector('.entry').dataset.k)),
+                remarks.every((remark) => remark.dataset.name === tab.dataset.name)];
+    }})"""
+    assert opened.run(seen) == [[True, True]] * len(
+        opened.run(f"[...{panel}.querySelectorAll('.tabs button')].map(String)")
+    )
+    # What is wrong in the plot is hollow and dashed in the legend, too.
+    entry = f"[...{panel}.querySelectorAll('.entry')].find((e) => e.querySelector('b').textContent === 'ones')"
+    assert opened.run(f"{entry}.querySelector('use').classList.contains('w')")
+
+
+def test_the_first_screen_says_what_where_and_who(opened: Browser) -> None:
+    seen = opened.run(
+        """[...document.querySelectorAll("h1, .lead, header .chip, .headline li, .counts div")].filter((part) => {
+            const box = part.getBoundingClientRect();
+            return box.height && box.bottom <= innerHeight;
+        }).map((part) => part.tagName)"""
+    )
+    assert {"H1", "P", "SPAN", "LI", "DIV"} == set(seen)
+
+
+def test_a_small_multiple_tells_its_values(opened: Browser) -> None:
+    plot = "document.querySelector('.card .plot')"
+    opened.run(f"{plot}.focus()")
+    opened.press("ArrowRight")
+    assert ", n = " in opened.run("document.querySelector('.card .tip').textContent")
+
+
+@pytest.mark.parametrize("width", [1400, 375])
+def test_of_the_reference_run_nothing_scrolls_sideways(width: int, browser: Browser, tmp_path: Path) -> None:
+    browser.open(write_page(read_runs([Path("results/reference")]), tmp_path / "report.html"), width)
+    wide = "[...document.querySelectorAll('.sheet')].filter((part) => part.scrollWidth > part.clientWidth + 1).length"
+    assert browser.run(wide) == 0
+    assert browser.complaints == []
+    browser.send("Emulation.setEmulatedMedia", media="print")
+    try:
+        browser.resize(720)
+        assert browser.run("document.documentElement.scrollWidth") <= 720
+    finally:
+        browser.send("Emulation.setEmulatedMedia", media="")
 
 
 def test_the_pointer_and_the_arrow_keys_tell_values(opened: Browser) -> None:
