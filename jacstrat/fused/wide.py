@@ -7,6 +7,7 @@ residual sum, a product, a matrix of one row) is done by torch, vector by vector
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -55,7 +56,7 @@ class Wide:
         if len(parts) == 1:
             return parts[0]
         columns = ([part.value for part in parts], [part.gradient for part in parts])
-        value, gradient = (None if column[0] is None else torch.cat(column) for column in columns)
+        value, gradient = (_joined(column) for column in columns)
         return Found(torch.cat([part.result for part in parts]), value, gradient)
 
     def _part(self, x: Tensor, ready: Ready, together: bool) -> Found:
@@ -178,3 +179,9 @@ def _taken(ready: Ready, network: Network, rows: slice) -> Ready:
     each = {vector.operand for vector in network.vectors if isinstance(vector, Given) and vector.of_points}
     operands = tuple(one[rows] if number in each else one for number, one in enumerate(ready.operands))
     return replace(ready, operands=operands)
+
+
+def _joined(parts: Sequence[Tensor | None]) -> Tensor | None:
+    """Rows of all parts; None where they have none."""
+    rows = [part for part in parts if part is not None]
+    return torch.cat(rows) if rows else None

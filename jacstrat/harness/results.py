@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from jacstrat.core.errors import JacstratError
-from jacstrat.records import RECORDS, SAMPLES, SWEEP, Record, RecordWriter
+from jacstrat.records import RECORDS, SWEEP, Record, RecordWriter
+from jacstrat.samples import SAMPLES
 
 
 class LostError(JacstratError):

@@ -1,7 +1,8 @@
 """Products of float32 by halves of TF32, rounded here as the tensor units do, on the networks of the library.
 
-No interpreter rounds to TF32. What `products="tf32x3"` computes is written out: a = big + small, each rounded to the 10
-bits behind the point that TF32 has, a b = big big + big small + small big; sums are float32's. That decides the default.
+No interpreter rounds to TF32. What `products="tf32x3"` computes is written out: a = big + small, each rounded to the
+10 bits behind the point that TF32 has, a b = big big + big small + small big; sums are float32's. That decides the
+default.
 """
 
 from __future__ import annotations
