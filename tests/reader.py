@@ -62,6 +62,8 @@ NOT_RUN: Mapping[str, str] = {
 }
 """Commands that no test runs, and why; options of jacstrat, or handed on to it, are parsed all the same."""
 HANDED_ON = {"scripts/bench": ["run", "default"], "scripts/gpu": ["run", "gpu"]}
+OWN = {"scripts/gpu": ["--quick"]}
+"""Options that a script has of its own, and does not hand on."""
 TOOLS = ("cat", "head", "ls", "wc", "cut")
 
 
@@ -157,7 +159,8 @@ def parse(command: str) -> None:
     """Refuse options that jacstrat does not have, of a command that is not run."""
     words = shlex.split(command, comments=True)
     script = words[1] if words[0] == "bash" else ""
-    arguments = HANDED_ON[script] + words[2:] if script in HANDED_ON else words[1:] if words[0] == "jacstrat" else []
+    handed = [word for word in words[2:] if word not in OWN.get(script, ())]
+    arguments = HANDED_ON[script] + handed if script in HANDED_ON else words[1:] if words[0] == "jacstrat" else []
     if arguments:
         COMMANDS[arguments[0]].make_context(arguments[0], arguments[1:])
     for word in words[1:]:

@@ -6,10 +6,14 @@ import os
 import signal
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import psutil
 import pytest
 
+from jacstrat.harness import children as harness_children
+from jacstrat.harness import servers
 from jacstrat.harness.child import Limits
 from jacstrat.harness.children import Children, on_accelerator
 from jacstrat.harness.isolation import isolated
@@ -33,6 +37,13 @@ def who(messages: list[Told]) -> int:
     """The one process that they come from."""
     (process,) = {message.process for message in messages}
     return process
+
+
+def wait_for_death(process: int) -> None:
+    deadline = time.monotonic() + 5
+    with suppress(psutil.NoSuchProcess):
+        while psutil.Process(process).status() != psutil.STATUS_ZOMBIE and time.monotonic() < deadline:
+            time.sleep(0.01)
 
 
 def test_one_child_works_on_many_cells_and_ends_at_the_end(cell, children) -> None:
@@ -104,9 +115,7 @@ def test_a_child_that_had_another_cell_before_dies_in_nobodys_name(cell, childre
 def test_a_child_that_died_between_two_cells_is_replaced(cell, children) -> None:
     first = who(told(cell("sin", "a"), children))
     os.kill(first, signal.SIGKILL)
-    deadline = time.monotonic() + 5
-    while psutil.pid_exists(first) and psutil.Process(first).status() != "zombie" and time.monotonic() < deadline:
-        time.sleep(0.01)
+    wait_for_death(first)
     assert who(told(cell("sin", "a"), children)) != first
 
 
@@ -122,3 +131,51 @@ def test_a_child_whose_cell_is_left_in_the_middle_is_not_kept(cell, children) ->
     messages.close()
     assert not psutil.pid_exists(first)
     assert who(told(cell("sin", "a"), children)) != first
+
+
+def test_what_is_written_into_the_channel_of_an_earlier_task_is_no_message_of_this_one(cell, children) -> None:
+    first = who(told(cell("sin", "keeps_its_channel"), children))
+    assert [who(told(cell("sin", "a", "b"), children)) for _ in range(2)] == [first] * 2
+
+
+def test_a_child_that_takes_no_other_task_is_replaced_in_nobodys_name(cell, children) -> None:
+    first = who(told(cell("sin", "refuses_more"), children))
+    second = told(cell("sin", "a", "b"), children)
+    assert [message.death for message in second] == ["", ""]
+    assert who(second) != first
+
+
+def test_a_child_that_loses_its_device_is_not_kept(cell, children) -> None:
+    first = who(told(cell("sin", "a"), children))
+    (row,) = told(cell("sin", "loses_its_device"), children)
+    assert row.death == "crashed: it ended the device's context: mine: an illegal access"
+    assert not psutil.pid_exists(first)
+    assert who(told(cell("sin", "a"), children)) != first
+
+
+def test_children_of_a_server_that_is_gone_are_replaced(cell, children) -> None:
+    first = who(told(cell("sin", "a"), children))
+    server = servers.SERVERS._server
+    assert server is not None
+    os.kill(server.pid, signal.SIGKILL)
+    wait_for_death(first)
+    assert who(told(cell("sin", "a"), children)) != first
+    children.close()
+
+
+def test_slots_that_start_children_at_once_have_one_server(cell, monkeypatch) -> None:
+    started = []
+
+    class Counted(servers.Server):
+        def __init__(self, command) -> None:
+            started.append(self)
+            super().__init__(command)
+
+    fresh = servers.Servers()
+    monkeypatch.setattr(servers, "Server", Counted)
+    monkeypatch.setattr(harness_children, "SERVERS", fresh)
+    with ThreadPoolExecutor(2) as slots:
+        found = list(slots.map(lambda device: told(cell("sin", "a", device=device), None), ("cuda:0", "cuda:1")))
+    assert len({who(messages) for messages in found}) == 2
+    assert len(started) == 1
+    started[0].close()

@@ -50,6 +50,6 @@ def test_the_samples_of_a_cell_tell_where_its_time_went(cell) -> None:
     lines = {o.case.split("/")[2]: o.samples["phases_s"] for o in measure(cell("sin", "identity", "vmap"), QUICK)}
     assert list(lines) == ["f", "identity", "vmap"]
     assert list(lines["f"]) == ["set up", "reference", "prepare", "judge", "count", "sample"]
-    assert list(lines["identity"]) == list(lines["vmap"]) == ["energy", "waits"]
+    assert list(lines["identity"]) == list(lines["vmap"]) == ["energy", "waits", "profile"]
     assert set(lines["f"]) | set(lines["vmap"]) == set(PHASES)
     assert all(seconds > 0 for phases in lines.values() for seconds in phases.values())
