@@ -173,3 +173,5 @@ def test_a_run_without_times(repository: Path) -> None:
     assert not Path("new/samples.jsonl").read_text(encoding="utf-8")
     both = CliRunner().invoke(app, ["run", "--counts", "--sample", "1"])
     assert "--counts takes none; give one of them" in str(both.exception)
+    energy = CliRunner().invoke(app, ["run", "--counts", "--energy"])
+    assert str(energy.exception) == "--energy is of calls that are timed, and --counts times none; give one of them"

@@ -35,7 +35,7 @@ def most_at_once(monkeypatch, tmp_path, jobs: list[Job]) -> int:
     counting, now, most = threading.Lock(), 0, 0
     begin = threading.Barrier(len(jobs))
 
-    def measured(job: Job, references) -> list[Outcome]:
+    def measured(job: Job, references, children) -> list[Outcome]:
         nonlocal now, most
         with counting:
             now += 1
