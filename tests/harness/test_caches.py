@@ -115,7 +115,7 @@ def device(monkeypatch: pytest.MonkeyPatch) -> FakeAccelerator:
     fake = FakeAccelerator()
     made = []
 
-    def instruments_for(device: str, caches):
+    def instruments_for(device: str, caches, energy: bool):
         made[:] = [DeviceClock(fake, lambda: fake.now_ns, cache) for cache in caches]
         fake.log.clear()
         return nullcontext(Instruments(made[0], Card(), dict(zip(caches[1:], made[1:], strict=True))))

@@ -14,7 +14,7 @@ from jacstrat.problems import FAMILIES
 from jacstrat.problems.base import Instance, Problem, Reference
 from jacstrat.strategies import OPERATORS, Strategy, unasked
 
-EXACT = [kind() for kind in STRATEGIES.values() if kind.exact_when.startswith("always")]
+EXACT = [STRATEGIES[name]() for name in unasked() if STRATEGIES[name].exact_when.startswith("always")]
 VARIANTS = [
     *EXACT,
     *map(
