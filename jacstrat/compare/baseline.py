@@ -18,6 +18,7 @@ TIMES = (
     *("median_s", "q1_s", "q3_s", "min_s", "ci_low_s", "ci_high_s", "samples", "prepare_s", "f_median_s"),
     *("cost_ratio", "cost_ratio_low", "cost_ratio_high", "over_fastest", "over_fastest_low", "over_fastest_high"),
     *("floor_median_s", "over_floor", "over_floor_low", "over_floor_high", "stop_reason", "energy_j"),
+    *("cache", "cold_s", "warm_s", "kernels", "kernel_s", "gap_s", "compute_s", "memory_s", "light_s", "over_light"),
 )
 """Columns that say how fast: what they hold is of one machine on one day."""
 

@@ -67,7 +67,7 @@ def test_exit_code_2_of_wrong_use(base: Path, written, monkeypatch, capsys, tmp_
         ((base, base, "--slower", "lots"), "--slower must be a share above 0"),
         ((base, base, "--thresholds", "none.toml"), "file of thresholds none.toml cannot be read"),
         ((base, base, "--format", "tabel"), "unknown format 'tabel'; did you mean table?"),
-        ((base, base, "--plot", "a.gif"), "its file must end in .png or .svg"),
+        ((base, base, "--plot", "a.gif"), "its file must end in .png, .svg or .pdf"),
         ((base, base, "--baseline"), "--baseline is BASE itself; name NEW alone"),
         ((base, base, "--out", base / "records.csv" / "x"), "cannot be written"),
     ):
