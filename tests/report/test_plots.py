@@ -314,15 +314,15 @@ def test_files_of_a_run(sweep: Sweep, frame_of: FrameOf, tmp_path: Path) -> None
     rows = [row for row in sweep("sin", ns=(1, 4)) if row.strategy in ("ones", "vmap")]
     files = write_plots(frame_of(rows), directory)
     stems = [f"divergence-sin-{name}" for name in ("time", "cost-ratio", "error", "memory", "pareto")]
-    assert files == [directory / f"{stem}.{kind}" for stem in stems for kind in ("png", "svg")]
+    assert files == [directory / f"{stem}.{kind}" for stem in stems for kind in ("png", "svg", "pdf")]
     assert sorted(files) == sorted(directory.iterdir())
-    assert all(imread(file).shape[:2] == (750, 1200) for file in files[::2])
+    assert all(imread(file).shape[:2] == (750, 1200) for file in files[::3])
 
 
 def test_settings_are_told_apart_in_file_and_title(record: Make, frame_of: FrameOf, tmp_path: Path) -> None:
     rows = [record(threads=threads, seed=5, n=n) for threads in (1, 2) for n in (1, 2)]
     files = write_plots(frame_of([*rows, record(threads=1, seed=5, problem="cos", median_s=None)]), tmp_path)
-    assert [file.name for file in files[::2]] == ["divergence-sin-t1-time.png", "divergence-sin-t2-time.png"]
+    assert [file.name for file in files[::3]] == ["divergence-sin-t1-time.png", "divergence-sin-t2-time.png"]
 
 
 def test_the_titles_name_what_differs(
@@ -330,7 +330,7 @@ def test_the_titles_name_what_differs(
 ) -> None:
     titles = []
 
-    def spy(records: list[Record], title: str, samples: object) -> None:
+    def spy(records: list[Record], title: str, *_: object) -> None:
         titles.append((len(records), title))
 
     monkeypatch.setattr("jacstrat.report.plots.PLOTS", {"spy": spy})

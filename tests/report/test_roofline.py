@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -19,38 +19,26 @@ from jacstrat.report.split import draw_split, splits
 Make = Callable[..., Record]
 
 
-@dataclass(frozen=True)
-class Seen(Record):
-    """A record with what a device tells."""
-
-    moved_bytes: int | None = None
-    compute_s: float | None = None
-    memory_s: float | None = None
-    over_light: float | None = None
-    kernels: int | None = None
-    kernel_s: float | None = None
-    gap_s: float | None = None
-
-
 @pytest.fixture
-def seen(record: Make) -> Callable[..., Seen]:
+def seen(record: Make) -> Callable[..., Record]:
     """R = 1e9 FLOPs and W = 1e8 bytes a second."""
 
-    def made(strategy: str, flops: int, moved: int, median_s: float, kernel: float = 0.25, **values) -> Seen:
+    def made(strategy: str, flops: int, moved: int, median_s: float, kernel: float = 0.25, **values) -> Record:
         plain = asdict(record(strategy=strategy, median_s=median_s, **values)) | {"flops": flops, "moved_bytes": moved}
         plain |= {"compute_s": flops / 1e9, "memory_s": moved / 1e8, "over_light": median_s / 1e-6}
-        return Seen(**plain, kernels=3, kernel_s=median_s * kernel, gap_s=median_s * (1 - kernel))
+        plain |= {"kernels": 3, "kernel_s": median_s * kernel, "gap_s": median_s * (1 - kernel)}
+        return Record(**plain)
 
     return made
 
 
-def drawn(name: str, rows: list[Seen]) -> Picture:
+def drawn(name: str, rows: list[Record]) -> Picture:
     picture = picture_of(name, rows)
     assert picture is not None
     return picture
 
 
-def test_the_roof_is_the_least_of_two_rates_with_its_ridge(seen: Callable[..., Seen]) -> None:
+def test_the_roof_is_the_least_of_two_rates_with_its_ridge(seen: Callable[..., Record]) -> None:
     rows = [seen("a", 1000, 1000, 2e-5), seen("b", 100_000, 1000, 2e-4), seen("old", 1, 1, 1.0, n=1)]
     picture = drawn(ROOFLINE, rows)
     assert {line.strategy: line.points[0].n for line in picture.series} == {"a": 1, "b": 100}
@@ -61,13 +49,13 @@ def test_the_roof_is_the_least_of_two_rates_with_its_ridge(seen: Callable[..., S
     assert "50% of " in picture.answer
 
 
-def test_the_time_over_the_light_is_that_of_the_records(seen: Callable[..., Seen]) -> None:
+def test_the_time_over_the_light_is_that_of_the_records(seen: Callable[..., Record]) -> None:
     picture = drawn(LIGHT, [seen("a", 1, 1, 2e-5), seen("b", 1, 1, 4e-5, status="wrong")])
     assert {line.strategy: line.points[0].value for line in picture.series} == pytest.approx({"a": 20, "b": 40})
     assert picture.answer == "Nearest at n = 4: a, 20.0× the least time"
 
 
-def test_where_the_time_goes_is_told_of_the_fastest_right_one(seen: Callable[..., Seen]) -> None:
+def test_where_the_time_goes_is_told_of_the_fastest_right_one(seen: Callable[..., Record]) -> None:
     rows = [seen("bad", 1, 1, 1e-6, status="wrong"), seen("a", 1, 1, 2e-6), seen("b", 1, 1, 4e-6, kernel=0.9)]
     (found,) = splits(rows)
     assert [part.strategy for part in found.parts] == ["bad", "a", "b"]
@@ -79,7 +67,7 @@ def test_where_the_time_goes_is_told_of_the_fastest_right_one(seen: Callable[...
     assert widths == pytest.approx([0.25, 0.75, 0.25, 0.75, 0.9, 0.1])
 
 
-def test_the_page_draws_them_where_they_are_and_names_them_where_not(seen: Callable[..., Seen], record: Make) -> None:
+def test_the_page_draws_them_where_they_are_and_names_them_where_not(seen: Callable[..., Record], record: Make) -> None:
     rows = (seen("a", 1000, 1000, 2e-5), seen("b", 100_000, 1000, 2e-4))
     full, bare = (page([Run("run", Path("run"), found)]) for found in (rows, (record(),)))
     for name in NEEDS:
