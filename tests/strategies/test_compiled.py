@@ -54,7 +54,7 @@ def gradients(y: Tensor, net: Network) -> tuple[Tensor, ...]:
 
 
 def test_all_but_those_that_compile_or_capture_are_measured_unasked_and_tested_with_the_others() -> None:
-    """The tests of all strategies run over `unasked()`: what this file, test_graphed.py and test_fused.py test is not."""
+    """The tests of all strategies run over `unasked()`: not what this file, test_graphed.py and test_fused.py test."""
     left_out = {"compiled", "fused", "graphed"}
     assert set(STRATEGIES) - set(unasked()) == left_out
     assert list(unasked()) == [name for name in STRATEGIES if name not in left_out]
