@@ -152,7 +152,7 @@ def test_nothing_measured_is_exit_code_3(tmp_path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["run", "quik"], "unknown sweep 'quik'; did you mean quick?"),
+        (["run", "quik"], "unknown sweep 'quik'; did you mean quick or gpu-quick?"),
         (["run", "-p", "sine"], "unknown problem 'sine'; did you mean sin"),
         (["run", "-p", "sin", "-s", "vmpa"], "unknown strategy 'vmpa'; did you mean vmap?"),
         (["run", "-p", "sin", "-s", "vmap:chunk_size=0"], "chunk_size must be a positive integer or all, got 0"),
@@ -230,7 +230,7 @@ def test_ctrl_c_while_the_children_s_server_starts_is_told_in_a_line(tmp_path) -
 
     def is_starting() -> bool:
         with suppress(psutil.ZombieProcess, psutil.NoSuchProcess):  # a child that ends while it is looked at
-            return any("forkserver" in " ".join(one.cmdline()) for one in psutil.Process(process.pid).children())
+            return any("jacstrat.harness.child" in " ".join(one.cmdline()) for one in psutil.Process(process.pid).children())
         return False
 
     wait_for(is_starting)

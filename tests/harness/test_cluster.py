@@ -219,7 +219,7 @@ def test_a_scheduler_file_that_is_none_is_not_waited_for(tmp_path, text: str | N
         connected(str(file), print).__enter__()
 
 
-@pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 400 Bad Request\r\n\r\n", bytes(range(256)) * 40])
+@pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 400 Bad Request\r\n\r\n"])
 def test_what_answers_and_is_no_scheduler_is_named(monkeypatch, answer: bytes) -> None:
     monkeypatch.setattr(clusters, "CONNECT_S", 2.0)
     with socket.create_server(("127.0.0.1", 0)) as listener:

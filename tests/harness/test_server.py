@@ -18,10 +18,11 @@ from jacstrat.harness.server import Server, ServerError, end_marked, last_line, 
 # A child says in its first descriptor how it is, does what it is told, and sleeps.
 LOOP = """
 import os, signal, socket, subprocess, sys, time
-from jacstrat.core.forks import answer, detach, serve
+from jacstrat.core.forks import answer, detach, redirect, serve
 control = socket.socket(fileno=int(sys.argv[-1]))
 def become(order, descriptors):
-    detach(descriptors[0])
+    detach()
+    redirect(descriptors[0])
     exec(order["code"])
 answer(control, {"ready": True})
 serve(control, become)
