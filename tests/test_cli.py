@@ -230,7 +230,9 @@ def test_ctrl_c_while_the_children_s_server_starts_is_told_in_a_line(tmp_path) -
 
     def is_starting() -> bool:
         with suppress(psutil.ZombieProcess, psutil.NoSuchProcess):  # a child that ends while it is looked at
-            return any("jacstrat.harness.child" in " ".join(one.cmdline()) for one in psutil.Process(process.pid).children())
+            return any(
+                "jacstrat.harness.child" in " ".join(one.cmdline()) for one in psutil.Process(process.pid).children()
+            )
         return False
 
     wait_for(is_starting)
