@@ -9,7 +9,7 @@ from dataclasses import replace
 from rich.console import Console
 from rich.text import Text
 
-from jacstrat.report.answers import MEASURED, failures, unsupported
+from jacstrat.report.answers import MEASURED, WinnerRange, failures, unsupported
 from jacstrat.report.bound import bound_sentences, cache_sentence
 from jacstrat.report.headline import MOST_SENTENCES, Headline
 from jacstrat.report.setting import Source, to_records
@@ -28,12 +28,17 @@ MOST_ROWS = 300
 """Rows of a sheet on a console: more take minutes to lay out, and nobody reads them."""
 
 
-def findings(source: Source) -> tuple[Sheet | str, ...]:
-    """Who is fastest, who is wrong, how times grow, and which cases have no result."""
+def findings(source: Source, ranges: Sequence[WinnerRange] | None = None) -> tuple[Sheet | str, ...]:
+    """Who is fastest, who is wrong, how times grow, and which cases have no result.
+
+    Args:
+        source: Records.
+        ranges: Their `winner_ranges`, where they are at hand.
+    """
     records = to_records(source)
     if not records:
         return ("No case was run.",)
-    found: list[Sheet | str] = [winners_table(records)]
+    found: list[Sheet | str] = [winners_table(records, ranges)]
     if any(record.draws for record in records):
         found.append(stochastic_table(records))
     found.append(wrong_table(records) if any(r.status == "wrong" for r in records) else "No result is wrong.")

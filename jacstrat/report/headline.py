@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from jacstrat.records import Record
 from jacstrat.report.answers import MEASURED, Winner, WinnerRange, winner_ranges
-from jacstrat.report.doubt import doubts
+from jacstrat.report.doubt import Doubt, doubts
 from jacstrat.report.setting import Setting, Source, by_setting, quantity, to_records, varying
 from jacstrat.report.stochastic import TARGET, Crossover, crossovers
 from jacstrat.report.units import format_multiple, listed
@@ -166,21 +166,32 @@ class Headline:
         return (*(one.sentence(self.differing) for one in self.statements), *self.random)
 
 
-def headline(source: Source) -> Headline:
-    """The headline of some records."""
+def headline(
+    source: Source, ranges: Sequence[WinnerRange] | None = None, doubtful: Sequence[Doubt] | None = None
+) -> Headline:
+    """The headline of some records.
+
+    Args:
+        source: Records.
+        ranges, doubtful: Their `winner_ranges` and `doubts`, where they are at hand.
+    """
     records = to_records(source)
-    found = statements(records)
+    found = statements(records, winner_ranges(records) if ranges is None else ranges)
     differing = varying(setting for one in found for setting in one.settings)
     random = [_sooner(one) for one in _soonest(crossovers(records))] if any(r.draws for r in records) else []
-    return Headline(found, tuple(name for name in differing if name != "seed"), tuple(random), totals(records))
+    return Headline(
+        found,
+        tuple(name for name in differing if name != "seed"),
+        tuple(random),
+        totals(records, doubts(records) if doubtful is None else doubtful),
+    )
 
 
-def statements(source: Source) -> tuple[Statement, ...]:
-    """What is said of the settings, those of several n's first."""
-    records = to_records(source)
+def statements(records: Sequence[Record], found_ranges: Sequence[WinnerRange]) -> tuple[Statement, ...]:
+    """What is said of the settings, those of several n's first, from their records and `winner_ranges`."""
     groups = by_setting(records)
     ranges: dict[Setting, list[WinnerRange]] = {}
-    for one in winner_ranges(records):
+    for one in found_ranges:
         ranges.setdefault(one.setting, []).append(one)
     alike: dict[tuple[object, ...], list[Setting]] = {}
     kinds: dict[tuple[object, ...], set[tuple[object, ...]]] = {}
@@ -264,11 +275,11 @@ def _wrong(records: Iterable[Record]) -> tuple[WrongCount, ...]:
     return tuple(sorted(found, key=lambda one: (-one.wrong, one.strategy)))
 
 
-def totals(records: Sequence[Record]) -> str:
+def totals(records: Sequence[Record], doubtful_times: Sequence[Doubt]) -> str:
     """How many cases are right, wrong and without a result, and how many times are to be doubted, in a sentence."""
     counts = Counter(record.status for record in records)
     nothing = len(records) - counts["ok"] - counts["wrong"]
-    doubtful = len(doubts(records))
+    doubtful = len(doubtful_times)
     parts = [f"{counts['ok']} of {len(records)} results are right"]
     parts += [f"{counts['wrong']} wrong"] if counts["wrong"] else []
     parts += [f"{nothing} missing"] if nothing else []

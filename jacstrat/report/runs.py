@@ -11,6 +11,8 @@ from pathlib import Path
 from jacstrat.core.environment import Session, Snapshot, moment, read_sessions
 from jacstrat.core.errors import UsageError
 from jacstrat.records import SWEEP, Record, read_records
+from jacstrat.report.answers import WinnerRange, winner_ranges
+from jacstrat.report.doubt import Doubt, doubts
 from jacstrat.report.findings import findings
 from jacstrat.report.headline import Headline, headline
 from jacstrat.report.setting import to_records
@@ -42,12 +44,22 @@ class Run:
     @cached_property
     def findings(self) -> tuple[Sheet | str, ...]:
         """What the run found; see `jacstrat.report.findings`."""
-        return findings(self.records)
+        return findings(self.records, self.ranges)
+
+    @cached_property
+    def ranges(self) -> tuple[WinnerRange, ...]:
+        """Who wins where, which headline, findings and page read; see `jacstrat.report.answers`."""
+        return winner_ranges(self.records)
+
+    @cached_property
+    def doubts(self) -> tuple[Doubt, ...]:
+        """The times that are to be doubted, the worst first."""
+        return doubts(self.records)
 
     @cached_property
     def headline(self) -> Headline:
         """What is said first; see `jacstrat.report.headline`."""
-        return headline(self.records)
+        return headline(self.records, self.ranges, self.doubts)
 
     @property
     def title(self) -> str:

@@ -12,6 +12,7 @@ from jacstrat.report.answers import (
     Growth,
     Unmeasured,
     Winner,
+    WinnerRange,
     failures,
     growths,
     over_best_flops,
@@ -57,9 +58,14 @@ def over_next(found: Sequence[Winner]) -> str:
     return f"level–{multiples.rpartition('–')[2]}" if multiples else "level"
 
 
-def winners_table(source: Source) -> Sheet:
-    """The fastest strategy over n, by problem and operator; neighbouring n's with the same winner share a row."""
-    ranges = winner_ranges(source)
+def winners_table(source: Source, ranges: Sequence[WinnerRange] | None = None) -> Sheet:
+    """The fastest strategy over n, by problem and operator; neighbouring n's with the same winner share a row.
+
+    Args:
+        source: Records.
+        ranges: Their `winner_ranges`, where they are at hand.
+    """
+    ranges = winner_ranges(source) if ranges is None else ranges
     differing = varying(found.setting for found in ranges)
     columns = [
         Column("problem"),

@@ -6,16 +6,20 @@ import math
 from collections.abc import Callable, Sequence
 
 from jacstrat.records import Record
-from jacstrat.report.answers import WinnerRange, winner_ranges
+from jacstrat.report.answers import WinnerRange
 from jacstrat.report.setting import Setting, by_setting, varying
 from jacstrat.report.sheet import Column, Sheet, sheet_of
 from jacstrat.report.tables import over_next
 from jacstrat.report.units import format_factor, format_range, format_ratio, format_seconds
 
 
-def answer_sheet(records: Sequence[Record]) -> Sheet:
-    """A row for each range of n with one winner; the next and the slowest one by name, as multiples of its time."""
-    ranges = winner_ranges(records)
+def answer_sheet(records: Sequence[Record], ranges: Sequence[WinnerRange]) -> Sheet:
+    """A row for each range of n with one winner; the next and the slowest one by name, as multiples of its time.
+
+    Args:
+        records: Those of a run.
+        ranges: Their `winner_ranges`.
+    """
     differing = varying(found.setting for found in ranges)
     settings = by_setting(records)
     columns = [

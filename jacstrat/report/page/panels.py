@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from jacstrat.records import Record
 from jacstrat.report.between import between_pictures, sides
-from jacstrat.report.doubt import Samples, doubts
+from jacstrat.report.doubt import Samples
 from jacstrat.report.page.bars import bars
 from jacstrat.report.page.svg import svg
 from jacstrat.report.picture import Picture
@@ -119,7 +119,7 @@ def sections_of(runs: Sequence[Run], numbers: Numbers, most: int = MOST_POINTS) 
             pictures.left_out.append(title)
             continue
         if run.label not in samples:
-            samples[run.label] = read_samples(run.directory, {d.record.case for d in doubts(run.records)})
+            samples[run.label] = read_samples(run.directory, {d.record.case for d in run.doubts})
         found = _pictures(setting, group, title, samples[run.label])
         pictures.add(panels, setting, title, found, splits(group))
     sections = [

@@ -18,7 +18,7 @@ from jacstrat.core.status import STATUSES
 from jacstrat.core.whole import write_whole
 from jacstrat.report.answers import MEASURED
 from jacstrat.report.between import agreement, between_table, sides
-from jacstrat.report.doubt import doubts, doubts_table
+from jacstrat.report.doubt import doubts_table
 from jacstrat.report.headline import MOST_SENTENCES
 from jacstrat.report.page.answer import answer_sheet
 from jacstrat.report.page.cards import cards_of, chips_of, rows_of
@@ -171,7 +171,7 @@ def _counts(runs: Sequence[Run]) -> list[dict[str, Any]]:
     records = [record for run in runs for record in run.records]
     status = Counter(record.status for record in records)
     nothing = sum(count for name, count in status.items() if name not in MEASURED)
-    doubtful = len(doubts(records))
+    doubtful = sum(len(run.doubts) for run in runs)
     return [
         {"title": "cases", "value": len(records), "look": ""},
         {"title": "right", "value": status["ok"], "look": "good" if status["ok"] else ""},
@@ -185,7 +185,7 @@ def _answers(run: Run) -> list[Sheet | str]:
     """What was found: the winners with who is wrong, then the rest but for failures, which have a part of their own."""
     told = [found for found in run.findings if not isinstance(found, Sheet) or found.title not in FAILED]
     if run.records:
-        told[0] = answer_sheet(run.records)  # the first thing found is who wins
+        told[0] = answer_sheet(run.records, run.ranges)  # the first thing found is who wins
     return told
 
 
@@ -193,7 +193,7 @@ def _failed(run: Run) -> list[Sheet | str]:
     found: list[Sheet | str] = [each for each in run.findings if isinstance(each, Sheet) and each.title in FAILED]
     return [
         *(found or ["Every case has a result."]),
-        doubts_table(run.records) if doubts(run.records) else "No time is doubtful.",
+        doubts_table(run.records) if run.doubts else "No time is doubtful.",
     ]
 
 
