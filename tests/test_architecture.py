@@ -18,6 +18,6 @@ def test_a_file_that_the_page_names_exists(name: str) -> None:
 
 
 def test_the_picture_has_every_room() -> None:
-    (picture,) = re.findall(r"```text\n(.*?)```", PAGE, re.DOTALL)
+    (picture,) = re.findall(r"<pre>\n(.*?)</pre>", PAGE, re.DOTALL)
     rooms = {folder.name for folder in (ROOT / "jacstrat").iterdir() if (folder / "__init__.py").exists()}
     assert {name.removesuffix("/") for name in re.findall(r"\b\w+/", picture)} - {"auto"} == rooms
