@@ -11,7 +11,7 @@ from torch import Tensor
 from jacstrat.chain.discover import Opaque
 from jacstrat.chain.values import Values, values_of
 from jacstrat.core.errors import UnsupportedError
-from jacstrat.fused.kernels import fault_of, kernel
+from jacstrat.fused.kernels import fault_of, is_out_of_resources, kernel, on_device_of
 from jacstrat.fused.narrow import Found, launch, misfit, tiles
 from jacstrat.fused.operands import Operands
 from jacstrat.fused.reading import Read, read
@@ -60,7 +60,14 @@ class Kernels:
             self._kernels[key] = spec, kernel(text(spec))
         spec, function = self._kernels[key]
         tiling = tiles(self.network, len(x), ready.directions, x, self.points)
-        return launch(function, spec, x, ready, tiling)
+        try:
+            return launch(function, spec, x, ready, tiling)
+        except Exception as error:
+            if not is_out_of_resources(error):
+                raise
+        # The estimate in `misfit` was too low for this card.
+        self._wide = Wide(self.network, self.wanted, self.dtype, self.products)
+        return self._wide(x, ready, together)
 
     def _spec(self, with_value: bool, with_gradient: bool, strides: tuple[tuple[int, int], ...]) -> Spec:
         return Spec(self.network, self.wanted, with_value, with_gradient, strides, self.dtype, self.products)
@@ -128,7 +135,7 @@ class Lowered:
     def _at(self, x: Tensor, args: Args, V: Tensor | None = None, together: bool = False) -> Found:
         kernels = self.prepared(x, args)
         points = x.detach().reshape(-1, x.shape[-1]).contiguous()
-        with torch.no_grad():
+        with torch.no_grad(), on_device_of(x):
             return kernels.at(points, args, None if V is None else V.detach(), together)
 
     def _made(self, tape: Tape, x: Tensor, args: Args) -> Kernels | str:

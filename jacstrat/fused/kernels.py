@@ -6,10 +6,12 @@ import hashlib
 import importlib.util
 import linecache
 import os
+from contextlib import AbstractContextManager, nullcontext
 from functools import lru_cache
 from typing import Any
 
 import torch
+from torch import Tensor
 
 # Why there are no kernels, where Triton is missing.
 NO_TRITON = "Triton is not installed; pip install 'jacstrat[triton]'"
@@ -36,6 +38,20 @@ def fault_of(device: torch.device) -> str:
     if torch.version.hip is None and torch.cuda.get_device_capability(device) < (7, 0):
         return f"its kernels need compute capability 7.0, and {torch.cuda.get_device_name(device)} has less"
     return ""
+
+
+def is_out_of_resources(error: Exception) -> bool:
+    """Whether a launch failed because the device has less shared memory, or fewer registers, than a program takes."""
+    from triton.runtime.errors import OutOfResources
+
+    return isinstance(error, OutOfResources)
+
+
+def on_device_of(x: Tensor) -> AbstractContextManager[object]:
+    """Triton launches on the device that is current: it is made that of x where it is another one."""
+    if not x.is_cuda or x.device.index == torch.cuda.current_device():
+        return nullcontext()
+    return torch.cuda.device(x.device)
 
 
 def kernel(text: str) -> Any:

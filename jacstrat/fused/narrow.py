@@ -13,9 +13,11 @@ from jacstrat.fused.network import Given, Linear, Network, Point
 from jacstrat.fused.operands import Ready
 from jacstrat.fused.spec import CHUNK, Spec, padded
 
-# The widest tile, and the numbers of all matrices that directions meet: each stands in shared memory, twice where
-# products of TF32 are made three at a time, beside which 227 KiB of an H100 have room for little.
-WIDEST, MATRICES = 128, 24_576
+# The widest tile, and what matrices may take of the shared memory of a program. All that directions meet stand there
+# for the whole loop, in float32 as two halves each; beside them, before it, the largest once more the other way round.
+WIDEST, SHARED_BYTES = 128, 208 * 1024
+# Bytes of an entry there, by those that it has in memory.
+ENTRY_BYTES = {8: 8, 4: 8, 2: 2}
 # Points of a tile, the most and the least that a product takes.
 MOST_POINTS, LEAST_POINTS = 64, 16
 # Programs that a device is to have for each of its multiprocessors before directions are split no more, and the fewest
@@ -44,15 +46,17 @@ def misfit(network: Network, itemsize: int) -> str:
     widths = [vector.width for number, vector in enumerate(network.vectors) if not _is_chunked(network, number)]
     if (widest := max(widths)) > WIDEST:
         return f"a layer of {widest} is wider than {WIDEST}"
-    numbers = sum(
+    numbers = [
         padded(vector.width) * padded(network.vectors[term.source].width)
         for vector in network.vectors
         if isinstance(vector, Linear)
         for term in vector.terms
         if term.is_dense and not network.fixed[term.source] and vector.width > 1
-    )
-    most = MATRICES * 4 // itemsize if itemsize < 8 else MATRICES // 2
-    return f"its matrices have {numbers} numbers, and one kernel holds {most}" if numbers > most else ""
+    ]
+    taken = ENTRY_BYTES[itemsize] * (sum(numbers) + max(numbers, default=0))
+    if taken > SHARED_BYTES:
+        return f"its matrices take {taken // 1024} KiB of shared memory, and a program has {SHARED_BYTES // 1024}"
+    return ""
 
 
 def _is_chunked(network: Network, number: int) -> bool:

@@ -161,6 +161,27 @@ def test_a_layer_that_is_too_wide_is_told() -> None:
 
 
 def test_matrices_that_are_too_many_are_told() -> None:
-    network = samples.layers(3, *(128,) * 5, 1)
-    fault = narrow.misfit(samples.taken(lambda x: network(x).squeeze(-1), samples.randn(2, 3))[0].network, 8)
-    assert fault == "its matrices have 65536 numbers, and one kernel holds 12288"
+    network = samples.layers(3, 128, 100, 1)
+    read, _ = samples.taken(lambda x: network(x).squeeze(-1), samples.randn(2, 3))
+    # 128 x 128 with their padding, forward and the other way round.
+    assert narrow.misfit(read.network, 4) == "its matrices take 256 KiB of shared memory, and a program has 208"
+    assert narrow.misfit(read.network, 2) == ""
+
+
+def test_what_a_card_has_no_room_for_goes_layer_by_layer(monkeypatch: pytest.MonkeyPatch) -> None:
+    from triton.runtime.errors import OutOfResources
+
+    def launch(*_: object) -> narrow.Found:
+        raise OutOfResources(2**18, 2**17, "shared memory")
+
+    monkeypatch.setattr("jacstrat.fused.function.launch", launch)
+    torch.testing.assert_close(lowered(samples.plain).result(X), samples.laplacian(samples.plain, X))
+
+
+def test_another_error_of_a_launch_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def launch(*_: object) -> narrow.Found:
+        raise ValueError("no such kernel")
+
+    monkeypatch.setattr("jacstrat.fused.function.launch", launch)
+    with pytest.raises(ValueError, match="no such kernel"):
+        lowered(samples.plain).result(X)

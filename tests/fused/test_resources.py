@@ -42,8 +42,8 @@ def test_a_narrow_network_has_its_matrices_in_shared_memory_and_products_on_the_
     types = ["*fp32"] * (1 + len(one.strides) + 3) + ["i32"] * 3
     found = resources(text(one), types, {"P": 64}, warps=4)
     assert found.products == {"wgmma"}
-    # Two halves of a matrix of 32 x 32 stay where they are for all directions, one more stands beside them on the way.
-    assert 2 * 32 * 32 * 4 <= found.shared_bytes <= MOST_SHARED_BYTES
+    # Two halves of a matrix of 32 x 32 stay where they are for all directions, and those of its transpose before.
+    assert 2 * 32 * 32 * 4 <= found.shared_bytes <= 2 * 2 * 32 * 32 * 4
     assert found.stack_bytes == 0
 
 
