@@ -156,14 +156,15 @@ class Field:
         return found
 
     def _made(self, tape: Tape, x: Tensor, args: Args) -> Callable[..., Tensor] | str:
+        # Of the tape: the nodes of its values are those that depend on x, and a draw may not.
+        if random := [n.op for n in tape.nodes if torch.Tag.nondeterministic_seeded in getattr(n.op, "tags", ())]:
+            return f"chain cannot serve this function: {random[0]} draws random numbers; use identity"
         values = values_of(tape, x, args)
         found = self._read(values, args)
         values.forget()
         return found
 
     def _read(self, values: Values, args: Args) -> Callable[..., Tensor] | str:
-        if random := [n.op for n in values.nodes if torch.Tag.nondeterministic_seeded in getattr(n.op, "tags", ())]:
-            return f"chain cannot serve this function: {random[0]} draws random numbers; use identity"
         if values.output < 0:
             return self._zeros
         try:

@@ -162,3 +162,8 @@ def test_attention_is_refused() -> None:
 
     with pytest.raises(UnsupportedError, match="cannot see through this function: .*, and it has no cut narrower"):
         prepared(f, points(2, 12))
+
+
+def test_numbers_that_are_drawn_apart_from_x_are_no_constants() -> None:
+    with pytest.raises(UnsupportedError, match="rand_like.* draws random numbers; use identity"):
+        parse_strategy("chain").prepare("divergence", lambda x: x.tanh() * torch.rand_like(x), torch.rand(4, 3))
