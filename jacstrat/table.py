@@ -142,7 +142,11 @@ def _header(line: str, known: Collection[str]) -> tuple[str, list[str]]:
     """The separator that gives the most names that are known, and the names."""
 
     def names(separator: str) -> list[str]:
-        return [name.strip() for name in next(csv.reader([line], delimiter=separator), [])]
+        try:
+            return [name.strip() for name in next(csv.reader([line], delimiter=separator), [])]
+        except csv.Error:
+            # A name longer than the module takes is none of those that are known.
+            return []
 
     separator = max(SEPARATORS, key=lambda separator: len(set(names(separator)) & set(known)))
     return separator, names(separator)

@@ -376,7 +376,12 @@ def test_a_column_that_is_there_twice(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "words"), [(b"\xff\xfen\x00", "is not UTF-8 at byte 0"), (b"a,b\n1,2,3\n", "more cells")]
+    ("content", "words"),
+    [
+        (b"\xff\xfen\x00", "is not UTF-8 at byte 0"),
+        (b"a,b\n1,2,3\n", "more cells"),
+        (b"x" * 200_000 + b",b\n1,2\n", "lacks the columns problem, operator"),
+    ],
 )
 def test_a_file_in_another_form_says_which(tmp_path: Path, content: bytes, words: str) -> None:
     (tmp_path / RECORDS).write_bytes(content)

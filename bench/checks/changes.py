@@ -216,8 +216,12 @@ CHANGES: Mapping[str, tuple[Change, ...]] = MappingProxyType(
 
 
 def _rows(content: bytes) -> list[list[str]]:
-    csv.field_size_limit(2**30)
-    return list(csv.reader(io.StringIO(content.decode("utf-8", "replace"), newline="")))
+    limit = csv.field_size_limit(2**30)
+    try:
+        return list(csv.reader(io.StringIO(content.decode("utf-8", "replace"), newline="")))
+    finally:
+        # It is the process's own: commands are to meet what they meet in one of theirs.
+        csv.field_size_limit(limit)
 
 
 def _written(rows: list[list[str]], **form: Any) -> bytes:
