@@ -26,6 +26,7 @@ from jacstrat.core.errors import in_words
 from jacstrat.core.forks import answer, detach, die_with, redirect, request, serve
 from jacstrat.core.frames import Sender, out_of_the_way
 from jacstrat.harness.cases import Cell
+from jacstrat.harness.surroundings import take_on
 from jacstrat.measure.context import ContextLostError
 
 # Where a child's work is, imported before the fork.
@@ -81,6 +82,7 @@ def _do_next(order: dict[str, Any], descriptors: Sequence[int]) -> bool:
     redirect(errors)
     with mmap.mmap(state, ATTENDED.size) as attended:
         os.close(state)
+        take_on(order["surroundings"])
         work, cell, limits = pickle.loads(base64.b64decode(order["work"]))
         channel = out_of_the_way(channel)
         if cell.device == "cpu":

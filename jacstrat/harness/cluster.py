@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import os
@@ -11,7 +12,7 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
@@ -231,6 +232,9 @@ def connected(address: str, tell: Callable[[str], object]) -> Iterator[distribut
                 options["address"] = stack.enter_context(local_cluster(int(local[1])))
             else:
                 options["address"] = _address_in(address) if address.endswith(".json") else address
+                with ThreadPoolExecutor(1) as thread:
+                    # A notebook has a loop of its own in this one.
+                    thread.submit(asyncio.run, _greet(options["address"])).result()
             client = stack.enter_context(distributed.Client(**options))
         # Whatever listens there may answer anything.
         except Exception as error:
@@ -291,6 +295,18 @@ def _address_in(file: str) -> str:
     if not isinstance(found, dict) or not isinstance(found.get("address"), str):
         raise ValueError("the file has no address of a scheduler")
     return str(found["address"])
+
+
+async def _greet(address: str) -> None:
+    """Ask who listens there. A client is for a scheduler: one that meets anything else leaves its loop behind, and stops
+    whichever thread later collects it.
+
+    Raises:
+        Exception: No answer within CONNECT_S, or one that is none.
+    """
+    security = distributed.Security().get_connection_args("client")
+    async with asyncio.timeout(CONNECT_S), distributed.rpc(address, connection_args=security) as scheduler:
+        await scheduler.identity()
 
 
 def _visible_cards() -> list[str]:

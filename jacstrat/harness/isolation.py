@@ -31,6 +31,7 @@ from jacstrat.harness.cell import Outcome, measure
 from jacstrat.harness.child import ATTENDED, CONTEXT_LOST, Limits
 from jacstrat.harness.children import Child, Children
 from jacstrat.harness.server import last_line, scratch_file
+from jacstrat.harness.surroundings import surroundings
 from jacstrat.measure.sampling import Settings
 
 # How often the parent looks at the clock and at the memory of a child.
@@ -147,7 +148,8 @@ class _Task:
             self._state = mmap.mmap(state.fileno(), ATTENDED.size)
             self._channel, theirs = os.pipe()
             key = new_key()
-            order = {"work": base64.b64encode(pickle.dumps((work, cell, limits))).decode(), "key": key.hex()}
+            pickled = base64.b64encode(pickle.dumps((work, cell, limits))).decode()
+            order = {"work": pickled, "key": key.hex(), "surroundings": surroundings()}
             try:
                 child.begin(order, [theirs, state.fileno(), self._errors.fileno()])
             except BaseException:

@@ -12,6 +12,7 @@ from typing import Any
 from jacstrat.core.errors import JacstratError
 from jacstrat.harness.server import Server, ServerError, end_marked
 from jacstrat.harness.strays import own_mark
+from jacstrat.harness.surroundings import search_path
 
 # How often a fork server may end in its start before there is none.
 MOST_STARTS = 3
@@ -72,4 +73,4 @@ def end_left_processes() -> None:
 def _command() -> list[str]:
     """What starts a fork server that imports what this process would, and nothing from the working directory."""
     run = "import json, sys; sys.path[:] = json.loads(sys.argv.pop(1)); from jacstrat.harness.child import main; main()"
-    return [sys.executable, "-P", "-c", run, json.dumps([path for path in sys.path if path])]
+    return [sys.executable, "-P", "-c", run, json.dumps(search_path())]
