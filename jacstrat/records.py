@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 
 from jacstrat.core.case import KEY, Case
 from jacstrat.core.errors import UsageError
-from jacstrat.core.status import STATUSES, Status
+from jacstrat.core.status import CAUSES, STATUSES, Cause, Status
 from jacstrat.core.whole import write_whole
 from jacstrat.samples import LEAST_S, MOST_S, SAMPLES
 from jacstrat.samples import by_round as by_round
@@ -28,10 +28,17 @@ from jacstrat.table import FIRST_ROW, LARGEST, Column, Domain, read_text, typed
 if TYPE_CHECKING:
     import pandas as pd
 
-SCHEMA = 5
+SCHEMA = 6
 """Of the columns below. Columns have been added, and none was given another meaning: 2 has those of accuracy over the
 batch and over draws, 3 the floor and the machine, 4 the error of the reference, 5 what the device did, what bounds it,
-and the state of its caches. A column that a file lacks is empty."""
+and the state of its caches, 6 the cause of a skipped case. A column that a file lacks is empty, but for `cause`, which
+earlier versions told in words alone."""
+TOLD: Mapping[str, Cause] = {
+    "predicted peak of ": "memory",
+    "skipped at n = ": "after_memory",
+    "timeout at n = ": "after_timeout",
+    "oom at n = ": "after_oom",
+}
 RECORDS = "records.csv"
 PARQUET = "records.parquet"
 SWEEP = "sweep.toml"
@@ -41,6 +48,7 @@ PAGE = "report.html"
 
 ANY = Domain()
 SIZE, COUNT = Domain(1, LARGEST), Domain(0, LARGEST)
+CAUSE = Domain(choices=tuple(CAUSES))
 TIME, TIME_OR_NONE = Domain(LEAST_S, MOST_S), Domain(0, MOST_S)
 # Beyond what two times can be apart.
 RATIO = Domain(1e-21, 1e21)
@@ -75,6 +83,7 @@ class Record:
     seed: int = _column("seed of weights, points and random probes", COUNT)
     status: Status = _column("how the case ended, see the statuses", Domain(choices=tuple(STATUSES)))
     reason: str = _column("why, where the status is not ok", default="")
+    cause: Cause = _column("the reason as a word, where a case is skipped for it, see the causes", CAUSE, default="")
     median_s: float | None = _empty("median time of one call, seconds", TIME)
     q1_s: float | None = _empty("first quartile of the time of one call, seconds", TIME)
     q3_s: float | None = _empty("third quartile of the time of one call, seconds", TIME)
@@ -334,8 +343,17 @@ def _whole_table(frame: pd.DataFrame, file: Path) -> pd.DataFrame:
             f"{file} has schema {later[0]}, this version reads schemas 1 to {SCHEMA}; a later jacstrat wrote it"
         )
     others = [name for name in frame.columns if name not in COLUMNS]
-    added = {name: "" for name in COLUMNS if name not in frame.columns}
+    added: dict[str, Any] = {name: "" for name in COLUMNS if name not in frame.columns}
+    if "cause" in added and "reason" in frame.columns:
+        added["cause"] = [_told(*row) for row in zip(frame["status"], frame["reason"], strict=True)]
     return frame.assign(**added)[[*COLUMNS, *others]]
+
+
+def _told(status: Any, reason: Any) -> Cause:
+    """The cause of a row of before schema 6, told by the reason's first words, which those versions went by."""
+    if status != "skipped":
+        return ""
+    return next((cause for words, cause in TOLD.items() if str(reason).startswith(words)), "")
 
 
 def _later(schema: str) -> bool:

@@ -58,7 +58,7 @@ class Domain:
     def words(self, kind: type) -> str:
         """What a value has to be, after "must be"."""
         if self.choices:
-            return f"one of {', '.join(self.choices)}"
+            return f"one of {', '.join(filter(None, self.choices))}" + (", or nothing" if "" in self.choices else "")
         if kind is bool:
             return "True or False"
         noun = "a whole number" if kind is int else "a number"

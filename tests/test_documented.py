@@ -11,7 +11,7 @@ import torch
 
 from jacstrat import PROBLEMS, STRATEGIES, benchmark, records
 from jacstrat.core.environment import ENVIRONMENT
-from jacstrat.core.status import STATUSES
+from jacstrat.core.status import CAUSES, STATUSES
 from jacstrat.harness.sweep import DTYPES, WORKLOADS, shipped_sweeps
 from jacstrat.measure import sampling
 from jacstrat.records import COLUMNS, TABLE
@@ -121,9 +121,10 @@ def test_the_domain_of_every_column_is_told() -> None:
             assert told[names].startswith(column.domain.words(column.kind)), name
 
 
-def test_every_status_reason_to_stop_and_exit_code_has_its_row() -> None:
+def test_every_status_cause_reason_to_stop_and_exit_code_has_its_row() -> None:
     page = sections(read("records.md"))
     assert rows(page["Statuses"]) == list(STATUSES)
+    assert rows(page["Causes"]) == [cause for cause in CAUSES if cause]
     codes = {0, *(value for name, value in vars(import_module("jacstrat.cli.app")).items() if name.startswith("EXIT_"))}
     assert {int(code) for code in rows(page["Exit codes"])} == codes
     stops = {sampling.PRECISE, sampling.TIME_LIMIT, sampling.MAX_SAMPLES, sampling.OTHERS_DONE, sampling.THROTTLED}

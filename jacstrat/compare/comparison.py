@@ -32,6 +32,7 @@ def compare(
     strict_time: bool = False,
     same_cases: bool = False,
     level: float = LEVEL,
+    times: bool = True,
 ) -> Comparison:
     """A verdict on every case of two sets of records that were measured apart.
 
@@ -41,6 +42,7 @@ def compare(
         strict_time: SLOWER is a regression; else it is advice, since runs that were not interleaved drift apart.
         same_cases: GONE and NEW are regressions: both sides are to have the same cases.
         level: See `compare.time.LEVEL`.
+        times: Whether times are judged, too; False where they are judged elsewhere.
 
     Raises:
         NothingToCompareError: No case is in both, or one of them measured none of those that are.
@@ -56,8 +58,9 @@ def compare(
         findings[case].append(finding)
     for case, finding in judge_counts(before, after, same_torch, same_machine):
         findings[case].append(finding)
-    for case, finding in _times(base, new, before, after, thresholds, not strict_time, level, notes):
-        findings[case].append(finding)
+    if times:
+        for case, finding in _times(base, new, before, after, thresholds, not strict_time, level, notes):
+            findings[case].append(finding)
     for cases, verdict, side in ((gone, Verdict.GONE, base), (added, Verdict.NEW, new)):
         statuses = dict(side.by_case["status"])
         for case in cases:

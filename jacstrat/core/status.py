@@ -1,4 +1,4 @@
-"""How a case can end."""
+"""How a case can end, and the causes that others are not tried for."""
 
 from __future__ import annotations
 
@@ -17,3 +17,13 @@ STATUSES: Mapping[Status, str] = {
     "error": "the function or the strategy raised; see reason",
 }
 assert tuple(STATUSES) == get_args(Status)
+
+Cause = Literal["", "memory", "after_memory", "after_timeout", "after_oom"]
+CAUSES: Mapping[Cause, str] = {
+    "": "none that anything follows from",
+    "memory": "its predicted peak is beyond the memory that there is",
+    "after_memory": "not tried, since a smaller n of its line had the cause memory",
+    "after_timeout": "not tried, since a smaller n of its line ended as timeout",
+    "after_oom": "not tried, since a smaller n of its line ended as oom",
+}
+assert tuple(CAUSES) == get_args(Cause)

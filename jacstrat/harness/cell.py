@@ -14,7 +14,7 @@ import torch
 
 from jacstrat.core.case import FLOOR, Case, F
 from jacstrat.core.errors import in_words
-from jacstrat.core.status import Status
+from jacstrat.core.status import Cause, Status
 from jacstrat.harness.bench import (
     Attend,
     Bench,
@@ -53,9 +53,9 @@ class Outcome(NamedTuple):
     samples: dict[str, Any] | None
 
     @classmethod
-    def of(cls, case: Case, status: Status, reason: str = "") -> Outcome:
+    def of(cls, case: Case, status: Status, reason: str = "", cause: Cause = "") -> Outcome:
         """How a case ended of which nothing was measured."""
-        return cls(case.key, Record.of(case, status, reason), None)
+        return cls(case.key, Record.of(case, status, reason, cause=cause), None)
 
     @property
     def settles(self) -> str | None:

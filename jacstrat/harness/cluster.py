@@ -298,8 +298,8 @@ def _address_in(file: str) -> str:
 
 
 async def _greet(address: str) -> None:
-    """Ask who listens there. A client is for a scheduler: one that meets anything else leaves its loop behind, and stops
-    whichever thread later collects it.
+    """Ask who listens there. A client is for a scheduler: one that meets anything else leaves its loop behind, and
+    stops whichever thread later collects it.
 
     Raises:
         Exception: No answer within CONNECT_S, or one that is none.

@@ -43,10 +43,11 @@ def claimed(directory: Path) -> Iterator[None]:
 
 
 class Standing(NamedTuple):
-    """What stands of a case that was run: three columns of its row."""
+    """What stands of a case that was run: columns of its row."""
 
     status: str
     reason: str
+    cause: str
     machine: str
 
 
@@ -74,12 +75,14 @@ def finished(directory: Path, sweep: Sweep, resume: bool, retry: Collection[str]
     for name in (RECORDS, SAMPLES):
         _repair(directory / name)
     frame = read_records(file)
-    again = [i for i, row in enumerate(zip(frame["status"], frame["reason"], strict=True)) if _again(*row, retry)]
+    # With those of the status what was skipped on their account.
+    retried = frame["status"].isin([*retry]) | frame["cause"].isin([f"after_{status}" for status in retry])
+    again = [*frame.index[retried]]
     if again:
         drop_rows(file, again)
         frame = frame.drop(again)
-    standing = zip(frame["status"], frame["reason"], frame["machine"], strict=True)
-    return {case: Standing(*stands) for case, stands in zip(frame["case"], standing, strict=True)}
+    standing = frame[["case", *Standing._fields]].itertuples(index=False, name=None)
+    return {case: Standing(*stands) for case, *stands in standing}
 
 
 def _same_sweep(file: Path, sweep: Sweep) -> None:
@@ -122,9 +125,3 @@ def _repair(file: Path) -> None:
         whole = content.rfind(b"\n") + 1
         if whole < len(content):
             os.truncate(file, whole)
-
-
-def _again(status: str, reason: str, retry: Collection[str]) -> bool:
-    """The case is to be measured again: its status says so, or that of the smaller n for which it was skipped."""
-    causes = tuple(f"{cause} at n = " for cause in retry)
-    return status in retry or (status == "skipped" and bool(causes) and reason.startswith(causes))

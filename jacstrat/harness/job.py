@@ -95,10 +95,10 @@ def outcomes(
     cell, limits = job.cell, job.limits
     left = list(cell.strategies)
     with closing(_forecasts(cell, limits, job.isolate, attend, children)) as found:
-        for case, _, skip, _ in found:
-            if skip:
-                left.remove(case.strategy)
-                yield Outcome.of(case, "skipped", skip)
+        for one in found:
+            if one.skip:
+                left.remove(one.case.strategy)
+                yield Outcome.of(one.case, "skipped", one.skip, one.cause)
     if not left:
         return
     cell = replace(cell, strategies=tuple(left))

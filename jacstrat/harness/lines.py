@@ -6,21 +6,30 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from itertools import groupby
+from typing import NamedTuple
 
+from jacstrat.core.status import Cause
 from jacstrat.harness.cases import Cell
 from jacstrat.harness.cell import Outcome
 from jacstrat.harness.directory import Standing
-from jacstrat.harness.predict import BEYOND
 from jacstrat.harness.sweep import line_of
 
-# What a larger n of the same line would run into as well.
-ENDS_LINE = ("timeout", "oom")
+# What a larger n of the same line would run into as well: a status or a cause, and the cause of what comes after.
+AFTER: Mapping[str, Cause] = {"timeout": "after_timeout", "oom": "after_oom", "memory": "after_memory"}
 
 
-def ends_line(n: int, status: str, reason: str) -> str | None:
-    """Why larger n than this case's are not to be tried in its line; None where they are."""
-    beyond = status == "skipped" and reason.startswith(BEYOND)
-    return f"{status} at n = {n}: {reason}" if beyond or status in ENDS_LINE else None
+class End(NamedTuple):
+    """Why larger n are not tried in a line: as the row of each says it."""
+
+    n: int
+    reason: str
+    cause: Cause
+
+
+def end_of_line(n: int, status: str, reason: str, cause: str) -> End | None:
+    """What ends a line with a case at n; None where larger n are to be tried."""
+    after = AFTER.get(status) or AFTER.get(cause)
+    return End(n, f"{status} at n = {n}: {reason}", after) if after else None
 
 
 class Line:
@@ -37,7 +46,7 @@ class Line:
 
     def __init__(self, cells: Iterable[Cell], done: Mapping[str, Standing]) -> None:
         self._left: deque[Cell] = deque()
-        self._ended: dict[str, tuple[int, str]] = {}
+        self._ended: dict[str, End] = {}
         self._machine = ""
         self.device = ""
         self.place = ""
@@ -45,7 +54,7 @@ class Line:
             self.device = cell.device
             for case in cell.cases:
                 if standing := done.get(case.key):
-                    self._note(case.strategy, cell.n, *standing)
+                    self._note(case.strategy, cell.n, standing)
             if left := tuple(case.strategy for case in cell.cases if case.key not in done):
                 self._left.append(replace(cell, strategies=left))
         self.cases = sum(len(cell.strategies) for cell in self._left)
@@ -58,9 +67,9 @@ class Line:
             self.cases -= len(cell.strategies)
             tried = []
             for case in cell.cases:
-                ended_at, cause = self._ended.get(case.strategy, (cell.n, ""))
-                if cell.n > ended_at:
-                    skipped.append(self.placed(Outcome.of(case, "skipped", cause)))
+                ended = self._ended.get(case.strategy)
+                if ended is not None and cell.n > ended.n:
+                    skipped.append(self.placed(Outcome.of(case, "skipped", ended.reason, ended.cause)))
                 else:
                     tried.append(case.strategy)
             if tried:
@@ -72,13 +81,13 @@ class Line:
         record = outcome.record
         if record is None:
             return outcome
-        self._note(record.strategy, record.n, record.status, record.reason, machine)
+        self._note(record.strategy, record.n, Standing(record.status, record.reason, record.cause, machine))
         return outcome._replace(record=replace(record, machine=machine or self._machine))
 
-    def _note(self, strategy: str, n: int, status: str, reason: str, machine: str) -> None:
-        self._machine = machine or self._machine
-        if cause := ends_line(n, status, reason):
-            self._ended[strategy] = min(self._ended.get(strategy, (n, cause)), (n, cause))
+    def _note(self, strategy: str, n: int, stands: Standing) -> None:
+        self._machine = stands.machine or self._machine
+        if end := end_of_line(n, stands.status, stands.reason, stands.cause):
+            self._ended[strategy] = min(self._ended.get(strategy, end), end)
 
 
 def lines(cells: Iterable[Cell], done: Mapping[str, Standing]) -> list[Line]:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import asdict, fields
-from typing import Any
+from typing import Any, cast
 
 from jacstrat.core.case import FLOOR, Case, F
-from jacstrat.core.status import STATUSES
+from jacstrat.core.status import CAUSES, STATUSES, Cause
 from jacstrat.harness.cases import Cell
 from jacstrat.records import TYPES, Record
 
@@ -41,7 +41,19 @@ def record_of(case: Case, row: Any) -> Record:
         raise ValueError("a row of another case")
     if record.status not in STATUSES:
         raise ValueError("no status")
+    checked_cause(record.cause)
     return record
+
+
+def checked_cause(value: Any) -> Cause:
+    """The value, where it is a cause.
+
+    Raises:
+        ValueError: It is none.
+    """
+    if value not in CAUSES:
+        raise ValueError("no cause")
+    return cast(Cause, value)
 
 
 def check(value: Any, kind: type) -> Any:

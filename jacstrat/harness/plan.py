@@ -14,7 +14,7 @@ from jacstrat.core.case import Case
 from jacstrat.core.errors import UsageError
 from jacstrat.harness.cases import Cell
 from jacstrat.harness.job import limits_of
-from jacstrat.harness.lines import ENDS_LINE, ends_line
+from jacstrat.harness.lines import AFTER, End, end_of_line
 from jacstrat.harness.predict import Forecast, Prediction, forecasts_isolated
 from jacstrat.harness.sweep import Sweep
 from jacstrat.report.units import format_bytes
@@ -43,7 +43,7 @@ def plan(
     if assume_bytes is not None and assume_bytes <= 0:
         raise UsageError(f"the memory to assume must be more than 0 bytes, got {assume_bytes}")
     limits = limits_of(sweep)
-    skipped: dict[Case, str] = {}
+    skipped: dict[Case, End] = {}
     failed: dict[Case, str] = {}
     for cell in sweep.cells():
         ended = {case: failed[_line_of(case)] for case in cell.cases if _line_of(case) in failed}
@@ -56,11 +56,11 @@ def plan(
 
         for forecast in forecasts_isolated(part, memory_bytes, limits.timeout_s, attend_to):
             line = _line_of(forecast.case)
-            if cause := skipped.get(line):
-                forecast = forecast._replace(skip=cause)
-            elif cause := ends_line(cell.n, "skipped", forecast.skip):
-                skipped[line] = cause
-            if forecast.death in ENDS_LINE:
+            if end := skipped.get(line):
+                forecast = forecast._replace(skip=end.reason, cause=end.cause)
+            elif end := end_of_line(cell.n, "skipped", forecast.skip, forecast.cause):
+                skipped[line] = end
+            if forecast.death in AFTER:
                 failed[line] = f"{forecast.death} at n = {cell.n}: {forecast.prediction.reason}"
             yield forecast
 
@@ -110,7 +110,7 @@ def _print_line(strategy: str, row: Iterable[Forecast], width: int, console: Con
         console.print(Text(_line(width, strategy, n, peak, flops, ops, outcome)), soft_wrap=True)
         strategy = ""
         # What follows from a smaller n stands there.
-        follows = forecast.skip.startswith("skipped at n = ")
+        follows = forecast.cause == "after_memory"
         for remark in filter(None, ("" if follows else forecast.skip, prediction.reason)):
             if remark != said:
                 text = textwrap.fill(remark, console.width, initial_indent=INDENT, subsequent_indent=INDENT)

@@ -14,13 +14,13 @@ from torch import Tensor
 from jacstrat.available import available_bytes
 from jacstrat.core.case import Case, F
 from jacstrat.core.errors import UnsupportedError
-from jacstrat.core.status import Status
+from jacstrat.core.status import Cause, Status
 from jacstrat.harness.bench import Attend, failure, instantiate, one_call, reason_to_skip, surroundings
 from jacstrat.harness.cases import Cell
 from jacstrat.harness.child import Limits
 from jacstrat.harness.children import Children
 from jacstrat.harness.isolation import isolated
-from jacstrat.harness.messages import case_of, check
+from jacstrat.harness.messages import case_of, check, checked_cause
 from jacstrat.harness.precision import DTYPES
 from jacstrat.measure.counters import OperationCounter
 from jacstrat.measure.memory import StorageMode
@@ -38,8 +38,6 @@ MAX_OPS = 50_000
 ALIVE, WIDE = 64, 256
 # What every accelerator has; how much of it is free only a child may ask.
 ACCELERATOR_BYTES = 4 * 2**30
-
-BEYOND = "predicted peak of"
 
 
 @dataclass(frozen=True)
@@ -69,12 +67,14 @@ class Forecast(NamedTuple):
 
     Fields:
         skip: Why the case is not to be tried; "" where it is.
+        cause: Of the row of such a case.
         death: How the child that made the prediction ended, where the case was the cause.
     """
 
     case: Case
     prediction: Prediction
     skip: str = ""
+    cause: Cause = ""
     death: Status | None = None
 
     @property
@@ -84,7 +84,7 @@ class Forecast(NamedTuple):
 
     def to_data(self) -> dict[str, Any]:
         """The forecast as plain JSON."""
-        return {"case": self.case.key, **asdict(self.prediction), "skip": self.skip}
+        return {"case": self.case.key, **asdict(self.prediction), "skip": self.skip, "cause": self.cause}
 
     @classmethod
     def parse(cls, cell: Cell, data: Any) -> Forecast:
@@ -98,7 +98,7 @@ class Forecast(NamedTuple):
             if count is not None:
                 check(count, int)
         prediction = Prediction(**counts, reason=check(data["reason"], str))
-        return cls(case_of(cell, data["case"]), prediction, check(data["skip"], str))
+        return cls(case_of(cell, data["case"]), prediction, check(data["skip"], str), checked_cause(data["cause"]))
 
 
 def predict(case: Case) -> Prediction:
@@ -133,8 +133,8 @@ def forecasts(
     if memory_bytes is None:
         memory_bytes = free_bytes(cell.device)
     for case, prediction in _predictions(cell, attend):
-        skip = parse_strategy(case.strategy).missing or beyond(prediction, memory_bytes)
-        yield Forecast(case, prediction, skip)
+        missing, large = parse_strategy(case.strategy).missing, beyond(prediction, memory_bytes)
+        yield Forecast(case, prediction, missing or large, "memory" if large and not missing else "")
 
 
 def forecasts_isolated(
@@ -180,7 +180,7 @@ def beyond(prediction: Prediction, memory_bytes: int | None) -> str:
     if peak is None or memory_bytes is None or peak <= memory_bytes:
         return ""
     least = "at least " if prediction.is_bound else ""
-    return f"{BEYOND} {least}{format_bytes(peak)} is beyond the {format_bytes(memory_bytes)} available"
+    return f"predicted peak of {least}{format_bytes(peak)} is beyond the {format_bytes(memory_bytes)} available"
 
 
 def free_bytes(device: str) -> int | None:

@@ -87,7 +87,8 @@ def error_picture(setting: Setting, records: Sequence[Record], title: str) -> Pi
     series = series_of(records, "rel_error")
     if not series:
         return None
-    wrong = [shortened(line.strategy) for line in series if line.remark.startswith("wrong")]
+    failed = {record.strategy for record in records if record.status == "wrong"}
+    wrong = [shortened(line.strategy) for line in series if line.strategy in failed]
     largest = format_error(max(point.value for line in series for point in line.points))
     answer = f"Wrong: {', '.join(wrong)}" if wrong else f"No result is wrong; the largest error is {largest}"
     epsilon = EPSILON.get(setting.dtype)

@@ -145,7 +145,8 @@ def verdicts(measured: Measured, thresholds: Thresholds) -> Comparison:
         )
         for side in SIDES
     ]
-    counted = compare(sides[0], sides[1], thresholds)
+    # The rows have no times; the blocks do.
+    counted = compare(sides[0], sides[1], thresholds, times=False)
     bounds = _bounds(found, thresholds, measured.share_a_parent)
     judged = judge_pairs(_pairs(times.blocks), bounds) if times.blocks else {}
     judged |= {twin.key: _untimed(twin.key, times) for twin in found.twins if twin.key not in judged}
@@ -153,9 +154,7 @@ def verdicts(measured: Measured, thresholds: Thresholds) -> Comparison:
         replace(case, findings=(*case.findings, judged[case.case])) if case.case in judged else case
         for case in counted.cases
     )
-    # The rows that went through the gates of counts and accuracy have no times; the blocks do.
-    notes = [*found.notes, *(note for note in counted.notes if not note.startswith("times are left out"))]
-    return replace(counted, cases=cases, notes=(*notes, *_about_times(measured, judged)))
+    return replace(counted, cases=cases, notes=(*found.notes, *counted.notes, *_about_times(measured, judged)))
 
 
 def _untimed(case: str, times: Interleaved) -> Finding:

@@ -99,7 +99,7 @@ def test_what_fails_at_n_is_not_tried_at_larger_n_wherever_it_is_measured() -> N
 
 def test_what_stands_is_not_done_again_but_counts_for_larger_n() -> None:
     key = "sin/divergence/vmap/n=2/batch=1/float64/cpu/evaluate/threads=1/seed=0"
-    done = {key: Standing("oom", "no room", "a-b")}
+    done = {key: Standing("oom", "no room", "", "a-b")}
     records = {record.case: record for record in rows(FakeWorkers(2, lambda job: 1.0), done=done)}
     assert sorted([*records, key]) == sorted(KEYS)
     for n in (4, 8):

@@ -18,6 +18,7 @@ from jacstrat import PROBLEMS, STRATEGIES, UnsupportedError
 from jacstrat.problems.base import Instance, Problem
 from jacstrat.strategies import Strategy
 from jacstrat.strategies.fused import Fused
+from tests.share import shared
 
 BATCH = 2
 # A graph is captured on a device that is there, and kernels are launched on one; what a graph captures is one of the
@@ -83,8 +84,15 @@ def run(strategy: Strategy, operator: str, instance: Instance, train: bool) -> l
     return tensors((result, gradients))
 
 
-@pytest.mark.parametrize("problem", PROBLEMS.values(), ids=lambda problem: problem.name)
-@pytest.mark.parametrize("strategy", HERE, ids=str)
+@pytest.mark.parametrize(
+    ("strategy", "problem"),
+    [
+        pytest.param(strategy, problem, id=f"{strategy}-{name}")
+        for row, strategy in enumerate(HERE)
+        for column, (name, problem) in enumerate(PROBLEMS.items())
+        if shared(row, column)
+    ],
+)
 def test_no_tensor_of_the_cpu_strays_into_the_work(strategy: Strategy, problem: Problem) -> None:
     for dtype in (torch.float32, torch.float64):
         instance = problem.instance(size(problem), BATCH, dtype, device="meta")

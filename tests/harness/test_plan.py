@@ -129,9 +129,11 @@ def test_the_table_says_each_thing_once_in_80_columns(cell) -> None:
     reason = "predicted peak of 12.3 GiB is beyond the 8.00 GiB available, of which nobody would have thought before"
     lines = printed(
         [
-            Forecast(one.cases[0], Prediction(13207024435, 10**12, 17), reason),
+            Forecast(one.cases[0], Prediction(13207024435, 10**12, 17), reason, "memory"),
             *(Forecast(case, Prediction(1234, reason="not followed beyond 50 operations")) for case in other.cases),
-            Forecast(larger, Prediction(2 * 13207024435, 8 * 10**12, 17), f"skipped at n = 8: {reason}"),
+            Forecast(
+                larger, Prediction(2 * 13207024435, 8 * 10**12, 17), f"skipped at n = 8: {reason}", "after_memory"
+            ),
         ]
     )
     assert lines == [

@@ -1,0 +1,13 @@
+"""A share of a table of pairs: a third of them, with every row and every column among them; THOROUGH=1 asks for all."""
+
+from __future__ import annotations
+
+import os
+
+THOROUGH = bool(os.environ.get("THOROUGH"))
+SHARE = 3
+
+
+def shared(*places: int) -> bool:
+    """Whether a pair is tried: of two tables, at these places in them."""
+    return THOROUGH or sum(places) % SHARE == 0
