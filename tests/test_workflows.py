@@ -120,7 +120,7 @@ def test_the_action_declares_what_it_uses_and_uses_what_it_declares() -> None:
     for declared in (*ACTION["inputs"].values(), *ACTION["outputs"].values()):
         assert declared["description"].endswith(".")
     for declared in ACTION["inputs"].values():
-        assert set(declared) == {"description", "default"}
+        assert set(declared) == {"description", "required", "default"}
     steps = ACTION["runs"]["steps"]
     assert ACTION["runs"]["using"] == "composite"
     written = [value for step in steps for value in step.get("env", {}).values()]
