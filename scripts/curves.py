@@ -30,6 +30,10 @@ SHOWN_FIRST = ("tanh_scalar", "tanh_field", "bratu", "sin")
 MOST = 2
 """Pictures side by side."""
 INCHES, HEIGHT_INCHES = 3.4, 2.0
+HEADING = """## Time against n
+
+Beside the best three right strategies and those that were wrong, in the committed runs.
+"""
 
 
 def pictures_of(name: str, records: Sequence[Record]) -> list[Picture]:
@@ -94,8 +98,7 @@ def section(name: str, runs: Mapping[str, Sequence[Record]], pages: Path) -> str
             draw(pictures, name, file)
             link = f"[{where}](../../results/{run}/report.html)"
             parts.append(f"Thick, in {link}:\n\n![{words(name, run, pictures)}](curves/{file.name})\n")
-    heading = "## Time against n\n\nBeside the best three right strategies and those that were wrong, in the committed runs.\n"
-    return "\n".join([heading, *parts]) if parts else ""
+    return "\n".join([HEADING, *parts]) if parts else ""
 
 
 def main() -> int:

@@ -4,8 +4,8 @@
     python scripts/notebook.py docs/notebook.md OUT.ipynb OUT.md   # and the page with the outputs of this execution
 
 A `python` block is a cell, and one that is a file, too, is written and run; a command of a `console` block is run in a
-shell; what the page shows as output is left out, since each cell brings its own. A block whose last line is a name shows
-that value as Jupyter does. It runs in a directory of its own. Exit code 1: a cell failed, which is shown.
+shell; what the page shows as output is left out, since each cell brings its own: what it prints, and the value at its
+end as Jupyter shows it. It runs in a directory of its own. Exit code 1: a cell failed, which is shown.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""The versions of a site, a folder each: their list for the theme's menu, and the first page, which leads to the newest.
+"""The versions of a site, a folder each: their list for the theme's menu, and a first page that leads to the newest.
 
     python scripts/versions.py build/site
 
-Writes versions.json, in the form of mike, and index.html. A folder whose name is a version or `dev` is one; the newest is
-the highest version, and `dev` where there is none.
+Writes versions.json, in the form of mike, and index.html. A folder whose name is a version or `dev` is one; the newest
+is the highest version, and `dev` where there is none.
 """
 
 from __future__ import annotations

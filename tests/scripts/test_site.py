@@ -36,7 +36,7 @@ def runs() -> dict[str, list[Record]]:
 
 
 def test_a_strategy_has_a_curve_where_a_run_has_its_time_at_two_sizes(runs) -> None:
-    for run, records in runs.items():
+    for records in runs.values():
         sizes: dict[tuple[str, ...], set[int]] = {}
         for one in records:
             if one.median_s is not None and one.status in ("ok", "wrong"):
