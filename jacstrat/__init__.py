@@ -6,8 +6,9 @@ Names are imported when first used (PEP 562), so that `import jacstrat` does not
 from __future__ import annotations
 
 import importlib
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
+
+from jacstrat.core.version import read_version
 
 if TYPE_CHECKING:
     from jacstrat.core.errors import JacstratError, ShapeError, UnsupportedError, UsageError, WrongResultError
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from jacstrat.strategies import STRATEGIES, Strategy, parse_strategy
     from jacstrat.structure import Structure, detect_structure
 
-__version__ = version("jacstrat")
+__version__ = read_version()
 
 _HOMES = {
     "JacstratError": "core.errors",

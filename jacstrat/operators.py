@@ -107,7 +107,12 @@ def laplacian(
         scalar: Row-wise scalar function, (B, n) -> (B,), or (B, m), each output by itself; complex ones too.
         strategy: A Strategy, or its spec such as "jvp:chunk_size=all"; "auto" chooses the fastest exact one at the
             first call and remembers it.
-        x, generator, args, coordinates, weight, event_dim: As for `divergence`.
+        x: As for `divergence`.
+        generator: As for `divergence`.
+        args: As for `divergence`.
+        coordinates: As for `divergence`.
+        weight: As for `divergence`.
+        event_dim: As for `divergence`.
 
     Returns:
         (B,) or (B, m) as the scalar gives it, less B for a single point; dtype and device of x, complex where the
@@ -232,7 +237,9 @@ def gradient(scalar: Function, x: Tensor, args: Args = ()) -> Tensor:
     """Gradient du/dx of a row-wise scalar at each point: (B, n), or (B, m, n) of m outputs; less B for a single point.
 
     Args:
-        scalar, x, args: As for `laplacian`.
+        scalar: As for `laplacian`.
+        x: As for `laplacian`.
+        args: As for `laplacian`.
 
     Raises:
         ShapeError: scalar does not map (B, n) to (B,) or (B, m); names both shapes.
@@ -248,7 +255,9 @@ def curl(field: Function, x: Tensor, args: Args = ()) -> Tensor:
     """Curl of a row-wise field in three dimensions at each point: (B, 3), or (3,) for a single point.
 
     Args:
-        field, x, args: As for `divergence`.
+        field: As for `divergence`.
+        x: As for `divergence`.
+        args: As for `divergence`.
 
     Raises:
         ShapeError: n is not 3, or field does not map (B, 3) to (B, 3).

@@ -78,6 +78,27 @@ def test_links_lead_somewhere(page: Path) -> None:
             assert anchor in anchors(file), f"{name_of(page)} links to {target}#{anchor}"
 
 
+ELSEWHERE = re.compile(r"https://[a-z0-9-]+(\.[a-z0-9-]+)+(/[^\s<>\"'\\\\]*)?")
+"""An address of another place: by https, of a host with a domain, without a port or a user."""
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_addresses_elsewhere_are_whole_ones_of_public_places(page: Path) -> None:
+    text = read(page)
+    prose = re.sub(r"^ *```.*?^ *```|`[^`\n]*`", "", text, flags=re.MULTILINE | re.DOTALL)
+    for address in re.findall(r"\w+:/+[^\s)\]>\"']+", prose):
+        assert ELSEWHERE.fullmatch(address.rstrip(".,;:")), f"{name_of(page)} has {address}"
+    for place in ("file:/", "/home/", "/root/"):
+        assert place not in text, f"{name_of(page)} has {place}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_pictures_are_files_of_the_repository_and_say_what_they_show(page: Path) -> None:
+    for words, target in re.findall(r"!\[([^\]]*)\]\(([^)]*)\)", read(page)):
+        assert words, f"{name_of(page)} shows {target} without words"
+        assert (page.parent / target).is_file(), f"{name_of(page)} shows {target}"
+
+
 def anchors(page: Path) -> set[str]:
     """The anchors of a page's headings, as GitHub makes them."""
     headings = re.findall(r"^#+ (.*)$", read(page), re.MULTILINE)

@@ -189,6 +189,7 @@ OPERATORS: Mapping[str, Operator] = MappingProxyType(
         )
     }
 )
+"""The operators by name, over all coordinates and without a weight: a read-only mapping."""
 
 
 def parse_operator(spec: str | Operator) -> Operator:

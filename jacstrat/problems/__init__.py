@@ -59,3 +59,4 @@ PROBLEMS: Mapping[str, Problem] = Table(
     "jacstrat.problems",
     _accepted,
 )
+"""The problems by name, those of installed packages among them: a read-only mapping."""

@@ -97,7 +97,9 @@ def problem(
             with `batch` rows go with the rows of x.
         closed: Closed forms by spec, as `jacstrat.Problem` has them: functions as `reference`, which give the terms of
             which the result is the sum along the last axis.
-        formula, answer, origin: The function, the operator's closed form, and where it comes from, a line each.
+        formula: The function, in a line.
+        answer: The operator's closed form, in a line.
+        origin: Where it comes from, in a line.
 
     Returns:
         The Problem; or, called without a function, the decorator that makes it.

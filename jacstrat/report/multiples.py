@@ -27,19 +27,22 @@ MOST_AXES = 12
 """Small multiples in a figure; the next figure has the others."""
 THREE_INCHES = 7.0
 AXES_INCHES = 1.75
+LEAST_HEIGHT = 0.42
+"""Of the axes, as a share of their width: one or two that fill the width are higher."""
 NAMES = 16
 LETTERS = Look(WIDE.width, WIDE.height, 8.5, 7.0, 7.5, 7.0, 7.0, 7.0, 4.5, 1.3)
 
 
 def draw_smalls(found: Sequence[Small], width_inches: float | None = None) -> tuple[Figure, ...]:
-    """The small multiples, three a row, or two or one where the width has no room; at most MOST_AXES a figure."""
+    """The small multiples, three a row, fewer where there are or the width has room for fewer; MOST_AXES a figure."""
     width = width_inches or WIDE.width
-    columns = 1 if width < NARROW_INCHES else 2 if width < THREE_INCHES else 3
+    columns = min(1 if width < NARROW_INCHES else 2 if width < THREE_INCHES else 3, max(len(found), 1))
+    height = max(AXES_INCHES, width / columns * LEAST_HEIGHT)
     figures = []
     for first in range(0, len(found), MOST_AXES):
         part = found[first : first + MOST_AXES]
         rows = math.ceil(len(part) / columns)
-        size = (width, rows * AXES_INCHES + 0.1)
+        size = (width, rows * height + 0.1)
         figure = ShownFigure(figsize=size, layout="constrained", facecolor="white")
         grid = figure.subplots(rows, columns, squeeze=False)
         for axes in grid.flat[len(part) :]:

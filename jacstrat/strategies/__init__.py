@@ -93,3 +93,4 @@ STRATEGIES: Mapping[str, type[Strategy]] = Table(
     _accepted,
     ALIASES,
 )
+"""The classes of strategies by name, those of installed packages among them: a read-only mapping."""

@@ -56,6 +56,15 @@ def test_figures_have_at_most_so_many_axes_and_names_at_the_ends(
     assert axes.get_title(loc="left").strip() == "Divergence of linear"
 
 
+@pytest.mark.parametrize(("problems", "columns"), [(1, 1), (2, 2), (3, 3), (4, 3)])
+def test_a_figure_has_no_more_columns_than_it_fills(record: Make, problems: int, columns: int) -> None:
+    (figure,) = draw_smalls(smalls([record(problem=f"p{i}", n=n) for i in range(problems) for n in (1, 2)]))
+    shown = [axes.get_subplotspec() for axes in figure.axes if axes.axison]
+    assert {spec.get_gridspec().ncols for spec in shown} == {columns}
+    width, height = figure.get_size_inches()
+    assert height >= width / columns * 0.42
+
+
 def test_a_strip_has_a_row_a_strategy_the_fastest_on_top(record: Make) -> None:
     rows = [record(strategy="a", median_s=2e-6), record(strategy="b", median_s=1e-6, status="wrong")]
     figure = draw_strip(rows)

@@ -2,14 +2,18 @@
 
 import os
 import re
+import shlex
 import subprocess
 import tomllib
 from pathlib import Path
 
 import pytest
+import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
+
+from tests.reader import COMMANDS
 
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -72,7 +76,8 @@ def citation_field(name: str) -> str:
 def test_versions_agree() -> None:
     changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
     newest = re.findall(r"^## \[(\d+\.\d+\.\d+)\]", changelog, re.MULTILINE)[0]
-    assert PROJECT["version"] == citation_field("version") == newest
+    assert citation_field("version") == newest
+    assert PROJECT["dynamic"] == ["version"], "the version is that of the tag, see test_release"
 
 
 def test_licences_agree() -> None:
@@ -109,3 +114,31 @@ def test_scripts_are_executable_and_bash_reads_them(script: Path) -> None:
         done = subprocess.run(["bash", "-n", script], capture_output=True, text=True, check=False)
         assert (done.returncode, done.stderr) == (0, "")
         assert "set -euo pipefail" in script.read_text(encoding="utf-8")
+
+
+# What a package of PyPI is called on conda-forge, where it is called something else.
+CONDA = {"torch": "pytorch", "matplotlib": "matplotlib-base"}
+
+
+def test_the_conda_recipe_asks_for_what_the_package_asks_for() -> None:
+    recipe = yaml.safe_load((ROOT / "recipe" / "recipe.yaml").read_text(encoding="utf-8"))
+    wanted = [f"python {PROJECT['requires-python']}"]
+    for line in PROJECT["dependencies"]:
+        requirement = Requirement(line)
+        wanted.append(f"{CONDA.get(requirement.name, requirement.name)} {requirement.specifier}")
+    assert recipe["requirements"]["run"] == wanted
+    system = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["build-system"]
+    assert recipe["requirements"]["host"] == [wanted[0], "pip", *system["requires"]]
+    assert recipe["about"]["license"] == PROJECT["license"]
+    assert (ROOT / recipe["about"]["license_file"]).is_file()
+    assert recipe["build"]["python"]["entry_points"] == [f"jacstrat = {PROJECT['scripts']['jacstrat']}"]
+    commands = [shlex.split(line) for test in recipe["tests"] for line in test.get("script", ())]
+    assert commands
+    for command in commands:
+        assert command[0] == "jacstrat"
+        COMMANDS[command[1]].make_context(command[1], command[2:])
+
+
+def test_the_tests_bring_what_a_build_needs() -> None:
+    system = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["build-system"]
+    assert {Requirement(line).name for line in system["requires"]} <= {requirement.name for requirement in REQUIREMENTS}

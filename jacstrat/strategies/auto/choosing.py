@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from importlib.metadata import version
 from typing import NamedTuple
 
 import torch
@@ -17,6 +16,7 @@ from torch import Tensor
 from jacstrat.core.considered import Considered
 from jacstrat.core.errors import UnsupportedError
 from jacstrat.core.operator import Operator
+from jacstrat.core.version import read_version
 from jacstrat.strategies.auto import choices
 from jacstrat.strategies.auto.candidates import Candidate, Evidence
 from jacstrat.strategies.auto.choices import Kept
@@ -268,7 +268,7 @@ class Choosing:
                 "compiles": self.compiles,
                 "tracked": (torch.is_grad_enabled(), x.requires_grad),
                 "torch": torch.__version__,
-                "jacstrat": version("jacstrat"),
+                "jacstrat": read_version(),
             }
         )
 
