@@ -8,6 +8,7 @@ import socket
 import threading
 from concurrent.futures import Future
 from contextlib import suppress
+from random import Random
 from types import SimpleNamespace
 
 import distributed
@@ -219,7 +220,11 @@ def test_a_scheduler_file_that_is_none_is_not_waited_for(tmp_path, text: str | N
         connected(str(file), print).__enter__()
 
 
-@pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 400 Bad Request\r\n\r\n"])
+@pytest.mark.parametrize(
+    "answer",
+    [b"", b"HTTP/1.1 400 Bad Request\r\n\r\n", b"\0" * 4096, Random(0).randbytes(4096)],
+    ids=["nothing", "another protocol", "zeros", "noise"],
+)
 def test_what_answers_and_is_no_scheduler_is_named(monkeypatch, answer: bytes) -> None:
     monkeypatch.setattr(clusters, "CONNECT_S", 2.0)
     with socket.create_server(("127.0.0.1", 0)) as listener:

@@ -186,6 +186,18 @@ def test_a_store_that_another_program_holds_is_said_to_be(directory, tmp_path, m
         assert len(store.frame()) == 1
 
 
+def test_a_store_that_the_system_refuses_is_not_said_to_be_none(directory, tmp_path) -> None:
+    with pytest.raises(JacstratError, match="file/h.sqlite cannot be opened or written: .*; name another with --store"):
+        (tmp_path / "file").write_text("")
+        Store(tmp_path / "file" / "h.sqlite")
+    with Store(tmp_path / "h.sqlite") as store:
+        store._db.execute("PRAGMA max_page_count = 1")
+        with pytest.raises(JacstratError, match="h.sqlite cannot be opened or written: database or disk is full; name"):
+            store.add(directory(0, *(row(f"s{i}") for i in range(200))))
+    with Store(tmp_path / "h.sqlite") as store:
+        assert len(store.frame()) == 0
+
+
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.7])
 def test_a_store_that_is_cut_off_is_a_line(directory, tmp_path, share) -> None:
     file = tmp_path / "h.sqlite"
