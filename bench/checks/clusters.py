@@ -28,10 +28,10 @@ from .figure import Figure
 from .kill import GRACE_S, MARK, QUIETLY, stayers
 from .rows import completed
 
-SELECTION = ("-o", "divergence", "-s", "identity", "-s", "vmap", "--sample", "0.3", "--wait", "60")
+SELECTION = ("-o", "divergence", "-s", "identity", "-s", "vmap", "--sample", "0.3", "--wait", "240")
 PROBLEMS = ("sin", "linear")
 CASES = 12
-LIMIT_S = 300.0
+LIMIT_S = 600.0
 LOOK_S = 0.02
 # After which a scheduler takes a worker that says nothing for dead.
 SILENT = "6s"

@@ -96,7 +96,7 @@ def attempt(folder: Path, moment_s: float, victim: str, number: signal.Signals) 
     before = known(repository)
     mark = uuid.uuid4().hex
     process = subprocess.Popen(
-        [sys.executable, "-m", "jacstrat", "compare", "--rev", "HEAD", *SELECTION],
+        command(),
         cwd=repository,
         env=os.environ | {MARK: mark, "TMPDIR": str(temporary)},
         stdin=subprocess.DEVNULL,
@@ -107,7 +107,8 @@ def attempt(folder: Path, moment_s: float, victim: str, number: signal.Signals) 
     with suppress(subprocess.TimeoutExpired):
         process.wait(moment_s)
     is_amid = process.poll() is None
-    strike(process.pid, victim, number)
+    if victim != "none":
+        strike(process.pid, victim, number)
     left = []
     try:
         process.wait(END_S)
@@ -121,6 +122,10 @@ def attempt(folder: Path, moment_s: float, victim: str, number: signal.Signals) 
     left += [f"{line!r} is gone" for line in before if line not in after]
     left += [f"{name} stays" for name in left_folders(temporary)]
     return Kill(f"{victim} {number.name}", moment_s, is_amid, tuple(left))
+
+
+def command() -> list[str]:
+    return [sys.executable, "-m", "jacstrat", "compare", "--rev", "HEAD", *SELECTION]
 
 
 def strike(pid: int, victim: str, number: signal.Signals) -> None:
