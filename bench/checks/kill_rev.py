@@ -22,7 +22,20 @@ from .figure import Figure
 from .kill import MARK, SIGNALS, left_folders, stayers
 
 MODEL = "import torch\n\n\ndef field(x):\n    return torch.{function}(x)\n"
-SELECTION = ("-p", "model.py:field", "-s", "vmap", "-s", "identity", "-o", "divergence", "-n", "2,3", "--time-limit", "4")
+SELECTION = (
+    "-p",
+    "model.py:field",
+    "-s",
+    "vmap",
+    "-s",
+    "identity",
+    "-o",
+    "divergence",
+    "-n",
+    "2,3",
+    "--time-limit",
+    "4",
+)
 # The comparison, its group as a terminal does it, or any process below it.
 VICTIMS = ("run", "group", "below")
 END_S = 300.0

@@ -19,6 +19,8 @@ USUAL = ("run", "resume", "report", "compare")
 WRITING = ("run", "resume", "report", "history", "merge")
 ODD = "-a 'b' \"c\" \n größe [red]x $x_1$ %s"
 """A leading dash, blanks, quotes, a line end, signs beyond ASCII, and what markup and mathematics begin with."""
+FOREIGN = "a,b\n"
+"""A line that another program writes into the records."""
 JUMP_S = 3600
 CLOCKS = f"""
 import time
@@ -34,7 +36,7 @@ for _name, _by in (("monotonic", {JUMP_S}), ("perf_counter", {JUMP_S}), ("time",
     setattr(time, _name, _jumping(getattr(time, _name), _by))
     setattr(time, f"{{_name}}_ns", _jumping(getattr(time, f"{{_name}}_ns"), _by * 10**9))
 """
-"""A sitecustomize.py: 4 s after the start of each process its clocks go an hour on, and that of the wall an hour back."""
+"""A sitecustomize.py: 4 s after a process starts its clocks go an hour on, and that of the wall an hour back."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +112,7 @@ def _cut(directory: Path) -> None:
 
 def _appended(directory: Path) -> None:
     with (directory / RECORDS).open("a", encoding="utf-8") as file:
-        file.write("a,b\n")
+        file.write(FOREIGN)
 
 
 def _no_longer_writable(directory: Path) -> None:
@@ -145,7 +147,11 @@ PLACES: Sequence[Place] = (
     Place("a terminal of 20 columns", variables={"COLUMNS": "20"}),
     Place("a terminal of 1 column", variables={"COLUMNS": "1", "LINES": "1"}),
     Place("PYTHONWARNINGS=error", variables={"PYTHONWARNINGS": "error"}),
-    Place("clocks that jump", variables={"PYTHONPATH": "{folder}/site:" + os.pathsep.join(filter(None, sys.path))}, prepare=_clocks),
+    Place(
+        "clocks that jump",
+        variables={"PYTHONPATH": "{folder}/site:" + os.pathsep.join(filter(None, sys.path))},
+        prepare=_clocks,
+    ),
     Place("standard output full", ALL, codes=_refused(*ALL), output="full"),
     Place("standard output unread", ALL, codes=dict.fromkeys(ALL, (141,)), output="unread"),
     Place("standard output closed", output="closed"),
@@ -157,7 +163,9 @@ PLACES: Sequence[Place] = (
     Place("records cut to nothing in mid-run", MEASURING, _refused(*MEASURING), amid=_truncated),
     Place("records cut within a row in mid-run", MEASURING, _refused(*MEASURING), amid=_cut),
     Place("records written by another in mid-run", MEASURING, _refused(*MEASURING), amid=_appended),
-    Place("results made read-only in mid-run", MEASURING, _either(*MEASURING), amid=_no_longer_writable, read_only=False),
+    Place(
+        "results made read-only in mid-run", MEASURING, _either(*MEASURING), amid=_no_longer_writable, read_only=False
+    ),
     Place("four that start in one moment", ("run", "resume", "merge"), beside=4),
     Place("ten that start in one moment", ("history",), beside=10),
 )

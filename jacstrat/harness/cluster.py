@@ -298,7 +298,7 @@ def _address_in(file: str) -> str:
 
 
 async def _greet(address: str) -> None:
-    """Ask who listens there. A client is for a scheduler: one that meets anything else leaves its loop behind, and stops
+    """Ask who listens there: a client that meets anything but a scheduler leaves its loop behind, and stops
     whichever thread later collects it.
 
     Raises:

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from bench.checks import trials
+from bench.checks import calling, trials
+from bench.checks.calling import Ended, call, change_rights
 from bench.checks.places import ALL, JUMP_S, ODD, PLACES, Place
-from bench.checks.trials import COMMANDS, Ended, Trial, Whole, call, change_rights, faults, judge, lost
+from bench.checks.trials import COMMANDS, Trial, Whole, faults, judge, lost
 
 
 def test_every_place_has_commands_that_there_are_and_codes_for_them() -> None:
@@ -85,7 +86,7 @@ def test_a_full_disk_keeps_what_was_on_it(tmp_path: Path) -> None:
     code = "open('new', 'wb').write(b'y' * 9000)"
     for room_bytes, written in ((16_384, True), (0, False)):
         ended, _ = tell(Place("disk", room_bytes=room_bytes), tmp_path, code)
-        if ended.code == trials.COULD_NOT:
+        if ended.code == calling.COULD_NOT:
             pytest.skip("no file system can be mounted here")
         assert (ended.code == 0) is written
         assert (tmp_path / "here" / "kept").read_bytes() == b"x" * 10_000
@@ -111,7 +112,10 @@ def test_clocks_jump(tmp_path: Path) -> None:
     code += "import sitecustomize as s; s._begin -= 5\n"
     code += "b = time.monotonic(), time.time(), time.perf_counter_ns(); print(b[0] - a[0], b[1] - a[1], b[2] - a[2])"
     done = subprocess.run(
-        [sys.executable, "-c", code], env=os.environ | {"PYTHONPATH": str(tmp_path / "site")}, capture_output=True, check=True
+        [sys.executable, "-c", code],
+        env=os.environ | {"PYTHONPATH": str(tmp_path / "site")},
+        capture_output=True,
+        check=True,
     )
     monotonic, wall, perf_ns = map(float, done.stdout.split())
     assert monotonic == pytest.approx(JUMP_S, abs=1)
@@ -140,7 +144,5 @@ def test_every_command_that_ends_otherwise_counts() -> None:
     good, bad = Trial("full", "run", (2,)), Trial("full", "merge", (0, 0, 2), ("not one alone has it",))
     figure = judge(place, [good, bad])
     assert (figure.value, figure.met) == (1, False)
-    assert figure.note == (
-        "exit codes: run 2, merge 2 times 0 and 2; for one, merge: not one alone has it"
-    )
+    assert figure.note == ("exit codes: run 2, merge 2 times 0 and 2; for one, merge: not one alone has it")
     assert not judge(place, []).met

@@ -95,7 +95,10 @@ def test_where_memory_is_limited_that_may_be_why(monkeypatch, capsys) -> None:
         raise OSError("no source")
 
     monkeypatch.setattr("jacstrat.core.errors.lookup", refuse)
-    for limit, remedy in ((10**9, "raise the limit of memory with ulimit -v"), (resource.RLIM_INFINITY, "name another")):
+    for limit, remedy in (
+        (10**9, "raise the limit of memory with ulimit -v"),
+        (resource.RLIM_INFINITY, "name another"),
+    ):
         monkeypatch.setattr(resource, "getrlimit", lambda kind, limit=limit: (limit, limit))
         assert refused(monkeypatch, capsys, "list", "sweeps").startswith(f"jacstrat: no source; {remedy}")
 

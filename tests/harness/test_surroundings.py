@@ -46,7 +46,9 @@ def test_only_a_variable_that_is_set_is_found(monkeypatch, tmp_path) -> None:
     system = SimpleNamespace(environ=environ, chdir=entered.append)
     monkeypatch.setattr(surroundings, "os", system)
     monkeypatch.setattr(sys, "path", list(sys.path))
-    take_on({"directory": str(tmp_path), "path": ["/somewhere"], "environment": {MARK: "another", "SAME": "2", "N": ""}})
+    take_on(
+        {"directory": str(tmp_path), "path": ["/somewhere"], "environment": {MARK: "another", "SAME": "2", "N": ""}}
+    )
     assert environ == {MARK: "its own", "SAME": "2", "N": ""}
     assert (entered, sys.path) == ([str(tmp_path)], ["/somewhere"])
 

@@ -187,8 +187,8 @@ def test_a_store_that_another_program_holds_is_said_to_be(directory, tmp_path, m
 
 
 def test_a_store_that_the_system_refuses_is_not_said_to_be_none(directory, tmp_path) -> None:
+    (tmp_path / "file").write_text("")
     with pytest.raises(JacstratError, match="file/h.sqlite cannot be opened or written: .*; name another with --store"):
-        (tmp_path / "file").write_text("")
         Store(tmp_path / "file" / "h.sqlite")
     with Store(tmp_path / "h.sqlite") as store:
         store._db.execute("PRAGMA max_page_count = 1")
