@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import socket
 import threading
 from concurrent.futures import Future
@@ -155,6 +156,41 @@ def test_what_kills_worker_after_worker_is_a_row_and_what_died_with_it_is_not(wo
     assert [(o.record.status, o.record.reason) for o in found.outcomes] == [
         ("crashed", "8 workers died on this cell, the last one at node3")
     ] * 2
+
+
+def test_what_kills_the_only_worker_again_and_again_is_a_row(workers) -> None:
+    """Each time it is at no worker for a while, and submitted again as another task."""
+    job = Job(SWEEP.cells()[0], Settings(), 1.0)
+
+    async def with_none(dask_worker) -> None:
+        await dask_worker.set_resources(measuring=0)
+
+    async def kill_two(dask_scheduler) -> None:
+        while not (waiting := [task for task in dask_scheduler.tasks.values() if task.state == "no-worker"]):
+            await asyncio.sleep(0.01)
+        for task in waiting:
+            task.suspicious = 2
+
+    one = pool(workers)
+    workers.run(with_none)
+    # The worker that is back.
+    one._seen = (math.inf, {"worker": {"cpu"}})
+
+    def lost() -> Done | None:
+        future = one.submit(job, "")
+        workers.run_on_scheduler(kill_two)
+        while not one._stranded([future]):
+            pass
+        return one.result(future, job)
+
+    # As the scheduler allows three.
+    assert [lost(), lost(), lost()] == [None] * 3
+    found = lost()
+    assert found is not None
+    assert [(o.record.status, o.record.reason) for o in found.outcomes] == [
+        ("crashed", "8 workers died on this cell")
+    ] * 2
+    assert one._lost == {}
 
 
 def test_jobs_that_were_ready_before_a_worker_had_its_resources_are_done(tmp_path, workers) -> None:
