@@ -25,8 +25,8 @@ SELECTION = ("-o", "divergence", "-s", "identity", "-s", "vmap", "--sample", "0.
 PROBLEMS = ("sin", "linear")
 LIMIT_S = 600.0
 LOOK_S = 0.02
-# After which a scheduler takes a worker that says nothing for dead.
-SILENT = "6s"
+# After which a scheduler takes a worker that says nothing for dead: torch takes seconds to import, and says nothing.
+SILENT = "40s"
 
 
 class Bench:

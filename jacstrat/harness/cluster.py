@@ -193,7 +193,8 @@ class Cluster:
         since, kinds = self._seen
         if time.monotonic() - since > TICK_S:
             with suppress(OSError, RuntimeError):
-                found: Mapping[str, Any] = self._client.scheduler_info()["workers"]
+                # Of a scheduler that is gone nothing is known.
+                found: Mapping[str, Any] = self._client.scheduler_info().get("workers", {})
                 kinds = {
                     address: {"cpu", *(name for name, count in worker["resources"].items() if count)}
                     for address, worker in found.items()
@@ -236,6 +237,8 @@ def connected(address: str, tell: Callable[[str], object]) -> Iterator[distribut
         raise UsageError("local:N starts N workers on this machine, from 1 on, got local:0")
     # Dask logs what happens to workers; what becomes of a cell is told in its row.
     logging.getLogger("distributed").setLevel(logging.ERROR)
+    # A client tells of a scheduler that is gone with its traceback; here that is a line.
+    logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
     with ExitStack() as stack:
         options: dict[str, Any] = {"timeout": CONNECT_S, "set_as_default": False, "name": "jacstrat"}
         try:

@@ -175,7 +175,8 @@ class Store:
         run = _run(directory, commit, date)
         digest = hashlib.sha256(records_file(directory).read_bytes() + run.commit.encode()).hexdigest()
         rows = [tuple(map(_plain, row)) for row in frame.loc[:, list(STORED)].itertuples(index=False)]
-        values = (run.commit, run.date, run.measured, run.dirty, run.machine, run.torch, run.source, digest)
+        told = (run.commit, run.date, run.measured, run.dirty, run.machine, run.torch, run.source, digest)
+        values = tuple(map(_plain, told))
         with self._answered(), self._writing():
             if self._db.execute("SELECT 1 FROM runs WHERE digest = ?", (digest,)).fetchone():
                 return None
@@ -300,9 +301,11 @@ def _utc(date: str) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """A value as SQLite takes it: what was not measured is NULL."""
+    """A value as SQLite takes it: what was not measured is NULL, and half a pair of surrogates a question mark."""
     import pandas as pd
 
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()
     if value is pd.NA or value != value:
         return None
     return value.item() if hasattr(value, "item") else value

@@ -110,6 +110,14 @@ def test_a_scheduler_that_is_lost_ends_the_run_and_rows_stand(tmp_path, workers)
     assert 2 <= len(read_records(tmp_path)) < len(CASES)
 
 
+def test_a_scheduler_of_which_nothing_is_known_has_no_workers(workers, monkeypatch) -> None:
+    """As a client says for a moment after the scheduler has gone."""
+    one = pool(workers)
+    monkeypatch.setattr(workers, "scheduler_info", dict)
+    one._seen = (-1.0, {"worker": {"cpu"}})
+    assert (one.workers(), one.room("cpu", {})) == (0, False)
+
+
 def test_a_worker_of_other_versions_gets_no_job_and_both_are_named(tmp_path, workers) -> None:
     told: list[str] = []
     one = pool(workers, wait_s=0.3, tell=told.append)

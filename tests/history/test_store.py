@@ -49,6 +49,13 @@ def test_a_record_without_a_machine_has_that_of_its_run(directory, tmp_path) -> 
         assert list(store.frame().columns).count("machine") == 1
 
 
+def test_a_directory_whose_name_is_no_utf_8_is_taken_in(directory, tmp_path) -> None:
+    with Store(tmp_path / "h.sqlite") as store:
+        run, _ = store.add(directory(0, name="r\udcff"))
+        assert run.source.endswith("r\udcff")
+        assert len(store.frame()) == 1
+
+
 def test_the_same_records_are_taken_in_once(directory, tmp_path) -> None:
     source = directory(0)
     with Store(tmp_path / "h.sqlite") as store:
