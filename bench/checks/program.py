@@ -65,6 +65,25 @@ def hostile(quick: bool) -> list[Figure]:
     return hostile(("huge_message", "kills_the_server", "leaves_a_command")) if quick else hostile()
 
 
+def places(quick: bool) -> list[Figure]:
+    from .places import PLACES
+    from .trials import places
+
+    return places(PLACES[::12], ("resume", "compare")) if quick else places()
+
+
+def dask(quick: bool) -> list[Figure]:
+    from .clusters import dask
+
+    return dask(("killed_from_outside",)) if quick else dask()
+
+
+def kills_rev(quick: bool) -> list[Figure]:
+    from .kill_rev import kills_rev
+
+    return kills_rev(2) if quick else kills_rev()
+
+
 def phases(quick: bool) -> list[Figure]:
     from .phases import phases
 
@@ -85,6 +104,9 @@ CHECKS: Mapping[str, Callable[[bool], list[Figure]]] = MappingProxyType(
         "kill": kill,
         "kills": kills,
         "hostile": hostile,
+        "places": places,
+        "dask": dask,
+        "kills_rev": kills_rev,
         "phases": phases,
         "planned": planned,
     }

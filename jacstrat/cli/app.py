@@ -35,6 +35,9 @@ REMEDIES: Mapping[int, str] = MappingProxyType(
 )
 
 
+ELSE = "name another place, or change its rights"
+
+
 class Program(TyperGroup):
     """The commands; where the system refuses one what it needs, it ends with a line and exit code 2.
 
@@ -98,8 +101,20 @@ def tell(text: str) -> None:
 def _refusal(error: OSError) -> str:
     """What the system said, of which file, and what to do."""
     place = f"{error.filename}: " if error.filename is not None else ""
-    remedy = REMEDIES.get(error.errno or 0, "name another place, or change its rights")
+    # Torch's own, whose import says so of whatever it has no memory for.
+    short = error.errno is None and memory_is_limited()
+    remedy = "raise the limit of memory with ulimit -v" if short else REMEDIES.get(error.errno or 0, ELSE)
     return f"{place}{error.strerror or error}; {remedy}"
+
+
+def memory_is_limited() -> bool:
+    """Whether this process has less address space than the machine would give it."""
+    try:
+        import resource
+    except ImportError:
+        # As on Windows, which has no such limit.
+        return False
+    return resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY
 
 
 def open_stream(name: str) -> None:

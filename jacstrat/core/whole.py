@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 
@@ -27,6 +28,10 @@ def write_whole(file: Path, content: str | bytes) -> None:
         with temporary.open("xb") as out:
             out.write(data)
         temporary.replace(file)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
+    except OSError as error:
+        # Nobody has asked for a file of the other name.
+        error.filename = str(file)
         raise
+    finally:
+        with suppress(OSError):
+            temporary.unlink()

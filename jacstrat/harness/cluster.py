@@ -42,8 +42,8 @@ SILENT_S = 60
 DEAF = "import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\n"
 # For a scheduler to answer.
 CONNECT_S = 10
-# How often a cell's workers may die in a row, each row as many times as the scheduler allows, before it gets the blame:
-# what waited at a worker behind the one that killed it dies with it, and is to have another chance.
+# How many times the workers that the scheduler allows, and one more, may die on a cell before it gets the blame: what
+# waited at a worker behind the one that killed it dies with it, and is to have another chance.
 MOST_DEATHS = 2
 # Where jobs take less than this, so many are at each worker, one at work and the others waiting: the way to the client
 # and back is then not waited for, nor the next line of a worker that has come to the end of one.
@@ -90,6 +90,8 @@ class Cluster:
         self._keys: dict[Future[Done], str] = {}
         # How often in a row a job was seen at no worker.
         self._idle: dict[Future[Done], int] = {}
+        # Of jobs that are submitted again: how many workers have died on one, and how many the scheduler allows.
+        self._lost: dict[Future[Done], tuple[int, int]] = {}
         self._short = False
         client.subscribe_topic(TOPIC, self._heard)
         try:
@@ -139,19 +141,14 @@ class Cluster:
         took_s = time.monotonic() - self._begun.pop(future)
         del self._keys[future]
         if self._idle.pop(future, 0) >= MOST_IDLE:
-            return None
+            return self._blamed(job, *self._lost.pop(future, (0, 0)))
         try:
             done = future.result()
         except CancelledError:
             raise self._gone("the scheduler is gone") from None
         except distributed.KilledWorker as error:
-            self._deaths[job.cell.key] += 1
-            if self._deaths[job.cell.key] < MOST_DEATHS:
-                return None
-            count = MOST_DEATHS * (error.allowed_failures + 1)
-            return failed(
-                job, "crashed", f"{count} workers died on this cell, the last one at {error.last_worker.name}"
-            )
+            allowed = error.allowed_failures
+            return self._blamed(job, allowed + 1, allowed, f", the last one at {error.last_worker.name}")
         except Exception as error:
             return failed(job, "error", f"the worker could not measure: {in_words(error)}")
         self._short = took_s < SHORT_S
@@ -159,6 +156,14 @@ class Cluster:
 
     def workers(self) -> int:
         return len(self._workers())
+
+    def _blamed(self, job: Job, deaths: int, allowed: int, last: str = "") -> Done | None:
+        """The rows of a cell that more workers have died on, if they are too many; else None, to submit it again."""
+        self._deaths[job.cell.key] += deaths
+        count = self._deaths[job.cell.key]
+        if count < MOST_DEATHS * (allowed + 1):
+            return None
+        return failed(job, "crashed", f"{count} workers died on this cell{last}")
 
     def _stranded(self, under_way: Collection[Future[Done]]) -> set[Future[Done]]:
         """Jobs that no worker has though there are workers; cancelled, to be submitted again.
@@ -173,6 +178,12 @@ class Cluster:
             for future in under_way:
                 self._idle[future] = 0 if self._keys[future] in held else self._idle.get(future, 0) + 1
         stranded = {future for future in under_way if self._idle.get(future, 0) >= MOST_IDLE}
+        if stranded:
+            # Submitted anew it is another task, on which no worker has died yet: what kills the only worker would go on
+            # doing so for good. A scheduler may refuse to be asked.
+            with suppress(OSError, RuntimeError, ValueError):
+                deaths = self._client.run_on_scheduler(deaths_of([self._keys[future] for future in stranded]))
+                self._lost |= {future: deaths.get(self._keys[future], (0, 0)) for future in stranded}
         for future in stranded:
             future.cancel()
         return stranded
@@ -182,7 +193,8 @@ class Cluster:
         since, kinds = self._seen
         if time.monotonic() - since > TICK_S:
             with suppress(OSError, RuntimeError):
-                found: Mapping[str, Any] = self._client.scheduler_info()["workers"]
+                # Of a scheduler that is gone nothing is known.
+                found: Mapping[str, Any] = self._client.scheduler_info().get("workers", {})
                 kinds = {
                     address: {"cpu", *(name for name, count in worker["resources"].items() if count)}
                     for address, worker in found.items()
@@ -225,6 +237,8 @@ def connected(address: str, tell: Callable[[str], object]) -> Iterator[distribut
         raise UsageError("local:N starts N workers on this machine, from 1 on, got local:0")
     # Dask logs what happens to workers; what becomes of a cell is told in its row.
     logging.getLogger("distributed").setLevel(logging.ERROR)
+    # A client tells of a scheduler that is gone with its traceback; here that is a line.
+    logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
     with ExitStack() as stack:
         options: dict[str, Any] = {"timeout": CONNECT_S, "set_as_default": False, "name": "jacstrat"}
         try:
@@ -321,6 +335,19 @@ def at_worker(do: Callable[[Job, str, str, str], Done], job: Job, run: str) -> D
     """Do a job at the worker that this runs in."""
     worker = distributed.get_worker()
     return do(job, run, worker.address, worker.local_directory)
+
+
+def deaths_of(keys: Sequence[str]) -> Callable[..., dict[str, tuple[int, int]]]:
+    """A function for the scheduler: how many workers have died on each task, and how many it allows.
+
+    Made here, so that pickle sends it whole: a scheduler without jacstrat could not find it.
+    """
+
+    def deaths(dask_scheduler: Any) -> dict[str, tuple[int, int]]:
+        tasks, allowed = dask_scheduler.tasks, dask_scheduler.allowed_failures
+        return {key: (tasks[key].suspicious, allowed) for key in keys if key in tasks}
+
+    return deaths
 
 
 def _kind(device: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import sys
@@ -48,6 +49,13 @@ class Servers:
                         raise JacstratError(f"no case can be measured in a process of its own: {error}") from None
         raise AssertionError("unreachable")
 
+    def close(self) -> None:
+        """End the server, if there is one and this process has started it: at the end of the process, whose socket and
+        files of it would else be told as left open where warnings are shown."""
+        if self._server is not None and self._process == os.getpid():
+            self._server.close()
+            self._server = None
+
     def end_left(self) -> None:
         """End the processes of all servers that this process has had, but for the one that serves."""
         end_marked(own_mark(), but=self._server.pid if self._server else None)
@@ -60,6 +68,7 @@ class Servers:
 
 
 SERVERS = Servers()
+atexit.register(SERVERS.close)
 
 
 def end_left_processes() -> None:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 WAIT_S = 60
 """How long a writer waits for those before it."""
+UNWRITABLE = ("SQLITE_FULL", "SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_IOERR", "SQLITE_PERM")
+"""What SQLite says where the system refuses it a file."""
 VERSION = 1
 """Of the tables, as SQLite's user_version; columns of records may be added to it."""
 RUN = MappingProxyType(
@@ -109,8 +111,13 @@ class Store:
         try:
             yield
         except (sqlite3.Error, OSError, OverflowError) as error:
-            if getattr(error, "sqlite_errorname", "") in ("SQLITE_BUSY", "SQLITE_LOCKED"):
+            # The extended names begin with the plain ones: SQLITE_READONLY_DIRECTORY.
+            name = getattr(error, "sqlite_errorname", "")
+            if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
                 raise UsageError(f"{self.file} is in use by another program; try again when it has ended") from None
+            if isinstance(error, OSError) or name.startswith(UNWRITABLE):
+                why = getattr(error, "strerror", error)
+                raise UsageError(f"{self.file} cannot be opened or written: {why}; name another with --store") from None
             raise UsageError(f"{self.file} is no store of results: {error}; name another with --store") from None
 
     @contextmanager
@@ -168,7 +175,8 @@ class Store:
         run = _run(directory, commit, date)
         digest = hashlib.sha256(records_file(directory).read_bytes() + run.commit.encode()).hexdigest()
         rows = [tuple(map(_plain, row)) for row in frame.loc[:, list(STORED)].itertuples(index=False)]
-        values = (run.commit, run.date, run.measured, run.dirty, run.machine, run.torch, run.source, digest)
+        told = (run.commit, run.date, run.measured, run.dirty, run.machine, run.torch, run.source, digest)
+        values = tuple(map(_plain, told))
         with self._answered(), self._writing():
             if self._db.execute("SELECT 1 FROM runs WHERE digest = ?", (digest,)).fetchone():
                 return None
@@ -293,9 +301,11 @@ def _utc(date: str) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """A value as SQLite takes it: what was not measured is NULL."""
+    """A value as SQLite takes it: what was not measured is NULL, and half a pair of surrogates a question mark."""
     import pandas as pd
 
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()
     if value is pd.NA or value != value:
         return None
     return value.item() if hasattr(value, "item") else value

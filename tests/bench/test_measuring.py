@@ -109,7 +109,7 @@ class TestProgram:
 def test_the_script_finds_its_checks_from_anywhere(tmp_path) -> None:
     script = [sys.executable, str(ROOT / "bench" / "measuring.py"), "--help"]
     told = subprocess.run(script, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=True).stdout
-    assert "{known,aa,isolation,kill,kills,hostile,phases,planned,all}" in told
+    assert "{known,aa,isolation,kill,kills,hostile,places,dask,kills_rev,phases,planned,all}" in told
 
 
 def test_the_document_has_a_row_for_each_check() -> None:

@@ -88,6 +88,21 @@ def test_what_the_system_refuses_is_a_line(monkeypatch, capsys, error: Exception
     assert refused(monkeypatch, capsys, "list", "sweeps").startswith(f"jacstrat: {line}")
 
 
+def test_where_memory_is_limited_that_may_be_why(monkeypatch, capsys) -> None:
+    """Torch's import says what it likes of memory that it does not get: that it has no source, for one."""
+
+    def refuse(*_: object) -> None:
+        raise OSError("no source")
+
+    monkeypatch.setattr("jacstrat.core.errors.lookup", refuse)
+    for limit, remedy in (
+        (10**9, "raise the limit of memory with ulimit -v"),
+        (resource.RLIM_INFINITY, "name another"),
+    ):
+        monkeypatch.setattr(resource, "getrlimit", lambda kind, limit=limit: (limit, limit))
+        assert refused(monkeypatch, capsys, "list", "sweeps").startswith(f"jacstrat: no source; {remedy}")
+
+
 def test_ctrl_c_is_no_regression(monkeypatch) -> None:
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt

@@ -19,9 +19,17 @@ def test_what_was_there_stays_where_it_cannot_be_written(tmp_path: Path, monkeyp
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Path, "replace", refuse)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(OSError, match="No space left") as raised:
         write_whole(file, "after")
+    assert raised.value.filename == str(file)
     assert [file.read_text() for file in tmp_path.iterdir()] == ["before"]
+
+
+def test_the_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(NotADirectoryError) as raised:
+        write_whole(tmp_path / "file" / "a.txt", "text")
+    assert raised.value.filename == str(tmp_path / "file" / "a.txt")
 
 
 def test_a_link_is_replaced_and_not_followed(tmp_path: Path) -> None:

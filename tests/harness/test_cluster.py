@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import socket
 import threading
 from concurrent.futures import Future
 from contextlib import suppress
+from random import Random
 from types import SimpleNamespace
 
 import distributed
@@ -108,6 +110,14 @@ def test_a_scheduler_that_is_lost_ends_the_run_and_rows_stand(tmp_path, workers)
     assert 2 <= len(read_records(tmp_path)) < len(CASES)
 
 
+def test_a_scheduler_of_which_nothing_is_known_has_no_workers(workers, monkeypatch) -> None:
+    """As a client says for a moment after the scheduler has gone."""
+    one = pool(workers)
+    monkeypatch.setattr(workers, "scheduler_info", dict)
+    one._seen = (-1.0, {"worker": {"cpu"}})
+    assert (one.workers(), one.room("cpu", {})) == (0, False)
+
+
 def test_a_worker_of_other_versions_gets_no_job_and_both_are_named(tmp_path, workers) -> None:
     told: list[str] = []
     one = pool(workers, wait_s=0.3, tell=told.append)
@@ -154,6 +164,41 @@ def test_what_kills_worker_after_worker_is_a_row_and_what_died_with_it_is_not(wo
     assert [(o.record.status, o.record.reason) for o in found.outcomes] == [
         ("crashed", "8 workers died on this cell, the last one at node3")
     ] * 2
+
+
+def test_what_kills_the_only_worker_again_and_again_is_a_row(workers) -> None:
+    """Each time it is at no worker for a while, and submitted again as another task."""
+    job = Job(SWEEP.cells()[0], Settings(), 1.0)
+
+    async def with_none(dask_worker) -> None:
+        await dask_worker.set_resources(measuring=0)
+
+    async def kill_two(dask_scheduler) -> None:
+        while not (waiting := [task for task in dask_scheduler.tasks.values() if task.state == "no-worker"]):
+            await asyncio.sleep(0.01)
+        for task in waiting:
+            task.suspicious = 2
+
+    one = pool(workers)
+    workers.run(with_none)
+    # The worker that is back.
+    one._seen = (math.inf, {"worker": {"cpu"}})
+
+    def lost() -> Done | None:
+        future = one.submit(job, "")
+        workers.run_on_scheduler(kill_two)
+        while not one._stranded([future]):
+            pass
+        return one.result(future, job)
+
+    # As the scheduler allows three.
+    assert [lost(), lost(), lost()] == [None] * 3
+    found = lost()
+    assert found is not None
+    assert [(o.record.status, o.record.reason) for o in found.outcomes] == [
+        ("crashed", "8 workers died on this cell")
+    ] * 2
+    assert one._lost == {}
 
 
 def test_jobs_that_were_ready_before_a_worker_had_its_resources_are_done(tmp_path, workers) -> None:
@@ -219,7 +264,11 @@ def test_a_scheduler_file_that_is_none_is_not_waited_for(tmp_path, text: str | N
         connected(str(file), print).__enter__()
 
 
-@pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 400 Bad Request\r\n\r\n"])
+@pytest.mark.parametrize(
+    "answer",
+    [b"", b"HTTP/1.1 400 Bad Request\r\n\r\n", b"\0" * 4096, Random(0).randbytes(4096)],
+    ids=["nothing", "another protocol", "zeros", "noise"],
+)
 def test_what_answers_and_is_no_scheduler_is_named(monkeypatch, answer: bytes) -> None:
     monkeypatch.setattr(clusters, "CONNECT_S", 2.0)
     with socket.create_server(("127.0.0.1", 0)) as listener:

@@ -178,3 +178,21 @@ def test_what_has_the_mark_is_ended_and_what_stays_is_named(start, monkeypatch, 
     assert len(caplog.messages) == 1
     assert caplog.messages[0].startswith(f"process {server.pid} (")
     assert caplog.messages[0].endswith("which a function has started, does not end; end it by hand")
+
+
+def test_the_server_of_a_process_ends_with_it_and_not_with_a_fork_of_it() -> None:
+    from types import SimpleNamespace
+
+    from jacstrat.harness.servers import Servers
+
+    closed: list[str] = []
+    servers = Servers()
+    servers.close()
+    servers._server = SimpleNamespace(close=lambda: closed.append("closed"))
+    servers._process += 1
+    servers.close()
+    assert closed == []
+    servers._process -= 1
+    servers.close()
+    servers.close()
+    assert closed == ["closed"]

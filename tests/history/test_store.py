@@ -49,6 +49,13 @@ def test_a_record_without_a_machine_has_that_of_its_run(directory, tmp_path) -> 
         assert list(store.frame().columns).count("machine") == 1
 
 
+def test_a_directory_whose_name_is_no_utf_8_is_taken_in(directory, tmp_path) -> None:
+    with Store(tmp_path / "h.sqlite") as store:
+        run, _ = store.add(directory(0, name="r\udcff"))
+        assert run.source.endswith("r\udcff")
+        assert len(store.frame()) == 1
+
+
 def test_the_same_records_are_taken_in_once(directory, tmp_path) -> None:
     source = directory(0)
     with Store(tmp_path / "h.sqlite") as store:
@@ -184,6 +191,18 @@ def test_a_store_that_another_program_holds_is_said_to_be(directory, tmp_path, m
     holder.close()
     with Store(file) as store:
         assert len(store.frame()) == 1
+
+
+def test_a_store_that_the_system_refuses_is_not_said_to_be_none(directory, tmp_path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(JacstratError, match="file/h.sqlite cannot be opened or written: .*; name another with --store"):
+        Store(tmp_path / "file" / "h.sqlite")
+    with Store(tmp_path / "h.sqlite") as store:
+        store._db.execute("PRAGMA max_page_count = 1")
+        with pytest.raises(JacstratError, match="h.sqlite cannot be opened or written: database or disk is full; name"):
+            store.add(directory(0, *(row(f"s{i}") for i in range(200))))
+    with Store(tmp_path / "h.sqlite") as store:
+        assert len(store.frame()) == 0
 
 
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.7])

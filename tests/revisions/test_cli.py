@@ -33,6 +33,7 @@ def run(monkeypatch, directory: Path, *arguments: str) -> int:
 
 def test_wrong_use_is_a_line_and_exit_code_2(repository, tmp_path, monkeypatch, capsys) -> None:
     (tmp_path / "kept" / "base").mkdir(parents=True)
+    (tmp_path / "file").touch()
     for arguments, said in (
         (["--rev"], "--rev needs a revision to compare with, such as main, and no --baseline"),
         (["--rev", "main", "--baseline"], "--rev needs a revision to compare with, such as main, and no --baseline"),
@@ -41,6 +42,9 @@ def test_wrong_use_is_a_line_and_exit_code_2(repository, tmp_path, monkeypatch, 
         (["--rev", "main", "--timeout", "-1"], "--timeout must be more than 0 seconds, got -1"),
         (["--rev", "main", "--sweep", "mine.toml"], "sweep file mine.toml does not exist"),
         (["--rev", "main", "--keep", str(tmp_path / "kept")], "holds results already; name another with --keep"),
+        (["--rev", "main", "--keep", str(tmp_path / "file" / "kept")], "cannot be made or written; name another with"),
+        (["--rev", "--", "-x"], "unknown revision '-x'; in a clone without history fetch it first"),
+        (["--rev", "--", "main", "-x"], "unknown revision '-x'; in a clone without history fetch it first"),
         (["--rev", "main", "-n", "four"], "-n must be whole numbers with commas between"),
         (["a", "b", "--time-limit", "5"], "--time-limit is for --rev, which measures"),
         (["a", "b", "-p", "sin"], "--problem is for --rev, which measures"),
