@@ -50,7 +50,7 @@ class Backend(Protocol):
         ...
 
 
-class Captured:
+class DeviceGraph:
     """Captured work: a call replays it and returns the result, which is the same tensors each time, written anew.
 
     Attributes:
@@ -75,7 +75,7 @@ class Captured:
         self._graph = self._result = None
 
 
-def captured(work: Work, device: str | torch.device, backend: Backend | None = None) -> Captured:
+def captured(work: Work, device: str | torch.device, backend: Backend | None = None) -> DeviceGraph:
     """Capture work in a graph of the device.
 
     What the work reads is read at the same addresses by every replay: with inputs that do not change a replay
@@ -102,7 +102,7 @@ def captured(work: Work, device: str | torch.device, backend: Backend | None = N
     return replay
 
 
-def recorded(work: Work, backend: Backend) -> Captured:
+def recorded(work: Work, backend: Backend) -> DeviceGraph:
     """Capture work that was called before, on the stream of the capture; what it gives is not looked at.
 
     Raises:
@@ -119,7 +119,7 @@ def recorded(work: Work, backend: Backend) -> Captured:
             raise
 
     try:
-        return Captured(*backend.capture(watched))
+        return DeviceGraph(*backend.capture(watched))
     except Exception as error:
         raise _refusal(failures.pop() if failures else error) from error
 

@@ -13,7 +13,7 @@ from jacstrat.core.errors import UsageError, in_words
 T = TypeVar("T")
 
 
-class Table(Mapping[str, T]):
+class Registry(Mapping[str, T]):
     """A read-only table of entries of our own and, behind them, of those that installed packages register.
 
     Packages are imported when the table is first read and not before: they import jacstrat themselves, and a fork

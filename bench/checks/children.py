@@ -12,14 +12,14 @@ import torch
 
 from jacstrat.harness.cases import Cell
 from jacstrat.harness.cell import Outcome, measure
-from jacstrat.harness.child import Limits
+from jacstrat.harness.child import ChildLimits
 from jacstrat.harness.isolation import measure_isolated
 from jacstrat.measure.sampling import Settings
 
 from .figure import Figure
 
 CHILD_S = 0.06
-LIMITS = Limits(timeout_s=30, memory_bytes=2**32)
+LIMITS = ChildLimits(timeout_s=30, memory_bytes=2**32)
 # One sample of one call, so that little but the child differs between the two places.
 ONCE = Settings(min_samples=1, max_samples=1, limit_s=1e-6, warmup_s=1e-6, block_s=1e-9, ticks=0)
 

@@ -16,7 +16,7 @@ from unittest.mock import patch
 from .figure import Figure
 
 if TYPE_CHECKING:
-    from jacstrat.compare.inputs import Side
+    from jacstrat.compare.inputs import RecordSet
     from jacstrat.records import Record
 
 CASES, ROUNDS, SECONDS = 10_000, 60, 5.0
@@ -59,11 +59,11 @@ KINDS: Mapping[str, tuple[str, str]] = MappingProxyType(
 
 def _counted(cell: Any, kind: str = "", plain: list[Record] | None = None) -> list[Record]:
     """The rows of a cell without times, its strategies as they are or with a change built in."""
-    from jacstrat.harness.bench import Bench
+    from jacstrat.harness.bench import CellSetup
     from jacstrat.harness.cell import measure
     from jacstrat.strategies.contraction import Contraction
 
-    prepare = Bench.prepare
+    prepare = CellSetup.prepare
     peaks = {(r.problem, r.n, r.workload, r.strategy): r.peak_bytes for r in plain or ()}
 
     def changed(bench: Any, spec: str, f: Any) -> Any:
@@ -73,7 +73,7 @@ def _counted(cell: Any, kind: str = "", plain: list[Record] | None = None) -> li
         prepared.contraction = Contraction(evaluate)
         return prepared
 
-    with patch.object(Bench, "prepare", changed if kind else prepare):
+    with patch.object(CellSetup, "prepare", changed if kind else prepare):
         return [outcome.record for outcome in measure(cell, None) if outcome.record]
 
 
@@ -157,12 +157,12 @@ def _told(plain: list[Record], changed: list[Record], other: bool) -> Mapping[st
     return told
 
 
-def _side(label: str, records: list[Record], machine: str) -> Side:
-    from jacstrat.compare.inputs import Side
+def _side(label: str, records: list[Record], machine: str) -> RecordSet:
+    from jacstrat.compare.inputs import RecordSet
     from jacstrat.core.environment import Snapshot
     from jacstrat.records import to_frame
 
-    return Side(label, to_frame(records), {}, Snapshot(machine=machine, torch="2", python="3"))
+    return RecordSet(label, to_frame(records), {}, Snapshot(machine=machine, torch="2", python="3"))
 
 
 def speed(quick: bool) -> list[Figure]:
@@ -257,7 +257,7 @@ def apart(quick: bool) -> list[Figure]:
     return [Figure("apart", "times called SLOWER or FASTER in vain", vain / len(verdicts), 0.01, unit="%", note=note)]
 
 
-def _is_found(base: Side, new: Side, case: str, factor: float) -> bool:
+def _is_found(base: RecordSet, new: RecordSet, case: str, factor: float) -> bool:
     """Whether a case of NEW is SLOWER once its samples are multiplied."""
     from jacstrat.compare.comparison import compare
     from jacstrat.compare.verdict import Verdict

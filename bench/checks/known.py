@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping
 
 from jacstrat.measure.clocks import HostClock, Work
-from jacstrat.measure.sampling import Series, Settings, sample
+from jacstrat.measure.sampling import Settings, WorkSamples, sample
 
 from .figure import Figure
 
@@ -37,7 +37,7 @@ def spin(seconds: float) -> Work:
     return work
 
 
-def judge(series: Mapping[str, Series]) -> list[Figure]:
+def judge(series: Mapping[str, WorkSamples]) -> list[Figure]:
     """A figure a truth, from the series that are named after them, and one for the empty function."""
     figures = []
     for truth_s in TRUTHS_S:

@@ -24,7 +24,7 @@ from jacstrat.compare.thresholds import Thresholds
 from jacstrat.compare.verdict import Comparison, Verdict
 from jacstrat.revisions.compare import arena_of, verdicts
 from jacstrat.revisions.compare import time as time_cases
-from jacstrat.revisions.interleave import Limits, Twin
+from jacstrat.revisions.interleave import RoundLimits, Twin
 from jacstrat.revisions.processes import Arena
 from jacstrat.revisions.survey import Selection, Survey, survey
 
@@ -122,7 +122,7 @@ class Bench:
     arena: Arena
     found: Survey
     rng: random.Random
-    limits: Limits
+    limits: RoundLimits
 
     def compare(self, share: float = 0.0) -> Try:
         """One comparison of CASES random cases, the first of which is slower by a share."""
@@ -151,7 +151,7 @@ def _evaluates(twin: Twin) -> bool:
     return bool(twin.new["workload"] == "evaluate")
 
 
-def compare_revisions(tries: int, limits: Limits, say: bool = True) -> list[Figure]:
+def compare_revisions(tries: int, limits: RoundLimits, say: bool = True) -> list[Figure]:
     """All three checks.
 
     Args:
@@ -256,7 +256,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     # Before the checks, since the load at the start is somebody else's work.
     environment = snapshot()
     begin = time.monotonic()
-    figures = compare_revisions(given.tries, Limits(time_s=given.time_limit))
+    figures = compare_revisions(given.tries, RoundLimits(time_s=given.time_limit))
     print(
         f"{essentials(environment)}\n\n{table(figures)}\nall of it took {(time.monotonic() - begin) / 60:.0f} minutes"
     )

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
-from jacstrat.chain.reading import Pointwise, Reading, Stage
+from jacstrat.chain.reading import ChainStage, Pointwise, Reading
 from jacstrat.chain.slopes import NEEDS_RESULT, slope
 from jacstrat.chain.values import run
 from jacstrat.tape import Node
@@ -16,7 +16,7 @@ from jacstrat.tape.arguments import Args
 
 
 @dataclass(frozen=True, eq=False)
-class Step:
+class TapeStep:
     """An operation: whether its value is wanted, of which of its arguments e are, and what is forgotten after it."""
 
     node: Node
@@ -26,7 +26,7 @@ class Step:
 
 
 @dataclass(frozen=True, eq=False)
-class Factors:
+class TapeFactors:
     """The part of a tape that some stages need.
 
     Fields:
@@ -35,11 +35,11 @@ class Factors:
         reading: Of which chain.
     """
 
-    steps: tuple[Step, ...]
-    stages: tuple[Stage, ...]
+    steps: tuple[TapeStep, ...]
+    stages: tuple[ChainStage, ...]
     reading: Reading
 
-    def at(self, x: Tensor, args: Args, constants: list[Any]) -> dict[Stage, Tensor]:
+    def at(self, x: Tensor, args: Args, constants: list[Any]) -> dict[ChainStage, Tensor]:
         """The diagonal of each stage, (B, width)."""
         environment = list(constants)
         self.reading.values.placed(environment, x, args)
@@ -93,13 +93,13 @@ class Factors:
                 e[key] = (one if before is None else before) + (one if part is None else part)
 
 
-def factors(reading: Reading, stages: Iterable[Stage]) -> Factors:
+def factors(reading: Reading, stages: Iterable[ChainStage]) -> TapeFactors:
     """What has to be computed for these stages."""
     values = reading.values
     asked = tuple(stages)
     chained = {stage.slot for stage in asked}  # slots whose e are wanted
     valued: set[int] = set()
-    steps: list[Step] = []
+    steps: list[TapeStep] = []
     for node in reversed(values.nodes):
         made = {slot for slot in node.outs if slot is not None}
         if not made & (values.varying | values.moving) or made & set(values.fixed):
@@ -120,17 +120,17 @@ def factors(reading: Reading, stages: Iterable[Stage]) -> Factors:
             continue
         if has_value:
             valued.update(slot for slot in node.slots if slot in values.varying | values.moving)
-        steps.append(Step(node, has_value, found, ()))
+        steps.append(TapeStep(node, has_value, found, ()))
     moving = (values.varying | values.moving) - set(range(1 + values.arguments))
-    return Factors(_freed(tuple(reversed(steps)), moving), asked, reading)
+    return TapeFactors(_freed(tuple(reversed(steps)), moving), asked, reading)
 
 
-def _freed(steps: tuple[Step, ...], moving: set[int]) -> tuple[Step, ...]:
+def _freed(steps: tuple[TapeStep, ...], moving: set[int]) -> tuple[TapeStep, ...]:
     """The steps, each with the slots that none after it reads."""
     read: set[int] = set()
     found = []
     for step in reversed(steps):
         slots = {slot for slot in (*step.node.slots, *step.node.outs) if slot in moving}
-        found.append(Step(step.node, step.has_value, step.pointwise, tuple(slots - read)))
+        found.append(TapeStep(step.node, step.has_value, step.pointwise, tuple(slots - read)))
         read |= slots
     return tuple(reversed(found))

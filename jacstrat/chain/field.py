@@ -10,9 +10,9 @@ from torch import Tensor
 
 from jacstrat.chain.cut import Cut, narrowest
 from jacstrat.chain.discover import Opaque, in_a_graph, same
-from jacstrat.chain.factors import Factors, factors
-from jacstrat.chain.plan import Plan, plan
-from jacstrat.chain.reading import Reading, Stage, read
+from jacstrat.chain.factors import TapeFactors, factors
+from jacstrat.chain.plan import ChainPlan, plan
+from jacstrat.chain.reading import ChainStage, Reading, read
 from jacstrat.chain.values import Values, run, values_of
 from jacstrat.core.errors import UnsupportedError
 from jacstrat.tape import Tape, Tapes, Untraceable, leaves
@@ -27,11 +27,11 @@ class Contracted(NamedTuple):
     """Constants by slot, what was contracted of them, and the tensors that they were made of, as they were."""
 
     constants: list[Any]
-    plan: Plan
+    plan: ChainPlan
     of: list[Tensor]
 
 
-class Chain:
+class FieldChain:
     """A chain at one shape of x.
 
     Args:
@@ -51,11 +51,11 @@ class Chain:
             constants = self._constants()
             self.start, found = self._best(constants)
             self._kept = Contracted(constants, found, self._copies())
-        self.factors: Factors = factors(reading, found.stages)
+        self.factors: TapeFactors = factors(reading, found.stages)
 
-    def _best(self, constants: list[Any]) -> tuple[int, Plan]:
+    def _best(self, constants: list[Any]) -> tuple[int, ChainPlan]:
         """Where to cut the chain open: at x, unless tangents are narrower elsewhere."""
-        best: tuple[int, Plan] = (0, plan(self.reading, constants, 0, self.diagonal))
+        best: tuple[int, ChainPlan] = (0, plan(self.reading, constants, 0, self.diagonal))
         if self.diagonal or not best[1].pushes:
             return best
         bases = {linear.base for linear in self.reading.linear} - self.reading.passed
@@ -95,7 +95,7 @@ class Chain:
 
     def __call__(self, x: Tensor, *args: Any) -> Tensor:
         constants, found, _ = self.contracted()
-        d: dict[Stage, Tensor] = self.factors.at(x, args, constants)
+        d: dict[ChainStage, Tensor] = self.factors.at(x, args, constants)
         batch = len(x) if x.dim() == 2 else 1
         result = found.contracted(d, batch, self.diagonal)
         return result if x.dim() == 2 else result[0]
@@ -139,7 +139,7 @@ class Field:
         found = self._at(x, args)
         if isinstance(found, Cut):
             return f"a cut of width {found.width}, in place of n = {x.shape[-1]}"
-        return found.reason if isinstance(found, Chain) else "f does not depend on x"
+        return found.reason if isinstance(found, FieldChain) else "f does not depend on x"
 
     def __call__(self, x: Tensor, *args: Any) -> Tensor:
         """The divergence, (B,), or the diagonal, (B, n); less B for a point."""
@@ -169,7 +169,7 @@ class Field:
             return self._zeros
         try:
             with torch.no_grad():
-                return Chain(read(values), self.diagonal)
+                return FieldChain(read(values), self.diagonal)
         except Opaque as reason:
             why = str(reason)
         if self.diagonal:

@@ -18,11 +18,11 @@ import torch
 from torch import Tensor
 
 from jacstrat.chain.maps import Map, between, hadamard, total
-from jacstrat.chain.reading import Reading, Stage
+from jacstrat.chain.reading import ChainStage, Reading
 
 # A source of a base: a stage, or where the chain is cut open.
 CUT = None
-Forms = dict[Stage | None, Map]
+Forms = dict[ChainStage | None, Map]
 
 # Bytes of the tangents of a tile of points: near the core of a CPU; on an accelerator enough to fill it.
 CPU_BYTES = 2**19
@@ -44,11 +44,11 @@ class Push:
         inputs: Of each i the map C_ji and C_i0.
     """
 
-    inputs: tuple[tuple[Stage, Map, Seed], ...]
+    inputs: tuple[tuple[ChainStage, Map, Seed], ...]
 
 
 @dataclass(frozen=True, eq=False)
-class Plan:
+class ChainPlan:
     """A chain cut open, all constants contracted.
 
     Fields:
@@ -62,20 +62,20 @@ class Plan:
     """
 
     constant: Tensor
-    singles: Mapping[Stage, Any]
-    pairs: tuple[tuple[Stage, Stage, Map], ...]
-    pushes: Mapping[Stage, Push]
-    closings: Mapping[Stage, Map]
+    singles: Mapping[ChainStage, Any]
+    pairs: tuple[tuple[ChainStage, ChainStage, Map], ...]
+    pushes: Mapping[ChainStage, Push]
+    closings: Mapping[ChainStage, Map]
     columns: int
     flops: int
 
     @property
-    def stages(self) -> set[Stage]:
+    def stages(self) -> set[ChainStage]:
         """The diagonal factors that are asked for."""
         found = {*self.singles, *self.closings, *(stage for j, i, _ in self.pairs for stage in (j, i))}
         return found | {i for push in self.pushes.values() for i, _, _ in push.inputs}
 
-    def contracted(self, d: Mapping[Stage, Tensor], batch: int, diagonal: bool) -> Tensor:
+    def contracted(self, d: Mapping[ChainStage, Tensor], batch: int, diagonal: bool) -> Tensor:
         """(B,), or (B, n) for the diagonal, from the diagonal factors, (B, h_j) each."""
         number = self._tiles(d, batch)
         if number <= 1:
@@ -85,19 +85,19 @@ class Plan:
         parts = [self._contracted({j: d[j][r] for j in d}, r.stop - r.start, diagonal) for r in rows]
         return torch.cat(parts)
 
-    def _tiles(self, d: Mapping[Stage, Tensor], batch: int) -> int:
+    def _tiles(self, d: Mapping[ChainStage, Tensor], batch: int) -> int:
         if not self.pushes:
             return 1
         widest = max(M.rows for push in self.pushes.values() for _, M, _ in push.inputs)
         room = CPU_BYTES if self.constant.device.type == "cpu" else ACCELERATOR_BYTES
         return round(batch * widest * self.columns * self.constant.element_size() / room)
 
-    def _contracted(self, d: Mapping[Stage, Tensor], batch: int, diagonal: bool) -> Tensor:
+    def _contracted(self, d: Mapping[ChainStage, Tensor], batch: int, diagonal: bool) -> Tensor:
         parts = [self.constant.expand(batch, *self.constant.shape)]
         for j, k in self.singles.items():
             parts.append(k(d[j]) if diagonal else d[j] @ k)
         parts += [between(d[j], K, d[i]) for j, i, K in self.pairs]
-        U: dict[Stage, Tensor] = {}
+        U: dict[ChainStage, Tensor] = {}
         for j, push in self.pushes.items():
             U[j] = total([_pushed(d[i], C, seed, U.get(i)) for i, C, seed in push.inputs])
         parts += [_closed(C, U[j], d[j], diagonal) for j, C in self.closings.items()]
@@ -128,7 +128,7 @@ def _closed(C: Map, U: Tensor, d: Tensor, diagonal: bool) -> Tensor:
     return total(parts)
 
 
-def plan(reading: Reading, constants: list[Any], start: int, diagonal: bool) -> Plan:
+def plan(reading: Reading, constants: list[Any], start: int, diagonal: bool) -> ChainPlan:
     """The chain cut open at a slot, 0 for x.
 
     Args:
@@ -145,7 +145,7 @@ def plan(reading: Reading, constants: list[Any], start: int, diagonal: bool) -> 
     seeds = {j: into[j].get(CUT, Map(reading.widths[j.slot], w)) for j in live}
     ends = {j: closing[j] for j in live if j in closing and not closing[j].is_zero}
 
-    singles: dict[Stage, Any] = {}
+    singles: dict[ChainStage, Any] = {}
     pairs = []
     by_tangents = [j for j in ends if before[j] and (diagonal or any(before[i] for i in before[j]))]
     for j, C in ends.items():
@@ -169,7 +169,7 @@ def plan(reading: Reading, constants: list[Any], start: int, diagonal: bool) -> 
                 * _width(reading, i)
                 * (1 if M.dense is None or (seed.is_unit and i not in pushes) else w)
             )
-    return Plan(
+    return ChainPlan(
         constant if diagonal else constant.sum(),
         singles,
         tuple(pairs),
@@ -181,13 +181,13 @@ def plan(reading: Reading, constants: list[Any], start: int, diagonal: bool) -> 
 
 
 def _pushes(
-    live: list[Stage],
-    before: Mapping[Stage, list[Stage]],
-    into: Mapping[Stage, Forms],
-    seeds: Mapping[Stage, Map],
-    ends: list[Stage],
+    live: list[ChainStage],
+    before: Mapping[ChainStage, list[ChainStage]],
+    into: Mapping[ChainStage, Forms],
+    seeds: Mapping[ChainStage, Map],
+    ends: list[ChainStage],
     like: Tensor,
-) -> dict[Stage, Push]:
+) -> dict[ChainStage, Push]:
     """The tangents that are needed: those at the ends, and those that these are made of."""
     wanted = set(ends)
     for j in reversed(live):
@@ -204,22 +204,22 @@ def _pushes(
     return pushes
 
 
-def _width(reading: Reading, stage: Stage) -> int:
+def _width(reading: Reading, stage: ChainStage) -> int:
     return reading.widths[stage.slot]
 
 
-def _stages(reading: Reading) -> list[Stage]:
+def _stages(reading: Reading) -> list[ChainStage]:
     """All stages, none before another that it depends on."""
     slots = [a for linear in reading.linear for a, _ in linear.terms] + [reading.values.output]
-    found = dict.fromkeys(Stage(a, b) for a in slots for b, is_one in reading.bases[a].items() if not is_one)
+    found = dict.fromkeys(ChainStage(a, b) for a in slots for b, is_one in reading.bases[a].items() if not is_one)
     return list(found)
 
 
-def _live(into: Mapping[Stage, Forms], closing: Forms) -> list[Stage]:
+def _live(into: Mapping[ChainStage, Forms], closing: Forms) -> list[ChainStage]:
     """Stages on a way from the cut to the cut, in an order in which none comes before another that it depends on."""
-    order: list[Stage] = []
+    order: list[ChainStage] = []
 
-    def visit(j: Stage) -> None:
+    def visit(j: ChainStage) -> None:
         if j not in order:
             for i in into[j]:
                 if i is not CUT:
@@ -228,7 +228,7 @@ def _live(into: Mapping[Stage, Forms], closing: Forms) -> list[Stage]:
 
     for j in into:
         visit(j)
-    fed: set[Stage] = set()
+    fed: set[ChainStage] = set()
     for j in order:
         if any((i is CUT or i in fed) and not M.is_zero for i, M in into[j].items()):
             fed.add(j)
@@ -250,7 +250,7 @@ def _forms(reading: Reading, constants: list[Any], start: int) -> tuple[dict[int
                 for source, M in forms[base].items():
                     found[source] = found[source] + M if source in found else M
             else:
-                found[Stage(slot, base)] = reading.identity(slot)
+                found[ChainStage(slot, base)] = reading.identity(slot)
         return found
 
     def made(number: int) -> Forms:

@@ -25,7 +25,7 @@ Maker = Callable[[list[Any]], Map]
 
 
 @dataclass(frozen=True)
-class Stage:
+class ChainStage:
     """A diagonal factor: e of a tensor along one of its bases."""
 
     slot: int

@@ -38,7 +38,7 @@ REMEDIES: Mapping[int, str] = MappingProxyType(
 ELSE = "name another place, or change its rights"
 
 
-class Program(TyperGroup):
+class CommandLine(TyperGroup):
     """The commands; where the system refuses one what it needs, it ends with a line and exit code 2.
 
     Within click, which would give a closed pipe and Ctrl-C exit code 1, that of a regression.
@@ -68,7 +68,7 @@ class Program(TyperGroup):
 
 app = typer.Typer(
     name="jacstrat",
-    cls=Program,
+    cls=CommandLine,
     help="Measure every way to contract the Jacobian of a PyTorch function.",
     no_args_is_help=True,
     add_completion=False,

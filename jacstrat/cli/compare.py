@@ -34,7 +34,7 @@ from jacstrat.core.text import printable
 from jacstrat.core.whole import write_whole
 
 if TYPE_CHECKING:
-    from jacstrat.compare.inputs import Side
+    from jacstrat.compare.inputs import RecordSet
     from jacstrat.compare.thresholds import Thresholds
     from jacstrat.compare.verdict import Comparison
 
@@ -204,7 +204,7 @@ def _of_the_baseline(base: Path | None, new: Path | None, opened: ExitStack) -> 
     return BASELINE, directory
 
 
-def _baseline(directory: Path, to_write: bool) -> Side | None:
+def _baseline(directory: Path, to_write: bool) -> RecordSet | None:
     """What the baseline holds; None where it is to be written and there is none, or none that this version reads."""
     from jacstrat.compare.inputs import read_side
 
@@ -264,7 +264,9 @@ def _summarise(comparison: Comparison) -> None:
             print(printable(f"warning: no summary in {summary}: {error.strerror or error}"), file=sys.stderr)
 
 
-def _update(directory: Path, source: Path, before: Side | None, after: Side, comparison: Comparison | None) -> None:
+def _update(
+    directory: Path, source: Path, before: RecordSet | None, after: RecordSet, comparison: Comparison | None
+) -> None:
     from jacstrat.compare.baseline import update_baseline
 
     written = update_baseline(directory, before, after, source, comparison)

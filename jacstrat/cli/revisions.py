@@ -51,7 +51,7 @@ def compare_revisions(
     from jacstrat.report.terminal import Terminal
     from jacstrat.revisions import compare as revisions
     from jacstrat.revisions.install import BuildError
-    from jacstrat.revisions.interleave import Limits
+    from jacstrat.revisions.interleave import RoundLimits
     from jacstrat.revisions.processes import DiedError, RefusedError
     from jacstrat.revisions.results import write
 
@@ -64,9 +64,9 @@ def compare_revisions(
         raise UsageError(f"{keep} holds results already; name another with --keep")
     if keep is not None and not _can_be_made(keep):
         raise UsageError(f"{keep} cannot be made or written; name another with --keep")
-    limits = Limits(
-        time_s=Limits.time_s if time_limit_s is None else time_limit_s,
-        step_s=Limits.step_s if step_s is None else step_s,
+    limits = RoundLimits(
+        time_s=RoundLimits.time_s if time_limit_s is None else time_limit_s,
+        step_s=RoundLimits.step_s if step_s is None else step_s,
     )
     try:
         with interruptible(), _status(Terminal(stderr=True)) as say:

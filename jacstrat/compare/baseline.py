@@ -6,7 +6,7 @@ import re
 from dataclasses import asdict
 from pathlib import Path
 
-from jacstrat.compare.inputs import Side
+from jacstrat.compare.inputs import RecordSet
 from jacstrat.compare.verdict import Comparison, Gate, Verdict
 from jacstrat.core.environment import read_sessions, write_sessions
 from jacstrat.core.whole import write_whole
@@ -23,7 +23,9 @@ TIMES = (
 """Columns that say how fast: what they hold is of one machine on one day."""
 
 
-def update_baseline(directory: Path, base: Side | None, new: Side, source: Path, comparison: Comparison | None) -> int:
+def update_baseline(
+    directory: Path, base: RecordSet | None, new: RecordSet, source: Path, comparison: Comparison | None
+) -> int:
     """Write what NEW has over a baseline. Rows of cases in which nothing moved stay as they are, so that the diff shows
     what did, and none of the rounding that differs between machines.
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from jacstrat.compare.accuracy import judge_accuracy
 from jacstrat.compare.counts import judge_counts
-from jacstrat.compare.inputs import Side
+from jacstrat.compare.inputs import RecordSet
 from jacstrat.compare.places import differences
 from jacstrat.compare.samples import cost_ratios, drifts, rank_sum_tests
 from jacstrat.compare.thresholds import KINDS, Thresholds
@@ -26,8 +26,8 @@ DEFAULTS = Thresholds()
 
 
 def compare(
-    base: Side,
-    new: Side,
+    base: RecordSet,
+    new: RecordSet,
     thresholds: Thresholds = DEFAULTS,
     strict_time: bool = False,
     same_cases: bool = False,
@@ -74,7 +74,7 @@ def compare(
     return Comparison(base.label, new.label, verdicts, tuple(notes))
 
 
-def _about_places(base: Side, new: Side) -> Iterator[str]:
+def _about_places(base: RecordSet, new: RecordSet) -> Iterator[str]:
     for side in (base, new):
         if not side.place.known:
             yield f"{side.label} does not say where it was measured: it is taken for another machine, of the same torch"
@@ -96,7 +96,7 @@ def _same(base: Snapshot, new: Snapshot) -> tuple[bool, bool]:
     return machine, not (before and after) or before == after
 
 
-def _cases(base: Side, new: Side) -> tuple[list[str], list[str], list[str]]:
+def _cases(base: RecordSet, new: RecordSet) -> tuple[list[str], list[str], list[str]]:
     """The cases that both have, that BASE has alone, and that NEW has alone."""
     before, after = base.by_case.index, new.by_case.index
     for side, index in ((base, before), (new, after)):
@@ -114,7 +114,7 @@ def _cases(base: Side, new: Side) -> tuple[list[str], list[str], list[str]]:
     return common, [case for case in before if case not in after], [case for case in after if case not in before]
 
 
-def _hint(base: Side, new: Side) -> str:
+def _hint(base: RecordSet, new: RecordSet) -> str:
     """The columns of the key that never agree."""
     for name in KEY:
         before, after = (sorted(set(side.frame[name].dropna())) for side in (base, new))
@@ -128,8 +128,8 @@ def _hint(base: Side, new: Side) -> str:
 
 
 def _times(
-    base: Side,
-    new: Side,
+    base: RecordSet,
+    new: RecordSet,
     before: pd.DataFrame,
     after: pd.DataFrame,
     thresholds: Thresholds,

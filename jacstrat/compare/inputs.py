@@ -24,7 +24,7 @@ PLACE_KEY = "jacstrat"
 
 
 @dataclass(frozen=True)
-class Side:
+class RecordSet:
     """One of two sets of records.
 
     Fields:
@@ -47,7 +47,7 @@ class Side:
         return self.frame.drop_duplicates("case", keep="last").set_index("case")
 
 
-def read_side(path: Path) -> Side:
+def read_side(path: Path) -> RecordSet:
     """What a path has to compare.
 
     Raises:
@@ -69,7 +69,7 @@ def read_side(path: Path) -> Side:
     beside = file.name in (RECORDS, PARQUET)
     place, note = place_of(read_sessions(directory) if beside else ())
     samples = read_samples(directory) if beside else {}
-    return Side(str(path), frame, samples, place, tuple(f"{path} {note}" for note in [note] if note))
+    return RecordSet(str(path), frame, samples, place, tuple(f"{path} {note}" for note in [note] if note))
 
 
 def _whole(file: Path) -> None:
@@ -91,7 +91,7 @@ def _json(file: Path) -> Any:
         raise UsageError(f"{file} is no JSON, or is cut off: {error}") from None
 
 
-def _benchmark(file: Path) -> Side:
+def _benchmark(file: Path) -> RecordSet:
     """The cases of a JSON file that `pytest bench --benchmark-json` wrote: their extra_info has the columns."""
     content = _json(file)
     benchmarks = content.get("benchmarks") if isinstance(content, dict) else None
@@ -115,7 +115,7 @@ def _benchmark(file: Path) -> Side:
     machine = content.get("machine_info")
     place = Snapshot.of(machine.get(PLACE_KEY) if isinstance(machine, dict) else None)
     place = replace(place, utc=str(content.get("datetime") or ""))
-    return Side(str(file), to_frame(records, str(file)), samples, place)
+    return RecordSet(str(file), to_frame(records, str(file)), samples, place)
 
 
 def _object(benchmark: Any, name: str) -> Mapping[str, Any]:

@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from jacstrat.compare.verdict import CaseVerdict, Comparison, Finding, Verdict
-from jacstrat.compare.wording import Line, lines_of, tally
+from jacstrat.compare.wording import CaseWords, lines_of, tally
 from jacstrat.core.errors import UsageError
 from jacstrat.report.chart import DARK, GREY
 from jacstrat.report.notebook import ShownFigure
@@ -80,7 +80,7 @@ def ratio_plot(comparison: Comparison, threshold: float) -> Figure:
     return figure
 
 
-def _name(line: Line) -> str:
+def _name(line: CaseWords) -> str:
     """A name that fits beside the axes: of a long one, what stands in front goes, since strategies stand last."""
     whole = f"{line.quantity}, {line.setting}, {line.strategy}"
     return whole if len(whole) <= NAME_LIMIT else f"…{whole[1 - NAME_LIMIT :]}"

@@ -7,9 +7,9 @@ import re
 from rich.console import Console
 
 from jacstrat.compare.verdict import CaseVerdict, Comparison, Verdict
-from jacstrat.compare.wording import Line, conclusion, lacking, lines_of, tally, told
+from jacstrat.compare.wording import CaseWords, conclusion, lacking, lines_of, tally, told
 from jacstrat.core.text import printable
-from jacstrat.report.sheet import Column, Sheet, sheet_of
+from jacstrat.report.sheet import Sheet, SheetColumn, sheet_of
 
 MOST_ROWS = 200
 """Rows of a table; the number of those left out stands below it."""
@@ -28,14 +28,18 @@ _STYLES = {
 
 def comparison_sheet(comparison: Comparison, cases: list[CaseVerdict]) -> Sheet:
     """Some of the cases, a row each."""
-    columns = [Column("verdict", numeric=True), *map(Column, ("problem", "strategy", "at")), Column("why", prose=True)]
+    columns = [
+        SheetColumn("verdict", numeric=True),
+        *map(SheetColumn, ("problem", "strategy", "at")),
+        SheetColumn("why", prose=True),
+    ]
     lines = lines_of(comparison, cases)
     rows = [[_marked(line), line.quantity, line.strategy, line.setting, line.reason] for line in lines]
     title = f"{comparison.new} against {comparison.base}"
     return sheet_of(title, columns, rows, [_STYLES.get(line.verdict, "") for line in lines])
 
 
-def _marked(line: Line) -> str:
+def _marked(line: CaseWords) -> str:
     return f"{'! ' if line.regression else ''}{line.verdict}"
 
 

@@ -11,7 +11,7 @@ from jacstrat.report.setting import quantity
 
 
 @dataclass(frozen=True)
-class Line:
+class CaseWords:
     """A case as a table tells it.
 
     Fields:
@@ -66,7 +66,7 @@ def _grave(case: CaseVerdict) -> bool:
     return case.regression or case.verdict is Verdict.WRONG
 
 
-def lines_of(comparison: Comparison, cases: Sequence[CaseVerdict]) -> list[Line]:
+def lines_of(comparison: Comparison, cases: Sequence[CaseVerdict]) -> list[CaseWords]:
     """Lines of some of the cases; what all cases of the comparison share of their settings is left out."""
     parsed = {case.case: Case.parse(case.case) for case in comparison.cases}
     settings = zip(*(case.setting for case in parsed.values() if case), strict=True)
@@ -77,7 +77,7 @@ def lines_of(comparison: Comparison, cases: Sequence[CaseVerdict]) -> list[Line]
         if key := parsed[of]:
             of, strategy = quantity(key.operator, key.problem), key.strategy
             setting = ", ".join(part for part, show in zip(key.setting, shown, strict=True) if show)
-        lines.append(Line(case.verdict, of, strategy, setting, case.reason, _grave(case)))
+        lines.append(CaseWords(case.verdict, of, strategy, setting, case.reason, _grave(case)))
     return lines
 
 

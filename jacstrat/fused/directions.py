@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from jacstrat.fused.network import Linear, Point, Pointwise, Product, Term
+from jacstrat.fused.network import InputVector, LinearVector, PointwiseVector, Product, Term
 from jacstrat.fused.spec import padded
 from jacstrat.fused.writer import Writer
 
@@ -51,7 +51,7 @@ class Directions:
     def _bend(self, number: int) -> None:
         writer = self.writer
         vector = writer.network.vectors[number]
-        if isinstance(vector, Pointwise):
+        if isinstance(vector, PointwiseVector):
             t = self._tangent(vector.source)
             writer.write(f"total += row_sum(k{number} * ({t} * {t}))")
         elif isinstance(vector, Product):
@@ -69,11 +69,11 @@ class Directions:
         if network.is_seeded(number):
             parts.append(self._seed(number))
         if not network.fixed[number]:
-            if isinstance(vector, Linear):
+            if isinstance(vector, LinearVector):
                 for term in vector.terms:
                     if network.varies[term.source] and not network.fixed[term.source]:
                         parts.append(writer.applied(term, number, self._tangent(term.source)))
-            elif isinstance(vector, Pointwise):
+            elif isinstance(vector, PointwiseVector):
                 parts.append(f"d{number} * {self._tangent(vector.source)}")
             elif isinstance(vector, Product):
                 for one, other in ((vector.left, vector.right), (vector.right, vector.left)):
@@ -96,14 +96,14 @@ class Directions:
         """Entry k of a vector's derivative along direction k, (P,) or (1,)."""
         writer = self.writer
         network, vector = writer.network, writer.network.vectors[number]
-        if vector.width == 1 and not isinstance(vector, Point):
+        if vector.width == 1 and not isinstance(vector, InputVector):
             return f"row_sum({self._tangent(number)})"
-        if isinstance(vector, Point):
+        if isinstance(vector, InputVector):
             return "1.0"
-        if isinstance(vector, Linear):
+        if isinstance(vector, LinearVector):
             parts = [self._picked_term(term, number) for term in vector.terms if network.varies[term.source]]
             return " + ".join(parts)
-        if isinstance(vector, Pointwise):
+        if isinstance(vector, PointwiseVector):
             return f"{self._entry(f'd{number}', vector.width)} * ({self._picked(vector.source)})"
         assert isinstance(vector, Product)
         parts = []

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from jacstrat.fused.network import Given, Linear, Network, Point, Pointwise, Product, Term
+from jacstrat.fused.network import Given, InputVector, LinearVector, Network, PointwiseVector, Product, Term
 
 
 def applied(term: Term, operands: Sequence[Tensor], rows: Tensor) -> Tensor:
@@ -46,7 +46,7 @@ def seeds(
     def seed(number: int) -> Tensor:
         if number not in found:
             vector = network.vectors[number]
-            assert isinstance(vector, Linear)
+            assert isinstance(vector, LinearVector)
             parts = [
                 _of_units(term, operands, found[0])
                 if V is None and term.source == 0
@@ -91,15 +91,15 @@ def forward(network: Network, operands: Sequence[Tensor], x: Tensor) -> Pass:
     slopes: dict[int, Tensor] = {}
     bends: dict[int, Tensor] = {}
     for number, vector in enumerate(network.vectors):
-        if isinstance(vector, Point):
+        if isinstance(vector, InputVector):
             value = x
         elif isinstance(vector, Given):
             value = operands[vector.operand]
-        elif isinstance(vector, Linear):
+        elif isinstance(vector, LinearVector):
             parts = [applied(term, operands, values[term.source]) for term in vector.terms]
             parts += [] if vector.bias is None else [operands[vector.bias]]
             value = sum(parts[1:], start=parts[0])
-        elif isinstance(vector, Pointwise):
+        elif isinstance(vector, PointwiseVector):
             value, slopes[number], bends[number], _ = vector.formula(values[vector.source])
         else:
             value = values[vector.left] * values[vector.right]
@@ -122,11 +122,11 @@ def back(network: Network, operands: Sequence[Tensor], at: Pass) -> None:
         vector = network.vectors[number]
         if number not in g:
             continue
-        if isinstance(vector, Linear):
+        if isinstance(vector, LinearVector):
             for term in vector.terms:
                 if network.varies[term.source]:
                     add(term.source, pulled(term, operands, g[number]))
-        elif isinstance(vector, Pointwise):
+        elif isinstance(vector, PointwiseVector):
             add(vector.source, g[number] * at.slopes[number])
         elif isinstance(vector, Product):
             add(vector.left, g[number] * at.values[vector.right])
@@ -146,10 +146,10 @@ def tangent(
     parts = [seeded[number].unsqueeze(0)] if number in seeded else []
     if network.fixed[number]:
         return parts[0]
-    if isinstance(vector, Linear):
+    if isinstance(vector, LinearVector):
         live = (one for one in vector.terms if network.varies[one.source] and not network.fixed[one.source])
         parts += [applied(term, operands, t[term.source]) for term in live]
-    elif isinstance(vector, Pointwise):
+    elif isinstance(vector, PointwiseVector):
         parts.append(at.slopes[number].unsqueeze(1) * t[vector.source])
     elif isinstance(vector, Product):
         for one, other in ((vector.left, vector.right), (vector.right, vector.left)):
@@ -161,7 +161,7 @@ def tangent(
 def bend(network: Network, at: Pass, t: Mapping[int, Tensor], number: int) -> Tensor:
     """What a vector with a second derivative adds to a Laplacian, (B,)."""
     vector, g = network.vectors[number], at.adjoints[number]
-    if isinstance(vector, Pointwise):
+    if isinstance(vector, PointwiseVector):
         return (g * at.bends[number] * t[vector.source].square().sum(1)).sum(-1)
     assert isinstance(vector, Product)
     return 2 * (g * (t[vector.left] * t[vector.right]).sum(1)).sum(-1)
@@ -170,14 +170,14 @@ def bend(network: Network, at: Pass, t: Mapping[int, Tensor], number: int) -> Te
 def entries(network: Network, operands: Sequence[Tensor], at: Pass, t: Mapping[int, Tensor], number: int) -> Tensor:
     """Entry k of a vector's derivative along direction k, (B or 1, K)."""
     vector = network.vectors[number]
-    if isinstance(vector, Point):
+    if isinstance(vector, InputVector):
         return at.values[0].new_ones(1, vector.width)
     if vector.width == 1:
         return t[number][..., 0]
-    if isinstance(vector, Linear):
+    if isinstance(vector, LinearVector):
         live = (term for term in vector.terms if network.varies[term.source])
         parts = [_entries_of(network, operands, at, t, term) for term in live]
-    elif isinstance(vector, Pointwise):
+    elif isinstance(vector, PointwiseVector):
         parts = [at.slopes[number] * entries(network, operands, at, t, vector.source)]
     else:
         assert isinstance(vector, Product)

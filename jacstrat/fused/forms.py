@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from jacstrat.chain.maps import Map, Pick
-from jacstrat.fused.network import Given, Linear, Network, Point, Pointwise, Product, Term, Vector
+from jacstrat.fused.network import Given, InputVector, LinearVector, Network, PointwiseVector, Product, Term, Vector
 
 # From tensors by slot to a tensor, a number or a map.
 Operand = Callable[[list[Any]], Tensor]
@@ -19,7 +19,7 @@ Maker = Callable[[list[Any]], Map]
 
 
 @dataclass(frozen=True, eq=False)
-class Part:
+class FormPart:
     """factor W a, a a vector; W is None for the identity."""
 
     source: int
@@ -27,7 +27,7 @@ class Part:
     make: Maker | None = None
 
 
-Form = tuple[Part, ...]
+Form = tuple[FormPart, ...]
 
 
 def scaled(form: Form, factor: float) -> Form:
@@ -55,12 +55,12 @@ class Forms:
         self.operands: list[Operand] = []
         self.moving: list[bool] = []
         self.sample, self.like = sample, like
-        self.point = self.added(Point(n))
+        self.point = self.added(InputVector(n))
 
     def added(self, vector: Vector) -> Form:
         """A new vector."""
         self.list.append(vector)
-        return (Part(len(self.list) - 1),)
+        return (FormPart(len(self.list) - 1),)
 
     def given(self, width: int, make: Operand, of_points: bool, moves: bool) -> Form:
         """A new vector that does not depend on x."""
@@ -88,7 +88,7 @@ class Forms:
                 shared.append((part, vector.operand))
             else:
                 terms.append(self._term(part))
-        return self.added(Linear(self.width(form), tuple(terms), self._bias(shared)))
+        return self.added(LinearVector(self.width(form), tuple(terms), self._bias(shared)))
 
     def _is_better_apart(self, form: Form) -> bool:
         """Whether a part has a matrix already, or several stand side by side and not one behind the other."""
@@ -98,7 +98,7 @@ class Forms:
             return True
         return len(varying) > 1 and all(M is None or _is_diagonal(M) for M in maps)
 
-    def _term(self, part: Part) -> Term:
+    def _term(self, part: FormPart) -> Term:
         make = part.make
         if make is None:
             return Term(part.source, part.factor)
@@ -108,7 +108,7 @@ class Forms:
             return Term(part.source, part.factor, row, is_diagonal=True)
         return Term(part.source, part.factor, self._operand(lambda environment: _dense(make(environment), like)))
 
-    def _bias(self, shared: list[tuple[Part, int]]) -> int | None:
+    def _bias(self, shared: list[tuple[FormPart, int]]) -> int | None:
         """The operand that rows which all points share add up to."""
         if not shared:
             return None
@@ -147,10 +147,10 @@ class Forms:
         def renumbered(vector: Vector) -> Vector:
             if isinstance(vector, Given):
                 return replace(vector, operand=operands.setdefault(vector.operand, len(operands)))
-            if isinstance(vector, Linear):
+            if isinstance(vector, LinearVector):
                 terms = (replace(t, source=vectors[t.source], operand=operand(t.operand)) for t in vector.terms)
                 return replace(vector, terms=tuple(terms), bias=operand(vector.bias))
-            if isinstance(vector, Pointwise):
+            if isinstance(vector, PointwiseVector):
                 return replace(vector, source=vectors[vector.source])
             if isinstance(vector, Product):
                 return replace(vector, left=vectors[vector.left], right=vectors[vector.right])

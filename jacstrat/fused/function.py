@@ -12,9 +12,9 @@ from jacstrat.chain.discover import Opaque
 from jacstrat.chain.values import Values, values_of
 from jacstrat.core.errors import UnsupportedError
 from jacstrat.fused.kernels import fault_of, is_out_of_resources, kernel, on_device_of
-from jacstrat.fused.narrow import Found, launch, misfit, tiles
+from jacstrat.fused.narrow import KernelResult, launch, misfit, tiles
 from jacstrat.fused.operands import Operands
-from jacstrat.fused.reading import Read, read
+from jacstrat.fused.reading import ReadNetwork, read
 from jacstrat.fused.source import text
 from jacstrat.fused.spec import Products, Spec, Wanted
 from jacstrat.fused.wide import Wide
@@ -40,7 +40,9 @@ class Kernels:
         points: Of a tile; by rule where not given.
     """
 
-    def __init__(self, values: Values, found: Read, wanted: Wanted, products: Products, points: int | None) -> None:
+    def __init__(
+        self, values: Values, found: ReadNetwork, wanted: Wanted, products: Products, points: int | None
+    ) -> None:
         self.network, self.wanted, self.products, self.points = found.network, wanted, products, points
         self.dtype = TYPES[values.sample[0].dtype]
         blank = self._spec(False, False, ())
@@ -49,7 +51,7 @@ class Kernels:
         self.misfit = misfit(found.network, values.sample[0].element_size())
         self._wide = Wide(found.network, wanted, self.dtype, products) if self.misfit else None
 
-    def at(self, x: Tensor, args: Args, V: Tensor | None = None, together: bool = False) -> Found:
+    def at(self, x: Tensor, args: Args, V: Tensor | None = None, together: bool = False) -> KernelResult:
         """The operator at x, (B, n), along directions V or all of them; together with value and gradient."""
         ready = self.operands.at(x, args, V)
         if self._wide is not None:
@@ -132,7 +134,7 @@ class Lowered:
             return found.result.squeeze(0), value.squeeze(0), None if gradient is None else gradient.squeeze(0)
         return found.result, value, gradient
 
-    def _at(self, x: Tensor, args: Args, V: Tensor | None = None, together: bool = False) -> Found:
+    def _at(self, x: Tensor, args: Args, V: Tensor | None = None, together: bool = False) -> KernelResult:
         kernels = self.prepared(x, args)
         points = x.detach().reshape(-1, x.shape[-1]).contiguous()
         with torch.no_grad(), on_device_of(x):

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from jacstrat.fused.kernels import interprets
-from jacstrat.fused.network import Given, Linear, Network, Point
+from jacstrat.fused.network import Given, InputVector, LinearVector, Network
 from jacstrat.fused.operands import Ready
 from jacstrat.fused.spec import CHUNK, Spec, padded
 
@@ -49,7 +49,7 @@ def misfit(network: Network, itemsize: int) -> str:
     numbers = [
         padded(vector.width) * padded(network.vectors[term.source].width)
         for vector in network.vectors
-        if isinstance(vector, Linear)
+        if isinstance(vector, LinearVector)
         for term in vector.terms
         if term.is_dense and not network.fixed[term.source] and vector.width > 1
     ]
@@ -62,11 +62,12 @@ def misfit(network: Network, itemsize: int) -> str:
 def _is_chunked(network: Network, number: int) -> bool:
     """Whether a vector is so wide that it is read in parts, which products alone allow."""
     vector = network.vectors[number]
-    if not isinstance(vector, (Point, Given)) or vector.width <= CHUNK:
+    if not isinstance(vector, (InputVector, Given)) or vector.width <= CHUNK:
         return False
     using = [one for one in network.vectors if number in one.sources]
     return all(
-        isinstance(one, Linear) and all(term.is_dense for term in one.terms if term.source == number) for one in using
+        isinstance(one, LinearVector) and all(term.is_dense for term in one.terms if term.source == number)
+        for one in using
     )
 
 
@@ -92,7 +93,7 @@ def tiles(network: Network, points: int, directions: int, x: Tensor, most: int |
 
 
 @dataclass(frozen=True, eq=False)
-class Found:
+class KernelResult:
     """What a kernel gives.
 
     Fields:
@@ -106,7 +107,7 @@ class Found:
     gradient: Tensor | None
 
 
-def launch(function: Any, spec: Spec, x: Tensor, ready: Ready, tiling: Tiles) -> Found:
+def launch(function: Any, spec: Spec, x: Tensor, ready: Ready, tiling: Tiles) -> KernelResult:
     """Run a kernel at x, (B, n), contiguous.
 
     Args:
@@ -132,4 +133,4 @@ def launch(function: Any, spec: Spec, x: Tensor, ready: Ready, tiling: Tiles) ->
     function[grid](x, *ready.operands, *ready.seeds, *written, B, ready.directions, part, P=size, **options)
     if not is_diagonal:
         result = result.sum(0) if parts > 1 else result[0]
-    return Found(result if result.dtype == x.dtype else result.to(x.dtype), value, gradient)
+    return KernelResult(result if result.dtype == x.dtype else result.to(x.dtype), value, gradient)

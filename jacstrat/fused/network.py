@@ -42,7 +42,7 @@ class Given:
 
 
 @dataclass(frozen=True)
-class Point:
+class InputVector:
     """x itself, the first of all."""
 
     width: int
@@ -74,7 +74,7 @@ class Term:
 
 
 @dataclass(frozen=True)
-class Linear:
+class LinearVector:
     """A sum of terms, and of rows that are the same for all points where `bias` has an operand."""
 
     width: int
@@ -87,7 +87,7 @@ class Linear:
 
 
 @dataclass(frozen=True)
-class Pointwise:
+class PointwiseVector:
     """s of each entry."""
 
     width: int
@@ -112,7 +112,7 @@ class Product:
         return (self.left, self.right)
 
 
-Vector = Point | Given | Linear | Pointwise | Product
+Vector = InputVector | Given | LinearVector | PointwiseVector | Product
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,7 @@ class Network:
         """Whether each vector depends on x."""
         found: list[bool] = []
         for vector in self.vectors:
-            found.append(isinstance(vector, Point) or any(found[source] for source in vector.sources))
+            found.append(isinstance(vector, InputVector) or any(found[source] for source in vector.sources))
         return tuple(found)
 
     @cached_property
@@ -147,7 +147,7 @@ class Network:
         """Whether the derivatives of each vector are the same at every point."""
         found: list[bool] = []
         for vector in self.vectors:
-            is_linear = isinstance(vector, (Point, Given, Linear))
+            is_linear = isinstance(vector, (InputVector, Given, LinearVector))
             found.append(is_linear and all(found[source] for source in vector.sources))
         return tuple(found)
 
@@ -157,7 +157,7 @@ class Network:
         return tuple(number for number, vector in enumerate(self.vectors) if self._bends(vector))
 
     def _bends(self, vector: Vector) -> bool:
-        if isinstance(vector, Pointwise):
+        if isinstance(vector, PointwiseVector):
             return self.varies[vector.source] and not vector.formula.is_piecewise
         return isinstance(vector, Product) and self.varies[vector.left] and self.varies[vector.right]
 
@@ -172,7 +172,7 @@ class Network:
         for number in reversed(range(len(self.vectors))):
             if number in found and not self.fixed[number]:
                 vector = self.vectors[number]
-                is_linear = isinstance(vector, Linear)
+                is_linear = isinstance(vector, LinearVector)
                 found.update(one for one in vector.sources if self.varies[one] and not (is_linear and self.fixed[one]))
         return tuple(sorted(found))
 
@@ -181,7 +181,7 @@ class Network:
         if self.fixed[number]:
             return True
         vector = self.vectors[number]
-        return isinstance(vector, Linear) and any(self.fixed[one] and self.varies[one] for one in vector.sources)
+        return isinstance(vector, LinearVector) and any(self.fixed[one] and self.varies[one] for one in vector.sources)
 
     @cached_property
     def picked(self) -> frozenset[int]:
@@ -190,9 +190,9 @@ class Network:
 
         def pick(number: int) -> None:
             vector = self.vectors[number]
-            if vector.width == 1 and not isinstance(vector, Point):
+            if vector.width == 1 and not isinstance(vector, InputVector):
                 found.add(number)
-            elif isinstance(vector, Linear):
+            elif isinstance(vector, LinearVector):
                 for term in vector.terms:
                     if not self.varies[term.source]:
                         continue
@@ -210,5 +210,5 @@ class Network:
 
     def formulas(self) -> Iterator[Formula]:
         """Each once."""
-        found = {vector.formula.name: vector.formula for vector in self.vectors if isinstance(vector, Pointwise)}
+        found = {vector.formula.name: vector.formula for vector in self.vectors if isinstance(vector, PointwiseVector)}
         yield from found.values()

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from jacstrat.chain.values import Values, run
 from jacstrat.fused.evaluate import seeds
-from jacstrat.fused.reading import Read
+from jacstrat.fused.reading import ReadNetwork
 from jacstrat.tape import Node, leaves
 from jacstrat.tape.arguments import Args
 
@@ -51,7 +51,7 @@ class Operands:
         may_compress: Whether sums of squares over directions are all that is wanted of them.
     """
 
-    def __init__(self, values: Values, read: Read, seeded: Sequence[int], may_compress: bool) -> None:
+    def __init__(self, values: Values, read: ReadNetwork, seeded: Sequence[int], may_compress: bool) -> None:
         self.read, self.seeded, self.may_compress = read, tuple(seeded), may_compress
         self._values = values
         self._like = values.sample[0].new_empty(())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from jacstrat.fused.network import Given, Linear, Point, Pointwise, Product, Term
+from jacstrat.fused.network import Given, InputVector, LinearVector, PointwiseVector, Product, Term
 from jacstrat.fused.spec import CHUNK, padded
 from jacstrat.fused.writer import Writer
 
@@ -11,7 +11,7 @@ def forward(writer: Writer) -> None:
     """Values v, and of pointwise functions d = s' and e = s''."""
     for number, vector in enumerate(writer.network.vectors):
         name = f"v{number}"
-        if isinstance(vector, Point):
+        if isinstance(vector, InputVector):
             if writer.is_tile(number):
                 writer.load_rows(name, "x", vector.width, (vector.width, 1))
         elif isinstance(vector, Given):
@@ -20,14 +20,14 @@ def forward(writer: Writer) -> None:
                 writer.load_row(name, operand, vector.width, writer.spec.strides[vector.operand][1])
             elif writer.is_tile(number):
                 writer.load_rows(name, operand, vector.width, writer.spec.strides[vector.operand])
-        elif isinstance(vector, Linear):
+        elif isinstance(vector, LinearVector):
             parts = [writer.applied(term, number, f"v{term.source}") for term in vector.terms]
             if vector.bias is not None:
                 row = f"b{number}"
                 writer.load_row(row, f"o{vector.bias}", vector.width, writer.spec.strides[vector.bias][1])
                 parts.append(row)
             writer.write(f"{name} = {' + '.join(parts)}")
-        elif isinstance(vector, Pointwise):
+        elif isinstance(vector, PointwiseVector):
             source, formula, W = f"v{vector.source}", vector.formula, padded(vector.width)
             if formula.is_singular and vector.width < W:
                 source = f"tl.where({writer.mask(vector.width)}[None, :], {source}, 1.0)"
@@ -61,12 +61,12 @@ def back(writer: Writer) -> None:
         if number not in parts or (writer.network.fixed[number] and not writer.spec.with_gradient):
             continue
         writer.write(f"{g} = {' + '.join(parts[number])}")
-        if isinstance(vector, Linear):
+        if isinstance(vector, LinearVector):
             for term in vector.terms:
                 is_wanted = term.source > 0 or (writer.spec.with_gradient and writer.is_tile(0))
                 if is_wanted and writer.network.varies[term.source]:
                     add(term.source, writer.pulled(term, number, g), 1)
-        elif isinstance(vector, Pointwise):
+        elif isinstance(vector, PointwiseVector):
             add(vector.source, f"{g} * d{number}", vector.width)
             if number in writer.network.bends:
                 writer.write(f"k{number} = {g} * e{number}")
@@ -94,7 +94,7 @@ def _store_gradient(writer: Writer, parts: list[str]) -> None:
     writer.write(f"inside = (j + {c}) < {n}")
     writer.write(f"g0 = tl.full((P, {CHUNK}), 0.0, dtype=ACC)")
     for number, vector in enumerate(writer.network.vectors):
-        if isinstance(vector, Linear) and number in writer.reached:
+        if isinstance(vector, LinearVector) and number in writer.reached:
             for term in vector.terms:
                 if term.source == 0:
                     _pull_chunk(writer, term, number)

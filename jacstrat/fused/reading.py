@@ -20,7 +20,7 @@ from jacstrat.chain.maps import Map
 from jacstrat.chain.reading import Reading, maker
 from jacstrat.chain.values import Values, run
 from jacstrat.fused.forms import Amount, Form, Forms, Operand, diagonal, scaled
-from jacstrat.fused.network import Network, Pointwise, Product
+from jacstrat.fused.network import Network, PointwiseVector, Product
 from jacstrat.fused.pointwise import FORMULAS, RECIPROCAL, SQUARE
 from jacstrat.tape import Node, Slot, bound, leaves
 
@@ -32,7 +32,7 @@ _FILLS = frozenset((aten.constant_pad_nd.default,))
 
 
 @dataclass(frozen=True, eq=False)
-class Read:
+class ReadNetwork:
     """A tape as a network.
 
     Fields:
@@ -46,7 +46,7 @@ class Read:
     moving: tuple[bool, ...]
 
 
-def read(values: Values) -> Read:
+def read(values: Values) -> ReadNetwork:
     """The network of a tape.
 
     Args:
@@ -58,7 +58,7 @@ def read(values: Values) -> Read:
     reader = _Reader(values)
     for node in values.nodes:
         reader.follow(node)
-    return Read(*reader.vectors.pruned(reader.vector(values.output)))
+    return ReadNetwork(*reader.vectors.pruned(reader.vector(values.output)))
 
 
 def _name(op: Any) -> str:
@@ -130,7 +130,7 @@ class _Reader:
         if formula is None:
             kind = "a pointwise function without a kernel" if is_pointwise(node.op) else "neither linear nor pointwise"
             raise Opaque(f"{_name(node.op)} is {kind}")
-        return self.vectors.added(Pointwise(self.maps.widths[slot], self.vector(first.place), formula))
+        return self.vectors.added(PointwiseVector(self.maps.widths[slot], self.vector(first.place), formula))
 
     def _layer(self, node: Node, slot: int) -> Form:
         """A product with a matrix of weights, with or without a summand."""
@@ -216,13 +216,15 @@ class _Reader:
         if not self._varies(right):
             return self._multiple(left, lambda environment: bound(right, environment), self._moves(right), slot)
         if left == right:
-            return self.vectors.added(Pointwise(self.maps.widths[slot], self.vector(left.place), SQUARE))
+            return self.vectors.added(PointwiseVector(self.maps.widths[slot], self.vector(left.place), SQUARE))
         return self._times(self.vector(left.place), self.vector(right.place), slot)
 
     def _quotient(self, left: Any, right: Any, slot: int) -> Form:
         if not self._varies(right):
             return self._multiple(left, lambda environment: 1 / bound(right, environment), self._moves(right), slot)
-        inverse = self.vectors.added(Pointwise(self.maps.widths[right.place], self.vector(right.place), RECIPROCAL))
+        inverse = self.vectors.added(
+            PointwiseVector(self.maps.widths[right.place], self.vector(right.place), RECIPROCAL)
+        )
         if self._varies(left):
             return self._times(self.vector(left.place), inverse[0].source, slot)
         if isinstance(left, float | int):

@@ -15,8 +15,8 @@ from torch import Tensor
 
 from jacstrat.fused import layer
 from jacstrat.fused.evaluate import Pass, back, bend, entries, forward, tangent
-from jacstrat.fused.narrow import Found
-from jacstrat.fused.network import Given, Linear, Network, Pointwise, Term
+from jacstrat.fused.narrow import KernelResult
+from jacstrat.fused.network import Given, LinearVector, Network, PointwiseVector, Term
 from jacstrat.fused.operands import Ready
 from jacstrat.fused.spec import Products, Wanted
 
@@ -44,7 +44,7 @@ class Wide:
         self._shared = frozenset(number for number in self.numbers if self._is_shared(number))
         self._closing = self._term_at_end()
 
-    def __call__(self, x: Tensor, ready: Ready, together: bool) -> Found:
+    def __call__(self, x: Tensor, ready: Ready, together: bool) -> KernelResult:
         """The operator at x, (B, n), with value and gradient where these are wanted."""
         widest = max((self.network.vectors[number].width for number in self.numbers), default=1)
         size = max(1, MOST_BYTES // (2 * widest * ready.directions * x.element_size()))
@@ -57,9 +57,9 @@ class Wide:
         values = [part.value for part in parts if part.value is not None]
         gradients = [part.gradient for part in parts if part.gradient is not None]
         value, gradient = (torch.cat(column) if column else None for column in (values, gradients))
-        return Found(torch.cat([part.result for part in parts]), value, gradient)
+        return KernelResult(torch.cat([part.result for part in parts]), value, gradient)
 
-    def _part(self, x: Tensor, ready: Ready, together: bool) -> Found:
+    def _part(self, x: Tensor, ready: Ready, together: bool) -> KernelResult:
         network, operands = self.network, ready.operands
         at = forward(network, operands, x)
         if self.wanted == "laplacian":
@@ -87,7 +87,7 @@ class Wide:
         output = at.values[network.output]
         value = output.expand(len(x), -1).contiguous() if together else None
         gradient = at.adjoints.get(0) if together and self.wanted == "laplacian" else None
-        return Found(result, value, gradient)
+        return KernelResult(result, value, gradient)
 
     def _launch(self, number: int, ready: Ready, at: Pass, t: dict[int, Tensor], sums: dict[int, Tensor]) -> None:
         """The layer that a vector is, with the pointwise function behind it."""
@@ -105,7 +105,7 @@ class Wide:
                 W,
                 rows=None if is_shared else t[term.source].expand(B, -1, -1).contiguous(),
                 slope=at.slopes[term.source].expand(B, inputs).contiguous() if is_shared else None,
-                seed=t[source.source][0] if is_shared and isinstance(source, Pointwise) else None,
+                seed=t[source.source][0] if is_shared and isinstance(source, PointwiseVector) else None,
                 after=at.slopes[behind].expand(B, units).contiguous(),
                 squares=None if curve is None else (curve * at.bends[behind]).expand(B, units).contiguous(),
                 entries=None if closing is None or closing.operand is None else ready.operands[closing.operand],
@@ -126,8 +126,8 @@ class Wide:
         if closing is None or closing.source not in sums:
             return entries(network, operands, at, t, network.output)
         vector = network.vectors[network.output]
-        assert isinstance(vector, Linear)
-        rest = Linear(vector.width, tuple(term for term in vector.terms if term is not closing))
+        assert isinstance(vector, LinearVector)
+        rest = LinearVector(vector.width, tuple(term for term in vector.terms if term is not closing))
         found = closing.factor * sums[closing.source]
         if not any(network.varies[term.source] for term in rest.terms):
             return found
@@ -137,19 +137,19 @@ class Wide:
     def _pointwise_behind(self, number: int) -> int | None:
         """The pointwise function that is all that a layer's result goes into; None where it is no such layer."""
         network, vector = self.network, self.network.vectors[number]
-        if not isinstance(vector, Linear) or vector.width == 1 or network.is_seeded(number):
+        if not isinstance(vector, LinearVector) or vector.width == 1 or network.is_seeded(number):
             return None
         live = _live(network, number)
         using = [place for place, one in enumerate(network.vectors) if number in one.sources]
         is_layer = len(live) == 1 and live[0].is_dense and live[0].factor == 1
         if not is_layer or len(using) != 1 or network.vectors[live[0].source].width == 1:
             return None
-        return using[0] if isinstance(network.vectors[using[0]], Pointwise) else None
+        return using[0] if isinstance(network.vectors[using[0]], PointwiseVector) else None
 
     def _is_shared(self, number: int) -> bool:
         """Whether a vector is a function of what is linear in x, and is read by layers alone."""
         network, vector = self.network, self.network.vectors[number]
-        if not isinstance(vector, Pointwise) or not network.fixed[vector.source] or number in self._asked:
+        if not isinstance(vector, PointwiseVector) or not network.fixed[vector.source] or number in self._asked:
             return False
         using = [place for place in self.numbers if number in network.vectors[place].sources]
         return all(place in self._behind for place in using)
@@ -157,7 +157,7 @@ class Wide:
     def _term_at_end(self) -> Term | None:
         """The matrix of a field's last layer, where it meets one layer's result that nothing else needs."""
         vector = self.network.vectors[self.network.output]
-        if self.wanted == "laplacian" or not isinstance(vector, Linear) or vector.width == 1:
+        if self.wanted == "laplacian" or not isinstance(vector, LinearVector) or vector.width == 1:
             return None
         for term in vector.terms:
             using = [one for one in self.network.vectors if term.source in one.sources]
@@ -170,7 +170,7 @@ class Wide:
 def _live(network: Network, number: int) -> list[Term]:
     """The terms of a linear vector whose derivatives depend on the point."""
     vector = network.vectors[number]
-    assert isinstance(vector, Linear)
+    assert isinstance(vector, LinearVector)
     return [term for term in vector.terms if network.varies[term.source] and not network.fixed[term.source]]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from jacstrat.fused.network import Given, Linear, Point, Term
+from jacstrat.fused.network import Given, InputVector, LinearVector, Term
 from jacstrat.fused.spec import CHUNK, Spec, padded
 
 
@@ -30,11 +30,11 @@ class Writer:
     def is_tile(self, number: int) -> bool:
         """Whether a vector stands in a tile as a whole: it is narrow, or more is done to it than products."""
         vector = self.network.vectors[number]
-        if vector.width <= CHUNK or not isinstance(vector, (Point, Given)):
+        if vector.width <= CHUNK or not isinstance(vector, (InputVector, Given)):
             return True
         for one in self.network.vectors:
             if number in one.sources:
-                if not isinstance(one, Linear):
+                if not isinstance(one, LinearVector):
                     return True
                 if any(term.source == number and not term.is_dense for term in one.terms):
                     return True

@@ -21,7 +21,7 @@ from jacstrat.harness.job import limits_of
 from jacstrat.harness.sweep import Sweep
 from jacstrat.measure.sampling import Settings
 from jacstrat.records import Record
-from jacstrat.report.advice import AUTO, Evidence, Kind, advice_table, considered_table, recommendation
+from jacstrat.report.advice import AUTO, FunctionFacts, Kind, advice_table, considered_table, recommendation
 from jacstrat.strategies import parse_strategy, unasked
 from jacstrat.structure import detect_structure
 
@@ -34,7 +34,7 @@ class Advice:
     """What was measured, and what is known beside; no evidence where the child that looked for it died."""
 
     records: tuple[Record, ...]
-    evidence: Evidence | None
+    evidence: FunctionFacts | None
 
     @property
     def measured(self) -> bool:
@@ -68,14 +68,14 @@ def advise(sweep: Sweep, attend: Callable[[Case], object] = lambda case: None) -
     cell = cell_to_advise(sweep)
     work = partial(examine, settings=Settings(limit_s=sweep.sample_s))
     found = list(isolated(work, _parse, Outcome.of, cell, limits_of(sweep), lambda name: attend(cell.case(name))))
-    evidence = next((one for one in found if isinstance(one, Evidence)), None)
+    evidence = next((one for one in found if isinstance(one, FunctionFacts)), None)
     records = tuple(one.record for one in found if isinstance(one, Outcome) and one.record is not None)
     return Advice(records, evidence)
 
 
 def examine(
     cell: Cell, settings: Settings, attend: Attend = lambda name: None
-) -> Generator[Evidence | Outcome, None, None]:
+) -> Generator[FunctionFacts | Outcome, None, None]:
     """The evidence, then `harness.cell.measure`; without the evidence where a child before this one died of it."""
     if AUTO in cell.strategies and not reason_to_skip(cell):
         attend(F)
@@ -84,8 +84,8 @@ def examine(
     yield from measure(cell, settings, attend)
 
 
-def _parse(cell: Cell, data: Any) -> Evidence | Outcome:
-    return Evidence.parse(data) if "evidence" in data else Outcome.parse(cell, data)
+def _parse(cell: Cell, data: Any) -> FunctionFacts | Outcome:
+    return FunctionFacts.parse(data) if "evidence" in data else Outcome.parse(cell, data)
 
 
 def print_advice(advice: Advice, console: Console, explain: bool = False) -> None:
@@ -103,14 +103,14 @@ def print_advice(advice: Advice, console: Console, explain: bool = False) -> Non
     console.print(Text(recommendation(advice.records, kinds, advice.evidence), style="bold"))
 
 
-def _evidence(cell: Cell, attend: Attend) -> Evidence:
+def _evidence(cell: Cell, attend: Attend) -> FunctionFacts:
     try:
         instance = instantiate(cell, cell.device)
         attend(AUTO)
         operator = instance.operator(cell.operator)
         structure = detect_structure(instance.f, instance.x, _of_matrix(operator), instance.args)
     except (Exception, SystemExit) as error:
-        return Evidence(f"none found: {failure(error)[1]}", reason=failure(error)[1])
+        return FunctionFacts(f"none found: {failure(error)[1]}", reason=failure(error)[1])
     why = f"; {structure.reason}" if structure.reason else ""
     known: dict[str, Any] = {
         "structure": f"{structure}{why}",
@@ -121,8 +121,8 @@ def _evidence(cell: Cell, attend: Attend) -> Evidence:
     try:
         prepared = parse_strategy(AUTO).prepare(operator, instance.f, instance.x, args=instance.args)
     except (Exception, SystemExit) as error:
-        return Evidence(**known, reason=failure(error)[1])
-    return Evidence(**known, chosen=prepared.strategy.spec, reason=prepared.reason, considered=prepared.considered)
+        return FunctionFacts(**known, reason=failure(error)[1])
+    return FunctionFacts(**known, chosen=prepared.strategy.spec, reason=prepared.reason, considered=prepared.considered)
 
 
 def _of_matrix(operator: Operator) -> Operator:

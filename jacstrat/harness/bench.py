@@ -53,7 +53,7 @@ Attend = Callable[[str], object]
 
 
 @dataclass
-class Contestant:
+class PreparedCase:
     """A strategy that got as far as a first result; `software` is what computes it, where another process does."""
 
     case: Case
@@ -66,7 +66,7 @@ class Contestant:
 
 
 @dataclass(frozen=True)
-class Bench:
+class CellSetup:
     """What every strategy of the cell is measured against: the instance, its reference, the workload; and where the
     time of all that goes."""
 
@@ -172,7 +172,7 @@ def set_up(
     cache: Path | None = None,
     instance: Instance | None = None,
     phases: Phases | None = None,
-) -> Bench:
+) -> CellSetup:
     """The instance of a cell, or the one that is given, f checked, and its reference, from the cache if it is there.
 
     Raises:
@@ -187,12 +187,12 @@ def set_up(
     attend(F)
     with phases.within("reference"), within_limits("the reference by autograd"):
         reference = find_reference(instance, cell, cache, lambda: attend(F))
-    bench = Bench(instance, reference, operator, cell.workload == "train", cell.workload == "replay", phases=phases)
+    bench = CellSetup(instance, reference, operator, cell.workload == "train", cell.workload == "replay", phases=phases)
     bench.generator.manual_seed(cell.seed)
     return bench
 
 
-def enter(case: Case, bench: Bench, attend: Attend) -> Contestant:
+def enter(case: Case, bench: CellSetup, attend: Attend) -> PreparedCase:
     """Prepare a strategy, run it once, compare the result with the reference, and count what a call does."""
     f, x, args, phases = bench.instance.f, bench.instance.x, bench.instance.args, bench.phases
     with phases.within("prepare"):
@@ -220,15 +220,15 @@ def enter(case: Case, bench: Bench, attend: Attend) -> Contestant:
     attend(case.strategy)
     if (remote := evaluate.contraction.remote) is not None:
         elsewhere = Elsewhere(bench.work(evaluate), remote.seconds)
-        return Contestant(case, elsewhere, prepare_s, error, Counts(), drawn, remote.software)
+        return PreparedCase(case, elsewhere, prepare_s, error, Counts(), drawn, remote.software)
     with phases.within("count"):
         counts = _counts(evaluate, bench)
     with phases.within("prepare"):
         work = bench.timed(bench.work(evaluate))
-    return Contestant(case, work, prepare_s, error, counts, drawn)
+    return PreparedCase(case, work, prepare_s, error, counts, drawn)
 
 
-def _counts(evaluate: Prepared, bench: Bench) -> Counts:
+def _counts(evaluate: Prepared, bench: CellSetup) -> Counts:
     """What a call of the workload does, by a prepared operator that was called once.
 
     `auto` is counted by what it chose: with taps in f it would choose anew. A program by its eager form: its own
@@ -258,7 +258,7 @@ def _counts(evaluate: Prepared, bench: Bench) -> Counts:
     return counts
 
 
-def verdict(found: Errors, bench: Bench, drawn: Drawn | None = None) -> tuple[Status, str]:
+def verdict(found: Errors, bench: CellSetup, drawn: Drawn | None = None) -> tuple[Status, str]:
     """ok or wrong, and why; a stochastic strategy by its draws."""
     if not np.isfinite(bench.reference.diagonal).all():
         return "wrong", _without_reference(bench)
@@ -274,7 +274,7 @@ def verdict(found: Errors, bench: Bench, drawn: Drawn | None = None) -> tuple[St
     return "wrong", f"relative error {found.rel_error:.2g} is beyond {_tolerated(found, bench)}"
 
 
-def _tolerated(found: Errors, bench: Bench) -> str:
+def _tolerated(found: Errors, bench: CellSetup) -> str:
     """What an error is beyond, and whether the reference is worth that."""
     if found.uncertainty > found.tolerance.value:
         words = f"{found.uncertainty:.2g}, which the reference itself is uncertain by"
@@ -286,7 +286,7 @@ def _tolerated(found: Errors, bench: Bench) -> str:
     return f"{words}; the reference itself is uncertain by {error:.2g} at some x: at a kink of f, or ill-conditioned"
 
 
-def _without_reference(bench: Bench) -> str:
+def _without_reference(bench: CellSetup) -> str:
     """Why there is no number to compare with."""
     lost = np.isnan(bench.reference.diagonal).reshape(len(bench.reference.diagonal), -1).any(-1)
     if lost.any() and not bench.reference.closed:

@@ -17,8 +17,8 @@ from jacstrat.core.errors import in_words
 from jacstrat.core.status import Cause, Status
 from jacstrat.harness.bench import (
     Attend,
-    Bench,
-    Contestant,
+    CellSetup,
+    PreparedCase,
     enter,
     failure,
     kernels_in,
@@ -39,7 +39,7 @@ from jacstrat.measure.clocks import CACHES, TURN_S, Elsewhere, Turns, Work
 from jacstrat.measure.context import ContextLostError, is_lost
 from jacstrat.measure.ranges import ranges_for
 from jacstrat.measure.roofline import Peaks
-from jacstrat.measure.sampling import Series, Settings, sample
+from jacstrat.measure.sampling import Settings, WorkSamples, sample
 from jacstrat.problems.base import Instance
 from jacstrat.records import COLUMNS, Record
 from jacstrat.statistics import ratio
@@ -140,11 +140,11 @@ def measure(
                 beside = {cache: Turns(clock) for cache, clock in instruments.beside.items()}
                 instruments = replace(instruments, clock=Turns(instruments.clock), beside=beside)
                 settings = replace(settings, block_s=max(settings.block_s, TURN_S))
-            side = Side(cell, bench, floor, peaks, instruments, settings, attend, traces)
+            side = CellContext(cell, bench, floor, peaks, instruments, settings, attend, traces)
             yield from _compete(side, contestants, f_work)
 
 
-def _take_turns(contestants: Mapping[str, Contestant]) -> bool:
+def _take_turns(contestants: Mapping[str, PreparedCase]) -> bool:
     """Whether another process does some of the work."""
     return any(isinstance(contestant.work, Elsewhere) for contestant in contestants.values())
 
@@ -156,11 +156,11 @@ def _failure(cell: Cell, error: BaseException) -> tuple[Status, str]:
     return failure(error)
 
 
-class Side(NamedTuple):
+class CellContext(NamedTuple):
     """What all contestants of a cell are measured with."""
 
     cell: Cell
-    bench: Bench
+    bench: CellSetup
     floor: Floor | None
     peaks: Peaks | None
     instruments: Instruments
@@ -169,7 +169,7 @@ class Side(NamedTuple):
     traces: Path | None
 
 
-def _compete(side: Side, contestants: dict[str, Contestant], f_work: Work) -> Generator[Outcome, None, None]:
+def _compete(side: CellContext, contestants: dict[str, PreparedCase], f_work: Work) -> Generator[Outcome, None, None]:
     cell, bench, floor, instruments = side.cell, side.bench, side.floor, side.instruments
     with bench.phases.within("sample"):
         series, session = _sampled(side, contestants, f_work)
@@ -227,7 +227,9 @@ def _compete(side: Side, contestants: dict[str, Contestant], f_work: Work) -> Ge
         yield Outcome(record.case, record, raw | {"waits": found["waits"], "phases_s": phases_s})
 
 
-def _sampled(side: Side, contestants: dict[str, Contestant], f_work: Work) -> tuple[dict[str, Series], str]:
+def _sampled(
+    side: CellContext, contestants: dict[str, PreparedCase], f_work: Work
+) -> tuple[dict[str, WorkSamples], str]:
     """The series of f, of the floor and of the strategies, once more for each cache beside the first, side by side."""
     cell, floor, instruments = side.cell, side.floor, side.instruments
     works: dict[str, Work] = {F: f_work}
@@ -268,14 +270,14 @@ def _label(name: str, cache: str) -> str:
     return f"{name} {cache}"
 
 
-def _of_caches(side: Side, series: dict[str, Series], name: str) -> dict[str, Any]:
+def _of_caches(side: CellContext, series: dict[str, WorkSamples], name: str) -> dict[str, Any]:
     """Which cache the numbers are of, and the median of each that was asked for."""
     first, *others = side.settings.caches
     medians = {first: _median(series[name])} | {cache: _median(series[_label(name, cache)]) for cache in others}
     return {"cache": first, **{f"{cache}_s": medians.get(cache) for cache in CACHES}}
 
 
-def _seen(side: Side, contestant: Contestant, call_s: float) -> Activity | None:
+def _seen(side: CellContext, contestant: PreparedCase, call_s: float) -> Activity | None:
     """What the device does in a call. A profiler that fails takes no row away: the number is missing then."""
     cell, traces = side.cell, side.traces
     device, key = torch.device(cell.device), contestant.case.key
@@ -301,7 +303,7 @@ def _over_light(floor: Floor | None, peaks: Peaks | None, median_s: float) -> di
     return {"light_s": light_s, "over_light": median_s / light_s}
 
 
-def _rates(contestant: Contestant, peaks: Peaks | None) -> dict[str, Any]:
+def _rates(contestant: PreparedCase, peaks: Peaks | None) -> dict[str, Any]:
     """What the work of a case takes at the least, by what it computes and by what it moves."""
     if peaks is None:
         return {}
@@ -313,7 +315,7 @@ def _rates(contestant: Contestant, peaks: Peaks | None) -> dict[str, Any]:
     }
 
 
-def _exact(contestant: Contestant, bench: Bench) -> dict[str, Any]:
+def _exact(contestant: PreparedCase, bench: CellSetup) -> dict[str, Any]:
     """The columns that are no times: counts and errors."""
     return {
         "reference": bench.reference.source,
@@ -325,14 +327,14 @@ def _exact(contestant: Contestant, bench: Bench) -> dict[str, Any]:
     }
 
 
-def _judged(contestant: Contestant, floor: Floor | None, bench: Bench) -> Outcome:
+def _judged(contestant: PreparedCase, floor: Floor | None, bench: CellSetup) -> Outcome:
     """The row of a case that is not timed."""
     status, reason = verdict(contestant.errors, bench, contestant.drawn)
     record = Record.of(contestant.case, status, reason, **_best(floor), **_exact(contestant, bench))
     return Outcome(record.case, record, None)
 
 
-def _times(series: Series) -> dict[str, Any]:
+def _times(series: WorkSamples) -> dict[str, Any]:
     times = series.summary
     return {
         "median_s": times.median,
@@ -346,11 +348,11 @@ def _times(series: Series) -> dict[str, Any]:
     }
 
 
-def _median(series: Series) -> float | None:
+def _median(series: WorkSamples) -> float | None:
     return series.summary.median if series.seconds else None
 
 
-def _over_floor(floor: Floor, series: Series, bare: Series) -> dict[str, Any]:
+def _over_floor(floor: Floor, series: WorkSamples, bare: WorkSamples) -> dict[str, Any]:
     return {"floor_median_s": _median(bare), **_ratios("over_floor", series, bare), **_best(floor)}
 
 
@@ -358,13 +360,13 @@ def _best(floor: Floor | None) -> dict[str, Any]:
     return {"best_flops": floor.flops, "best_bytes": floor.bytes} if floor else {}
 
 
-def _ratios(name: str, numerator: Series, denominator: Series) -> dict[str, Any]:
+def _ratios(name: str, numerator: WorkSamples, denominator: WorkSamples) -> dict[str, Any]:
     """The ratio by round and its interval, as the columns `name`, `name`_low, `name`_high."""
     found = ratio(numerator.seconds, denominator.seconds)
     return {name: found.median, f"{name}_low": found.low, f"{name}_high": found.high} if found else {}
 
 
-def _raw(series: Series, session: str) -> dict[str, Any]:
+def _raw(series: WorkSamples, session: str) -> dict[str, Any]:
     return {
         "session": session,
         "calls": series.calls,

@@ -43,7 +43,7 @@ ATTENDED = Struct("qq")
 
 
 @dataclass(frozen=True)
-class Limits:
+class ChildLimits:
     """What a case may use: seconds without a sign of life, and bytes above what the child has at its start."""
 
     timeout_s: float

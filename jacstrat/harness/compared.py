@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from jacstrat.compare.comparison import compare
-from jacstrat.compare.inputs import Side
+from jacstrat.compare.inputs import RecordSet
 from jacstrat.compare.tables import comparison_sheet
 from jacstrat.compare.thresholds import DEFAULT
 from jacstrat.compare.verdict import Comparison
@@ -77,7 +77,9 @@ def compared(
     place = Snapshot.of(snapshot().to_json())
     name = base[0][0].problem
     before, after = (
-        Side(label, to_frame([_renamed(r, name) for r in records]), {_key(k, name): v for k, v in raw.items()}, place)
+        RecordSet(
+            label, to_frame([_renamed(r, name) for r in records]), {_key(k, name): v for k, v in raw.items()}, place
+        )
         for label, (records, raw) in zip(labels, (base, new), strict=True)
     )
     return Compared(compare(before, after))

@@ -20,7 +20,7 @@ from jacstrat.strategies import parse_strategy
 
 
 @dataclass(frozen=True)
-class Rates:
+class AssumedRates:
     """What a device is taken to do: round numbers, from which a time is right within a factor of a few.
 
     Fields:
@@ -42,9 +42,9 @@ class Rates:
     compile_s: float = 10.0
 
 
-RATES: Mapping[str, Rates] = {
-    "cpu": Rates(),
-    "cuda": Rates(op_s=3e-5, flops_per_s=1e13, child_s=0.5, start_s=5.0, prepare_s=0.1),
+RATES: Mapping[str, AssumedRates] = {
+    "cpu": AssumedRates(),
+    "cuda": AssumedRates(op_s=3e-5, flops_per_s=1e13, child_s=0.5, start_s=5.0, prepare_s=0.1),
 }
 """By kind of device. Those of a card are an H100's, by results/h100: 16 to 88 us an operation of an eager strategy,
 most of it the host's; 12 TFLOP/s of products in float32, of which its strategies are far from all."""
@@ -54,12 +54,12 @@ most of it the host's; 12 TFLOP/s of products in float32, of which its strategie
 CALLS = 6
 
 
-def rates_of(device: str) -> Rates:
+def rates_of(device: str) -> AssumedRates:
     """Those of a device; of one that is not known those of a card."""
     return RATES.get(device.partition(":")[0], RATES["cuda"])
 
 
-def call_s(prediction: Prediction, rates: Rates) -> float:
+def call_s(prediction: Prediction, rates: AssumedRates) -> float:
     """Seconds of one call: operations, and FLOPs; 0 where neither is known, as of a function that is not predicted."""
     return (prediction.aten_ops or 0) * rates.op_s + (prediction.flops or 0) / rates.flops_per_s
 
@@ -69,13 +69,13 @@ def case_s(call: float, settings: Settings, prepare: float = 0.0) -> float:
     return prepare + CALLS * call + max(settings.warmup_s, call) + max(settings.limit_s, call)
 
 
-def prepare_s(strategy: str, rates: Rates) -> float:
+def prepare_s(strategy: str, rates: AssumedRates) -> float:
     """Seconds to prepare a strategy."""
     return rates.prepare_s + (rates.compile_s if parse_strategy(strategy).starts_compiler else 0.0)
 
 
 @dataclass(frozen=True)
-class Estimate:
+class RunCost:
     """What a run would take.
 
     Fields:
@@ -134,7 +134,7 @@ class FakeWorkers:
         return self._workers
 
 
-def estimate(sweep: Sweep, forecasts: Sequence[Forecast], workers: int) -> Estimate:
+def estimate(sweep: Sweep, forecasts: Sequence[Forecast], workers: int) -> RunCost:
     """What the run of a sweep would take, its driver run on fake workers.
 
     Args:
@@ -165,10 +165,10 @@ def estimate(sweep: Sweep, forecasts: Sequence[Forecast], workers: int) -> Estim
     # Workers that have no line start nothing.
     start_s = max(rates_of(line.device).start_s for line in left)
     busy_s = pool.busy_s + min(workers, len(left)) * start_s
-    return Estimate(cases, len(left), pool.now_s + start_s, busy_s, max(by_line.values()))
+    return RunCost(cases, len(left), pool.now_s + start_s, busy_s, max(by_line.values()))
 
 
-def in_words(found: Estimate, workers: int) -> str:
+def in_words(found: RunCost, workers: int) -> str:
     """An estimate in a sentence or two."""
     each = f"{found.cases} cases in {found.lines} lines take about {_span(found.busy_s)} of measuring"
     bound = f"the longest line takes {_span(found.longest_s)}"

@@ -11,7 +11,7 @@ from typing import Protocol
 from jacstrat.core.case import Case
 from jacstrat.harness.cell import Outcome
 from jacstrat.harness.job import Done, Job
-from jacstrat.harness.lines import Line
+from jacstrat.harness.lines import CellQueue
 from jacstrat.harness.pool import Pool, give_up
 from jacstrat.records import Record
 
@@ -33,7 +33,7 @@ class Observer(Protocol):
 
 
 def drive(
-    left: Sequence[Line],
+    left: Sequence[CellQueue],
     job: Job,
     pool: Pool,
     under_way_now: Callable[[int, int], object],
@@ -49,7 +49,7 @@ def drive(
         found: Told of each result before its outcomes.
     """
     waiting = deque(left)
-    under_way: dict[Future[Done], tuple[Line, Job]] = {}
+    under_way: dict[Future[Done], tuple[CellQueue, Job]] = {}
     try:
         while waiting or under_way:
             jobs = {future: one for future, (_, one) in under_way.items()}
@@ -80,7 +80,7 @@ def drive(
         give_up(under_way)
 
 
-def _first_with_room(waiting: Iterable[Line], pool: Pool, jobs: Mapping[Future[Done], Job]) -> Line | None:
+def _first_with_room(waiting: Iterable[CellQueue], pool: Pool, jobs: Mapping[Future[Done], Job]) -> CellQueue | None:
     rooms: dict[str, bool] = {}
     for line in waiting:
         if line.device not in rooms:

@@ -9,7 +9,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from jacstrat.harness.bench import Bench
+from jacstrat.harness.bench import CellSetup
 from jacstrat.measure.clocks import Work
 from jacstrat.problems.best import MatrixProduct, best_products
 
@@ -32,7 +32,7 @@ class Floor:
     work: Work
 
 
-def floor_of(bench: Bench) -> Floor | None:
+def floor_of(bench: CellSetup) -> Floor | None:
     """The floor of a problem that is a network; None for others, and for training, whose way back it does not have."""
     x, widths_at = bench.instance.x, bench.instance.problem.widths
     if widths_at is None or bench.train:
@@ -46,7 +46,7 @@ def floor_of(bench: Bench) -> Floor | None:
     return Floor(flops, moved, bench.timed(bare(products, x)))
 
 
-def _numbers(bench: Bench, widths: Sequence[int]) -> int:
+def _numbers(bench: CellSetup, widths: Sequence[int]) -> int:
     """Points, matrices of weights, and a trace for each point: of a scalar for each of its outputs."""
     outputs = widths[-1] if bench.operator.is_second else 1
     weights = sum(before * after for before, after in pairwise(widths))

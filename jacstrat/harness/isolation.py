@@ -28,7 +28,7 @@ from jacstrat.core.frames import FrameError, Receiver, new_key
 from jacstrat.core.status import Status
 from jacstrat.harness.cases import Cell
 from jacstrat.harness.cell import Outcome, measure
-from jacstrat.harness.child import ATTENDED, CONTEXT_LOST, Limits
+from jacstrat.harness.child import ATTENDED, CONTEXT_LOST, ChildLimits
 from jacstrat.harness.children import Child, Children
 from jacstrat.harness.server import last_line, scratch_file
 from jacstrat.harness.surroundings import surroundings
@@ -64,7 +64,7 @@ M = TypeVar("M", bound=Message)
 def measure_isolated(
     cell: Cell,
     settings: Settings | None,
-    limits: Limits,
+    limits: ChildLimits,
     attend: Callable[[str], object] = lambda name: None,
     cache: Path | None = None,
     traces: Path | None = None,
@@ -81,7 +81,7 @@ def isolated(
     parse: Callable[[Cell, Any], M],
     died: Callable[[Case, Status, str], M],
     cell: Cell,
-    limits: Limits,
+    limits: ChildLimits,
     attend: Callable[[str], object] = lambda name: None,
     children: Children | None = None,
 ) -> Generator[M, None, None]:
@@ -136,7 +136,7 @@ class _Task:
     """One child at work on one cell; what comes from the child after the with block is heard by nobody."""
 
     def __init__(
-        self, child: Child, work: Callable[..., Generator[Any, None, None]], cell: Cell, limits: Limits
+        self, child: Child, work: Callable[..., Generator[Any, None, None]], cell: Cell, limits: ChildLimits
     ) -> None:
         self._child = child
         self.names = (F, *cell.strategies)

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from jacstrat.available import available_bytes
 from jacstrat.harness.cases import Cell
 from jacstrat.harness.cell import Outcome
-from jacstrat.harness.child import Limits
+from jacstrat.harness.child import ChildLimits
 from jacstrat.harness.children import Children
 from jacstrat.harness.here import measure_here
 from jacstrat.harness.isolation import measure_isolated
@@ -44,9 +44,9 @@ class Job:
     energy: bool = False
 
     @property
-    def limits(self) -> Limits:
+    def limits(self) -> ChildLimits:
         """What a case may use, here and now."""
-        return Limits(self.timeout_s, self.memory_bytes or available_bytes() * 4 // 5)
+        return ChildLimits(self.timeout_s, self.memory_bytes or available_bytes() * 4 // 5)
 
 
 class Done(NamedTuple):
@@ -65,9 +65,9 @@ class Done(NamedTuple):
     environment: Mapping[str, Any] | None = None
 
 
-def limits_of(sweep: Sweep) -> Limits:
+def limits_of(sweep: Sweep) -> ChildLimits:
     """What a case of the sweep may use on this machine."""
-    return Limits(sweep.timeout_s, sweep.max_memory_bytes or available_bytes() * 4 // 5)
+    return ChildLimits(sweep.timeout_s, sweep.max_memory_bytes or available_bytes() * 4 // 5)
 
 
 @cache
@@ -116,7 +116,7 @@ def failed(job: Job, status: Any, reason: str) -> Done:
 
 
 def _forecasts(
-    cell: Cell, limits: Limits, isolate: bool, attend: Callable[[str], object], children: Children | None
+    cell: Cell, limits: ChildLimits, isolate: bool, attend: Callable[[str], object], children: Children | None
 ) -> Generator[Forecast, None, None]:
     """What is to be known before the cell is measured: nothing, unless it might not fit."""
     if not might_not_fit(cell, limits.memory_bytes):

@@ -32,7 +32,7 @@ def end_of_line(n: int, status: str, reason: str, cause: str) -> End | None:
     return End(n, f"{status} at n = {n}: {reason}", after) if after else None
 
 
-class Line:
+class CellQueue:
     """What is left of a line, and what is known of it: the strategies that have ended, and where it is measured.
 
     A strategy that ran out of time or memory at n is not tried at larger n, so the cells of a line wait for each other;
@@ -90,12 +90,12 @@ class Line:
             self._ended[strategy] = min(self._ended.get(strategy, end), end)
 
 
-def lines(cells: Iterable[Cell], done: Mapping[str, Standing]) -> list[Line]:
+def lines(cells: Iterable[Cell], done: Mapping[str, Standing]) -> list[CellQueue]:
     """The lines of a sweep's cells, in its order; those without a case that is left are not there.
 
     Args:
         cells: As `Sweep.cells` gives them: each line together.
         done: What stands already, by the key of its case.
     """
-    found = (Line(group, done) for _, group in groupby(cells, key=line_of))
+    found = (CellQueue(group, done) for _, group in groupby(cells, key=line_of))
     return [line for line in found if line.cases]

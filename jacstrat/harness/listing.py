@@ -18,7 +18,7 @@ from jacstrat.strategies.base import form
 
 
 @dataclass(frozen=True)
-class Entry:
+class ListEntry:
     """One thing to choose: its name, what there is to know at a glance, and what it is."""
 
     name: str
@@ -26,34 +26,34 @@ class Entry:
     lines: tuple[str, ...] = ()
 
 
-def strategies() -> Iterator[Entry]:
+def strategies() -> Iterator[ListEntry]:
     """Each strategy: its cost in products, when it is exact, its parameters with their defaults, what it does."""
     for kind in STRATEGIES.values():
         parameters = "".join(f"; {p.name}={p.default}" for p in fields(kind))
         summary = " ".join((getdoc(kind) or "").split("\n\n")[0].split())
-        yield Entry(form(kind), f"{kind.cost}; exact: {kind.exact_when}{parameters}", (summary,))
+        yield ListEntry(form(kind), f"{kind.cost}; exact: {kind.exact_when}{parameters}", (summary,))
     for name, strategy in ALIASES.items():
-        yield Entry(name, f"another name of {strategy.spec}, for the Laplacian")
+        yield ListEntry(name, f"another name of {strategy.spec}, for the Laplacian")
 
 
-def problems() -> Iterator[Entry]:
+def problems() -> Iterator[ListEntry]:
     """Each problem: its operators, structure, formula, answer and origin."""
     for name, problem in PROBLEMS.items():
         facts = f"{', '.join(problem.operators)}; {problem.structure}"
         answer = f"{problem.operators[0]}: {problem.answer}"
-        yield Entry(name, facts, (problem.formula, answer, f"from {problem.origin}"))
+        yield ListEntry(name, facts, (problem.formula, answer, f"from {problem.origin}"))
 
 
-def sweeps() -> Iterator[Entry]:
+def sweeps() -> Iterator[ListEntry]:
     """Each shipped sweep: how many cases, and of which problems."""
     for name in shipped_sweeps():
         cells = load_sweep(name).cells()
         cases = sum(len(cell.strategies) for cell in cells)
         named = ", ".join(dict.fromkeys(cell.problem for cell in cells))
-        yield Entry(name, f"{cases} cases in {len(cells)} cells", (named,))
+        yield ListEntry(name, f"{cases} cases in {len(cells)} cells", (named,))
 
 
-LISTS: Mapping[str, Callable[[], Iterator[Entry]]] = MappingProxyType(
+LISTS: Mapping[str, Callable[[], Iterator[ListEntry]]] = MappingProxyType(
     {"problems": problems, "strategies": strategies, "sweeps": sweeps}
 )
 

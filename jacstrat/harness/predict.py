@@ -17,7 +17,7 @@ from jacstrat.core.errors import UnsupportedError
 from jacstrat.core.status import Cause, Status
 from jacstrat.harness.bench import Attend, failure, instantiate, one_call, reason_to_skip, surroundings
 from jacstrat.harness.cases import Cell
-from jacstrat.harness.child import Limits
+from jacstrat.harness.child import ChildLimits
 from jacstrat.harness.children import Children
 from jacstrat.harness.isolation import isolated
 from jacstrat.harness.messages import case_of, check, checked_cause
@@ -151,7 +151,7 @@ def forecasts_isolated(
         children: As in `isolated`.
     """
     # Not the limit of the case: a prediction needs the points and the parameters, drawn on the CPU, and no more.
-    limits = Limits(timeout_s, available_bytes() * 4 // 5)
+    limits = ChildLimits(timeout_s, available_bytes() * 4 // 5)
 
     def died(case: Case, status: Status, reason: str) -> Forecast:
         return Forecast(case, Prediction(reason=reason), death=status)

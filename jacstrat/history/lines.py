@@ -25,7 +25,7 @@ LEAST_STEP: Mapping[str, float] = MappingProxyType(dict.fromkeys((*TIMES, "energ
 
 
 @dataclass(frozen=True)
-class Point:
+class HistoryPoint:
     """The measure at a commit, the median over its runs."""
 
     commit: str
@@ -34,7 +34,7 @@ class Point:
 
 
 @dataclass(frozen=True)
-class Step:
+class LevelStep:
     """A level that differs from the one before.
 
     Fields:
@@ -55,7 +55,7 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Line:
+class HistoryLine:
     """One measure of one case over commits.
 
     Fields:
@@ -66,15 +66,15 @@ class Line:
 
     case: str
     measure: str
-    points: tuple[Point, ...]
+    points: tuple[HistoryPoint, ...]
     levels: tuple[tuple[int, int, float], ...]
 
     @property
-    def steps(self) -> tuple[Step, ...]:
+    def steps(self) -> tuple[LevelStep, ...]:
         """Where one level ends and the next begins."""
         pairs = zip(self.levels, self.levels[1:], strict=False)
         return tuple(
-            Step(self.points[begin].commit, self.points[begin - 1].commit, before, level)
+            LevelStep(self.points[begin].commit, self.points[begin - 1].commit, before, level)
             for (_, _, before), (begin, _, level) in pairs
         )
 
@@ -89,7 +89,7 @@ class Line:
         return _over(self.levels[-1][2], min(level for _, _, level in self.levels))
 
 
-def line_of(case: str, measure: str, points: Sequence[Point]) -> Line:
+def line_of(case: str, measure: str, points: Sequence[HistoryPoint]) -> HistoryLine:
     """A line with its steps.
 
     Steps are looked for in logarithms, since a change of time is a factor; where a value is 0, in shares of the
@@ -113,7 +113,7 @@ def line_of(case: str, measure: str, points: Sequence[Point]) -> Line:
             merged[-1] = (merged[-1][0], end)
         else:
             merged.append((begin, end))
-    return Line(case, measure, tuple(points), tuple((*bounds, _level(values, bounds)) for bounds in merged))
+    return HistoryLine(case, measure, tuple(points), tuple((*bounds, _level(values, bounds)) for bounds in merged))
 
 
 def measure_of(frame: pd.DataFrame) -> str:
@@ -125,7 +125,7 @@ def measure_of(frame: pd.DataFrame) -> str:
     return next((name for name in ("cost_ratio", "median_s") if frame[name].notna().any()), "aten_ops")
 
 
-def lines_of(frame: pd.DataFrame, measure: str, pattern: str = "*") -> tuple[list[Line], list[str]]:
+def lines_of(frame: pd.DataFrame, measure: str, pattern: str = "*") -> tuple[list[HistoryLine], list[str]]:
     """The lines of a store, and what there is to say of them.
 
     Times of machines of different kinds do not compare: where there are several, those of the kind that was last
@@ -164,7 +164,7 @@ def lines_of(frame: pd.DataFrame, measure: str, pattern: str = "*") -> tuple[lis
     for case, rows in measured.groupby("case", sort=False):
         groups = rows.groupby("commit", sort=False)
         points = [
-            Point(str(commit), str(group["date"].iloc[0]), float(median(map(float, group[measure]))))
+            HistoryPoint(str(commit), str(group["date"].iloc[0]), float(median(map(float, group[measure]))))
             for commit, group in groups
         ]
         lines.append(line_of(str(case), measure, points))

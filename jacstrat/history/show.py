@@ -11,12 +11,12 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedFormatter, FixedLocator, FuncFormatter
 
 from jacstrat.core.case import Case
-from jacstrat.history.lines import COUNTS, ERRORS, Line, Step
+from jacstrat.history.lines import COUNTS, ERRORS, HistoryLine, LevelStep
 from jacstrat.report.chart import DARK, GREY
 from jacstrat.report.look import WIDE
 from jacstrat.report.notebook import ShownFigure
 from jacstrat.report.plots import save
-from jacstrat.report.sheet import Column, Sheet, sheet_of
+from jacstrat.report.sheet import Sheet, SheetColumn, sheet_of
 from jacstrat.report.units import format_bytes, format_error, format_factor, format_ratio, format_seconds
 
 SHORT = 10
@@ -36,20 +36,20 @@ def formatter(measure: str) -> Callable[[float], str]:
     return format_error if measure in ERRORS else format_ratio
 
 
-def table(lines: Sequence[Line], most_steps: int = 3) -> Sheet:
+def table(lines: Sequence[HistoryLine], most_steps: int = 3) -> Sheet:
     """A row a case, those first whose level has risen most above the lowest they had."""
     parsed = {line.case: Case.parse(line.case) for line in lines}
     settings = zip(*(case.setting for case in parsed.values() if case), strict=True)
     varying = [len(set(parts)) > 1 for parts in settings]
     columns = [
-        Column("case"),
-        Column("at"),
-        Column("commits", numeric=True, rank=3),
-        Column("first", numeric=True, rank=2),
-        Column("last", numeric=True, rank=1),
-        Column("over first", numeric=True),
-        Column("over best", numeric=True),
-        Column("steps", prose=True),
+        SheetColumn("case"),
+        SheetColumn("at"),
+        SheetColumn("commits", numeric=True, rank=3),
+        SheetColumn("first", numeric=True, rank=2),
+        SheetColumn("last", numeric=True, rank=1),
+        SheetColumn("over first", numeric=True),
+        SheetColumn("over best", numeric=True),
+        SheetColumn("steps", prose=True),
     ]
     rows, styles = [], []
     for line in sorted(lines, key=lambda line: -line.over_best):
@@ -74,12 +74,12 @@ def table(lines: Sequence[Line], most_steps: int = 3) -> Sheet:
     return sheet_of(f"{measure} over commits: levels, and the commits at which they change", columns, rows, styles)
 
 
-def words(step: Step) -> str:
+def words(step: LevelStep) -> str:
     """A step in words: its factor, and the commit that it is first seen at."""
     return f"{format_factor(step.factor)} at {step.commit[:SHORT]}"
 
 
-def plot(line: Line) -> Figure:
+def plot(line: HistoryLine) -> Figure:
     """A line over commits with its levels; steps up are red, steps down green, and bear their commit."""
     figure = ShownFigure(figsize=(WIDE.width, WIDE.height), layout="constrained", facecolor="white")
     axes = figure.add_subplot()
@@ -127,13 +127,13 @@ def plot(line: Line) -> Figure:
     return figure
 
 
-def write_plots(lines: Sequence[Line], directory: Path) -> list[Path]:
+def write_plots(lines: Sequence[HistoryLine], directory: Path) -> list[Path]:
     """A PNG, an SVG and a PDF a line; the same lines give the same bytes."""
     directory.mkdir(parents=True, exist_ok=True)
     return [path for line in lines for path in save(plot(line), directory / file_name(line))]
 
 
-def file_name(line: Line) -> str:
+def file_name(line: HistoryLine) -> str:
     """Of [a-z0-9_.=-] only, distinct for distinct lines."""
     plain = re.sub(r"[^a-z0-9_.=]+", "-", f"{line.measure}-{line.case}".lower())[:100].strip("-")
     return f"{plain}-{hashlib.sha256(line.case.encode()).hexdigest()[:6]}"

@@ -43,7 +43,7 @@ _SQL = {int: "INTEGER", float: "REAL", bool: "INTEGER", str: "TEXT"}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Run:
+class StoredRun:
     """Where records come from.
 
     Fields:
@@ -157,7 +157,7 @@ class Store:
     def _columns(self, table: str) -> set[str]:
         return {row[1] for row in self._db.execute(f"PRAGMA table_info({table})")}
 
-    def add(self, directory: Path, commit: str | None = None, date: str | None = None) -> tuple[Run, int] | None:
+    def add(self, directory: Path, commit: str | None = None, date: str | None = None) -> tuple[StoredRun, int] | None:
         """Take in the records of a directory.
 
         Args:
@@ -266,7 +266,7 @@ def _last(directory: Path) -> Snapshot:
     return sessions[-1].start if sessions else UNKNOWN
 
 
-def _run(directory: Path, commit: str | None, date: str | None) -> Run:
+def _run(directory: Path, commit: str | None, date: str | None) -> StoredRun:
     told = _last(directory)
     measured, dirty = told.commit
     if not (commit or measured):
@@ -275,7 +275,7 @@ def _run(directory: Path, commit: str | None, date: str | None) -> Run:
     date = date or told.date or told.utc
     if not date:
         raise UsageError(f"{directory} does not say when it was measured, nor git when {commit} was committed")
-    return Run(
+    return StoredRun(
         commit=commit,
         date=_utc(date),
         measured=told.utc,

@@ -63,7 +63,7 @@ class Settings:
 
 
 @dataclass
-class Series:
+class WorkSamples:
     """The samples of one piece of work.
 
     Fields:
@@ -165,7 +165,7 @@ def sample(
     marked: Callable[[str], AbstractContextManager[object]] = unmarked,
     lost: Callable[[], bool] = lambda: False,
     alike: Collection[str] = (),
-) -> dict[str, Series]:
+) -> dict[str, WorkSamples]:
     """Sample pieces of work in shuffled, interleaved rounds.
 
     Args:
@@ -188,12 +188,12 @@ def sample(
     Raises:
         ContextLostError: Work has raised, and all is lost.
     """
-    series = {name: Series() for name in works}
+    series = {name: WorkSamples() for name in works}
     active = set(works)
     clock_of = {name: (clocks or {}).get(name, clock) for name in works}
 
     @contextmanager
-    def turn(name: str) -> Iterator[Series]:
+    def turn(name: str) -> Iterator[WorkSamples]:
         attending(name)
         try:
             with marked(name):
@@ -230,7 +230,7 @@ def sample(
     return series
 
 
-def _even_out(alike: Collection[Series]) -> None:
+def _even_out(alike: Collection[WorkSamples]) -> None:
     """Give blocks the calls that the fastest has, up to MOST_LONGER times what each would have by itself.
 
     Between processes, blocks that each side sizes for itself leave a bias of some per cent: what the first calls of a
@@ -241,7 +241,9 @@ def _even_out(alike: Collection[Series]) -> None:
         one.calls = min(most, MOST_LONGER * one.calls)
 
 
-def _take(series: Series, round_number: int, timing: Timing, state: DeviceState | None, settings: Settings) -> None:
+def _take(
+    series: WorkSamples, round_number: int, timing: Timing, state: DeviceState | None, settings: Settings
+) -> None:
     """Enter the block of a round, as a sample or, where it was spoiled and may be dropped, as dropped."""
     series.spent_s += timing.spent_s
     spoiled = () if state is None else throttled(state)
@@ -256,14 +258,14 @@ def _take(series: Series, round_number: int, timing: Timing, state: DeviceState 
             series.temperature_c[round_number] = state.temperature_c
 
 
-def _enough_dropped(series: Series, settings: Settings) -> bool:
+def _enough_dropped(series: WorkSamples, settings: Settings) -> bool:
     """Whether a spoiled sample has to be kept: too many were dropped, or it is the last and there is no other."""
     drops = len(series.dropped)
     many = drops >= settings.min_samples and drops > MOST_DROPPED * (drops + len(series.seconds))
     return many or (not series.seconds and series.spent_s >= settings.limit_s)
 
 
-def _stop(series: Series, settings: Settings) -> str:
+def _stop(series: WorkSamples, settings: Settings) -> str:
     """Why to stop, or "" to go on."""
     count = len(series.seconds)
     # The interval needs a sort; looking at it at every tenth of the count so far is soon enough.

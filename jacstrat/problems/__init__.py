@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from jacstrat.core.errors import UsageError
-from jacstrat.plugins import Table
+from jacstrat.plugins import Registry
 from jacstrat.problems.base import Instance, Problem
 from jacstrat.problems.bodies import BODIES
 from jacstrat.problems.equations import EQUATIONS
@@ -54,7 +54,7 @@ def _accepted(name: str, found: object) -> Problem:
     return problem
 
 
-PROBLEMS: Mapping[str, Problem] = Table(
+PROBLEMS: Mapping[str, Problem] = Registry(
     {problem.name: problem for family in FAMILIES.values() for problem in family},
     "jacstrat.problems",
     _accepted,

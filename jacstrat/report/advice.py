@@ -11,7 +11,7 @@ from jacstrat.core.considered import Considered
 from jacstrat.records import Record
 from jacstrat.report.palette import family
 from jacstrat.report.setting import quantity
-from jacstrat.report.sheet import ROW_STYLES, Column, Sheet
+from jacstrat.report.sheet import ROW_STYLES, Sheet, SheetColumn
 from jacstrat.report.units import format_bytes, format_error, format_factor, format_ratio, format_seconds
 
 AUTO, ONES = "auto", "ones"
@@ -20,7 +20,7 @@ FEW = 3
 
 
 @dataclass(frozen=True)
-class Evidence:
+class FunctionFacts:
     """What is known of the function before anything is sampled.
 
     Fields:
@@ -48,7 +48,7 @@ class Evidence:
         return {"evidence": asdict(self)}
 
     @classmethod
-    def parse(cls, data: Any) -> Evidence:
+    def parse(cls, data: Any) -> FunctionFacts:
         """The evidence that is in what `to_data` gave.
 
         Raises:
@@ -88,7 +88,7 @@ def ranked(records: Sequence[Record], kinds: Mapping[str, Kind]) -> list[Record]
     return sorted(records, key=key)
 
 
-def recommended(records: Sequence[Record], kinds: Mapping[str, Kind], evidence: Evidence | None) -> Record | None:
+def recommended(records: Sequence[Record], kinds: Mapping[str, Kind], evidence: FunctionFacts | None) -> Record | None:
     """The fastest that is right for every x: `ones` only on a proof, nothing stochastic, `auto` by what it chooses."""
     proved = evidence is not None and evidence.proved and evidence.diagonal
     for record in ranked(records, kinds):
@@ -99,18 +99,18 @@ def recommended(records: Sequence[Record], kinds: Mapping[str, Kind], evidence: 
     return None
 
 
-def advice_table(records: Sequence[Record], kinds: Mapping[str, Kind], evidence: Evidence | None) -> Sheet:
+def advice_table(records: Sequence[Record], kinds: Mapping[str, Kind], evidence: FunctionFacts | None) -> Sheet:
     """The strategies by rank; where there is no result, status and reason stand in the last column."""
     best = recommended(records, kinds, evidence)
     columns = (
-        Column("strategy"),
-        Column("time", numeric=True),
-        Column("of the best", numeric=True, rank=5),
-        Column("memory", numeric=True, rank=2),
-        Column("error", numeric=True),
-        Column("std. error", numeric=True, rank=4),
-        Column("products", rank=3),
-        Column("exact when", prose=True, rank=1),
+        SheetColumn("strategy"),
+        SheetColumn("time", numeric=True),
+        SheetColumn("of the best", numeric=True, rank=5),
+        SheetColumn("memory", numeric=True, rank=2),
+        SheetColumn("error", numeric=True),
+        SheetColumn("std. error", numeric=True, rank=4),
+        SheetColumn("products", rank=3),
+        SheetColumn("exact when", prose=True, rank=1),
     )
     groups = _groups(ranked(records, kinds))
     rows = [_row(group, kinds[group[0].strategy], best, evidence) for group in groups]
@@ -131,16 +131,16 @@ def advice_table(records: Sequence[Record], kinds: Mapping[str, Kind], evidence:
 def considered_table(considered: Sequence[Considered]) -> Sheet:
     """What `auto` chose among: counts of one call, the time by them, and that of its trial."""
     columns = (
-        Column("candidate"),
-        Column("probes", numeric=True, rank=3),
-        Column("operations", numeric=True, rank=4),
-        Column("FLOPs", numeric=True, rank=2),
-        Column("written", numeric=True, rank=5),
-        Column("alive, at most", numeric=True, rank=6),
-        Column("to prepare", numeric=True, rank=1),
-        Column("by counts", numeric=True),
-        Column("in the trial", numeric=True),
-        Column("note", prose=True),
+        SheetColumn("candidate"),
+        SheetColumn("probes", numeric=True, rank=3),
+        SheetColumn("operations", numeric=True, rank=4),
+        SheetColumn("FLOPs", numeric=True, rank=2),
+        SheetColumn("written", numeric=True, rank=5),
+        SheetColumn("alive, at most", numeric=True, rank=6),
+        SheetColumn("to prepare", numeric=True, rank=1),
+        SheetColumn("by counts", numeric=True),
+        SheetColumn("in the trial", numeric=True),
+        SheetColumn("note", prose=True),
     )
     rows = tuple(
         (
@@ -166,7 +166,7 @@ def considered_table(considered: Sequence[Considered]) -> Sheet:
     )
 
 
-def recommendation(records: Sequence[Record], kinds: Mapping[str, Kind], evidence: Evidence | None) -> str:
+def recommendation(records: Sequence[Record], kinds: Mapping[str, Kind], evidence: FunctionFacts | None) -> str:
     """One sentence for who reads nothing else."""
     best = recommended(records, kinds, evidence)
     if best is None or best.median_s is None:
@@ -197,7 +197,7 @@ def _groups(records: Sequence[Record]) -> list[list[Record]]:
     return list(groups.values())
 
 
-def _row(group: Sequence[Record], kind: Kind, best: Record | None, evidence: Evidence | None) -> tuple[str, ...]:
+def _row(group: Sequence[Record], kind: Kind, best: Record | None, evidence: FunctionFacts | None) -> tuple[str, ...]:
     record = group[0]
     names = ", ".join(one.strategy for one in group) if len(group) <= FEW else f"{len(group)} strategies"
     chosen = evidence.chosen if evidence and record.strategy == AUTO else ""

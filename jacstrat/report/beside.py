@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from matplotlib.figure import Figure
 
 from jacstrat.records import COLUMNS, Record
-from jacstrat.report.between import Side, anywhere
+from jacstrat.report.between import RunSide, anywhere
 from jacstrat.report.look import NARROW_INCHES, WIDE
 from jacstrat.report.multiples import AXES_INCHES, draw_small
 from jacstrat.report.notebook import ShownFigure
 from jacstrat.report.overn import N
 from jacstrat.report.picture import RATIO, Picture
-from jacstrat.report.series import Series, series_of
+from jacstrat.report.series import Curve, series_of
 from jacstrat.report.setting import Setting, by_setting
 from jacstrat.report.small import chosen
 
@@ -45,7 +45,7 @@ class Beside:
     pictures: tuple[Picture, ...]
 
 
-def besides(compared: Sequence[Side]) -> tuple[Beside, ...]:
+def besides(compared: Sequence[RunSide]) -> tuple[Beside, ...]:
     """Every setting that two sides or more have, with the strategies that are the best three, or wrong, on any side."""
     parts = [{anywhere(setting): (setting, rows) for setting, rows in by_setting(s.records).items()} for s in compared]
     found = []
@@ -69,12 +69,12 @@ def _has(rows: Sequence[Record], column: str) -> bool:
     return any(getattr(row, column, None) is not None for row in rows)
 
 
-def _series(rows: Sequence[Record], names: set[str], column: str) -> tuple[Series, ...]:
+def _series(rows: Sequence[Record], names: set[str], column: str) -> tuple[Curve, ...]:
     found = series_of(rows, column, f"{column}_low", f"{column}_high")
     return tuple(line for line in found if line.strategy in names)
 
 
-def _span(series: Sequence[Series]) -> tuple[float, float]:
+def _span(series: Sequence[Curve]) -> tuple[float, float]:
     values = [value for line in series for p in line.points for value in (p.value, p.low, p.high) if value]
     return min(values) / 1.1, max(values) * 1.1
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 from jacstrat.records import Record
 from jacstrat.report.answers import MEASURED, Winner, winners
 from jacstrat.report.overn import N
-from jacstrat.report.picture import RATIO, Picture, Reference
+from jacstrat.report.picture import RATIO, GuideLine, Picture
 from jacstrat.report.runs import Run
-from jacstrat.report.series import Point, Series
+from jacstrat.report.series import Curve, CurvePoint
 from jacstrat.report.setting import Setting, by_setting, varying
-from jacstrat.report.sheet import Column, Sheet, sheet_of
+from jacstrat.report.sheet import Sheet, SheetColumn, sheet_of
 from jacstrat.report.units import format_factor, format_range, format_ratio, shortened
 
 ANYWHERE = "any"
@@ -40,14 +40,14 @@ class Shared:
 
 
 @dataclass(frozen=True)
-class Side:
+class RunSide:
     """A run on one device of one machine with one number of threads, which is what is compared."""
 
     label: str
     records: tuple[Record, ...]
 
 
-def sides(runs: Sequence[Run]) -> tuple[Side, ...]:
+def sides(runs: Sequence[Run]) -> tuple[RunSide, ...]:
     """Every run, parted where it has several devices, machines or numbers of threads, which the label then names."""
     found = []
     for run in runs:
@@ -57,7 +57,7 @@ def sides(runs: Sequence[Run]) -> tuple[Side, ...]:
         differing = varying(parts)
         for place, records in parts.items():
             words = f"{run.label}: {place.words(differing)}"
-            found.append(Side(words if differing else run.label, tuple(records)))
+            found.append(RunSide(words if differing else run.label, tuple(records)))
     return tuple(found)
 
 
@@ -71,7 +71,7 @@ def anywhere(setting: Setting) -> Setting:
     return replace(setting, device=ANYWHERE, threads=0, machine="")
 
 
-def shared(compared: Sequence[Side]) -> tuple[Shared, ...]:
+def shared(compared: Sequence[RunSide]) -> tuple[Shared, ...]:
     """Every n of every setting that two sides or more have a winner at, in the order of the first."""
     by_side = [{(anywhere(w.setting), w.n): w for w in winners(side.records)} for side in compared]
     keys = dict.fromkeys(key for found in by_side for key in found)
@@ -84,7 +84,7 @@ def shared(compared: Sequence[Side]) -> tuple[Shared, ...]:
     return tuple(found)
 
 
-def agreement(compared: Sequence[Side]) -> str:
+def agreement(compared: Sequence[RunSide]) -> str:
     """At how many of the sizes that sides share one strategy is fastest on all, in a sentence; "" where none is."""
     found = shared(compared)
     if not found:
@@ -95,16 +95,16 @@ def agreement(compared: Sequence[Side]) -> str:
     )
 
 
-def between_table(compared: Sequence[Side]) -> Sheet:
+def between_table(compared: Sequence[RunSide]) -> Sheet:
     """The fastest right strategy of each side with its cost ratio; neighbouring n's with the same ones share a row.
 
     The last column says whether one strategy is fastest, or level with the fastest, on all sides.
     """
     found = shared(compared)
     differing = [name for name in varying(one.setting for one in found) if name not in ("device", "threads", "machine")]
-    columns = [Column("problem"), Column("case"), Column("n", numeric=True)]
-    columns += [Column(side.label) for side in compared]
-    columns += [Column("same", rank=1)]
+    columns = [SheetColumn("problem"), SheetColumn("case"), SheetColumn("n", numeric=True)]
+    columns += [SheetColumn(side.label) for side in compared]
+    columns += [SheetColumn("same", rank=1)]
     groups: list[list[Shared]] = []
     for one in found:
         last = groups[-1][-1] if groups else None
@@ -137,7 +137,7 @@ def _cell(best: Sequence[Winner | None]) -> str:
     return f"{there[0].strategy} ({size})" if size else there[0].strategy
 
 
-def between_pictures(compared: Sequence[Side]) -> tuple[tuple[str, Picture], ...]:
+def between_pictures(compared: Sequence[RunSide]) -> tuple[tuple[str, Picture], ...]:
     """For each setting that the first side shares with another: that one's label, and its cost ratios over the first's.
 
     The band goes from low over high to high over low, of the intervals of both: it holds where both hold.
@@ -154,7 +154,7 @@ def between_pictures(compared: Sequence[Side]) -> tuple[tuple[str, Picture], ...
     return tuple(found)
 
 
-def _picture(setting: Setting, series: tuple[Series, ...], base: str, other: str) -> Picture:
+def _picture(setting: Setting, series: tuple[Curve, ...], base: str, other: str) -> Picture:
     values = [(point.value, line.strategy, point.n) for line in series for point in line.points]
     (low, *at_low), (high, *at_high) = min(values), max(values)
     answer = (
@@ -162,22 +162,22 @@ def _picture(setting: Setting, series: tuple[Series, ...], base: str, other: str
         f"{format_factor(high)} ({shortened(str(at_high[0]))}, n = {at_high[1]:g}) those of {base}"
     )
     title = f"{setting.name[:1].upper()}{setting.name[1:]}, {setting.words(['dtype', 'batch'])}: {other} over {base}"
-    lines = (Reference("the same", lambda n: 1.0),)
+    lines = (GuideLine("the same", lambda n: 1.0),)
     return Picture("between", setting, title, answer, N, "cost ratio / cost ratio", RATIO, series, references=lines)
 
 
-def _series(base: Sequence[Record], other: Sequence[Record]) -> tuple[Series, ...]:
+def _series(base: Sequence[Record], other: Sequence[Record]) -> tuple[Curve, ...]:
     before = {(r.strategy, r.n): r for r in base if r.status in MEASURED and r.cost_ratio}
-    lines: dict[str, list[Point]] = {}
+    lines: dict[str, list[CurvePoint]] = {}
     for r in other:
         was = before.get((r.strategy, r.n))
         if was is not None and was.cost_ratio and r.cost_ratio and r.status in MEASURED:
             low = _over(r.cost_ratio_low, was.cost_ratio_high)
             high = _over(r.cost_ratio_high, was.cost_ratio_low)
             wrong = "wrong" in (r.status, was.status)
-            lines.setdefault(r.strategy, []).append(Point(r.n, r.cost_ratio / was.cost_ratio, low, high, wrong))
+            lines.setdefault(r.strategy, []).append(CurvePoint(r.n, r.cost_ratio / was.cost_ratio, low, high, wrong))
     ns = tuple(sorted({point.n for points in lines.values() for point in points}))
-    found = [Series(name, ns, tuple(points), "") for name, points in lines.items()]
+    found = [Curve(name, ns, tuple(points), "") for name, points in lines.items()]
     return tuple(sorted(found, key=lambda line: (-line.points[-1].n, -line.points[-1].value, line.strategy)))
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from jacstrat.records import Record
-from jacstrat.report.picture import ERROR, TIME, Picture, Reference
-from jacstrat.report.series import Point, Series
+from jacstrat.report.picture import ERROR, TIME, GuideLine, Picture
+from jacstrat.report.series import Curve, CurvePoint
 from jacstrat.report.setting import Setting
 from jacstrat.report.stochastic import TARGET, Family, families
 from jacstrat.report.units import shortened
@@ -20,7 +20,7 @@ def budget_picture(setting: Setting, records: Sequence[Record], title: str) -> P
     if not shown:
         return None
     lines = sorted(shown, key=lambda family: -family.budgets[-1].rel_error)
-    series = tuple(Series(family.strategy, budgets, _points(family), "") for family in lines)
+    series = tuple(Curve(family.strategy, budgets, _points(family), "") for family in lines)
     reached = [(b.products, family.strategy) for family in shown for b in family.budgets if b.rel_error <= TARGET]
     answer = f"No budget reaches a relative error of {TARGET:g}"
     if reached:
@@ -35,7 +35,7 @@ def budget_picture(setting: Setting, records: Sequence[Record], title: str) -> P
         "relative error",
         ERROR,
         series,
-        references=(Reference(f"{TARGET:g}", lambda products: TARGET),),
+        references=(GuideLine(f"{TARGET:g}", lambda products: TARGET),),
         errors=True,
         epsilon=TARGET,
     )
@@ -48,14 +48,17 @@ def products_picture(setting: Setting, records: Sequence[Record], title: str) ->
         return None
     lines = sorted(shown, key=lambda family: -family.budgets[-1].median_s)
     series = tuple(
-        Series(
-            f.strategy, budgets, tuple(Point(b.products, b.median_s, None, None, wrong=False) for b in f.budgets), ""
+        Curve(
+            f.strategy,
+            budgets,
+            tuple(CurvePoint(b.products, b.median_s, None, None, wrong=False) for b in f.budgets),
+            "",
         )
         for f in lines
     )
     exact, exact_s = shown[0].exact, shown[0].exact_s
     answer = "No exact result is right."
-    references: tuple[Reference, ...] = ()
+    references: tuple[GuideLine, ...] = ()
     if exact is not None and exact_s is not None:
         below = [(b.products, f.strategy) for f in shown for b in f.budgets if b.median_s <= exact_s]
         answer = f"Every budget takes longer than {shortened(exact)}, which is exact"
@@ -64,7 +67,7 @@ def products_picture(setting: Setting, records: Sequence[Record], title: str) ->
             answer = (
                 f"Most products in the time of {shortened(exact)}, which is exact: {products}, {shortened(strategy)}"
             )
-        references = (Reference(shortened(exact), lambda products: exact_s),)
+        references = (GuideLine(shortened(exact), lambda products: exact_s),)
     return Picture(
         PRODUCTS,
         setting,
@@ -91,6 +94,6 @@ def _products(budgets: Sequence[int]) -> str:
     return f"products a point{alone}"
 
 
-def _points(family: Family) -> tuple[Point, ...]:
+def _points(family: Family) -> tuple[CurvePoint, ...]:
     """The budgets of a family as points, their products in the place of n."""
-    return tuple(Point(budget.products, budget.rel_error, None, None, wrong=False) for budget in family.budgets)
+    return tuple(CurvePoint(budget.products, budget.rel_error, None, None, wrong=False) for budget in family.budgets)

@@ -14,11 +14,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedFormatter, FixedLocator, FuncFormatter, LogLocator, NullLocator
 
-from jacstrat.report.look import WIDE, Look
+from jacstrat.report.look import WIDE, FigureLook
 from jacstrat.report.notebook import ShownFigure
 from jacstrat.report.palette import WRONG_DASH, style
 from jacstrat.report.picture import TIME, XKind
-from jacstrat.report.series import Point, Series, touches_wrong
+from jacstrat.report.series import Curve, CurvePoint, touches_wrong
 from jacstrat.report.ticks import linear_ticks, log_ticks, spread
 
 GREY = "#808080"
@@ -27,22 +27,28 @@ ANNOTATED_LIMIT = 12
 CROWDED = 40
 """Points of a line from which its markers are small."""
 
-Place = Callable[[Series, Point], float]
+Place = Callable[[Curve, CurvePoint], float]
 
 
-def own_value(series: Series, point: Point) -> float:
+def own_value(series: Curve, point: CurvePoint) -> float:
     """A point at its value."""
     return point.value
 
 
-def single(series: Sequence[Series]) -> float | None:
+def single(series: Sequence[Curve]) -> float | None:
     """The n, where all points share one."""
     ns = {point.n for line in series for point in line.points}
     return ns.pop() if len(ns) == 1 else None
 
 
 def empty_chart(
-    title: str, answer: str, ylabel: str, series: Sequence[Series], base: int = 10, x: XKind = "n", look: Look = WIDE
+    title: str,
+    answer: str,
+    ylabel: str,
+    series: Sequence[Curve],
+    base: int = 10,
+    x: XKind = "n",
+    look: FigureLook = WIDE,
 ) -> tuple[Figure, Axes]:
     """A figure with axes for these series, logarithmic in y, and in x unless there is a single n or x is rounds.
 
@@ -84,12 +90,12 @@ def empty_chart(
     return figure, axes
 
 
-def _fitting(look: Look, size: float, text: str) -> float:
+def _fitting(look: FigureLook, size: float, text: str) -> float:
     """A font size in which the text fits the figure's width; a letter is about 0.58 of its size wide."""
     return min(size, look.width * 72 / (0.6 * max(len(text), 1)))
 
 
-def _x_axis(axes: Axes, series: Sequence[Series], x: XKind, look: Look = WIDE) -> None:
+def _x_axis(axes: Axes, series: Sequence[Curve], x: XKind, look: FigureLook = WIDE) -> None:
     n = single(series)
     axes.set_xlabel("n, number of inputs", fontsize=look.label, color=DARK)
     axes.xaxis.set_minor_locator(NullLocator())
@@ -126,10 +132,10 @@ def limits(xs: Sequence[float]) -> tuple[float, float]:
 
 def draw(
     axes: Axes,
-    series: Sequence[Series],
+    series: Sequence[Curve],
     describe: Callable[[float], str],
     place: Place = own_value,
-    look: Look = WIDE,
+    look: FigureLook = WIDE,
 ) -> None:
     """Every series with its band; wrong points are hollow, and lines that touch them dashed.
 
@@ -153,14 +159,14 @@ def draw(
         _annotate(axes, series, describe, place, look)
 
 
-def _coincide(line: Series, other: Series, place: Place) -> bool:
+def _coincide(line: Curve, other: Curve, place: Place) -> bool:
     """The points of two series at most of their common n's lie within 3 % of each other."""
     others = {point.n: place(other, point) for point in other.points}
     shared = [(place(line, point), others[point.n]) for point in line.points if point.n in others]
     return 2 * sum(abs(y - z) <= 0.03 * z for y, z in shared) > len(shared)
 
 
-def _draw_line(axes: Axes, line: Series, place: Place, covers: int, sizes: Look) -> None:
+def _draw_line(axes: Axes, line: Curve, place: Place, covers: int, sizes: FigureLook) -> None:
     """One series, wider and larger the more others cover it, so that it shows on both sides of them."""
     extra = min(covers, 3) * 2.0 * sizes.line / WIDE.line
     look = style(line.strategy)
@@ -178,7 +184,7 @@ def _draw_line(axes: Axes, line: Series, place: Place, covers: int, sizes: Look)
         _markers(axes, line, [(point.n, place(line, point)) for point in points], wrong, max(size, 1.5))
 
 
-def _draw_rank(axes: Axes, rank: int, line: Series, place: Place, look: Look) -> None:
+def _draw_rank(axes: Axes, rank: int, line: Curve, place: Place, look: FigureLook) -> None:
     (point,) = line.points
     if point.low is not None and point.high is not None:
         color = style(line.strategy).color
@@ -186,7 +192,7 @@ def _draw_rank(axes: Axes, rank: int, line: Series, place: Place, look: Look) ->
     _markers(axes, line, [(rank, place(line, point))], point.wrong, look.marker)
 
 
-def _markers(axes: Axes, line: Series, at: Sequence[tuple[float, float]], hollow: bool, size: float) -> None:
+def _markers(axes: Axes, line: Curve, at: Sequence[tuple[float, float]], hollow: bool, size: float) -> None:
     if at:
         xs, ys = zip(*at, strict=True)
         axes.plot(xs, ys, label=line.strategy, **marker(line.strategy, hollow, size))
@@ -207,7 +213,9 @@ def marker(strategy: str, hollow: bool, size: float = WIDE.marker) -> dict[str, 
     }
 
 
-def _annotate(axes: Axes, series: Sequence[Series], describe: Callable[[float], str], place: Place, look: Look) -> None:
+def _annotate(
+    axes: Axes, series: Sequence[Curve], describe: Callable[[float], str], place: Place, look: FigureLook
+) -> None:
     """The value above each point side by side, turned where many stand in the way of each other."""
     turned = len(series) > (3 if look.below else 8)
     for rank, line in enumerate(series, start=1):
@@ -226,7 +234,7 @@ def _annotate(axes: Axes, series: Sequence[Series], describe: Callable[[float], 
         )
 
 
-def positions(axes: Axes, series: Sequence[Series]) -> list[float]:
+def positions(axes: Axes, series: Sequence[Curve]) -> list[float]:
     """Values of n at which to evaluate a theoretical curve: across the axes, or the single n."""
     n = single(series)
     if n is not None:
@@ -237,7 +245,7 @@ def positions(axes: Axes, series: Sequence[Series]) -> list[float]:
     return [low * (high / low) ** (i / 64) for i in range(65)]
 
 
-def reference(axes: Axes, series: Sequence[Series], at: Sequence[tuple[float, float]], label: str) -> tuple[float, str]:
+def reference(axes: Axes, series: Sequence[Curve], at: Sequence[tuple[float, float]], label: str) -> tuple[float, str]:
     """A thin grey line through the (n, y) given, right across where there is a single n.
 
     Returns:

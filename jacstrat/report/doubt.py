@@ -8,10 +8,10 @@ from statistics import median
 from typing import Any
 
 from jacstrat.records import Record
-from jacstrat.report.picture import RATIO, Picture, Reference
-from jacstrat.report.series import Point, Series
+from jacstrat.report.picture import RATIO, GuideLine, Picture
+from jacstrat.report.series import Curve, CurvePoint
 from jacstrat.report.setting import Setting, Source, by_setting, to_records, varying
-from jacstrat.report.sheet import Column, Sheet, sheet_of
+from jacstrat.report.sheet import Sheet, SheetColumn, sheet_of
 from jacstrat.report.units import format_factor, format_seconds
 
 WIDE = 0.1
@@ -100,11 +100,11 @@ def samples_picture(setting: Setting, records: Sequence[Record], title: str, sam
         RATIO,
         tuple(sorted(series, key=lambda line: (-line.points[-1].value, line.strategy))),
         x="rounds",
-        references=(Reference("median", lambda n: 1.0),),
+        references=(GuideLine("median", lambda n: 1.0),),
     )
 
 
-def _series(doubt: Doubt, raw: Mapping[str, Any]) -> Series:
+def _series(doubt: Doubt, raw: Mapping[str, Any]) -> Curve:
     seconds = raw["seconds"]
     rounds = raw.get("rounds") or range(len(seconds))
     middle = median(seconds)
@@ -113,14 +113,14 @@ def _series(doubt: Doubt, raw: Mapping[str, Any]) -> Series:
     for i in range(0, len(seconds), size):
         part = [value / middle for value in seconds[i : i + size]]
         low, high = (min(part), max(part)) if size > 1 else (None, None)
-        points.append(Point(rounds[i], median(part), low, high, wrong=doubt.record.status == "wrong"))
+        points.append(CurvePoint(rounds[i], median(part), low, high, wrong=doubt.record.status == "wrong"))
     remarks = [f"median {format_seconds(middle)}"]
     moved = drift(seconds)
     if moved is not None and not 1 / DRIFT < moved < DRIFT:
         remarks.append(f"drifts by {format_factor(moved)}")
     if raw.get("dropped"):
         remarks.append(f"{len(raw['dropped'])} samples dropped")
-    return Series(doubt.record.strategy, tuple(point.n for point in points), tuple(points), "\n".join(remarks))
+    return Curve(doubt.record.strategy, tuple(point.n for point in points), tuple(points), "\n".join(remarks))
 
 
 def doubts_table(source: Source) -> Sheet:
@@ -129,12 +129,12 @@ def doubts_table(source: Source) -> Sheet:
     settings = [setting for doubt in found for setting in by_setting([doubt.record])]
     differing = varying(settings)
     columns = [
-        Column("problem"),
-        Column("case", rank=2),
-        Column("strategy"),
-        Column("n", numeric=True),
-        Column("time", numeric=True, rank=1),
-        Column("why", prose=True),
+        SheetColumn("problem"),
+        SheetColumn("case", rank=2),
+        SheetColumn("strategy"),
+        SheetColumn("n", numeric=True),
+        SheetColumn("time", numeric=True, rank=1),
+        SheetColumn("why", prose=True),
     ]
     rows = [
         [

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
 
-from jacstrat.report.series import Point, Series
+from jacstrat.report.series import Curve, CurvePoint
 
 BAND = "#F1F1F1"
 
@@ -30,7 +30,7 @@ class ErrorScale:
     infinite: bool
 
     @classmethod
-    def of(cls, series: Sequence[Series], epsilon: float | None) -> ErrorScale:
+    def of(cls, series: Sequence[Curve], epsilon: float | None) -> ErrorScale:
         """The scale for these errors; epsilon, where known, lies on it, too.
 
         It spans 3 decades at least, so that rounding does not look like a difference.
@@ -46,7 +46,7 @@ class ErrorScale:
         """Height of each band, in decades: a lane is 6 % of the axis, all lanes are 15 to 40 %."""
         return (self.high - self.low) * min(max(0.06 * len(self.exact), 0.15), 0.4)
 
-    def place(self, series: Series, point: Point) -> float:
+    def place(self, series: Curve, point: CurvePoint) -> float:
         """The height at which a point stands: its error, or inside the band for 0 or infinity."""
         if point.value == 0:
             lane = (self.exact.index(series.strategy) + 0.75) / (len(self.exact) + 0.5)

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from jacstrat.records import Record
 from jacstrat.report.answers import over_best_flops
 from jacstrat.report.overn import NOTHING_RIGHT, N
-from jacstrat.report.picture import RATIO, Picture, Reference
-from jacstrat.report.series import Series, series_of
+from jacstrat.report.picture import RATIO, GuideLine, Picture
+from jacstrat.report.series import Curve, series_of
 from jacstrat.report.setting import Setting
 from jacstrat.report.units import format_factor, shortened
 
@@ -24,7 +24,7 @@ def best_flops_picture(setting: Setting, records: Sequence[Record], title: str) 
     return _picture("best-flops", "FLOPs / best-known FLOPs", setting, title, series_of(records, over_best_flops))
 
 
-def _picture(name: str, ylabel: str, setting: Setting, title: str, series: tuple[Series, ...]) -> Picture | None:
+def _picture(name: str, ylabel: str, setting: Setting, title: str, series: tuple[Curve, ...]) -> Picture | None:
     if not series:
         return None
     right = [(-point.n, point.value, line.strategy) for line in series for point in line.points if not point.wrong]
@@ -32,5 +32,5 @@ def _picture(name: str, ylabel: str, setting: Setting, title: str, series: tuple
     if right:
         n, value, strategy = min(right)
         answer = f"Nearest at n = {-n:g}: {shortened(strategy)}, {format_factor(value)} the best-known cost"
-    best = Reference("best known", lambda n: 1.0)
+    best = GuideLine("best known", lambda n: 1.0)
     return Picture(name, setting, title, answer, N, ylabel, RATIO, series, references=(best,))

@@ -11,15 +11,15 @@ from matplotlib.lines import Line2D
 from matplotlib.transforms import ScaledTranslation
 
 from jacstrat.report.chart import GREY, marker
-from jacstrat.report.look import WIDE, Look
+from jacstrat.report.look import WIDE, FigureLook
 from jacstrat.report.palette import WRONG_DASH, style
-from jacstrat.report.series import Series
+from jacstrat.report.series import Curve
 from jacstrat.report.units import shortened
 
 NARROW_NAMES = 20
 
 
-def notes(axes: Axes, ends: Iterable[tuple[float, str]], look: Look = WIDE) -> None:
+def notes(axes: Axes, ends: Iterable[tuple[float, str]], look: FigureLook = WIDE) -> None:
     """Grey texts right of the axes, each at its height y; those that would overlap share one."""
     low, high = axes.get_ylim()
     room = math.log(high / low) / 22
@@ -43,7 +43,7 @@ def notes(axes: Axes, ends: Iterable[tuple[float, str]], look: Look = WIDE) -> N
         )
 
 
-def legend_below(axes: Axes, series: Sequence[Series], look: Look) -> None:
+def legend_below(axes: Axes, series: Sequence[Curve], look: FigureLook) -> None:
     """Names below the axes, in two columns, the highest line first; of remarks only that a strategy is wrong."""
     handles = [_handle(line, look) for line in series]
     labels = [shortened(line.strategy, NARROW_NAMES) + ", wrong" * line.wrong for line in series]
@@ -54,7 +54,7 @@ def legend_below(axes: Axes, series: Sequence[Series], look: Look) -> None:
         text.set_parse_math(False)
 
 
-def legend(figure: Figure, axes: Axes, series: Sequence[Series], note_width: float = 0.0) -> None:
+def legend(figure: Figure, axes: Axes, series: Sequence[Curve], note_width: float = 0.0) -> None:
     """Names and remarks right of the axes, in the order of the lines' ends.
 
     Args:
@@ -85,7 +85,7 @@ def legend(figure: Figure, axes: Axes, series: Sequence[Series], note_width: flo
         text.set_parse_math(False)
 
 
-def _handle(line: Series, sizes: Look = WIDE) -> Line2D:
+def _handle(line: Curve, sizes: FigureLook = WIDE) -> Line2D:
     look = style(line.strategy)
     options = {**marker(line.strategy, line.wrong, sizes.marker), "linestyle": WRONG_DASH if line.wrong else look.dash}
     return Line2D([], [], color=look.color, linewidth=sizes.line, **options)

@@ -16,7 +16,7 @@ LEAST_POINTS = 6.5
 
 
 @dataclass(frozen=True)
-class Look:
+class FigureLook:
     """Sizes of a figure.
 
     Fields:
@@ -43,16 +43,16 @@ class Look:
         return max(int(self.width * 72 / (0.6 * size)), 8)
 
 
-WIDE = Look(8.0, 5.0)
+WIDE = FigureLook(8.0, 5.0)
 
 
-def look_of(width_inches: float | None) -> Look:
+def look_of(width_inches: float | None) -> FigureLook:
     """The look of a figure that is so wide; 8 by 5 inches unless given."""
     if width_inches is None:
         return WIDE
     if width_inches >= NARROW_INCHES:
-        return Look(width_inches, width_inches * WIDE.height / WIDE.width)
-    return Look(width_inches, width_inches * 0.72, 8.0, 7.0, 7.5, 7.0, 7.0, LEAST_POINTS, 4.5, 1.2, below=True)
+        return FigureLook(width_inches, width_inches * WIDE.height / WIDE.width)
+    return FigureLook(width_inches, width_inches * 0.72, 8.0, 7.0, 7.5, 7.0, 7.0, LEAST_POINTS, 4.5, 1.2, below=True)
 
 
 def parse_width(text: str) -> float:

@@ -13,7 +13,7 @@ from matplotlib.ticker import FixedFormatter, FixedLocator, FuncFormatter, NullL
 
 from jacstrat.records import Record
 from jacstrat.report.chart import DARK, draw, limits, single
-from jacstrat.report.look import NARROW_INCHES, WIDE, Look
+from jacstrat.report.look import NARROW_INCHES, WIDE, FigureLook
 from jacstrat.report.notebook import ShownFigure
 from jacstrat.report.palette import style
 from jacstrat.report.picture import TIME, Picture
@@ -30,7 +30,7 @@ AXES_INCHES = 1.75
 LEAST_HEIGHT = 0.42
 """Of the axes, as a share of their width: one or two that fill the width are higher."""
 NAMES = 16
-LETTERS = Look(WIDE.width, WIDE.height, 8.5, 7.0, 7.5, 7.0, 7.0, 7.0, 4.5, 1.3)
+LETTERS = FigureLook(WIDE.width, WIDE.height, 8.5, 7.0, 7.5, 7.0, 7.0, 7.0, 4.5, 1.3)
 
 
 def draw_smalls(found: Sequence[Small], width_inches: float | None = None) -> tuple[Figure, ...]:

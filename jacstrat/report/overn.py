@@ -9,8 +9,8 @@ from statistics import median
 from jacstrat.records import Record
 from jacstrat.report.answers import Winner, growths, winners
 from jacstrat.report.crossing import crossings
-from jacstrat.report.picture import EPSILON, ERROR, RATIO, SIZE, TIME, Mark, Picture, Reference
-from jacstrat.report.series import Series, series_of
+from jacstrat.report.picture import EPSILON, ERROR, RATIO, SIZE, TIME, GuideLine, Mark, Picture
+from jacstrat.report.series import Curve, series_of
 from jacstrat.report.setting import Setting
 from jacstrat.report.units import format_bytes, format_error, format_factor, format_ratio, format_seconds, shortened
 
@@ -43,12 +43,12 @@ def time_picture(setting: Setting, records: Sequence[Record], title: str) -> Pic
         "time of one call",
         TIME,
         series,
-        references=(Reference("f itself", points=tuple(f_times)),) if f_times else (),
+        references=(GuideLine("f itself", points=tuple(f_times)),) if f_times else (),
         marks=_marks(records),
     )
 
 
-def _f_times(records: Sequence[Record], series: Sequence[Series]) -> list[tuple[float, float]]:
+def _f_times(records: Sequence[Record], series: Sequence[Curve]) -> list[tuple[float, float]]:
     """(n, seconds) of one evaluation of f: the median over the strategies it was measured beside."""
     drawn = {point.n for line in series for point in line.points}
     times: dict[float, list[float]] = {}
@@ -77,7 +77,7 @@ def cost_ratio_picture(setting: Setting, records: Sequence[Record], title: str) 
         "time of one call / time of f",
         RATIO,
         series,
-        references=tuple(Reference(label, curve) for label, curve in THEORY.items()),
+        references=tuple(GuideLine(label, curve) for label, curve in THEORY.items()),
         marks=_marks(records),
     )
 
@@ -92,7 +92,7 @@ def error_picture(setting: Setting, records: Sequence[Record], title: str) -> Pi
     largest = format_error(max(point.value for line in series for point in line.points))
     answer = f"Wrong: {', '.join(wrong)}" if wrong else f"No result is wrong; the largest error is {largest}"
     epsilon = EPSILON.get(setting.dtype)
-    references = (Reference(f"ε of {setting.dtype}", lambda n: epsilon),) if epsilon else ()
+    references = (GuideLine(f"ε of {setting.dtype}", lambda n: epsilon),) if epsilon else ()
     return Picture(
         "error",
         setting,
@@ -121,13 +121,13 @@ def memory_picture(setting: Setting, records: Sequence[Record], title: str) -> P
     return Picture("memory", setting, title, answer, N, "peak memory of one call", SIZE, series)
 
 
-def _fitted(series: tuple[Series, ...], records: Sequence[Record], column: str) -> tuple[Series, ...]:
+def _fitted(series: tuple[Curve, ...], records: Sequence[Record], column: str) -> tuple[Curve, ...]:
     """The series with their fitted exponents, and the 95 % interval of each, as the first remark."""
     if len(series) > MOST_FITS:
         return series
     fits = {growth.strategy: growth for growth in growths(records, column)}
 
-    def remarked(line: Series) -> Series:
+    def remarked(line: Curve) -> Curve:
         if (fit := fits.get(line.strategy)) is None:
             return line
         low, high = fit.interval

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from jacstrat.records import Record
 from jacstrat.report.answers import MEASURED
-from jacstrat.report.picture import EPSILON, ERROR, Picture, Reference
-from jacstrat.report.series import Point, Series
+from jacstrat.report.picture import EPSILON, ERROR, GuideLine, Picture
+from jacstrat.report.series import Curve, CurvePoint
 from jacstrat.report.setting import Setting
 from jacstrat.report.units import shortened
 
@@ -28,7 +28,7 @@ def pareto_picture(setting: Setting, records: Sequence[Record], title: str) -> P
     placed = sorted(by_n[n], key=lambda each: (-each[1], each[0], each[2].strategy))
     xs = tuple(sorted({seconds for seconds, _, _ in placed}))
     series = tuple(
-        Series(r.strategy, xs, (Point(seconds, error, None, None, r.status == "wrong"),), _remark(r))
+        Curve(r.strategy, xs, (CurvePoint(seconds, error, None, None, r.status == "wrong"),), _remark(r))
         for seconds, error, r in placed
     )
     front = pareto_front(series)
@@ -44,16 +44,16 @@ def pareto_picture(setting: Setting, records: Sequence[Record], title: str) -> P
         ERROR,
         series,
         x="seconds",
-        references=(Reference(f"ε of {setting.dtype}", lambda seconds: epsilon),) if epsilon else (),
+        references=(GuideLine(f"ε of {setting.dtype}", lambda seconds: epsilon),) if epsilon else (),
         front=front,
         errors=True,
         epsilon=epsilon,
     )
 
 
-def pareto_front(series: Sequence[Series]) -> tuple[tuple[Series, Point], ...]:
+def pareto_front(series: Sequence[Curve]) -> tuple[tuple[Curve, CurvePoint], ...]:
     """The points, one a series, that no other one equals or beats in both x and value; by x."""
-    found: list[tuple[Series, Point]] = []
+    found: list[tuple[Curve, CurvePoint]] = []
     for line in sorted(series, key=lambda line: (line.points[0].n, line.points[0].value)):
         (point,) = line.points
         if not found or point.value < found[-1][1].value:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
-from jacstrat.report.series import Point, Series
+from jacstrat.report.series import Curve, CurvePoint
 from jacstrat.report.setting import Setting
 from jacstrat.report.units import (
     BYTES,
@@ -53,7 +53,7 @@ ERROR = Unit(format_error, "{:.0e}".format)
 
 
 @dataclass(frozen=True)
-class Reference:
+class GuideLine:
     """A thin grey line with a label at its end: a curve over the whole axis, or the points given."""
 
     label: str
@@ -98,11 +98,11 @@ class Picture:
     xlabel: str
     ylabel: str
     unit: Unit
-    series: tuple[Series, ...]
+    series: tuple[Curve, ...]
     x: XKind = "n"
-    references: tuple[Reference, ...] = ()
+    references: tuple[GuideLine, ...] = ()
     marks: tuple[Mark, ...] = ()
-    front: tuple[tuple[Series, Point], ...] = ()
+    front: tuple[tuple[Curve, CurvePoint], ...] = ()
     span: tuple[float, float] | None = None
     errors: bool = False
     epsilon: float | None = None

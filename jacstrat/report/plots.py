@@ -29,7 +29,7 @@ from jacstrat.report.doubt import Samples, samples_picture
 from jacstrat.report.errorscale import ErrorScale
 from jacstrat.report.floor import best_flops_picture, floor_picture
 from jacstrat.report.legend import legend, legend_below, notes
-from jacstrat.report.look import Look, look_of
+from jacstrat.report.look import FigureLook, look_of
 from jacstrat.report.overn import N, cost_ratio_picture, error_picture, memory_picture, time_picture
 from jacstrat.report.pareto import pareto_picture
 from jacstrat.report.picture import Picture
@@ -131,7 +131,7 @@ def _with_zero(axes: Axes, picture: Picture) -> None:
     axes.yaxis.set_major_formatter(lambda value, _: picture.unit.tick(value))
 
 
-def _marks(axes: Axes, picture: Picture, look: Look) -> None:
+def _marks(axes: Axes, picture: Picture, look: FigureLook) -> None:
     """Vertical lines with their words along them; none where points stand side by side."""
     low, high = axes.get_xlim()
     for mark in picture.marks:

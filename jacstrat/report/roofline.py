@@ -14,8 +14,8 @@ from types import MappingProxyType
 from jacstrat.records import Record
 from jacstrat.report.answers import MEASURED
 from jacstrat.report.overn import NOTHING_RIGHT, N
-from jacstrat.report.picture import RATE, RATIO, Picture, Reference
-from jacstrat.report.series import Point, Series, series_of
+from jacstrat.report.picture import RATE, RATIO, GuideLine, Picture
+from jacstrat.report.series import Curve, CurvePoint, series_of
 from jacstrat.report.setting import Setting
 from jacstrat.report.units import format_factor, format_rate, shortened
 
@@ -60,7 +60,7 @@ def light_picture(setting: Setting, records: Sequence[Record], title: str) -> Pi
     if right:
         n, value, strategy = min(right)
         answer = f"Nearest at n = {-n:g}: {shortened(strategy)}, {format_factor(value)} the least time"
-    least = Reference("least", lambda n: 1.0)
+    least = GuideLine("least", lambda n: 1.0)
     ylabel = "time of one call / least time of the device"
     return Picture(LIGHT, setting, title, answer, N, ylabel, RATIO, series, references=(least,))
 
@@ -83,7 +83,9 @@ def roofline_picture(setting: Setting, records: Sequence[Record], title: str) ->
     xs = tuple(sorted({x for x, _, _ in points}))
     ordered = sorted(points, key=lambda each: (-each[1], each[2].strategy))
     series = tuple(
-        Series(r.strategy, xs, (Point(x, y, None, None, r.status == "wrong"),), "wrong" if r.status == "wrong" else "")
+        Curve(
+            r.strategy, xs, (CurvePoint(x, y, None, None, r.status == "wrong"),), "wrong" if r.status == "wrong" else ""
+        )
         for x, y, r in ordered
     )
 
@@ -104,7 +106,7 @@ def roofline_picture(setting: Setting, records: Sequence[Record], title: str) ->
         RATE,
         series,
         x="intensity",
-        references=(Reference("roof", points=tuple((x, roof(x)) for x in corners)),),
+        references=(GuideLine("roof", points=tuple((x, roof(x)) for x in corners)),),
     )
 
 

@@ -14,7 +14,7 @@ from jacstrat.report.units import format_spans
 
 
 @dataclass(frozen=True)
-class Point:
+class CurvePoint:
     """A measured value at n and the ends of its band, in the unit of its column; None where there is no band.
 
     In the place of n stands what else a picture has on its x axis: products, seconds, rounds.
@@ -28,7 +28,7 @@ class Point:
 
 
 @dataclass(frozen=True)
-class Series:
+class Curve:
     """The points of one strategy, by n.
 
     Fields:
@@ -40,7 +40,7 @@ class Series:
 
     strategy: str
     ns: tuple[float, ...]
-    points: tuple[Point, ...]
+    points: tuple[CurvePoint, ...]
     remark: str
 
     @property
@@ -48,10 +48,10 @@ class Series:
         """More points are wrong than right."""
         return 2 * sum(point.wrong for point in self.points) > len(self.points)
 
-    def runs(self) -> tuple[tuple[Point, ...], ...]:
+    def runs(self) -> tuple[tuple[CurvePoint, ...], ...]:
         """Points that one line joins: of neighbouring n's, and in each run every stretch, or none, has a wrong end."""
         place = {n: i for i, n in enumerate(self.ns)}
-        runs: list[tuple[Point, ...]] = []
+        runs: list[tuple[CurvePoint, ...]] = []
         for left, right in pairwise(self.points):
             if place[right.n] != place[left.n] + 1:
                 continue
@@ -62,14 +62,14 @@ class Series:
         return tuple(runs)
 
 
-def touches_wrong(points: Iterable[Point]) -> bool:
+def touches_wrong(points: Iterable[CurvePoint]) -> bool:
     """A line through these points has a wrong end somewhere."""
     return any(point.wrong for point in points)
 
 
 def series_of(
     records: Sequence[Record], value: str | Callable[[Record], float | None], low: str = "", high: str = ""
-) -> tuple[Series, ...]:
+) -> tuple[Curve, ...]:
     """The series of a column, highest end first: the order in which the lines meet a legend on their right.
 
     Args:
@@ -84,12 +84,12 @@ def series_of(
     found = []
     for strategy, own in lines.items():
         points = tuple(
-            Point(r.n, number, getattr(r, low, None), getattr(r, high, None), r.status == "wrong")
+            CurvePoint(r.n, number, getattr(r, low, None), getattr(r, high, None), r.status == "wrong")
             for r in own
             if r.status in MEASURED and (number := read(r)) is not None
         )
         if points:
-            found.append(Series(strategy, ns, points, _remark(own)))
+            found.append(Curve(strategy, ns, points, _remark(own)))
     return tuple(sorted(found, key=lambda line: (-line.points[-1].n, -line.points[-1].value, line.strategy)))
 
 

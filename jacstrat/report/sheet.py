@@ -24,7 +24,7 @@ NARROW = 16
 
 
 @dataclass(frozen=True)
-class Column:
+class SheetColumn:
     """A column of a sheet.
 
     Fields:
@@ -52,7 +52,7 @@ class Sheet:
     """
 
     title: str
-    columns: tuple[Column, ...]
+    columns: tuple[SheetColumn, ...]
     rows: tuple[tuple[str, ...], ...]
     styles: tuple[str, ...]
 
@@ -100,7 +100,9 @@ def _text(text: str, options: ConsoleOptions, style: str = "") -> Text:
     return Text(line, style=style)
 
 
-def sheet_of(title: str, columns: Sequence[Column], rows: Sequence[Sequence[str]], styles: Sequence[str] = ()) -> Sheet:
+def sheet_of(
+    title: str, columns: Sequence[SheetColumn], rows: Sequence[Sequence[str]], styles: Sequence[str] = ()
+) -> Sheet:
     """A sheet without the columns that are empty in every row; a problem that repeats is named once."""
     kept = [i for i in range(len(columns)) if any(row[i] for row in rows)]
     cells = [[row[i] for i in kept] for row in rows]

@@ -11,7 +11,7 @@ from jacstrat.report.answers import MEASURED, winner_ranges
 from jacstrat.report.headline import Statement, statement_of
 from jacstrat.report.overn import N
 from jacstrat.report.picture import TIME, Picture
-from jacstrat.report.series import Series, series_of
+from jacstrat.report.series import Curve, series_of
 from jacstrat.report.setting import Setting, Source, by_setting, to_records
 
 Group = Mapping[Setting, Sequence[Record]]
@@ -69,7 +69,7 @@ def _sizes(records: Sequence[Record]) -> set[int]:
     return {record.n for record in records if record.status in MEASURED and record.median_s is not None}
 
 
-def chosen(records: Sequence[Record]) -> tuple[Series, ...]:
+def chosen(records: Sequence[Record]) -> tuple[Curve, ...]:
     """The time of the best three right strategies of one setting, and of those that are wrong most often.
 
     The best are those that win at the most n's, then those that are fastest at the largest n.

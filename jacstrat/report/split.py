@@ -21,7 +21,7 @@ GAP = "#D9D9D9"
 
 
 @dataclass(frozen=True)
-class Part:
+class TimeSplit:
     """A strategy's time of a call.
 
     Fields:
@@ -59,7 +59,7 @@ class Split:
 
     setting: Setting
     n: int
-    parts: tuple[Part, ...]
+    parts: tuple[TimeSplit, ...]
 
     @property
     def title(self) -> str:
@@ -77,7 +77,7 @@ def splits(source: Source) -> tuple[Split, ...]:
     """The split of each setting whose records have `kernel_s` and `gap_s`."""
     found = []
     for setting, records in by_setting(to_records(source)).items():
-        parts: dict[int, list[Part]] = {}
+        parts: dict[int, list[TimeSplit]] = {}
         for record in records:
             if (part := _part(record)) is not None:
                 parts.setdefault(record.n, []).append(part)
@@ -88,11 +88,13 @@ def splits(source: Source) -> tuple[Split, ...]:
     return tuple(found)
 
 
-def _part(record: Record) -> Part | None:
+def _part(record: Record) -> TimeSplit | None:
     kernel_s, gap_s, kernels = (value_of(record, name) for name in ("kernel_s", "gap_s", "kernels"))
     if kernel_s is None or gap_s is None or not kernel_s + gap_s > 0:
         return None
-    return Part(record.strategy, record.status == "wrong", kernel_s, gap_s, None if kernels is None else int(kernels))
+    return TimeSplit(
+        record.strategy, record.status == "wrong", kernel_s, gap_s, None if kernels is None else int(kernels)
+    )
 
 
 def draw_split(found: Split, width_inches: float | None = None) -> Figure:

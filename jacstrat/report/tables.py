@@ -24,7 +24,7 @@ from jacstrat.report.answers import (
 from jacstrat.report.bound import bound_of
 from jacstrat.report.payback import paybacks
 from jacstrat.report.setting import SETTING, Setting, Source, by_setting, quantity, to_records, varying
-from jacstrat.report.sheet import ROW_STYLES, Column, Sheet, sheet_of
+from jacstrat.report.sheet import ROW_STYLES, Sheet, SheetColumn, sheet_of
 from jacstrat.report.stochastic import TARGET, crossovers
 from jacstrat.report.units import (
     format_bytes,
@@ -68,17 +68,17 @@ def winners_table(source: Source, ranges: Sequence[WinnerRange] | None = None) -
     ranges = winner_ranges(source) if ranges is None else ranges
     differing = varying(found.setting for found in ranges)
     columns = [
-        Column("problem"),
-        Column("case"),
-        Column("n", numeric=True),
-        Column("fastest"),
-        Column("time", numeric=True, rank=2),
-        Column("cost ratio", numeric=True, rank=4),
-        Column("next", numeric=True, rank=3),
-        Column("slowest", numeric=True, rank=5),
-        Column("best FLOPs", numeric=True, rank=7),
-        Column("floor", numeric=True, rank=6),
-        Column("light", numeric=True, rank=8),
+        SheetColumn("problem"),
+        SheetColumn("case"),
+        SheetColumn("n", numeric=True),
+        SheetColumn("fastest"),
+        SheetColumn("time", numeric=True, rank=2),
+        SheetColumn("cost ratio", numeric=True, rank=4),
+        SheetColumn("next", numeric=True, rank=3),
+        SheetColumn("slowest", numeric=True, rank=5),
+        SheetColumn("best FLOPs", numeric=True, rank=7),
+        SheetColumn("floor", numeric=True, rank=6),
+        SheetColumn("light", numeric=True, rank=8),
     ]
     rows, styles = [], []
     for found in ranges:
@@ -109,11 +109,11 @@ def winners_table(source: Source, ranges: Sequence[WinnerRange] | None = None) -
 def wrong_table(source: Source) -> Sheet:
     """Where strategies were wrong."""
     columns = [
-        Column("problem"),
-        Column("strategy"),
-        Column("n", numeric=True),
-        Column("relative error", numeric=True, rank=1),
-        Column("wrong cases", numeric=True, rank=2),
+        SheetColumn("problem"),
+        SheetColumn("strategy"),
+        SheetColumn("n", numeric=True),
+        SheetColumn("relative error", numeric=True, rank=1),
+        SheetColumn("wrong cases", numeric=True, rank=2),
     ]
     rows = [
         [
@@ -133,16 +133,16 @@ def stochastic_table(source: Source) -> Sheet:
     found = crossovers(source)
     differing = varying(crossover.setting for crossover in found)
     columns = [
-        Column("problem"),
-        Column("case"),
-        Column("strategy"),
-        Column("n", numeric=True),
-        Column("products", numeric=True, rank=3),
-        Column("error", numeric=True, rank=2),
-        Column("coverage", numeric=True, rank=5),
-        Column(f"time to {TARGET:g}", numeric=True, rank=4),
-        Column("over exact", numeric=True),
-        Column("wins from n", numeric=True, rank=1),
+        SheetColumn("problem"),
+        SheetColumn("case"),
+        SheetColumn("strategy"),
+        SheetColumn("n", numeric=True),
+        SheetColumn("products", numeric=True, rank=3),
+        SheetColumn("error", numeric=True, rank=2),
+        SheetColumn("coverage", numeric=True, rank=5),
+        SheetColumn(f"time to {TARGET:g}", numeric=True, rank=4),
+        SheetColumn("over exact", numeric=True),
+        SheetColumn("wins from n", numeric=True, rank=1),
     ]
     rows = []
     for crossover in found:
@@ -178,11 +178,11 @@ def unsupported_table(source: Source) -> Sheet:
 
 def _unmeasured(title: str, found: Sequence[Unmeasured]) -> Sheet:
     columns = [
-        Column("problem"),
-        Column("strategy"),
-        Column("n"),
-        Column("status", rank=1),
-        Column("reason", prose=True),
+        SheetColumn("problem"),
+        SheetColumn("strategy"),
+        SheetColumn("n"),
+        SheetColumn("status", rank=1),
+        SheetColumn("reason", prose=True),
     ]
     rows = [[quantity(f.operator, f.problem), f.strategy, format_spans(f.ns), f.status, f.reason] for f in found]
     return sheet_of(title, columns, rows)
@@ -204,13 +204,13 @@ def growth_table(source: Source, fastest_only: bool = False) -> Sheet:
         fits = {line: fit for line, fit in fits.items() if line in fastest}
     differing = varying(setting for setting, _ in fits)
     columns = [
-        Column("problem"),
-        Column("case"),
-        Column("strategy"),
-        Column("time", numeric=True),
-        Column("n", numeric=True, rank=2),
-        Column("error", numeric=True),
-        Column("n of the error", numeric=True, rank=3),
+        SheetColumn("problem"),
+        SheetColumn("case"),
+        SheetColumn("strategy"),
+        SheetColumn("time", numeric=True),
+        SheetColumn("n", numeric=True, rank=2),
+        SheetColumn("error", numeric=True),
+        SheetColumn("n of the error", numeric=True, rank=3),
     ]
     rows = [
         [setting.name, setting.words(differing), strategy, *_fit(fit.get("median_s")), *_fit(fit.get("rel_error"))]
@@ -233,14 +233,14 @@ def paybacks_table(source: Source) -> Sheet:
     found = paybacks(source)
     differing = varying(one.setting for one in found)
     columns = [
-        Column("problem"),
-        Column("case"),
-        Column("n", numeric=True),
-        Column("strategy"),
-        Column("pays after", numeric=True),
-        Column("over", rank=1),
-        Column("more to prepare", numeric=True, rank=3),
-        Column("less a call", numeric=True, rank=2),
+        SheetColumn("problem"),
+        SheetColumn("case"),
+        SheetColumn("n", numeric=True),
+        SheetColumn("strategy"),
+        SheetColumn("pays after", numeric=True),
+        SheetColumn("over", rank=1),
+        SheetColumn("more to prepare", numeric=True, rank=3),
+        SheetColumn("less a call", numeric=True, rank=2),
     ]
     rows = [
         [
@@ -286,20 +286,20 @@ def records_sheets(source: Source) -> list[Sheet]:
 def _records(settings: Sequence[Setting], records: Sequence[Record]) -> Sheet:
     differing = varying(settings)
     columns = [
-        Column("strategy"),
-        Column("n", numeric=True),
-        *(Column(name, numeric=name in ("batch", "threads", "seed"), rank=1) for name in differing),
-        Column("status"),
-        Column("median [quartiles]", numeric=True),
-        Column("cost", numeric=True, rank=2),
-        Column("error", numeric=True, rank=3),
-        Column("best FLOPs", numeric=True, rank=8),
-        Column("floor", numeric=True, rank=7),
-        Column("light", numeric=True, rank=10),
-        Column("bound", rank=11),
-        Column("peak", numeric=True, rank=4),
-        Column("median error", numeric=True, rank=5),
-        Column("cancellation", numeric=True, rank=6),
+        SheetColumn("strategy"),
+        SheetColumn("n", numeric=True),
+        *(SheetColumn(name, numeric=name in ("batch", "threads", "seed"), rank=1) for name in differing),
+        SheetColumn("status"),
+        SheetColumn("median [quartiles]", numeric=True),
+        SheetColumn("cost", numeric=True, rank=2),
+        SheetColumn("error", numeric=True, rank=3),
+        SheetColumn("best FLOPs", numeric=True, rank=8),
+        SheetColumn("floor", numeric=True, rank=7),
+        SheetColumn("light", numeric=True, rank=10),
+        SheetColumn("bound", rank=11),
+        SheetColumn("peak", numeric=True, rank=4),
+        SheetColumn("median error", numeric=True, rank=5),
+        SheetColumn("cancellation", numeric=True, rank=6),
     ]
     ordered = sorted(records, key=lambda r: (r.n, r.median_s if r.median_s is not None else math.inf, r.strategy))
     rows = [

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from jacstrat.compare.comparison import compare
-from jacstrat.compare.inputs import Side
+from jacstrat.compare.inputs import RecordSet
 from jacstrat.compare.pairs import LEAST_PAIRS, Pair, judge_pairs, undecided
 from jacstrat.compare.thresholds import Thresholds
 from jacstrat.compare.verdict import Comparison, Finding, Gate, Verdict
@@ -18,7 +18,7 @@ from jacstrat.harness.strays import temporary_folder
 from jacstrat.records import Record, to_frame
 from jacstrat.revisions.cores import idlest
 from jacstrat.revisions.install import interpreters
-from jacstrat.revisions.interleave import TIME_LIMIT, Blocks, Interleaved, Limits, interleave
+from jacstrat.revisions.interleave import TIME_LIMIT, Blocks, Interleaved, RoundLimits, interleave
 from jacstrat.revisions.processes import Arena, Installed
 from jacstrat.revisions.results import environment
 from jacstrat.revisions.survey import SIDES, Selection, Survey, survey
@@ -86,7 +86,7 @@ def measure(
     arena: Arena,
     selection: Selection,
     thresholds: Thresholds,
-    limits: Limits,
+    limits: RoundLimits,
     seed: int = 0,
     attend: Callable[[str, int | None], object] = lambda case, pair: None,
 ) -> Measured:
@@ -112,7 +112,7 @@ def time(
     arena: Arena,
     found: Survey,
     thresholds: Thresholds,
-    limits: Limits,
+    limits: RoundLimits,
     seed: int = 0,
     attend: Callable[[str, int | None], object] = lambda case, pair: None,
 ) -> Measured:
@@ -137,7 +137,7 @@ def verdicts(measured: Measured, thresholds: Thresholds) -> Comparison:
     """
     found, times = measured.survey, measured.interleaved
     sides = [
-        Side(
+        RecordSet(
             str(measured.trees[side]),
             to_frame(list(found.records[side].values())),
             {},

@@ -11,14 +11,14 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from jacstrat.core.errors import JacstratError
-from jacstrat.revisions.processes import Child, DiedError, RefusedError
+from jacstrat.revisions.processes import DiedError, RefusedError, SideProcess
 from jacstrat.statistics import summarise
 
 VERDICTS, TIME_LIMIT, MOST_PAIRS, NO_CASE = "verdicts", "time limit", "most pairs", "no case"
 
 
 @dataclass(frozen=True)
-class Limits:
+class RoundLimits:
     """How long to go on.
 
     Fields:
@@ -97,7 +97,7 @@ class Interleaved:
 class Starter(Protocol):
     """What makes pairs, such as `processes.Arena`."""
 
-    def pair(self, cores: Sequence[int] = ()) -> AbstractContextManager[tuple[Child, Child]]:
+    def pair(self, cores: Sequence[int] = ()) -> AbstractContextManager[tuple[SideProcess, SideProcess]]:
         """A child of each revision; see `processes.Arena.pair`."""
 
 
@@ -105,7 +105,7 @@ def interleave(
     arena: Starter,
     cases: Sequence[Twin],
     undecided: Callable[[Mapping[str, Sequence[Blocks]]], Collection[str]],
-    limits: Limits,
+    limits: RoundLimits,
     rng: random.Random,
     cores: Callable[[], Sequence[int]] = tuple,
     attend: Callable[[str, int], object] = lambda key, pair: None,
@@ -169,7 +169,13 @@ def interleave(
 
 
 def _measure(
-    case: Twin, base: Child, new: Child, pair: int, calls: int | None, limits: Limits, rng: random.Random
+    case: Twin,
+    base: SideProcess,
+    new: SideProcess,
+    pair: int,
+    calls: int | None,
+    limits: RoundLimits,
+    rng: random.Random,
 ) -> Blocks:
     """A case in one pair of processes."""
     sides = {"base": (base, case.base), "new": (new, case.new)}
@@ -203,7 +209,7 @@ def _measure(
     return Blocks(pair, calls, base_s, new_s)
 
 
-def _calibrated(a_round: Callable[[int], Mapping[str, float]], limits: Limits) -> int:
+def _calibrated(a_round: Callable[[int], Mapping[str, float]], limits: RoundLimits) -> int:
     """Calls in a block, the same on both sides: the shorter one is long enough, unless the longer one takes ages."""
     calls = 1
     while True:

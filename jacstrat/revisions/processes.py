@@ -69,7 +69,7 @@ class Parent:
         self._server.close()
         end_marked(self._server.mark)
 
-    def fork(self, side: Installed, cores: Sequence[int]) -> Child:
+    def fork(self, side: Installed, cores: Sequence[int]) -> SideProcess:
         """A child that has imported the revision's jacstrat.
 
         Raises:
@@ -88,10 +88,10 @@ class Parent:
                 raise DiedError("crashed", str(error)) from None
             finally:
                 os.close(their_answers)
-        return Child(self._server, pid, ours, answers, key, errors)
+        return SideProcess(self._server, pid, ours, answers, key, errors)
 
 
-class Child:
+class SideProcess:
     """One side at work. Killed, with all that it started, at the end of the block."""
 
     def __init__(
@@ -102,7 +102,7 @@ class Child:
         # A side that does not read is found out by its missing answer.
         requests.settimeout(SEND_S)
 
-    def __enter__(self) -> Child:
+    def __enter__(self) -> SideProcess:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
@@ -197,7 +197,7 @@ class Arena:
         return self.base.python == self.new.python
 
     @contextmanager
-    def pair(self, cores: Sequence[int] = ()) -> Iterator[tuple[Child, Child]]:
+    def pair(self, cores: Sequence[int] = ()) -> Iterator[tuple[SideProcess, SideProcess]]:
         """A child of each revision, ready for questions.
 
         Raises:

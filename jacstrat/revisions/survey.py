@@ -12,7 +12,7 @@ from jacstrat.compare.baseline import TIMES
 from jacstrat.core.errors import UsageError
 from jacstrat.records import COLUMNS, SCHEMA, Record
 from jacstrat.revisions.interleave import Twin
-from jacstrat.revisions.processes import Arena, Child, DiedError, RefusedError
+from jacstrat.revisions.processes import Arena, DiedError, RefusedError, SideProcess
 
 Cell = Mapping[str, Any]
 SIDES = ("base", "new")
@@ -120,7 +120,7 @@ class _Both:
     def __init__(self, arena: Arena) -> None:
         self._arena = arena
         self._stack = ExitStack()
-        self._children: dict[str, Child] = {}
+        self._children: dict[str, SideProcess] = {}
 
     def __enter__(self) -> _Both:
         return self

@@ -15,13 +15,13 @@ from torch import Tensor
 
 from jacstrat.core.errors import UnsupportedError
 from jacstrat.series.operations import PIECEWISE, by_derivatives, by_slope
-from jacstrat.series.series import Series, from_jet, value_of
+from jacstrat.series.series import TaylorSeries, from_jet, value_of
 from jacstrat.series.table import RULES
 from jacstrat.series.words import WORDS
 from jacstrat.tape import Node, Tapes, Untraceable, bound, leaves
 from jacstrat.tape.arguments import Args, lifted
-from jacstrat.taylor.engine import Program, ready, weakened
-from jacstrat.taylor.rule import Call, NotCovered
+from jacstrat.taylor.engine import TaylorProgram, ready, weakened
+from jacstrat.taylor.rule import NotCovered, TaylorCall
 
 Function = Callable[..., Tensor]
 
@@ -30,7 +30,7 @@ Function = Callable[..., Tensor]
 CPU_BYTES, DEVICE_BYTES = 2**24, 2**30
 
 
-class Line:
+class TapedLine:
     """A row-wise function and its tapes, made when they are first asked for, to be followed along lines.
 
     Args:
@@ -41,7 +41,7 @@ class Line:
         self.f = f
         self._tapes = Tapes(f, ready, words=WORDS, weakened=weakened)
 
-    def tape(self, x: Tensor, args: Args = ()) -> Program | Untraceable:
+    def tape(self, x: Tensor, args: Args = ()) -> TaylorProgram | Untraceable:
         """The tape at points like x, or why there is none."""
         return self._tapes.at(x, args)
 
@@ -71,22 +71,22 @@ class Line:
         return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 
-def _derivatives(program: Program, x: Tensor, V: Tensor, order: int, args: Args) -> Tensor:
+def _derivatives(program: TaylorProgram, x: Tensor, V: Tensor, order: int, args: Args) -> Tensor:
     y = follow(program, x, V, order, args)
     value, D = value_of(y), len(V)
     found = [value.expand(D, *value.shape)]
-    tail = y.full().tail.unbind(0) if isinstance(y, Series) else ()
+    tail = y.full().tail.unbind(0) if isinstance(y, TaylorSeries) else ()
     found += [float(math.factorial(k)) * part for k, part in enumerate(tail, 1)]
     found += [torch.zeros_like(found[0])] * (order + 1 - len(found))
     return torch.stack(found, 1)
 
 
-def follow(program: Program, x: Tensor, V: Tensor, order: int, args: Args = ()) -> Series | Tensor:
+def follow(program: TaylorProgram, x: Tensor, V: Tensor, order: int, args: Args = ()) -> TaylorSeries | Tensor:
     """The series of a program's result along directions; the value alone where it does not depend on them."""
     V = V.unsqueeze(1) if x.dim() == 2 and V.dim() == 2 else V
     given = [arg for arg in lifted(args) if isinstance(arg, Tensor)]
     empty = (None,) * (program.size - 1 - len(given))
-    environment: list[Any] = [Series(x, V.unsqueeze(0)), *given, *empty, *program.constants]
+    environment: list[Any] = [TaylorSeries(x, V.unsqueeze(0)), *given, *empty, *program.constants]
     for node in program.nodes:
         inputs = node.take(environment) if node.take else bound(node.args, environment)
         kwargs = {key: bound(item, environment) for key, item in node.kwargs.items()}
@@ -104,11 +104,11 @@ def _done(node: Node, args: tuple[Any, ...], kwargs: dict[str, Any], order: int)
     """What a node gives."""
     if node.is_cut:
         return node.op(*_constant(args), **{key: _constant(item) for key, item in kwargs.items()})
-    varying = [leaf for leaf in leaves((args, *kwargs.values())) if isinstance(leaf, Series)]
+    varying = [leaf for leaf in leaves((args, *kwargs.values())) if isinstance(leaf, TaylorSeries)]
     if not varying:
         return node.op(*args, **kwargs)
-    call = Call(node.op, args, kwargs, used=node.used)
-    arguments = [any(isinstance(leaf, Series) for leaf in leaves(a)) for a in args]
+    call = TaylorCall(node.op, args, kwargs, used=node.used)
+    arguments = [any(isinstance(leaf, TaylorSeries) for leaf in leaves(a)) for a in args]
     is_linear = any(arguments) and node.rule.is_linear(arguments)
     try:
         if node.op in PIECEWISE:
@@ -118,7 +118,7 @@ def _done(node: Node, args: tuple[Any, ...], kwargs: dict[str, Any], order: int)
         return by_slope(call, order) if is_linear else by_derivatives(call, order)
 
 
-def _linear(node: Node, call: Call, varying: list[Series]) -> Any:
+def _linear(node: Node, call: TaylorCall, varying: list[TaylorSeries]) -> Any:
     """By Taylor mode's rule, which takes each coefficient behind the first for a tangent."""
     degree, D = max(len(one.tail) for one in varying), varying[0].directions
     jets = {id(one): one.jet(degree) for one in varying}
@@ -126,7 +126,7 @@ def _linear(node: Node, call: Call, varying: list[Series]) -> Any:
     def of(tree: Any) -> Any:
         if isinstance(tree, (tuple, list)):
             return type(tree)(map(of, tree))
-        return jets[id(tree)] if isinstance(tree, Series) else tree
+        return jets[id(tree)] if isinstance(tree, TaylorSeries) else tree
 
     kwargs = {key: of(item) for key, item in call.kwargs.items()}
     out = node.rule.apply(call._replace(args=of(call.args), kwargs=kwargs))

@@ -13,11 +13,11 @@ from torch.func import vmap
 from jacstrat.core.errors import UnsupportedError
 from jacstrat.series.line import in_line
 from jacstrat.series.polynomials import composed
-from jacstrat.series.series import Series, value_of
+from jacstrat.series.series import TaylorSeries, value_of
 from jacstrat.tape.tape import leaves
 from jacstrat.taylor.fallback import FORWARD, REVERSE
 from jacstrat.taylor.forward import FORWARD_TWICE
-from jacstrat.taylor.rule import Call
+from jacstrat.taylor.rule import TaylorCall
 
 Tensors = tuple[Tensor, ...]
 
@@ -52,10 +52,10 @@ class Operation:
         kept: Which of the outputs are real and used.
     """
 
-    def __init__(self, call: Call) -> None:
+    def __init__(self, call: TaylorCall) -> None:
         self.call = call
         arguments = (call.args, *call.kwargs.values())
-        self.series = list(dict.fromkeys(leaf for leaf in leaves(arguments) if isinstance(leaf, Series)))
+        self.series = list(dict.fromkeys(leaf for leaf in leaves(arguments) if isinstance(leaf, TaylorSeries)))
         self.out = self._at(value_of)
         self.outs = list(self.out) if isinstance(self.out, (tuple, list)) else [self.out]
         self.kept = [number for number, y in enumerate(self.outs) if call.used[number] and _is_real(y)]
@@ -74,7 +74,7 @@ class Operation:
         def at(tree: Any) -> Any:
             if isinstance(tree, (tuple, list)):
                 return type(tree)(map(at, tree))
-            return by_identity[id(tree)] if isinstance(tree, Series) else tree
+            return by_identity[id(tree)] if isinstance(tree, TaylorSeries) else tree
 
         y = self._at(at)
         return tuple((y if isinstance(y, (tuple, list)) else (y,))[number] for number in self.kept)
@@ -90,7 +90,7 @@ class Operation:
         return tuple(outs) if isinstance(self.out, (tuple, list)) else outs[0]
 
 
-def by_slope(call: Call, K: int) -> Any:
+def by_slope(call: TaylorCall, K: int) -> Any:
     """Any operation without a second derivative: its first one on each coefficient."""
     operation = Operation(call)
     if not operation.kept:
@@ -102,10 +102,10 @@ def by_slope(call: Call, K: int) -> Any:
     tails = [one.full().jet(degree).full() for one in operation.series]
     found = vmap(lambda *t: mode.first(operation, values, t))(*tails)
     outs = (operation.outs[number] for number in operation.kept)
-    return operation.given([Series(y, t.unflatten(0, (degree, D))) for y, t in zip(outs, found, strict=True)])
+    return operation.given([TaylorSeries(y, t.unflatten(0, (degree, D))) for y, t in zip(outs, found, strict=True)])
 
 
-def by_derivatives(call: Call, K: int) -> Any:
+def by_derivatives(call: TaylorCall, K: int) -> Any:
     """Any operation, by nested reverse mode of it alone; the derivatives of a pointwise one serve all directions.
 
     Raises:
@@ -142,7 +142,7 @@ def _entrywise(operation: Operation, K: int, tracked: bool) -> Any:
     if not tracked:
         derivatives = [part.detach() for part in derivatives]
     polynomial = v.polynomial(y.dim())
-    return operation.given([Series.of(y, composed(polynomial, [y, *derivatives[1:]], K))])
+    return operation.given([TaylorSeries.of(y, composed(polynomial, [y, *derivatives[1:]], K))])
 
 
 def _along(operation: Operation, K: int, tracked: bool) -> Any:
@@ -164,7 +164,7 @@ def _along(operation: Operation, K: int, tracked: bool) -> Any:
     for number, place in enumerate(operation.kept):
         y = operation.outs[place]
         coefficients = [torch.stack([found[d][number][k] for d in range(D)]) / math.factorial(k + 1) for k in range(K)]
-        outs.append(Series(y, torch.stack(coefficients)))
+        outs.append(TaylorSeries(y, torch.stack(coefficients)))
     return operation.given(outs)
 
 

@@ -23,8 +23,8 @@ from jacstrat.series.polynomials import (
     times,
 )
 from jacstrat.series.rule import Rule, one_argument, unary
-from jacstrat.series.series import Polynomial, Series, polynomial_of, rank_of, value_of
-from jacstrat.taylor.rule import Call
+from jacstrat.series.series import Polynomial, TaylorSeries, polynomial_of, rank_of, value_of
+from jacstrat.taylor.rule import TaylorCall
 
 aten = torch.ops.aten
 
@@ -151,20 +151,20 @@ def _of_power(y: Tensor, v: Tensor, p: Any, K: int) -> list[Any]:
     return found
 
 
-def _power_of_two(call: Call, K: int) -> Any:
+def _power_of_two(call: TaylorCall, K: int) -> Any:
     base, exponent = call.args
     y = call.op(value_of(base), value_of(exponent))
     rank = y.dim()
-    if not isinstance(exponent, Series):  # a tensor that does not vary
-        return Series.of(y, composed(base.polynomial(rank), _of_power(y, base.value, exponent, K), K))
-    if isinstance(base, Series):
+    if not isinstance(exponent, TaylorSeries):  # a tensor that does not vary
+        return TaylorSeries.of(y, composed(base.polynomial(rank), _of_power(y, base.value, exponent, K), K))
+    if isinstance(base, TaylorSeries):
         logarithm = _logarithm()(torch.log(base.value), base.polynomial(rank), K)
-        return Series.of(y, _exp(y, times(exponent.polynomial(rank), logarithm, K), K))
+        return TaylorSeries.of(y, _exp(y, times(exponent.polynomial(rank), logarithm, K), K))
     log = torch.log(base) if isinstance(base, Tensor) else math.log(base) if base > 0 else math.nan
-    return Series.of(y, _exp(y, scaled(exponent.polynomial(rank), log), K))
+    return TaylorSeries.of(y, _exp(y, scaled(exponent.polynomial(rank), log), K))
 
 
-def _atan2(call: Call, K: int) -> Any:
+def _atan2(call: TaylorCall, K: int) -> Any:
     # y' = (a' b - a b') / (a^2 + b^2).
     a, b = call.args
     rank = rank_of(a, b)
@@ -176,13 +176,13 @@ def _atan2(call: Call, K: int) -> Any:
         other = scaled(times(p, derivative(q), K - 1), -1)
         parts = plus(parts, other) if parts else other
     slope = over(parts, plus(times(p, p, K - 1), times(q, q, K - 1)), K - 1)
-    return Series.of(call.op(value_of(a), value_of(b)), integral(call.op(value_of(a), value_of(b)), slope))
+    return TaylorSeries.of(call.op(value_of(a), value_of(b)), integral(call.op(value_of(a), value_of(b)), slope))
 
 
-def _first_of_two(call: Call, K: int) -> Any:
+def _first_of_two(call: TaylorCall, K: int) -> Any:
     v = one_argument(call)
     y, *rest = call.op(v.value)
-    return (Series.of(y, _log_sigmoid(y, v.polynomial(v.value.dim()), K)), *rest)
+    return (TaylorSeries.of(y, _log_sigmoid(y, v.polynomial(v.value.dim()), K)), *rest)
 
 
 POINTWISE: dict[Any, Rule] = {

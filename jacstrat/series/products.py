@@ -10,29 +10,29 @@ from torch import Tensor
 
 from jacstrat.series.polynomials import over, plus, scaled, times
 from jacstrat.series.rule import Rule
-from jacstrat.series.series import Polynomial, Series, polynomial_of, rank_of, value_of
-from jacstrat.taylor.rule import Call
+from jacstrat.series.series import Polynomial, TaylorSeries, polynomial_of, rank_of, value_of
+from jacstrat.taylor.rule import TaylorCall
 
 aten = torch.ops.aten
 
 
-def _product(call: Call, K: int) -> Any:
+def _product(call: TaylorCall, K: int) -> Any:
     a, b = call.args
     rank = rank_of(a, b)
     y = call.op(value_of(a), value_of(b))
-    return Series.of(y, times(polynomial_of(a, rank), polynomial_of(b, rank), K, value=y))
+    return TaylorSeries.of(y, times(polynomial_of(a, rank), polynomial_of(b, rank), K, value=y))
 
 
-def _quotient(call: Call, K: int) -> Any:
+def _quotient(call: TaylorCall, K: int) -> Any:
     a, b = call.args
     rank = rank_of(a, b)
     y = call.op(value_of(a), value_of(b))
-    return Series.of(y, over(polynomial_of(a, rank), polynomial_of(b, rank), K))
+    return TaylorSeries.of(y, over(polynomial_of(a, rank), polynomial_of(b, rank), K))
 
 
 def _whole(argument: Any) -> Polynomial:
     """The coefficients with all axes at full length, as matrices are multiplied."""
-    v = argument.full() if isinstance(argument, Series) else argument
+    v = argument.full() if isinstance(argument, TaylorSeries) else argument
     return polynomial_of(v, rank_of(v))
 
 
@@ -42,10 +42,10 @@ def _matrices(a: Any, b: Any, K: int) -> Polynomial:
 
 def _apart(argument: Any, axis: int) -> Any:
     """An argument with one more axis of length 1 at the end, or before the last."""
-    if not isinstance(argument, Series):
+    if not isinstance(argument, TaylorSeries):
         return argument.unsqueeze(axis)
     v = argument.full()
-    return Series(v.value.unsqueeze(axis), v.tail.unsqueeze(axis))
+    return TaylorSeries(v.value.unsqueeze(axis), v.tail.unsqueeze(axis))
 
 
 def _vector(a: Any, b: Any, K: int) -> Polynomial:
@@ -57,9 +57,9 @@ def _dot(a: Any, b: Any, K: int) -> Polynomial:
 
 
 def _of_two(product: Callable[[Any, Any, int], Polynomial]) -> Rule:
-    def apply(call: Call, K: int) -> Any:
+    def apply(call: TaylorCall, K: int) -> Any:
         a, b = call.args
-        return Series.of(call.op(value_of(a), value_of(b)), product(a, b, K))
+        return TaylorSeries.of(call.op(value_of(a), value_of(b)), product(a, b, K))
 
     return apply
 
@@ -67,22 +67,22 @@ def _of_two(product: Callable[[Any, Any, int], Polynomial]) -> Rule:
 def _and_sum(product: Callable[[Any, Any, int], Polynomial]) -> Rule:
     """beta c + alpha a b."""
 
-    def apply(call: Call, K: int) -> Any:
+    def apply(call: TaylorCall, K: int) -> Any:
         c, a, b = call.args
         y = call.op(value_of(c), value_of(a), value_of(b), **call.kwargs)
         found = scaled(product(a, b, K), call.kwargs.get("alpha", 1))
-        return Series.of(y, plus(found, scaled(polynomial_of(c, y.dim()), call.kwargs.get("beta", 1))))
+        return TaylorSeries.of(y, plus(found, scaled(polynomial_of(c, y.dim()), call.kwargs.get("beta", 1))))
 
     return apply
 
 
-def _layer(call: Call, K: int) -> Any:
+def _layer(call: TaylorCall, K: int) -> Any:
     """x W^T + b."""
     v, weight, bias = call.args
     y = call.op(value_of(v), value_of(weight), value_of(bias))
-    weight = Series(weight.value.mT, weight.full().tail.mT) if isinstance(weight, Series) else weight.mT
+    weight = TaylorSeries(weight.value.mT, weight.full().tail.mT) if isinstance(weight, TaylorSeries) else weight.mT
     found = _layered(_whole(v), _whole(weight), K)
-    return Series.of(y, found if bias is None else plus(found, polynomial_of(bias, y.dim())))
+    return TaylorSeries.of(y, found if bias is None else plus(found, polynomial_of(bias, y.dim())))
 
 
 def _layered(v: Polynomial, weight: Polynomial, K: int) -> Polynomial:

@@ -7,17 +7,17 @@ from typing import Any
 
 from torch import Tensor
 
-from jacstrat.series.series import Polynomial, Series
+from jacstrat.series.series import Polynomial, TaylorSeries
 from jacstrat.tape.tape import leaves
-from jacstrat.taylor.rule import Call, NotCovered
+from jacstrat.taylor.rule import NotCovered, TaylorCall
 
-Rule = Callable[[Call, int], Any]
+Rule = Callable[[TaylorCall, int], Any]
 
 
-def one_argument(call: Call) -> Series:
+def one_argument(call: TaylorCall) -> TaylorSeries:
     """The first argument, where it alone varies."""
     first, *others = call.args
-    if not isinstance(first, Series) or any(isinstance(leaf, Series) for leaf in leaves(others)):
+    if not isinstance(first, TaylorSeries) or any(isinstance(leaf, TaylorSeries) for leaf in leaves(others)):
         raise NotCovered
     return first
 
@@ -29,9 +29,9 @@ def unary(coefficients: Callable[..., Polynomial]) -> Rule:
         coefficients: From (y_0, z, K, *the other arguments) to those of the result.
     """
 
-    def apply(call: Call, K: int) -> Series | Tensor:
+    def apply(call: TaylorCall, K: int) -> TaylorSeries | Tensor:
         v = one_argument(call)
         y = call.op(*(v.value, *call.args[1:]), **call.kwargs)
-        return Series.of(y, coefficients(y, v.polynomial(y.dim()), K, *call.args[1:]))
+        return TaylorSeries.of(y, coefficients(y, v.polynomial(y.dim()), K, *call.args[1:]))
 
     return apply

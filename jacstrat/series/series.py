@@ -17,7 +17,7 @@ from jacstrat.taylor.jet import Jet, aligned
 Polynomial = list[Any]
 
 
-class Series:
+class TaylorSeries:
     """A value and its Taylor coefficients along D directions.
 
     Fields:
@@ -34,7 +34,7 @@ class Series:
         self.tail = tail if tail.dtype == value.dtype else tail.to(value.dtype)
 
     @classmethod
-    def of(cls, value: Tensor, polynomial: Polynomial) -> Series | Tensor:
+    def of(cls, value: Tensor, polynomial: Polynomial) -> TaylorSeries | Tensor:
         """The series with the tail of a polynomial; the value alone where it has none."""
         tail = polynomial[1:]
         if not tail:
@@ -51,9 +51,9 @@ class Series:
         """The coefficients, to be broadcast with those of a value of this rank."""
         return [self.value, *(aligned(part, rank) for part in self.tail.unbind(0))]
 
-    def full(self) -> Series:
+    def full(self) -> TaylorSeries:
         """The same with all axes at their full length."""
-        return Series(self.value, self.tail.expand(*self.tail.shape[:2], *self.value.shape))
+        return TaylorSeries(self.value, self.tail.expand(*self.tail.shape[:2], *self.value.shape))
 
     def jet(self, degree: int) -> Jet:
         """The coefficients up to the degree as tangents (degree D, ...), as a linear operation takes either."""
@@ -64,17 +64,17 @@ class Series:
 
 
 def from_jet(jet: Any, directions: int) -> Any:
-    """The series that `Series.jet` made a jet of; what is no jet as it is."""
+    """The series that `TaylorSeries.jet` made a jet of; what is no jet as it is."""
     if not isinstance(jet, Jet) or jet.tangents is None:
         return jet
-    return Series(jet.value, jet.tangents.unflatten(0, (-1, directions)))
+    return TaylorSeries(jet.value, jet.tangents.unflatten(0, (-1, directions)))
 
 
 def value_of(argument: Any) -> Any:
     """The value of a series, of those in nested tuples and lists; anything else as it is."""
     if isinstance(argument, (tuple, list)):
         return type(argument)(map(value_of, argument))
-    return argument.value if isinstance(argument, Series) else argument
+    return argument.value if isinstance(argument, TaylorSeries) else argument
 
 
 def rank_of(*arguments: Any) -> int:
@@ -84,4 +84,4 @@ def rank_of(*arguments: Any) -> int:
 
 def polynomial_of(argument: Any, rank: int) -> Polynomial:
     """The coefficients of an argument, the number or tensor alone where it does not vary."""
-    return argument.polynomial(rank) if isinstance(argument, Series) else [argument]
+    return argument.polynomial(rank) if isinstance(argument, TaylorSeries) else [argument]

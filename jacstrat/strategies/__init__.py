@@ -5,7 +5,7 @@ from types import MappingProxyType
 
 from jacstrat.core.errors import UsageError
 from jacstrat.core.operator import OPERATORS, Operator
-from jacstrat.plugins import Table
+from jacstrat.plugins import Registry
 from jacstrat.strategies.auto.strategy import Auto
 from jacstrat.strategies.base import Strategy
 from jacstrat.strategies.chain import Chain
@@ -81,7 +81,7 @@ def _accepted(name: str, found: object) -> type[Strategy]:
     return found
 
 
-STRATEGIES: Mapping[str, type[Strategy]] = Table(
+STRATEGIES: Mapping[str, type[Strategy]] = Registry(
     {
         kind.name: kind
         for kind in (

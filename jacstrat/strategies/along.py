@@ -9,7 +9,7 @@ from torch import Tensor
 
 from jacstrat.core.errors import ShapeError, UnsupportedError, UsageError
 from jacstrat.core.operator import OPERATORS
-from jacstrat.series import Line
+from jacstrat.series import TapedLine
 from jacstrat.strategies.checked import eager, plain_attention
 from jacstrat.strategies.consistency import Consistency, by_nesting
 from jacstrat.strategies.look import has_numbers
@@ -52,7 +52,7 @@ def derivatives(u: Function, x: Tensor, V: Tensor, order: int, args: Args = ()) 
     x, V = usable(x), V.to(x.dtype)
     with outside_inference_mode(), telling(_NAME, f, x, args), plain_attention():
         V = V.clone() if V.is_inference() else V
-        line = Line(f)
+        line = TapedLine(f)
         is_traced = not (torch.compiler.is_compiling() or isinstance(line.tape(x, args), Untraceable))
         if _is_served(f, x, args, V, order, line, is_traced):
             try:
@@ -62,7 +62,7 @@ def derivatives(u: Function, x: Tensor, V: Tensor, order: int, args: Args = ()) 
         return by_nesting(bind(f, args))(x, V, order)
 
 
-def _is_served(f: Function, x: Tensor, args: Args, V: Tensor, order: int, line: Line, is_traced: bool) -> bool:
+def _is_served(f: Function, x: Tensor, args: Args, V: Tensor, order: int, line: TapedLine, is_traced: bool) -> bool:
     """Whether the tape is to be used, as it was found right for this function, now or before."""
     if not has_numbers(x):
         return is_traced

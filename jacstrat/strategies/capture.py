@@ -45,7 +45,7 @@ def capture(evaluate: Function, x: Tensor, args: Args = ()) -> Captured:
         left = iter(tensors)
         return evaluate(x, *(next(left) if isinstance(arg, Tensor) else arg for arg in lifted(args)))
 
-    with quiet(), _Cuts() as cuts:
+    with quiet(), _CutNotes() as cuts:
         # A function of its own: make_fx counts the arguments of a bound method wrongly.
         module = make_fx(function, tracing_mode="fake", _allow_non_fake_inputs=True)(x, *tensors_of(args))
     graph = module.graph
@@ -117,7 +117,7 @@ def _store_copies(graph: Any) -> None:
 _TURNING = (torch.ops.aten.t.default, torch.ops.aten.transpose.int, torch.ops.aten.permute.default)
 
 
-class _Cuts(TorchFunctionMode):
+class _CutNotes(TorchFunctionMode):
     """Notes which operations of the graph under way are detachments that the function asks for."""
 
     def __init__(self) -> None:

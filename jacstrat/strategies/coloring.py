@@ -17,7 +17,7 @@ from jacstrat.strategies.contraction import Contraction
 from jacstrat.strategies.look import has_numbers
 from jacstrat.strategies.probes import ChunkSize, fixed_diagonal
 from jacstrat.strategies.probing import by_diagonal, by_units
-from jacstrat.strategies.products import Linear, functional_gradient, jvp, vjp
+from jacstrat.strategies.products import Linearised, functional_gradient, jvp, vjp
 from jacstrat.structure import Structure, UntracedError, detect_structure, prove_structure
 from jacstrat.tape.rows import rows_apart
 
@@ -93,7 +93,7 @@ class Coloring(Strategy):
         color = torch.from_numpy(structure.color).to(x.device)
         V = (color == torch.arange(K, device=x.device).unsqueeze(1)).to(x.dtype)
 
-        def diagonal(linear: Linear, x: Tensor) -> Tensor:
+        def diagonal(linear: Linearised, x: Tensor) -> Tensor:
             return fixed_diagonal(linear, V.to(x), self.chunk_size)
 
         found = by_diagonal(operator, f, lambda x, *args: product(field, x, *args), diagonal)

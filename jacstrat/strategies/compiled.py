@@ -20,7 +20,7 @@ from jacstrat.strategies.contraction import Contraction
 from jacstrat.strategies.gaps import Transform
 from jacstrat.strategies.look import has_numbers
 from jacstrat.strategies.probing import Vmap
-from jacstrat.strategies.program import Program, Signature, compiling
+from jacstrat.strategies.program import CompiledProgram, ProgramSignature, compiling
 from jacstrat.strategies.workload import leaves_of
 
 # Programs of one prepared operator. Who meets more shapes than these would wait for the compiler for ever.
@@ -149,7 +149,7 @@ class Programs:
         self.f = f
         self.evaluate = evaluate
         self.parts = parts or (lambda x, args: [(x, args)])
-        self._programs: list[Program] = []
+        self._programs: list[CompiledProgram] = []
 
     @staticmethod
     def can_run(x: Tensor) -> bool:
@@ -159,7 +159,7 @@ class Programs:
     def __call__(self, x: Tensor, *args: Any) -> Tensor:
         if not self.can_run(x):
             return self.evaluate(x, *args)
-        if (served := self._serving(Signature.of(x, args))) is not None:
+        if (served := self._serving(ProgramSignature.of(x, args))) is not None:
             return served(x, *args)
         done = []
         for part, given in self.parts(x, args):
@@ -169,14 +169,14 @@ class Programs:
     def prepare(self, x: Tensor, args: Args) -> None:
         """Compile for calls like the one at x."""
         for part, given in self.parts(x, args):
-            if self._serving(Signature.of(part, given)) is None:
+            if self._serving(ProgramSignature.of(part, given)) is None:
                 self.add(part, given)
 
-    def _serving(self, signature: Signature) -> Program | None:
+    def _serving(self, signature: ProgramSignature) -> CompiledProgram | None:
         return next((program for program in self._programs if program.serves(signature)), None)
 
     def _part(self, x: Tensor, args: Args) -> Tensor:
-        signature = Signature.of(x, args)
+        signature = ProgramSignature.of(x, args)
         if (served := self._serving(signature)) is not None:
             return served(x, *args)
         if len(self._programs) == MOST:
@@ -191,7 +191,7 @@ class Programs:
         _warn(f"compiled again in {seconds:.1f} s, for {_in_words(signature)}; prepare with such x", self)
         return program(x, *args)
 
-    def add(self, x: Tensor, args: Args) -> Program:
+    def add(self, x: Tensor, args: Args) -> CompiledProgram:
         """Compile for calls like this one.
 
         Raises:
@@ -200,7 +200,7 @@ class Programs:
         """
         expected = self.evaluate(x, *args)
         with compiling(x.device):
-            program = Program.of(self.evaluate, x, args)
+            program = CompiledProgram.of(self.evaluate, x, args)
             found = program(x, *args)
             fault = result_fault(self.operator, self.f, x, args, found, expected)
             if not fault and expected.requires_grad:
@@ -213,7 +213,7 @@ class Programs:
         return program
 
 
-def _in_words(signature: Signature) -> str:
+def _in_words(signature: ProgramSignature) -> str:
     tracked = "gradients tracked" if signature.tracked else "no gradients tracked"
     return f"x of shape {tuple(signature.shape)}, {signature.dtype} on {signature.device}, {tracked}"
 

@@ -23,7 +23,7 @@ from jacstrat.strategies.differences import STEPS, along_line, precision, steadi
 from jacstrat.strategies.gradients import CLOSER, POWER_OF_EPS
 from jacstrat.strategies.look import has_numbers
 from jacstrat.strategies.sample import Sample, samples
-from jacstrat.strategies.slope import Line, Slope
+from jacstrat.strategies.slope import LeafLine, Slope
 from jacstrat.strategies.truth import REFUSALS, TOLERANCE
 from jacstrat.tape.rows import rows_apart
 
@@ -209,7 +209,7 @@ class Consistency:
             return ""
         leaf = seen.clone().requires_grad_() if self.x.requires_grad else seen
         ending = ends(lambda points: self._values(sample, points), leaf)
-        line = Line.through(leaf, ending.leaves)
+        line = LeafLine.through(leaf, ending.leaves)
         if ending.goes_beyond or not line.leaves:
             return ""
         with torch.no_grad():
@@ -247,7 +247,7 @@ class Consistency:
         return "" if is_near or expected != expected else f"has a gradient of {found:.3g} for autograd's {expected:.3g}"
 
     @staticmethod
-    def _slope(line: Line, total: Function, found: float, terms: float) -> Slope | None:
+    def _slope(line: LeafLine, total: Function, found: float, terms: float) -> Slope | None:
         """What differences say against a derivative along a line; None where they say the same."""
         tolerance = TOLERANCE[line.points.dtype]
         slope = line.by_differences(total)

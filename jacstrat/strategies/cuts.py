@@ -47,12 +47,12 @@ def has_cuts(f: Function, x: Tensor) -> bool:
     It detaches, turns gradients off, or reads the number of a tensor that requires grad.
     """
     x = x.detach().requires_grad_()
-    with torch.enable_grad(), _Cuts() as cuts:
+    with torch.enable_grad(), _CutWatch() as cuts:
         y = f(x)
     return cuts.seen or any(isinstance(node, torch.autograd.function.BackwardCFunction) for node in nodes_of(y))
 
 
-class _Cuts(TorchFunctionMode):
+class _CutWatch(TorchFunctionMode):
     """Sees whether a function cuts derivatives off."""
 
     def __init__(self) -> None:

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from jacstrat.core.errors import UnsupportedError
 from jacstrat.core.operator import Operator, is_array
-from jacstrat.strategies.entries import TABLE, Entry, Live, inputs, integers_of
+from jacstrat.strategies.entries import TABLE, CachedEntry, Live, inputs, integers_of
 from jacstrat.strategies.opened import closed, opened
 from jacstrat.strategies.points import place_of
 from jacstrat.strategies.prepared import Prepared
@@ -86,7 +86,7 @@ class Direct:
         TABLE.drop(self.key)
         return self._anew()
 
-    def _made(self, entry: Entry | None) -> tuple[Prepared, Args]:
+    def _made(self, entry: CachedEntry | None) -> tuple[Prepared, Args]:
         """What serves where nothing that is kept does; and what is to serve from now on is kept."""
         if entry is not None and entry.values is None and (prepared := self._trusted(entry)) is not None:
             return prepared, self.args
@@ -111,7 +111,7 @@ class Direct:
             self._keep_live(prepared)
         elif self._is_understood(prepared):
             prepared.keep_for_others()
-            TABLE.keep(self.key, Entry(prepared, self.found, is_live=False))
+            TABLE.keep(self.key, CachedEntry(prepared, self.found, is_live=False))
         elif (unrecorded := self._unrecorded()) is not None:
             self._keep_live(unrecorded)
 
@@ -120,7 +120,7 @@ class Direct:
         live = self._live(prepared.strategy, torch.Generator() if self.strategy.draws_first else self.generator)
         live.contraction = replace(live.contraction, reason=prepared.reason)
         live.trust()
-        TABLE.keep(self.key, Entry(live, self.found, is_live=True))
+        TABLE.keep(self.key, CachedEntry(live, self.found, is_live=True))
 
     def _live(self, strategy: Strategy, generator: torch.Generator | None) -> Prepared:
         """What takes f itself as one more argument."""
@@ -149,13 +149,13 @@ class Direct:
         known = own.tensors | (stages.tensors if stages else frozenset())
         return all(id(constant) in known for constant in prepared.contraction.constants)
 
-    def _drawn(self, entry: Entry) -> Prepared:
+    def _drawn(self, entry: CachedEntry) -> Prepared:
         """What is kept, with probes of this call's own."""
         live = self._live(entry.prepared.strategy, self.generator)
         live.trust()
         return live
 
-    def _trusted(self, entry: Entry) -> Prepared | None:
+    def _trusted(self, entry: CachedEntry) -> Prepared | None:
         """What serves f by the kept choice, right for these integers, too; None where it is not."""
         try:
             prepared = self._anew(entry.prepared.strategy)
@@ -164,7 +164,7 @@ class Direct:
         entry.integers.add(integers_of(self.found))
         return prepared
 
-    def _with_inputs(self, entry: Entry) -> tuple[Prepared, Args]:
+    def _with_inputs(self, entry: CachedEntry) -> tuple[Prepared, Args]:
         """What serves f with what changes as inputs; where it cannot be one, what records nothing, or f alone."""
         places = entry.places | entry.others(self.found)
         if not entry.is_apart:
@@ -182,7 +182,7 @@ class Direct:
         self._keep(prepared)
         return prepared, self.args
 
-    def _recorded(self, entry: Entry, places: frozenset[int]) -> tuple[Prepared, Args]:
+    def _recorded(self, entry: CachedEntry, places: frozenset[int]) -> tuple[Prepared, Args]:
         """Recorded anew with inputs.
 
         Raises:
@@ -199,7 +199,7 @@ class Direct:
             raise UnsupportedError("it is not recorded, or rests on more than is known")
         prepared.contraction = replace(prepared.contraction, reason=entry.prepared.reason)
         prepared.keep_for_others()
-        TABLE.keep(self.key, Entry(prepared, self.found, is_live=False, places=places))
+        TABLE.keep(self.key, CachedEntry(prepared, self.found, is_live=False, places=places))
         return prepared, given
 
     def _weight_key(self) -> Hashable:

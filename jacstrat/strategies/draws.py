@@ -20,7 +20,7 @@ from jacstrat.statistics import student_within
 from jacstrat.strategies.base import Function, positive_or_all
 from jacstrat.strategies.contraction import Contraction, Estimate, Together
 from jacstrat.strategies.probes import ChunkSize, unit_entries
-from jacstrat.strategies.products import Linear, functional_gradient, jvp, vjp
+from jacstrat.strategies.products import Linearised, functional_gradient, jvp, vjp
 
 Distribution = Literal["rademacher", "normal", "sphere"]
 Product = Literal["reverse", "forward"]
@@ -66,7 +66,7 @@ def estimated(
     operator: Operator,
     f: Function,
     chunk_size: ChunkSize,
-    values: Callable[[Linear, Tensor], Tensor],
+    values: Callable[[Linearised, Tensor], Tensor],
 ) -> Contraction:
     """The mean of unbiased values, and its standard error, from products at x.
 
@@ -87,13 +87,13 @@ def estimated(
     return replace(found, together=together, entries=entries_by(linearise, chunk_size))
 
 
-def linearised(product: Product, operator: Operator, f: Function) -> Callable[..., Linear]:
+def linearised(product: Product, operator: Operator, f: Function) -> Callable[..., Linearised]:
     """From (x, *args) to the products that the estimators take."""
     field = operator.field(f, functional_gradient)
     return lambda x, *args: PRODUCTS[product](field, x, *args)
 
 
-def entries_by(linearise: Callable[..., Linear], chunk_size: ChunkSize) -> Callable[..., Tensor]:
+def entries_by(linearise: Callable[..., Linearised], chunk_size: ChunkSize) -> Callable[..., Tensor]:
     """Entries of the diagonal by the products that estimate its sum: what there is to be held against a witness."""
     return lambda coordinates, x, *args: unit_entries(linearise(x, *args), coordinates, x, chunk_size)
 

@@ -31,7 +31,7 @@ class Live:
         self.f, self.weight = f, weight
 
 
-class Entry:
+class CachedEntry:
     """What serves the functions of one key.
 
     Fields:
@@ -75,20 +75,20 @@ class Entry:
         )
 
 
-class Table:
+class EntryCache:
     """The latest entries by key."""
 
     def __init__(self) -> None:
-        self._entries: OrderedDict[Hashable, Entry] = OrderedDict()
+        self._entries: OrderedDict[Hashable, CachedEntry] = OrderedDict()
         self._lock = threading.Lock()
 
-    def get(self, key: Hashable) -> Entry | None:
+    def get(self, key: Hashable) -> CachedEntry | None:
         with self._lock:
             if (entry := self._entries.get(key)) is not None:
                 self._entries.move_to_end(key)
             return entry
 
-    def keep(self, key: Hashable, entry: Entry) -> None:
+    def keep(self, key: Hashable, entry: CachedEntry) -> None:
         with self._lock:
             self._entries.pop(key, None)
             if entry.number_of_bytes > MOST_BYTES:
@@ -108,7 +108,7 @@ class Table:
             self._entries.clear()
 
 
-TABLE = Table()
+TABLE = EntryCache()
 
 
 def inputs(found: Opened, places: frozenset[int]) -> Args:

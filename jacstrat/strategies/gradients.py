@@ -10,8 +10,8 @@ from torch import Tensor
 
 from jacstrat.core.errors import message_of
 from jacstrat.strategies.cuts import Ends
-from jacstrat.strategies.look import Look
-from jacstrat.strategies.slope import LEAST, UNKNOWN, Line, Slope
+from jacstrat.strategies.look import ClaimLook
+from jacstrat.strategies.slope import LEAST, UNKNOWN, LeafLine, Slope
 from jacstrat.strategies.truth import REFUSALS, TOLERANCE, Truth
 from jacstrat.tape.arguments import Function
 
@@ -33,7 +33,7 @@ class Gradients:
     _gradients: dict[object, list[Tensor] | None] = field(default_factory=dict)
 
     def fault(
-        self, key: object, look: Look, truth: Truth, given: Tensor, leaf: Tensor, ending: Ends, has_gap: bool
+        self, key: object, look: ClaimLook, truth: Truth, given: Tensor, leaf: Tensor, ending: Ends, has_gap: bool
     ) -> str:
         """What is wrong with the gradient of a claim, in words that go on behind "it"; "" where nothing is.
 
@@ -45,7 +45,7 @@ class Gradients:
             ending: Where the graph of f ends.
             has_gap: Whether autograd's own gradient is known to be wrong.
         """
-        line = Line.through(leaf, ending.leaves)
+        line = LeafLine.through(leaf, ending.leaves)
         if not line.leaves:
             return ""
         known = truth.is_known.all(0)
@@ -91,7 +91,7 @@ class Gradients:
         return f"has a gradient in what f holds that is off by {share:.2g} of its size"
 
     @staticmethod
-    def _size_of_terms(look: Look, truth: Truth, weights: Tensor, line: Line) -> float:
+    def _size_of_terms(look: ClaimLook, truth: Truth, weights: Tensor, line: LeafLine) -> float:
         """The size of a gradient in which the terms of a sum do not cancel: every other one with the other sign."""
         signs = torch.ones(len(truth.forms), *(1,) * weights.dim(), dtype=weights.dtype, device=weights.device)
         signs[::2] = -1
@@ -100,7 +100,7 @@ class Gradients:
         except REFUSALS:
             return 0.0
 
-    def _leaf_fault(self, key: object, line: Line, given: list[Tensor], total: Function, truth: Truth) -> str:
+    def _leaf_fault(self, key: object, line: LeafLine, given: list[Tensor], total: Function, truth: Truth) -> str:
         """What is wrong in the gradient of one leaf, too little of all for a line through all of them to show.
 
         Leaf by leaf against autograd; where they differ, differences along that leaf alone decide.
@@ -128,7 +128,7 @@ class Gradients:
         return ""
 
     @staticmethod
-    def _own_slope(line: Line, total: Function, truth: Truth) -> float | None:
+    def _own_slope(line: LeafLine, total: Function, truth: Truth) -> float | None:
         """The slope by autograd; None where that cannot differentiate f so often."""
         if bool(truth.by_differences.any()):
             return None

@@ -23,7 +23,7 @@ from jacstrat.strategies.contraction import Contraction
 from jacstrat.strategies.gaps import Transform
 from jacstrat.strategies.look import has_numbers
 from jacstrat.strategies.probing import Vmap
-from jacstrat.strategies.replay import Closure, Replay, Signature, inputs_of, placed
+from jacstrat.strategies.replay import Closure, GraphSignature, Replay, inputs_of, placed
 
 # Graphs of one prepared operator. Each keeps its memory from all others.
 MOST = 8
@@ -182,7 +182,7 @@ class Graphs:
     def __call__(self, x: Tensor, *args: Any) -> Tensor:
         if not self.can_run(x):
             return self.evaluate(x, *args)
-        signature = Signature.of(x, args)
+        signature = GraphSignature.of(x, args)
         served = next((one for one in self._replays if one.serves(signature)), None)
         if served is not None and served.is_stale:
             self._replays.remove(served)
@@ -224,7 +224,7 @@ class Graphs:
         plain = self.strategy.inner.spec
         if expected.device != x.device:
             raise UnsupportedError(f"its result is on {expected.device}, which a graph of {x.device} does not compute")
-        replay = Replay(self.backend, Signature.of(x, args), self.evaluate, inputs, given, closure)
+        replay = Replay(self.backend, GraphSignature.of(x, args), self.evaluate, inputs, given, closure)
         found = replay(inputs, *given)
         fault = result_fault(self.operator, self.f, inputs, given, found, expected)
         fault = fault or gradients_fault(gradients(found, leaves), wanted, expected)

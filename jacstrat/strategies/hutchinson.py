@@ -29,7 +29,7 @@ from jacstrat.strategies.draws import (
     refuse_nested,
 )
 from jacstrat.strategies.probes import ChunkSize, products_of
-from jacstrat.strategies.products import Linear
+from jacstrat.strategies.products import Linearised
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ class Hutchinson(Strategy):
     ) -> Contraction:
         probes = self._probes(x, generator)
 
-        def terms(linear: Linear, x: Tensor) -> tuple[Tensor, Tensor]:
+        def terms(linear: Linearised, x: Tensor) -> tuple[Tensor, Tensor]:
             """v and v * (J v) of each probe, (K, ..., n)."""
             V = probes(x)
             return V, V * products_of(linear, V, self.chunk_size)

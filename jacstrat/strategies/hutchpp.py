@@ -23,7 +23,7 @@ from jacstrat.strategies.draws import (
     rows,
 )
 from jacstrat.strategies.probes import ChunkSize, products_of, unit_diagonal
-from jacstrat.strategies.products import Linear
+from jacstrat.strategies.products import Linearised
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class HutchPlusPlus(Strategy):
     ) -> Contraction:
         size = self.probes // 3
 
-        def values(apply: Linear, x: Tensor) -> Tensor:
+        def values(apply: Linearised, x: Tensor) -> Tensor:
             """tr(Q^T J Q) + g~^T J g~, g~ = (I - Q Q^T) g, for each probe g."""
             if self.probes >= x.shape[-1]:
                 return unit_diagonal(apply, x, self.chunk_size).sum(-1).unsqueeze(0)

@@ -35,7 +35,7 @@ def has_numbers(x: Tensor) -> bool:
     )
 
 
-class Look(NamedTuple):
+class ClaimLook(NamedTuple):
     """One look at a claim.
 
     Fields:

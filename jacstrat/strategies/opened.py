@@ -47,7 +47,7 @@ class Opened(NamedTuple):
 
 def opened(f: Callable[..., Any]) -> Opened:
     """f apart from its values; a few microseconds."""
-    walk = _Walk()
+    walk = _OpenedWalk()
     walk.see(f, DEPTH)
     return Opened(tuple(walk.parts), tuple(walk.values), tuple(walk.modules), walk.is_exact)
 
@@ -59,7 +59,7 @@ def is_same(value: Any, before: Any) -> bool:
     return not isinstance(value, Tensor) and type(value) is type(before) and repr(value) == repr(before)
 
 
-class _Walk:
+class _OpenedWalk:
     """Writes down what is met, each object once."""
 
     def __init__(self) -> None:
@@ -80,7 +80,7 @@ class _Walk:
         elif kind in _BY_VALUE:
             self.parts += (kind, value)
         elif (number := self._seen.get(id(value))) is not None:
-            self.parts += (_Walk, number)  # met before, as within a cycle
+            self.parts += (_OpenedWalk, number)  # met before, as within a cycle
         else:
             self._seen[id(value)] = len(self._seen)
             if isinstance(value, Module):
@@ -210,7 +210,7 @@ def closed(f: Callable[..., Any], places: frozenset[int]) -> Callable[..., Any]:
 
 
 class _Copy:
-    """Makes a function again, of what is not told by identity, in the order of `_Walk`."""
+    """Makes a function again, of what is not told by identity, in the order of `_OpenedWalk`."""
 
     def __init__(self, leaf: Callable[[Any], Any]) -> None:
         self._leaf = leaf

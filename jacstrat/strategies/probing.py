@@ -16,7 +16,7 @@ from jacstrat.strategies.contraction import Contraction, Together
 from jacstrat.strategies.gaps import Transform
 from jacstrat.strategies.probes import ChunkSize, fixed_diagonal, unit_diagonal, unit_entries
 from jacstrat.strategies.products import (
-    Linear,
+    Linearised,
     curvature,
     functional_gradient,
     jvp,
@@ -25,15 +25,15 @@ from jacstrat.strategies.products import (
     vjp,
 )
 
-Product = Callable[..., Linear]
+Product = Callable[..., Linearised]
 
 
 def by_diagonal(
     operator: Operator,
     f: Function,
-    linearise: Callable[..., Linear],
-    diagonal: Callable[[Linear, Tensor], Tensor],
-    entries: Callable[[Linear, Tensor, Tensor], Tensor] | None = None,
+    linearise: Callable[..., Linearised],
+    diagonal: Callable[[Linearised, Tensor], Tensor],
+    entries: Callable[[Linearised, Tensor, Tensor], Tensor] | None = None,
 ) -> Contraction:
     """The operator from a diagonal that is found by products, with what linearising gives besides.
 
@@ -124,7 +124,7 @@ class Ones(Strategy):
     ) -> Contraction:
         field = operator.field(f, reverse_gradient)
 
-        def diagonal(linear: Linear, x: Tensor) -> Tensor:
+        def diagonal(linear: Linearised, x: Tensor) -> Tensor:
             return fixed_diagonal(linear, torch.ones(1, x.shape[-1], dtype=x.dtype, device=x.device), chunk_size=1)
 
         return by_diagonal(operator, f, lambda x, *args: reverse(field, x, *args), diagonal)

@@ -1,6 +1,6 @@
 """Products with a Jacobian: linearise a field at x once, then apply to one probe after the other.
 
-Each function takes (field, x, *args) and returns a `Linear`, which takes a probe, (n,) or shaped as x, to a product
+Each function takes (field, x, *args) and returns a `Linearised`, which takes a probe, (n,) or shaped as x, to a product
 shaped as x. A single probe (n,) stands at every point at once: rows are independent, so one product serves the whole
 batch, exactly.
 
@@ -23,7 +23,7 @@ Apply = Callable[[Tensor], Tensor]
 # Without a text of its own: torch.func.vmap asks for that of every callable without a name, and the numbers of a value
 # take longer to write down than the products to compute.
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
-class Linear:
+class Linearised:
     """A field linearised at x.
 
     Fields:
@@ -43,7 +43,7 @@ class Linear:
         return self.value if self.value is None or torch.is_grad_enabled() else self.value.detach()
 
 
-def reverse(field: Field, x: Tensor, *args: Any) -> Linear:
+def reverse(field: Field, x: Tensor, *args: Any) -> Linearised:
     """v -> v^T J by torch.autograd.grad, the graph kept between probes; one evaluation of the field.
 
     Works on whatever autograd can differentiate, custom functions of the old style included; cannot be vmapped. Inside
@@ -57,7 +57,7 @@ def reverse(field: Field, x: Tensor, *args: Any) -> Linear:
         x = x.view_as(x) if tracked and x.requires_grad else x.detach().requires_grad_()
         y = field(x, *args)
     if not y.requires_grad:
-        return Linear(lambda v: torch.zeros_like(x), y)
+        return Linearised(lambda v: torch.zeros_like(x), y)
 
     def apply(v: Tensor) -> Tensor:
         (product,) = torch.autograd.grad(
@@ -65,7 +65,7 @@ def reverse(field: Field, x: Tensor, *args: Any) -> Linear:
         )
         return product
 
-    return Linear(apply, y)
+    return Linearised(apply, y)
 
 
 def reverse_gradient(scalar: Field) -> Field:
@@ -83,15 +83,15 @@ def reverse_gradient(scalar: Field) -> Field:
     return field
 
 
-def vjp(field: Field, x: Tensor, *args: Any) -> Linear:
+def vjp(field: Field, x: Tensor, *args: Any) -> Linearised:
     """v -> v^T J by torch.func.vjp; one evaluation of the field; may be vmapped."""
     y, pull, *_ = torch.func.vjp(lambda x: field(x, *args), x)
-    return Linear(lambda v: pull(v.expand_as(y))[0], y)
+    return Linearised(lambda v: pull(v.expand_as(y))[0], y)
 
 
-def jvp(field: Field, x: Tensor, *args: Any) -> Linear:
+def jvp(field: Field, x: Tensor, *args: Any) -> Linearised:
     """v -> J v by torch.func.jvp; evaluates the field with every product, or once where it is vmapped."""
-    return Linear(lambda v: torch.func.jvp(lambda x: field(x, *args), (x,), (v.expand_as(x),))[1])
+    return Linearised(lambda v: torch.func.jvp(lambda x: field(x, *args), (x,), (v.expand_as(x),))[1])
 
 
 def functional_gradient(scalar: Field) -> Field:
@@ -121,7 +121,7 @@ def gradient_of(scalar: Field, x: Tensor, args: tuple[Any, ...] = (), event_dim:
 _PARTS = ("real", "imag")
 
 
-def curvature(scalar: Field, x: Tensor, *args: Any) -> Linear:
+def curvature(scalar: Field, x: Tensor, *args: Any) -> Linearised:
     """v -> v^T H v, a number a point and output, by forward mode over forward mode: no gradient is ever formed."""
 
     def apply(v: Tensor) -> Tensor:
@@ -133,4 +133,4 @@ def curvature(scalar: Field, x: Tensor, *args: Any) -> Linear:
         # For a single point torch may give float64: a tangent without an axis takes the dtype of a number beside it.
         return torch.func.jvp(slope, (x,), (tangent,))[1].to(x.dtype)
 
-    return Linear(apply)
+    return Linearised(apply)

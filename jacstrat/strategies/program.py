@@ -1,7 +1,8 @@
 """A program of TorchInductor, the compiler behind torch.compile, for points of one shape.
 
 The graph is handed to the compiler as it was captured. The front end of torch.compile, TorchDynamo, has nothing to find
-in it, and its checks at each call would take longer than a small function does; what it checks is here the `Signature`.
+in it, and its checks at each call would take longer than a small function does; what it checks is here the
+`ProgramSignature`.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ _TOLD = {
 )
 
 
-class Signature(NamedTuple):
+class ProgramSignature(NamedTuple):
     """What a program is made for; at other points, or in another mode, it would be wrong."""
 
     shape: torch.Size
@@ -44,7 +45,7 @@ class Signature(NamedTuple):
     args: tuple[Hashable, ...] = ()
 
     @classmethod
-    def of(cls, x: Tensor, args: Args = ()) -> Signature:
+    def of(cls, x: Tensor, args: Args = ()) -> ProgramSignature:
         """The signature of a call at x, and further arguments, now."""
         # The stride of an axis of length 1 means nothing.
         strides = tuple(stride if size > 1 else 0 for size, stride in zip(x.shape, x.stride(), strict=True))
@@ -58,7 +59,7 @@ class Signature(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class Program:
+class CompiledProgram:
     """(x, *args) -> result, compiled.
 
     Fields:
@@ -68,13 +69,13 @@ class Program:
         call: (x, *those of the arguments that are tensors, *tensors) -> result.
     """
 
-    signature: Signature
+    signature: ProgramSignature
     tensors: tuple[Tensor, ...]
     leaves: tuple[bool, ...]
     call: Callable[..., Tensor]
 
     @classmethod
-    def of(cls, evaluate: Function, x: Tensor, args: Args = ()) -> Program:
+    def of(cls, evaluate: Function, x: Tensor, args: Args = ()) -> CompiledProgram:
         """The program of evaluate(x, *args), which has been called at x before.
 
         Raises:
@@ -84,9 +85,9 @@ class Program:
 
         found = capture(evaluate, x, args)
         call = compiled(found.graph, [x, *tensors_of(args), *found.tensors])
-        return cls(Signature.of(x, args), found.tensors, tuple(t.requires_grad for t in found.tensors), call)
+        return cls(ProgramSignature.of(x, args), found.tensors, tuple(t.requires_grad for t in found.tensors), call)
 
-    def serves(self, signature: Signature) -> bool:
+    def serves(self, signature: ProgramSignature) -> bool:
         """Whether it is right for a call of this signature."""
         if signature != self.signature:
             return False
@@ -127,7 +128,7 @@ def start_compiler(device: torch.device) -> None:
     """
     x = torch.zeros(1, device=device)
     with suppress(UnsupportedError), torch.no_grad(), compiling(device):
-        Program.of(torch.exp, x)(x)
+        CompiledProgram.of(torch.exp, x)(x)
 
 
 def _words(error: Exception) -> str:

@@ -30,7 +30,7 @@ _BY_VALUE = (int, str, bytes, types.NoneType, torch.dtype, torch.device, torch.S
 DEPTH = 6
 
 
-class Found(NamedTuple, Generic[V]):
+class Recalled(NamedTuple, Generic[V]):
     """What was kept.
 
     Fields:
@@ -60,13 +60,13 @@ class Recall(Generic[V]):
         found = self.find(f, circumstances)
         return found.value if found else None
 
-    def find(self, f: Callable, circumstances: Hashable) -> Found[V] | None:
+    def find(self, f: Callable, circumstances: Hashable) -> Recalled[V] | None:
         """What was kept for f, or for one like it, under these circumstances."""
         with self._lock:
             for key in (own := key_of(f), *self._code(f, circumstances)):
                 if (value := self._values.get((key, circumstances))) is not None:
                     self._values.move_to_end((key, circumstances))
-                    return Found(value, key is own)
+                    return Recalled(value, key is own)
         return None
 
     def keep(self, f: Callable, circumstances: Hashable, value: V) -> None:

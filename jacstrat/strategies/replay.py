@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from jacstrat.graphs import WARM_UPS, Backend, Captured, recorded
+from jacstrat.graphs import WARM_UPS, Backend, DeviceGraph, recorded
 from jacstrat.strategies.aliases import Aliases
 from jacstrat.tape.arguments import Args, Function, kinds
 
@@ -23,7 +23,7 @@ from jacstrat.tape.arguments import Args, Function, kinds
 Values = Sequence[Tensor | float]
 
 
-class Signature(NamedTuple):
+class GraphSignature(NamedTuple):
     """What a graph is captured for; strides are none of it, since inputs are copied."""
 
     shape: torch.Size
@@ -35,7 +35,7 @@ class Signature(NamedTuple):
     requires_grad: tuple[bool, ...]
 
     @classmethod
-    def of(cls, x: Tensor, args: Args = ()) -> Signature:
+    def of(cls, x: Tensor, args: Args = ()) -> GraphSignature:
         """The signature of a call at x, and further arguments, now."""
         tracked, device = torch.is_grad_enabled(), x.device.type
         autocast = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else None
@@ -104,12 +104,12 @@ class Replay:
     """
 
     def __init__(
-        self, backend: Backend, signature: Signature, evaluate: Function, x: Tensor, args: Args, closure: Closure
+        self, backend: Backend, signature: GraphSignature, evaluate: Function, x: Tensor, args: Args, closure: Closure
     ) -> None:
         self.signature, self.closure = signature, closure
         self._inputs = inputs_of(x, args)
         self._turn = 0
-        self._backward: Captured | None = None
+        self._backward: DeviceGraph | None = None
         self._cotangent: Tensor | None = None
         inputs, given = self._inputs[0], placed(args, self._inputs[1:])
         with _uncached_autocast(x.device.type):
@@ -158,7 +158,7 @@ class Replay:
         graphs = self._forward.bytes + (self._backward.bytes if self._backward else 0)
         return graphs + sum(tensor.numel() * tensor.itemsize for tensor in own)
 
-    def serves(self, signature: Signature) -> bool:
+    def serves(self, signature: GraphSignature) -> bool:
         """Whether it is for calls of this signature."""
         return signature == self.signature
 

@@ -42,7 +42,7 @@ UNKNOWN = Slope(0.0, is_known=False)
 
 
 @dataclass(frozen=True, eq=False)
-class Line:
+class LeafLine:
     """A line through leaves.
 
     Fields:
@@ -56,7 +56,7 @@ class Line:
     directions: tuple[Tensor, ...]
 
     @classmethod
-    def through(cls, points: Tensor, leaves: Iterable[Tensor]) -> Line:
+    def through(cls, points: Tensor, leaves: Iterable[Tensor]) -> LeafLine:
         """The line through these leaves, and the points where they require grad."""
         leaves = (*leaves, *([points] if points.requires_grad else []))
         return cls(points, leaves, tuple(_direction(leaf, number) for number, leaf in enumerate(leaves)))
@@ -82,9 +82,9 @@ class Line:
             found = torch.autograd.grad(total, self.leaves, allow_unused=True, retain_graph=True)
         return [torch.zeros_like(leaf) if g is None else g for g, leaf in zip(found, self.leaves, strict=True)]
 
-    def along(self, number: int) -> Line:
+    def along(self, number: int) -> LeafLine:
         """The line through one of the leaves alone."""
-        return Line(self.points, self.leaves[number : number + 1], self.directions[number : number + 1])
+        return LeafLine(self.points, self.leaves[number : number + 1], self.directions[number : number + 1])
 
     def by_differences(self, total: Function, is_steady: bool = False, shrink: float = 1.0) -> Slope:
         """The derivative of total(points), without a graph; by a share of the step, or with `is_steady` by several."""

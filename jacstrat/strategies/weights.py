@@ -31,7 +31,7 @@ from jacstrat.tape.arguments import Args, Function
 RANK_EPS = 4
 
 
-class Factors(NamedTuple):
+class WeightFactors(NamedTuple):
     """Constants of a weight.
 
     Fields:
@@ -82,7 +82,7 @@ def weighing(
 
 def _constant(A: Tensor, weight: Any, S: tuple[int, ...] | None, x: Tensor, second: bool) -> _Stage:
     """The stage of a weight that is the same for all points, A of the coordinates S of it."""
-    constant = weight, Numbers.of(weight)
+    constant = weight, WeightNumbers.of(weight)
     if second:
         return _Along(*constant, *_definite(torch.diag(A) if A.dim() == 1 else A, weight, S, x))
     if A.dim() == 1:
@@ -104,7 +104,7 @@ def _block(A: Tensor, S: tuple[int, ...] | None, is_diagonal: bool) -> Tensor:
     return A if is_diagonal else A.index_select(-2, places)
 
 
-class Numbers(NamedTuple):
+class WeightNumbers(NamedTuple):
     """The numbers of a weight at one time.
 
     On the host they are compared, so that what is written past the version (`.data`, numpy) is seen, too. To read them
@@ -116,7 +116,7 @@ class Numbers(NamedTuple):
     place: int
 
     @classmethod
-    def of(cls, weight: Any) -> Numbers:
+    def of(cls, weight: Any) -> WeightNumbers:
         """Those that it has now."""
         now = torch.as_tensor(weight).detach()
         return cls(now.clone() if now.is_cpu else None, *_written(now))
@@ -138,35 +138,35 @@ def _written(tensor: Tensor) -> tuple[int, int]:
 _MADE: Any = WeakIdKeyDictionary()
 
 
-def _kept(weight: Any, kind: tuple[Any, ...], make: Callable[[], Factors | None]) -> Factors | None:
+def _kept(weight: Any, kind: tuple[Any, ...], make: Callable[[], WeightFactors | None]) -> WeightFactors | None:
     if not isinstance(weight, Tensor):
         return make()
     made = _MADE.setdefault(weight, {})
     numbers, found = made.get(kind, (None, None))
     if numbers is None or not numbers.are_those_of(weight):
         found = make()
-        made[kind] = Numbers.of(weight), found
+        made[kind] = WeightNumbers.of(weight), found
     return found
 
 
-def _low_rank(A: Tensor, weight: Any, S: tuple[int, ...] | None, x: Tensor) -> Factors | None:
+def _low_rank(A: Tensor, weight: Any, S: tuple[int, ...] | None, x: Tensor) -> WeightFactors | None:
     """U and V of fewer columns than A; None where it has none."""
 
-    def make() -> Factors | None:
+    def make() -> WeightFactors | None:
         with torch.no_grad():
             U, s, Vh = torch.linalg.svd(A.detach().double().cpu(), full_matrices=False)
             r = max(int((s > _least(s, A.dtype)).sum()), 1)
             if r == len(A):
                 return None
-            return Factors(_near(U[:, :r] * s[:r], x), _near(Vh[:r].mT, x))
+            return WeightFactors(_near(U[:, :r] * s[:r], x), _near(Vh[:r].mT, x))
 
     return _kept(weight, ("low", x.dtype, x.device, S), make)
 
 
-def _definite(A: Tensor, weight: Any, S: tuple[int, ...] | None, x: Tensor) -> Factors:
+def _definite(A: Tensor, weight: Any, S: tuple[int, ...] | None, x: Tensor) -> WeightFactors:
     """s and t of the symmetric part of A."""
 
-    def make() -> Factors:
+    def make() -> WeightFactors:
         with torch.no_grad():
             value, Q = torch.linalg.eigh((A + A.mT).detach().double().cpu() / 2)
             least = _least(value.abs(), A.dtype)
@@ -174,7 +174,7 @@ def _definite(A: Tensor, weight: Any, S: tuple[int, ...] | None, x: Tensor) -> F
             plus, minus = (_near(roots[:, sign * value > least], x) for sign in (1, -1))
             if not plus.shape[1] and not minus.shape[1]:
                 plus = _near(0 * Q[:, :1], x)
-            return Factors(plus, minus)
+            return WeightFactors(plus, minus)
 
     found = _kept(weight, ("definite", x.dtype, x.device, S), make)
     assert found is not None
@@ -195,7 +195,7 @@ class _Stage:
     """A stage that a constant weight gives; it leaves the points and the result as they are."""
 
     weight: Any
-    numbers: Numbers
+    numbers: WeightNumbers
 
     @property
     def is_stale(self) -> bool:

@@ -24,7 +24,7 @@ from jacstrat.strategies.cuts import ends
 from jacstrat.strategies.differences import STEPS, precision
 from jacstrat.strategies.gaps import Transform, gap
 from jacstrat.strategies.gradients import EDGES, POWER_OF_EPS, Gradients
-from jacstrat.strategies.look import Claim, Look, has_numbers
+from jacstrat.strategies.look import Claim, ClaimLook, has_numbers
 from jacstrat.strategies.probes import unit_rows
 from jacstrat.strategies.sample import Sample, samples
 from jacstrat.strategies.truth import MOST_ROUNDING, ROUNDINGS, TOLERANCE, Question, Truth
@@ -130,7 +130,7 @@ class Witness:
             return (Sample(self.x.detach(), found[0].rows),)
         return found
 
-    def _look(self, sample: Sample, claim: Claim, stochastic: bool) -> Look | None:
+    def _look(self, sample: Sample, claim: Claim, stochastic: bool) -> ClaimLook | None:
         """How a claim is looked at; None where it is random and shows no product."""
         n = self.x.shape[-1]
         few = n > FULL or stochastic
@@ -167,7 +167,7 @@ class Witness:
                 return numbers(points, *seen)
             return sample.of(numbers(sample.placed(points), *self._placed(sample, seen)), 1)
 
-        return Look(sample, Question(self.operator, f, sample.seen, V), is_summed, claimed)
+        return ClaimLook(sample, Question(self.operator, f, sample.seen, V), is_summed, claimed)
 
     def _seen(self, sample: Sample) -> Args:
         """Arguments for the rows that are looked at: leaves of their own, where they are parts."""
@@ -185,7 +185,7 @@ class Witness:
             for arg, part, goes in zip(self.args, seen, of_rows(self.x, self.args), strict=True)
         )
 
-    def _fault(self, look: Look) -> str:
+    def _fault(self, look: ClaimLook) -> str:
         key = (id(look.sample.points), len(look.question.V), look.is_summed)
         if key not in self._truths:
             self._truths[key] = look.question.answer()
@@ -202,7 +202,7 @@ class Witness:
         return self._gradients.fault(key, look, truth, given, leaf, ending, has_gap)
 
 
-def _value_fault(look: Look, truth: Truth, given: Tensor) -> str:
+def _value_fault(look: ClaimLook, truth: Truth, given: Tensor) -> str:
     expected, size = look.summed(truth.forms), truth.size
     if given.shape != expected.shape:
         return f"gives {tuple(given.shape[1:])} for {tuple(expected.shape[1:])}"

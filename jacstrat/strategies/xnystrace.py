@@ -25,7 +25,7 @@ from jacstrat.strategies.draws import (
     rows,
 )
 from jacstrat.strategies.probes import ChunkSize, products_of, unit_diagonal
-from jacstrat.strategies.products import Linear
+from jacstrat.strategies.products import Linearised
 
 # The shift, in eps of the sketch: above what products with a Hessian and a Cholesky factorisation lose to rounding.
 # With orthogonal probes 1 was enough for every positive semidefinite Hessian tried, of any rank, n = 20 to 256.
@@ -72,7 +72,7 @@ class XNysTrace(Strategy):
     ) -> Contraction:
         k = self.probes
 
-        def values(apply: Linear, x: Tensor) -> Tensor:
+        def values(apply: Linearised, x: Tensor) -> Tensor:
             """The k estimates, each without one probe in its approximation.
 
             With Y = H W and G = (W^T Y)^-1 the approximation from all probes is N = Y G Y^T, and without the i-th it is

@@ -23,7 +23,7 @@ from jacstrat.strategies.draws import (
     rows,
 )
 from jacstrat.strategies.probes import ChunkSize, products_of, unit_diagonal
-from jacstrat.strategies.products import Linear
+from jacstrat.strategies.products import Linearised
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class XTrace(Strategy):
     ) -> Contraction:
         k = self.probes // 2
 
-        def values(apply: Linear, x: Tensor) -> Tensor:
+        def values(apply: Linearised, x: Tensor) -> Tensor:
             """The k estimates, each without one probe in its sketch.
 
             With Y = Q R the sketch of all, Q_i Q_i^T = Q (I - s_i s_i^T) Q^T, s_i the unit vector orthogonal to the

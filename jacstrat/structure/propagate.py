@@ -15,7 +15,7 @@ from torch.fx.node import map_arg
 
 # Imported for the rules that they enter.
 from jacstrat.structure import rules_index, rules_window  # noqa: F401
-from jacstrat.structure.rules import RULES, Call, Rule, Slot, UnknownError, everything, pointwise
+from jacstrat.structure.rules import RULES, ArgumentSlot, PatternCall, Rule, UnknownError, everything, pointwise
 from jacstrat.structure.sets import Sets
 from jacstrat.structure.trace import UntracedError
 
@@ -71,7 +71,7 @@ def _result(node: Node, known: Mapping[Node, Known], constants: _Constants, n: i
     if not any(isinstance(result, Tensor) for result in results):
         return None
     shapes = tuple(tuple(one.shape) if isinstance(one, Tensor) else () for one in results)
-    call = Call(node.target, _bound(node, known, constants), shapes, n)
+    call = PatternCall(node.target, _bound(node, known, constants), shapes, n)
     found = _apply(_rule(node), call)
     # What is no real or complex number, as a mask or an index, has no derivative, nor has what is no tensor.
     sets = [
@@ -81,7 +81,7 @@ def _result(node: Node, known: Mapping[Node, Known], constants: _Constants, n: i
     return sets if isinstance(made, list | tuple) else sets[0]
 
 
-def _apply(rule: Rule, call: Call) -> list[Sets]:
+def _apply(rule: Rule, call: PatternCall) -> list[Sets]:
     """By the rule where it knows, else by the one that is true of every operation."""
     sizes = [*call.shapes, *(sets.ids.shape for sets in call.dependent)]
     if max(map(math.prod, sizes)) > MAX_ELEMENTS:
@@ -121,7 +121,9 @@ def _bound(node: Node, known: Mapping[Node, Known], constants: _Constants) -> di
             return made
         assert not isinstance(found, list)
         whole = made.is_contiguous() and made.untyped_storage().nbytes() == made.numel() * made.itemsize
-        return Slot(tuple(made.shape), _differentiable(made), whole, found, lambda: constants.value(argument, found))
+        return ArgumentSlot(
+            tuple(made.shape), _differentiable(made), whole, found, lambda: constants.value(argument, found)
+        )
 
     args, kwargs = _plain(map_arg((node.args, node.kwargs), slot))
     if not isinstance(node.target, OpOverload):

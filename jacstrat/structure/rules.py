@@ -22,7 +22,7 @@ class UnknownError(Exception):
 
 
 @dataclass(frozen=True, eq=False)
-class Slot:
+class ArgumentSlot:
     """The place of a tensor among the arguments of a call.
 
     Fields:
@@ -41,7 +41,7 @@ class Slot:
 
 
 @dataclass(frozen=True, eq=False)
-class Call:
+class PatternCall:
     """One operation of the graph.
 
     Fields:
@@ -63,7 +63,7 @@ class Call:
     def dependent(self) -> list[Sets]:
         """Sets of the tensors that depend on x."""
         found: list[Sets] = []
-        tree_map_only(Slot, lambda slot: found.append(slot.sets) if slot.sets else None, dict(self.arguments))
+        tree_map_only(ArgumentSlot, lambda slot: found.append(slot.sets) if slot.sets else None, dict(self.arguments))
         return found
 
     def sets(self, name: str) -> Sets:
@@ -73,11 +73,13 @@ class Call:
 
     def only(self, *names: str) -> None:
         """Raises UnknownError unless nothing but these arguments depends on x."""
-        if any(slot.sets for name, slot in self.arguments.items() if isinstance(slot, Slot) and name not in names):
+        if any(
+            slot.sets for name, slot in self.arguments.items() if isinstance(slot, ArgumentSlot) and name not in names
+        ):
             raise UnknownError
 
 
-Rule = Callable[[Call], Sets | list[Sets]]
+Rule = Callable[[PatternCall], Sets | list[Sets]]
 RULES: dict[str, Rule] = {}
 
 
@@ -91,14 +93,14 @@ def rule(*names: str) -> Callable[[Rule], Rule]:
     return enter
 
 
-def everything(call: Call) -> list[Sets]:
+def everything(call: PatternCall) -> list[Sets]:
     """Each element of each result depends on all that any argument depends on: true of every operation."""
     union = together([sets.all() for sets in call.dependent])
     return [union.expand(shape) for shape in call.shapes]
 
 
 @rule("_to_copy", "fill", "hardtanh_backward", "_conj", "_conj_physical", "real", "imag")
-def pointwise(call: Call) -> Sets:
+def pointwise(call: PatternCall) -> Sets:
     """Element by element, broadcast; also every operation that torch tags as pointwise."""
     return together(call.dependent).expand(call.shapes[0])
 
@@ -115,17 +117,17 @@ FILL = ("value", "self", "other")
 
 
 @rule(*MOVES.split())
-def moved(call: Call) -> list[Sets]:
+def moved(call: PatternCall) -> list[Sets]:
     """The operation itself, on ids; index tensors must be constants whose values are known."""
-    slots: list[Slot] = []
-    tree_map_only(Slot, lambda slot: slots.append(slot) if slot.differentiable else None, dict(call.arguments))
+    slots: list[ArgumentSlot] = []
+    tree_map_only(ArgumentSlot, lambda slot: slots.append(slot) if slot.differentiable else None, dict(call.arguments))
     ids, table = aligned([slot.sets or Sets.constant(slot.shape, call.n) for slot in slots])
     places = {id(slot): one for slot, one in zip(slots, ids, strict=True)}
 
-    def given(slot: Slot) -> Tensor:
+    def given(slot: ArgumentSlot) -> Tensor:
         return places[id(slot)] if slot.differentiable else slot.value()
 
-    arguments = tree_map_only(Slot, given, dict(call.arguments))
+    arguments = tree_map_only(ArgumentSlot, given, dict(call.arguments))
     arguments |= {name: 0 for name in FILL if isinstance(arguments.get(name), int | float | complex)}
     results = call.operation(**arguments)
     results = results if isinstance(results, list | tuple) else [results]
@@ -136,7 +138,7 @@ def moved(call: Call) -> list[Sets]:
 
 
 @rule("view", "_unsafe_view", "reshape")
-def viewed(call: Call) -> Sets:
+def viewed(call: PatternCall) -> Sets:
     """Another shape, which ids that are repeated may have to be copied for; other bits are unknown."""
     if call["dtype"] is not None:
         raise UnknownError
@@ -145,7 +147,7 @@ def viewed(call: Call) -> Sets:
 
 
 @rule("as_strided", "as_strided_scatter")
-def strided(call: Call) -> Sets | list[Sets]:
+def strided(call: PatternCall) -> Sets | list[Sets]:
     """Of a storage in its plain order, which ids that are repeated do not have."""
     if not call["self"].whole:
         raise UnknownError
@@ -154,7 +156,7 @@ def strided(call: Call) -> Sets | list[Sets]:
 
 
 @rule("where", "masked_fill")
-def chosen(call: Call) -> Sets | list[Sets]:
+def chosen(call: PatternCall) -> Sets | list[Sets]:
     """By a mask that is known an element is moved; by any other it may come from either."""
     try:
         return moved(call)
@@ -166,7 +168,7 @@ def chosen(call: Call) -> Sets | list[Sets]:
     "sum", "mean", "prod", "amax", "amin", "max", "min", "logsumexp", "linalg_vector_norm", "norm", "var", "std",
     "var_mean", "std_mean", "nansum", "median", "nanmedian", "mode", "kthvalue", "aminmax",
 )  # fmt: skip
-def reduced(call: Call) -> list[Sets]:
+def reduced(call: PatternCall) -> list[Sets]:
     """Each result depends on all that it is reduced from."""
     name = next(name for name in ("self", "input") if name in call.arguments)
     call.only(name)
@@ -180,7 +182,7 @@ def reduced(call: Call) -> list[Sets]:
     "_softmax", "_log_softmax", "cumsum", "cumprod", "logcumsumexp", "cummax", "cummin", "sort", "topk",
     "_softmax_backward_data", "_log_softmax_backward_data",
 )  # fmt: skip
-def along(call: Call) -> list[Sets]:
+def along(call: PatternCall) -> list[Sets]:
     """Each result depends on everything along the dimension."""
     dim = call["dim"]
     union = together([sets.over([dim]) for sets in call.dependent])
@@ -188,7 +190,7 @@ def along(call: Call) -> list[Sets]:
 
 
 @rule("mm", "bmm", "mv", "dot", "vdot")
-def contracted(call: Call) -> Sets:
+def contracted(call: PatternCall) -> Sets:
     """Entry ij depends on row i of the one matrix and on column j of the other, whatever their numbers are."""
     first = call.sets("self")
     second = call.sets(next(name for name in ("mat2", "vec", "tensor", "other") if name in call.arguments))

@@ -8,12 +8,12 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from jacstrat.structure.rules import Call, Slot, UnknownError, moved, rule
+from jacstrat.structure.rules import ArgumentSlot, PatternCall, UnknownError, moved, rule
 from jacstrat.structure.sets import NONE, Sets, aligned, together, unite_groups
 
 
 @rule("gather", "index_select")
-def read(call: Call) -> Sets | list[Sets]:
+def read(call: PatternCall) -> Sets | list[Sets]:
     """By a known index elements are moved; by an unknown one each may come from anywhere along the dimension."""
     try:
         return moved(call)
@@ -25,11 +25,11 @@ def read(call: Call) -> Sets | list[Sets]:
 
 
 @rule("scatter", "scatter_add", "scatter_reduce")
-def scattered(call: Call) -> Sets:
+def scattered(call: PatternCall) -> Sets:
     """Element src[i] goes to where index[i] says along the dimension."""
     dim, index = call["dim"], call["index"]
     combined = bool(call["reduce"]) or call.operation.name().startswith("aten::scatter_add")
-    source = call.sets("src") if isinstance(call["src"], Slot) else Sets.constant(index.shape, call.n)
+    source = call.sets("src") if isinstance(call["src"], ArgumentSlot) else Sets.constant(index.shape, call.n)
     source = Sets(source.ids[tuple(slice(0, size) for size in index.shape)], source.table)
     try:
         return _written(call, source, lambda places: places.gather(dim, index.value()), combined)
@@ -38,7 +38,7 @@ def scattered(call: Call) -> Sets:
 
 
 @rule("index_add", "index_copy", "index_reduce")
-def added(call: Call) -> Sets:
+def added(call: PatternCall) -> Sets:
     """Slice i of the source goes to slice index[i] of self."""
     combined = not call.operation.name().startswith("aten::index_copy")
     index, source = call["index"], call.sets("source")
@@ -46,7 +46,7 @@ def added(call: Call) -> Sets:
 
 
 @rule("index_put", "_unsafe_index_put")
-def put(call: Call) -> Sets:
+def put(call: PatternCall) -> Sets:
     """values[i] goes to self[indices][i]."""
     indices = [None if slot is None else slot.value() for slot in call["indices"]]
     return _written(
@@ -54,7 +54,7 @@ def put(call: Call) -> Sets:
     )
 
 
-def _written(call: Call, source: Sets, find: Callable[[Tensor], Tensor], combined: bool) -> Sets:
+def _written(call: PatternCall, source: Sets, find: Callable[[Tensor], Tensor], combined: bool) -> Sets:
     """The union of what is written to each place, and of what was there before where it is combined with that.
 
     Where several are written to one place and not combined, any of them may be the last.

@@ -8,14 +8,14 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from jacstrat.structure.rules import Call, UnknownError, rule
+from jacstrat.structure.rules import PatternCall, UnknownError, rule
 from jacstrat.structure.sets import NONE, Sets
 
 Reach = Callable[..., Tensor]
 
 
 @rule("convolution")
-def convolved(call: Call) -> Sets:
+def convolved(call: PatternCall) -> Sets:
     """Of the input; a weight or bias that depends on x is served as any operation without a rule."""
     call.only("input")
     kernel = call["weight"].shape[2:]
@@ -24,7 +24,7 @@ def convolved(call: Call) -> Sets:
 
 
 @rule("convolution_backward")
-def convolved_back(call: Call) -> list[Sets]:
+def convolved_back(call: PatternCall) -> list[Sets]:
     """The gradient of the input, which is the other convolution of that of the output."""
     wanted_weight, wanted_bias = call["output_mask"][1:]
     if wanted_weight or wanted_bias:
@@ -38,7 +38,7 @@ def convolved_back(call: Call) -> list[Sets]:
 
 
 def _by_groups(
-    call: Call, sets: Sets, kernel: Sequence[int], shape: Sequence[int], reach: Callable[..., Tensor]
+    call: PatternCall, sets: Sets, kernel: Sequence[int], shape: Sequence[int], reach: Callable[..., Tensor]
 ) -> Sets:
     """The union over the channels of a group, and then over the window, for each channel of the result's group."""
     if len(shape) != len(kernel) + 2:

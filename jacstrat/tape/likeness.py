@@ -75,7 +75,7 @@ class Likeness(NamedTuple):
 
 def likeness(f: Callable[..., Any]) -> Likeness | None:
     """The likeness of f as it is now; None where it has none."""
-    walk = _Walk()
+    walk = _LikenessWalk()
     try:
         walk.see(f, 0)
         walk.read_classes()
@@ -107,7 +107,7 @@ class _Opaque(Exception):  # noqa: N818 - it ends a walk, and is no fault
     """Something that is not understood."""
 
 
-class _Walk:
+class _LikenessWalk:
     """Writes down in one list all that is reached, each object once."""
 
     def __init__(self) -> None:
@@ -128,7 +128,7 @@ class _Walk:
             self._add(kind, repr(value))  # tells -0.0 from 0.0, and a NaN is one
             return
         if (number := self._seen.get(id(value))) is not None:
-            self._add(_Walk, number)
+            self._add(_LikenessWalk, number)
             return
         self._seen[id(value)] = len(self._seen)
         self._alive.append(value)

@@ -97,7 +97,7 @@ def _recorded(f: Callable[..., Tensor], x: Tensor, args: Args, words: Mapping[An
         given = tuple(_like(arg) if isinstance(arg, Tensor) else arg for arg in args)
         inputs = [points, *(arg for arg in given if isinstance(arg, Tensor))]
         recorder = _Recorder(inputs, {**ALWAYS, **words})
-        with sdpa_kernel(_ATTENTION), recorder, _Cuts(recorder), _functions_seen_by(recorder) as seen:
+        with sdpa_kernel(_ATTENTION), recorder, _CutTeller(recorder), _functions_seen_by(recorder) as seen:
             y = f(points, *given)
     if recorder.shared_write and recorder.wrote_past:
         # Made a write's result, it would be a constant: whether it was written past autograd can no longer be seen.
@@ -231,7 +231,7 @@ def _with_defaults(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> 
     return args, kwargs
 
 
-class _Cuts(TorchFunctionMode):
+class _CutTeller(TorchFunctionMode):
     """Tells the recorder of what a function detaches; ATen's detach is also an alias that autograd makes for itself."""
 
     def __init__(self, recorder: _Recorder) -> None:

@@ -22,7 +22,7 @@ from torch import Tensor
 from jacstrat.taylor.jet import Jet, aligned, full, plus, shaped, value_of
 from jacstrat.taylor.matrices import left_tangents, of_each_factor, right_tangents
 from jacstrat.taylor.plan import Aligned, local
-from jacstrat.taylor.rule import Call
+from jacstrat.taylor.rule import TaylorCall
 from jacstrat.taylor.supports import alignment, uniform, union_of
 
 # A dense product, or a dense cross term, is replaced by one of so many times fewer multiplications.
@@ -47,7 +47,7 @@ class Paired:
     def on(self, device: torch.device) -> Paired:
         return replace(self, left=self.left.on(device), right=self.right.on(device), masks=self.masks.to(device))
 
-    def __call__(self, call: Call) -> Jet:
+    def __call__(self, call: TaylorCall) -> Jet:
         a, b = call.args
         A, B = a.value, b.value
         y = call.op(A, B)
@@ -86,7 +86,7 @@ class Outer:
         moved = {name: getattr(self, name).to(device) for name in ("rows", "places", "coordinates")}
         return replace(self, **moved)
 
-    def __call__(self, call: Call) -> Jet:
+    def __call__(self, call: TaylorCall) -> Jet:
         a, b = _factors(call)
         y = call.op(*map(value_of, call.args), **call.kwargs)
         laplacian = of_each_factor(a, b)
@@ -178,7 +178,7 @@ def _chosen(t: Tensor, directions: tuple[int, ...]) -> Tensor:
     return t if directions == tuple(range(len(t))) else torch.stack([t[k] for k in directions])
 
 
-def _factors(call: Call) -> tuple[Any, Any]:
+def _factors(call: TaylorCall) -> tuple[Any, Any]:
     p, q = FACTORS[call.op]
     a, b = call.args[p], call.args[q]
     return a, b.mT if call.op is aten.linear.default else b

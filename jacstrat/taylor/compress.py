@@ -30,7 +30,7 @@ class Memory:
 
     def __init__(self, with_bases: bool = False) -> None:
         self.with_bases = with_bases
-        self.found: dict[int, Found] = {}
+        self.found: dict[int, Compressed] = {}
 
     def copy(self) -> Memory:
         """With what is there by now; what is found later is not in it."""
@@ -39,14 +39,14 @@ class Memory:
         return other
 
 
-class Found(NamedTuple):
+class Compressed(NamedTuple):
     """The tangents of each jet, and Q (K, fewer), None where it is not wanted."""
 
     tangents: list[Tensor]
     basis: Tensor | None
 
 
-def compressed(jets: list[Jet], K: int, memory: Memory, place: int, is_fixed: bool) -> Found | None:
+def compressed(jets: list[Jet], K: int, memory: Memory, place: int, is_fixed: bool) -> Compressed | None:
     """Give jets as few directions as their tangents span together; None where they keep those that they have.
 
     Args:
@@ -63,7 +63,7 @@ def compressed(jets: list[Jet], K: int, memory: Memory, place: int, is_fixed: bo
         T = torch.cat([part.reshape(K, width) for part, width in zip(parts, widths, strict=True)], 1)
         R, Q = _decomposed(T, memory.with_bases)
         columns = R.split(widths, 1)
-        found = Found([c.contiguous().view(len(R), *p.shape[1:]) for c, p in zip(columns, parts, strict=True)], Q)
+        found = Compressed([c.contiguous().view(len(R), *p.shape[1:]) for c, p in zip(columns, parts, strict=True)], Q)
         if is_fixed:
             memory.found[place] = found
     for jet, tangents in zip(jets, found.tangents, strict=True):
@@ -106,10 +106,10 @@ class _Projection(Function):
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> Any:
         (Q,) = ctx.saved_tensors
-        return _Once.apply(Q @ g), None
+        return _OnceIdentity.apply(Q @ g), None
 
 
-class _Once(Function):
+class _OnceIdentity(Function):
     """The identity on a gradient that may not be differentiated again."""
 
     generate_vmap_rule = True

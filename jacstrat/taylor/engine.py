@@ -17,14 +17,14 @@ from jacstrat.taylor import compress
 from jacstrat.taylor.compress import Memory, compressed
 from jacstrat.taylor.fallback import ANY
 from jacstrat.taylor.jet import Jet, value_of
-from jacstrat.taylor.plan import Plan, Spread
-from jacstrat.taylor.rule import Call, NotCovered
+from jacstrat.taylor.plan import SparsePlan, Spread
+from jacstrat.taylor.rule import NotCovered, TaylorCall
 from jacstrat.taylor.sparse import LEAST, Planner
 from jacstrat.taylor.table import RULES
 
 
 @dataclass(frozen=True, eq=False)
-class Program:
+class TaylorProgram:
     """A tape with what the rules say of it worked out.
 
     Fields:
@@ -63,17 +63,17 @@ class Program:
         return all(torch.equal(self.constants[number], value) for number, value in self.looked_at)
 
 
-def ready(tape: Tape, x: Tensor, args: Args) -> Program:
+def ready(tape: Tape, x: Tensor, args: Args) -> TaylorProgram:
     """The program of a tape, for points like x and arguments like these."""
     return _ready(tape, x, args, with_tangents=False)
 
 
-def ready_for_gradients(tape: Tape, x: Tensor, args: Args) -> Program:
+def ready_for_gradients(tape: Tape, x: Tensor, args: Args) -> TaylorProgram:
     """The same with the tangents of the result, too."""
     return _ready(tape, x, args, with_tangents=True)
 
 
-def _ready(tape: Tape, x: Tensor, args: Args, with_tangents: bool) -> Program:
+def _ready(tape: Tape, x: Tensor, args: Args, with_tangents: bool) -> TaylorProgram:
     nodes = tuple(replace(node, rule=RULES.get(node.op, ANY)) for node in tape.nodes)
     tape = analysed(replace(tape, nodes=nodes), _kinds, with_tangents)
     constants: dict[int, Tensor] = {}
@@ -96,7 +96,7 @@ def _ready(tape: Tape, x: Tensor, args: Args, with_tangents: bool) -> Program:
     operations = sum(node.varies for node in nodes)
     taken = tuple(constants.values())
     sizes = (tape.numel, largest, total, operations)
-    return Program(nodes, tape.size, taken, output, *sizes, shared, looked_at, spread, tape.bound)
+    return TaylorProgram(nodes, tape.size, taken, output, *sizes, shared, looked_at, spread, tape.bound)
 
 
 def _bare(node: Node, placed: Callable[[Any], Any]) -> Node:
@@ -162,7 +162,7 @@ def _is_shared(node: Node) -> bool:
     return node.may_compress and node.is_fixed
 
 
-def weakened(program: Program, tensors: frozenset[int]) -> Callable[[], Program | None] | None:
+def weakened(program: TaylorProgram, tensors: frozenset[int]) -> Callable[[], TaylorProgram | None] | None:
     """What gives the program again as long as its constants live, and keeps none of them alive.
 
     Args:
@@ -175,7 +175,7 @@ def weakened(program: Program, tensors: frozenset[int]) -> Callable[[], Program 
     references = tuple(map(weakref.ref, program.constants))
     bare = replace(program, constants=())
 
-    def revive() -> Program | None:
+    def revive() -> TaylorProgram | None:
         constants = tuple(constant for reference in references if (constant := reference()) is not None)
         return replace(bare, constants=constants) if len(constants) == len(references) else None
 
@@ -188,12 +188,12 @@ def _kinds(node: Node, varying: frozenset[int]) -> tuple[bool, bool]:
     return is_linear, is_linear and not node.rule.is_piecewise
 
 
-def remember(program: Program, seed: Jet, memory: Memory, args: Args = ()) -> None:
+def remember(program: TaylorProgram, seed: Jet, memory: Memory, args: Args = ()) -> None:
     """Fill the memory with all that tiles have in common, from a graph of its own where one is recorded."""
     _run(program, seed, args, True, memory, program.shared)
 
 
-def propagate(program: Program, seed: Jet, tracked: bool, memory: Memory | None, args: Args = ()) -> Jet | Tensor:
+def propagate(program: TaylorProgram, seed: Jet, tracked: bool, memory: Memory | None, args: Args = ()) -> Jet | Tensor:
     """The jet of a program's result, or its value where it does not depend on x.
 
     Args:
@@ -220,7 +220,7 @@ def propagate(program: Program, seed: Jet, tracked: bool, memory: Memory | None,
 
 
 def _run(
-    program: Program, seed: Jet, args: Args, tracked: bool, memory: Memory | None, until: int
+    program: TaylorProgram, seed: Jet, args: Args, tracked: bool, memory: Memory | None, until: int
 ) -> tuple[list[Any], Tensor | None]:
     """The first operations of a program: what is in the slots then, and the basis that directions are told in."""
     is_planned = seed.is_point and program.is_planned  # other directions are as dense as can be
@@ -253,10 +253,10 @@ def _run(
     return environment, basis
 
 
-def _done(node: Node, args: tuple[Any, ...], kwargs: dict[str, Any], tracked: bool, plan: Plan | None) -> Any:
+def _done(node: Node, args: tuple[Any, ...], kwargs: dict[str, Any], tracked: bool, plan: SparsePlan | None) -> Any:
     """The outputs of a node."""
     if node.varies:
-        call = Call(node.op, args, kwargs, node.wants_tangents, not tracked and node.spends, node.used)
+        call = TaylorCall(node.op, args, kwargs, node.wants_tangents, not tracked and node.spends, node.used)
         try:
             out = node.rule.apply(call) if plan is None or plan.instead is None else plan.instead(call)
         except NotCovered:

@@ -18,7 +18,7 @@ from jacstrat.tape.tape import leaves
 from jacstrat.taylor.forward import FORWARD_TWICE
 from jacstrat.taylor.jet import Jet, plus
 from jacstrat.taylor.pointwise import propagated
-from jacstrat.taylor.rule import Call, Rule
+from jacstrat.taylor.rule import Rule, TaylorCall
 
 Tensors = tuple[Tensor, ...]
 Function = Callable[..., Tensors]
@@ -31,7 +31,7 @@ class Mode(NamedTuple):
     second: Callable[[Function, Tensors, Tensors], Tensors]
 
 
-def _any(call: Call) -> Any:
+def _any(call: TaylorCall) -> Any:
     jets = list(dict.fromkeys(leaf for leaf in leaves((call.args, *call.kwargs.values())) if isinstance(leaf, Jet)))
     out = _done(call, None)
     outs = out if isinstance(out, (tuple, list)) else (out,)
@@ -56,7 +56,7 @@ def _any(call: Call) -> Any:
 ANY = Rule(_any)
 
 
-def _derived(call: Call, function: Function, jets: list[Jet], outs: list[Tensor], mode: Mode) -> list[Jet]:
+def _derived(call: TaylorCall, function: Function, jets: list[Jet], outs: list[Tensor], mode: Mode) -> list[Jet]:
     """The jets of a function's results `outs`."""
     values = tuple(jet.value for jet in jets)
     if len(jets) == len(outs) == 1 and torch.Tag.pointwise in getattr(call.op, "tags", ()):
@@ -115,7 +115,7 @@ def _is_real(y: Any) -> bool:
     return isinstance(y, Tensor) and y.is_floating_point()
 
 
-def _done(call: Call, values: dict[int, Tensor] | None) -> Any:
+def _done(call: TaylorCall, values: dict[int, Tensor] | None) -> Any:
     """The operation at the values of its jets, or at those given by the identity of each."""
 
     def at(tree: Any) -> Any:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from jacstrat.tape.record import revalued
 from jacstrat.taylor.jet import Jet, aligned, full, value_of
-from jacstrat.taylor.rule import Call, Rule, always, handed_on, others_than_first
+from jacstrat.taylor.rule import Rule, TaylorCall, always, handed_on, others_than_first
 
 # From (op, v, the other arguments, y) to the operation on the tangents of v.
 Lift = Callable[[Any, Jet, tuple[Any, ...], Any], Any]
@@ -30,7 +30,7 @@ def linear(lift: Lift, of_derivatives: Callable[..., tuple[Any, ...]] | None = N
         op: Another operation that does the same with any strides.
     """
 
-    def apply(call: Call) -> Any:
+    def apply(call: TaylorCall) -> Any:
         act = partial(op or call.op, **call.kwargs) if call.kwargs else op or call.op
         v, others = call.args[0], others_than_first(call)
         y = act(v.value, *others)
@@ -135,7 +135,7 @@ def _over_all(act: Any, v: Jet, others: tuple[Any, ...], y: Tensor) -> Tensor:
     return torch.func.vmap(act)(v.full())
 
 
-def _written_over(call: Call) -> Jet:
+def _written_over(call: TaylorCall) -> Jet:
     """copy(v, source), the source in the shape of v, which is forgotten."""
     v, source, *_ = call.args
     # Not by the operation, of which torch has no derivative.
@@ -148,7 +148,7 @@ def _written_over(call: Call) -> Jet:
     return Jet(y, aligned(source.tangents, y.dim()) if source.tangents is not None else None, laplacian)
 
 
-def _revalued(call: Call) -> Jet:
+def _revalued(call: TaylorCall) -> Jet:
     """Numbers that were written past autograd, and derivatives as they were."""
     v, numbers = call.args
     assert isinstance(v, Jet)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from jacstrat.taylor.jet import Jet, aligned, plus, shaped, value_of
-from jacstrat.taylor.rule import Call, NotCovered, Rule, only_one
+from jacstrat.taylor.rule import NotCovered, Rule, TaylorCall, only_one
 
 
 def left_tangents(a: Jet, b: Tensor) -> Tensor:
@@ -66,7 +66,7 @@ def _derivatives(a: Any, b: Any, wants_tangents: bool) -> tuple[Tensor | None, T
     return tangents, laplacian
 
 
-def _product(call: Call) -> Jet:
+def _product(call: TaylorCall) -> Jet:
     """a b, of matrices or batches of them."""
     a, b = call.args
     y = call.op(value_of(a), value_of(b))
@@ -74,7 +74,7 @@ def _product(call: Call) -> Jet:
     return Jet(y, tangents, shaped(laplacian, y), owned=not _is_point(a))
 
 
-def _product_and_sum(call: Call) -> Jet:
+def _product_and_sum(call: TaylorCall) -> Jet:
     """beta c + alpha a b."""
     c, a, b = call.args
     y = call.op(value_of(c), value_of(a), value_of(b), **call.kwargs)
@@ -117,10 +117,10 @@ def _row(v: Any) -> Any:
     return Jet(v.value.unsqueeze(0), v.tangents.unsqueeze(1), laplacian)
 
 
-def _with_vectors(turn: Callable[[Any, Any], tuple[Any, Any]], position: int) -> Callable[[Call], Jet]:
+def _with_vectors(turn: Callable[[Any, Any], tuple[Any, Any]], position: int) -> Callable[[TaylorCall], Jet]:
     """The rule of a product with vectors, by that of matrices, which `turn` makes of them."""
 
-    def apply(call: Call) -> Jet:
+    def apply(call: TaylorCall) -> Jet:
         summand, (a, b) = call.args[:position], call.args[position:]
         y = call.op(*map(value_of, call.args), **call.kwargs)
         if any(isinstance(c, Jet) for c in summand):
@@ -134,7 +134,7 @@ def _with_vectors(turn: Callable[[Any, Any], tuple[Any, Any]], position: int) ->
     return apply
 
 
-def _linear_layer(call: Call) -> Jet:
+def _linear_layer(call: TaylorCall) -> Jet:
     """x W^T + b."""
     v, weight, bias = call.args
     if not isinstance(v, Jet) or isinstance(weight, Jet) or isinstance(bias, Jet):
@@ -148,7 +148,7 @@ def _linear_layer(call: Call) -> Jet:
     return Jet(y, tangents, laplacian, owned=not v.is_point)
 
 
-def _convolution(call: Call) -> Jet:
+def _convolution(call: TaylorCall) -> Jet:
     """A convolution with a kernel that does not depend on x: the tangents are more images."""
     v, weight, bias, *rest = call.args
     if not isinstance(v, Jet) or isinstance(weight, Jet) or isinstance(bias, Jet):

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from jacstrat.taylor.jet import Jet, sum_of_squares
-from jacstrat.taylor.rule import Call, NotCovered, Rule, others_than_first
+from jacstrat.taylor.rule import NotCovered, Rule, TaylorCall, others_than_first
 
 
 def _centred(y: Tensor, t: Tensor, axis: Any) -> tuple[Tensor, Tensor]:
@@ -17,7 +17,7 @@ def _centred(y: Tensor, t: Tensor, axis: Any) -> tuple[Tensor, Tensor]:
     return mean, t - mean
 
 
-def _softmax(call: Call) -> Jet:
+def _softmax(call: TaylorCall) -> Jet:
     # y = exp(v - lse v): with c_k = t_k - sum y t_k, Dy[t_k] = y c_k and D2y[t_k, t_k] = y (c_k^2 - sum y c_k^2).
     v, (axis, *rest) = call.args[0], others_than_first(call)
     y = call.op(v.value, axis, *rest, **call.kwargs)
@@ -30,7 +30,7 @@ def _softmax(call: Call) -> Jet:
     return Jet(y, y * c if call.wants_tangents else None, y * bend, owned=True)
 
 
-def _log_softmax(call: Call) -> Jet:
+def _log_softmax(call: TaylorCall) -> Jet:
     # log y = v - lse v: Dy[t_k] = c_k, D2y[t_k, t_k] = -sum y c_k^2.
     v, (axis, *rest) = call.args[0], others_than_first(call)
     y = call.op(v.value, axis, *rest, **call.kwargs)
@@ -43,7 +43,7 @@ def _log_softmax(call: Call) -> Jet:
     return Jet(y, c if call.wants_tangents else None, laplacian, owned=True)
 
 
-def _logsumexp(call: Call) -> Jet:
+def _logsumexp(call: TaylorCall) -> Jet:
     # Dy[t_k] = sum p t_k, D2y[t_k, t_k] = sum p c_k^2, p the softmax.
     v, (axes, keepdim) = call.args[0], others_than_first(call)
     y = call.op(v.value, axes, keepdim)
@@ -58,7 +58,7 @@ def _logsumexp(call: Call) -> Jet:
     return Jet(y, tangents, (p * curvature).sum(axes, keepdim=keepdim), owned=True)
 
 
-def _norm(call: Call) -> Jet:
+def _norm(call: TaylorCall) -> Jet:
     # y^2 = sum v^2: y y' = sum v t, y y'' = sum t^2 - y'^2 + sum v l; at 0, a cone's tip, both 0 as torch has them.
     v, (order, axes, keepdim) = call.args[0], others_than_first(call)
     if order != 2:
@@ -76,7 +76,7 @@ def _norm(call: Call) -> Jet:
     return Jet(y, tangents if call.wants_tangents else None, laplacian, owned=True)
 
 
-def _layer_norm(call: Call) -> Any:
+def _layer_norm(call: TaylorCall) -> Any:
     # y = r c, c = v - mean v, r = (mean c^2 + eps)^(-1/2). With c_k = t_k - mean t_k and s_k = mean y c_k:
     # Dy[t_k] = r (c_k - y s_k) and D2y[t_k, t_k] = r^2 (y (3 s_k^2 - mean c_k^2) - 2 s_k c_k).
     v, (shape, weight, bias, eps) = call.args[0], others_than_first(call)

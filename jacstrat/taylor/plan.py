@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from jacstrat.taylor.jet import Jet, aligned
-from jacstrat.taylor.rule import Call
+from jacstrat.taylor.rule import TaylorCall
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +80,7 @@ class Summed:
     def on(self, device: torch.device) -> Summed:
         return replace(self, support=self.support.to(device))
 
-    def __call__(self, call: Call) -> Jet:
+    def __call__(self, call: TaylorCall) -> Jet:
         v = call.args[0]
         y = call.op(v.value, *call.args[1:], **call.kwargs)
         laplacian = None if v.laplacian is None else call.op(v.laplacian, *call.args[1:], **call.kwargs)
@@ -115,12 +115,12 @@ class Instead(Protocol):
     def on(self, device: torch.device) -> Instead:
         """The same with its tensors on a device."""
 
-    def __call__(self, call: Call) -> Jet:
+    def __call__(self, call: TaylorCall) -> Jet:
         """The result of an operation."""
 
 
 @dataclass(frozen=True, eq=False)
-class Plan:
+class SparsePlan:
     """What is to be done beside an operation's rule.
 
     Fields:
@@ -131,10 +131,10 @@ class Plan:
     before: Mapping[int, Aligned | Spread]
     instead: Instead | None = None
 
-    def on(self, device: torch.device) -> Plan:
+    def on(self, device: torch.device) -> SparsePlan:
         """The same with its tensors on a device."""
         before = {slot: one.on(device) for slot, one in self.before.items()}
-        return Plan(before, None if self.instead is None else self.instead.on(device))
+        return SparsePlan(before, None if self.instead is None else self.instead.on(device))
 
 
 def local(v: Jet) -> Tensor:

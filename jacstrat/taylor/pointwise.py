@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from jacstrat.taylor.jet import Jet, aligned, shaped, sum_of_squares, value_of
-from jacstrat.taylor.rule import Call, Rule, always, handed_on
+from jacstrat.taylor.rule import Rule, TaylorCall, always, handed_on
 
 aten = torch.ops.aten
 
@@ -33,15 +33,15 @@ def shift(derivatives: Callable[..., Derivatives]) -> Rule:
     return Rule(_applied(derivatives), always)
 
 
-def _applied(derivatives: Callable[..., Derivatives]) -> Callable[[Call], Jet]:
-    def apply(call: Call) -> Jet:
+def _applied(derivatives: Callable[..., Derivatives]) -> Callable[[TaylorCall], Jet]:
+    def apply(call: TaylorCall) -> Jet:
         (v,) = (argument for argument in call.args if isinstance(argument, Jet))
         return propagated(call, v, *derivatives(call.op, *map(value_of, call.args), **call.kwargs))
 
     return apply
 
 
-def propagated(call: Call, v: Jet, y: Tensor, first: Tensor | float, second: Tensor | float | None) -> Jet:
+def propagated(call: TaylorCall, v: Jet, y: Tensor, first: Tensor | float, second: Tensor | float | None) -> Jet:
     """The jet of s(v) from its value and derivatives, which may be of a larger shape than v."""
     laplacian = None if v.laplacian is None else v.laplacian * first
     tangents, owned = None, True
@@ -66,7 +66,7 @@ def _bent(slope: Tensor | None, second: Tensor | float, squares: Tensor) -> Tens
     return torch.addcmul(slope, second, squares)
 
 
-def _tanh(call: Call) -> Jet:
+def _tanh(call: TaylorCall) -> Jet:
     # s' = 1 - y^2, s'' = -2 y s', so that l' = s' (l - 2 y sum_k t_k^2). One operation multiplies by s', never stored.
     v = call.args[0]
     y = call.op(v.value)

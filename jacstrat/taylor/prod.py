@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from jacstrat.taylor.jet import Jet
-from jacstrat.taylor.rule import Call, NotCovered, Rule, others_than_first
+from jacstrat.taylor.rule import NotCovered, Rule, TaylorCall, others_than_first
 
 
-def _along_axis(call: Call) -> Jet:
+def _along_axis(call: TaylorCall) -> Jet:
     v, (axis, keepdim) = call.args[0], others_than_first(call)
     if v.value.dim() == 0 or v.value.shape[axis] == 0:
         raise NotCovered
@@ -23,7 +23,7 @@ def _along_axis(call: Call) -> Jet:
     return Jet(y, tangents, None if laplacian is None else laplacian.expand(y.shape))
 
 
-def _of_all(call: Call) -> Jet:
+def _of_all(call: TaylorCall) -> Jet:
     v = call.args[0]
     if v.value.numel() == 0:
         raise NotCovered

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from jacstrat.taylor.jet import Jet, aligned, plus, shaped, sum_of_squares, value_of
-from jacstrat.taylor.rule import Call, Rule, always, handed_on, only_one
+from jacstrat.taylor.rule import Rule, TaylorCall, always, handed_on, only_one
 
 
 def _parts(argument: Any, rank: int) -> tuple[Tensor | None, Tensor | None]:
@@ -23,7 +23,7 @@ def _times(part: Tensor | None, factor: Any) -> Tensor | None:
     return None if part is None else part * factor
 
 
-def _sum(call: Call) -> Jet:
+def _sum(call: TaylorCall) -> Jet:
     """a + alpha b, and a - alpha b."""
     a, b = call.args[:2]
     sign = -1 if call.op is aten.sub.Tensor else 1
@@ -42,7 +42,7 @@ def _sum(call: Call) -> Jet:
     return Jet(y, tangents, laplacian, owned=True)
 
 
-def _added(call: Call, ta: Tensor | None, tb: Tensor | None) -> Tensor | None:
+def _added(call: TaylorCall, ta: Tensor | None, tb: Tensor | None) -> Tensor | None:
     """The sum, into the tangents of the first argument where these are needed no more."""
     a = call.args[0]
     if ta is None or tb is None or not (call.may_overwrite and a.owned and a is not call.args[1]):
@@ -51,7 +51,7 @@ def _added(call: Call, ta: Tensor | None, tb: Tensor | None) -> Tensor | None:
     return ta.add_(tb) if fits else ta + tb
 
 
-def _product(call: Call) -> Jet:
+def _product(call: TaylorCall) -> Jet:
     a, b = call.args[:2]
     y = call.op(value_of(a), value_of(b))
     if a is b:
@@ -76,7 +76,7 @@ def _product(call: Call) -> Jet:
     return Jet(y, tangents, shaped(laplacian, y), owned=True)
 
 
-def _quotient(call: Call) -> Jet:
+def _quotient(call: TaylorCall) -> Jet:
     # y b = a: y' = (a' - y b')/b, y'' = (a'' - y b'' - 2 y' b')/b.
     a, b = call.args[:2]
     y = call.op(value_of(a), value_of(b))
@@ -96,7 +96,7 @@ def _quotient(call: Call) -> Jet:
     return Jet(y, tangents if call.wants_tangents else None, shaped(laplacian, y), owned=True)
 
 
-def _joined(call: Call) -> Jet:
+def _joined(call: TaylorCall) -> Jet:
     """cat and stack: where one tensor does not depend on x its derivatives are zero."""
     tensors, axis = call.args
     values = [value_of(tensor) for tensor in tensors]
@@ -117,7 +117,7 @@ def _or_zeros(part: Tensor | None, value: Tensor) -> Tensor:
     return torch.zeros_like(value) if part is None else part
 
 
-def _chosen(call: Call) -> Jet:
+def _chosen(call: TaylorCall) -> Jet:
     """where(condition, a, b)."""
     condition, a, b = map(value_of, call.args)
     y = call.op(condition, a, b)

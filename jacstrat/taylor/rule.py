@@ -14,7 +14,7 @@ from jacstrat.taylor.jet import Jet
 Result = Jet | Tensor | None
 
 
-class Call(NamedTuple):
+class TaylorCall(NamedTuple):
     """One operation about to be done.
 
     Fields:
@@ -60,12 +60,12 @@ class Rule:
         is_piecewise: Whether the first derivative still depends on the point, where is_linear holds.
     """
 
-    apply: Callable[[Call], Any]
+    apply: Callable[[TaylorCall], Any]
     is_linear: Callable[[Sequence[bool]], bool] = never
     is_piecewise: bool = False
 
 
-def others_than_first(call: Call) -> tuple[Any, ...]:
+def others_than_first(call: TaylorCall) -> tuple[Any, ...]:
     """The arguments behind the first, where the first alone depends on x."""
     if not isinstance(call.args[0], Jet) or any(isinstance(leaf, Jet) for leaf in leaves(call.args[1:])):
         raise NotCovered
@@ -76,7 +76,7 @@ class NotCovered(Exception):  # noqa: N818 - a turning, and no fault
     """A case that a rule leaves to the one for any operation."""
 
 
-def handed_on(call: Call, v: Jet, tangents: Tensor | None) -> bool:
+def handed_on(call: TaylorCall, v: Jet, tangents: Tensor | None) -> bool:
     """Whether the tangents made from those of v, perhaps as a view of them, may be overwritten in their turn.
 
     Where v is still needed neither may be.

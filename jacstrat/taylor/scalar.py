@@ -14,7 +14,7 @@ from jacstrat.available import available_bytes, keep_freed_memory
 from jacstrat.tape import Tapes, Untraceable
 from jacstrat.tape.arguments import Args, split
 from jacstrat.taylor.compress import Memory
-from jacstrat.taylor.engine import Program, propagate, ready, ready_for_gradients, remember, weakened
+from jacstrat.taylor.engine import TaylorProgram, propagate, ready, ready_for_gradients, remember, weakened
 from jacstrat.taylor.jet import Jet
 
 # The largest tangents of a tile: such that they and what is computed from them stay near the core, and that a tile is
@@ -60,7 +60,7 @@ class Scalar:
         self._whole = Tapes(f, ready_for_gradients, weakened=weakened)
         keep_freed_memory()
 
-    def tape(self, x: Tensor, args: Args = ()) -> Program | Untraceable:
+    def tape(self, x: Tensor, args: Args = ()) -> TaylorProgram | Untraceable:
         """The tape at points like x, ready to be run, or why there is none."""
         return self._tapes.at(x, args)
 
@@ -112,7 +112,7 @@ class Scalar:
         program = self.tape(x, args)
         return [(x, args)] if self._is_compressed(program) else self.tiles(x, args, is_program=True)
 
-    def _is_compressed(self, program: Program | Untraceable) -> bool:
+    def _is_compressed(self, program: TaylorProgram | Untraceable) -> bool:
         """Whether directions become fewer for all points at once."""
         return self.compress and not isinstance(program, Untraceable) and program.shared > 0
 
@@ -252,7 +252,7 @@ def _by_products(
     return (value, gradients[0] if is_one else torch.stack(gradients, -2), laplacian) if is_whole else (laplacian,)
 
 
-def _is_tracked(program: Program, x: Tensor, args: Args) -> bool:
+def _is_tracked(program: TaylorProgram, x: Tensor, args: Args) -> bool:
     """Whether a graph may be recorded of what is done to x, so that no tensor may be written to again."""
     if torch._C._are_functorch_transforms_active():
         return True

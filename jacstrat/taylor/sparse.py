@@ -29,8 +29,8 @@ from jacstrat.taylor.blocks import FACTORS, outer, paired
 from jacstrat.taylor.fallback import ANY
 from jacstrat.taylor.jet import Jet, aligned
 from jacstrat.taylor.kinds import ENTRYWISE, JOINS, MOVES, SUMS, axes_of
-from jacstrat.taylor.plan import Aligned, Plan, Spread, Summed
-from jacstrat.taylor.rule import Call, NotCovered
+from jacstrat.taylor.plan import Aligned, SparsePlan, Spread, Summed
+from jacstrat.taylor.rule import NotCovered, TaylorCall
 from jacstrat.taylor.supports import alignment, padded_to, uniform, union_of
 
 # Of n directions so many fewer are worth the rearrangement.
@@ -86,7 +86,7 @@ class Planner:
         given = [arg for arg in args if isinstance(arg, Tensor)]
         self.shapes.update({1 + number: arg.shape for number, arg in enumerate(given)})
 
-    def follow(self, node: Node) -> Plan | None:
+    def follow(self, node: Node) -> SparsePlan | None:
         """The plan of a node that depends on x, None where its rule does it all; notes what its outputs are."""
         given = {
             leaf.place: self.stands[leaf.place]
@@ -107,7 +107,7 @@ class Planner:
                     self._note(node, outs)
                     return None if plan is None else plan.on(self.device)
         self._note(node, [None] * len(node.outs))
-        plan = self._outer(node, given) or Plan(self._spread(given))
+        plan = self._outer(node, given) or SparsePlan(self._spread(given))
         return plan.on(self.device) if plan.before or plan.instead else None
 
     def _spread(self, given: Mapping[int, Stand]) -> dict[int, Aligned | Spread]:
@@ -181,7 +181,7 @@ class Planner:
             if slot is not None:
                 self.stands[slot] = Stand(shape, support)
 
-    def _sparse(self, node: Node, given: Mapping[int, Stand]) -> tuple[Plan | None, list[Tensor | None]]:
+    def _sparse(self, node: Node, given: Mapping[int, Stand]) -> tuple[SparsePlan | None, list[Tensor | None]]:
         if node.op in MOVES:
             return self._moved(node, given)
         if node.op in JOINS:
@@ -197,7 +197,7 @@ class Planner:
             return self._paired(node, given)
         raise _NoRule
 
-    def _moved(self, node: Node, given: Mapping[int, Stand]) -> tuple[Plan | None, list[Tensor | None]]:
+    def _moved(self, node: Node, given: Mapping[int, Stand]) -> tuple[SparsePlan | None, list[Tensor | None]]:
         """By the rule itself, with supports as tangents: what it fills up with 0 has none."""
         environment = list(self.stands)
         zero = torch.zeros((), dtype=torch.float64)
@@ -211,7 +211,7 @@ class Planner:
             environment[place] = Jet(zero.expand(stand.shape), stand.known.double())
         args = bound(node.args, environment)
         try:
-            found = node.rule.apply(Call(node.op, args, node.kwargs, used=(True,) * len(node.outs)))
+            found = node.rule.apply(TaylorCall(node.op, args, node.kwargs, used=(True,) * len(node.outs)))
         except NotCovered:
             raise _NoRule from None
         outs = found if isinstance(found, (tuple, list)) else (found,)
@@ -219,7 +219,7 @@ class Planner:
             out.tangents.round().long() for out in outs
         ]
 
-    def _entrywise(self, node: Node, given: Mapping[int, Stand]) -> tuple[Plan | None, list[Tensor | None]]:
+    def _entrywise(self, node: Node, given: Mapping[int, Stand]) -> tuple[SparsePlan | None, list[Tensor | None]]:
         if len(node.outs) != 1:
             raise _NoRule
         shape = node.shapes[0]
@@ -229,7 +229,7 @@ class Planner:
         union = union_of(list(supports.values()))
         return _plan_to(given, dict.fromkeys(given, union)), [union]
 
-    def _along(self, node: Node, place: int, stand: Stand) -> tuple[Plan | None, list[Tensor | None]]:
+    def _along(self, node: Node, place: int, stand: Stand) -> tuple[SparsePlan | None, list[Tensor | None]]:
         """An operation along some axes of its one argument that depends on x."""
         positions = [number for number, one in enumerate(node.args) if one == Slot(place)]
         if len(positions) != 1:
@@ -246,11 +246,11 @@ class Planner:
         if WORTH * len(union) > self.n and node.op in SUMS and node.wants_tangents:
             keepdim, is_mean = not named.is_dropped, node.op is aten.mean.dim
             before = {place: Aligned((0,), None, rank)} if stand.is_point else {}
-            return Plan(before, Summed(stand.known, self.n, named.axes, keepdim, is_mean)), [None]
+            return SparsePlan(before, Summed(stand.known, self.n, named.axes, keepdim, is_mean)), [None]
         others: list[Tensor | None] = [None] * (len(node.outs) - 1)
         return _plan_to({place: stand}, {place: union}), [out, *others]
 
-    def _paired(self, node: Node, given: Mapping[int, Stand]) -> tuple[Plan | None, list[Tensor | None]]:
+    def _paired(self, node: Node, given: Mapping[int, Stand]) -> tuple[SparsePlan | None, list[Tensor | None]]:
         """A product of two factors, each of which has few directions along its rows or columns."""
         a, b = (leaf.place for leaf in leaves(node.args) if isinstance(leaf, Slot))
         found = None
@@ -260,9 +260,9 @@ class Planner:
             raise _NoRule
         instead, left, right, union = found
         plan = _plan_to(given, {a: left, b: right})
-        return Plan(plan.before if plan else {}, instead), [union]
+        return SparsePlan(plan.before if plan else {}, instead), [union]
 
-    def _outer(self, node: Node, given: Mapping[int, Stand]) -> Plan | None:
+    def _outer(self, node: Node, given: Mapping[int, Stand]) -> SparsePlan | None:
         """The plan of a product, one factor of which has other directions in each part of the axis contracted."""
         positions = FACTORS.get(node.op, ())
         factors = [node.args[position] for position in positions]
@@ -280,7 +280,7 @@ class Planner:
                 instead, wanted = found
                 plan = _plan_to({factor.place: stand}, {factor.place: wanted})
                 others = self._spread({place: one for place, one in given.items() if place != factor.place})
-                return Plan({**others, **(plan.before if plan else {})}, instead)
+                return SparsePlan({**others, **(plan.before if plan else {})}, instead)
         return None
 
 
@@ -288,7 +288,7 @@ class _NoRule(Exception):  # noqa: N818 - a turning, and no fault
     """An operation that needs all n directions."""
 
 
-def _plan_to(given: Mapping[int, Stand], wanted: Mapping[int, Tensor]) -> Plan | None:
+def _plan_to(given: Mapping[int, Stand], wanted: Mapping[int, Tensor]) -> SparsePlan | None:
     """From the supports that arguments have to those that an operation wants."""
     before = {
         place: alignment(aligned(one.known, wanted[place].dim() - 1), wanted[place]) for place, one in given.items()
@@ -298,7 +298,7 @@ def _plan_to(given: Mapping[int, Stand], wanted: Mapping[int, Tensor]) -> Plan |
         for place, alignment in before.items()
         if given[place].is_point or alignment.rows != tuple(range(len(given[place].known)))
     }
-    return Plan(changed) if changed else None
+    return SparsePlan(changed) if changed else None
 
 
 aten = torch.ops.aten

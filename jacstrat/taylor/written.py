@@ -13,13 +13,13 @@ from torch import Tensor
 
 from jacstrat.tape.tape import leaves
 from jacstrat.taylor.jet import Jet, value_of
-from jacstrat.taylor.rule import Call, NotCovered, Rule, always
+from jacstrat.taylor.rule import NotCovered, Rule, TaylorCall, always
 
 
 def written(source_at: int) -> Rule:
     """The rule of op(v, *indices, source), the source at this position, and nothing but False behind it."""
 
-    def apply(call: Call) -> Jet:
+    def apply(call: TaylorCall) -> Jet:
         v, source, indices = call.args[0], call.args[source_at], call.args[1:source_at]
         if call.kwargs or any(call.args[source_at + 1 :]) or any(isinstance(leaf, Jet) for leaf in leaves(indices)):
             raise NotCovered

@@ -12,7 +12,7 @@ import pytest
 
 from bench.checks import aa, known, spinner
 from jacstrat.core.case import Case
-from jacstrat.measure.sampling import Series, Settings
+from jacstrat.measure.sampling import Settings, WorkSamples
 from jacstrat.statistics import Summary
 
 
@@ -26,8 +26,8 @@ def test_a_spin_never_returns_early(seconds: float) -> None:
 
 def test_each_truth_has_its_error_and_the_empty_function_its_time() -> None:
     off = {2e-5: 1.029, 1e-3: 0.96, 50e-3: 1.0}
-    series = {f"spin for {s * 1e3:g} ms": Series(seconds={0: s * off[s]}) for s in known.TRUTHS_S}
-    figures = known.judge(series | {known.EMPTY: Series(seconds={0: 3e-8}, calls=7)})
+    series = {f"spin for {s * 1e3:g} ms": WorkSamples(seconds={0: s * off[s]}) for s in known.TRUTHS_S}
+    figures = known.judge(series | {known.EMPTY: WorkSamples(seconds={0: 3e-8}, calls=7)})
     assert [figure.what.partition(":")[0] for figure in figures] == [*series, "overhead a call"]
     assert [figure.value for figure in figures] == pytest.approx([0.029, 0.04, 0.0, 3e-8], abs=1e-12)
     assert [figure.met for figure in figures] == [True, False, True, True]

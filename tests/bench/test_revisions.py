@@ -13,7 +13,7 @@ import pytest
 from bench.checks import revisions
 from bench.checks.revisions import SLOWED, SWITCH, Bench, Try, judge
 from jacstrat.compare.verdict import CaseVerdict, Comparison, Finding, Gate, Verdict
-from jacstrat.revisions.interleave import Limits, Twin
+from jacstrat.revisions.interleave import RoundLimits, Twin
 from jacstrat.revisions.survey import Survey
 
 
@@ -77,7 +77,7 @@ def bench(tmp_path) -> Bench:
             tree = Tree(tmp_path)
 
     found = Found({"base": cells, "new": cells}, {"base": {}, "new": {}}, {}, [])
-    return Bench(Arena(), found, random.Random(0), Limits())  # type: ignore[arg-type]
+    return Bench(Arena(), found, random.Random(0), RoundLimits())  # type: ignore[arg-type]
 
 
 def test_each_try_slows_another_case_that_evaluates(bench, tmp_path, monkeypatch) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from jacstrat.compare.inputs import Side
+from jacstrat.compare.inputs import RecordSet
 from jacstrat.compare.verdict import CaseVerdict, Comparison
 from jacstrat.core.case import Case
 from jacstrat.core.environment import ENVIRONMENT, Snapshot
@@ -49,8 +49,8 @@ def records_of(ns: Iterable[int] = (4, 16), **changes: Any) -> list[Record]:
     return [record_of(case, **changes) for n in ns for case in cell_of(n).cases]
 
 
-def side_of(records: list[Record], label: str = "NEW", place: Snapshot = HERE, samples: Any = None) -> Side:
-    return Side(label, _frame(tuple(records)), samples or {}, place)
+def side_of(records: list[Record], label: str = "NEW", place: Snapshot = HERE, samples: Any = None) -> RecordSet:
+    return RecordSet(label, _frame(tuple(records)), samples or {}, place)
 
 
 @lru_cache
@@ -86,7 +86,9 @@ def timed(
     return found, samples
 
 
-def timed_side(seed: int, factors: Mapping[int, float] | None = None, place: Snapshot = HERE, **options: Any) -> Side:
+def timed_side(
+    seed: int, factors: Mapping[int, float] | None = None, place: Snapshot = HERE, **options: Any
+) -> RecordSet:
     """A side with times: ten cases, or others by `ns`."""
     records = records_of(options.pop("ns", (4, 16)))
     found, samples = timed(records, seed, factors, **options)

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from jacstrat.compare.comparison import compare
-from jacstrat.compare.inputs import Side
+from jacstrat.compare.inputs import RecordSet
 from jacstrat.compare.thresholds import Thresholds
 from jacstrat.compare.verdict import Comparison, NothingToCompareError, Verdict
 
@@ -79,10 +79,10 @@ def test_ratios_compare_across_machines_and_their_difference_is_named() -> None:
     assert "environments differ: machine CPU, 2 cores (abc) against CPU, 64 cores (def)" in comparison.notes
 
 
-def seconds_only(side: Side) -> Side:
+def seconds_only(side: RecordSet) -> RecordSet:
     """The side as pytest-benchmark has it: seconds, and no rounds of f."""
     samples = {case: {"seconds": found["seconds"]} for case, found in side.samples.items() if "/f/" not in case}
-    return Side(side.label, side.frame, samples, side.place)
+    return RecordSet(side.label, side.frame, samples, side.place)
 
 
 def test_seconds_compare_on_one_machine_and_are_left_out_across() -> None:

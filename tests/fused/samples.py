@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from jacstrat.chain.values import Values, values_of
 from jacstrat.fused.operands import Operands, Ready
-from jacstrat.fused.reading import Read, read
+from jacstrat.fused.reading import ReadNetwork, read
 from jacstrat.fused.spec import Spec, Wanted
 from jacstrat.tape import record
 from jacstrat.tape.arguments import lifted
@@ -146,7 +146,7 @@ def values(f: Callable[..., Tensor], x: Tensor, args: tuple[Any, ...] = ()) -> V
 
 def taken(
     f: Callable[..., Tensor], x: Tensor, args: tuple[Any, ...] = (), wanted: Wanted = "laplacian"
-) -> tuple[Read, Ready]:
+) -> tuple[ReadNetwork, Ready]:
     """The network of a function, and its operands at x."""
     found = values(f, x, args)
     network = read(found)

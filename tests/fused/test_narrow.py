@@ -171,7 +171,7 @@ def test_matrices_that_are_too_many_are_told() -> None:
 def test_what_a_card_has_no_room_for_goes_layer_by_layer(monkeypatch: pytest.MonkeyPatch) -> None:
     from triton.runtime.errors import OutOfResources
 
-    def launch(*_: object) -> narrow.Found:
+    def launch(*_: object) -> narrow.KernelResult:
         raise OutOfResources(2**18, 2**17, "shared memory")
 
     monkeypatch.setattr("jacstrat.fused.function.launch", launch)
@@ -179,7 +179,7 @@ def test_what_a_card_has_no_room_for_goes_layer_by_layer(monkeypatch: pytest.Mon
 
 
 def test_another_error_of_a_launch_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    def launch(*_: object) -> narrow.Found:
+    def launch(*_: object) -> narrow.KernelResult:
         raise ValueError("no such kernel")
 
     monkeypatch.setattr("jacstrat.fused.function.launch", launch)

@@ -20,7 +20,7 @@ from jacstrat.core.operator import OPERATORS
 from jacstrat.fused import evaluate
 from jacstrat.fused.network import Term
 from jacstrat.fused.operands import Operands
-from jacstrat.fused.reading import Read, read
+from jacstrat.fused.reading import ReadNetwork, read
 from jacstrat.fused.spec import Spec
 from jacstrat.measure.accuracy import Errors, errors
 from jacstrat.problems.base import Instance
@@ -68,7 +68,7 @@ def instance_of(name: str) -> Instance | None:
     return None if n is None else problem.instance(n, B, torch.float32)
 
 
-def network_of(instance: Instance, is_scalar: bool) -> tuple[Read, Operands] | None:
+def network_of(instance: Instance, is_scalar: bool) -> tuple[ReadNetwork, Operands] | None:
     """The network of a problem, None where it is none."""
     tape = record(instance.f, instance.x, instance.args)
     values = values_of(tape, instance.x, lifted(instance.args))

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from jacstrat.chain.discover import Opaque
 from jacstrat.fused import evaluate
-from jacstrat.fused.network import Linear, Pointwise
+from jacstrat.fused.network import LinearVector, PointwiseVector
 from tests.fused import samples
 from tests.fused.samples import D, N, X
 
@@ -72,10 +72,10 @@ def test_what_is_linear_folds_into_the_next_layer(f: Callable[[Tensor], Tensor],
 
 def test_a_residual_sum_meets_the_next_matrix_once() -> None:
     read, _ = samples.taken(samples.residual, X)
-    dense = [term for v in read.network.vectors if isinstance(v, Linear) for term in v.terms if term.is_dense]
+    dense = [term for v in read.network.vectors if isinstance(v, LinearVector) for term in v.terms if term.is_dense]
     # Into, two blocks, and the mean of their sum with what was before.
     assert len(dense) <= 5
-    assert sum(isinstance(vector, Pointwise) for vector in read.network.vectors) == 3
+    assert sum(isinstance(vector, PointwiseVector) for vector in read.network.vectors) == 3
 
 
 def test_weights_are_read_where_they_lie() -> None:

@@ -9,12 +9,12 @@ import pytest
 import torch
 
 from jacstrat.harness.cases import Cell
-from jacstrat.harness.child import Limits
+from jacstrat.harness.child import ChildLimits
 from jacstrat.measure.sampling import Settings
 
 FUNCTIONS = Path(__file__).with_name("functions.py")
 QUICK = Settings(limit_s=0.02, warmup_s=0.01, block_s=1e-4, min_samples=6)
-LIMITS = Limits(timeout_s=20, memory_bytes=2**32)
+LIMITS = ChildLimits(timeout_s=20, memory_bytes=2**32)
 
 
 def mine(attribute: str) -> str:

@@ -7,7 +7,7 @@ import pytest
 from jacstrat.core.errors import UsageError
 from jacstrat.harness.advise import Advice, advise, cell_to_advise, examine
 from jacstrat.harness.sweep import Grid, Sweep
-from jacstrat.report.advice import Evidence
+from jacstrat.report.advice import FunctionFacts
 from tests.harness.conftest import QUICK, mine
 from tests.test_cli import call, complaint
 
@@ -41,7 +41,7 @@ def test_the_structure_the_choice_and_the_rows(monkeypatch, tmp_path) -> None:
 
 def test_what_cannot_be_traced_is_sampled_and_says_so(cell) -> None:
     evidence, *_ = examine(cell(mine("branches"), "auto", "vmap"), QUICK)
-    assert isinstance(evidence, Evidence)
+    assert isinstance(evidence, FunctionFacts)
     assert evidence.structure.startswith("sampled: diagonal")
     assert not evidence.proved
     assert evidence.chosen not in ("ones", "coloring")

@@ -14,7 +14,7 @@ import pytest
 
 from jacstrat.harness import children as harness_children
 from jacstrat.harness import servers
-from jacstrat.harness.child import Limits
+from jacstrat.harness.child import ChildLimits
 from jacstrat.harness.children import Children, on_accelerator
 from jacstrat.harness.isolation import isolated
 from tests.harness.conftest import LIMITS
@@ -29,7 +29,7 @@ def children() -> Iterator[Children]:
     made.close()
 
 
-def told(cell, children: Children | None, limits: Limits = LIMITS) -> list[Told]:
+def told(cell, children: Children | None, limits: ChildLimits = LIMITS) -> list[Told]:
     return list(isolated(tells, Told.parse, died, cell, limits, children=children))
 
 
@@ -98,7 +98,7 @@ def test_after_a_death_a_fresh_child_goes_on_with_the_cell_and_with_later_ones(c
 
 def test_what_ran_out_of_time_is_killed_and_a_fresh_child_goes_on(cell, children) -> None:
     first = who(told(cell("sin", "a"), children))
-    row, after = told(cell("sin", "hangs", "c"), children, Limits(0.3, 2**32))
+    row, after = told(cell("sin", "hangs", "c"), children, ChildLimits(0.3, 2**32))
     assert row == Told("hangs", death="timeout: no end after 0.3 s")
     assert not psutil.pid_exists(first)
     assert after.process != first

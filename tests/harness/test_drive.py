@@ -12,7 +12,17 @@ from hypothesis import strategies as st
 
 from jacstrat import UsageError
 from jacstrat.harness.cell import Outcome
-from jacstrat.harness.costs import CALLS, RATES, FakeWorkers, Rates, call_s, case_s, estimate, in_words, prepare_s
+from jacstrat.harness.costs import (
+    CALLS,
+    RATES,
+    AssumedRates,
+    FakeWorkers,
+    call_s,
+    case_s,
+    estimate,
+    in_words,
+    prepare_s,
+)
 from jacstrat.harness.directory import Standing
 from jacstrat.harness.drive import drive
 from jacstrat.harness.job import Done, Job
@@ -145,7 +155,7 @@ def forecasts(sweep: Sweep, prediction: Prediction) -> list[Forecast]:
 
 def test_an_estimate_is_what_the_driver_takes_on_a_fake_clock() -> None:
     """4 lines of 3 cells of 2 strategies, each of 2 s a call: calls, a warm-up and a sample of one call each."""
-    rates = Rates()
+    rates = AssumedRates()
     prediction = Prediction(peak_bytes=1, flops=int(2 * rates.flops_per_s), aten_ops=0)
     assert call_s(prediction, rates) == 2
     case = case_s(2.0, Settings(limit_s=0.25), rates.prepare_s)
@@ -179,7 +189,7 @@ def test_a_card_starts_once_a_worker_and_a_compiler_once_a_strategy() -> None:
 
 def test_cases_that_would_be_skipped_take_no_time() -> None:
     every = [forecast._replace(skip="no") for forecast in forecasts(SWEEP, Prediction())]
-    assert estimate(SWEEP, every, 1).busy_s == pytest.approx(12 * (Rates().child_s + Rates().way_s))
+    assert estimate(SWEEP, every, 1).busy_s == pytest.approx(12 * (AssumedRates().child_s + AssumedRates().way_s))
 
 
 @settings(max_examples=15)

@@ -19,7 +19,7 @@ from bench.checks.hostile import spec
 from jacstrat import JacstratError, read_records
 from jacstrat.harness import children, isolation, servers
 from jacstrat.harness.cell import Outcome
-from jacstrat.harness.child import Limits
+from jacstrat.harness.child import ChildLimits
 from jacstrat.harness.isolation import isolated, measure_isolated
 from jacstrat.measure.context import ContextLostError
 from tests.harness.conftest import LIMITS, QUICK, mine
@@ -55,7 +55,7 @@ def test_a_cell_in_a_child_gives_what_it_gives_here(cell) -> None:
     ],
 )
 def test_what_f_does_at_once_is_the_row_of_every_strategy(cell, function: str, status: str, reason: str) -> None:
-    found = rows(cell(mine(function)), Limits(1, 2**32))
+    found = rows(cell(mine(function)), ChildLimits(1, 2**32))
     assert list(found) == ["identity", "vmap"]
     assert {r.status for r in found.values()} == {status}
     assert all(r.reason.startswith(reason) for r in found.values()), found
@@ -67,9 +67,9 @@ REFUSED = "vmap cannot differentiate this function"
 @pytest.mark.parametrize(
     ("function", "limits", "status", "reason"),
     [
-        ("hangs_in_transform", Limits(1, 2**32), "timeout", "no end after 1 s"),
+        ("hangs_in_transform", ChildLimits(1, 2**32), "timeout", "no end after 1 s"),
         ("segfaults_in_transform", LIMITS, "crashed", "killed by SIGSEGV"),
-        ("allocates_behind_torch", Limits(20, 2**28), "oom", "resident memory grew beyond 256 MiB"),
+        ("allocates_behind_torch", ChildLimits(20, 2**28), "oom", "resident memory grew beyond 256 MiB"),
         ("raises_in_transform", LIMITS, "unsupported", f"{REFUSED}: ValueError: mine, over two lines"),
     ],
 )
@@ -160,7 +160,7 @@ def test_no_file_is_left_in_the_temporary_directory(cell, tmp_path, monkeypatch)
     ],
 )
 def test_what_a_hostile_function_says_is_its_own_row(cell, function: str, status: str, reason: str) -> None:
-    found = rows(cell(spec(function)), Limits(5, 2**32))
+    found = rows(cell(spec(function)), ChildLimits(5, 2**32))
     assert {row.status for row in found.values()} == {status}
     assert all(row.reason.removeprefix("f itself: ").startswith(reason) for row in found.values()), found
 
@@ -200,11 +200,11 @@ def test_a_clock_that_jumps_ends_nothing_and_a_hang_still_ends(cell, monkeypatch
     looks = itertools.count()
     clock = SimpleNamespace(monotonic=lambda: time.monotonic() + (jump_s if next(looks) > 3 else 0.0), sleep=time.sleep)
     monkeypatch.setattr(isolation, "time", clock)
-    found = rows(cell(mine("hangs_in_transform"), "identity", "vmap"), Limits(2, 2**32))
+    found = rows(cell(mine("hangs_in_transform"), "identity", "vmap"), ChildLimits(2, 2**32))
     assert (found["identity"].status, found["vmap"].status) == ("ok", "timeout")
 
 
 def test_signs_of_life_do_not_last_for_ever(cell, monkeypatch) -> None:
     monkeypatch.setattr(isolation, "MOST_STEPS", 2)
-    found = rows(cell(spec("says_that_it_lives_and_sleeps")), Limits(0.5, 2**32))
+    found = rows(cell(spec("says_that_it_lives_and_sleeps")), ChildLimits(0.5, 2**32))
     assert {row.reason for row in found.values()} == {"f itself: no end after 2 steps of up to 0.5 s"}

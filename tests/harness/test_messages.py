@@ -17,7 +17,7 @@ from jacstrat.harness.cell import Outcome
 from jacstrat.harness.messages import check, record_of
 from jacstrat.harness.predict import Forecast, Prediction
 from jacstrat.records import Record
-from jacstrat.report.advice import Evidence
+from jacstrat.report.advice import FunctionFacts
 
 CELL = Cell("sin", "divergence", 3, 2, "float64", "cpu", "evaluate", 1, 0, ("identity", "jvp:chunk_size=2"))
 CASE = CELL.cases[1]
@@ -55,7 +55,7 @@ def test_a_forecast_comes_back_as_it_was(message: Forecast) -> None:
 
 
 def test_evidence_comes_back_as_it_was_among_outcomes() -> None:
-    evidence = Evidence("diagonal", proved=True, chosen="ones", reason="why")
+    evidence = FunctionFacts("diagonal", proved=True, chosen="ones", reason="why")
     assert _parse(CELL, through_json(evidence)) == evidence
     assert _parse(CELL, through_json(MESSAGES[0])) == MESSAGES[0]
 

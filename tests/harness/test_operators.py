@@ -14,7 +14,7 @@ from jacstrat.harness.cell import measure
 from jacstrat.harness.predict import forecasts
 from jacstrat.harness.references import find_reference
 from jacstrat.harness.sweep import Grid, Sweep, load_sweep
-from jacstrat.report.advice import Evidence
+from jacstrat.report.advice import FunctionFacts
 from jacstrat.report.setting import quantity
 from tests.harness.conftest import QUICK, mine
 from tests.test_cli import call
@@ -187,7 +187,7 @@ def test_the_command_line_takes_a_spec(tmp_path) -> None:
 def test_advice_with_coordinates_has_the_structure_of_the_matrix(cell) -> None:
     sweep = Sweep((Grid(("heat",), ("laplacian:coordinates=0+1",), ("auto", "vmap"), n=(4,)),))
     evidence = next(examine(cell_to_advise(sweep), QUICK))
-    assert isinstance(evidence, Evidence)
+    assert isinstance(evidence, FunctionFacts)
     assert "dense" in evidence.structure
     assert evidence.chosen
 

@@ -8,14 +8,14 @@ import random
 import pytest
 
 from jacstrat import JacstratError
-from jacstrat.history.lines import Point, line_of, lines_of, measure_of
+from jacstrat.history.lines import HistoryPoint, line_of, lines_of, measure_of
 from jacstrat.history.show import file_name, plot, table, write_plots
 from jacstrat.history.store import Store
 from tests.history.conftest import commit, row
 
 
-def points(values: list[float]) -> list[Point]:
-    return [Point(commit(i), f"2026-01-{i + 1:02d}", value) for i, value in enumerate(values)]
+def points(values: list[float]) -> list[HistoryPoint]:
+    return [HistoryPoint(commit(i), f"2026-01-{i + 1:02d}", value) for i, value in enumerate(values)]
 
 
 def noisy(levels: list[float], spread: float = 0.01, seed: int = 0) -> list[float]:

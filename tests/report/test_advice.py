@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from jacstrat.records import Record
-from jacstrat.report.advice import Evidence, Kind, advice_table, ranked, recommendation, recommended
+from jacstrat.report.advice import FunctionFacts, Kind, advice_table, ranked, recommendation, recommended
 
 KINDS = {
     "auto": Kind("always"),
@@ -18,8 +18,8 @@ KINDS = {
     "jvp": Kind("always"),
     "hutchinson": Kind("on average", stochastic=True),
 }
-PROVED = Evidence("traced: diagonal, 1 colour of n = 4", True, True, "ones", "ones: traced diagonal")
-DENSE = Evidence("traced: dense, 4 colours of n = 4", True, False, "vmap", "vmap: 1 ms against 2 ms of jvp")
+PROVED = FunctionFacts("traced: diagonal, 1 colour of n = 4", True, True, "ones", "ones: traced diagonal")
+DENSE = FunctionFacts("traced: dense, 4 colours of n = 4", True, False, "vmap", "vmap: 1 ms against 2 ms of jvp")
 
 
 def record(strategy: str, median_s: float | None = None, status: str = "ok", **values) -> Record:
@@ -79,7 +79,7 @@ def test_exact_before_stochastic_before_wrong_before_nothing() -> None:
 def test_ones_is_recommended_on_a_proof_alone() -> None:
     right = [record("ones", 1e-5), record("vmap", 1e-3)]
     assert recommended(right, KINDS, PROVED).strategy == "ones"
-    sampled = Evidence("sampled: diagonal", False, True)
+    sampled = FunctionFacts("sampled: diagonal", False, True)
     for evidence in (None, DENSE, sampled):
         assert recommended(right, KINDS, evidence).strategy == "vmap"
 

@@ -3,7 +3,7 @@ from dataclasses import replace
 
 from jacstrat.records import Record
 from jacstrat.report.beside import besides, draw_beside
-from jacstrat.report.between import Side, agreement
+from jacstrat.report.between import RunSide, agreement
 
 Make = Callable[..., Record]
 Sweep = Callable[..., list[Record]]
@@ -12,7 +12,7 @@ Sweep = Callable[..., list[Record]]
 def test_sides_share_strategies_and_the_ends_of_y(sweep: Sweep) -> None:
     cpu = sweep("linear")
     gpu = [replace(r, device="cuda", cost_ratio=(r.cost_ratio or 0) * 3) for r in cpu]
-    (found,) = besides([Side("cpu", tuple(cpu)), Side("gpu", tuple(gpu))])
+    (found,) = besides([RunSide("cpu", tuple(cpu)), RunSide("gpu", tuple(gpu))])
     left, right = found.pictures
     assert left.span == right.span
     assert {line.strategy for line in left.series} == {line.strategy for line in right.series}
@@ -27,8 +27,8 @@ def test_sides_share_strategies_and_the_ends_of_y(sweep: Sweep) -> None:
 
 def test_what_one_side_alone_has_is_not_there(record: Make) -> None:
     mine, its = record(cost_ratio=2.0), record(problem="cos", cost_ratio=2.0)
-    assert besides([Side("one", (mine,)), Side("two", (its,))]) == ()
-    assert agreement([Side("one", (mine,)), Side("two", (its,))]) == ""
+    assert besides([RunSide("one", (mine,)), RunSide("two", (its,))]) == ()
+    assert agreement([RunSide("one", (mine,)), RunSide("two", (its,))]) == ""
 
 
 def test_the_sentence_counts_the_sizes_at_which_sides_agree(record: Make) -> None:
@@ -36,5 +36,5 @@ def test_the_sentence_counts_the_sizes_at_which_sides_agree(record: Make) -> Non
         times = {("a", 1): 1e-6, ("b", 1): 2e-6, ("a", 2): 1e-6 if fast == "a" else 3e-6, ("b", 2): 2e-6}
         return tuple(record(strategy=s, n=n, median_s=t) for (s, n), t in times.items())
 
-    words = agreement([Side("one", rows("a")), Side("two", rows("b"))])
+    words = agreement([RunSide("one", rows("a")), RunSide("two", rows("b"))])
     assert words == "At 1 of 2 sizes that they share, one strategy is fastest, or level with it, on every side."

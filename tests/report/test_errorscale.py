@@ -6,14 +6,14 @@ from hypothesis import strategies as st
 from matplotlib.figure import Figure
 
 from jacstrat.report.errorscale import ErrorScale
-from jacstrat.report.series import Point, Series
+from jacstrat.report.series import Curve, CurvePoint
 
 EPSILON = 2.0**-52
 
 
-def line(strategy: str, *values: float) -> Series:
+def line(strategy: str, *values: float) -> Curve:
     ns = tuple(2**i for i in range(len(values)))
-    return Series(strategy, ns, tuple(Point(n, v, None, None, False) for n, v in zip(ns, values, strict=True)), "")
+    return Curve(strategy, ns, tuple(CurvePoint(n, v, None, None, False) for n, v in zip(ns, values, strict=True)), "")
 
 
 def test_every_error_lies_between_the_ends() -> None:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from jacstrat.records import Record
 from jacstrat.report.pareto import pareto_front
 from jacstrat.report.plots import PLOTS, picture_of
-from jacstrat.report.series import Point, Series
+from jacstrat.report.series import Curve, CurvePoint
 from tests.report.test_plots import axes_of, lines_of, markers_of, texts_of
 
 Make = Callable[..., Record]
@@ -46,7 +46,7 @@ def test_one_strategy_is_no_picture(record: Make) -> None:
 
 @given(st.lists(st.tuples(st.sampled_from([1.0, 2.0, 3.0, 4.0]), st.sampled_from([0.0, 0.1, 0.2, 0.3])), min_size=1))
 def test_the_front_is_what_nothing_else_equals_or_beats(values: list[tuple[float, float]]) -> None:
-    lines = [Series(str(i), (x,), (Point(x, y, None, None, False),), "") for i, (x, y) in enumerate(values)]
+    lines = [Curve(str(i), (x,), (CurvePoint(x, y, None, None, False),), "") for i, (x, y) in enumerate(values)]
     front = [(point.n, point.value) for _, point in pareto_front(lines)]
     beaten = {(x, y) for x, y in values if any(a <= x and b <= y and (a, b) != (x, y) for a, b in values)}
     assert front == sorted({*values} - beaten)

@@ -3,26 +3,26 @@ from collections.abc import Callable
 import pytest
 
 from jacstrat.records import Record
-from jacstrat.report.series import Point, Series, series_of
+from jacstrat.report.series import Curve, CurvePoint, series_of
 
 Make = Callable[..., Record]
 
 
-def line(ns: tuple[int, ...], wrong: str, at: tuple[int, ...] | None = None) -> Series:
+def line(ns: tuple[int, ...], wrong: str, at: tuple[int, ...] | None = None) -> Curve:
     """A series over ns with points at some of them; `wrong` has a "w" for each wrong point."""
-    points = tuple(Point(n, 1.0, None, None, sign == "w") for n, sign in zip(at or ns, wrong, strict=True))
-    return Series("vmap", ns, points, "")
+    points = tuple(CurvePoint(n, 1.0, None, None, sign == "w") for n, sign in zip(at or ns, wrong, strict=True))
+    return Curve("vmap", ns, points, "")
 
 
 def test_points_are_what_the_records_hold(record: Make) -> None:
     rows = [record(n=n, median_s=n * 1e-6, q1_s=n * 0.9e-6, q3_s=None) for n in (1, 2)]
     (series,) = series_of(rows, "median_s", "q1_s", "q3_s")
-    assert series.points == (Point(1, 1e-6, 0.9e-6, None, False), Point(2, 2e-6, 1.8e-6, None, False))
+    assert series.points == (CurvePoint(1, 1e-6, 0.9e-6, None, False), CurvePoint(2, 2e-6, 1.8e-6, None, False))
 
 
 def test_without_columns_for_a_band_there_is_none(record: Make) -> None:
     (series,) = series_of([record(rel_error=0.0)], "rel_error")
-    assert series.points == (Point(4, 0.0, None, None, False),)
+    assert series.points == (CurvePoint(4, 0.0, None, None, False),)
 
 
 def test_failed_and_unmeasured_cases_give_no_point(record: Make) -> None:

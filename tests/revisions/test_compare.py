@@ -18,13 +18,13 @@ from jacstrat.history.store import Store
 from jacstrat.records import by_round, read_samples
 from jacstrat.revisions import processes
 from jacstrat.revisions.compare import arena_of, measure, verdicts
-from jacstrat.revisions.interleave import Limits
+from jacstrat.revisions.interleave import RoundLimits
 from jacstrat.revisions.processes import Arena, DiedError, Parent, RefusedError
 from jacstrat.revisions.results import write
 from jacstrat.revisions.survey import Selection, survey
 from tests.revisions.conftest import git
 
-QUICK = Limits(block_s=1e-3, least_rounds=3, most_rounds=3, most_pairs=3)
+QUICK = RoundLimits(block_s=1e-3, least_rounds=3, most_rounds=3, most_pairs=3)
 THRESHOLDS = Thresholds()
 
 

@@ -9,10 +9,19 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from jacstrat.revisions.interleave import MOST_PAIRS, NO_CASE, TIME_LIMIT, VERDICTS, Blocks, Limits, Twin, interleave
+from jacstrat.revisions.interleave import (
+    MOST_PAIRS,
+    NO_CASE,
+    TIME_LIMIT,
+    VERDICTS,
+    Blocks,
+    RoundLimits,
+    Twin,
+    interleave,
+)
 from jacstrat.revisions.processes import DiedError, RefusedError
 
-LIMITS = Limits(block_s=0.01, least_rounds=6, most_rounds=9)
+LIMITS = RoundLimits(block_s=0.01, least_rounds=6, most_rounds=9)
 
 
 @dataclass
@@ -64,7 +73,9 @@ def twins(*names: str) -> list[Twin]:
     return [Twin(name, {"problem": name}, {"problem": name}) for name in names]
 
 
-def run(machine: Machine, names: str, undecided: Callable = lambda blocks: set(), limits: Limits = LIMITS, **options):
+def run(
+    machine: Machine, names: str, undecided: Callable = lambda blocks: set(), limits: RoundLimits = LIMITS, **options
+):
     return interleave(machine, twins(*names), undecided, limits, random.Random(0), now=lambda: machine.now, **options)
 
 
@@ -138,13 +149,13 @@ def test_a_case_may_become_undecided_again() -> None:
 
 
 def test_it_ends_with_the_most_pairs() -> None:
-    found = run(Machine(same("a")), "a", set, Limits(most_pairs=4))
+    found = run(Machine(same("a")), "a", set, RoundLimits(most_pairs=4))
     assert (found.pairs, found.stopped) == (4, MOST_PAIRS)
 
 
 def test_it_ends_with_its_time_and_keeps_what_it_has() -> None:
     machine = Machine(same(*"abcdefgh"))
-    found = run(machine, "abcdefgh", set, Limits(time_s=0.6))
+    found = run(machine, "abcdefgh", set, RoundLimits(time_s=0.6))
     assert found.stopped == TIME_LIMIT
     assert 0 < len(found.blocks) < 8
     assert found.spent_s < 1.2

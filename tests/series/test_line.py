@@ -11,7 +11,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from jacstrat.core.errors import UnsupportedError
-from jacstrat.series import Line, nested
+from jacstrat.series import TapedLine, nested
 from tests.taylor.functions import FUNCTIONS, UNTRACEABLE
 from tests.taylor.samples import draw
 
@@ -24,7 +24,7 @@ LOW = {"attention", "encoder", "determinants"}
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_functions_as_people_write_them(name: str) -> None:
     f, order = FUNCTIONS[name], 2 if name in LOW else 3
-    found = Line(f).derivatives(X, V, order)
+    found = TapedLine(f).derivatives(X, V, order)
     assert found.shape == (2, order + 1, 3)
     with sdpa_kernel(SDPBackend.MATH):  # as only this form of attention has second derivatives
         expected = torch.stack([nested(f, X, v.expand_as(X), order) for v in V])
@@ -47,15 +47,15 @@ def test_normalisation_against_its_definition(shape: tuple[int, ...]) -> None:
 
     expected = torch.stack([nested(by_hand, X, v.expand_as(X), 4) for v in V])
     torch.testing.assert_close(torch.stack([nested(f, X, v.expand_as(X), 4) for v in V]), expected)
-    torch.testing.assert_close(Line(f).derivatives(X, V, 4), expected)
+    torch.testing.assert_close(TapedLine(f).derivatives(X, V, 4), expected)
 
 
 def test_exponential_and_sine_to_order_eight() -> None:
     a = draw(12) - 0.7
     slopes = (V @ a).view(2, 1, 1) ** torch.arange(9).view(1, 9, 1)
-    torch.testing.assert_close(Line(lambda x: (x @ a).exp()).derivatives(X, V, 8), slopes * (X @ a).exp())
+    torch.testing.assert_close(TapedLine(lambda x: (x @ a).exp()).derivatives(X, V, 8), slopes * (X @ a).exp())
     phases = (X @ a).view(1, 1, 3) + math.pi / 2 * torch.arange(9).view(1, 9, 1)
-    torch.testing.assert_close(Line(lambda x: (x @ a).sin()).derivatives(X, V, 8), slopes * phases.sin())
+    torch.testing.assert_close(TapedLine(lambda x: (x @ a).sin()).derivatives(X, V, 8), slopes * phases.sin())
 
 
 def test_the_reciprocal_of_a_quadratic() -> None:
@@ -66,14 +66,14 @@ def test_the_reciprocal_of_a_quadratic() -> None:
     for _ in range(5):
         y.append(-(2 * b * y[-1] + a * y[-2]) / c)
     expected = torch.stack([math.factorial(k) * part for k, part in enumerate(y)], 1)
-    torch.testing.assert_close(Line(lambda x: 1 / (1 + (x * x).sum(-1))).derivatives(X, V, 6), expected)
+    torch.testing.assert_close(TapedLine(lambda x: 1 / (1 + (x * x).sum(-1))).derivatives(X, V, 6), expected)
 
 
 def test_a_polynomial_ends() -> None:
-    found = Line(lambda x: (x**3).sum(-1) + x[..., 0] * x[..., 1]).derivatives(X, V, 6)
+    found = TapedLine(lambda x: (x**3).sum(-1) + x[..., 0] * x[..., 1]).derivatives(X, V, 6)
     torch.testing.assert_close(found[:, 3], 6 * (V**3).sum(-1, keepdim=True).expand(2, 3))
     assert not found[:, 4:].any()
-    assert not Line(lambda x: x.new_ones(len(x))).derivatives(X, V, 3)[:, 1:].any()
+    assert not TapedLine(lambda x: x.new_ones(len(x))).derivatives(X, V, 3)[:, 1:].any()
 
 
 def test_each_point_along_its_own_directions_and_a_single_point() -> None:
@@ -81,16 +81,16 @@ def test_each_point_along_its_own_directions_and_a_single_point() -> None:
         return torch.stack((x.sin().sum(-1), x.prod(-1)), -1)
 
     own = draw(2, 3, 12, seed=6)
-    found = Line(f).derivatives(X, own, 3)
+    found = TapedLine(f).derivatives(X, own, 3)
     assert found.shape == (2, 4, 3, 2)
     for d in range(2):
         torch.testing.assert_close(found[d], nested(f, X, own[d], 3))
-    single = Line(f).derivatives(X[0], own[:, 0], 3)
+    single = TapedLine(f).derivatives(X[0], own[:, 0], 3)
     torch.testing.assert_close(single, found[:, :, 0])
 
 
 def test_many_directions_are_taken_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    line, many = Line(lambda x: x.sin().sum(-1)), draw(7, 12, seed=8)
+    line, many = TapedLine(lambda x: x.sin().sum(-1)), draw(7, 12, seed=8)
     whole = line.derivatives(X, many, 2)
     monkeypatch.setattr("jacstrat.series.engine.CPU_BYTES", 3 * X.numel() * 2 * 8)
     torch.testing.assert_close(line.derivatives(X, many, 2), whole)
@@ -102,7 +102,7 @@ def test_many_directions_are_taken_in_parts(monkeypatch: pytest.MonkeyPatch) -> 
 def test_a_function_that_cannot_be_traced_says_why(name: str) -> None:
     f, reason = UNTRACEABLE[name]
     with pytest.raises(UnsupportedError) as error:
-        Line(f).derivatives(X, V, 2)
+        TapedLine(f).derivatives(X, V, 2)
     assert reason in str(error.value)
 
 
@@ -123,7 +123,7 @@ class _Numbers(TorchDispatchMode):
 
 def test_work_grows_as_the_square_of_the_order() -> None:
     first, second = draw(12, 20) - 0.7, draw(20, 20) - 0.7
-    line = Line(lambda x: torch.tanh(torch.tanh(x @ first) @ second).sum(-1))
+    line = TapedLine(lambda x: torch.tanh(torch.tanh(x @ first) @ second).sum(-1))
     counts = {}
     with torch.no_grad():
         line.derivatives(X, V, 2)
@@ -145,14 +145,14 @@ def test_value_is_that_of_the_function_and_gradients_are_those_of_the_nested_for
     def weighted(found):
         return (found * torch.linspace(1, 2, found.numel(), dtype=found.dtype).view_as(found)).sum()
 
-    found = Line(f).derivatives(x, V_, 3)
+    found = TapedLine(f).derivatives(x, V_, 3)
     torch.testing.assert_close(found[:, 0], f(x).expand(2, 3), rtol=1e-14, atol=0)
     expected = torch.stack([nested(f, x, v.expand_as(x), 3) for v in V_])
     leaves = (x, V_, weight)
     mine, own = (torch.autograd.grad(weighted(each), leaves) for each in (found, expected))
     torch.testing.assert_close(mine, own)
     with torch.no_grad():
-        assert not Line(f).derivatives(x, V_, 2).requires_grad
+        assert not TapedLine(f).derivatives(x, V_, 2).requires_grad
         assert not nested(f, x, V[0].expand_as(x), 2).requires_grad
     assert not nested(lambda x: x.sin().sum(-1), X, V[0].expand_as(X), 2).requires_grad
 

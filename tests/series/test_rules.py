@@ -13,12 +13,12 @@ from torch import Tensor
 from jacstrat.core.errors import UnsupportedError
 from jacstrat.series.engine import _done
 from jacstrat.series.operations import by_derivatives
-from jacstrat.series.series import Series, value_of
+from jacstrat.series.series import TaylorSeries, value_of
 from jacstrat.series.table import RULES
 from jacstrat.series.words import WORDS as REWRITTEN
 from jacstrat.tape import Node
 from jacstrat.taylor.fallback import ANY
-from jacstrat.taylor.rule import Call
+from jacstrat.taylor.rule import TaylorCall
 from jacstrat.taylor.table import RULES as LINEAR
 from tests.series.samples import OWN
 from tests.taylor.samples import SAMPLES, draw
@@ -46,10 +46,10 @@ USED = {
 }
 
 
-def series(value: Tensor, degree: int, number: int) -> Series:
+def series(value: Tensor, degree: int, number: int) -> TaylorSeries:
     """A series with coefficients of its own, those of odd numbers the same along the first axis."""
     shape = (1, *value.shape[1:]) if number % 2 and value.dim() else value.shape
-    return Series(value, draw(degree, D, *shape, seed=30 + number) - 0.7)
+    return TaylorSeries(value, draw(degree, D, *shape, seed=30 + number) - 0.7)
 
 
 def outputs(out: Any, used: tuple[bool, ...]) -> list[Tensor]:
@@ -60,7 +60,7 @@ def outputs(out: Any, used: tuple[bool, ...]) -> list[Tensor]:
         if not is_used or not value.is_floating_point():
             continue
         tail = torch.zeros(K, D, *value.shape, dtype=value.dtype)
-        if isinstance(y, Series):
+        if isinstance(y, TaylorSeries):
             tail[: len(y.tail)] = y.full().tail
         found.append(torch.cat((value.expand(1, D, *value.shape), tail)))
     return found
@@ -86,7 +86,7 @@ def test_a_rule_agrees_with_the_operation_differentiated(op: Any, args: Any, kwa
             used = USED.get(op, (True,) * 9)
             node = Node(op, replaced(args, given()), kwargs, (), 0, False, rule=LINEAR.get(op, ANY), used=used)
             found = outputs(_done(node, node.args, kwargs, K), used)
-            call = Call(WORDS.get(op, op), replaced(args, given()), kwargs, used=used)
+            call = TaylorCall(WORDS.get(op, op), replaced(args, given()), kwargs, used=used)
             torch.testing.assert_close(found, outputs(by_derivatives(call, K), used), **tolerance)
 
 
@@ -139,19 +139,26 @@ def test_an_operation_without_a_rule_against_its_closed_form() -> None:
     x = torch.eye(3, dtype=torch.float64) + 0.3 * draw(3, 3)
     t = draw(3, 3, seed=1)
     found, _ = by_derivatives(
-        Call(aten.linalg_inv_ex.default, (Series(x, t.view(1, 1, 3, 3)),), {"check_errors": False}, used=(True, False)),
+        TaylorCall(
+            aten.linalg_inv_ex.default,
+            (TaylorSeries(x, t.view(1, 1, 3, 3)),),
+            {"check_errors": False},
+            used=(True, False),
+        ),
         4,
     )
     A = x.inverse() @ t
     for k, part in enumerate(found.tail[:, 0], 1):
         torch.testing.assert_close(part, (-1) ** k * torch.linalg.matrix_power(A, k) @ x.inverse())
     z = draw(4)
-    entrywise = by_derivatives(Call(aten.digamma.default, (Series(z, torch.ones(1, 1, 4, dtype=z.dtype)),), {}), 3)
+    entrywise = by_derivatives(
+        TaylorCall(aten.digamma.default, (TaylorSeries(z, torch.ones(1, 1, 4, dtype=z.dtype)),), {}), 3
+    )
     for k, part in enumerate(entrywise.tail[:, 0], 1):
         torch.testing.assert_close(part, torch.special.polygamma(k, z) / math.factorial(k))
 
 
 def test_what_cannot_be_differentiated_is_named() -> None:
-    z = Series(draw(3), draw(1, 1, 3))
+    z = TaylorSeries(draw(3), draw(1, 1, 3))
     with pytest.raises(UnsupportedError, match="bernoulli"):
-        by_derivatives(Call(aten.bernoulli.p, (z, 0.5), {}), 2)
+        by_derivatives(TaylorCall(aten.bernoulli.p, (z, 0.5), {}), 2)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from jacstrat import ShapeError, UnsupportedError, UsageError, derivatives_along, laplacian
-from jacstrat.series import Line, nested
+from jacstrat.series import TapedLine, nested
 from jacstrat.series.table import RULES
 from jacstrat.strategies import along
 from jacstrat.strategies.along import derivatives
@@ -221,7 +221,7 @@ def test_modes() -> None:
     with torch.inference_mode():
         torch.testing.assert_close(derivatives_along(u, X.clone(), V.clone(), 2), expected)
     torch.testing.assert_close(torch.func.vmap(lambda x: derivatives_along(u, x, V, 2), out_dims=1)(X), expected)
-    assert not isinstance(Line(u).tape(X), Exception)
+    assert not isinstance(TapedLine(u).tape(X), Exception)
 
 
 @pytest.mark.parametrize("order", [0, -1, 2.0, True, "2"])

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from jacstrat.strategies.slope import LEAST, Line, Slope
+from jacstrat.strategies.slope import LEAST, LeafLine, Slope
 
 D = torch.float64
 X = torch.randn(3, 4, dtype=D, generator=torch.Generator().manual_seed(0))
@@ -18,19 +18,19 @@ def leaf(dtype: torch.dtype = D) -> Tensor:
 
 def test_a_line_goes_through_the_points_where_they_require_grad() -> None:
     p = leaf()
-    assert Line.through(X, [p]).leaves == (p,)
+    assert LeafLine.through(X, [p]).leaves == (p,)
     x = X.clone().requires_grad_()
-    line = Line.through(x, [p])
+    line = LeafLine.through(x, [p])
     assert [id(one) for one in line.leaves] == [id(p), id(x)]
     assert [direction.shape for direction in line.directions] == [p.shape, x.shape]
-    same = Line.through(x, [p])
+    same = LeafLine.through(x, [p])
     assert all(map(torch.equal, line.directions, same.directions))
 
 
 def test_directions_are_of_the_size_of_their_leaves() -> None:
     small, none = (1e-3 * leaf().detach()).requires_grad_(), torch.zeros(4, dtype=D, requires_grad=True)
     empty = torch.zeros(0, dtype=D, requires_grad=True)
-    sizes = [float(one.norm()) for one in Line.through(X, [small, none, empty]).directions]
+    sizes = [float(one.norm()) for one in LeafLine.through(X, [small, none, empty]).directions]
     assert 1e-4 < sizes[0] < 1e-2
     assert sizes[1] > 0.1
     assert sizes[2] == 0
@@ -40,7 +40,7 @@ def test_directions_are_of_the_size_of_their_leaves() -> None:
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
 def test_differences_and_autograd_agree(dtype: torch.dtype, is_steady: bool) -> None:
     p, x = leaf(dtype), X.to(dtype, copy=True).requires_grad_()
-    line = Line.through(x, [p])
+    line = LeafLine.through(x, [p])
 
     def total(x: Tensor) -> Tensor:
         return ((p * x).sin() * p).sum()
@@ -54,7 +54,7 @@ def test_differences_and_autograd_agree(dtype: torch.dtype, is_steady: bool) -> 
 
 def test_what_has_no_graph_has_no_slope() -> None:
     p, unused = leaf(), leaf()
-    line = Line.through(X, [p, unused])
+    line = LeafLine.through(X, [p, unused])
     assert line.by_autograd(torch.tensor(1.0)) == (0.0, 0.0)
     found, _ = line.by_autograd(p.sum())
     assert found == pytest.approx(float(line.directions[0].sum()))
@@ -62,7 +62,7 @@ def test_what_has_no_graph_has_no_slope() -> None:
 
 def test_a_kink_and_what_torch_refuses_give_nothing() -> None:
     p = torch.zeros(4, dtype=D, requires_grad=True)
-    line = Line.through(X, [p])
+    line = LeafLine.through(X, [p])
     assert not line.by_differences(lambda x: (p * x).abs().sum()).is_known
 
     def refused(x: Tensor) -> Tensor:
@@ -73,7 +73,7 @@ def test_a_kink_and_what_torch_refuses_give_nothing() -> None:
 
 def test_a_share_of_the_step_stays_clear_of_a_kink_that_is_near() -> None:
     p = torch.full((4,), 1e-3, dtype=D, requires_grad=True)
-    line = Line(X, (p,), (torch.ones(4, dtype=D),))
+    line = LeafLine(X, (p,), (torch.ones(4, dtype=D),))
     assert not line.by_differences(lambda x: p.abs().sum()).is_known
     for slope in (
         line.by_differences(lambda x: p.abs().sum(), shrink=1 / 64),
@@ -86,7 +86,7 @@ def test_a_share_of_the_step_stays_clear_of_a_kink_that_is_near() -> None:
 def test_leaves_are_moved_and_put_back() -> None:
     p = leaf()
     before, version, seen = p.detach().clone(), p._version, []
-    line = Line.through(X, [p])
+    line = LeafLine.through(X, [p])
 
     def watched(x: Tensor) -> Tensor:
         seen.append(p.detach().clone())
@@ -109,7 +109,7 @@ def test_a_cut_is_one_where_it_lies_on_the_line() -> None:
             places = torch.arange(4, dtype=D).sin()
         return (p * x.tanh() + places).sum(-1)
 
-    line = Line.through(X, [p])
+    line = LeafLine.through(X, [p])
     assert not line.is_cut(across)
     assert not line.is_cut(lambda x: (p * x).sum(-1))
     assert line.is_cut(lambda x: (p * p.detach() * x).sum(-1))
@@ -119,7 +119,7 @@ def test_a_cut_is_one_where_it_lies_on_the_line() -> None:
         return (p * x.detach() * x).sum(-1)
 
     assert not line.is_cut(held), "the points stay where they are"
-    assert Line.through(X.clone().requires_grad_(), [p]).is_cut(held)
+    assert LeafLine.through(X.clone().requires_grad_(), [p]).is_cut(held)
     with torch.no_grad():
         assert not line.is_cut(held), "whatever is tracked outside"
 

@@ -12,7 +12,7 @@ from jacstrat import OPERATORS, ShapeError, UsageError, divergence, laplacian, p
 from jacstrat.core.operator import Operator
 from jacstrat.strategies import unasked
 from jacstrat.strategies.reduction import reduction
-from jacstrat.strategies.weights import Numbers
+from jacstrat.strategies.weights import WeightNumbers
 
 B, N = 6, 4
 SPECS = [name for name in unasked() if not parse_strategy(name).stochastic and name != "ones"]
@@ -232,7 +232,7 @@ def test_a_weight_of_numpy_serves_each_point() -> None:
 
 def test_a_weight_on_a_device_is_not_read_to_see_whether_it_changed() -> None:
     weight = torch.empty(N, N, device="meta")  # whoever reads one raises
-    numbers = Numbers.of(weight)
+    numbers = WeightNumbers.of(weight)
     assert numbers.host is None
     assert numbers.are_those_of(weight)
     weight.mul_(2)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from jacstrat import laplacian
 from jacstrat.taylor.blocks import Outer, Paired
-from jacstrat.taylor.engine import Program
+from jacstrat.taylor.engine import TaylorProgram
 from tests.taylor.functions import seeded
 from tests.taylor.test_sparse import program_of, run, work
 
@@ -87,7 +87,7 @@ WAYS: dict[Callable[[Tensor], Tensor], list[type]] = {
 }
 
 
-def ways(program: Program) -> list[type]:
+def ways(program: TaylorProgram) -> list[type]:
     plans = [node.plan for node in program.nodes if node.plan is not None]
     return [type(plan.instead) for plan in plans if isinstance(plan.instead, (Paired, Outer))]
 

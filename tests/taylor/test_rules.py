@@ -12,7 +12,7 @@ from torch import Tensor
 from jacstrat.tape.record import revalued
 from jacstrat.taylor.fallback import ANY, FORWARD, REVERSE
 from jacstrat.taylor.jet import Jet
-from jacstrat.taylor.rule import Call, NotCovered
+from jacstrat.taylor.rule import NotCovered, TaylorCall
 from jacstrat.taylor.table import RULES
 from tests.taylor.samples import SAMPLES, V, draw
 
@@ -58,7 +58,7 @@ def results(op: Any, apply: Any, args: Any, kwargs: Any, jets: list[Any], **more
     """What a rule makes of the arguments: value, tangents and Laplacian of each output, at full size."""
     first_only = op is aten.native_layer_norm.default
     used = (True, False, False) if first_only else (True,) * 9
-    out = apply(Call(op, replaced(args, list(jets)), kwargs, used=used, **more))
+    out = apply(TaylorCall(op, replaced(args, list(jets)), kwargs, used=used, **more))
     outs = out if isinstance(out, (tuple, list)) else (out,)
     found: list[Any] = []
     for y in outs[:1] if first_only else outs:
@@ -149,7 +149,7 @@ def test_both_modes_agree_with_dense_derivatives(mode: Any) -> None:
 def test_an_operation_that_hands_intermediate_results_to_its_derivative() -> None:
     # logdet A by an LU decomposition: D[T] = tr(A^-1 T), D2[T, T] = -tr((A^-1 T)^2).
     A, T = draw(3, 3) + 3 * torch.eye(3, dtype=torch.float64), draw(2, 3, 3, seed=1)
-    call = Call(aten._linalg_slogdet.default, (Jet(A, T),), {}, used=(False, True, False, False))
+    call = TaylorCall(aten._linalg_slogdet.default, (Jet(A, T),), {}, used=(False, True, False, False))
     found = ANY.apply(call)[1]
     S = torch.linalg.solve(A, T)
     torch.testing.assert_close(found.tangents, S.diagonal(dim1=1, dim2=2).sum(1))

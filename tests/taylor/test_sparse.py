@@ -15,7 +15,7 @@ from jacstrat import PROBLEMS, laplacian
 from jacstrat.strategies.auto.counting import Work, _Counter
 from jacstrat.tape import record
 from jacstrat.taylor import engine
-from jacstrat.taylor.engine import Program, propagate, ready
+from jacstrat.taylor.engine import TaylorProgram, propagate, ready
 from jacstrat.taylor.jet import Jet
 from tests.taylor.functions import seeded
 
@@ -27,7 +27,7 @@ FIRST, SECOND = torch.triu_indices(PARTICLES, PARTICLES, 1)
 LAYERS = seeded(lambda: nn.Sequential(nn.Linear(3, 8), nn.Tanh(), nn.Linear(8, 8), nn.Tanh()))
 
 
-def program_of(f: Callable[[Tensor], Tensor], x: Tensor, is_sparse: bool = True) -> Program:
+def program_of(f: Callable[[Tensor], Tensor], x: Tensor, is_sparse: bool = True) -> TaylorProgram:
     least = engine.LEAST
     engine.LEAST = least if is_sparse else x.shape[-1] + 1
     try:
@@ -42,11 +42,11 @@ def laplacian_of(y: Jet | Tensor) -> Tensor:
     return y.laplacian
 
 
-def run(program: Program, x: Tensor) -> Tensor:
+def run(program: TaylorProgram, x: Tensor) -> Tensor:
     return laplacian_of(propagate(program, Jet(x, None, is_point=True), True, None))
 
 
-def work(program: Program, x: Tensor) -> Work:
+def work(program: TaylorProgram, x: Tensor) -> Work:
     with torch.no_grad(), _Counter() as counter:
         propagate(program, Jet(x, None, is_point=True), False, None)
     return counter.work

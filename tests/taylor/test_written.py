@@ -11,7 +11,7 @@ from torch import Tensor
 
 from jacstrat import UnsupportedError, laplacian
 from jacstrat.taylor.jet import Jet
-from jacstrat.taylor.rule import Call, NotCovered
+from jacstrat.taylor.rule import NotCovered, TaylorCall
 from jacstrat.taylor.written import WRITTEN
 from tests.taylor.samples import COLUMNS, MASK, draw
 
@@ -54,7 +54,7 @@ def test_the_number_that_stays_has_the_derivative(name: str, varies: tuple[bool,
     op, between, new, behind = WRITES[name]
     jets = [jet(value, yes, number) for number, (value, yes) in enumerate(zip((OLD, new), varies, strict=True))]
     v, source = (one if yes else one.value for one, yes in zip(jets, varies, strict=True))
-    found = WRITTEN[op].apply(Call(op, (v, *between, source, *behind), {}))
+    found = WRITTEN[op].apply(TaylorCall(op, (v, *between, source, *behind), {}))
     assert torch.equal(found.value, op(OLD, *between, new, *behind))
     assert bool((found.value != OLD).any())
     tangents = [traced(found.value, OLD, new, *(one.full()[k] for one in jets)) for k in range(K)]
@@ -91,7 +91,7 @@ def test_so_do_gradients_of_the_laplacian() -> None:
 
 def test_tangents_that_nobody_wants_are_not_made() -> None:
     arguments = (jet(OLD), 1, COLUMNS, jet(draw(3, 3, seed=1)))
-    call = Call(aten.index_copy.default, arguments, {}, wants_tangents=False)
+    call = TaylorCall(aten.index_copy.default, arguments, {}, wants_tangents=False)
     found = WRITTEN[call.op].apply(call)
     assert found._tangents is None
     assert found.laplacian is not None
@@ -107,4 +107,4 @@ def test_tangents_that_nobody_wants_are_not_made() -> None:
 )
 def test_what_is_no_choice_between_numbers_is_left_to_the_rule_for_any(op: Any, arguments: tuple[Any, ...]) -> None:
     with pytest.raises(NotCovered):
-        WRITTEN[op].apply(Call(op, arguments, {}))
+        WRITTEN[op].apply(TaylorCall(op, arguments, {}))

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from jacstrat.records import Record
 from jacstrat.report.answers import WinnerRange
 from jacstrat.report.setting import Setting, by_setting, varying
-from jacstrat.report.sheet import Column, Sheet, sheet_of
+from jacstrat.report.sheet import Sheet, SheetColumn, sheet_of
 from jacstrat.report.tables import over_next
 from jacstrat.report.units import format_factor, format_range, format_ratio, format_seconds
 
@@ -23,17 +23,17 @@ def answer_sheet(records: Sequence[Record], ranges: Sequence[WinnerRange]) -> Sh
     differing = varying(found.setting for found in ranges)
     settings = by_setting(records)
     columns = [
-        Column("problem"),
-        Column("case"),
-        Column("n", numeric=True),
-        Column("fastest"),
-        Column("time", numeric=True),
-        Column("cost ratio", numeric=True),
-        Column("best FLOPs", numeric=True),
-        Column("floor", numeric=True),
-        Column("next", prose=True),
-        Column("slowest", prose=True),
-        Column("wrong", prose=True),
+        SheetColumn("problem"),
+        SheetColumn("case"),
+        SheetColumn("n", numeric=True),
+        SheetColumn("fastest"),
+        SheetColumn("time", numeric=True),
+        SheetColumn("cost ratio", numeric=True),
+        SheetColumn("best FLOPs", numeric=True),
+        SheetColumn("floor", numeric=True),
+        SheetColumn("next", prose=True),
+        SheetColumn("slowest", prose=True),
+        SheetColumn("wrong", prose=True),
     ]
     rows = [
         [

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from jacstrat.report.errorscale import ErrorScale
 from jacstrat.report.picture import TIME, Picture
-from jacstrat.report.series import Point, Series
+from jacstrat.report.series import Curve, CurvePoint
 from jacstrat.report.ticks import linear_ticks, log_ticks, spread
 
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
@@ -63,7 +63,7 @@ def x_axis(picture: Picture, single: bool, room: float = 1 / 9) -> Axis:
     return _ticked(axis, spread(log_ticks(10**axis.low, 10**axis.high), 1 / 5), label)
 
 
-def y_axis(picture: Picture, most: int = 7) -> tuple[Axis, Callable[[Series, Point], float]]:
+def y_axis(picture: Picture, most: int = 7) -> tuple[Axis, Callable[[Curve, CurvePoint], float]]:
     """The y axis, with so many ticks at most, and where a point stands on it.
 
     That is at its value, or in the band of exact or infinite errors.

@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from jacstrat.report.beside import LABELS, Beside, besides
 from jacstrat.report.between import sides
-from jacstrat.report.page.panels import Numbers
+from jacstrat.report.page.panels import Numbering
 from jacstrat.report.page.strip import strip
 from jacstrat.report.page.svg import SMALL, svg
 from jacstrat.report.runs import Run
@@ -31,7 +31,7 @@ class Chip:
 
 
 @dataclass(frozen=True)
-class Card:
+class PageCard:
     """A small multiple on the page."""
 
     title: str
@@ -58,7 +58,7 @@ def chips_of(settings: Sequence[Setting]) -> tuple[Chip, ...]:
     return tuple(dict.fromkeys(chip for column in columns for chip in column))
 
 
-def cards_of(run: Run, numbers: Numbers, most: int = MOST_CARDS) -> tuple[tuple[Card, ...], int]:
+def cards_of(run: Run, numbers: Numbering, most: int = MOST_CARDS) -> tuple[tuple[PageCard, ...], int]:
     """The cards of a run, and how many there are not room for."""
     found = places(run.records)
     return tuple(_card(small_of(group), numbers) for group in found[:most]), max(len(found) - most, 0)
@@ -70,22 +70,22 @@ class Row:
 
     title: str
     label: str
-    cards: tuple[Card, ...]
+    cards: tuple[PageCard, ...]
 
 
-def rows_of(runs: Sequence[Run], numbers: Numbers, most: int = MOST_CARDS) -> tuple[tuple[Row, ...], int]:
+def rows_of(runs: Sequence[Run], numbers: Numbering, most: int = MOST_CARDS) -> tuple[tuple[Row, ...], int]:
     """What several runs have in common, side by side, and how many settings there is not room for."""
     found = besides(sides(runs))
     return tuple(_row(one, numbers) for one in found[:most]), max(len(found) - most, 0)
 
 
-def _row(beside: Beside, numbers: Numbers) -> Row:
+def _row(beside: Beside, numbers: Numbering) -> Row:
     cards = []
     for picture in beside.pictures:
         setting = picture.setting
         label = f"{LABELS[beside.column]}: {setting.name}, {picture.title}"
         drawing = Markup(svg(picture, numbers, label, SMALL))
-        cards.append(Card(picture.title, chips(setting), "", "", drawing, f"B = {setting.batch}", _look(setting)))
+        cards.append(PageCard(picture.title, chips(setting), "", "", drawing, f"B = {setting.batch}", _look(setting)))
     name = beside.setting.name
     words = beside.setting.words(["dtype", "workload", "batch"])
     return Row(f"{name[:1].upper()}{name[1:]}, {words}", LABELS[beside.column], tuple(cards))
@@ -95,7 +95,7 @@ def _look(setting: Setting) -> str:
     return chips(setting)[0].look
 
 
-def _card(small: Small, numbers: Numbers) -> Card:
+def _card(small: Small, numbers: Numbering) -> PageCard:
     picture, statement = small.picture, small.statement
     setting = picture.setting
     label = f"Time of one call: {picture.title}. {statement.answer}"
@@ -104,4 +104,4 @@ def _card(small: Small, numbers: Numbers) -> Card:
     title = f"{setting.name[:1].upper()}{setting.name[1:]}"
     others = listed(map(str, small.others)) if len(small.others) <= MOST_BATCHES else f"{len(small.others)} more"
     more = f"B = {setting.batch}" + (f" (B = {others} below)" if others else "")
-    return Card(title, chips(setting), statement.answer, statement.faults, Markup(drawing), more, _look(setting))
+    return PageCard(title, chips(setting), statement.answer, statement.faults, Markup(drawing), more, _look(setting))

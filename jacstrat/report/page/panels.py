@@ -16,7 +16,7 @@ from jacstrat.report.picture import Picture
 from jacstrat.report.plots import PICTURES
 from jacstrat.report.roofline import LIGHT, ROOFLINE, SPLIT
 from jacstrat.report.runs import Run
-from jacstrat.report.series import Series
+from jacstrat.report.series import Curve
 from jacstrat.report.setting import Setting, by_setting, varying
 from jacstrat.report.split import Split, splits
 from jacstrat.samples import read_samples
@@ -42,7 +42,7 @@ LABELS = {
 }
 
 
-class Numbers(dict[str, int]):
+class Numbering(dict[str, int]):
     """The number of a strategy on the page; one that is asked for the first time gets the next."""
 
     def __call__(self, strategy: str) -> int:
@@ -61,7 +61,7 @@ class Figure:
 
 
 @dataclass(frozen=True)
-class Entry:
+class LegendEntry:
     """A strategy in a legend.
 
     Fields:
@@ -86,7 +86,7 @@ class Panel:
     id: str
     title: str
     figures: tuple[Figure, ...]
-    legend: tuple[Entry, ...]
+    legend: tuple[LegendEntry, ...]
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ class Section:
     panels: tuple[Panel, ...]
 
 
-def sections_of(runs: Sequence[Run], numbers: Numbers, most: int = MOST_POINTS) -> tuple[tuple[Section, ...], str]:
+def sections_of(runs: Sequence[Run], numbers: Numbering, most: int = MOST_POINTS) -> tuple[tuple[Section, ...], str]:
     """The sections, and a sentence that says which settings were left out; "" where none was.
 
     Args:
@@ -145,7 +145,7 @@ def _left_out(titles: Sequence[str]) -> str:
 class _Drawn:
     """Panels as they are drawn, until there are too many points."""
 
-    def __init__(self, most: int, numbers: Numbers) -> None:
+    def __init__(self, most: int, numbers: Numbering) -> None:
         self.left = most
         self.numbers = numbers
         self.left_out: list[str] = []
@@ -190,12 +190,14 @@ class _Drawn:
         drawing = Markup(bars(found, self.numbers, f"{label}: {found.title}. {found.answer}"))
         return Figure(SPLIT, label, f"{label}, n = {found.n}", found.answer, drawing)
 
-    def _legend(self, pictures: Sequence[Picture]) -> Iterable[Entry]:
+    def _legend(self, pictures: Sequence[Picture]) -> Iterable[LegendEntry]:
         """Every strategy of the pictures once, with what each of them says of it."""
-        drawn: dict[str, list[tuple[str, Series]]] = {}
+        drawn: dict[str, list[tuple[str, Curve]]] = {}
         for picture in pictures:
             for line in picture.series:
                 drawn.setdefault(line.strategy, []).append((picture.name, line))
         for strategy, lines in drawn.items():
             remarks = tuple((name, words) for name, line in lines for words in line.remark.splitlines())
-            yield Entry(self.numbers(strategy), strategy, lines[0][1].wrong, tuple(name for name, _ in lines), remarks)
+            yield LegendEntry(
+                self.numbers(strategy), strategy, lines[0][1].wrong, tuple(name for name, _ in lines), remarks
+            )

@@ -11,7 +11,7 @@ from jacstrat.report.page.axis import x_axis, y_axis
 from jacstrat.report.page.markers import dashes, marker_id
 from jacstrat.report.palette import WRONG_DASH, style
 from jacstrat.report.picture import TIME, Picture
-from jacstrat.report.series import Point, Series, touches_wrong
+from jacstrat.report.series import Curve, CurvePoint, touches_wrong
 from jacstrat.report.ticks import spaced
 from jacstrat.report.units import shortened
 
@@ -160,7 +160,7 @@ class _Plot:
             )
         return "".join(parts)
 
-    def line(self, rank: int, line: Series, number: int) -> str:
+    def line(self, rank: int, line: Curve, number: int) -> str:
         """A strategy: its band, its line, its points."""
         parts = []
         for run in () if self.single else line.runs():
@@ -208,7 +208,7 @@ class _Plot:
             )
         return "".join(parts)
 
-    def words(self, line: Series, point: Point) -> str:
+    def words(self, line: Curve, point: CurvePoint) -> str:
         """A point in words: the strategy, where it is, its value and its band."""
         show, kind = self.picture.unit.show, self.picture.x
         budget = self.picture.name in (BUDGET, PRODUCTS)

@@ -24,7 +24,7 @@ from jacstrat.report.page.answer import answer_sheet
 from jacstrat.report.page.cards import cards_of, chips_of, rows_of
 from jacstrat.report.page.cases import MOST_ROWS, PAGE_ROWS, CaseColumn, case_columns, first_rows, for_script
 from jacstrat.report.page.markers import marker_symbols, swatch
-from jacstrat.report.page.panels import Numbers, sections_of
+from jacstrat.report.page.panels import Numbering, sections_of
 from jacstrat.report.palette import on_dark, style
 from jacstrat.report.roofline import NEEDS, absent
 from jacstrat.report.runs import Run
@@ -55,7 +55,7 @@ def write_page(runs: Sequence[Run], file: Path) -> Path:
 
 def page(runs: Sequence[Run]) -> str:
     """The page as text: HTML with its style, its script and its data inside, and a policy that lets nothing else in."""
-    numbers = Numbers()
+    numbers = Numbering()
     several = len(runs) > 1
     records = [record for run in runs for record in run.records]
     sections, left_out = sections_of(runs, numbers)
@@ -122,7 +122,7 @@ def _hash(text: str) -> str:
     return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
 
 
-def _colors(numbers: Numbers) -> str:
+def _colors(numbers: Numbering) -> str:
     """A colour a strategy, by its number: the palette's, and on a dark ground what can be seen there."""
     light = "".join(f".k{i}{{--c:{style(name).color}}}" for name, i in numbers.items())
     dark = "".join(f".k{i}{{--c:{on_dark(style(name).color)}}}" for name, i in numbers.items())
@@ -145,7 +145,7 @@ def _lead(run: Run, several: bool) -> str:
     return f"{run.label}: {words}" if several else words
 
 
-def _head(run: Run, numbers: Numbers) -> dict[str, Any]:
+def _head(run: Run, numbers: Numbering) -> dict[str, Any]:
     """The headline of a run, and its cards."""
     cards, more = cards_of(run, numbers)
     told = run.headline

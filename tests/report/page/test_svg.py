@@ -11,7 +11,7 @@ from jacstrat.records import Record
 from jacstrat.report.crossing import crossings
 from jacstrat.report.page.axis import x_axis, y_axis
 from jacstrat.report.page.markers import MARKERS, marker_id, marker_symbols, swatch
-from jacstrat.report.page.panels import Numbers
+from jacstrat.report.page.panels import Numbering
 from jacstrat.report.page.svg import LARGE, svg
 from jacstrat.report.palette import STYLES
 from jacstrat.report.picture import Picture
@@ -24,7 +24,7 @@ OVER_N = ("time", "cost-ratio", "error", "memory")
 
 def drawn(picture: Picture | None) -> ElementTree.Element:
     assert picture is not None
-    return ElementTree.fromstring(svg(picture, Numbers(), "a plot"))
+    return ElementTree.fromstring(svg(picture, Numbering(), "a plot"))
 
 
 def points(root: ElementTree.Element) -> dict[str, tuple[float, float]]:
@@ -141,7 +141,7 @@ def test_an_axis_holds_its_ticks(name: str, sweep: Sweep) -> None:
 
 def test_names_are_text_and_nothing_else(record: Make) -> None:
     rows = [record(problem="<b>&", strategy='<script>alert("x")</script>', n=n) for n in (1, 2)]
-    text = svg(picture_of("time", rows), Numbers(), '"<x>')  # type: ignore[arg-type]
+    text = svg(picture_of("time", rows), Numbering(), '"<x>')  # type: ignore[arg-type]
     assert "<script" not in text
     root = ElementTree.fromstring(text)
     assert root.get("aria-label") == '"<x>'
