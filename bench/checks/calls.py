@@ -149,20 +149,20 @@ def _made(inner: Callable[[Tensor], Tensor], value: object) -> Callable[[Tensor]
 @contextmanager
 def recordings() -> Iterator[list[object]]:
     """Collects what is recorded: the functions, in their order."""
-    from jacstrat.tape import kept
+    from jacstrat.tape import cache
 
     made: list[object] = []
-    original = kept.record
+    original = cache.record
 
     def record(f: object, *rest: object, **options: object) -> object:
         made.append(f)
         return original(f, *rest, **options)  # type: ignore[arg-type]
 
-    kept.record = record  # type: ignore[assignment]
+    cache.record = record  # type: ignore[assignment]
     try:
         yield made
     finally:
-        kept.record = original
+        cache.record = original
 
 
 def _over(one: float, other: float) -> float:

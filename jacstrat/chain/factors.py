@@ -22,7 +22,7 @@ class TapeStep:
     node: Node
     has_value: bool
     pointwise: tuple[Pointwise, ...]
-    frees: tuple[int, ...]
+    dead_after: tuple[int, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +53,7 @@ class TapeFactors:
                 y = environment[step.node.outs[0]] if step.node.outs[0] is not None else None
             for one in step.pointwise:
                 self._slopes(one, environment, constants, y, e)
-            for slot in step.frees:
+            for slot in step.dead_after:
                 environment[slot] = None
         batch = len(x) if x.dim() == 2 else 1
         found = {}

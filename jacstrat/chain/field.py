@@ -17,7 +17,7 @@ from jacstrat.chain.values import Values, run, values_of
 from jacstrat.core.errors import UnsupportedError
 from jacstrat.tape import Tape, Tapes, Untraceable, leaves
 from jacstrat.tape.arguments import Args
-from jacstrat.tape.words import CHAINED
+from jacstrat.tape.decompositions import CHAINED
 
 # Cuts that are looked at, the narrowest first.
 MOST_CUTS = 4

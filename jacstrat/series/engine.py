@@ -14,13 +14,13 @@ import torch
 from torch import Tensor
 
 from jacstrat.core.errors import UnsupportedError
+from jacstrat.series.decompositions import DECOMPOSITIONS
 from jacstrat.series.operations import PIECEWISE, by_derivatives, by_slope
 from jacstrat.series.series import TaylorSeries, from_jet, value_of
 from jacstrat.series.table import RULES
-from jacstrat.series.words import WORDS
 from jacstrat.tape import Node, Tapes, Untraceable, bound, leaves
 from jacstrat.tape.arguments import Args, lifted
-from jacstrat.taylor.engine import TaylorProgram, ready, weakened
+from jacstrat.taylor.engine import TaylorProgram, ready, weak_factory
 from jacstrat.taylor.rule import NotCovered, TaylorCall
 
 Function = Callable[..., Tensor]
@@ -39,7 +39,7 @@ class TapedLine:
 
     def __init__(self, f: Function) -> None:
         self.f = f
-        self._tapes = Tapes(f, ready, words=WORDS, weakened=weakened)
+        self._tapes = Tapes(f, ready, decompositions=DECOMPOSITIONS, weak_factory=weak_factory)
 
     def tape(self, x: Tensor, args: Args = ()) -> TaylorProgram | Untraceable:
         """The tape at points like x, or why there is none."""
@@ -95,7 +95,7 @@ def follow(program: TaylorProgram, x: Tensor, V: Tensor, order: int, args: Args 
             if slot is not None:
                 environment[slot] = one
         del inputs, kwargs, out
-        for slot in node.frees:
+        for slot in node.dead_after:
             environment[slot] = None
     return environment[program.output]
 

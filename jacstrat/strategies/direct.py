@@ -24,7 +24,7 @@ from jacstrat.strategies.prepared import Prepared
 from jacstrat.strategies.recall import circumstances_of
 from jacstrat.strategies.reduction import Form
 from jacstrat.tape.arguments import Args, Function
-from jacstrat.tape.likeness import Same, likeness
+from jacstrat.tape.fingerprint import Same, fingerprint
 
 if TYPE_CHECKING:
     from jacstrat.strategies.base import Strategy
@@ -140,12 +140,12 @@ class Direct:
 
         A tensor that was made while f was recorded may have numbers of another, as they were then.
         """
-        if not self.found.is_exact or self.weight is not None or (own := likeness(self.f)) is None:
+        if not self.found.is_exact or self.weight is not None or (own := fingerprint(self.f)) is None:
             return False
         staged: Function = _call
         for stage in prepared.reduction.stages:
             staged = stage.function(staged)
-        stages = likeness(staged)
+        stages = fingerprint(staged)
         known = own.tensors | (stages.tensors if stages else frozenset())
         return all(id(constant) in known for constant in prepared.contraction.constants)
 

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 from torch.nn import Module
 
-from jacstrat.tape.likeness import Same, is_plain_object
+from jacstrat.tape.fingerprint import Same, is_plain_object
 from jacstrat.tape.names import names_read
 from jacstrat.tape.reach import origin
 

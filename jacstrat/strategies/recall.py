@@ -21,7 +21,7 @@ from torch import Tensor
 
 from jacstrat.core.operator import Operator
 from jacstrat.tape.arguments import Args
-from jacstrat.tape.likeness import Same
+from jacstrat.tape.fingerprint import Same
 
 V = TypeVar("V")
 

@@ -1,7 +1,7 @@
 """A guard of what a function reads in Python: whether all is as it was when the function was recorded.
 
 A recording bakes in numbers, the objects that attributes hold, the layers that a module has. A guard lists what was
-read and looks it up again at each call. Where `likeness` is exact, it is best-effort and leaves out what it does not
+read and looks it up again at each call. Where `fingerprint` is exact, it is best-effort and leaves out what it does not
 understand: it tells that a tape is stale, and not that it may serve another function.
 
 What is read is told by `reach`. Tensors are compared by identity, since a tape follows what is written into them. Not

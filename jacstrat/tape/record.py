@@ -23,10 +23,10 @@ from torch.utils._pytree import tree_leaves, tree_map
 
 from jacstrat.core.errors import ShapeError
 from jacstrat.tape.arguments import Args, lifted
+from jacstrat.tape.decompositions import ALWAYS
 from jacstrat.tape.quiet import quiet
 from jacstrat.tape.rows import rows_apart
 from jacstrat.tape.tape import Node, Slot, Tape
-from jacstrat.tape.words import ALWAYS
 
 # Rules and forward-mode derivatives exist for the plain form of attention, not for the fused ones.
 _ATTENTION = SDPBackend.MATH
@@ -37,7 +37,7 @@ class Untraceable(Exception):  # noqa: N818 - it ends a recording, and is no fau
 
 
 def record(
-    f: Callable[..., Tensor], x: Tensor, args: Args = (), words: Mapping[Any, Callable[..., Any]] | None = None
+    f: Callable[..., Tensor], x: Tensor, args: Args = (), decompositions: Mapping[Any, Callable[..., Any]] | None = None
 ) -> Tape:
     """The operations of f at points of this shape, dtype and device.
 
@@ -45,7 +45,7 @@ def record(
         f: Row-wise scalar or field.
         x: Points at which f is evaluated once; their numbers have no influence on the tape.
         args: Further arguments of f. Tensors and fractions among them are inputs of the tape, the rest is baked in.
-        words: Operations that are to be recorded as others, each with a function of the same arguments
+        decompositions: Operations that are to be recorded as others, each with a function of the same arguments
             that does it, or gives NotImplemented.
 
     Returns:
@@ -66,9 +66,9 @@ def record(
         args = lifted(args)
         with quiet():
             try:
-                tape = _recorded(f, x, args, words or {})
+                tape = _recorded(f, x, args, decompositions or {})
             except _MutationError:  # so that a write is an operation with a result, as all others
-                tape = _recorded(_functional(f, args), x, args, words or {})
+                tape = _recorded(_functional(f, args), x, args, decompositions or {})
         return replace(tape, bound=bound)
     except (Untraceable, ShapeError):
         raise
@@ -91,12 +91,14 @@ def _functional(f: Callable[..., Tensor], args: Args) -> Callable[..., Tensor]:
     return function
 
 
-def _recorded(f: Callable[..., Tensor], x: Tensor, args: Args, words: Mapping[Any, Callable[..., Any]]) -> Tape:
+def _recorded(
+    f: Callable[..., Tensor], x: Tensor, args: Args, decompositions: Mapping[Any, Callable[..., Any]]
+) -> Tape:
     with torch.enable_grad(), FakeTensorMode(allow_non_fake_inputs=True):
         points = torch.empty(x.shape, dtype=x.dtype, device=x.device, requires_grad=True)
         given = tuple(_like(arg) if isinstance(arg, Tensor) else arg for arg in args)
         inputs = [points, *(arg for arg in given if isinstance(arg, Tensor))]
-        recorder = _Recorder(inputs, {**ALWAYS, **words})
+        recorder = _Recorder(inputs, {**ALWAYS, **decompositions})
         with sdpa_kernel(_ATTENTION), recorder, _CutTeller(recorder), _functions_seen_by(recorder) as seen:
             y = f(points, *given)
     if recorder.shared_write and recorder.wrote_past:
@@ -122,9 +124,9 @@ class _MutationError(Exception):
 class _Recorder(TorchDispatchMode):
     """Writes down each operation that reaches ATen, and knows by identity the tensors that they made."""
 
-    def __init__(self, inputs: list[Tensor], words: Mapping[Any, Callable[..., Any]]) -> None:
+    def __init__(self, inputs: list[Tensor], decompositions: Mapping[Any, Callable[..., Any]]) -> None:
         super().__init__()
-        self.words = words
+        self.decompositions = decompositions
         self.nodes: list[Node] = []
         self.slots: dict[int, int] = {id(one): place for place, one in enumerate(inputs)}
         self.size = len(inputs)
@@ -135,7 +137,7 @@ class _Recorder(TorchDispatchMode):
         self.wrote_past = False  # a write under no_grad
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if (same := self.words.get(func)) and not self.resting:
+        if (same := self.decompositions.get(func)) and not self.resting:
             with self:
                 out = same(*args, **(kwargs or {}))
             if out is not NotImplemented:

@@ -32,8 +32,8 @@ class Node:
         rule: How it takes jets to jets, a `rule.Rule`.
         varies: Whether it depends on x.
         wants_tangents: Whether anything downstream is not linear, so that the tangents of the outputs are needed.
-        spends: Whether nothing after this operation uses what it reads of x.
-        frees: Slots that nothing after this operation uses.
+        is_last_use: Whether nothing after this operation uses what it reads of x.
+        dead_after: Slots that nothing after this operation uses.
         carrying: Slots with tangents that operations after this one need.
         is_fixed: Whether none of these tangents depends on the point.
         plan: What is to be done to arguments with sparse tangents, a `sparse.Plan`; None where there is nothing.
@@ -53,8 +53,8 @@ class Node:
     rule: Any = None
     varies: bool = False
     wants_tangents: bool = False
-    spends: bool = False
-    frees: tuple[int, ...] = ()
+    is_last_use: bool = False
+    dead_after: tuple[int, ...] = ()
     carrying: tuple[int, ...] = ()
     is_fixed: bool = False
     plan: Any = None
@@ -134,15 +134,15 @@ def analysed(
             continue
         outs = tuple(slot if slot in needed else None for slot in node.outs)
         reads = varying.intersection(node.slots)
-        frees = tuple(sorted(set(node.slots) - needed))
+        dead_after = tuple(sorted(set(node.slots) - needed))
         wanted = bool(curved.intersection(outs))
         kept.append(
             replace(
                 node,
                 outs=outs,
                 wants_tangents=wanted,
-                spends=reads.issubset(frees),
-                frees=frees,
+                is_last_use=reads.issubset(dead_after),
+                dead_after=dead_after,
                 carrying=tuple(sorted(curved)),
                 is_fixed=curved <= fixed,
             )

@@ -36,7 +36,7 @@ class TaylorProgram:
         largest: Numbers in the largest tangents along the n unit vectors.
         total: Numbers in all of these together.
         operations: How many depend on x.
-        looked_at: Numbers of constants that plans depend on, with their values when these were made.
+        guards: Numbers of constants that plans depend on, with their values when these were made.
         spread: What brings the tangents of the result to all n directions; None where they have these.
         bound: Why points cannot be taken in parts, see `Tape`; "" where they can.
         shared: How many operations it takes until no tangents are left that are the same for all points.
@@ -51,16 +51,16 @@ class TaylorProgram:
     total: int
     operations: int
     shared: int
-    looked_at: tuple[tuple[int, Tensor], ...]
+    guards: tuple[tuple[int, Tensor], ...]
     spread: Spread | None = None
     bound: str = ""
 
     @property
     def is_planned(self) -> bool:
         """Whether plans are still right; not known in a compiler, which has no values, nor to a replay."""
-        if self.looked_at and (torch.compiler.is_compiling() or is_capturing()):
+        if self.guards and (torch.compiler.is_compiling() or is_capturing()):
             return False
-        return all(torch.equal(self.constants[number], value) for number, value in self.looked_at)
+        return all(torch.equal(self.constants[number], value) for number, value in self.guards)
 
 
 def ready(tape: Tape, x: Tensor, args: Args) -> TaylorProgram:
@@ -89,14 +89,14 @@ def _ready(tape: Tape, x: Tensor, args: Args, with_tangents: bool) -> TaylorProg
 
     nodes = tuple(_bare(node, placed) for node in tape.nodes)
     output = placed(tape.output).place if isinstance(tape.output, Tensor) else tape.output
-    nodes, largest, total, looked_at, spread = _planned(
+    nodes, largest, total, guards, spread = _planned(
         nodes, tape.size, list(constants.values()), x, args, None if not with_tangents else output
     )
     shared = max((place + 1 for place, node in enumerate(nodes) if _is_shared(node)), default=0)
     operations = sum(node.varies for node in nodes)
     taken = tuple(constants.values())
     sizes = (tape.numel, largest, total, operations)
-    return TaylorProgram(nodes, tape.size, taken, output, *sizes, shared, looked_at, spread, tape.bound)
+    return TaylorProgram(nodes, tape.size, taken, output, *sizes, shared, guards, spread, tape.bound)
 
 
 def _bare(node: Node, placed: Callable[[Any], Any]) -> Node:
@@ -124,7 +124,7 @@ def _taker(args: tuple[Any, ...]) -> Callable[[list[Any]], tuple[Any, ...]] | No
 def _planned(
     nodes: tuple[Node, ...], size: int, constants: list[Tensor], x: Tensor, args: Args, output: int | None
 ) -> tuple[tuple[Node, ...], int, int, tuple[tuple[int, Tensor], ...], Spread | None]:
-    """Nodes with plans for sparse tangents, numbers in the largest tangents and in all, `looked_at` and `spread`."""
+    """Nodes with plans for sparse tangents, numbers in the largest tangents and in all, `guards` and `spread`."""
     n = x.shape[-1]
     if n < LEAST:
         numels = [n * node.numel for node in nodes if node.wants_tangents]
@@ -143,7 +143,7 @@ def _planned(
         tuple(planned),
         max(numels, default=0),
         sum(numels),
-        tuple(planner.looked_at.items()),
+        tuple(planner.guards.items()),
         None if output is None else planner.spread(output),
     )
 
@@ -153,7 +153,7 @@ def _may_compress(planner: Planner, node: Node, x: Tensor) -> bool:
     n = x.shape[-1]
     if not node.carrying or n < compress.LEAST or planner.is_sparse(node.carrying):
         return False
-    numbers = sum(planner.stands[slot].shape.numel() for slot in node.carrying)
+    numbers = sum(planner.abstract_values[slot].shape.numel() for slot in node.carrying)
     return numbers <= compress.WORTH * n * (x.numel() // n)
 
 
@@ -162,7 +162,7 @@ def _is_shared(node: Node) -> bool:
     return node.may_compress and node.is_fixed
 
 
-def weakened(program: TaylorProgram, tensors: frozenset[int]) -> Callable[[], TaylorProgram | None] | None:
+def weak_factory(program: TaylorProgram, tensors: frozenset[int]) -> Callable[[], TaylorProgram | None] | None:
     """What gives the program again as long as its constants live, and keeps none of them alive.
 
     Args:
@@ -243,7 +243,7 @@ def _run(
             if slot is not None:
                 environment[slot] = out
         del inputs, kwargs
-        for slot in node.frees:
+        for slot in node.dead_after:
             environment[slot] = None
         if memory is not None and node.may_compress:
             jets = [jet for jet in map(environment.__getitem__, node.carrying) if isinstance(jet, Jet)]
@@ -256,7 +256,7 @@ def _run(
 def _done(node: Node, args: tuple[Any, ...], kwargs: dict[str, Any], tracked: bool, plan: SparsePlan | None) -> Any:
     """The outputs of a node."""
     if node.varies:
-        call = TaylorCall(node.op, args, kwargs, node.wants_tangents, not tracked and node.spends, node.used)
+        call = TaylorCall(node.op, args, kwargs, node.wants_tangents, not tracked and node.is_last_use, node.used)
         try:
             out = node.rule.apply(call) if plan is None or plan.instead is None else plan.instead(call)
         except NotCovered:

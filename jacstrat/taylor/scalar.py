@@ -14,7 +14,7 @@ from jacstrat.available import available_bytes, keep_freed_memory
 from jacstrat.tape import Tapes, Untraceable
 from jacstrat.tape.arguments import Args, split
 from jacstrat.taylor.compress import Memory
-from jacstrat.taylor.engine import TaylorProgram, propagate, ready, ready_for_gradients, remember, weakened
+from jacstrat.taylor.engine import TaylorProgram, propagate, ready, ready_for_gradients, remember, weak_factory
 from jacstrat.taylor.jet import Jet
 
 # The largest tangents of a tile: such that they and what is computed from them stay near the core, and that a tile is
@@ -56,8 +56,8 @@ class Scalar:
         self.compress = compress
         self.tile = tile
         self.checkpoint = checkpoint
-        self._tapes = Tapes(f, ready, weakened=weakened)
-        self._whole = Tapes(f, ready_for_gradients, weakened=weakened)
+        self._tapes = Tapes(f, ready, weak_factory=weak_factory)
+        self._whole = Tapes(f, ready_for_gradients, weak_factory=weak_factory)
         keep_freed_memory()
 
     def tape(self, x: Tensor, args: Args = ()) -> TaylorProgram | Untraceable:

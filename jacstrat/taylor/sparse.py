@@ -41,7 +41,7 @@ LEAST = 4
 MOST = 2**22
 
 
-class Stand(NamedTuple):
+class AbstractValue(NamedTuple):
     """What is known of a slot before it has numbers.
 
     Fields:
@@ -65,7 +65,7 @@ class Planner:
     """Follows supports from x through a tape.
 
     Fields:
-        looked_at: Constants, by their number, whose values plans depend on, as they are now: indices on the CPU.
+        guards: Constants, by their number, whose values plans depend on, as they are now: indices on the CPU.
 
     Args:
         x: Points like those that the tape is for.
@@ -78,10 +78,14 @@ class Planner:
         self.n = x.shape[-1]
         self.device = x.device
         self.size = size
-        self.looked_at: dict[int, Tensor] = {}
+        self.guards: dict[int, Tensor] = {}
         # Followed on the CPU wherever x is: these are many operations, on little.
         coordinates = torch.arange(1, self.n + 1).view((1,) * x.dim() + (self.n,))
-        self.stands: list[Any] = [Stand(x.shape, coordinates, is_point=True), *(None,) * (size - 1), *constants]
+        self.abstract_values: list[Any] = [
+            AbstractValue(x.shape, coordinates, is_point=True),
+            *(None,) * (size - 1),
+            *constants,
+        ]
         self.shapes: dict[int, torch.Size] = {size + number: one.shape for number, one in enumerate(constants)}
         given = [arg for arg in args if isinstance(arg, Tensor)]
         self.shapes.update({1 + number: arg.shape for number, arg in enumerate(given)})
@@ -89,9 +93,9 @@ class Planner:
     def follow(self, node: Node) -> SparsePlan | None:
         """The plan of a node that depends on x, None where its rule does it all; notes what its outputs are."""
         given = {
-            leaf.place: self.stands[leaf.place]
+            leaf.place: self.abstract_values[leaf.place]
             for leaf in leaves((node.args, *node.kwargs.values()))
-            if isinstance(leaf, Slot) and isinstance(self.stands[leaf.place], Stand)
+            if isinstance(leaf, Slot) and isinstance(self.abstract_values[leaf.place], AbstractValue)
         }
         arguments = [self._depends(argument) for argument in node.args]
         if not node.wants_tangents and node.rule.is_linear(arguments):
@@ -110,7 +114,7 @@ class Planner:
         plan = self._outer(node, given) or SparsePlan(self._spread(given))
         return plan.on(self.device) if plan.before or plan.instead else None
 
-    def _spread(self, given: Mapping[int, Stand]) -> dict[int, Aligned | Spread]:
+    def _spread(self, given: Mapping[int, AbstractValue]) -> dict[int, Aligned | Spread]:
         """What brings sparse arguments to all n directions, which x itself has anyway."""
         return {
             place: Spread(stand.support, self.n)
@@ -120,8 +124,8 @@ class Planner:
 
     def spread(self, slot: int) -> Spread | None:
         """What brings a slot to all n directions; None where it has these already."""
-        stand = self.stands[slot]
-        if not isinstance(stand, Stand) or stand.support is None or stand.is_point:
+        stand = self.abstract_values[slot]
+        if not isinstance(stand, AbstractValue) or stand.support is None or stand.is_point:
             return None
         return Spread(stand.support, self.n).on(self.device)
 
@@ -130,7 +134,7 @@ class Planner:
         self._note_shapes(node)
         is_random = torch.Tag.nondeterministic_seeded in getattr(node.op, "tags", ())
         slots = list(node.slots)
-        if is_random or any(isinstance(self.stands[slot], Stand) for slot in slots):
+        if is_random or any(isinstance(self.abstract_values[slot], AbstractValue) for slot in slots):
             return
         if node.numel > MOST:
             return
@@ -139,23 +143,23 @@ class Planner:
                 self._look_at(slot)
         except _NoRule:
             return
-        kwargs = {key: bound(item, self.stands) for key, item in node.kwargs.items()}
+        kwargs = {key: bound(item, self.abstract_values) for key, item in node.kwargs.items()}
         if "device" in kwargs:
             kwargs["device"] = torch.device("cpu")
-        out = node.op(*bound(node.args, self.stands), **kwargs)
+        out = node.op(*bound(node.args, self.abstract_values), **kwargs)
         for place, made in zip(node.outs, out if node.is_tuple else (out,), strict=True):
             if place is not None and isinstance(made, Tensor) and not made.is_floating_point():
-                self.stands[place] = made
+                self.abstract_values[place] = made
 
     def _look_at(self, slot: int) -> None:
         """Let the value of a slot be used; that of a constant, which may be written to, is compared in each call."""
-        value = self.stands[slot]
+        value = self.abstract_values[slot]
         if not isinstance(value, Tensor) or value.is_floating_point() or value.numel() > MOST:
             raise _NoRule
         if slot >= self.size:
             if value.device.type != "cpu":  # where a comparison would wait for the device
                 raise _NoRule
-            self.looked_at.setdefault(slot - self.size, value.clone())
+            self.guards.setdefault(slot - self.size, value.clone())
 
     def _note_shapes(self, node: Node) -> None:
         self.shapes.update(
@@ -164,29 +168,36 @@ class Planner:
 
     def directions(self, node: Node) -> int:
         """Of the tangents that a node makes."""
-        supports = [self.stands[slot].support for slot in node.outs if slot is not None]
+        supports = [self.abstract_values[slot].support for slot in node.outs if slot is not None]
         return max(self.n if support is None else len(support) for support in supports)
 
     def is_sparse(self, slots: tuple[int, ...]) -> bool:
         """Whether any of these slots has a support, x itself apart."""
-        stands = [self.stands[slot] for slot in slots]
-        return any(isinstance(one, Stand) and one.support is not None and not one.is_point for one in stands)
+        abstract_values = [self.abstract_values[slot] for slot in slots]
+        return any(
+            isinstance(one, AbstractValue) and one.support is not None and not one.is_point for one in abstract_values
+        )
 
     def _depends(self, argument: Any) -> bool:
-        return any(isinstance(leaf, Slot) and isinstance(self.stands[leaf.place], Stand) for leaf in leaves(argument))
+        return any(
+            isinstance(leaf, Slot) and isinstance(self.abstract_values[leaf.place], AbstractValue)
+            for leaf in leaves(argument)
+        )
 
     def _note(self, node: Node, supports: list[Tensor | None]) -> None:
         self._note_shapes(node)
         for slot, shape, support in zip(node.outs, node.shapes, supports, strict=True):
             if slot is not None:
-                self.stands[slot] = Stand(shape, support)
+                self.abstract_values[slot] = AbstractValue(shape, support)
 
-    def _sparse(self, node: Node, given: Mapping[int, Stand]) -> tuple[SparsePlan | None, list[Tensor | None]]:
+    def _sparse(self, node: Node, given: Mapping[int, AbstractValue]) -> tuple[SparsePlan | None, list[Tensor | None]]:
         if node.op in MOVES:
             return self._moved(node, given)
         if node.op in JOINS:
             longest = max(len(stand.support) for stand in given.values() if stand.support is not None)
-            padded = {place: Stand(stand.shape, padded_to(stand.known, longest)) for place, stand in given.items()}
+            padded = {
+                place: AbstractValue(stand.shape, padded_to(stand.known, longest)) for place, stand in given.items()
+            }
             _, outs = self._moved(node, padded)
             return _plan_to(given, {place: stand.known for place, stand in padded.items()}), outs
         if node.op in ENTRYWISE or torch.Tag.pointwise in getattr(node.op, "tags", ()):
@@ -197,9 +208,9 @@ class Planner:
             return self._paired(node, given)
         raise _NoRule
 
-    def _moved(self, node: Node, given: Mapping[int, Stand]) -> tuple[SparsePlan | None, list[Tensor | None]]:
+    def _moved(self, node: Node, given: Mapping[int, AbstractValue]) -> tuple[SparsePlan | None, list[Tensor | None]]:
         """By the rule itself, with supports as tangents: what it fills up with 0 has none."""
-        environment = list(self.stands)
+        environment = list(self.abstract_values)
         zero = torch.zeros((), dtype=torch.float64)
         for leaf in leaves(node.args):
             if isinstance(leaf, Slot) and leaf.place not in given:
@@ -219,7 +230,9 @@ class Planner:
             out.tangents.round().long() for out in outs
         ]
 
-    def _entrywise(self, node: Node, given: Mapping[int, Stand]) -> tuple[SparsePlan | None, list[Tensor | None]]:
+    def _entrywise(
+        self, node: Node, given: Mapping[int, AbstractValue]
+    ) -> tuple[SparsePlan | None, list[Tensor | None]]:
         if len(node.outs) != 1:
             raise _NoRule
         shape = node.shapes[0]
@@ -229,7 +242,7 @@ class Planner:
         union = union_of(list(supports.values()))
         return _plan_to(given, dict.fromkeys(given, union)), [union]
 
-    def _along(self, node: Node, place: int, stand: Stand) -> tuple[SparsePlan | None, list[Tensor | None]]:
+    def _along(self, node: Node, place: int, stand: AbstractValue) -> tuple[SparsePlan | None, list[Tensor | None]]:
         """An operation along some axes of its one argument that depends on x."""
         positions = [number for number, one in enumerate(node.args) if one == Slot(place)]
         if len(positions) != 1:
@@ -250,7 +263,7 @@ class Planner:
         others: list[Tensor | None] = [None] * (len(node.outs) - 1)
         return _plan_to({place: stand}, {place: union}), [out, *others]
 
-    def _paired(self, node: Node, given: Mapping[int, Stand]) -> tuple[SparsePlan | None, list[Tensor | None]]:
+    def _paired(self, node: Node, given: Mapping[int, AbstractValue]) -> tuple[SparsePlan | None, list[Tensor | None]]:
         """A product of two factors, each of which has few directions along its rows or columns."""
         a, b = (leaf.place for leaf in leaves(node.args) if isinstance(leaf, Slot))
         found = None
@@ -262,7 +275,7 @@ class Planner:
         plan = _plan_to(given, {a: left, b: right})
         return SparsePlan(plan.before if plan else {}, instead), [union]
 
-    def _outer(self, node: Node, given: Mapping[int, Stand]) -> SparsePlan | None:
+    def _outer(self, node: Node, given: Mapping[int, AbstractValue]) -> SparsePlan | None:
         """The plan of a product, one factor of which has other directions in each part of the axis contracted."""
         positions = FACTORS.get(node.op, ())
         factors = [node.args[position] for position in positions]
@@ -288,7 +301,7 @@ class _NoRule(Exception):  # noqa: N818 - a turning, and no fault
     """An operation that needs all n directions."""
 
 
-def _plan_to(given: Mapping[int, Stand], wanted: Mapping[int, Tensor]) -> SparsePlan | None:
+def _plan_to(given: Mapping[int, AbstractValue], wanted: Mapping[int, Tensor]) -> SparsePlan | None:
     """From the supports that arguments have to those that an operation wants."""
     before = {
         place: alignment(aligned(one.known, wanted[place].dim() - 1), wanted[place]) for place, one in given.items()

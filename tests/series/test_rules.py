@@ -11,11 +11,11 @@ import torch
 from torch import Tensor
 
 from jacstrat.core.errors import UnsupportedError
+from jacstrat.series.decompositions import DECOMPOSITIONS as REWRITTEN
 from jacstrat.series.engine import _done
 from jacstrat.series.operations import by_derivatives
 from jacstrat.series.series import TaylorSeries, value_of
 from jacstrat.series.table import RULES
-from jacstrat.series.words import WORDS as REWRITTEN
 from jacstrat.tape import Node
 from jacstrat.taylor.fallback import ANY
 from jacstrat.taylor.rule import TaylorCall

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from jacstrat.tape.kept import KEPT
+from jacstrat.tape.cache import KEPT
 from jacstrat.taylor import Scalar
 from jacstrat.taylor.scalar import CACHE_BYTES, MODEST_BYTES, _tiles
 

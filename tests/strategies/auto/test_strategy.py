@@ -22,8 +22,8 @@ from jacstrat.strategies.auto.strategy import RECALL, Auto
 from jacstrat.strategies.auto.trial import Trial
 from jacstrat.strategies.chain import Chain
 from jacstrat.strategies.probing import Identity
-from jacstrat.tape import kept
-from jacstrat.tape.kept import SHARED
+from jacstrat.tape import cache
+from jacstrat.tape.cache import SHARED
 from tests.strategies.test_base import _OldStyle
 
 B, N = 3, 6
@@ -432,9 +432,9 @@ class TestTaylor:
     @pytest.fixture
     def records(self, monkeypatch) -> list[int]:
         """One entry for each recording."""
-        made, original = [], kept.record
+        made, original = [], cache.record
         SHARED.forget()
-        monkeypatch.setattr(kept, "record", lambda *args: made.append(1) or original(*args))
+        monkeypatch.setattr(cache, "record", lambda *args: made.append(1) or original(*args))
         return made
 
     def test_it_is_chosen_and_traced_once(self, trials, records) -> None:

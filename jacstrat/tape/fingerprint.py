@@ -1,11 +1,12 @@
-"""What a function is, as far as a recording of it goes: equal likenesses, equal tapes.
+"""What a function is, as far as a recording of it goes: equal fingerprints, equal tapes.
 
 A recording bakes in all that the function does in Python: numbers it closes over, globals, switches of modules, the
-methods that it calls. A tape may serve again only where all of this is the same, so the likeness holds all that the
+methods that it calls. A tape may serve again only where all of this is the same, so the fingerprint holds all that the
 code can reach: its closure, defaults, the globals and attributes that it names, modules with all their fields, and the
 same of every function among these. Tensors are in it by identity, since a tape follows what is written into them. What
-is not understood has no likeness: unknown objects, imports and look-ups by a name that is computed, hooks, tensors read
-as numbers. Code and modules of torch, of the standard library's mathematics and of this package are taken as they are.
+is not understood has no fingerprint: unknown objects, imports and look-ups by a name that is computed, hooks, tensors
+read as numbers. Code and modules of torch, of the standard library's mathematics and of this package are taken as they
+are.
 """
 
 from __future__ import annotations
@@ -61,7 +62,7 @@ class Same:
         return isinstance(other, Same) and (mine := self._ref()) is not None and mine is other._ref()
 
 
-class Likeness(NamedTuple):
+class Fingerprint(NamedTuple):
     """What a function is, to be compared and used as a key.
 
     Fields:
@@ -73,15 +74,15 @@ class Likeness(NamedTuple):
     tensors: frozenset[int]
 
 
-def likeness(f: Callable[..., Any]) -> Likeness | None:
-    """The likeness of f as it is now; None where it has none."""
-    walk = _LikenessWalk()
+def fingerprint(f: Callable[..., Any]) -> Fingerprint | None:
+    """The fingerprint of f as it is now; None where it has none."""
+    walk = _FingerprintWalk()
     try:
         walk.see(f, 0)
         walk.read_classes()
     except (_Opaque, TypeError, ValueError):  # what cannot be referred to weakly, a cell that is empty
         return None
-    return Likeness(tuple(walk.parts), frozenset(walk.tensors))
+    return Fingerprint(tuple(walk.parts), frozenset(walk.tensors))
 
 
 def switches(x: Tensor) -> Hashable | None:
@@ -107,7 +108,7 @@ class _Opaque(Exception):  # noqa: N818 - it ends a walk, and is no fault
     """Something that is not understood."""
 
 
-class _LikenessWalk:
+class _FingerprintWalk:
     """Writes down in one list all that is reached, each object once."""
 
     def __init__(self) -> None:
@@ -128,7 +129,7 @@ class _LikenessWalk:
             self._add(kind, repr(value))  # tells -0.0 from 0.0, and a NaN is one
             return
         if (number := self._seen.get(id(value))) is not None:
-            self._add(_LikenessWalk, number)
+            self._add(_FingerprintWalk, number)
             return
         self._seen[id(value)] = len(self._seen)
         self._alive.append(value)

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from jacstrat.tape.words import CHAINED
+from jacstrat.tape.decompositions import CHAINED
 
 aten = torch.ops.aten
 
@@ -160,7 +160,7 @@ def _norm_along(v: Tensor, p: float | None, dim: Sequence[int], keepdim: bool = 
     return _norm(v, 2 if p is None else p, dim, keepdim)
 
 
-WORDS: Mapping[Any, Callable[..., Any]] = MappingProxyType(
+DECOMPOSITIONS: Mapping[Any, Callable[..., Any]] = MappingProxyType(
     {
         **CHAINED,
         aten.silu.default: _silu,

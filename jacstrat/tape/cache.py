@@ -1,7 +1,7 @@
 """The tapes of one function, by shape, dtype and device of x, made when they are first asked for.
 
 What is made of a tape is shared with later calls for the same function, as far as it is known to be the same: see
-`likeness`. Nothing is kept alive by that: constants are held weakly.
+`fingerprint`. Nothing is kept alive by that: constants are held weakly.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from jacstrat.tape.arguments import Args, kinds, lifted
-from jacstrat.tape.likeness import Likeness, likeness, switches
+from jacstrat.tape.fingerprint import Fingerprint, fingerprint, switches
 from jacstrat.tape.record import Untraceable, record
 from jacstrat.tape.tape import Tape, leaves
 
@@ -33,23 +33,23 @@ class Tapes(Generic[T]):
     Args:
         f: Row-wise function.
         made: From a tape, points like those that it is for, and further arguments of f, to what is kept.
-        words: Operations to be recorded in other words, see `record`.
-        weakened: From what was made, and the identities of tensors that the function reaches, to a function that gives
-            it again and keeps no tensor alive; None where it has a tensor that is not among them. With it, what was
-            made serves later calls, too; `made` is then to be the same object every time.
+        decompositions: Operations to be recorded in other words, see `record`.
+        weak_factory: From what was made, and the identities of tensors that the function reaches, to a function that
+            gives it again and keeps no tensor alive; None where it has a tensor that is not among them. With it, what
+            was made serves later calls, too; `made` is then to be the same object every time.
     """
 
     def __init__(
         self,
         f: Callable[..., Tensor],
         made: Callable[[Tape, Tensor, Args], T],
-        words: Mapping[Any, Callable[..., Any]] | None = None,
-        weakened: Callable[[T, frozenset[int]], Callable[[], T | None] | None] | None = None,
+        decompositions: Mapping[Any, Callable[..., Any]] | None = None,
+        weak_factory: Callable[[T, frozenset[int]], Callable[[], T | None] | None] | None = None,
     ) -> None:
         self.f = f
         self.made = made
-        self.words = words or {}
-        self.weakened = weakened
+        self.decompositions = decompositions or {}
+        self.weak_factory = weak_factory
         # Tensors that the recordings have as they are.
         self.constants: dict[int, Tensor] = {}
         self._kept: OrderedDict[Any, T | Untraceable] = OrderedDict()
@@ -79,25 +79,25 @@ class Tapes(Generic[T]):
         return key in self._kept
 
     def _shared(self, x: Tensor, args: Args) -> T | None:
-        if self.weakened is None or (now := switches(x)) is None or (alike := likeness(self.f)) is None:
+        if self.weak_factory is None or (now := switches(x)) is None or (alike := fingerprint(self.f)) is None:
             return None
         return SHARED.get((alike.key, now, *self._circumstances(x, args)))
 
     def _recorded(self, x: Tensor, args: Args) -> T:
         """From a new recording, which is shared where f was the same whenever it was called, and is so still."""
-        now = switches(x) if self.weakened else None
-        if self.weakened is None or now is None:
-            return self._made_of(record(self.f, x, args, self.words), x, args)
-        found: list[Likeness | None] = []
+        now = switches(x) if self.weak_factory else None
+        if self.weak_factory is None or now is None:
+            return self._made_of(record(self.f, x, args, self.decompositions), x, args)
+        found: list[Fingerprint | None] = []
 
         def watched(x: Tensor, *args: Any) -> Tensor:
-            found.append(likeness(self.f))
+            found.append(fingerprint(self.f))
             return self.f(x, *args)
 
-        made = self._made_of(record(watched, x, args, self.words), x, args)
-        last = likeness(self.f)
+        made = self._made_of(record(watched, x, args, self.decompositions), x, args)
+        last = fingerprint(self.f)
         if last is not None and all(one == last for one in found):
-            SHARED.keep((last.key, now, *self._circumstances(x, args)), self.weakened(made, last.tensors))
+            SHARED.keep((last.key, now, *self._circumstances(x, args)), self.weak_factory(made, last.tensors))
         return made
 
     def _made_of(self, tape: Tape, x: Tensor, args: Args) -> T:
@@ -107,7 +107,7 @@ class Tapes(Generic[T]):
         return self.made(tape, x, lifted(args))
 
     def _circumstances(self, x: Tensor, args: Args) -> tuple[Hashable, ...]:
-        return (self.made, tuple(self.words.items()), _key(x, args))
+        return (self.made, tuple(self.decompositions.items()), _key(x, args))
 
 
 def _key(x: Tensor, args: Args) -> Hashable:
@@ -115,7 +115,7 @@ def _key(x: Tensor, args: Args) -> Hashable:
 
 
 class _Shared:
-    """What was made of tapes, by the likeness of their functions: the latest of them, each to be given again."""
+    """What was made of tapes, by the fingerprint of their functions: the latest of them, each to be given again."""
 
     def __init__(self, size: int) -> None:
         self._size = size

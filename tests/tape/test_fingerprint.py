@@ -22,8 +22,8 @@ from jacstrat import PROBLEMS, UnsupportedError, laplacian
 from jacstrat.core.operator import OPERATORS
 from jacstrat.strategies.entries import TABLE
 from jacstrat.strategies.reduction import Form, reduction
-from jacstrat.tape import kept
-from jacstrat.tape.kept import SHARED
+from jacstrat.tape import cache
+from jacstrat.tape.cache import SHARED
 from jacstrat.taylor import Scalar
 
 X = torch.rand(3, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
@@ -284,7 +284,7 @@ def by_computed_name() -> Case:
 
 def by_import() -> Case:
     def f(x: Tensor) -> Tensor:
-        import tests.tape.test_likeness as here
+        import tests.tape.test_fingerprint as here
 
         return (here.SCALE * x).sin().sum(-1)
 
@@ -458,8 +458,8 @@ def test_a_patched_class_is_another_one(monkeypatch) -> None:
 
 def test_equal_functions_share_a_tape_and_others_of_the_same_code_do_not(monkeypatch) -> None:
     recorded = []
-    original = kept.record
-    monkeypatch.setattr(kept, "record", lambda *args: recorded.append(1) or original(*args))
+    original = cache.record
+    monkeypatch.setattr(cache, "record", lambda *args: recorded.append(1) or original(*args))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         nets = [nn.Sequential(nn.Linear(4, 5), nn.Tanh(), nn.Linear(5, 1)).double() for _ in range(2)]
@@ -505,7 +505,7 @@ def test_every_scalar_of_the_library_is_understood(monkeypatch) -> None:
             instance = problem.instance(n, 2)
             laplacian(instance.f, instance.x, "taylor", args=instance.args)
             with monkeypatch.context() as patch:
-                patch.setattr("jacstrat.tape.kept.record", None)
+                patch.setattr("jacstrat.tape.cache.record", None)
                 laplacian(instance.f, instance.x, "taylor", args=instance.args)
 
 
