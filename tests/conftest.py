@@ -12,7 +12,7 @@ from hypothesis import settings
 from jacstrat import plugins
 from jacstrat.strategies.absent import PEERS
 from jacstrat.strategies.auto import trial
-from jacstrat.strategies.auto.strategy import RECALL
+from jacstrat.strategies.auto.strategy import CHOICES
 from jacstrat.strategies.entries import TABLE
 
 # Timing decides no test, and CI repeats what failed.
@@ -46,7 +46,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def _no_choices_of_other_tests(monkeypatch, tmp_path_factory) -> None:
     """What `auto` chose in other tests, or on this machine at all, is not to be found."""
     monkeypatch.setenv("JACSTRAT_CACHE", str(tmp_path_factory.mktemp("choices")))
-    RECALL.forget()
+    CHOICES.forget()
     TABLE.forget()
     # A trial calls the most promising a few times and is over.
     monkeypatch.setattr(trial, "ALLOWANCE_S", 0.0)

@@ -176,9 +176,9 @@ def _begin() -> None:
 
 def _first(prepare: Callable[[], Prepared], work: Callable[[Prepared], Callable[[], object]]) -> tuple[Prepared, float]:
     """What auto prepares, nothing known of before, and the seconds of that and of the first call."""
-    from jacstrat.strategies.auto.strategy import RECALL
+    from jacstrat.strategies.auto.strategy import CHOICES
 
-    RECALL.forget()
+    CHOICES.forget()
     begin = time.perf_counter()
     prepared = prepare()
     work(prepared)()

@@ -109,10 +109,10 @@ def check_devices(device: str | None, remedy: str = "") -> None:
 def _sweep(name: str | None, problems: list[str] | None) -> Sweep:
     """The sweep by name; without one the default, or for named problems every strategy on them at their own sizes."""
     from jacstrat.harness.sweep import Grid, Sweep, load_sweep
-    from jacstrat.strategies import unasked
+    from jacstrat.strategies import default_strategies
 
     if name is None and problems:
-        return Sweep((Grid(strategies=unasked(), n=()),))
+        return Sweep((Grid(strategies=default_strategies(), n=()),))
     return load_sweep(name or "default")
 
 

@@ -22,11 +22,11 @@ from jacstrat.harness.sweep import Sweep
 from jacstrat.measure.sampling import Settings
 from jacstrat.records import Record
 from jacstrat.report.advice import AUTO, FunctionFacts, Kind, advice_table, considered_table, recommendation
-from jacstrat.strategies import parse_strategy, unasked
+from jacstrat.strategies import default_strategies, parse_strategy
 from jacstrat.structure import detect_structure
 
 # Every strategy with its defaults that needs no compiler, and what is worth its place beside them.
-SPECS = (*unasked(), "jvp:chunk_size=all")
+SPECS = (*default_strategies(), "jvp:chunk_size=all")
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from jacstrat.harness.watching import Watching, shown_by
 from jacstrat.measure.sampling import Settings
 from jacstrat.problems.base import Instance, Problem
 from jacstrat.records import Record, to_frame
-from jacstrat.strategies import Strategy, parse_strategy, unasked
+from jacstrat.strategies import Strategy, default_strategies, parse_strategy
 from jacstrat.strategies.points import check_points
 
 if TYPE_CHECKING:
@@ -216,7 +216,7 @@ def _own(operator: Operator) -> Operator:
 def _specs(operator: Operator, strategies: str | Strategy | Sequence[str | Strategy] | None) -> tuple[str, ...]:
     """The strategies by spec, each once, that have a place in the table."""
     if strategies is None:
-        return tuple(name for name in unasked() if _serves(parse_strategy(name), operator))
+        return tuple(name for name in default_strategies() if _serves(parse_strategy(name), operator))
     asked = [strategies] if isinstance(strategies, str | Strategy) else strategies
     specs = [parse_strategy(strategy).spec for strategy in asked]
     if not specs:

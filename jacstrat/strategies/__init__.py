@@ -34,8 +34,8 @@ __all__ = [
     "Prepared",
     "Strategy",
     "Together",
+    "default_strategies",
     "parse_strategy",
-    "unasked",
 ]
 
 # Other names of the same values: how the field calls the nestings of a Laplacian.
@@ -61,7 +61,7 @@ def parse_strategy(spec: str | Strategy) -> Strategy:
 _PARSED: dict[str, Strategy] = {}
 
 
-def unasked() -> tuple[str, ...]:
+def default_strategies() -> tuple[str, ...]:
     """Names of the strategies that are measured where nobody names any: all but those that wait for a compiler, or that
     need a device with graphs."""
     return tuple(name for name, kind in STRATEGIES.items() if not (kind.compiles or kind.captures))

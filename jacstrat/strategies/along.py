@@ -14,13 +14,13 @@ from jacstrat.strategies.checked import eager, plain_attention
 from jacstrat.strategies.consistency import Consistency, by_nesting
 from jacstrat.strategies.look import has_numbers
 from jacstrat.strategies.points import check_points, outside_inference_mode, usable
-from jacstrat.strategies.recall import Recall, circumstances_of
+from jacstrat.strategies.process_cache import ProcessCache, circumstances_of
 from jacstrat.strategies.told import telling
 from jacstrat.tape import Untraceable
 from jacstrat.tape.arguments import Args, Function, bind
 
 # Whether the tape serves, by what the function is; else nested reverse mode does.
-SERVED: Recall[bool] = Recall()
+SERVED: ProcessCache[bool] = ProcessCache()
 _NAME = "derivatives_along"
 _SCALAR = OPERATORS["laplacian"]
 

@@ -21,7 +21,7 @@ from jacstrat.strategies.entries import TABLE, CachedEntry, Live, inputs, intege
 from jacstrat.strategies.opened import closed, opened
 from jacstrat.strategies.points import place_of
 from jacstrat.strategies.prepared import Prepared
-from jacstrat.strategies.recall import circumstances_of
+from jacstrat.strategies.process_cache import circumstances_of
 from jacstrat.strategies.reduction import Form
 from jacstrat.tape.arguments import Args, Function
 from jacstrat.tape.fingerprint import Same, fingerprint

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from jacstrat import JacstratError, parse_strategy
 from jacstrat.core.errors import in_words
-from jacstrat.strategies.auto.strategy import RECALL
+from jacstrat.strategies.auto.strategy import CHOICES
 from tests.cases.case import LAPLACIAN, Case, Sample
 from tests.cases.truth import Answer, along, answer, directions_of, error_of, gradients_of
 
@@ -57,7 +57,7 @@ def judged(case: Case, operator: str, watch: Callable[[str], None]) -> list[Seen
     seen = []
     with tempfile.TemporaryDirectory() as folder:
         os.environ["JACSTRAT_CACHE"] = folder
-        RECALL.forget()
+        CHOICES.forget()
         for strategy in SCALAR if operator == LAPLACIAN else FIELD:
             watch(strategy)
             seen += _seen(strategy, operator, sample, expected)

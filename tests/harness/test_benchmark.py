@@ -21,7 +21,7 @@ from jacstrat.records import COLUMNS, RecordWriter, by_round, to_frame
 from jacstrat.report.notebook import WRONG
 from jacstrat.report.plots import PLOTS
 from jacstrat.statistics import ratio
-from jacstrat.strategies import unasked
+from jacstrat.strategies import default_strategies
 
 BRIEF_S = 1e-4
 A = torch.tensor([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0], [7.0, 8.0, 10.0]], dtype=torch.float64)
@@ -76,7 +76,7 @@ def test_all_strategies_that_serve_the_operator_are_the_default(operator: str) -
         return x.square().sum(-1) if operator == "laplacian" else x.square()
 
     found = benchmark(f, torch.ones(2, 2), operator, sample_s=BRIEF_S)
-    serve = [name for name in unasked() if parse_strategy(name).refuse(parse_operator(operator)) is None]
+    serve = [name for name in default_strategies() if parse_strategy(name).refuse(parse_operator(operator)) is None]
     assert [record.strategy for record in found.records] == serve
     assert not {record.status for record in found.records} & {"unsupported", "error"}
 

@@ -13,7 +13,7 @@ from jacstrat.harness.cell import measure
 from jacstrat.measure.accuracy import TOLERANCES
 from jacstrat.records import by_round
 from jacstrat.statistics import ratio
-from jacstrat.strategies import unasked
+from jacstrat.strategies import default_strategies
 from tests.harness.conftest import QUICK, mine
 
 
@@ -193,7 +193,7 @@ def test_a_closed_form_has_no_error_of_its_own(cell) -> None:
 
 
 def test_a_constant_has_divergence_zero(cell) -> None:
-    strategies = [name for name in unasked() if STRATEGIES[name]().refuse(OPERATORS["divergence"]) is None]
+    strategies = [name for name in default_strategies() if STRATEGIES[name]().refuse(OPERATORS["divergence"]) is None]
     found = rows(cell(mine("constant"), *strategies))
     assert {(r.status, r.abs_error) for r in found.values()} == {("ok", 0.0)}
 
@@ -220,7 +220,7 @@ def test_a_plain_function_is_compared_with_a_dense_jacobian(cell) -> None:
 
 @pytest.mark.parametrize("attribute", ["net", "network"])
 def test_a_network_of_ones_own_is_served_by_every_strategy(cell, attribute: str) -> None:
-    strategies = [name for name in unasked() if STRATEGIES[name]().refuse(OPERATORS["divergence"]) is None]
+    strategies = [name for name in default_strategies() if STRATEGIES[name]().refuse(OPERATORS["divergence"]) is None]
     found = rows(cell(mine(attribute), *strategies))
     assert {name: r.status for name, r in found.items() if name != "ones"} == dict.fromkeys(
         [name for name in strategies if name != "ones"], "ok"

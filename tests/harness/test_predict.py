@@ -32,7 +32,7 @@ from jacstrat.harness.predict import (
 from jacstrat.harness.sweep import Grid, Sweep
 from jacstrat.measure.memory import StorageMode
 from jacstrat.problems.base import no_parameters
-from jacstrat.strategies import unasked
+from jacstrat.strategies import default_strategies
 from tests.harness.conftest import QUICK
 from tests.harness.functions import in_transform
 from tests.harness.test_run import Log, go
@@ -100,7 +100,7 @@ def case_of(cell: Cell) -> Case:
 
 EXACT = (
     # Where there are no values `auto` chooses by counts, where there are by trial: not always the same.
-    *(name for name in unasked() if STRATEGIES[name].exact_when.startswith("always") and name != "auto"),
+    *(name for name in default_strategies() if STRATEGIES[name].exact_when.startswith("always") and name != "auto"),
     "vmap:chunk_size=2",
     "jvp:chunk_size=all",
 )

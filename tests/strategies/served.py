@@ -18,7 +18,7 @@ from torch import Tensor
 from jacstrat import JacstratError, Operator, parse_operator, parse_strategy
 from jacstrat.core.errors import in_words
 from jacstrat.measure.counters import count
-from jacstrat.strategies import STRATEGIES, unasked
+from jacstrat.strategies import STRATEGIES, default_strategies
 
 HEAD = Path(__file__).with_name("operators_head.md")
 N, B, HIDDEN = 12, 4, 16
@@ -60,7 +60,7 @@ ASKED: Mapping[str, tuple[Operator, Callable[[Tensor], Tensor]]] = {
     "diag H": (parse_operator("hessian_diagonal"), scalar),
     "bilap over 2": (parse_operator("bilaplacian:coordinates=0+1"), scalar),
 }
-SPECS = tuple(name for name in unasked() if name != "auto")
+SPECS = tuple(name for name in default_strategies() if name != "auto")
 
 
 def cell(spec: str, head: str) -> tuple[str, str]:

@@ -10,11 +10,11 @@ from torch import Tensor
 
 from jacstrat import ShapeError, UnsupportedError, UsageError, parse_strategy
 from jacstrat.core.operator import OPERATORS, parse_operator
-from jacstrat.strategies import unasked
+from jacstrat.strategies import default_strategies
 from tests.share import shared
 
 X = torch.ones(2, 3)
-each = pytest.mark.parametrize("name", unasked())
+each = pytest.mark.parametrize("name", default_strategies())
 
 
 def prepare(name: str, operator: str, f, x=X):
@@ -62,7 +62,12 @@ def sloppy(name: str) -> bool:
 @pytest.mark.parametrize("operator", ["laplacian", "hessian_diagonal"])
 @pytest.mark.parametrize(
     ("name", "kind"),
-    [(name, kind) for row, name in enumerate(unasked()) for column, kind in enumerate(SCALED) if shared(row, column)],
+    [
+        (name, kind)
+        for row, name in enumerate(default_strategies())
+        for column, kind in enumerate(SCALED)
+        if shared(row, column)
+    ],
 )
 def test_outputs_of_a_scalar_are_each_by_itself_and_complex_ones_their_parts(
     name: str, operator: str, kind: str

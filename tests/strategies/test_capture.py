@@ -8,7 +8,7 @@ from torch import Tensor
 
 from jacstrat import STRATEGIES, UnsupportedError, parse_strategy
 from jacstrat.core.operator import OPERATORS
-from jacstrat.strategies import unasked
+from jacstrat.strategies import default_strategies
 from jacstrat.strategies.capture import capture
 
 torch.manual_seed(0)
@@ -34,7 +34,10 @@ def eager_of(name: str, f):
 SERVING = [
     name
     for name, kind in STRATEGIES.items()
-    if name in unasked() and not kind().stochastic and not kind().refuse(OPERATORS["laplacian"]) and name != "coloring"
+    if name in default_strategies()
+    and not kind().stochastic
+    and not kind().refuse(OPERATORS["laplacian"])
+    and name != "coloring"
 ]
 
 

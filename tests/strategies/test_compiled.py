@@ -13,7 +13,7 @@ from jacstrat import STRATEGIES, UnsupportedError, UsageError, WrongResultError,
 from jacstrat.core.operator import parse_operator
 from jacstrat.harness.bench import failure
 from jacstrat.measure.counters import OperationCounter
-from jacstrat.strategies import OPERATORS, unasked
+from jacstrat.strategies import OPERATORS, default_strategies
 from jacstrat.strategies.compiled import MOST, Compiled
 from jacstrat.strategies.look import has_numbers
 from jacstrat.strategies.program import compiling, start_compiler
@@ -54,10 +54,11 @@ def gradients(y: Tensor, net: Network) -> tuple[Tensor, ...]:
 
 
 def test_all_but_those_that_compile_or_capture_are_measured_unasked_and_tested_with_the_others() -> None:
-    """The tests of all strategies run over `unasked()`: not what this file, test_graphed.py and test_fused.py test."""
+    """The tests of all strategies run over `default_strategies()`, not what this file, test_graphed.py and
+    test_fused.py test."""
     left_out = {"compiled", "fused", "graphed"}
-    assert set(STRATEGIES) - set(unasked()) == left_out
-    assert list(unasked()) == [name for name in STRATEGIES if name not in left_out]
+    assert set(STRATEGIES) - set(default_strategies()) == left_out
+    assert list(default_strategies()) == [name for name in STRATEGIES if name not in left_out]
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jacstrat import UnsupportedError, parse_strategy
-from jacstrat.strategies import unasked
+from jacstrat.strategies import default_strategies
 from jacstrat.strategies.probes import fixed_diagonal, unit_diagonal, unit_vectors
 
 
@@ -60,7 +60,7 @@ def test_unit_vectors_are_rows_of_the_identity(n: int, data) -> None:
     assert V.dtype == x.dtype
 
 
-@pytest.mark.parametrize("spec", [*unasked(), "jvp:chunk_size=all", "vmap:chunk_size=2"])
+@pytest.mark.parametrize("spec", [*default_strategies(), "jvp:chunk_size=all", "vmap:chunk_size=2"])
 @pytest.mark.parametrize("operator", ["divergence", "laplacian"])
 def test_no_call_writes_the_numbers_of_a_tensor_down(operator: str, spec: str, monkeypatch) -> None:
     """torch.func.vmap asks for the text of what it maps, where that has no name: milliseconds for a few points."""

@@ -28,11 +28,11 @@ from jacstrat import (
     value_and_divergence,
     value_gradient_laplacian,
 )
-from jacstrat.strategies import unasked
+from jacstrat.strategies import default_strategies
 from jacstrat.strategies.stages import _index
 
 B, N = 5, 4
-SPECS = [name for name in unasked() if not parse_strategy(name).stochastic and name != "ones"]
+SPECS = [name for name in default_strategies() if not parse_strategy(name).stochastic and name != "ones"]
 SPECS += [
     "vmap:chunk_size=3",
     "jvp:chunk_size=all",

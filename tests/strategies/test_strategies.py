@@ -12,9 +12,9 @@ from jacstrat import PROBLEMS, STRATEGIES, UnsupportedError, parse_strategy
 from jacstrat.measure.accuracy import errors
 from jacstrat.problems import FAMILIES
 from jacstrat.problems.base import Instance, Problem, Reference
-from jacstrat.strategies import OPERATORS, Strategy, unasked
+from jacstrat.strategies import OPERATORS, Strategy, default_strategies
 
-EXACT = [STRATEGIES[name]() for name in unasked() if STRATEGIES[name].exact_when.startswith("always")]
+EXACT = [STRATEGIES[name]() for name in default_strategies() if STRATEGIES[name].exact_when.startswith("always")]
 VARIANTS = [
     *EXACT,
     *map(
@@ -125,7 +125,7 @@ def test_exact_strategies_agree_with_the_reference(strategy: Strategy, name: str
 
 
 @pytest.mark.parametrize("operator", OPERATORS)
-@pytest.mark.parametrize("name", unasked())
+@pytest.mark.parametrize("name", default_strategies())
 def test_a_strategy_serves_an_operator_or_says_why_not(name: str, operator: str) -> None:
     strategy = STRATEGIES[name]()
     x = torch.zeros(2, 3)

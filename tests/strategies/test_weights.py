@@ -10,12 +10,12 @@ from torch import Tensor
 
 from jacstrat import OPERATORS, ShapeError, UsageError, divergence, laplacian, parse_strategy
 from jacstrat.core.operator import Operator
-from jacstrat.strategies import unasked
+from jacstrat.strategies import default_strategies
 from jacstrat.strategies.reduction import reduction
 from jacstrat.strategies.weights import WeightNumbers
 
 B, N = 6, 4
-SPECS = [name for name in unasked() if not parse_strategy(name).stochastic and name != "ones"]
+SPECS = [name for name in default_strategies() if not parse_strategy(name).stochastic and name != "ones"]
 each = pytest.mark.parametrize("spec", SPECS)
 generator = torch.Generator().manual_seed(0)
 A = torch.randn(N, N, generator=generator, dtype=torch.float64)

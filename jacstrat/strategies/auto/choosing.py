@@ -17,11 +17,11 @@ from jacstrat.core.considered import Considered
 from jacstrat.core.errors import UnsupportedError
 from jacstrat.core.operator import Operator
 from jacstrat.core.version import read_version
-from jacstrat.strategies.auto import choices
+from jacstrat.strategies.auto import disk_cache
 from jacstrat.strategies.auto.candidates import Candidate, Evidence
-from jacstrat.strategies.auto.choices import Kept
 from jacstrat.strategies.auto.considered import considered
 from jacstrat.strategies.auto.counting import UNKNOWN, Evaluation, evaluation, product_costs
+from jacstrat.strategies.auto.disk_cache import StoredChoice
 from jacstrat.strategies.auto.early import UNSEEN, at_best, beats, calls_of, looks, soon
 from jacstrat.strategies.auto.timed import Timed
 from jacstrat.strategies.auto.trial import PATIENCE_S, Trial, run_trial
@@ -107,7 +107,7 @@ class Choosing:
         evidence = Evidence(self.operator, self.x, costs, own.work, workload, compiles=self.compiles)
         always = [one for one in candidates_of(evidence) if not one.ground]
         name = self._name(own, workload) if workload and own.log else None
-        kept = choices.load(name) if name else None
+        kept = disk_cache.load(name) if name else None
         if kept and (same := [one for one in always if one.strategy.spec == kept.strategy]):
             guessed = Timed({}, {one.strategy: one.seconds(self.x) for one in always}, 0.0)
             known = {one.strategy: one for one in always}
@@ -138,7 +138,7 @@ class Choosing:
                     candidates[one] = replace(candidates[one], setup_s=max(calls[0] - timed.seconds[one], 1e-6))
         choice = self._first_right(candidates, timed)
         if name:
-            choices.store(name, Kept(choice.candidate.strategy.spec, choice.reason))
+            disk_cache.store(name, StoredChoice(choice.candidate.strategy.spec, choice.reason))
         return choice
 
     def _first_right(self, candidates: Mapping[Strategy, Candidate], timed: Timed) -> Choice:
@@ -254,9 +254,9 @@ class Choosing:
         device = (
             torch.cuda.get_device_name(x.device)
             if x.device.type == "cuda"
-            else f"{x.device.type} {choices.processor()}"
+            else f"{x.device.type} {disk_cache.processor()}"
         )
-        return choices.digest(
+        return disk_cache.digest(
             {
                 "operations": own.log,
                 "operator": self.operator.spec,

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import torch
 
-from jacstrat.strategies.auto import choices
+from jacstrat.strategies.auto import disk_cache
 from jacstrat.strategies.points import outside_transforms
 
 
@@ -68,10 +68,10 @@ def _found(device: torch.device) -> Rates:
     module = torch.get_device_module(device)
     name = module.get_device_name(device) if hasattr(module, "get_device_name") else device.type
     # Beside the device the host tells: a card has another launch_s in another machine, and a home may be shared.
-    facts = {"rates": Rates._fields, "device": name, "host": choices.processor(), "torch": torch.__version__}
-    key = f"rates-{choices.digest(facts)}"
+    facts = {"rates": Rates._fields, "device": name, "host": disk_cache.processor(), "torch": torch.__version__}
+    key = f"rates-{disk_cache.digest(facts)}"
     try:
-        return Rates(**{field: float(value) for field, value in (choices.read(key) or {}).items()})
+        return Rates(**{field: float(value) for field, value in (disk_cache.read(key) or {}).items()})
     except (TypeError, ValueError):
         pass
     begin = time.perf_counter()
@@ -80,7 +80,7 @@ def _found(device: torch.device) -> Rates:
             rates = measured(Bench(device, partial(torch.accelerator.synchronize, device)))
     except RuntimeError:  # out of memory, among others
         return ACCELERATOR
-    choices.write(key, rates._asdict())
+    disk_cache.write(key, rates._asdict())
     print(f"jacstrat: measured {name} in {time.perf_counter() - begin:.1f} s: {_in_words(rates)}", file=sys.stderr)
     return rates
 

@@ -21,8 +21,8 @@ from jacstrat.strategies.hold import Hold
 from jacstrat.strategies.limits import within_limits
 from jacstrat.strategies.points import Place, place_of
 from jacstrat.strategies.probing import Vmap
+from jacstrat.strategies.process_cache import ProcessCache, circumstances_of
 from jacstrat.strategies.program import start_compiler
-from jacstrat.strategies.recall import Recall, circumstances_of
 from jacstrat.strategies.reduction import outputs_of
 from jacstrat.structure import Structure, UntracedError, detect_structure, prove_structure
 
@@ -45,7 +45,7 @@ class Chosen(NamedTuple):
     single: Strategy | None = None
 
 
-RECALL: Recall[Chosen] = Recall()
+CHOICES: ProcessCache[Chosen] = ProcessCache()
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ class Auto(Strategy):
         if torch.compiler.is_compiling():
             return _contraction(_by_calls(), None, operator, f, x, args)
         circumstances = (self, *circumstances_of(operator, x, args))
-        kept = RECALL.get(f, circumstances)
+        kept = CHOICES.get(f, circumstances)
         place = place_of(x)
         if place == "followed" or (place == "transformed" and kept is not None):
             return _contraction(self._followed(kept, place), None, operator, f, x, args)
@@ -104,7 +104,7 @@ class Auto(Strategy):
         choosing = Choosing(operator, f, x, args, begin, values=values, timed=timed, compiles=timed and self.compile)
         choice = choosing.choose(lambda sparse, known: self._structured(known, f, args, free and sparse))
         chosen = Chosen(choice.candidate.strategy, choice.reason, bool(choice.candidate.ground), choice.single)
-        RECALL.keep(f, circumstances, chosen)
+        CHOICES.keep(f, circumstances, chosen)
         contraction = _contraction(chosen, choice.candidate, operator, f, x, args, choice.built)
         return replace(contraction, considered=choice.considered)
 

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from jacstrat.strategies.auto import candidates, choices, rates
+from jacstrat.strategies.auto import candidates, disk_cache, rates
 from jacstrat.strategies.auto.candidates import HOST_OP_S, KERNEL_S, Candidate
 from jacstrat.strategies.auto.counting import ProductCost, Work
 from jacstrat.strategies.auto.rates import (
@@ -104,9 +104,9 @@ def test_elsewhere_they_are_measured_again(cuda: list[Bench], monkeypatch: pytes
     if change == "torch":
         monkeypatch.setattr(torch, "__version__", "0.0")
     elif change == "host":
-        monkeypatch.setattr(choices, "processor", lambda: "another")
+        monkeypatch.setattr(disk_cache, "processor", lambda: "another")
     elif change in ("broken", "foreign"):
-        (file,) = choices.folder().iterdir()
+        (file,) = disk_cache.folder().iterdir()
         file.write_text("{" if change == "broken" else '{"strategy": "vmap"}')
     assert rates_of(CUDA) == FOUND
     assert len(cuda) == 2
@@ -118,7 +118,7 @@ def test_a_device_that_cannot_be_measured_has_a_guess(cuda: list[Bench], monkeyp
 
     monkeypatch.setattr(rates, "measured", failing)
     assert rates_of(CUDA) == ACCELERATOR
-    assert list(choices.folder().glob("rates-*")) == []
+    assert list(disk_cache.folder().glob("rates-*")) == []
 
 
 @pytest.mark.parametrize(("op_s", "call_s"), [(12e-6, 0.0), (0.0, 24e-6)])

@@ -11,7 +11,7 @@ import torch
 
 from jacstrat.core.operator import OPERATORS
 from jacstrat.strategies.checked import checked
-from jacstrat.strategies.recall import Recall, key_of
+from jacstrat.strategies.process_cache import ProcessCache, key_of
 
 NET = torch.nn.Linear(3, 3)
 GLOBAL = 2
@@ -116,7 +116,7 @@ def test_a_closure_that_is_not_filled_yet_and_one_that_holds_itself() -> None:
 
 
 def test_keys_keep_nothing_alive_and_a_new_object_is_not_an_old_one() -> None:
-    recall: Recall[str] = Recall()
+    recall: ProcessCache[str] = ProcessCache()
     net = torch.nn.Linear(3, 3)
     gone = weakref.ref(net)
     recall.keep(net, "", "vmap")
@@ -131,7 +131,7 @@ def test_keys_keep_nothing_alive_and_a_new_object_is_not_an_old_one() -> None:
 
 
 def test_the_latest_are_kept() -> None:
-    recall: Recall[int] = Recall(size=4)
+    recall: ProcessCache[int] = ProcessCache(size=4)
     for n in range(10):
         recall.keep(torch.sin, n, n)
     assert [recall.get(torch.sin, n) for n in range(10)] == [None] * 6 + [6, 7, 8, 9]
@@ -140,7 +140,7 @@ def test_the_latest_are_kept() -> None:
 
 
 def test_code_that_is_ever_new_in_what_it_closes_over_is_known_after_some_time() -> None:
-    recall: Recall[int] = Recall(most=3)
+    recall: ProcessCache[int] = ProcessCache(most=3)
     for step in range(3):
         assert recall.get(closing_over(step), "") is None
         recall.keep(closing_over(step), "", step)

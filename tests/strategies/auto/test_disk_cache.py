@@ -6,10 +6,10 @@ import json
 
 import pytest
 
-from jacstrat.strategies.auto import choices
-from jacstrat.strategies.auto.choices import Kept, digest, folder, load, store
+from jacstrat.strategies.auto import disk_cache
+from jacstrat.strategies.auto.disk_cache import StoredChoice, digest, folder, load, store
 
-KEPT = Kept("vmap", "vmap: 1 ms against 2 ms of jvp")
+KEPT = StoredChoice("vmap", "vmap: 1 ms against 2 ms of jvp")
 
 
 def test_what_is_stored_is_found_as_one_small_file() -> None:
@@ -50,7 +50,7 @@ def test_nothing_is_left_behind_where_the_last_step_fails(monkeypatch) -> None:
     def replace(*_: object) -> None:
         raise OSError
 
-    monkeypatch.setattr(choices.os, "replace", replace)
+    monkeypatch.setattr(disk_cache.os, "replace", replace)
     store("name", KEPT)
     assert list(folder().iterdir()) == []
 

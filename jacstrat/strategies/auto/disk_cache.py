@@ -25,7 +25,7 @@ VARIABLE = "JACSTRAT_CACHE"
 OFF = ("", "off")
 
 
-class Kept(NamedTuple):
+class StoredChoice(NamedTuple):
     """A strategy's spec, and why it was chosen, in one line."""
 
     strategy: str
@@ -59,17 +59,17 @@ def processor() -> str:
     return model[1] if model else platform.processor() or platform.machine()
 
 
-def load(name: str) -> Kept | None:
+def load(name: str) -> StoredChoice | None:
     """The choice of that name; None where there is none that can be read."""
     found = read(name)
     try:
-        choice = Kept(found["strategy"], found["reason"]) if found else None
+        choice = StoredChoice(found["strategy"], found["reason"]) if found else None
     except KeyError:
         return None
     return choice if choice and all(isinstance(text, str) for text in choice) else None
 
 
-def store(name: str, choice: Kept) -> None:
+def store(name: str, choice: StoredChoice) -> None:
     """Keep a choice, where that can be done."""
     write(name, choice._asdict())
 

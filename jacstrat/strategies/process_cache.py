@@ -42,7 +42,7 @@ class Recalled(NamedTuple, Generic[V]):
     is_own: bool
 
 
-class Recall(Generic[V]):
+class ProcessCache(Generic[V]):
     """The latest `size` values by key, and the latest of each code object.
 
     A closure over ever new objects would never be known. After `most` values for one code object under the same
