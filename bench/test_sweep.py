@@ -13,8 +13,8 @@ import torch
 
 from jacstrat.core.case import Case
 from jacstrat.core.errors import UnsupportedError
-from jacstrat.harness.bench import enter, set_up, surroundings, verdict
 from jacstrat.harness.cases import Cell
+from jacstrat.harness.setup import prepare_case, set_up, surroundings, verdict
 from jacstrat.harness.sweep import load_sweep, missing_device
 from jacstrat.measure.clocks import clock_for
 from jacstrat.measure.sampling import Settings, sample
@@ -33,7 +33,7 @@ def test_case(benchmark, case: Case) -> None:
     with surroundings(cell):
         bench = set_up(cell)
         try:
-            contestant = enter(case, bench, lambda name: None)
+            contestant = prepare_case(case, bench, lambda name: None)
         except UnsupportedError as error:
             pytest.skip(str(error))
         works = {"work": synchronised(contestant.work, cell.device), "f": lambda: bench.instance.f(bench.instance.x)}

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from jacstrat.core.case import Case, F
-from jacstrat.harness.bench import enter, set_up, surroundings
 from jacstrat.harness.cases import Cell
+from jacstrat.harness.setup import prepare_case, set_up, surroundings
 from jacstrat.harness.sweep import Grid, Sweep
 from jacstrat.measure.clocks import clock_for
 from jacstrat.measure.sampling import Settings, sample
@@ -99,7 +99,7 @@ def measure(case: Case, settings: Settings) -> Pair:
     with surroundings(cell):
         bench = set_up(cell)
         f, x, args = bench.instance.f, bench.instance.x, bench.instance.args
-        first, second = (enter(case, bench, lambda name: None).work for _ in range(2))
+        first, second = (prepare_case(case, bench, lambda name: None).work for _ in range(2))
         works = {"first": first, "second": second, F: lambda: f(x, *args)}
         series = sample(works, clock_for(case.device), settings, random.Random(case.key), F)
     one, other = series["first"], series["second"]

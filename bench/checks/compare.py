@@ -59,8 +59,8 @@ KINDS: Mapping[str, tuple[str, str]] = MappingProxyType(
 
 def _counted(cell: Any, kind: str = "", plain: list[Record] | None = None) -> list[Record]:
     """The rows of a cell without times, its strategies as they are or with a change built in."""
-    from jacstrat.harness.bench import CellSetup
     from jacstrat.harness.cell import measure
+    from jacstrat.harness.setup import CellSetup
     from jacstrat.strategies.contraction import Contraction
 
     prepare = CellSetup.prepare

@@ -71,7 +71,7 @@ def spans(file: Path) -> Counter[str]:
 
 def judge(wall_s: float, cells: int, inside_s: Mapping[str, float], blocks_s: float) -> Figure:
     """The figure, from the run's wall time, the probe's seconds, and those of the blocks in samples.jsonl."""
-    prepare_s, warm_up_s = inside_s["enter"], inside_s["warm_up"]
+    prepare_s, warm_up_s = inside_s["prepare_case"], inside_s["warm_up"]
     share = 1 - (prepare_s + warm_up_s + blocks_s) / wall_s
     note = (
         f"of {wall_s:.1f} s with {cells} cells, {blocks_s:.1f} s in blocks, {warm_up_s:.1f} s warming up, "

@@ -1,8 +1,8 @@
 """Problems whose file, loaded by a child, has that child note how long it measures.
 
 Given to a sweep by path, as a user's own: a child is a process of its own, and this is how code gets into it. The
-seconds that it spends inside `enter` (prepare, check, count) and `warm_up` go to a file beside this one; those of the
-blocks are in samples.jsonl.
+seconds that it spends inside `prepare_case` (prepare, check, count) and `warm_up` go to a file beside this one; those
+of the blocks are in samples.jsonl.
 """
 
 from __future__ import annotations
@@ -44,5 +44,5 @@ def timed(function: Callable[..., Any]) -> Callable[..., Any]:
 
 # In a child alone.
 if MARK in os.environ:
-    for module, name in ((cell, "enter"), (sampling, "warm_up")):
+    for module, name in ((cell, "prepare_case"), (sampling, "warm_up")):
         setattr(module, name, timed(getattr(module, name)))

@@ -13,11 +13,11 @@ from rich.text import Text
 from jacstrat.core.case import Case, F
 from jacstrat.core.errors import UsageError
 from jacstrat.core.operator import OPERATORS, Operator, parse_operator
-from jacstrat.harness.bench import Attend, failure, instantiate, reason_to_skip, surroundings
 from jacstrat.harness.cases import Cell
 from jacstrat.harness.cell import Outcome, measure
 from jacstrat.harness.isolation import isolated
 from jacstrat.harness.job import limits_of
+from jacstrat.harness.setup import Attend, failure, instantiate, reason_to_skip, surroundings
 from jacstrat.harness.sweep import Sweep
 from jacstrat.measure.sampling import Settings
 from jacstrat.records import Record

@@ -15,24 +15,24 @@ import torch
 from jacstrat.core.case import FLOOR, Case, F
 from jacstrat.core.errors import in_words
 from jacstrat.core.status import Cause, Status
-from jacstrat.harness.bench import (
+from jacstrat.harness.cases import Cell
+from jacstrat.harness.instruments import Instruments, instruments_for
+from jacstrat.harness.lower_bound import LowerBound, lower_bound_of
+from jacstrat.harness.messages import case_of, record_of
+from jacstrat.harness.peaks import peaks_of
+from jacstrat.harness.phases import Phases
+from jacstrat.harness.setup import (
     Attend,
     CellSetup,
     PreparedCase,
-    enter,
     failure,
     kernels_in,
+    prepare_case,
     reason_to_skip,
     set_up,
     surroundings,
     verdict,
 )
-from jacstrat.harness.cases import Cell
-from jacstrat.harness.floor import Floor, floor_of
-from jacstrat.harness.instruments import Instruments, instruments_for
-from jacstrat.harness.messages import case_of, record_of
-from jacstrat.harness.peaks import peaks_of
-from jacstrat.harness.phases import Phases
 from jacstrat.harness.traces import trace_file
 from jacstrat.measure.activity import Activity, observed
 from jacstrat.measure.clocks import CACHES, TURN_S, Elsewhere, Turns, Work
@@ -112,10 +112,10 @@ def measure(
     with surroundings(cell), kernels_in(cache), ExitStack() as opened:
         try:
             phases = Phases()
-            bench = set_up(cell, attend, cache, instance, phases)
+            setup = set_up(cell, attend, cache, instance, phases)
             with phases.within("set up"):
-                f_work = bench.timed(bench.instance.value)
-                floor = floor_of(bench)
+                f_work = setup.timed(setup.instance.value)
+                lower_bound = lower_bound_of(setup)
                 caches = (settings or Settings()).caches
                 instruments = opened.enter_context(instruments_for(cell.device, caches, energy))
                 # Counts alone are the same on every machine; rates are not.
@@ -126,31 +126,31 @@ def measure(
             status, reason = _failure(cell, error)
             yield from (Outcome.of(case, status, f"f itself: {reason}") for case in cell.cases)
             return
-        contestants = {}
+        prepared_cases = {}
         for case in cell.cases:
             attend(case.strategy)
             try:
-                contestants[case.strategy] = enter(case, bench, attend)
+                prepared_cases[case.strategy] = prepare_case(case, setup, attend)
             except (Exception, SystemExit) as error:
                 yield Outcome.of(case, *_failure(cell, error))
         if settings is None:
-            yield from (_judged(contestant, floor, bench) for contestant in contestants.values())
-        elif contestants:
-            if _take_turns(contestants):
+            yield from (_judged(prepared, lower_bound, setup) for prepared in prepared_cases.values())
+        elif prepared_cases:
+            if _take_turns(prepared_cases):
                 beside = {cache: Turns(clock) for cache, clock in instruments.beside.items()}
                 instruments = replace(instruments, clock=Turns(instruments.clock), beside=beside)
                 settings = replace(settings, block_s=max(settings.block_s, TURN_S))
-            side = CellContext(cell, bench, floor, peaks, instruments, settings, attend, traces)
-            yield from _compete(side, contestants, f_work)
+            side = CellContext(cell, setup, lower_bound, peaks, instruments, settings, attend, traces)
+            yield from _compete(side, prepared_cases, f_work)
 
 
-def _take_turns(contestants: Mapping[str, PreparedCase]) -> bool:
+def _take_turns(prepared_cases: Mapping[str, PreparedCase]) -> bool:
     """Whether another process does some of the work."""
-    return any(isinstance(contestant.work, Elsewhere) for contestant in contestants.values())
+    return any(isinstance(prepared.work, Elsewhere) for prepared in prepared_cases.values())
 
 
 def _failure(cell: Cell, error: BaseException) -> tuple[Status, str]:
-    """`bench.failure`, unless the device is lost to this process."""
+    """`setup.failure`, unless the device is lost to this process."""
     if is_lost(torch.device(cell.device)):
         raise ContextLostError(in_words(error)) from error
     return failure(error)
@@ -160,8 +160,8 @@ class CellContext(NamedTuple):
     """What all contestants of a cell are measured with."""
 
     cell: Cell
-    bench: CellSetup
-    floor: Floor | None
+    setup: CellSetup
+    lower_bound: LowerBound | None
     peaks: Peaks | None
     instruments: Instruments
     settings: Settings
@@ -169,41 +169,43 @@ class CellContext(NamedTuple):
     traces: Path | None
 
 
-def _compete(side: CellContext, contestants: dict[str, PreparedCase], f_work: Work) -> Generator[Outcome, None, None]:
-    cell, bench, floor, instruments = side.cell, side.bench, side.floor, side.instruments
-    with bench.phases.within("sample"):
-        series, session = _sampled(side, contestants, f_work)
+def _compete(
+    side: CellContext, prepared_cases: dict[str, PreparedCase], f_work: Work
+) -> Generator[Outcome, None, None]:
+    cell, setup, lower_bound, instruments = side.cell, side.setup, side.lower_bound, side.instruments
+    with setup.phases.within("sample"):
+        series, session = _sampled(side, prepared_cases, f_work)
     # What the cell took so far goes with f; what a strategy takes from now on, with the strategy.
-    yield Outcome(cell.case(F).key, None, _raw(series[F], session) | {"phases_s": bench.phases.taken()})
-    if floor:
+    yield Outcome(cell.case(F).key, None, _raw(series[F], session) | {"phases_s": setup.phases.taken()})
+    if lower_bound:
         yield Outcome(cell.case(FLOOR).key, None, _raw(series[FLOOR], session))
-    verdicts = {name: verdict(contestant.errors, bench, contestant.drawn) for name, contestant in contestants.items()}
+    verdicts = {name: verdict(prepared.errors, setup, prepared.drawn) for name, prepared in prepared_cases.items()}
     # What is right on average is not to be compared with what is right: the fastest is an exact one.
-    exact = [name for name, contestant in contestants.items() if contestant.drawn is None]
+    exact = [name for name, prepared in prepared_cases.items() if prepared.drawn is None]
     right = [name for name in exact if verdicts[name][0] == "ok" and not series[name].error]
     fastest = min(right, key=lambda name: series[name].summary.median, default=None)
     told: dict[str, dict[str, Any]] = {}
-    for name, contestant in contestants.items():
+    for name, prepared in prepared_cases.items():
         error = series[name].error
         side.attend(name)
         try:
             if error is not None:
                 raise error
-            with bench.phases.within("energy"):
-                energy_j = instruments.energy_j(contestant.work, series[name].summary.median)
-            with bench.phases.within("waits"):
-                waits = instruments.clock.waits(contestant.work)
-            told[name] = {"energy_j": energy_j, "waits": waits, "phases_s": bench.phases.taken()}
+            with setup.phases.within("energy"):
+                energy_j = instruments.energy_j(prepared.work, series[name].summary.median)
+            with setup.phases.within("waits"):
+                waits = instruments.clock.waits(prepared.work)
+            told[name] = {"energy_j": energy_j, "waits": waits, "phases_s": setup.phases.taken()}
         except (Exception, SystemExit) as late:
-            yield Outcome.of(contestant.case, *_failure(cell, late))
+            yield Outcome.of(prepared.case, *_failure(cell, late))
             # None of those that are told below.
-            bench.phases.taken()
+            setup.phases.taken()
     # Behind all that is timed: a profiler that was started may stay in the way of launches.
     for name, found in told.items():
-        contestant, times = contestants[name], _times(series[name])
+        prepared, times = prepared_cases[name], _times(series[name])
         side.attend(name)
-        with bench.phases.within("profile"):
-            seen = _seen(side, contestant, times["median_s"])
+        with setup.phases.within("profile"):
+            seen = _seen(side, prepared, times["median_s"])
         measured = {
             **times,
             **_of_caches(side, series, name),
@@ -211,39 +213,39 @@ def _compete(side: CellContext, contestants: dict[str, PreparedCase], f_work: Wo
             **_ratios("cost_ratio", series[name], series[F]),
             **(_ratios("over_fastest", series[name], series[fastest]) if fastest else {}),
             "f_median_s": _median(series[F]),
-            **(_over_floor(floor, series[name], series[FLOOR]) if floor else {}),
-            **_over_light(floor, side.peaks, times["median_s"]),
+            **(_over_floor(lower_bound, series[name], series[FLOOR]) if lower_bound else {}),
+            **_over_light(lower_bound, side.peaks, times["median_s"]),
             **_activity(seen, times["median_s"]),
-            "prepare_s": contestant.prepare_s,
-            **_exact(contestant, bench),
-            **_rates(contestant, side.peaks),
+            "prepare_s": prepared.prepare_s,
+            **_exact(prepared, setup),
+            **_rates(prepared, side.peaks),
         }
-        record = Record.of(contestant.case, *verdicts[name], **measured)
+        record = Record.of(prepared.case, *verdicts[name], **measured)
         raw = _raw(series[name], session)
-        if contestant.software is not None:
-            raw["software"] = dict(contestant.software)
+        if prepared.software is not None:
+            raw["software"] = dict(prepared.software)
         raw["beside"] = {cache: _raw(series[_label(name, cache)], session) for cache in instruments.beside}
-        phases_s = found["phases_s"] | bench.phases.taken()
+        phases_s = found["phases_s"] | setup.phases.taken()
         yield Outcome(record.case, record, raw | {"waits": found["waits"], "phases_s": phases_s})
 
 
 def _sampled(
-    side: CellContext, contestants: dict[str, PreparedCase], f_work: Work
+    side: CellContext, prepared_cases: dict[str, PreparedCase], f_work: Work
 ) -> tuple[dict[str, WorkSamples], str]:
     """The series of f, of the floor and of the strategies, once more for each cache beside the first, side by side."""
-    cell, floor, instruments = side.cell, side.floor, side.instruments
+    cell, lower_bound, instruments = side.cell, side.lower_bound, side.instruments
     works: dict[str, Work] = {F: f_work}
-    if floor:
-        works[FLOOR] = floor.work
-    works |= {name: contestant.work for name, contestant in contestants.items()}
+    if lower_bound:
+        works[FLOOR] = lower_bound.work
+    works |= {name: prepared.work for name, prepared in prepared_cases.items()}
     names, clocks = {name: name for name in works}, {}
     for cache, clock in instruments.beside.items():
-        for name, contestant in contestants.items():
+        for name, prepared in prepared_cases.items():
             label = _label(name, cache)
-            works[label], names[label], clocks[label] = contestant.work, name, clock
+            works[label], names[label], clocks[label] = prepared.work, name, clock
     device, rng = torch.device(cell.device), random.Random(f"{cell.seed} {cell.key}")
     ranges = ranges_for(device)
-    alike = tuple(contestants) if _take_turns(contestants) else ()
+    alike = tuple(prepared_cases) if _take_turns(prepared_cases) else ()
 
     def attending(label: str) -> None:
         # The products are nobody's code: a hang in them is none of a strategy's.
@@ -277,14 +279,14 @@ def _of_caches(side: CellContext, series: dict[str, WorkSamples], name: str) -> 
     return {"cache": first, **{f"{cache}_s": medians.get(cache) for cache in CACHES}}
 
 
-def _seen(side: CellContext, contestant: PreparedCase, call_s: float) -> Activity | None:
+def _seen(side: CellContext, prepared: PreparedCase, call_s: float) -> Activity | None:
     """What the device does in a call. A profiler that fails takes no row away: the number is missing then."""
     cell, traces = side.cell, side.traces
-    device, key = torch.device(cell.device), contestant.case.key
-    if isinstance(contestant.work, Elsewhere) or (device.type == "cpu" and traces is None):
+    device, key = torch.device(cell.device), prepared.case.key
+    if isinstance(prepared.work, Elsewhere) or (device.type == "cpu" and traces is None):
         return None
     try:
-        return observed(contestant.work, device, key, call_s, None if traces is None else trace_file(traces, key))
+        return observed(prepared.work, device, key, call_s, None if traces is None else trace_file(traces, key))
     except (Exception, SystemExit) as error:
         _failure(cell, error)
         return None
@@ -296,18 +298,18 @@ def _activity(seen: Activity | None, median_s: float) -> dict[str, Any]:
     return {"kernels": seen.kernels, "kernel_s": seen.kernel_s, "gap_s": max(median_s - seen.kernel_s, 0.0)}
 
 
-def _over_light(floor: Floor | None, peaks: Peaks | None, median_s: float) -> dict[str, Any]:
-    if floor is None or peaks is None:
+def _over_light(lower_bound: LowerBound | None, peaks: Peaks | None, median_s: float) -> dict[str, Any]:
+    if lower_bound is None or peaks is None:
         return {}
-    light_s = peaks.light_s(floor.flops, floor.bytes)
+    light_s = peaks.light_s(lower_bound.flops, lower_bound.bytes)
     return {"light_s": light_s, "over_light": median_s / light_s}
 
 
-def _rates(contestant: PreparedCase, peaks: Peaks | None) -> dict[str, Any]:
+def _rates(prepared: PreparedCase, peaks: Peaks | None) -> dict[str, Any]:
     """What the work of a case takes at the least, by what it computes and by what it moves."""
     if peaks is None:
         return {}
-    counts = contestant.counts
+    counts = prepared.counts
     moved = counts.moved_bytes
     return {
         "compute_s": None if counts.flops is None else peaks.compute_s(counts.flops),
@@ -315,22 +317,22 @@ def _rates(contestant: PreparedCase, peaks: Peaks | None) -> dict[str, Any]:
     }
 
 
-def _exact(contestant: PreparedCase, bench: CellSetup) -> dict[str, Any]:
+def _exact(prepared: PreparedCase, setup: CellSetup) -> dict[str, Any]:
     """The columns that are no times: counts and errors."""
     return {
-        "reference": bench.reference.source,
-        "reference_error": bench.reference.error(bench.operator),
-        "cancellation": bench.reference.cancellation(bench.operator),
-        **asdict(contestant.counts),
-        **{key: value for key, value in asdict(contestant.errors).items() if key in COLUMNS},
-        **(contestant.drawn.columns if contestant.drawn else {}),
+        "reference": setup.reference.source,
+        "reference_error": setup.reference.error(setup.operator),
+        "cancellation": setup.reference.cancellation(setup.operator),
+        **asdict(prepared.counts),
+        **{key: value for key, value in asdict(prepared.errors).items() if key in COLUMNS},
+        **(prepared.drawn.columns if prepared.drawn else {}),
     }
 
 
-def _judged(contestant: PreparedCase, floor: Floor | None, bench: CellSetup) -> Outcome:
+def _judged(prepared: PreparedCase, lower_bound: LowerBound | None, setup: CellSetup) -> Outcome:
     """The row of a case that is not timed."""
-    status, reason = verdict(contestant.errors, bench, contestant.drawn)
-    record = Record.of(contestant.case, status, reason, **_best(floor), **_exact(contestant, bench))
+    status, reason = verdict(prepared.errors, setup, prepared.drawn)
+    record = Record.of(prepared.case, status, reason, **_best(lower_bound), **_exact(prepared, setup))
     return Outcome(record.case, record, None)
 
 
@@ -352,12 +354,12 @@ def _median(series: WorkSamples) -> float | None:
     return series.summary.median if series.seconds else None
 
 
-def _over_floor(floor: Floor, series: WorkSamples, bare: WorkSamples) -> dict[str, Any]:
-    return {"floor_median_s": _median(bare), **_ratios("over_floor", series, bare), **_best(floor)}
+def _over_floor(lower_bound: LowerBound, series: WorkSamples, bare: WorkSamples) -> dict[str, Any]:
+    return {"floor_median_s": _median(bare), **_ratios("over_floor", series, bare), **_best(lower_bound)}
 
 
-def _best(floor: Floor | None) -> dict[str, Any]:
-    return {"best_flops": floor.flops, "best_bytes": floor.bytes} if floor else {}
+def _best(lower_bound: LowerBound | None) -> dict[str, Any]:
+    return {"best_flops": lower_bound.flops, "best_bytes": lower_bound.bytes} if lower_bound else {}
 
 
 def _ratios(name: str, numerator: WorkSamples, denominator: WorkSamples) -> dict[str, Any]:

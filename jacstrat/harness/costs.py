@@ -10,10 +10,10 @@ from itertools import count
 
 from jacstrat.harness.cases import Cell
 from jacstrat.harness.cell import Outcome
-from jacstrat.harness.drive import drive
 from jacstrat.harness.job import Done, Job
 from jacstrat.harness.lines import lines
 from jacstrat.harness.predict import Forecast, Prediction
+from jacstrat.harness.scheduler import schedule
 from jacstrat.harness.sweep import Sweep, line_of
 from jacstrat.measure.sampling import Settings
 from jacstrat.strategies import parse_strategy
@@ -161,7 +161,7 @@ def estimate(sweep: Sweep, forecasts: Sequence[Forecast], workers: int) -> RunCo
     for cell in sweep.cells():
         by_line[line_of(cell)] = by_line.get(line_of(cell), 0.0) + cell_s(cell)
     job = Job(sweep.cells()[0], settings, sweep.timeout_s)
-    cases = sum(1 for _ in drive(left, job, pool, lambda cells, workers: None))
+    cases = sum(1 for _ in schedule(left, job, pool, lambda cells, workers: None))
     # Workers that have no line start nothing.
     start_s = max(rates_of(line.device).start_s for line in left)
     busy_s = pool.busy_s + min(workers, len(left)) * start_s

@@ -15,13 +15,13 @@ from jacstrat.available import available_bytes
 from jacstrat.core.case import Case, F
 from jacstrat.core.errors import UnsupportedError
 from jacstrat.core.status import Cause, Status
-from jacstrat.harness.bench import Attend, failure, instantiate, one_call, reason_to_skip, surroundings
 from jacstrat.harness.cases import Cell
 from jacstrat.harness.child import ChildLimits
 from jacstrat.harness.children import Children
 from jacstrat.harness.isolation import isolated
 from jacstrat.harness.messages import case_of, check, checked_cause
 from jacstrat.harness.precision import DTYPES
+from jacstrat.harness.setup import Attend, failure, instantiate, one_call, reason_to_skip, surroundings
 from jacstrat.measure.counters import OperationCounter
 from jacstrat.measure.memory import StorageMode
 from jacstrat.problems.base import Instance

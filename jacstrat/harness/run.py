@@ -11,11 +11,11 @@ from typing import Any
 from jacstrat.core.environment import Session, read_sessions, write_sessions
 from jacstrat.core.whole import write_whole
 from jacstrat.harness.directory import claimed, finished
-from jacstrat.harness.drive import Observer, drive
 from jacstrat.harness.job import Done, Job, limits_of
 from jacstrat.harness.lines import lines
 from jacstrat.harness.pool import Here, Pool, Slots
 from jacstrat.harness.results import Results
+from jacstrat.harness.scheduler import Observer, schedule
 from jacstrat.harness.servers import end_left_processes
 from jacstrat.harness.strays import temporary_folder
 from jacstrat.harness.sweep import Sweep
@@ -109,7 +109,7 @@ def run(
         write_sessions(directory, [*earlier, session])
         observer.started(len(done), sum(len(cell.strategies) for cell in cells))
         try:
-            for outcome in drive(left, job, pool, observer.under_way, found):
+            for outcome in schedule(left, job, pool, observer.under_way, found):
                 if outcome.samples:
                     results.write_samples(outcome.case, outcome.samples)
                 if outcome.record:

@@ -27,9 +27,9 @@ from jacstrat.report.budget import BUDGET, PRODUCTS, budget_picture, products_pi
 from jacstrat.report.chart import DARK, GREY, draw, empty_chart, own_value, positions, reference, scale_y
 from jacstrat.report.doubt import Samples, samples_picture
 from jacstrat.report.errorscale import ErrorScale
-from jacstrat.report.floor import best_flops_picture, floor_picture
 from jacstrat.report.legend import legend, legend_below, notes
 from jacstrat.report.look import FigureLook, look_of
+from jacstrat.report.lower_bound import best_flops_picture, floor_picture
 from jacstrat.report.overn import N, cost_ratio_picture, error_picture, memory_picture, time_picture
 from jacstrat.report.pareto import pareto_picture
 from jacstrat.report.picture import Picture

@@ -56,32 +56,32 @@ def test_the_sweep_has_two_hundred_small_cases() -> None:
 
 
 def test_outside_is_what_none_of_the_parts_accounts_for() -> None:
-    figure = outside.judge(10.0, 4, {"enter": 1.0, "warm_up": 0.5}, 5.0)
+    figure = outside.judge(10.0, 4, {"prepare_case": 1.0, "warm_up": 0.5}, 5.0)
     assert (figure.value, figure.met) == (pytest.approx(0.35), False)
     assert (
         figure.note
         == "of 10.0 s with 4 cells, 5.0 s in blocks, 0.5 s warming up, 1.0 s preparing, checking and counting"
     )
-    assert outside.judge(10.0, 4, {"enter": 1.0, "warm_up": 0.5}, 5.6).met
+    assert outside.judge(10.0, 4, {"prepare_case": 1.0, "warm_up": 0.5}, 5.6).met
 
 
 def test_the_probe_notes_each_call_also_of_what_raises(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(probe, "__file__", str(tmp_path / "probe.py"))
 
-    def enter(seconds: float) -> str:
+    def prepare_case(seconds: float) -> str:
         time.sleep(seconds)
         return "done"
 
     def fails() -> None:
         raise ValueError("mine")
 
-    assert probe.timed(enter)(0.01) == "done"
-    probe.timed(enter)(seconds=0.01)
+    assert probe.timed(prepare_case)(0.01) == "done"
+    probe.timed(prepare_case)(seconds=0.01)
     with pytest.raises(ValueError, match="mine"):
         probe.timed(fails)()
     totals = outside.spans(tmp_path / probe.SPANS)
-    assert set(totals) == {"enter", "fails"}
-    assert totals["enter"] >= 0.02
+    assert set(totals) == {"prepare_case", "fails"}
+    assert totals["prepare_case"] >= 0.02
 
 
 def test_a_child_that_loads_the_probe_tells_what_it_did(tmp_path) -> None:
@@ -89,4 +89,4 @@ def test_a_child_that_loads_the_probe_tells_what_it_did(tmp_path) -> None:
     outcomes = list(measure_isolated(cell, children.ONCE, children.LIMITS))
     assert [o.record.status for o in outcomes if o.record] == ["ok", "ok"]
     names = [json.loads(line)["name"] for line in (tmp_path / probe.SPANS).read_text().splitlines()]
-    assert sorted(names) == ["enter", "enter", "warm_up", "warm_up", "warm_up"]
+    assert sorted(names) == ["prepare_case", "prepare_case", "warm_up", "warm_up", "warm_up"]

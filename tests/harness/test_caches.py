@@ -120,15 +120,15 @@ def device(monkeypatch: pytest.MonkeyPatch) -> FakeAccelerator:
         fake.log.clear()
         return nullcontext(Instruments(made[0], Card(), dict(zip(caches[1:], made[1:], strict=True))))
 
-    enter = measuring.enter
+    enter = measuring.prepare_case
 
-    def entering(case, bench, attend):
-        contestant = enter(case, bench, attend)
-        contestant.work = fake.work(200_000)
-        return contestant
+    def entering(case, setup, attend):
+        prepared = enter(case, setup, attend)
+        prepared.work = fake.work(200_000)
+        return prepared
 
     monkeypatch.setattr(measuring, "instruments_for", instruments_for)
-    monkeypatch.setattr(measuring, "enter", entering)
+    monkeypatch.setattr(measuring, "prepare_case", entering)
     return fake
 
 
@@ -148,9 +148,7 @@ def test_what_the_profiler_saw_is_in_the_row_and_one_that_fails_takes_none_away(
     cell, device: FakeAccelerator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     order: list[str] = []
-    monkeypatch.setattr(
-        measuring, "_seen", lambda side, contestant, call_s: order.append("seen") or Activity(7, 150e-6)
-    )
+    monkeypatch.setattr(measuring, "_seen", lambda side, prepared, call_s: order.append("seen") or Activity(7, 150e-6))
     wait = DeviceClock.waits
     monkeypatch.setattr(DeviceClock, "waits", lambda self, work: order.append("waits") or wait(self, work))
     rows = [o.record for o in outcomes(cell("sin", "ones", "vmap"), "cold") if o.record]
@@ -176,7 +174,7 @@ def test_a_replay_has_both_caches_too(cell, monkeypatch: pytest.MonkeyPatch) -> 
         work()
         return lambda: replayed.append(1)
 
-    monkeypatch.setattr("jacstrat.harness.bench.captured", captured)
+    monkeypatch.setattr("jacstrat.harness.setup.captured", captured)
     (row,) = (o.record for o in outcomes(cell("sin", "vmap", workload="replay"), "cold", "warm") if o.record)
     assert row.cold_s > 0 < row.warm_s
     assert replayed

@@ -273,7 +273,7 @@ def test_a_replay_is_timed_and_its_counts_are_those_of_the_work(cell, monkeypatc
         work()
         return lambda: replayed.append(device.type)
 
-    monkeypatch.setattr("jacstrat.harness.bench.captured", captured)
+    monkeypatch.setattr("jacstrat.harness.setup.captured", captured)
     found = rows(cell("sin", "vmap", workload="replay"))["vmap"]
     assert (found.status, found.vjp_products) == ("ok", 3)
     assert set(replayed) == {"cpu"}

@@ -6,8 +6,8 @@ import os
 
 import torch._inductor
 
-from jacstrat.harness.bench import kernels_in
 from jacstrat.harness.cell import measure
+from jacstrat.harness.setup import kernels_in
 from tests.harness.conftest import QUICK, mine
 
 VARIABLE = "TORCHINDUCTOR_CACHE_DIR"

@@ -9,10 +9,10 @@ import torch
 from jacstrat import PROBLEMS, UsageError, benchmark, read_records
 from jacstrat.core.case import Case
 from jacstrat.harness.advise import cell_to_advise, examine
-from jacstrat.harness.bench import instantiate, set_up
 from jacstrat.harness.cell import measure
 from jacstrat.harness.predict import forecasts
 from jacstrat.harness.references import find_reference
+from jacstrat.harness.setup import instantiate, set_up
 from jacstrat.harness.sweep import Grid, Sweep, load_sweep
 from jacstrat.report.advice import FunctionFacts
 from jacstrat.report.setting import quantity

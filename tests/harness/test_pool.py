@@ -13,12 +13,12 @@ import torch
 
 from jacstrat.core.errors import UsageError
 from jacstrat.harness import pool
-from jacstrat.harness.bench import surroundings
 from jacstrat.harness.cell import Outcome
-from jacstrat.harness.drive import drive
 from jacstrat.harness.job import Job
 from jacstrat.harness.lines import lines
 from jacstrat.harness.pool import Slots
+from jacstrat.harness.scheduler import schedule
+from jacstrat.harness.setup import surroundings
 from jacstrat.harness.sweep import Grid, Sweep, every_device
 from jacstrat.measure.sampling import Settings
 
@@ -55,7 +55,7 @@ def test_accelerators_measure_side_by_side_and_each_one_cell_at_a_time(tmp_path,
     monkeypatch.setattr(pool, "outcomes", outcomes)
     with closing(slots(tmp_path)) as machine:
         rows = [
-            outcome.record for outcome in drive(lines(SWEEP.cells(), {}), JOB, machine, lambda cells, workers: None)
+            outcome.record for outcome in schedule(lines(SWEEP.cells(), {}), JOB, machine, lambda cells, workers: None)
         ]
     assert sorted((row.device, row.n, row.machine) for row in rows) == [
         (device, n, "here") for device in DEVICES for n in (2, 4)

@@ -10,10 +10,10 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from jacstrat import PROBLEMS, UnsupportedError
-from jacstrat.harness.bench import enter, failure, reason_to_skip, set_up, surroundings, verdict
 from jacstrat.harness.cell import measure
 from jacstrat.harness.precision import DTYPES, float32_products, missing_tf32
 from jacstrat.harness.predict import forecasts
+from jacstrat.harness.setup import failure, prepare_case, reason_to_skip, set_up, surroundings, verdict
 from jacstrat.measure.accuracy import TOLERANCES
 from jacstrat.report.picture import EPSILON
 from tests.harness.conftest import QUICK
@@ -106,7 +106,7 @@ def test_on_a_device_without_tf32_cases_are_skipped_with_what_they_need(cell) ->
 @pytest.mark.parametrize(("supported", "device"), [(True, "cuda:1"), (False, "cuda:1"), (True, "cuda"), (False, "xpu")])
 def test_a_device_is_asked_for_tf32(cell, monkeypatch, supported: bool, device: str) -> None:
     asked = []
-    monkeypatch.setattr("jacstrat.harness.bench.missing_device", lambda device: None)
+    monkeypatch.setattr("jacstrat.harness.setup.missing_device", lambda device: None)
     monkeypatch.setattr(torch.cuda, "current_device", lambda: 3)
     monkeypatch.setattr(torch.cuda, "device", lambda index: asked.append(index) or nullcontext())
     monkeypatch.setattr(torch.cuda, "is_tf32_supported", lambda: supported)
@@ -149,10 +149,10 @@ def test_tf32_is_right_by_its_own_tolerance_and_wrong_by_that_of_float32(cell, p
     for dtype in ("float32", "tf32"):
         asked = cell(problem, "vmap", operator=operator, dtype=dtype, n=16, batch=4)
         with surroundings(asked):
-            bench = set_up(asked)
+            setup = set_up(asked)
             with Rounded():
-                contestant = enter(asked.cases[0], bench, lambda name: None)
-            found[dtype] = verdict(contestant.errors, bench)
+                prepared = prepare_case(asked.cases[0], setup, lambda name: None)
+            found[dtype] = verdict(prepared.errors, setup)
     assert found["tf32"] == ("ok", "")
     assert found["float32"][0] == "wrong"
     assert "is beyond the tolerance 0.00012 of float32" in found["float32"][1]
@@ -167,11 +167,11 @@ def outcome(cell, strategy: str) -> tuple[str, str]:
     """How one case ends, without its time."""
     with surroundings(cell):
         try:
-            bench = set_up(cell)
-            contestant = enter(next(c for c in cell.cases if c.strategy == strategy), bench, lambda name: None)
+            setup = set_up(cell)
+            prepared = prepare_case(next(c for c in cell.cases if c.strategy == strategy), setup, lambda name: None)
         except (RuntimeError, ValueError, UnsupportedError) as error:
             return failure(error)
-        return verdict(contestant.errors, bench)
+        return verdict(prepared.errors, setup)
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])

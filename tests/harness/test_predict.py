@@ -14,9 +14,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from jacstrat import PROBLEMS, STRATEGIES, parse_strategy, read_records
 from jacstrat.core.case import Case
 from jacstrat.core.operator import parse_operator
-from jacstrat.harness import bench, job
+from jacstrat.harness import job, setup
 from jacstrat.harness import predict as predicting
-from jacstrat.harness.bench import instantiate, one_call, surroundings
 from jacstrat.harness.cases import Cell
 from jacstrat.harness.cell import measure
 from jacstrat.harness.predict import (
@@ -29,6 +28,7 @@ from jacstrat.harness.predict import (
     might_not_fit,
     predict,
 )
+from jacstrat.harness.setup import instantiate, one_call, surroundings
 from jacstrat.harness.sweep import Grid, Sweep
 from jacstrat.measure.memory import StorageMode
 from jacstrat.problems.base import no_parameters
@@ -304,7 +304,7 @@ def test_what_is_beyond_the_memory(prediction: Prediction, memory_bytes: int | N
 
 
 def test_the_memory_of_an_accelerator_is_what_it_has_free(cell, monkeypatch) -> None:
-    monkeypatch.setattr(bench, "missing_device", lambda device: None)
+    monkeypatch.setattr(setup, "missing_device", lambda device: None)
     monkeypatch.setattr(torch.accelerator, "get_memory_info", lambda device: (1024, 4096))
     on_device = cell("sin", "vmap", n=16, batch=16, device="cuda")
     (found,) = forecasts(on_device, None)

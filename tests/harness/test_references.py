@@ -11,8 +11,8 @@ import torch
 
 from jacstrat import PROBLEMS, UnsupportedError, laplacian
 from jacstrat.harness import references
-from jacstrat.harness.bench import instantiate, set_up
 from jacstrat.harness.references import MOVES, find_reference
+from jacstrat.harness.setup import instantiate, set_up
 from jacstrat.problems import Problem
 
 

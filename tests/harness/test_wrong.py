@@ -14,8 +14,8 @@ from torch.func import jacrev, vmap
 from jacstrat import PROBLEMS
 from jacstrat.core.case import Case
 from jacstrat.core.operator import Operator
-from jacstrat.harness.bench import enter, set_up, surroundings, verdict
 from jacstrat.harness.cases import Cell
+from jacstrat.harness.setup import prepare_case, set_up, surroundings, verdict
 from jacstrat.measure.accuracy import TOLERANCES
 from jacstrat.problems import Problem
 from jacstrat.problems.base import Instance
@@ -68,7 +68,7 @@ def test_ones_is_off_by_the_sum_of_the_off_diagonal_entries(cell, problem: Probl
         off_diagonal = J * (1 - np.eye(J.shape[-1]))
         predicted = off_diagonal.sum((-2, -1))
         result = bench.prepare("ones", instance.f)(instance.x, *instance.args).detach().numpy()
-        contestant = enter(case, bench, lambda name: None)
+        contestant = prepare_case(case, bench, lambda name: None)
     rounding = 1e-12 * np.abs(J).sum((-2, -1))
     error = result - bench.reference.value(operator)
     assert (np.abs(error - predicted) <= rounding).all()

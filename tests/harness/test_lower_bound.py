@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from jacstrat.harness.bench import set_up, surroundings
 from jacstrat.harness.cell import measure
-from jacstrat.harness.floor import bare, floor_of
+from jacstrat.harness.lower_bound import bare, lower_bound_of
+from jacstrat.harness.setup import set_up, surroundings
 from jacstrat.measure.counters import OperationCounter
 from jacstrat.problems.best import MatrixProduct
 from jacstrat.records import by_round
@@ -57,7 +57,7 @@ def test_where_there_is_no_floor_the_columns_are_empty(cell, problem: str, optio
 def test_the_work_has_the_flops_that_it_says(cell) -> None:
     one = cell("tanh_field", n=5, batch=700)
     with surroundings(one):
-        floor = floor_of(set_up(one))
+        floor = lower_bound_of(set_up(one))
         assert floor is not None
         with OperationCounter() as counter:
             floor.work()

@@ -1,4 +1,4 @@
-"""The floor of a cell: the bare matrix products that its best-known algorithm comes down to, as work to be timed."""
+"""The lower bound of a cell: bare matrix products that its best-known algorithm comes down to, as work to be timed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from jacstrat.harness.bench import CellSetup
+from jacstrat.harness.setup import CellSetup
 from jacstrat.measure.clocks import Work
 from jacstrat.problems.best import MatrixProduct, best_products
 
@@ -18,7 +18,7 @@ CPU_BLOCK_BYTES, ACCELERATOR_BLOCK_BYTES = 2**20, 2**26
 
 
 @dataclass(frozen=True)
-class Floor:
+class LowerBound:
     """What no algorithm of this kind goes below.
 
     Fields:
@@ -32,25 +32,25 @@ class Floor:
     work: Work
 
 
-def floor_of(bench: CellSetup) -> Floor | None:
-    """The floor of a problem that is a network; None for others, and for training, whose way back it does not have."""
-    x, widths_at = bench.instance.x, bench.instance.problem.widths
-    if widths_at is None or bench.train:
+def lower_bound_of(setup: CellSetup) -> LowerBound | None:
+    """Of a problem that is a network; None for others, and for training, whose way back it does not have."""
+    x, widths_at = setup.instance.x, setup.instance.problem.widths
+    if widths_at is None or setup.train:
         return None
     widths = widths_at(x.shape[-1])
-    products = best_products(bench.operator, widths)
+    products = best_products(setup.operator, widths)
     if not products:
         return None
     flops = sum(product.flops(_points(x)) for product in products)
-    moved = x.itemsize * _numbers(bench, widths)
-    return Floor(flops, moved, bench.timed(bare(products, x)))
+    moved = x.itemsize * _numbers(setup, widths)
+    return LowerBound(flops, moved, setup.timed(bare(products, x)))
 
 
-def _numbers(bench: CellSetup, widths: Sequence[int]) -> int:
+def _numbers(setup: CellSetup, widths: Sequence[int]) -> int:
     """Points, matrices of weights, and a trace for each point: of a scalar for each of its outputs."""
-    outputs = widths[-1] if bench.operator.is_second else 1
+    outputs = widths[-1] if setup.operator.is_second else 1
     weights = sum(before * after for before, after in pairwise(widths))
-    return _points(bench.instance.x) * (widths[0] + outputs) + weights
+    return _points(setup.instance.x) * (widths[0] + outputs) + weights
 
 
 def bare(products: tuple[MatrixProduct, ...], x: Tensor) -> Work:

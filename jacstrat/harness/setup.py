@@ -1,4 +1,4 @@
-"""The bench of a cell: the instance, its reference and the workload, and each strategy brought to a first result."""
+"""A cell set up: the instance, its reference and the workload, and each strategy brought to a first result."""
 
 from __future__ import annotations
 
@@ -187,14 +187,14 @@ def set_up(
     attend(F)
     with phases.within("reference"), within_limits("the reference by autograd"):
         reference = find_reference(instance, cell, cache, lambda: attend(F))
-    bench = CellSetup(instance, reference, operator, cell.workload == "train", cell.workload == "replay", phases=phases)
-    bench.generator.manual_seed(cell.seed)
-    return bench
+    setup = CellSetup(instance, reference, operator, cell.workload == "train", cell.workload == "replay", phases=phases)
+    setup.generator.manual_seed(cell.seed)
+    return setup
 
 
-def enter(case: Case, bench: CellSetup, attend: Attend) -> PreparedCase:
+def prepare_case(case: Case, setup: CellSetup, attend: Attend) -> PreparedCase:
     """Prepare a strategy, run it once, compare the result with the reference, and count what a call does."""
-    f, x, args, phases = bench.instance.f, bench.instance.x, bench.instance.args, bench.phases
+    f, x, args, phases = setup.instance.f, setup.instance.x, setup.instance.args, setup.phases
     with phases.within("prepare"):
         if (asked := parse_strategy(case.strategy)).missing is None:
             asked.start(x.device)
@@ -203,13 +203,13 @@ def enter(case: Case, bench: CellSetup, attend: Attend) -> PreparedCase:
             start_compiler(x.device)
             attend(case.strategy)
         begin = perf_counter()
-        evaluate = bench.prepare(case.strategy, f)
+        evaluate = setup.prepare(case.strategy, f)
         result = evaluate(x, *args)
         if x.device.type != "cpu":
             torch.accelerator.synchronize(x.device)
         prepare_s = perf_counter() - begin
 
-    reference, operator = bench.reference, bench.operator
+    reference, operator = setup.reference, setup.operator
     with phases.within("judge"):
         truth, scale = reference.value(operator), reference.scale(operator)
         error = errors(result, truth, scale, case.dtype, reference.uncertainty(operator))
@@ -219,29 +219,29 @@ def enter(case: Case, bench: CellSetup, attend: Attend) -> PreparedCase:
             drawn = judge(strategy, operator, f, x, reference, slack, case.key, lambda: attend(case.strategy), args)
     attend(case.strategy)
     if (remote := evaluate.contraction.remote) is not None:
-        elsewhere = Elsewhere(bench.work(evaluate), remote.seconds)
+        elsewhere = Elsewhere(setup.work(evaluate), remote.seconds)
         return PreparedCase(case, elsewhere, prepare_s, error, Counts(), drawn, remote.software)
     with phases.within("count"):
-        counts = _counts(evaluate, bench)
+        counts = _counts(evaluate, setup)
     with phases.within("prepare"):
-        work = bench.timed(bench.work(evaluate))
+        work = setup.timed(setup.work(evaluate))
     return PreparedCase(case, work, prepare_s, error, counts, drawn)
 
 
-def _counts(evaluate: Prepared, bench: CellSetup) -> Counts:
+def _counts(evaluate: Prepared, setup: CellSetup) -> Counts:
     """What a call of the workload does, by a prepared operator that was called once.
 
     `auto` is counted by what it chose: with taps in f it would choose anew. A program by its eager form: its own
     kernels and buffers are out of the sight of counters.
     """
-    f, x = bench.instance.f, bench.instance.x
+    f, x = setup.instance.f, setup.instance.x
     strategy = evaluate.strategy.counted
-    plain = evaluate if strategy is evaluate.strategy else bench.prepare(strategy.spec, f)
+    plain = evaluate if strategy is evaluate.strategy else setup.prepare(strategy.spec, f)
 
     def counted(g: Callable[..., Tensor]) -> Work:
-        work = bench.work(plain if g is f else bench.prepare(strategy.spec, g))
+        work = setup.work(plain if g is f else setup.prepare(strategy.spec, g))
         # What was called at these points before has nothing left to do once; the way back of training has.
-        if g is not f or plain is not evaluate or bench.train:
+        if g is not f or plain is not evaluate or setup.train:
             work()
         return work
 
@@ -249,7 +249,7 @@ def _counts(evaluate: Prepared, bench: CellSetup) -> Counts:
     if (passes := plain.contraction.passes) is not None:
         counts = replace(counts, **passes._asdict())
     if plain is not evaluate:
-        held = peak_bytes(bench.work(evaluate), x.device.type) if x.device.type != "cpu" else None
+        held = peak_bytes(setup.work(evaluate), x.device.type) if x.device.type != "cpu" else None
         if held is not None and (kept := evaluate.contraction.kept_bytes) is not None:
             held += kept()
         # A graph replays the kernels of its eager form, a compiler writes others.
@@ -258,40 +258,40 @@ def _counts(evaluate: Prepared, bench: CellSetup) -> Counts:
     return counts
 
 
-def verdict(found: Errors, bench: CellSetup, drawn: Drawn | None = None) -> tuple[Status, str]:
+def verdict(found: Errors, setup: CellSetup, drawn: Drawn | None = None) -> tuple[Status, str]:
     """ok or wrong, and why; a stochastic strategy by its draws."""
-    if not np.isfinite(bench.reference.diagonal).all():
-        return "wrong", _without_reference(bench)
+    if not np.isfinite(setup.reference.diagonal).all():
+        return "wrong", _without_reference(setup)
     if drawn is not None:
         return ("wrong", drawn.fault) if drawn.fault else ("ok", "")
     if found.within:
         return "ok", ""
-    dtype, largest = found.tolerance.dtype, torch.finfo(bench.instance.x.dtype).max
+    dtype, largest = found.tolerance.dtype, torch.finfo(setup.instance.x.dtype).max
     if not found.in_range:
         return "wrong", f"the answer is beyond the range of {dtype}, which ends at {largest:.3g}"
     if not found.finite:
         return "wrong", f"the result is not finite; {dtype} ends at {largest:.3g}"
-    return "wrong", f"relative error {found.rel_error:.2g} is beyond {_tolerated(found, bench)}"
+    return "wrong", f"relative error {found.rel_error:.2g} is beyond {_tolerated(found, setup)}"
 
 
-def _tolerated(found: Errors, bench: CellSetup) -> str:
+def _tolerated(found: Errors, setup: CellSetup) -> str:
     """What an error is beyond, and whether the reference is worth that."""
     if found.uncertainty > found.tolerance.value:
         words = f"{found.uncertainty:.2g}, which the reference itself is uncertain by"
     else:
         words = f"the tolerance {found.tolerance}"
-    error = bench.reference.error(bench.operator)
+    error = setup.reference.error(setup.operator)
     if error is None or error <= found.tolerated:
         return words
     return f"{words}; the reference itself is uncertain by {error:.2g} at some x: at a kink of f, or ill-conditioned"
 
 
-def _without_reference(bench: CellSetup) -> str:
+def _without_reference(setup: CellSetup) -> str:
     """Why there is no number to compare with."""
-    lost = np.isnan(bench.reference.diagonal).reshape(len(bench.reference.diagonal), -1).any(-1)
-    if lost.any() and not bench.reference.closed:
+    lost = np.isnan(setup.reference.diagonal).reshape(len(setup.reference.diagonal), -1).any(-1)
+    if lost.any() and not setup.reference.closed:
         with torch.no_grad():
-            y = bench.instance.value()
+            y = setup.instance.value()
         lost = lost & torch.isfinite(y).reshape(len(lost), -1).all(-1).cpu().numpy()
         if lost.any():
             return (

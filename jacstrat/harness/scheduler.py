@@ -1,4 +1,4 @@
-"""The one way in which cells are submitted, wherever they are measured: lines side by side, each one cell at a time."""
+"""The scheduler: how cells are submitted, wherever they are measured: lines side by side, each one cell at a time."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Observer(Protocol):
         """A row is on disk."""
 
 
-def drive(
+def schedule(
     left: Sequence[CellQueue],
     job: Job,
     pool: Pool,

@@ -24,10 +24,10 @@ from jacstrat.harness.costs import (
     prepare_s,
 )
 from jacstrat.harness.directory import Standing
-from jacstrat.harness.drive import drive
 from jacstrat.harness.job import Done, Job
 from jacstrat.harness.lines import lines
 from jacstrat.harness.predict import Forecast, Prediction
+from jacstrat.harness.scheduler import schedule
 from jacstrat.harness.sweep import Grid, Sweep
 from jacstrat.measure.sampling import Settings
 from jacstrat.records import Record
@@ -42,7 +42,7 @@ def job() -> Job:
 
 
 def rows(pool, sweep: Sweep = SWEEP, done=None) -> list:
-    found = drive(lines(sweep.cells(), done or {}), job(), pool, lambda cells, workers: None)
+    found = schedule(lines(sweep.cells(), done or {}), job(), pool, lambda cells, workers: None)
     return [outcome.record for outcome in found]
 
 
