@@ -22,10 +22,10 @@ from pathlib import Path
 
 from jacstrat.compare.thresholds import Thresholds
 from jacstrat.compare.verdict import Comparison, Verdict
-from jacstrat.revisions.compare import arena_of, verdicts
+from jacstrat.revisions.compare import revision_pair_of, verdicts
 from jacstrat.revisions.compare import time as time_cases
-from jacstrat.revisions.interleave import RoundLimits, Twin
-from jacstrat.revisions.processes import Arena
+from jacstrat.revisions.interleave import RoundLimits, SharedCase
+from jacstrat.revisions.processes import RevisionPair
 from jacstrat.revisions.survey import Selection, Survey, survey
 
 from .figure import Figure, table
@@ -119,7 +119,7 @@ class Try:
 class Bench:
     """Both revisions, ready, and what they have."""
 
-    arena: Arena
+    revision_pair: RevisionPair
     found: Survey
     rng: random.Random
     limits: RoundLimits
@@ -127,12 +127,14 @@ class Bench:
     def compare(self, share: float = 0.0) -> Try:
         """One comparison of CASES random cases, the first of which is slower by a share."""
         # What trains does more in a call than its strategy, so that a share of the latter is not one of the call.
-        chosen = self.rng.choice([twin.key for twin in self.found.twins if not share or _evaluates(twin)])
-        others = [twin.key for twin in self.found.twins if twin.key != chosen]
+        chosen = self.rng.choice(
+            [shared_case.key for shared_case in self.found.shared_cases if not share or _evaluates(shared_case)]
+        )
+        others = [shared_case.key for shared_case in self.found.shared_cases if shared_case.key != chosen]
         cases = [chosen, *self.rng.sample(others, CASES - 1)]
         self._slow(cases[0] if share else "", share)
         measured = time_cases(
-            self.arena, self.found.only(cases), Thresholds(), self.limits, seed=self.rng.getrandbits(32)
+            self.revision_pair, self.found.only(cases), Thresholds(), self.limits, seed=self.rng.getrandbits(32)
         )
         times = measured.interleaved
         return Try(verdicts(measured, Thresholds()), cases[0] if share else "", times.pairs, times.spent_s)
@@ -143,12 +145,12 @@ class Bench:
             cell = self.found.cells["new"][case]
             shape = [cell["batch"], cell["n"]]
             identity = [cell["strategies"][0], cell["operator"], shape, cell["dtype"], False]
-        file = self.arena.new.tree.path / SWITCH
+        file = self.revision_pair.new.tree.path / SWITCH
         file.write_text(json.dumps({"case": identity, "share": share}), encoding="utf-8")
 
 
-def _evaluates(twin: Twin) -> bool:
-    return bool(twin.new["workload"] == "evaluate")
+def _evaluates(shared_case: SharedCase) -> bool:
+    return bool(shared_case.new["workload"] == "evaluate")
 
 
 def compare_revisions(tries: int, limits: RoundLimits, say: bool = True) -> list[Figure]:
@@ -160,9 +162,14 @@ def compare_revisions(tries: int, limits: RoundLimits, say: bool = True) -> list
         say: Tell on standard error how far it is.
     """
     with ExitStack() as stack:
-        arena = stack.enter_context(arena_of(ROOT, "HEAD", "HEAD", limits.step_s))
-        slow_down(arena)
-        bench = Bench(arena, survey(arena, Selection(sweep="quick", over={"threads": [1]})), random.Random(0), limits)
+        revision_pair = stack.enter_context(revision_pair_of(ROOT, "HEAD", "HEAD", limits.step_s))
+        slow_down(revision_pair)
+        bench = Bench(
+            revision_pair,
+            survey(revision_pair, Selection(sweep="quick", over={"threads": [1]})),
+            random.Random(0),
+            limits,
+        )
 
         def several(count: int, what: str, share: float = 0.0) -> list[Try]:
             done = []
@@ -183,12 +190,12 @@ def compare_revisions(tries: int, limits: RoundLimits, say: bool = True) -> list
     return judge(quiet, busy, slower, slightly, note)
 
 
-def slow_down(arena: Arena) -> None:
+def slow_down(revision_pair: RevisionPair) -> None:
     """Have the new revision read SWITCH whenever it prepares a strategy."""
-    file = arena.new.tree.path / "jacstrat" / "strategies" / "base.py"
+    file = revision_pair.new.tree.path / "jacstrat" / "strategies" / "base.py"
     text = file.read_text(encoding="utf-8") + SLOWED.replace("{switch}", SWITCH)
     file.write_text(text, encoding="utf-8")
-    (arena.new.tree.path / SWITCH).write_text(json.dumps({"case": [], "share": 0}), encoding="utf-8")
+    (revision_pair.new.tree.path / SWITCH).write_text(json.dumps({"case": [], "share": 0}), encoding="utf-8")
 
 
 def judge(

@@ -70,12 +70,12 @@ def compare_revisions(
     )
     try:
         with interruptible(), _status(Terminal(stderr=True)) as say:
-            with revisions.arena_of(Path.cwd(), base, new, limits.step_s, install, _tell) as arena:
+            with revisions.revision_pair_of(Path.cwd(), base, new, limits.step_s, install, _tell) as revision_pair:
 
                 def attend(case: str, pair: int | None) -> None:
                     say(f"counts and errors: {case}" if pair is None else f"pair of processes {pair + 1}: {case}")
 
-                measured = revisions.measure(arena, selection, held, limits, attend=attend)
+                measured = revisions.measure(revision_pair, selection, held, limits, attend=attend)
             if keep is not None:
                 write(keep, measured.trees, measured.survey, measured.interleaved.blocks)
             return revisions.verdicts(measured, held)

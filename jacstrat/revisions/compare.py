@@ -19,7 +19,7 @@ from jacstrat.records import Record, to_frame
 from jacstrat.revisions.cores import idlest
 from jacstrat.revisions.install import interpreters
 from jacstrat.revisions.interleave import TIME_LIMIT, Blocks, Interleaved, RoundLimits, interleave
-from jacstrat.revisions.processes import Arena, Installed
+from jacstrat.revisions.processes import Installed, RevisionPair
 from jacstrat.revisions.results import environment
 from jacstrat.revisions.survey import SIDES, Selection, Survey, survey
 from jacstrat.revisions.tree import Tree, checked_out, cleared_away
@@ -47,14 +47,14 @@ class Measured:
 
 
 @contextmanager
-def arena_of(
+def revision_pair_of(
     here: Path,
     base: str,
     new: str | None,
     step_s: float,
     install: bool = False,
     say: Callable[[str], object] = lambda line: None,
-) -> Iterator[Arena]:
+) -> Iterator[RevisionPair]:
     """Both revisions checked out, installed and ready to be measured; nothing is left of them after the block.
 
     Args:
@@ -79,11 +79,11 @@ def arena_of(
             Installed(tree, python, place / f"choices-{side}")
             for side, tree, python in zip(SIDES, trees, pythons, strict=True)
         ]
-        yield stack.enter_context(Arena(installed[0], installed[1], limit_s=step_s))
+        yield stack.enter_context(RevisionPair(installed[0], installed[1], limit_s=step_s))
 
 
 def measure(
-    arena: Arena,
+    revision_pair: RevisionPair,
     selection: Selection,
     thresholds: Thresholds,
     limits: RoundLimits,
@@ -93,7 +93,7 @@ def measure(
     """Counts and errors of both revisions, and their times until every case has its verdict or the time is up.
 
     Args:
-        arena: Both revisions.
+        revision_pair: Both revisions.
         selection: Which cases.
         thresholds: How much slower is too slow.
         limits: How long to go on.
@@ -104,12 +104,12 @@ def measure(
         UsageError: Neither revision has what was asked for.
         DiedError, RefusedError: A revision cannot be imported.
     """
-    found = survey(arena, selection, lambda case: attend(case, None))
-    return time(arena, found, thresholds, limits, seed, attend)
+    found = survey(revision_pair, selection, lambda case: attend(case, None))
+    return time(revision_pair, found, thresholds, limits, seed, attend)
 
 
 def time(
-    arena: Arena,
+    revision_pair: RevisionPair,
     found: Survey,
     thresholds: Thresholds,
     limits: RoundLimits,
@@ -117,16 +117,18 @@ def time(
     attend: Callable[[str, int | None], object] = lambda case, pair: None,
 ) -> Measured:
     """The second half of `measure`: times of what a survey found."""
-    bounds = _bounds(found, thresholds, arena.share_a_parent)
+    bounds = _bounds(found, thresholds, revision_pair.share_a_parent)
 
     def open_still(blocks: Mapping[str, Sequence[Blocks]]) -> set[str]:
         return undecided(_pairs(blocks), bounds)
 
-    twins = found.twins
-    threads = max((int(twin.new["threads"]) for twin in twins), default=1)
-    times = interleave(arena, twins, open_still, limits, random.Random(seed), lambda: idlest(threads), attend)
-    trees = {"base": arena.base.tree, "new": arena.new.tree}
-    return Measured(trees, found, times, arena.share_a_parent)
+    shared_cases = found.shared_cases
+    threads = max((int(shared_case.new["threads"]) for shared_case in shared_cases), default=1)
+    times = interleave(
+        revision_pair, shared_cases, open_still, limits, random.Random(seed), lambda: idlest(threads), attend
+    )
+    trees = {"base": revision_pair.base.tree, "new": revision_pair.new.tree}
+    return Measured(trees, found, times, revision_pair.share_a_parent)
 
 
 def verdicts(measured: Measured, thresholds: Thresholds) -> Comparison:
@@ -149,7 +151,11 @@ def verdicts(measured: Measured, thresholds: Thresholds) -> Comparison:
     counted = compare(sides[0], sides[1], thresholds, times=False)
     bounds = _bounds(found, thresholds, measured.share_a_parent)
     judged = judge_pairs(_pairs(times.blocks), bounds) if times.blocks else {}
-    judged |= {twin.key: _untimed(twin.key, times) for twin in found.twins if twin.key not in judged}
+    judged |= {
+        shared_case.key: _untimed(shared_case.key, times)
+        for shared_case in found.shared_cases
+        if shared_case.key not in judged
+    }
     cases = tuple(
         replace(case, findings=(*case.findings, judged[case.case])) if case.case in judged else case
         for case in counted.cases

@@ -43,7 +43,7 @@ class RoundLimits:
 
 
 @dataclass(frozen=True)
-class Twin:
+class SharedCase:
     """A case that both revisions have: its key, and its cell of one strategy as each of them writes it."""
 
     key: str
@@ -102,8 +102,8 @@ class Starter(Protocol):
 
 
 def interleave(
-    arena: Starter,
-    cases: Sequence[Twin],
+    revision_pair: Starter,
+    cases: Sequence[SharedCase],
     undecided: Callable[[Mapping[str, Sequence[Blocks]]], Collection[str]],
     limits: RoundLimits,
     rng: random.Random,
@@ -114,7 +114,7 @@ def interleave(
     """Measure every case in several pairs of processes, and in more where it is undecided.
 
     Args:
-        arena: Starts pairs.
+        revision_pair: Starts pairs.
         cases: What both revisions have.
         undecided: Of the blocks of all cases so far, the keys of the cases that more pairs may decide.
         limits: When to stop.
@@ -136,7 +136,7 @@ def interleave(
         todo = list(left.values())
         rng.shuffle(todo)
         with ExitStack() as stack:
-            base, new = stack.enter_context(arena.pair(cores()))
+            base, new = stack.enter_context(revision_pair.pair(cores()))
             for case in todo:
                 if now() - begin >= limits.time_s:
                     found.stopped = TIME_LIMIT
@@ -169,7 +169,7 @@ def interleave(
 
 
 def _measure(
-    case: Twin,
+    case: SharedCase,
     base: SideProcess,
     new: SideProcess,
     pair: int,

@@ -168,7 +168,7 @@ class SideProcess:
 
 
 @dataclass
-class Arena:
+class RevisionPair:
     """Both revisions, and the parents that fork them: one where they share an interpreter.
 
     Fields:
@@ -182,7 +182,7 @@ class Arena:
     _parents: dict[Path, Parent] = field(default_factory=dict, init=False)
     _stack: ExitStack = field(default_factory=ExitStack, init=False)
 
-    def __enter__(self) -> Arena:
+    def __enter__(self) -> RevisionPair:
         for python in (self.base.python, self.new.python):
             if python not in self._parents:
                 self._parents[python] = self._stack.enter_context(Parent(python))

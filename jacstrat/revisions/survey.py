@@ -11,8 +11,8 @@ from typing import Any
 from jacstrat.compare.baseline import TIMES
 from jacstrat.core.errors import UsageError
 from jacstrat.records import COLUMNS, SCHEMA, Record
-from jacstrat.revisions.interleave import Twin
-from jacstrat.revisions.processes import Arena, DiedError, RefusedError, SideProcess
+from jacstrat.revisions.interleave import SharedCase
+from jacstrat.revisions.processes import DiedError, RefusedError, RevisionPair, SideProcess
 
 Cell = Mapping[str, Any]
 SIDES = ("base", "new")
@@ -52,11 +52,11 @@ class Survey:
     notes: list[str]
 
     @property
-    def twins(self) -> list[Twin]:
+    def shared_cases(self) -> list[SharedCase]:
         """The cases that both revisions have and have a result of: those that can be timed."""
         base, new = self.records["base"], self.records["new"]
         return [
-            Twin(key, self.cells["base"][key], self.cells["new"][key])
+            SharedCase(key, self.cells["base"][key], self.cells["new"][key])
             for key in base
             if key in new and all(row.status in ("ok", "wrong") for row in (base[key], new[key]))
         ]
@@ -69,14 +69,14 @@ class Survey:
 
 
 def survey(
-    arena: Arena,
+    revision_pair: RevisionPair,
     selection: Selection,
     attend: Callable[[str], object] = lambda key: None,
 ) -> Survey:
     """Ask both revisions, at the same time, what they have, and take the row of each case.
 
     Args:
-        arena: Starts processes.
+        revision_pair: Starts processes.
         selection: What to ask for.
         attend: Told a case of each cell before the rows of the cell are taken.
 
@@ -84,7 +84,7 @@ def survey(
         UsageError: Neither revision has what was asked for; says why.
         DiedError, RefusedError: A revision cannot be imported.
     """
-    with _Both(arena) as both:
+    with _Both(revision_pair) as both:
         asked = {
             "sweep": selection.sweep,
             "problems": list(selection.problems),
@@ -117,8 +117,8 @@ def survey(
 class _Both:
     """A pair of processes for questions about all cases; a new one when a side has died."""
 
-    def __init__(self, arena: Arena) -> None:
-        self._arena = arena
+    def __init__(self, revision_pair: RevisionPair) -> None:
+        self._revision_pair = revision_pair
         self._stack = ExitStack()
         self._children: dict[str, SideProcess] = {}
 
@@ -129,19 +129,19 @@ class _Both:
         self._stack.__exit__(*error)
 
     def tree(self, side: str) -> str:
-        return str((self._arena.base if side == "base" else self._arena.new).tree)
+        return str((self._revision_pair.base if side == "base" else self._revision_pair.new).tree)
 
     def ask(self, do: str, arguments: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
         """The answers of those sides that there are arguments for; an exception where a side has none."""
         if not self._children:
-            pair = self._stack.enter_context(self._arena.pair())
+            pair = self._stack.enter_context(self._revision_pair.pair())
             self._children = dict(zip(SIDES, pair, strict=True))
         for side, given in arguments.items():
             self._children[side].post(do, **given)
         answers: dict[str, Any] = {}
         for side in arguments:
             try:
-                answers[side] = self._children[side].answer(self._arena.limit_s)
+                answers[side] = self._children[side].answer(self._revision_pair.limit_s)
             except (DiedError, RefusedError) as error:
                 answers[side] = error
         if any(isinstance(answer, DiedError) for answer in answers.values()):

@@ -13,7 +13,7 @@ import pytest
 from bench.checks import revisions
 from bench.checks.revisions import SLOWED, SWITCH, Bench, Try, judge
 from jacstrat.compare.verdict import CaseVerdict, Comparison, Finding, Gate, Verdict
-from jacstrat.revisions.interleave import RoundLimits, Twin
+from jacstrat.revisions.interleave import RoundLimits, SharedCase
 from jacstrat.revisions.survey import Survey
 
 
@@ -69,8 +69,8 @@ def bench(tmp_path) -> Bench:
 
     class Found(Survey):
         @property
-        def twins(self) -> list[Twin]:
-            return [Twin(key, cell, cell) for key, cell in cells.items()]
+        def shared_cases(self) -> list[SharedCase]:
+            return [SharedCase(key, cell, cell) for key, cell in cells.items()]
 
     class Arena:
         class new:  # noqa: N801 (a field of an arena)
@@ -83,7 +83,7 @@ def bench(tmp_path) -> Bench:
 def test_each_try_slows_another_case_that_evaluates(bench, tmp_path, monkeypatch) -> None:
     chosen = []
 
-    def time_cases(arena, found, *_: object, **__: object) -> object:
+    def time_cases(revision_pair, found, *_: object, **__: object) -> object:
         switch = json.loads((tmp_path / SWITCH).read_text())
         chosen.append((switch["case"], switch["share"]))
 

@@ -17,9 +17,9 @@ from jacstrat.compare.verdict import NothingToCompareError, Verdict
 from jacstrat.history.store import Store
 from jacstrat.records import by_round, read_samples
 from jacstrat.revisions import processes
-from jacstrat.revisions.compare import arena_of, measure, verdicts
+from jacstrat.revisions.compare import measure, revision_pair_of, verdicts
 from jacstrat.revisions.interleave import RoundLimits
-from jacstrat.revisions.processes import Arena, DiedError, Parent, RefusedError
+from jacstrat.revisions.processes import DiedError, Parent, RefusedError, RevisionPair
 from jacstrat.revisions.results import write
 from jacstrat.revisions.survey import Selection, survey
 from tests.revisions.conftest import git
@@ -54,13 +54,13 @@ def parent() -> Iterator[Parent]:
 
 
 @pytest.fixture
-def arena(repository, parent, monkeypatch) -> Callable:
+def revision_pair(repository, parent, monkeypatch) -> Callable:
     """Both sides of a comparison with the working tree, and afterwards nothing of them."""
     monkeypatch.setattr(processes, "Parent", lambda python: nullcontext(parent))
 
     @contextmanager
     def opened(base: str = "HEAD", step_s: float = 30.0):
-        with arena_of(repository, base, None, step_s) as found:
+        with revision_pair_of(repository, base, None, step_s) as found:
             yield found
             place = found.base.tree.path.parent
         assert not place.exists()
@@ -70,9 +70,9 @@ def arena(repository, parent, monkeypatch) -> Callable:
     return opened
 
 
-def test_an_error_and_counts_that_rose_are_found_and_results_can_be_kept(arena, change, tmp_path) -> None:
+def test_an_error_and_counts_that_rose_are_found_and_results_can_be_kept(revision_pair, change, tmp_path) -> None:
     change("torch.sin(x) + 0 * x")
-    with arena() as both:
+    with revision_pair() as both:
         measured = measure(both, of_model("vmap", "identity"), THRESHOLDS, QUICK)
         assert both.share_a_parent
     found = verdicts(measured, THRESHOLDS)
@@ -101,7 +101,7 @@ def test_an_error_and_counts_that_rose_are_found_and_results_can_be_kept(arena, 
     assert [run.dirty for run in runs] == [False, True]
 
 
-def test_what_one_revision_lacks_is_said_and_what_neither_has_is_wrong_use(repository, arena) -> None:
+def test_what_one_revision_lacks_is_said_and_what_neither_has_is_wrong_use(repository, revision_pair) -> None:
     (repository / "model.py").write_text(
         "import torch\n\ndef field(x):\n    return torch.sin(x)\n\ndef other(x):\n    return torch.cos(x)\n"
     )
@@ -110,7 +110,7 @@ def test_what_one_revision_lacks_is_said_and_what_neither_has_is_wrong_use(repos
         strategies=("vmap",),
         over={"operators": ["divergence"], "n": [2], "threads": [1]},
     )
-    with arena() as both:
+    with revision_pair() as both:
         with pytest.raises(JacstratError, match="unknown strategy 'vmapp'; did you mean vmap"):
             survey(both, of_model("vmapp"))
         found = survey(both, selection)
@@ -118,51 +118,54 @@ def test_what_one_revision_lacks_is_said_and_what_neither_has_is_wrong_use(repos
     assert len(found.notes) == 1
     assert found.notes[0].startswith("model.py:other vmap is not in HEAD at ")
     assert "unknown attribute 'other'" in found.notes[0]
-    assert [twin.key.split("/")[0] for twin in found.twins] == ["model.py:field"]
+    assert [shared_case.key.split("/")[0] for shared_case in found.shared_cases] == ["model.py:field"]
 
 
-def test_a_side_that_dies_or_hangs_has_a_row_that_says_so(change, arena) -> None:
+def test_a_side_that_dies_or_hangs_has_a_row_that_says_so(change, revision_pair) -> None:
     change("__import__('os').abort() if x.dtype == torch.float32 else torch.sin(x)")
-    with arena() as both:
+    with revision_pair() as both:
         found = survey(both, of_model("vmap", "ones", dtype=["float32", "float64"]))
     statuses = {key: row.status for key, row in found.records["new"].items()}
     assert sorted(statuses.values()) == ["crashed", "crashed", "ok", "ok"]
     assert {row.status for row in found.records["base"].values()} == {"ok"}
     reasons = {row.reason for row in found.records["new"].values() if row.status == "crashed"}
     assert all(reason.startswith("killed by SIGABRT") for reason in reasons)
-    assert len(found.twins) == 2
-    chosen = found.twins[0].key
+    assert len(found.shared_cases) == 2
+    chosen = found.shared_cases[0].key
     assert list(found.only([chosen]).records["base"]) == [chosen]
-    assert [twin.key for twin in found.only([chosen]).twins] == [chosen]
+    assert [shared_case.key for shared_case in found.only([chosen]).shared_cases] == [chosen]
 
 
-def test_a_model_that_cannot_be_imported_has_nothing_to_compare(repository, arena) -> None:
+def test_a_model_that_cannot_be_imported_has_nothing_to_compare(repository, revision_pair) -> None:
     (repository / "model.py").write_text("def field(x:\n")
-    with arena() as both:
+    with revision_pair() as both:
         measured = measure(both, of_model(), THRESHOLDS, QUICK)
     assert "model.py cannot be imported: SyntaxError" in measured.survey.notes[0]
     with pytest.raises(NothingToCompareError, match="has no case"):
         verdicts(measured, THRESHOLDS)
 
 
-def test_a_revision_whose_jacstrat_is_broken_is_named(repository, arena) -> None:
+def test_a_revision_whose_jacstrat_is_broken_is_named(repository, revision_pair) -> None:
     (repository / "jacstrat").mkdir()
     (repository / "jacstrat" / "__init__.py").write_text("import no_such_module\n")
-    with arena() as both, pytest.raises(RefusedError, match="with changes cannot be measured: ModuleNotFoundError: "):
+    with (
+        revision_pair() as both,
+        pytest.raises(RefusedError, match="with changes cannot be measured: ModuleNotFoundError: "),
+    ):
         survey(both, of_model())
 
 
-def test_no_answer_in_time_is_the_end_of_a_side(change, arena) -> None:
+def test_no_answer_in_time_is_the_end_of_a_side(change, revision_pair) -> None:
     change("__import__('time').sleep(60) or x")
-    with arena(step_s=4.0) as both:
+    with revision_pair(step_s=4.0) as both:
         found = survey(both, of_model())
     (row,) = found.records["new"].values()
     assert (row.status, row.reason) == ("timeout", "no end after 4 s")
 
 
-def test_processes_are_pinned_and_are_children_of_one(arena: Callable[..., Arena]) -> None:
+def test_processes_are_pinned_and_are_children_of_one(revision_pair: Callable[..., RevisionPair]) -> None:
     core = max(os.sched_getaffinity(0))
-    with arena() as both, both.pair((core,)) as pair:
+    with revision_pair() as both, both.pair((core,)) as pair:
         pids = [child._pid for child in pair]
         parents = {psutil.Process(pid).ppid() for pid in pids}
         assert len(parents) == 1

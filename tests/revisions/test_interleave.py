@@ -16,7 +16,7 @@ from jacstrat.revisions.interleave import (
     VERDICTS,
     Blocks,
     RoundLimits,
-    Twin,
+    SharedCase,
     interleave,
 )
 from jacstrat.revisions.processes import DiedError, RefusedError
@@ -69,14 +69,16 @@ class Side:
         return {"seconds": seconds}
 
 
-def twins(*names: str) -> list[Twin]:
-    return [Twin(name, {"problem": name}, {"problem": name}) for name in names]
+def shared_cases(*names: str) -> list[SharedCase]:
+    return [SharedCase(name, {"problem": name}, {"problem": name}) for name in names]
 
 
 def run(
     machine: Machine, names: str, undecided: Callable = lambda blocks: set(), limits: RoundLimits = LIMITS, **options
 ):
-    return interleave(machine, twins(*names), undecided, limits, random.Random(0), now=lambda: machine.now, **options)
+    return interleave(
+        machine, shared_cases(*names), undecided, limits, random.Random(0), now=lambda: machine.now, **options
+    )
 
 
 def same(*names: str) -> dict[tuple[str, str], float]:
