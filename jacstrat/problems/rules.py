@@ -13,8 +13,8 @@ from torch import Tensor
 from jacstrat.core.errors import JacstratError, ShapeError, UsageError
 from jacstrat.core.operator import Operator, parse_operator
 from jacstrat.problems.arguments import taken
-from jacstrat.problems.faults import explained, takes
-from jacstrat.problems.held import mixing, random
+from jacstrat.problems.error_hints import explained, takes
+from jacstrat.problems.introspection import mixing, random
 
 Function = Callable[..., Tensor]
 Args = tuple[Any, ...]

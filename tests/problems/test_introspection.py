@@ -7,7 +7,7 @@ from functools import partial, wraps
 import torch
 from torch import nn
 
-from jacstrat.problems.held import inputs, mixing, modules, random
+from jacstrat.problems.introspection import inputs, mixing, modules, random
 
 outer = nn.Sequential(nn.Linear(5, 3), nn.BatchNorm1d(3))
 

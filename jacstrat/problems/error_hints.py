@@ -22,7 +22,7 @@ from jacstrat.core.errors import (
     message_of,
 )
 from jacstrat.problems.arguments import taken
-from jacstrat.problems.held import inputs, mixing
+from jacstrat.problems.introspection import inputs, mixing
 
 Function = Callable[..., Tensor]
 # Code that f calls, whose lines say nothing to the one who wrote f.
