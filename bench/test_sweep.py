@@ -13,9 +13,9 @@ import torch
 
 from jacstrat.core.case import Case
 from jacstrat.core.errors import UnsupportedError
-from jacstrat.harness.cases import Cell
-from jacstrat.harness.setup import prepare_case, set_up, surroundings, verdict
-from jacstrat.harness.sweep import load_sweep, missing_device
+from jacstrat.harness.cell.setup import prepare_case, set_up, surroundings, verdict
+from jacstrat.harness.plan.cases import Cell
+from jacstrat.harness.plan.sweep import load_sweep, missing_device
 from jacstrat.measure.clocks import clock_for
 from jacstrat.measure.sampling import Settings, sample
 from jacstrat.statistics import ratio

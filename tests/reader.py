@@ -48,7 +48,7 @@ NOT_RUN: Mapping[str, str] = {
     "jacstrat run": "measures the default sweep, for minutes",
     "jacstrat run default*": "measures the default sweep, for minutes",
     ".venv/bin/python bench/scale.py*": "simulates a large run, or starts workers",
-    "jacstrat run * --scheduler *": "starts workers, or needs a cluster; tests/harness/test_cluster.py runs it",
+    "jacstrat run * --scheduler *": "starts workers; tests/harness/dispatch/test_cluster.py runs it",
     "jacstrat merge results/gpu/*": "merges what an array job would have written",
     "python scripts/release.py *": "ends with what is wanting; tests/scripts/test_release.py runs it",
     "python -m build": "tests/scripts/test_release.py does it",

@@ -19,7 +19,7 @@ from typer.testing import CliRunner, Result
 
 from jacstrat import PROBLEMS, STRATEGIES, read_records
 from jacstrat.cli import app, main
-from jacstrat.harness.sweep import shipped_sweeps
+from jacstrat.harness.plan.sweep import shipped_sweeps
 from tests.harness.conftest import mine
 
 SMALL = ["-p", "sin", "-o", "divergence", "-s", "identity", "-s", "ones", "-n", "2,4", "--sample", "0.01"]
@@ -231,7 +231,8 @@ def test_ctrl_c_while_the_children_s_server_starts_is_told_in_a_line(tmp_path) -
     def is_starting() -> bool:
         with suppress(psutil.ZombieProcess, psutil.NoSuchProcess):  # a child that ends while it is looked at
             return any(
-                "jacstrat.harness.child" in " ".join(one.cmdline()) for one in psutil.Process(process.pid).children()
+                "jacstrat.harness.dispatch.child" in " ".join(one.cmdline())
+                for one in psutil.Process(process.pid).children()
             )
         return False
 

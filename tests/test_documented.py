@@ -12,7 +12,7 @@ import torch
 from jacstrat import PROBLEMS, STRATEGIES, benchmark, records
 from jacstrat.core.environment import ENVIRONMENT
 from jacstrat.core.status import CAUSES, STATUSES
-from jacstrat.harness.sweep import DTYPES, WORKLOADS, shipped_sweeps
+from jacstrat.harness.plan.sweep import DTYPES, WORKLOADS, shipped_sweeps
 from jacstrat.measure import sampling
 from jacstrat.records import COLUMNS, TABLE
 from jacstrat.report.drawing import MOST_CASES, MOST_SETTINGS, NAMES

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from jacstrat.harness.sweep import shipped_sweeps
+from jacstrat.harness.plan.sweep import shipped_sweeps
 from tests.pages import PAGES, ROOT, blocks_of, name_of
 from tests.reader import COMMANDS
 

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from jacstrat.core.case import Case, F
-from jacstrat.harness.cases import Cell
-from jacstrat.harness.setup import prepare_case, set_up, surroundings
-from jacstrat.harness.sweep import Grid, Sweep
+from jacstrat.harness.cell.setup import prepare_case, set_up, surroundings
+from jacstrat.harness.plan.cases import Cell
+from jacstrat.harness.plan.sweep import Grid, Sweep
 from jacstrat.measure.clocks import clock_for
 from jacstrat.measure.sampling import Settings, sample
 from jacstrat.statistics import Summary, ratio

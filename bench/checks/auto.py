@@ -103,8 +103,8 @@ def measured(keys: Iterable[str] = (), sample_s: float = 0.25, sweep: str = "def
     process is imported by a first choice that is not counted.
     """
     from jacstrat import UnsupportedError
-    from jacstrat.harness.setup import set_up, surroundings
-    from jacstrat.harness.sweep import load_sweep
+    from jacstrat.harness.cell.setup import set_up, surroundings
+    from jacstrat.harness.plan.sweep import load_sweep
 
     _begin()
     for cell in load_sweep(sweep).cells():
@@ -126,7 +126,7 @@ def measured(keys: Iterable[str] = (), sample_s: float = 0.25, sweep: str = "def
 def _right(spec: str, bench: Any) -> Callable[[], object] | None:
     """Calls of an exact strategy of a cell; None where it cannot serve it, or is wrong there."""
     from jacstrat.core.errors import UnsupportedError
-    from jacstrat.harness.setup import verdict
+    from jacstrat.harness.cell.setup import verdict
     from jacstrat.measure.accuracy import errors
 
     reference, instance = bench.reference, bench.instance

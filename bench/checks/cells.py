@@ -10,8 +10,8 @@ from math import sqrt
 import numpy as np
 import torch
 
-from jacstrat.harness.cases import Cell
-from jacstrat.harness.precision import DTYPES
+from jacstrat.harness.plan.cases import Cell
+from jacstrat.harness.plan.precision import DTYPES
 from jacstrat.problems.base import Instance, Problem
 
 from . import functions

@@ -10,10 +10,10 @@ from contextlib import contextmanager
 
 import torch
 
-from jacstrat.harness.cases import Cell
-from jacstrat.harness.cell import Outcome, measure
-from jacstrat.harness.child import ChildLimits
-from jacstrat.harness.isolation import measure_isolated
+from jacstrat.harness.cell.measuring import Outcome, measure
+from jacstrat.harness.dispatch.child import ChildLimits
+from jacstrat.harness.dispatch.isolation import measure_isolated
+from jacstrat.harness.plan.cases import Cell
 from jacstrat.measure.sampling import Settings
 
 from .figure import Figure

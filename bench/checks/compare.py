@@ -27,7 +27,7 @@ def found(quick: bool) -> list[Figure]:
     """A real change of each kind in every case of the quick sweep, counted by the harness, against the sweep itself."""
     import torch
 
-    from jacstrat.harness.sweep import load_sweep
+    from jacstrat.harness.plan.sweep import load_sweep
 
     cells = load_sweep("quick").override(threads=(1,)).cells()
     if quick:
@@ -59,8 +59,8 @@ KINDS: Mapping[str, tuple[str, str]] = MappingProxyType(
 
 def _counted(cell: Any, kind: str = "", plain: list[Record] | None = None) -> list[Record]:
     """The rows of a cell without times, its strategies as they are or with a change built in."""
-    from jacstrat.harness.cell import measure
-    from jacstrat.harness.setup import CellSetup
+    from jacstrat.harness.cell.measuring import measure
+    from jacstrat.harness.cell.setup import CellSetup
     from jacstrat.strategies.contraction import Contraction
 
     prepare = CellSetup.prepare
@@ -189,7 +189,7 @@ def speed(quick: bool) -> list[Figure]:
 def write_run(directory: Path, count: int, seed: int) -> None:
     """A directory as a run leaves it: 10 strategies a cell, samples with a spread of 5 %."""
     from jacstrat.core.environment import ENVIRONMENT
-    from jacstrat.harness.cases import Cell
+    from jacstrat.harness.plan.cases import Cell
     from jacstrat.records import Record, RecordWriter
 
     directory.mkdir()
@@ -235,8 +235,8 @@ def apart(quick: bool) -> list[Figure]:
     from jacstrat.compare.comparison import compare
     from jacstrat.compare.inputs import read_side
     from jacstrat.compare.verdict import Verdict
+    from jacstrat.harness.plan.sweep import load_sweep
     from jacstrat.harness.run import Options, run
-    from jacstrat.harness.sweep import load_sweep
     from jacstrat.measure.environment import snapshot
 
     from .outside import Silent

@@ -18,7 +18,7 @@ from .deadline import Deadline
 from .figure import Figure, table
 
 if TYPE_CHECKING:
-    from jacstrat.harness.cases import Cell
+    from jacstrat.harness.plan.cases import Cell
     from jacstrat.records import RecordWriter
 
     from .cells import Network
@@ -223,7 +223,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parts = tuple(dict.fromkeys(part for named in given.part for part in GROUPS.get(named, (named,))))
 
     from jacstrat.core.errors import JacstratError
-    from jacstrat.harness.sweep import missing_device
+    from jacstrat.harness.plan.sweep import missing_device
     from jacstrat.measure.environment import snapshot
     from jacstrat.peers.process import end_all
 

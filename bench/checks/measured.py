@@ -9,7 +9,7 @@ from typing import Any
 
 from jacstrat.core.case import Case
 from jacstrat.core.errors import UsageError
-from jacstrat.harness.cell import measure
+from jacstrat.harness.cell.measuring import measure
 from jacstrat.measure.sampling import Settings
 from jacstrat.records import Record, RecordWriter, by_round
 from jacstrat.statistics import Summary, ratio

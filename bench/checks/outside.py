@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from jacstrat.core.case import Case
+from jacstrat.harness.plan.sweep import Grid, Sweep
 from jacstrat.harness.run import Options, run
-from jacstrat.harness.sweep import Grid, Sweep
 from jacstrat.measure.environment import snapshot
 from jacstrat.records import Record, read_records, read_samples
 

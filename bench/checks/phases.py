@@ -12,10 +12,10 @@ from pathlib import Path
 
 import torch
 
-from jacstrat.harness.costs import estimate
-from jacstrat.harness.plan import plan
+from jacstrat.harness.plan.costs import estimate
+from jacstrat.harness.plan.planning import plan
+from jacstrat.harness.plan.sweep import Sweep, load_sweep
 from jacstrat.harness.run import Options, run
-from jacstrat.harness.sweep import Sweep, load_sweep
 from jacstrat.measure.environment import snapshot
 from jacstrat.records import SAMPLES, read_records
 

@@ -15,8 +15,8 @@ from functools import wraps
 from pathlib import Path
 from typing import Any
 
-from jacstrat.harness import cell
-from jacstrat.harness.strays import MARK
+from jacstrat.harness.cell import measuring
+from jacstrat.harness.dispatch.strays import MARK
 from jacstrat.measure import sampling
 from jacstrat.problems import PROBLEMS
 
@@ -44,5 +44,5 @@ def timed(function: Callable[..., Any]) -> Callable[..., Any]:
 
 # In a child alone.
 if MARK in os.environ:
-    for module, name in ((cell, "prepare_case"), (sampling, "warm_up")):
+    for module, name in ((measuring, "prepare_case"), (sampling, "warm_up")):
         setattr(module, name, timed(getattr(module, name)))

@@ -28,7 +28,7 @@ def known(quick: bool) -> list[Figure]:
 
 
 def aa(quick: bool) -> list[Figure]:
-    from jacstrat.harness.sweep import Sweep
+    from jacstrat.harness.plan.sweep import Sweep
     from jacstrat.measure.sampling import Settings
 
     from .aa import aa

@@ -16,11 +16,11 @@ from types import MappingProxyType
 from typing import Any
 
 from jacstrat.core.case import Case, F
-from jacstrat.harness.costs import estimate, in_words
-from jacstrat.harness.job import Done, Job
-from jacstrat.harness.predict import Forecast, Prediction
+from jacstrat.harness.dispatch.job import Done, Job
+from jacstrat.harness.plan.costs import estimate, in_words
+from jacstrat.harness.plan.predict import Forecast, Prediction
+from jacstrat.harness.plan.sweep import Grid, Sweep, load_sweep
 from jacstrat.harness.run import Options, run
-from jacstrat.harness.sweep import Grid, Sweep, load_sweep
 from jacstrat.records import Record, RecordWriter, read_records
 
 from .figure import Figure
@@ -61,9 +61,9 @@ def sleeping(case_s: float) -> Callable[[Job, str, str, str], Done]:
     def do(job: Job, run: str, place: str, scratch: str) -> Done:
         import time
 
-        from jacstrat.harness.cell import Outcome
-        from jacstrat.harness.job import Done
-        from jacstrat.harness.worker import here, slot
+        from jacstrat.harness.cell.measuring import Outcome
+        from jacstrat.harness.dispatch.job import Done
+        from jacstrat.harness.dispatch.worker import here, slot
 
         environment, described = here()
         found = []
@@ -81,7 +81,7 @@ def cluster_of(workers: int, case_s: float, allowed_failures: int):
     """Local workers that stand for as many machines, as a pool; and their nannies."""
     import distributed
 
-    from jacstrat.harness.cluster import Cluster, local_cluster
+    from jacstrat.harness.dispatch.cluster import Cluster, local_cluster
 
     names = [f"machine {number}" for number in range(workers)]
     with (
@@ -233,7 +233,7 @@ def planning(quick: bool) -> list[Figure]:
 
 def model(quick: bool) -> list[Figure]:
     """A real sweep on this machine, against what `jacstrat plan --workers 1` says of it."""
-    from jacstrat.harness.plan import plan
+    from jacstrat.harness.plan.planning import plan
 
     sweep = load_sweep("quick").override(threads=(1,), sample_s=0.05 if quick else 0.25)
     sweep = sweep.override(n=(2, 4)) if quick else sweep

@@ -22,8 +22,8 @@ PRODUCTS, TIMES, DETECTION_S = 100, 30, 5.0
 
 def coloring(quick: bool) -> list[Figure]:
     """Products and time of `coloring` against the best of the others, in the same run of the harness."""
+    from jacstrat.harness.plan.sweep import Grid, Sweep
     from jacstrat.harness.run import Options, run
-    from jacstrat.harness.sweep import Grid, Sweep
     from jacstrat.measure.environment import snapshot
     from jacstrat.records import read_records
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from jacstrat.core.case import Case
-from jacstrat.harness.cases import Cell
+from jacstrat.harness.plan.cases import Cell
 from jacstrat.strategies import parse_strategy
 from jacstrat.strategies.base import inner_name
 

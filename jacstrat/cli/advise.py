@@ -10,7 +10,7 @@ from jacstrat.cli.app import EXIT_INTERRUPTED, EXIT_NOTHING_MEASURED, app
 from jacstrat.cli.options import MaxMemory, Seed, Timeout, check_devices, sweep_of
 
 if TYPE_CHECKING:
-    from jacstrat.harness.sweep import Sweep
+    from jacstrat.harness.plan.sweep import Sweep
 
 
 @app.command()
@@ -54,8 +54,8 @@ def advise(
 
 
 def _advise(sweep: Sweep, explain: bool) -> None:
+    from jacstrat.cli.progress import Progress
     from jacstrat.harness.advise import SPECS, advise, cell_to_advise, print_advice
-    from jacstrat.harness.progress import Progress
     from jacstrat.report.terminal import Terminal
 
     sweep = sweep.override(strategies=SPECS)

@@ -196,7 +196,7 @@ def _of_the_baseline(base: Path | None, new: Path | None, opened: ExitStack) -> 
     from tempfile import TemporaryDirectory
 
     from jacstrat.cli.run import measure
-    from jacstrat.harness.sweep import load_sweep
+    from jacstrat.harness.plan.sweep import load_sweep
 
     directory = Path(opened.enter_context(TemporaryDirectory(prefix="jacstrat-"))) / "now"
     # One thread, so that every machine has these cases.

@@ -14,12 +14,12 @@ from jacstrat.core.text import printable
 @app.command("list")
 def list_(what: Annotated[str, typer.Argument(help="problems, strategies or sweeps.")]) -> None:
     """What there is to choose from."""
+    from jacstrat.cli import lists
     from jacstrat.core.errors import lookup
-    from jacstrat.harness import listing
     from jacstrat.report.terminal import Terminal
 
-    lookup("list", what, listing.LISTS)
-    listing.print_list(what, Terminal())
+    lookup("list", what, lists.LISTS)
+    lists.print_list(what, Terminal())
 
 
 @app.command()

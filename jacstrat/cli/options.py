@@ -9,7 +9,7 @@ import typer
 from jacstrat.core.errors import UsageError
 
 if TYPE_CHECKING:
-    from jacstrat.harness.sweep import Sweep
+    from jacstrat.harness.plan.sweep import Sweep
 
 
 def several(text: str | None) -> tuple[str, ...] | None:
@@ -91,14 +91,14 @@ def sweep_of(
 
 
 def _devices(text: str | None) -> tuple[str, ...] | None:
-    from jacstrat.harness.sweep import every_device
+    from jacstrat.harness.plan.sweep import every_device
 
     return None if text is None else every_device(several(text) or ())
 
 
 def check_devices(device: str | None, remedy: str = "") -> None:
     """Refuse a device that was asked for and is not here."""
-    from jacstrat.harness.sweep import check_devices
+    from jacstrat.harness.plan.sweep import check_devices
 
     try:
         check_devices(_devices(device) or ())
@@ -108,7 +108,7 @@ def check_devices(device: str | None, remedy: str = "") -> None:
 
 def _sweep(name: str | None, problems: list[str] | None) -> Sweep:
     """The sweep by name; without one the default, or for named problems every strategy on them at their own sizes."""
-    from jacstrat.harness.sweep import Grid, Sweep, load_sweep
+    from jacstrat.harness.plan.sweep import Grid, Sweep, load_sweep
     from jacstrat.strategies import default_strategies
 
     if name is None and problems:

@@ -28,7 +28,7 @@ from jacstrat.cli.options import (
 from jacstrat.core.errors import UsageError
 
 if TYPE_CHECKING:
-    from jacstrat.harness.sweep import Sweep
+    from jacstrat.harness.plan.sweep import Sweep
 
 
 @app.command()
@@ -64,8 +64,8 @@ def plan(
 
 
 def _plan(sweep: Sweep, assume_bytes: int | None, workers: int | None) -> None:
-    from jacstrat.harness.plan import plan, print_plan
-    from jacstrat.harness.progress import Progress
+    from jacstrat.cli.progress import Progress
+    from jacstrat.harness.plan.planning import plan, print_plan
     from jacstrat.report.terminal import Terminal
 
     total = sum(len(cell.strategies) for cell in sweep.cells())
@@ -81,6 +81,6 @@ def _plan(sweep: Sweep, assume_bytes: int | None, workers: int | None) -> None:
     console = Terminal()
     print_plan(forecasts, console)
     if workers is not None:
-        from jacstrat.harness.costs import estimate, in_words
+        from jacstrat.harness.plan.costs import estimate, in_words
 
         console.say(in_words(estimate(sweep, forecasts, workers), workers))

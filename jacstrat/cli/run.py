@@ -34,9 +34,9 @@ from jacstrat.records import SWEEP
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
-    from jacstrat.harness.pool import Pool
-    from jacstrat.harness.progress import Progress
-    from jacstrat.harness.sweep import Sweep
+    from jacstrat.cli.progress import Progress
+    from jacstrat.harness.dispatch.pool import Pool
+    from jacstrat.harness.plan.sweep import Sweep
     from jacstrat.report.terminal import Terminal
 
 
@@ -130,8 +130,8 @@ def measure(
     trace: bool = False,
 ) -> None:
     """Run a sweep into a directory, and show how it goes on standard error."""
+    from jacstrat.cli.progress import Progress
     from jacstrat.core.status import STATUSES
-    from jacstrat.harness.progress import Progress
     from jacstrat.harness.run import Options, run
     from jacstrat.measure.environment import snapshot, warnings
     from jacstrat.report.terminal import Terminal
@@ -167,6 +167,6 @@ def measure(
 
 
 def _pooled(scheduler: str, wait_s: float, progress: Progress, console: Terminal) -> AbstractContextManager[Pool]:
-    from jacstrat.harness.cluster import pooled
+    from jacstrat.harness.dispatch.cluster import pooled
 
     return pooled(scheduler, wait_s, progress.attending, console.say)

@@ -1,1 +1,1 @@
-"""Cases, planning, isolation and running: the only room that knows both strategies and measuring."""
+"""What is planned, measured and dispatched: the only room that knows both strategies and measuring."""

@@ -13,12 +13,12 @@ from rich.text import Text
 from jacstrat.core.case import Case, F
 from jacstrat.core.errors import UsageError
 from jacstrat.core.operator import OPERATORS, Operator, parse_operator
-from jacstrat.harness.cases import Cell
-from jacstrat.harness.cell import Outcome, measure
-from jacstrat.harness.isolation import isolated
-from jacstrat.harness.job import limits_of
-from jacstrat.harness.setup import Attend, failure, instantiate, reason_to_skip, surroundings
-from jacstrat.harness.sweep import Sweep
+from jacstrat.harness.cell.measuring import Outcome, measure
+from jacstrat.harness.cell.setup import Attend, failure, instantiate, reason_to_skip, surroundings
+from jacstrat.harness.dispatch.isolation import isolated
+from jacstrat.harness.dispatch.job import limits_of
+from jacstrat.harness.plan.cases import Cell
+from jacstrat.harness.plan.sweep import Sweep
 from jacstrat.measure.sampling import Settings
 from jacstrat.records import Record
 from jacstrat.report.advice import AUTO, FunctionFacts, Kind, advice_table, considered_table, recommendation
@@ -76,7 +76,8 @@ def advise(sweep: Sweep, attend: Callable[[Case], object] = lambda case: None) -
 def examine(
     cell: Cell, settings: Settings, attend: Attend = lambda name: None
 ) -> Generator[FunctionFacts | Outcome, None, None]:
-    """The evidence, then `harness.cell.measure`; without the evidence where a child before this one died of it."""
+    """The evidence, then `harness.cell.measuring.measure`; without the evidence where a child before this one died of
+    it."""
     if AUTO in cell.strategies and not reason_to_skip(cell):
         attend(F)
         with surroundings(cell):

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from filelock import FileLock, Timeout
 
 from jacstrat.core.errors import UsageError
-from jacstrat.harness.sweep import Grid, Sweep, load_sweep
+from jacstrat.harness.plan.sweep import Grid, Sweep, load_sweep
 from jacstrat.records import PARQUET, RECORDS, SWEEP, drop_rows, has_rows, read_records
 from jacstrat.samples import SAMPLES
 

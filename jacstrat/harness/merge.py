@@ -13,7 +13,7 @@ from jacstrat.core.environment import Session, read_sessions, write_sessions
 from jacstrat.core.errors import UsageError
 from jacstrat.core.whole import write_whole
 from jacstrat.harness.directory import claimed, sweep_differences
-from jacstrat.harness.sweep import Sweep, load_sweep
+from jacstrat.harness.plan.sweep import Sweep, load_sweep
 from jacstrat.records import PARQUET, RECORDS, SWEEP, read_records, write_frame
 from jacstrat.samples import SAMPLES, copy_samples
 

@@ -11,14 +11,14 @@ from typing import Any
 from jacstrat.core.environment import Session, read_sessions, write_sessions
 from jacstrat.core.whole import write_whole
 from jacstrat.harness.directory import claimed, finished
-from jacstrat.harness.job import Done, Job, limits_of
-from jacstrat.harness.lines import lines
-from jacstrat.harness.pool import Here, Pool, Slots
+from jacstrat.harness.dispatch.job import Done, Job, limits_of
+from jacstrat.harness.dispatch.lines import lines
+from jacstrat.harness.dispatch.pool import Here, Pool, Slots
+from jacstrat.harness.dispatch.scheduler import Observer, schedule
+from jacstrat.harness.dispatch.servers import end_left_processes
+from jacstrat.harness.dispatch.strays import temporary_folder
+from jacstrat.harness.plan.sweep import Sweep
 from jacstrat.harness.results import Results
-from jacstrat.harness.scheduler import Observer, schedule
-from jacstrat.harness.servers import end_left_processes
-from jacstrat.harness.strays import temporary_folder
-from jacstrat.harness.sweep import Sweep
 from jacstrat.measure.sampling import Settings
 from jacstrat.records import SWEEP, TRACES
 

@@ -19,7 +19,8 @@ Show = Callable[[str], None]
 
 
 class Watching:
-    """Told whose code is about to run, as `harness.cell.measure` tells it, it shows how far the measurement is.
+    """Told whose code is about to run, as `harness.cell.measuring.measure` tells it, it shows how far the measurement
+    is.
 
     It has no thread, which would take its turns within samples.
 

@@ -41,7 +41,7 @@ class FunctionFacts:
 
     @property
     def settles(self) -> None:
-        """It ends no case, for `harness.isolation`."""
+        """It ends no case, for `harness.dispatch.isolation`."""
 
     def to_data(self) -> dict[str, Any]:
         """The evidence as plain JSON."""

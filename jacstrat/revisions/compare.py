@@ -14,7 +14,7 @@ from jacstrat.compare.pairs import LEAST_PAIRS, Pair, judge_pairs, undecided
 from jacstrat.compare.thresholds import Thresholds
 from jacstrat.compare.verdict import Comparison, Finding, Gate, Verdict
 from jacstrat.core.environment import Snapshot
-from jacstrat.harness.strays import temporary_folder
+from jacstrat.harness.dispatch.strays import temporary_folder
 from jacstrat.records import Record, to_frame
 from jacstrat.revisions.cores import idlest
 from jacstrat.revisions.install import interpreters

@@ -16,7 +16,7 @@ from typing import IO, Any
 
 from jacstrat.core.errors import JacstratError
 from jacstrat.core.frames import FrameError, Receiver, new_key
-from jacstrat.harness.server import LOOK_S, START_S, Server, ServerError, end_marked, last_line, scratch_file
+from jacstrat.harness.dispatch.server import LOOK_S, START_S, Server, ServerError, end_marked, last_line, scratch_file
 from jacstrat.revisions.tree import Tree
 
 PARENT = Path(__file__).with_name("parent.py")

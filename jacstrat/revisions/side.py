@@ -2,7 +2,7 @@
 
 It belongs to no revision: the driver's own file, loaded by its path, measures both. What it needs of a revision is
 little, so that old ones can be measured: `find_problem(name).instance(...)`, `parse_strategy(spec).prepare(...)`,
-`harness.sweep` for the choice of cases, and `harness.cell.measure` for the counts and errors of a row.
+`harness.plan.sweep` for the choice of cases, and `harness.cell.measuring.measure` for the counts and errors of a row.
 
 A request is a line of JSON with `do`; the answer is a frame of it, with `failed` where it cannot be done.
 """
@@ -59,8 +59,8 @@ class _Side:
         os.environ["JACSTRAT_CACHE"] = cache
         sys.path[:0] = paths
         import jacstrat
-        import jacstrat.harness.cell
-        import jacstrat.harness.sweep
+
+        _harness("cell"), _harness("sweep")
 
         file = os.path.realpath(jacstrat.__file__)
         if within and not file.startswith(os.path.realpath(within) + os.sep):
@@ -81,13 +81,13 @@ class _Side:
         Problems and strategies that are named are asked for one by one: one that a revision lacks takes no other away.
         """
         from jacstrat import JacstratError
-        from jacstrat.harness.sweep import Grid, Sweep, load_sweep
         from jacstrat.strategies import STRATEGIES
 
+        sweeps = _harness("sweep")
         if sweep is None and problems:
-            chosen = Sweep((Grid(strategies=tuple(STRATEGIES), n=()),))
+            chosen = sweeps.Sweep((sweeps.Grid(strategies=tuple(STRATEGIES), n=()),))
         else:
-            chosen = load_sweep(sweep or "quick")
+            chosen = sweeps.load_sweep(sweep or "quick")
         over = {name: tuple(value) if isinstance(value, list) else value for name, value in over.items()}
         cases: dict[str, Request] = {}
         missing: dict[str, str] = {}
@@ -111,11 +111,10 @@ class _Side:
 
     def records(self, cell: Request) -> Request:
         """The rows of a cell, their times of a single sample: how each ended, its counts and its errors."""
-        from jacstrat.harness.cell import measure
         from jacstrat.measure.sampling import Settings
 
         once = Settings(min_samples=1, max_samples=1, limit_s=1e-6, warmup_s=1e-6, block_s=1e-9, ticks=0)
-        outcomes = list(measure(_cell(cell), once))
+        outcomes = list(_harness("cell").measure(_cell(cell), once))
         return {"records": [asdict(outcome.record) for outcome in outcomes if outcome.record is not None]}
 
     def open(self, cell: Request) -> Request:
@@ -161,11 +160,23 @@ class _Side:
         return {}
 
 
+# Modules of the harness, by what they are of; a revision may be from before it had rooms, when its files lay in one.
+_ROOMS = {
+    "cell": "jacstrat.harness.cell.measuring",
+    "cases": "jacstrat.harness.plan.cases",
+    "sweep": "jacstrat.harness.plan.sweep",
+}
+
+
+def _harness(name: str) -> Any:
+    """A module of the revision's harness."""
+    has_rooms = find_spec("jacstrat.harness.dispatch") is not None
+    return import_module(_ROOMS[name] if has_rooms else f"jacstrat.harness.{name}")
+
+
 def _cell(values: Request) -> Any:
     """A cell of the revision, from its own fields as JSON keeps them."""
-    from jacstrat.harness.cases import Cell
-
-    return Cell(**values | {"strategies": tuple(values["strategies"])})
+    return _harness("cases").Cell(**values | {"strategies": tuple(values["strategies"])})
 
 
 def _opened(cell: Any) -> Iterator[tuple[Callable[[], object], Callable[[], object]]]:

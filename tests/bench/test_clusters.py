@@ -11,7 +11,7 @@ from bench.checks import cluster, clusters
 from bench.checks.cluster import Bench, benched
 from bench.checks.clusters import SCENARIOS, dask, faults
 from jacstrat.core.case import Case
-from jacstrat.harness.cases import Cell
+from jacstrat.harness.plan.cases import Cell
 from jacstrat.records import Record, RecordWriter
 
 CELL = Cell("sin", "divergence", 2, 1, "float64", "cpu", "evaluate", 1, 0, ("identity", "vmap"))

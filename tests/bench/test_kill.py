@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from bench.checks import kill, rows
 from jacstrat.core.case import Case
-from jacstrat.harness.cases import Cell
-from jacstrat.harness.sweep import load_sweep
+from jacstrat.harness.plan.cases import Cell
+from jacstrat.harness.plan.sweep import load_sweep
 from jacstrat.records import RECORDS, SAMPLES, Record, RecordWriter
 
 CELL = Cell("sin", "divergence", 2, 1, "float64", "cpu", "evaluate", 1, 0, ("identity", "hessian", "vmap"))

@@ -9,7 +9,7 @@ import pytest
 
 from bench.checks import phases as module
 from bench.checks.phases import PLANNED_S, judge, phases, planned, spent
-from jacstrat.harness.sweep import load_sweep
+from jacstrat.harness.plan.sweep import load_sweep
 
 
 def test_the_phases_of_all_lines_add_up() -> None:

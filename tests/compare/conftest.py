@@ -17,7 +17,7 @@ from jacstrat.compare.inputs import RecordSet
 from jacstrat.compare.verdict import CaseVerdict, Comparison
 from jacstrat.core.case import Case
 from jacstrat.core.environment import ENVIRONMENT, Snapshot
-from jacstrat.harness.cases import Cell
+from jacstrat.harness.plan.cases import Cell
 from jacstrat.records import Record, RecordWriter, to_frame
 
 HERE = Snapshot(machine="abc", processor="CPU", logical_cores=2, torch="2.9.0+cpu", python="CPython 3.11")

@@ -12,8 +12,8 @@ from jacstrat.compare.baseline import TIMES, update_baseline
 from jacstrat.compare.comparison import compare
 from jacstrat.compare.inputs import read_side
 from jacstrat.core.environment import ENVIRONMENT
-from jacstrat.harness.cell import measure
-from jacstrat.harness.sweep import load_sweep
+from jacstrat.harness.cell.measuring import measure
+from jacstrat.harness.plan.sweep import load_sweep
 from jacstrat.records import COLUMNS, SWEEP, Record, read_records
 
 from .conftest import changed, environment_of, records_of, side_of, timed

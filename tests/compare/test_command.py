@@ -13,7 +13,7 @@ from typer.testing import CliRunner, Result
 from jacstrat.cli import app, main
 from jacstrat.cli import compare as command
 from jacstrat.cli.run import measure
-from jacstrat.harness.sweep import Grid, Sweep
+from jacstrat.harness.plan.sweep import Grid, Sweep
 
 from .conftest import changed, environment_of, records_of, timed
 
@@ -133,7 +133,7 @@ def repository(tmp_path: Path, monkeypatch) -> Path:
     """A directory of its own, in which the quick sweep has two cases."""
     monkeypatch.chdir(tmp_path)
     sweep = Sweep((Grid(("sin",), ("divergence",), ("ones", "identity"), n=(2,)),))
-    monkeypatch.setattr("jacstrat.harness.sweep.load_sweep", lambda name: sweep)
+    monkeypatch.setattr("jacstrat.harness.plan.sweep.load_sweep", lambda name: sweep)
     monkeypatch.setattr("jacstrat.cli.run.measure", partial(measure, isolate=False))
     return tmp_path
 

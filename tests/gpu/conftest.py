@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from jacstrat.harness.precision import float32_products
+from jacstrat.harness.plan.precision import float32_products
 
 
 @pytest.fixture(scope="session")

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from jacstrat.harness.cases import Cell
-from jacstrat.harness.cell import Outcome, measure
-from jacstrat.harness.precision import missing_tf32
+from jacstrat.harness.cell.measuring import Outcome, measure
+from jacstrat.harness.plan.cases import Cell
+from jacstrat.harness.plan.precision import missing_tf32
 from jacstrat.measure.sampling import Settings
 from jacstrat.records import Record, read_records
 

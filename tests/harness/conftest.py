@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from jacstrat.harness.cases import Cell
-from jacstrat.harness.child import ChildLimits
+from jacstrat.harness.dispatch.child import ChildLimits
+from jacstrat.harness.plan.cases import Cell
 from jacstrat.measure.sampling import Settings
 
 FUNCTIONS = Path(__file__).with_name("functions.py")

@@ -12,9 +12,9 @@ import pytest
 
 from jacstrat import read_records
 from jacstrat.core.case import Case
+from jacstrat.harness.plan.sweep import load_sweep
 from jacstrat.harness.results import LostError, Results
 from jacstrat.harness.run import Options, run
-from jacstrat.harness.sweep import load_sweep
 from jacstrat.records import RECORDS, SAMPLES, SWEEP, Record, RecordWriter, read_samples
 from tests.harness.test_run import SWEEP as ASKED
 from tests.harness.test_run import Log, go

@@ -21,8 +21,8 @@ from filelock import FileLock
 
 from jacstrat import UsageError, read_records
 from jacstrat.harness.directory import LOCK, claimed
+from jacstrat.harness.plan.sweep import Grid, Sweep, load_sweep
 from jacstrat.harness.run import Options, run
-from jacstrat.harness.sweep import Grid, Sweep, load_sweep
 from jacstrat.records import read_samples
 from tests.harness.conftest import mine
 
@@ -229,7 +229,7 @@ SCRIPT = """
 import sys
 from pathlib import Path
 from jacstrat.harness.run import Options, run
-from jacstrat.harness.sweep import load_sweep
+from jacstrat.harness.plan.sweep import load_sweep
 from tests.harness.test_run import Log
 log = Log()
 print("ready", flush=True)

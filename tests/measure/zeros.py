@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from jacstrat import UnsupportedError, parse_strategy
-from jacstrat.harness.predict import _Meter
+from jacstrat.harness.plan.predict import _Meter
 from jacstrat.measure.counters import OperationCounter
 from jacstrat.measure.memory import StorageMode
 

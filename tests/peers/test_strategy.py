@@ -10,9 +10,9 @@ import torch
 
 from jacstrat import OPERATORS, UnsupportedError, UsageError, parse_strategy
 from jacstrat.core.errors import MissingError
-from jacstrat.harness.cases import Cell
-from jacstrat.harness.cell import Outcome, measure
-from jacstrat.harness.predict import forecasts
+from jacstrat.harness.cell.measuring import Outcome, measure
+from jacstrat.harness.plan.cases import Cell
+from jacstrat.harness.plan.predict import forecasts
 from jacstrat.measure.sampling import Settings
 from jacstrat.strategies import _PARSED
 from jacstrat.strategies.compiled import Compiled

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jacstrat import PROBLEMS, ShapeError, UnsupportedError, UsageError, read_records
-from jacstrat.harness.cases import Cell
-from jacstrat.harness.cell import measure
-from jacstrat.harness.setup import set_up, surroundings
+from jacstrat.harness.cell.measuring import measure
+from jacstrat.harness.cell.setup import set_up, surroundings
+from jacstrat.harness.plan.cases import Cell
 from jacstrat.problems.load import find_problem
 from jacstrat.problems.rules import check
 from tests.harness.conftest import QUICK

@@ -11,8 +11,8 @@ import torch
 
 from jacstrat import STRATEGIES, UsageError, parse_strategy
 from jacstrat.core.errors import MissingError
-from jacstrat.harness.cases import Cell
-from jacstrat.harness.cell import measure
+from jacstrat.harness.cell.measuring import measure
+from jacstrat.harness.plan.cases import Cell
 from jacstrat.strategies.absent import PEERS
 from tests.pages import ROOT
 

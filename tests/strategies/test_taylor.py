@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from jacstrat import PROBLEMS, UnsupportedError, UsageError, parse_strategy
-from jacstrat.harness.judging import judge
+from jacstrat.harness.cell.judging import judge
 from jacstrat.measure.counters import OperationCounter
 from jacstrat.measure.memory import peak_bytes
 from jacstrat.strategies import Prepared

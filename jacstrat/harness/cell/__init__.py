@@ -1,0 +1,1 @@
+"""One cell, measured: set up, prepared, judged, counted and sampled, in this process."""

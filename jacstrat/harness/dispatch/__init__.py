@@ -1,0 +1,1 @@
+"""Where cells are measured: in children of a fork server, in this process, on a cluster."""

@@ -1,0 +1,46 @@
+"""A cell measured in the calling process: where the device is lost to it, what is left has no process to go on in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from pathlib import Path
+
+from jacstrat.core.case import F
+from jacstrat.harness.cell.measuring import Outcome, measure
+from jacstrat.harness.plan.cases import Cell
+from jacstrat.measure.context import ContextLostError
+from jacstrat.measure.sampling import Settings
+from jacstrat.problems.base import Instance
+
+
+def measure_here(
+    cell: Cell,
+    settings: Settings | None,
+    attend: Callable[[str], object] = lambda name: None,
+    cache: Path | None = None,
+    instance: Instance | None = None,
+    traces: Path | None = None,
+    energy: bool = False,
+) -> Generator[Outcome, None, None]:
+    """Every case of the cell, each as a row: `harness.cell.measuring.measure`, with a row also for those after a lost
+    device."""
+    left, at = list(cell.strategies), F
+
+    def attending(name: str) -> None:
+        nonlocal at
+        at = name
+        attend(name)
+
+    try:
+        for outcome in measure(cell, settings, attending, cache, instance, traces, energy):
+            if outcome.settles:
+                left.remove(outcome.settles)
+            yield outcome
+    except ContextLostError as error:
+        for name in left:
+            if at in (F, name):
+                prefix = "f itself: " if at == F else ""
+                yield Outcome.of(cell.case(name), "crashed", f"{prefix}it ended the device's context: {error}")
+            else:
+                reason = f"{at} ended the device's context, and only another process can go on; run it apart"
+                yield Outcome.of(cell.case(name), "skipped", reason)

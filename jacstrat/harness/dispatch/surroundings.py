@@ -1,0 +1,40 @@
+"""What a function finds around it: the working directory, the places of modules, the environment.
+
+A fork server has those of its start for good; a notebook changes its own between two runs. So each task carries them.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import suppress
+from typing import Any
+
+from jacstrat.harness.dispatch.strays import MARK
+
+
+def search_path() -> list[str]:
+    """Where this process looks for modules, but for the working directory, which holds what is not meant."""
+    return [place for place in sys.path if place]
+
+
+def surroundings() -> dict[str, Any]:
+    """Those of this process, as plain JSON."""
+    directory = None
+    with suppress(OSError):
+        # Removed beneath this process.
+        directory = os.getcwd()
+    return {"directory": directory, "path": search_path(), "environment": dict(os.environ)}
+
+
+def take_on(found: dict[str, Any]) -> None:
+    """Have those surroundings in this process, which keeps its own mark; a directory that is gone is not entered."""
+    if found["directory"] is not None:
+        with suppress(OSError):
+            os.chdir(found["directory"])
+    sys.path[:] = found["path"]
+    wanted = found["environment"] | ({MARK: os.environ[MARK]} if MARK in os.environ else {})
+    for name in set(os.environ) - set(wanted):
+        del os.environ[name]
+    # Only what differs: each is a call of the C library.
+    os.environ.update({name: value for name, value in wanted.items() if os.environ.get(name) != value})
