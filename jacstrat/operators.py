@@ -16,7 +16,7 @@ from jacstrat.strategies.checked import checked, plain_attention
 from jacstrat.strategies.points import check_points, outside_inference_mode, usable
 from jacstrat.strategies.products import gradient_of, vjp
 from jacstrat.strategies.told import telling
-from jacstrat.tape.arguments import Args, Function, bind
+from jacstrat.trace.arguments import Args, Function, bind
 
 DEFAULT = "auto"
 

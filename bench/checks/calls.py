@@ -149,7 +149,7 @@ def _made(inner: Callable[[Tensor], Tensor], value: object) -> Callable[[Tensor]
 @contextmanager
 def recordings() -> Iterator[list[object]]:
     """Collects what is recorded: the functions, in their order."""
-    from jacstrat.tape import cache
+    from jacstrat.trace import cache
 
     made: list[object] = []
     original = cache.record

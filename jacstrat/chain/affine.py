@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from jacstrat.tape import Node, Slot, bound
+from jacstrat.trace import Node, Slot, bound
 
 aten = torch.ops.aten
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from jacstrat.chain.values import Values, run
-from jacstrat.tape.arguments import Args
+from jacstrat.trace.arguments import Args
 
 
 @dataclass(frozen=True, eq=False)

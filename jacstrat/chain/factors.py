@@ -11,8 +11,8 @@ from torch import Tensor
 from jacstrat.chain.reading import ChainStage, Pointwise, Reading
 from jacstrat.chain.slopes import NEEDS_RESULT, slope
 from jacstrat.chain.values import run
-from jacstrat.tape import Node
-from jacstrat.tape.arguments import Args
+from jacstrat.trace import Node
+from jacstrat.trace.arguments import Args
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,9 +15,9 @@ from jacstrat.chain.plan import ChainPlan, plan
 from jacstrat.chain.reading import ChainStage, Reading, read
 from jacstrat.chain.values import Values, run, values_of
 from jacstrat.core.errors import UnsupportedError
-from jacstrat.tape import Tape, Tapes, Untraceable, leaves
-from jacstrat.tape.arguments import Args
-from jacstrat.tape.decompositions import CHAINED
+from jacstrat.trace import Tape, Tapes, Untraceable, leaves
+from jacstrat.trace.arguments import Args
+from jacstrat.trace.decompositions import CHAINED
 
 # Cuts that are looked at, the narrowest first.
 MOST_CUTS = 4

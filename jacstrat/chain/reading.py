@@ -18,7 +18,7 @@ from jacstrat.chain.affine import BILINEAR, LINEAR, Coefficient, aten, coefficie
 from jacstrat.chain.discover import Discovered, Opaque
 from jacstrat.chain.maps import Map, identity
 from jacstrat.chain.values import Values
-from jacstrat.tape import Node, Slot, bound, leaves
+from jacstrat.trace import Node, Slot, bound, leaves
 
 # From the constants by slot to a map.
 Maker = Callable[[list[Any]], Map]

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from jacstrat.tape import Node, Slot, bound, leaves
+from jacstrat.trace import Node, Slot, bound, leaves
 
 aten = torch.ops.aten
 

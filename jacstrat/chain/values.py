@@ -9,9 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from jacstrat.tape import Node, Tape, bound
-from jacstrat.tape.arguments import Args, lifted
-from jacstrat.tape.record import takes_shapes_only
+from jacstrat.trace import Node, Tape, bound
+from jacstrat.trace.arguments import Args, lifted
+from jacstrat.trace.record import takes_shapes_only
 
 
 @dataclass(eq=False)

@@ -18,8 +18,8 @@ from jacstrat.fused.reading import ReadNetwork, read
 from jacstrat.fused.source import text
 from jacstrat.fused.spec import Products, Spec, Wanted
 from jacstrat.fused.wide import Wide
-from jacstrat.tape import Tape, Tapes
-from jacstrat.tape.arguments import Args
+from jacstrat.trace import Tape, Tapes
+from jacstrat.trace.arguments import Args
 
 # Types that kernels compute with, as Triton calls them.
 TYPES = {

@@ -18,8 +18,8 @@ from torch import Tensor
 from jacstrat.chain.values import Values, run
 from jacstrat.fused.evaluate import seeds
 from jacstrat.fused.reading import ReadNetwork
-from jacstrat.tape import Node, leaves
-from jacstrat.tape.arguments import Args
+from jacstrat.trace import Node, leaves
+from jacstrat.trace.arguments import Args
 
 # Below this share of the directions it is worth it to make them fewer; fewer than LEAST are not.
 WORTH, LEAST = 0.8, 8

@@ -22,7 +22,7 @@ from jacstrat.chain.values import Values, run
 from jacstrat.fused.forms import Amount, Form, Forms, Operand, diagonal, scaled
 from jacstrat.fused.network import Network, PointwiseVector, Product
 from jacstrat.fused.pointwise import FORMULAS, RECIPROCAL, SQUARE
-from jacstrat.tape import Node, Slot, bound, leaves
+from jacstrat.trace import Node, Slot, bound, leaves
 
 _PRODUCTS = frozenset(getattr(aten, name).default for name in ("mm", "mv", "addmm", "addmv", "linear"))
 _SUMS = frozenset((aten.add.Tensor, aten.add.Scalar, aten.sub.Tensor, aten.sub.Scalar))

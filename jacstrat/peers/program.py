@@ -16,10 +16,10 @@ import torch
 from torch import Tensor
 
 from jacstrat.core.errors import UnsupportedError
-from jacstrat.tape.arguments import Args, Function, lifted, of_rows, taken
-from jacstrat.tape.record import Untraceable, record
-from jacstrat.tape.rows import rows_apart
-from jacstrat.tape.tape import Node, Slot, Tape
+from jacstrat.trace.arguments import Args, Function, lifted, of_rows, taken
+from jacstrat.trace.record import Untraceable, record
+from jacstrat.trace.rows import rows_apart
+from jacstrat.trace.tape import Node, Slot, Tape
 
 # numpy has no bfloat16, and libraries differ in what float16 does.
 DTYPES = (torch.float32, torch.float64)

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from jacstrat.tape.decompositions import CHAINED
+from jacstrat.trace.decompositions import CHAINED
 
 aten = torch.ops.aten
 

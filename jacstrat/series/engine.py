@@ -18,10 +18,10 @@ from jacstrat.series.decompositions import DECOMPOSITIONS
 from jacstrat.series.operations import PIECEWISE, by_derivatives, by_slope
 from jacstrat.series.series import TaylorSeries, from_jet, value_of
 from jacstrat.series.table import RULES
-from jacstrat.tape import Node, Tapes, Untraceable, bound, leaves
-from jacstrat.tape.arguments import Args, lifted
 from jacstrat.taylor.engine import TaylorProgram, ready, weak_factory
 from jacstrat.taylor.rule import NotCovered, TaylorCall
+from jacstrat.trace import Node, Tapes, Untraceable, bound, leaves
+from jacstrat.trace.arguments import Args, lifted
 
 Function = Callable[..., Tensor]
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
-from jacstrat.tape.decompositions import CHAINED
+from jacstrat.trace.decompositions import CHAINED
 
 _layer_norm_in_words = CHAINED[torch.ops.aten.native_layer_norm.default]
 

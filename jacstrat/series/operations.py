@@ -14,10 +14,10 @@ from jacstrat.core.errors import UnsupportedError
 from jacstrat.series.line import in_line
 from jacstrat.series.polynomials import composed
 from jacstrat.series.series import TaylorSeries, value_of
-from jacstrat.tape.tape import leaves
 from jacstrat.taylor.fallback import FORWARD, REVERSE
 from jacstrat.taylor.forward import FORWARD_TWICE
 from jacstrat.taylor.rule import TaylorCall
+from jacstrat.trace.tape import leaves
 
 Tensors = tuple[Tensor, ...]
 

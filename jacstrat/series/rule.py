@@ -8,8 +8,8 @@ from typing import Any
 from torch import Tensor
 
 from jacstrat.series.series import Polynomial, TaylorSeries
-from jacstrat.tape.tape import leaves
 from jacstrat.taylor.rule import NotCovered, TaylorCall
+from jacstrat.trace.tape import leaves
 
 Rule = Callable[[TaylorCall, int], Any]
 

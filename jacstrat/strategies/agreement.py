@@ -16,7 +16,7 @@ from jacstrat.core.operator import Operator
 from jacstrat.strategies.gradients import POWER_OF_EPS
 from jacstrat.strategies.probes import unit_diagonal
 from jacstrat.strategies.products import functional_gradient, reverse, reverse_gradient, vjp
-from jacstrat.tape.arguments import Args, Function, bind
+from jacstrat.trace.arguments import Args, Function, bind
 
 # What is smaller than this power of eps of the largest is compared with so much of that: it is mostly rounding.
 SMALL_POWER_OF_EPS = 0.25

@@ -16,8 +16,8 @@ from jacstrat.strategies.look import has_numbers
 from jacstrat.strategies.points import check_points, outside_inference_mode, usable
 from jacstrat.strategies.process_cache import ProcessCache, circumstances_of
 from jacstrat.strategies.told import telling
-from jacstrat.tape import Untraceable
-from jacstrat.tape.arguments import Args, Function, bind
+from jacstrat.trace import Untraceable
+from jacstrat.trace.arguments import Args, Function, bind
 
 # Whether the tape serves, by what the function is; else nested reverse mode does.
 SERVED: ProcessCache[bool] = ProcessCache()

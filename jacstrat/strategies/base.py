@@ -27,7 +27,7 @@ from jacstrat.strategies.points import check_points, outside_inference_mode, usa
 from jacstrat.strategies.prepared import Prepared, StaleError
 from jacstrat.strategies.reduction import Form, FormError, outputs_of, reduction
 from jacstrat.strategies.told import telling
-from jacstrat.tape.arguments import Args, Function
+from jacstrat.trace.arguments import Args, Function
 
 if TYPE_CHECKING:
     from jacstrat.strategies.auto.candidates import Candidate, Evidence

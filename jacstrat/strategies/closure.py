@@ -10,7 +10,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from jacstrat.core.errors import UnsupportedError
-from jacstrat.tape.arguments import Args, Function
+from jacstrat.trace.arguments import Args, Function
 from jacstrat.zeros import called
 
 

@@ -19,7 +19,7 @@ from jacstrat.strategies.probes import ChunkSize, fixed_diagonal
 from jacstrat.strategies.probing import by_diagonal, by_units
 from jacstrat.strategies.products import Linearised, functional_gradient, jvp, vjp
 from jacstrat.structure import Structure, UntracedError, detect_structure, prove_structure
-from jacstrat.tape.rows import rows_apart
+from jacstrat.trace.rows import rows_apart
 
 PRODUCTS = {"reverse": vjp, "forward": jvp}
 

@@ -12,7 +12,7 @@ from jacstrat.core.considered import Considered
 from jacstrat.core.operator import Operator
 from jacstrat.strategies.copies import Copies
 from jacstrat.strategies.reduction import outputs_of
-from jacstrat.tape.arguments import Args, Function
+from jacstrat.trace.arguments import Args, Function
 
 if TYPE_CHECKING:
     from jacstrat.strategies.base import Strategy

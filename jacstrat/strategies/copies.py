@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from jacstrat.tape.arguments import Args, Function, repeated
+from jacstrat.trace.arguments import Args, Function, repeated
 
 # From results, and the row of the identity that says which number is wanted of each.
 Pick = Callable[[Tensor, Tensor], Tensor]

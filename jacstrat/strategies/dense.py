@@ -18,8 +18,8 @@ from jacstrat.strategies.contraction import Contraction
 from jacstrat.strategies.gaps import Transform
 from jacstrat.strategies.look import has_numbers
 from jacstrat.strategies.products import functional_gradient
-from jacstrat.tape.arguments import of_rows
-from jacstrat.tape.rows import rows_apart
+from jacstrat.trace.arguments import of_rows
+from jacstrat.trace.rows import rows_apart
 
 
 def _dense(

@@ -23,8 +23,8 @@ from jacstrat.strategies.points import place_of
 from jacstrat.strategies.prepared import Prepared
 from jacstrat.strategies.process_cache import circumstances_of
 from jacstrat.strategies.reduction import Form
-from jacstrat.tape.arguments import Args, Function
-from jacstrat.tape.fingerprint import Same, fingerprint
+from jacstrat.trace.arguments import Args, Function
+from jacstrat.trace.fingerprint import Same, fingerprint
 
 if TYPE_CHECKING:
     from jacstrat.strategies.base import Strategy

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from jacstrat.strategies.opened import Opened, is_same
 from jacstrat.strategies.prepared import Prepared
-from jacstrat.tape.arguments import Args, Function
+from jacstrat.trace.arguments import Args, Function
 
 # Functions that are kept, and bytes of the parameters that those with a recording keep alive: the latest one may have
 # MOST_BYTES, all together ALL_BYTES.

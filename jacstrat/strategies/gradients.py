@@ -13,7 +13,7 @@ from jacstrat.strategies.cuts import Ends
 from jacstrat.strategies.look import ClaimLook
 from jacstrat.strategies.slope import LEAST, UNKNOWN, LeafLine, Slope
 from jacstrat.strategies.truth import REFUSALS, TOLERANCE, Truth
-from jacstrat.tape.arguments import Function
+from jacstrat.trace.arguments import Function
 
 # Rounding is off by some eps of the terms; a term that is missing by far more than the square root of it.
 POWER_OF_EPS = 0.5

@@ -17,7 +17,7 @@ from jacstrat.strategies.probes import unit_diagonal
 from jacstrat.strategies.products import reverse, reverse_gradient
 from jacstrat.strategies.reduction import outputs_of
 from jacstrat.strategies.witness import Witness
-from jacstrat.tape.arguments import Args, Function
+from jacstrat.trace.arguments import Args, Function
 
 
 class Hold:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from jacstrat.strategies.sample import Sample
 from jacstrat.strategies.truth import Question
-from jacstrat.tape.arguments import Function
+from jacstrat.trace.arguments import Function
 
 
 class Claim(Protocol):

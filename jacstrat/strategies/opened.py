@@ -19,9 +19,9 @@ import torch
 from torch import Tensor
 from torch.nn import Module
 
-from jacstrat.tape.fingerprint import Same, is_plain_object
-from jacstrat.tape.names import names_read
-from jacstrat.tape.reach import origin
+from jacstrat.trace.fingerprint import Same, is_plain_object
+from jacstrat.trace.names import names_read
+from jacstrat.trace.reach import origin
 
 # How deep objects are followed, and items of one container.
 DEPTH, ITEMS = 8, 32

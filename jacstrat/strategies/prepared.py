@@ -20,8 +20,8 @@ from jacstrat.strategies.points import check_points, outside_inference_mode, usa
 from jacstrat.strategies.products import gradient_of
 from jacstrat.strategies.reduction import Reduction
 from jacstrat.strategies.told import telling
-from jacstrat.tape.arguments import Args, Function, is_immutable
-from jacstrat.tape.guard import Guard
+from jacstrat.trace.arguments import Args, Function, is_immutable
+from jacstrat.trace.guard import Guard
 
 if TYPE_CHECKING:
     from jacstrat.strategies.base import Strategy

@@ -20,8 +20,8 @@ import torch
 from torch import Tensor
 
 from jacstrat.core.operator import Operator
-from jacstrat.tape.arguments import Args
-from jacstrat.tape.fingerprint import Same
+from jacstrat.trace.arguments import Args
+from jacstrat.trace.fingerprint import Same
 
 V = TypeVar("V")
 

@@ -18,8 +18,8 @@ from torch import Tensor
 
 from jacstrat.core.errors import JacstratError, UnsupportedError
 from jacstrat.strategies.aliases import aliased
-from jacstrat.strategies.capture import capture, tensors_of
-from jacstrat.tape.arguments import Args, Function, kinds, lifted
+from jacstrat.trace.arguments import Args, Function, kinds, lifted
+from jacstrat.trace.capture import capture, tensors_of
 
 # What tracers and compilers raise, by the names of their errors, in words with the remedy.
 _TOLD = {

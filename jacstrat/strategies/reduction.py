@@ -38,7 +38,7 @@ from jacstrat.strategies.stages import (
 )
 from jacstrat.strategies.weights import weighing
 from jacstrat.strategies.workload import same_random_numbers
-from jacstrat.tape.arguments import Args, Function
+from jacstrat.trace.arguments import Args, Function
 
 
 class Form(NamedTuple):

@@ -17,7 +17,7 @@ from torch.autograd.function import once_differentiable
 
 from jacstrat.graphs import WARM_UPS, Backend, DeviceGraph, recorded
 from jacstrat.strategies.aliases import Aliases
-from jacstrat.tape.arguments import Args, Function, kinds
+from jacstrat.trace.arguments import Args, Function, kinds
 
 # What is copied into a graph at each call: points, and arguments that are tensors or fractions.
 Values = Sequence[Tensor | float]

@@ -13,7 +13,7 @@ from jacstrat.core.errors import ShapeError, UsageError
 from jacstrat.core.operator import Operator, is_array
 from jacstrat.strategies.copies import Copies
 from jacstrat.strategies.points import outside_transforms
-from jacstrat.tape.arguments import Args, Function, of_rows
+from jacstrat.trace.arguments import Args, Function, of_rows
 
 
 class Stage(Protocol):

@@ -17,8 +17,8 @@ from jacstrat.strategies.base import Args, Function, Strategy, positive_or_all
 from jacstrat.strategies.contraction import Contraction, Passes, Together
 from jacstrat.strategies.draws import averaged, draw, rate_of, refuse_nested
 from jacstrat.strategies.gaps import Transform
-from jacstrat.tape.arguments import repeated
 from jacstrat.taylor import Checkpoint, Scalar, Tile, Untraceable
+from jacstrat.trace.arguments import repeated
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from jacstrat.core.errors import JacstratError, UnsupportedError, UsageError, in_words
 from jacstrat.strategies.limits import limit
-from jacstrat.tape.arguments import Args, bind
+from jacstrat.trace.arguments import Args, bind
 
 Function = Callable[..., Tensor]
 

@@ -24,7 +24,7 @@ from jacstrat.core.errors import ShapeError, UnsupportedError, UsageError
 from jacstrat.core.operator import OPERATORS, Operator, is_array
 from jacstrat.strategies.points import outside_transforms
 from jacstrat.strategies.products import functional_gradient
-from jacstrat.tape.arguments import Args, Function
+from jacstrat.trace.arguments import Args, Function
 
 # Of the norm of a matrix, in units of its rounding: smaller singular values are those of the rounding of its entries,
 # which is off by half a unit of it together.

@@ -29,8 +29,8 @@ from jacstrat.strategies.probes import unit_rows
 from jacstrat.strategies.sample import Sample, samples
 from jacstrat.strategies.truth import MOST_ROUNDING, ROUNDINGS, TOLERANCE, Question, Truth
 from jacstrat.strategies.workload import same_random_numbers
-from jacstrat.tape.arguments import Args, bind, of_rows, taken
-from jacstrat.tape.rows import rows_apart
+from jacstrat.trace.arguments import Args, bind, of_rows, taken
+from jacstrat.trace.rows import rows_apart
 
 Function = Callable[..., Tensor]
 

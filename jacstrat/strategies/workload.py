@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from jacstrat.strategies.cuts import nodes_of
-from jacstrat.tape.arguments import Args, Function
+from jacstrat.trace.arguments import Args, Function
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,7 +17,7 @@ from torch.fx.node import map_arg
 from jacstrat.structure import rules_index, rules_window  # noqa: F401
 from jacstrat.structure.rules import RULES, ArgumentSlot, PatternCall, Rule, UnknownError, everything, pointwise
 from jacstrat.structure.sets import Sets
-from jacstrat.structure.trace import UntracedError
+from jacstrat.trace.graph import UntracedError
 
 # Elements that a tensor may have for each of them to have a set of its own.
 MAX_ELEMENTS = 4_000_000

@@ -10,8 +10,8 @@ from scipy.sparse import csr_array
 from torch import Tensor
 
 from jacstrat.core.operator import Operator
-from jacstrat.structure.trace import few
-from jacstrat.tape.arguments import Args, bind, of_rows, taken
+from jacstrat.trace.arguments import Args, bind, of_rows, taken
+from jacstrat.trace.graph import few
 
 Function = Callable[..., Tensor]
 

@@ -18,8 +18,8 @@ from jacstrat.structure import sample
 from jacstrat.structure.color import coloring
 from jacstrat.structure.propagate import propagate
 from jacstrat.structure.sets import ALL, MAX_ENTRIES, NONE, Sets
-from jacstrat.structure.trace import UntracedError, traced
-from jacstrat.tape.arguments import Args
+from jacstrat.trace.arguments import Args
+from jacstrat.trace.graph import UntracedError, traced
 
 Kind = Literal["diagonal", "sparse", "dense"]
 Source = Literal["traced", "sampled"]

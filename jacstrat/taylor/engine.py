@@ -11,8 +11,6 @@ import torch
 from torch import Tensor
 
 from jacstrat.graphs import is_capturing
-from jacstrat.tape.arguments import Args, lifted
-from jacstrat.tape.tape import Node, Slot, Tape, analysed, bound, leaves
 from jacstrat.taylor import compress
 from jacstrat.taylor.compress import Memory, compressed
 from jacstrat.taylor.fallback import ANY
@@ -21,6 +19,8 @@ from jacstrat.taylor.plan import SparsePlan, Spread
 from jacstrat.taylor.rule import NotCovered, TaylorCall
 from jacstrat.taylor.sparse import LEAST, Planner
 from jacstrat.taylor.table import RULES
+from jacstrat.trace.arguments import Args, lifted
+from jacstrat.trace.tape import Node, Slot, Tape, analysed, bound, leaves
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,11 +14,11 @@ from torch import Tensor
 from torch.func import grad, jvp, vjp, vmap
 
 from jacstrat.core.errors import UnsupportedError
-from jacstrat.tape.tape import leaves
 from jacstrat.taylor.forward import FORWARD_TWICE
 from jacstrat.taylor.jet import Jet, plus
 from jacstrat.taylor.pointwise import propagated
 from jacstrat.taylor.rule import Rule, TaylorCall
+from jacstrat.trace.tape import leaves
 
 Tensors = tuple[Tensor, ...]
 Function = Callable[..., Tensors]

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from jacstrat.tape import Node
+from jacstrat.trace import Node
 
 
 class Named(NamedTuple):

@@ -13,9 +13,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from jacstrat.tape.record import revalued
 from jacstrat.taylor.jet import Jet, aligned, full, value_of
 from jacstrat.taylor.rule import Rule, TaylorCall, always, handed_on, others_than_first
+from jacstrat.trace.record import revalued
 
 # From (op, v, the other arguments, y) to the operation on the tangents of v.
 Lift = Callable[[Any, Jet, tuple[Any, ...], Any], Any]

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
-from jacstrat.tape.tape import leaves
 from jacstrat.taylor.jet import Jet
+from jacstrat.trace.tape import leaves
 
 Result = Jet | Tensor | None
 

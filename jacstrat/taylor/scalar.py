@@ -11,11 +11,11 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from jacstrat.available import available_bytes, keep_freed_memory
-from jacstrat.tape import Tapes, Untraceable
-from jacstrat.tape.arguments import Args, split
 from jacstrat.taylor.compress import Memory
 from jacstrat.taylor.engine import TaylorProgram, propagate, ready, ready_for_gradients, remember, weak_factory
 from jacstrat.taylor.jet import Jet
+from jacstrat.trace import Tapes, Untraceable
+from jacstrat.trace.arguments import Args, split
 
 # The largest tangents of a tile: such that they and what is computed from them stay near the core, and that a tile is
 # still much work against the time of starting an operation. Measured with tanh networks on a core with 512 KiB of cache

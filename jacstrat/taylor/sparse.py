@@ -23,8 +23,6 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from jacstrat.tape import Node, Slot, bound, leaves
-from jacstrat.tape.arguments import Args
 from jacstrat.taylor.blocks import FACTORS, outer, paired
 from jacstrat.taylor.fallback import ANY
 from jacstrat.taylor.jet import Jet, aligned
@@ -32,6 +30,8 @@ from jacstrat.taylor.kinds import ENTRYWISE, JOINS, MOVES, SUMS, axes_of
 from jacstrat.taylor.plan import Aligned, SparsePlan, Spread, Summed
 from jacstrat.taylor.rule import NotCovered, TaylorCall
 from jacstrat.taylor.supports import alignment, padded_to, uniform, union_of
+from jacstrat.trace import Node, Slot, bound, leaves
+from jacstrat.trace.arguments import Args
 
 # Of n directions so many fewer are worth the rearrangement.
 WORTH = 2

@@ -11,9 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from jacstrat.tape.tape import leaves
 from jacstrat.taylor.jet import Jet, value_of
 from jacstrat.taylor.rule import NotCovered, Rule, TaylorCall, always
+from jacstrat.trace.tape import leaves
 
 
 def written(source_at: int) -> Rule:

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from jacstrat.chain.slopes import NEEDS_RESULT, SLOPES, derived, slope
-from jacstrat.tape import Slot
-from jacstrat.tape.tape import Node
+from jacstrat.trace import Slot
+from jacstrat.trace.tape import Node
 
 V = torch.tensor([0.0, 0.3, 1.0, 2.5, 21.0], dtype=torch.float64)
 REST = {"softplus": (1.0, 20.0), "pow": (3.0,)}

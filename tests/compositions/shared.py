@@ -18,7 +18,7 @@ from jacstrat.strategies import coloring, hold
 from jacstrat.strategies.auto import strategy as auto
 from jacstrat.strategies.witness import Witness
 from jacstrat.structure import UntracedError, structure
-from jacstrat.tape.arguments import Args, Function
+from jacstrat.trace.arguments import Args, Function
 
 
 @contextmanager

@@ -14,8 +14,8 @@ from jacstrat.chain.values import Values, values_of
 from jacstrat.fused.operands import Operands, Ready
 from jacstrat.fused.reading import ReadNetwork, read
 from jacstrat.fused.spec import Spec, Wanted
-from jacstrat.tape import record
-from jacstrat.tape.arguments import lifted
+from jacstrat.trace import record
+from jacstrat.trace.arguments import lifted
 
 D = torch.float64
 _GENERATOR = torch.Generator().manual_seed(0)

@@ -24,8 +24,8 @@ from jacstrat.fused.reading import ReadNetwork, read
 from jacstrat.fused.spec import Spec
 from jacstrat.measure.accuracy import Errors, errors
 from jacstrat.problems.base import Instance
-from jacstrat.tape import record
-from jacstrat.tape.arguments import lifted
+from jacstrat.trace import record
+from jacstrat.trace.arguments import lifted
 
 B = 6
 

@@ -16,10 +16,10 @@ from jacstrat.series.engine import _done
 from jacstrat.series.operations import by_derivatives
 from jacstrat.series.series import TaylorSeries, value_of
 from jacstrat.series.table import RULES
-from jacstrat.tape import Node
 from jacstrat.taylor.fallback import ANY
 from jacstrat.taylor.rule import TaylorCall
 from jacstrat.taylor.table import RULES as LINEAR
+from jacstrat.trace import Node
 from tests.series.samples import OWN
 from tests.taylor.samples import SAMPLES, draw
 from tests.taylor.test_rules import WORDS, marked, replaced

@@ -259,4 +259,4 @@ def test_arguments_may_change_without_a_new_tape(monkeypatch) -> None:
         found = derivatives_along(u, X, X[0], 3, args=(t, k))
         expected = torch.stack([(k * slope) ** order * u(X, t, k) for order in range(4)])
         torch.testing.assert_close(found, expected)
-        monkeypatch.setattr("jacstrat.tape.cache.record", None)
+        monkeypatch.setattr("jacstrat.trace.cache.record", None)

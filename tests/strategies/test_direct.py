@@ -14,7 +14,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-import jacstrat.tape.cache
+import jacstrat.trace.cache
 from jacstrat import UnsupportedError, divergence, laplacian, parse_strategy, value_gradient_laplacian
 from jacstrat.strategies import entries
 from jacstrat.strategies.entries import INTEGERS, TABLE
@@ -184,8 +184,8 @@ def scalar(make: Callable[[int], Callable[[Tensor], Tensor]], k: int) -> Callabl
 def recordings(monkeypatch: pytest.MonkeyPatch) -> list[object]:
     """One for each recording of a function."""
     made: list[object] = []
-    record = jacstrat.tape.cache.record
-    monkeypatch.setattr(jacstrat.tape.cache, "record", lambda *args: made.append(1) or record(*args))
+    record = jacstrat.trace.cache.record
+    monkeypatch.setattr(jacstrat.trace.cache, "record", lambda *args: made.append(1) or record(*args))
     return made
 
 

@@ -219,7 +219,7 @@ def test_a_trace_serves_other_arguments(monkeypatch) -> None:
     for spec in ("taylor", "taylor:tile=2"):
         prepared = parse_strategy(spec).prepare("laplacian", u, x, args=(t, 1.0))
         prepared(x, t, 1.0)
-        monkeypatch.setattr("jacstrat.tape.cache.record", None)
+        monkeypatch.setattr("jacstrat.trace.cache.record", None)
         for step in range(3):
             near(prepared(x, t + step, 0.5 * step), a @ a * wave(x) * (t + step).squeeze(-1) * 0.5 * step)
         monkeypatch.undo()

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from jacstrat.tape.record import revalued
+from jacstrat.trace.record import revalued
 
 aten = torch.ops.aten
 

@@ -9,11 +9,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from jacstrat.tape.record import revalued
 from jacstrat.taylor.fallback import ANY, FORWARD, REVERSE
 from jacstrat.taylor.jet import Jet
 from jacstrat.taylor.rule import NotCovered, TaylorCall
 from jacstrat.taylor.table import RULES
+from jacstrat.trace.record import revalued
 from tests.taylor.samples import SAMPLES, V, draw
 
 K = 3

@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from jacstrat.tape.cache import KEPT
 from jacstrat.taylor import Scalar
 from jacstrat.taylor.scalar import CACHE_BYTES, MODEST_BYTES, _tiles
+from jacstrat.trace.cache import KEPT
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 

@@ -13,10 +13,10 @@ from torch import Tensor, nn
 
 from jacstrat import PROBLEMS, laplacian
 from jacstrat.strategies.auto.counting import Work, _Counter
-from jacstrat.tape import record
 from jacstrat.taylor import engine
 from jacstrat.taylor.engine import TaylorProgram, propagate, ready
 from jacstrat.taylor.jet import Jet
+from jacstrat.trace import record
 from tests.taylor.functions import seeded
 
 B, PARTICLES = 3, 4

@@ -29,7 +29,7 @@ from jacstrat.strategies.base import Args, Function, Strategy
 from jacstrat.strategies.contraction import Contraction
 from jacstrat.strategies.hold import Hold
 from jacstrat.strategies.workload import Workload, same_random_numbers
-from jacstrat.tape.arguments import taken
+from jacstrat.trace.arguments import taken
 
 
 def import_torch_parts() -> None:

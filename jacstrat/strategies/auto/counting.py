@@ -19,8 +19,8 @@ from torch.utils.flop_counter import flop_registry
 
 from jacstrat.core.operator import Operator
 from jacstrat.strategies.products import reverse, reverse_gradient
-from jacstrat.tape.arguments import Args, Function, taken
-from jacstrat.tape.quiet import quiet
+from jacstrat.trace.arguments import Args, Function, taken
+from jacstrat.trace.quiet import quiet
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from jacstrat import Operator, Strategy, UnsupportedError, UsageError
 from jacstrat.strategies.contraction import Contraction
 from jacstrat.strategies.draws import draw
 from jacstrat.strategies.products import functional_gradient, jvp, reverse, reverse_gradient
-from jacstrat.tape.arguments import Args, Function, taken
+from jacstrat.trace.arguments import Args, Function, taken
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from jacstrat import Operator, Strategy, UnsupportedError
 from jacstrat.strategies.gaps import Transform
-from jacstrat.tape.arguments import Args, Function, of_rows
-from jacstrat.tape.rows import rows_apart
+from jacstrat.trace.arguments import Args, Function, of_rows
+from jacstrat.trace.rows import rows_apart
 
 
 @dataclass(frozen=True)

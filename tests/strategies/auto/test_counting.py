@@ -15,7 +15,7 @@ from jacstrat.core.operator import OPERATORS
 from jacstrat.measure.counters import OperationCounter
 from jacstrat.measure.memory import peak_bytes
 from jacstrat.strategies.auto.counting import FIRST, SECOND, UNKNOWN, Work, evaluation, looks_like, product_costs
-from jacstrat.tape.arguments import taken
+from jacstrat.trace.arguments import taken
 from tests.strategies.claims import trusted
 
 B, N = 16, 12

@@ -22,8 +22,8 @@ from jacstrat.strategies.auto.strategy import CHOICES, Auto
 from jacstrat.strategies.auto.trial import Trial
 from jacstrat.strategies.chain import Chain
 from jacstrat.strategies.probing import Identity
-from jacstrat.tape import cache
-from jacstrat.tape.cache import SHARED
+from jacstrat.trace import cache
+from jacstrat.trace.cache import SHARED
 from tests.strategies.test_base import _OldStyle
 
 B, N = 3, 6

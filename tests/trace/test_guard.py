@@ -20,8 +20,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations, parametrize
 
-from jacstrat.tape import guard as guarding
-from jacstrat.tape.guard import Guard
+from jacstrat.trace import guard as guarding
+from jacstrat.trace.guard import Guard
 
 NAN = float("nan")
 P = "`p`, which a lambda closes over"

@@ -9,7 +9,7 @@ from torch import Tensor
 from jacstrat import STRATEGIES, UnsupportedError, parse_strategy
 from jacstrat.core.operator import OPERATORS
 from jacstrat.strategies import default_strategies
-from jacstrat.strategies.capture import capture
+from jacstrat.trace.capture import capture
 
 torch.manual_seed(0)
 W = torch.nn.Parameter(torch.randn(5, 4, dtype=torch.float64))

@@ -15,8 +15,8 @@ from torch._subclasses.fake_tensor import FakeTensor
 from torch.overrides import TorchFunctionMode
 
 from jacstrat.core.errors import UnsupportedError
-from jacstrat.tape.arguments import Args, Function, lifted
-from jacstrat.tape.quiet import quiet
+from jacstrat.trace.arguments import Args, Function, lifted
+from jacstrat.trace.quiet import quiet
 
 
 @dataclass(frozen=True, eq=False)

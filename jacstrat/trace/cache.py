@@ -14,10 +14,10 @@ from typing import Any, Generic, TypeVar
 import torch
 from torch import Tensor
 
-from jacstrat.tape.arguments import Args, kinds, lifted
-from jacstrat.tape.fingerprint import Fingerprint, fingerprint, switches
-from jacstrat.tape.record import Untraceable, record
-from jacstrat.tape.tape import Tape, leaves
+from jacstrat.trace.arguments import Args, kinds, lifted
+from jacstrat.trace.fingerprint import Fingerprint, fingerprint, switches
+from jacstrat.trace.record import Untraceable, record
+from jacstrat.trace.tape import Tape, leaves
 
 # Shapes whose tapes are kept; tapes are small, but shapes may be without end.
 KEPT = 32

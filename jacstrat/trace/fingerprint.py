@@ -28,8 +28,8 @@ from torch.overrides import _get_current_function_mode_stack
 from torch.utils._python_dispatch import _get_current_dispatch_mode_stack
 
 from jacstrat.core.operator import Operator
-from jacstrat.tape.names import is_plain_builtin, names_of, words
-from jacstrat.tape.reach import IMPLICIT
+from jacstrat.trace.names import is_plain_builtin, names_of, words
+from jacstrat.trace.reach import IMPLICIT
 
 _BY_VALUE: tuple[type, ...] = (int, bool, str, bytes, types.NoneType, types.EllipsisType, types.NotImplementedType)
 _BY_VALUE += (torch.dtype, torch.device, torch.Size, torch.layout, torch.memory_format)

@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from jacstrat.tape.quiet import quiet
+from jacstrat.trace.quiet import quiet
 
 NAMES = ("torch", "torch.fx", "torch._dynamo", "torch.fx.experimental.symbolic_shapes")
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from jacstrat.tape.rows import rows_apart
+from jacstrat.trace.rows import rows_apart
 
 X = torch.randn(5, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
 T = torch.randn(5, 1, dtype=torch.float64, generator=torch.Generator().manual_seed(1))

@@ -23,7 +23,7 @@ from torch import Tensor
 from torch.nn import Module
 from torch.nn.modules import module as hooks_of_all
 
-from jacstrat.tape.names import names_read, words
+from jacstrat.trace.names import names_read, words
 
 # Items of one container that are looked at, and objects and checks of one walk: past these it ends, in a fifth of a
 # second at most. CPython has each integer up to 256 once only, so that a length is compared by identity.

@@ -22,11 +22,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
 
 from jacstrat.core.errors import ShapeError
-from jacstrat.tape.arguments import Args, lifted
-from jacstrat.tape.decompositions import ALWAYS
-from jacstrat.tape.quiet import quiet
-from jacstrat.tape.rows import rows_apart
-from jacstrat.tape.tape import Node, Slot, Tape
+from jacstrat.trace.arguments import Args, lifted
+from jacstrat.trace.decompositions import ALWAYS
+from jacstrat.trace.quiet import quiet
+from jacstrat.trace.rows import rows_apart
+from jacstrat.trace.tape import Node, Slot, Tape
 
 # Rules and forward-mode derivatives exist for the plain form of attention, not for the fused ones.
 _ATTENTION = SDPBackend.MATH

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from jacstrat.tape.arguments import Args, Function, taken
+from jacstrat.trace.arguments import Args, Function, taken
 
 # Rounding differs with the number of rows, as kernels do.
 POWER_OF_EPS = 0.5

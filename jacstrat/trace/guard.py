@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from operator import call, is_
 from typing import Any
 
-from jacstrat.tape.reach import CHECKS, IMMUTABLE, ITEMS, Place, Read, Walk
+from jacstrat.trace.reach import CHECKS, IMMUTABLE, ITEMS, Place, Read, Walk
 
 __all__ = ["CHECKS", "ITEMS", "Check", "Guard"]
 

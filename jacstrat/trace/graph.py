@@ -13,8 +13,8 @@ from torch.fx import GraphModule
 
 from jacstrat.core.errors import ShapeError, message_of
 from jacstrat.core.operator import Operator
-from jacstrat.tape.arguments import Args, lifted, of_rows
-from jacstrat.tape.quiet import quiet
+from jacstrat.trace.arguments import Args, lifted, of_rows
+from jacstrat.trace.quiet import quiet
 
 Function = Callable[..., Tensor]
 

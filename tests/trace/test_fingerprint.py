@@ -22,9 +22,9 @@ from jacstrat import PROBLEMS, UnsupportedError, laplacian
 from jacstrat.core.operator import OPERATORS
 from jacstrat.strategies.entries import TABLE
 from jacstrat.strategies.reduction import Form, reduction
-from jacstrat.tape import cache
-from jacstrat.tape.cache import SHARED
 from jacstrat.taylor import Scalar
+from jacstrat.trace import cache
+from jacstrat.trace.cache import SHARED
 
 X = torch.rand(3, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
 SCALE = 2.0
@@ -284,7 +284,7 @@ def by_computed_name() -> Case:
 
 def by_import() -> Case:
     def f(x: Tensor) -> Tensor:
-        import tests.tape.test_fingerprint as here
+        import tests.trace.test_fingerprint as here
 
         return (here.SCALE * x).sin().sum(-1)
 
@@ -505,7 +505,7 @@ def test_every_scalar_of_the_library_is_understood(monkeypatch) -> None:
             instance = problem.instance(n, 2)
             laplacian(instance.f, instance.x, "taylor", args=instance.args)
             with monkeypatch.context() as patch:
-                patch.setattr("jacstrat.tape.cache.record", None)
+                patch.setattr("jacstrat.trace.cache.record", None)
                 laplacian(instance.f, instance.x, "taylor", args=instance.args)
 
 
