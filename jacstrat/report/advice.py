@@ -9,7 +9,7 @@ from typing import Any
 
 from jacstrat.core.considered import Considered
 from jacstrat.records import Record
-from jacstrat.report.palette import family
+from jacstrat.report.family import family
 from jacstrat.report.setting import quantity
 from jacstrat.report.sheet import ROW_STYLES, Sheet, SheetColumn
 from jacstrat.report.units import format_bytes, format_error, format_factor, format_ratio, format_seconds

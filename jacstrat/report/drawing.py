@@ -8,7 +8,8 @@ from pathlib import Path
 from jacstrat.core.errors import lookup
 from jacstrat.records import PLOTS as DIRECTORY
 from jacstrat.report.beside import BESIDE, besides, draw_beside
-from jacstrat.report.between import between_pictures, sides
+from jacstrat.report.between import sides
+from jacstrat.report.cross_run_pictures import between_pictures
 from jacstrat.report.doubt import doubts
 from jacstrat.report.multiples import draw_smalls
 from jacstrat.report.plots import PLOTS, draw_picture, file_stem, save, slug, write_plots

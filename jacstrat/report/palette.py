@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from zlib import crc32
 
+from jacstrat.report.family import family
+
 # On and off lengths in line widths, or "solid". Plain dashes mean "wrong" and are nobody's own.
 Dash = str | tuple[int, tuple[float, ...]]
 
@@ -62,15 +64,7 @@ _COLORS = ("#44AA99", "#004488", "#997700", "#994455", "#6699CC", "#EE99AA")
 _MARKERS = ("o", "s", "^", "v", "D", "P", "X", "p", "h", "<", ">", "*", "d")
 _DASHES = (DASH_DOT, DOTTED, DASH_DOT_DOT)
 _SHADES = (0.0, 0.3, -0.25, 0.15, -0.45)
-_WRAPPED = re.compile(r"[^():]*\((.*)\)")
 _NUMBER = re.compile(r"\d+")
-
-
-def family(spec: str) -> str:
-    """The name inside a spec: "vmap" of "vmap:chunk_size=64", "taylor" of "compiled(taylor)"."""
-    while wrapped := _WRAPPED.fullmatch(spec.strip()):
-        spec = wrapped[1]
-    return spec.partition(":")[0].strip()
 
 
 def style(spec: str) -> Style:

@@ -25,7 +25,6 @@ from jacstrat.core.whole import write_whole
 from jacstrat.records import Record
 from jacstrat.report.budget import BUDGET, PRODUCTS, budget_picture, products_picture
 from jacstrat.report.chart import DARK, GREY, draw, empty_chart, own_value, positions, reference, scale_y
-from jacstrat.report.doubt import Samples, samples_picture
 from jacstrat.report.errorscale import ErrorScale
 from jacstrat.report.legend import legend, legend_below, notes
 from jacstrat.report.look import FigureLook, look_of
@@ -34,6 +33,7 @@ from jacstrat.report.overn import N, cost_ratio_picture, error_picture, memory_p
 from jacstrat.report.pareto import pareto_picture
 from jacstrat.report.picture import Picture
 from jacstrat.report.roofline import LIGHT, ROOFLINE, light_picture, roofline_picture
+from jacstrat.report.samples import Samples, samples_picture
 from jacstrat.report.setting import SETTING, Setting, Source, by_setting, to_records, varying
 
 DPI = 150

@@ -5,7 +5,8 @@ import pytest
 from matplotlib.collections import PolyCollection
 
 from jacstrat.records import Record
-from jacstrat.report.between import between_pictures, between_table, shared, sides
+from jacstrat.report.between import between_table, shared, sides
+from jacstrat.report.cross_run_pictures import between_pictures
 from jacstrat.report.plots import draw_picture
 from jacstrat.report.runs import Run
 from tests.report.test_plots import axes_of, lines_of, markers_of

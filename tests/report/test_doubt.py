@@ -4,8 +4,9 @@ from collections.abc import Callable
 import pytest
 
 from jacstrat.records import Record
-from jacstrat.report.doubt import MOST_LINES, MOST_POINTS, doubts, doubts_table, drift
+from jacstrat.report.doubt import doubts, doubts_table
 from jacstrat.report.plots import PLOTS, picture_of
+from jacstrat.report.samples import MOST_LINES, MOST_POINTS, drift
 from tests.report.test_plots import axes_of, markers_of
 
 Make = Callable[..., Record]

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from matplotlib.colors import to_rgb
 from matplotlib.markers import MarkerStyle
 
-from jacstrat.report.palette import DARK_GROUND, SOLID, STYLES, WRONG_DASH, contrast, family, on_dark, style
+from jacstrat.report.family import family
+from jacstrat.report.palette import DARK_GROUND, SOLID, STYLES, WRONG_DASH, contrast, on_dark, style
 
 NAMES = sorted(set(STYLES) - {"f"})
 VARIANTS = (

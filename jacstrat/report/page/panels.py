@@ -8,14 +8,15 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from jacstrat.records import Record
-from jacstrat.report.between import between_pictures, sides
-from jacstrat.report.doubt import Samples
+from jacstrat.report.between import sides
+from jacstrat.report.cross_run_pictures import between_pictures
 from jacstrat.report.page.bars import bars
 from jacstrat.report.page.svg import svg
 from jacstrat.report.picture import Picture
 from jacstrat.report.plots import PICTURES
 from jacstrat.report.roofline import LIGHT, ROOFLINE, SPLIT
 from jacstrat.report.runs import Run
+from jacstrat.report.samples import Samples
 from jacstrat.report.series import Curve
 from jacstrat.report.setting import Setting, by_setting, varying
 from jacstrat.report.split import Split, splits
