@@ -92,7 +92,7 @@ def agreement(compared: Sequence[RunSide]) -> str:
     )
 
 
-def between_table(compared: Sequence[RunSide]) -> Sheet:
+def cross_run_table(compared: Sequence[RunSide]) -> Sheet:
     """The fastest right strategy of each side with its cost ratio; neighbouring n's with the same ones share a row.
 
     The last column says whether one strategy is fastest, or level with the fastest, on all sides.

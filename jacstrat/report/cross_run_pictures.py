@@ -14,7 +14,7 @@ from jacstrat.report.setting import Setting, by_setting
 from jacstrat.report.units import format_factor, shortened
 
 
-def between_pictures(compared: Sequence[RunSide]) -> tuple[tuple[str, Picture], ...]:
+def cross_run_pictures(compared: Sequence[RunSide]) -> tuple[tuple[str, Picture], ...]:
     """For each setting that the first side shares with another: that one's label, and its cost ratios over the first's.
 
     The band goes from low over high to high over low, of the intervals of both: it holds where both hold.

@@ -18,7 +18,7 @@ THROTTLED = "throttled"
 
 
 @dataclass(frozen=True)
-class Doubt:
+class NoisyTime:
     """A time that is to be doubted.
 
     Fields:
@@ -33,13 +33,13 @@ class Doubt:
     weight: float
 
 
-def doubts(records: Iterable[Record]) -> tuple[Doubt, ...]:
+def noisy_times(records: Iterable[Record]) -> tuple[NoisyTime, ...]:
     """Every time that is to be doubted, the worst first."""
     found = [doubt for record in records if (doubt := _doubt(record)) is not None]
     return tuple(sorted(found, key=lambda doubt: (-doubt.weight, doubt.record.case)))
 
 
-def _doubt(record: Record) -> Doubt | None:
+def _doubt(record: Record) -> NoisyTime | None:
     if not record.median_s or record.samples is None:
         return None
     reasons, weight = [], 0.0
@@ -59,12 +59,12 @@ def _doubt(record: Record) -> Doubt | None:
         weight = max(weight, spread / 2)
         if spread > SPREAD:
             reasons.append(f"the quartiles are {spread:.0%} of the median apart")
-    return Doubt(record, tuple(reasons), weight) if reasons else None
+    return NoisyTime(record, tuple(reasons), weight) if reasons else None
 
 
-def doubts_table(source: Source) -> Sheet:
+def noisy_times_table(source: Source) -> Sheet:
     """Every doubtful time, the worst first, with why."""
-    found = doubts(to_records(source))
+    found = noisy_times(to_records(source))
     settings = [setting for doubt in found for setting in by_setting([doubt.record])]
     differing = varying(settings)
     columns = [

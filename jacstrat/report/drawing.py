@@ -9,8 +9,8 @@ from jacstrat.core.errors import lookup
 from jacstrat.records import PLOTS as DIRECTORY
 from jacstrat.report.beside import BESIDE, besides, draw_beside
 from jacstrat.report.between import sides
-from jacstrat.report.cross_run_pictures import between_pictures
-from jacstrat.report.doubt import doubts
+from jacstrat.report.cross_run_pictures import cross_run_pictures
+from jacstrat.report.doubt import noisy_times
 from jacstrat.report.multiples import draw_smalls
 from jacstrat.report.plots import PLOTS, draw_picture, file_stem, save, slug, write_plots
 from jacstrat.report.roofline import SPLIT
@@ -89,7 +89,7 @@ def _draw_run(run: Run, names: Sequence[str], width_inches: float | None) -> lis
                 draw_split(found, width_inches), directory / f"{file_stem(found.setting, differing)}-{SPLIT}"
             )
     if plain := [name for name in names if name in PLOTS]:
-        doubtful = {doubt.record.case for doubt in doubts(run.records)} if SAMPLES in names else ()
+        doubtful = {doubt.record.case for doubt in noisy_times(run.records)} if SAMPLES in names else ()
         samples = read_samples(run.directory, doubtful)
         written += write_plots(run.records, directory, samples, plain, width_inches)
     return written
@@ -105,7 +105,7 @@ def _draw_sides(runs: Sequence[Run], names: Sequence[str], width_inches: float |
         for one in found:
             written += save(draw_beside(one, width_inches), directory / f"{file_stem(one.setting, differing)}-{BESIDE}")
     if BETWEEN in names:
-        pictures = between_pictures(compared)
+        pictures = cross_run_pictures(compared)
         differing = varying(picture.setting for _, picture in pictures)
         for label, picture in pictures:
             stem = f"{file_stem(picture.setting, differing)}-{BETWEEN}-{slug(label)}"

@@ -15,7 +15,7 @@ from typing import Any
 from jacstrat.core.plain import show_json
 from jacstrat.core.text import printable
 from jacstrat.report.answers import Winner, failures, growths, unsupported, winners, wrong
-from jacstrat.report.between import between_table, sides
+from jacstrat.report.between import cross_run_table, sides
 from jacstrat.report.crossing import crossings
 from jacstrat.report.payback import paybacks
 from jacstrat.report.runs import Run
@@ -30,7 +30,7 @@ def told(runs: Sequence[Run]) -> tuple[Sheet | str, ...]:
     if len(runs) == 1:
         return runs[0].findings
     compared = sides(runs)
-    found: list[Sheet | str] = [between_table(compared)]
+    found: list[Sheet | str] = [cross_run_table(compared)]
     for run in runs:
         found += [f"{run.label}:", *run.findings]
     return tuple(found)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from jacstrat.records import Record
 from jacstrat.report.answers import MEASURED, Winner, WinnerRange, winner_ranges
-from jacstrat.report.doubt import Doubt, doubts
+from jacstrat.report.doubt import NoisyTime, noisy_times
 from jacstrat.report.setting import Setting, Source, by_setting, quantity, to_records, varying
 from jacstrat.report.stochastic import TARGET, Crossover, crossovers
 from jacstrat.report.units import format_multiple, listed
@@ -167,13 +167,13 @@ class Headline:
 
 
 def headline(
-    source: Source, ranges: Sequence[WinnerRange] | None = None, doubtful: Sequence[Doubt] | None = None
+    source: Source, ranges: Sequence[WinnerRange] | None = None, doubtful: Sequence[NoisyTime] | None = None
 ) -> Headline:
     """The headline of some records.
 
     Args:
         source: Records.
-        ranges, doubtful: Their `winner_ranges` and `doubts`, where they are at hand.
+        ranges, doubtful: Their `winner_ranges` and `noisy_times`, where they are at hand.
     """
     records = to_records(source)
     found = statements(records, winner_ranges(records) if ranges is None else ranges)
@@ -183,7 +183,7 @@ def headline(
         found,
         tuple(name for name in differing if name != "seed"),
         tuple(random),
-        totals(records, doubts(records) if doubtful is None else doubtful),
+        totals(records, noisy_times(records) if doubtful is None else doubtful),
     )
 
 
@@ -275,7 +275,7 @@ def _wrong(records: Iterable[Record]) -> tuple[WrongCount, ...]:
     return tuple(sorted(found, key=lambda one: (-one.wrong, one.strategy)))
 
 
-def totals(records: Sequence[Record], doubtful_times: Sequence[Doubt]) -> str:
+def totals(records: Sequence[Record], doubtful_times: Sequence[NoisyTime]) -> str:
     """How many cases are right, wrong and without a result, and how many times are to be doubted, in a sentence."""
     counts = Counter(record.status for record in records)
     nothing = len(records) - counts["ok"] - counts["wrong"]

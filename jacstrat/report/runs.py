@@ -12,7 +12,7 @@ from jacstrat.core.environment import Session, Snapshot, moment, read_sessions
 from jacstrat.core.errors import UsageError
 from jacstrat.records import SWEEP, Record, read_records
 from jacstrat.report.answers import WinnerRange, winner_ranges
-from jacstrat.report.doubt import Doubt, doubts
+from jacstrat.report.doubt import NoisyTime, noisy_times
 from jacstrat.report.findings import findings
 from jacstrat.report.headline import Headline, headline
 from jacstrat.report.setting import to_records
@@ -52,9 +52,9 @@ class Run:
         return winner_ranges(self.records)
 
     @cached_property
-    def doubts(self) -> tuple[Doubt, ...]:
+    def doubts(self) -> tuple[NoisyTime, ...]:
         """The times that are to be doubted, the worst first."""
-        return doubts(self.records)
+        return noisy_times(self.records)
 
     @cached_property
     def headline(self) -> Headline:

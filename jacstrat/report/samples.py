@@ -7,7 +7,7 @@ from statistics import median
 from typing import Any
 
 from jacstrat.records import Record
-from jacstrat.report.doubt import Doubt, doubts
+from jacstrat.report.doubt import NoisyTime, noisy_times
 from jacstrat.report.picture import RATIO, GuideLine, Picture
 from jacstrat.report.series import Curve, CurvePoint
 from jacstrat.report.setting import Setting
@@ -31,7 +31,7 @@ def samples_picture(setting: Setting, records: Sequence[Record], title: str, sam
 
     Of more than MOST_POINTS rounds neighbours share a point: their median, with their extent as its band.
     """
-    doubtful = [doubt for doubt in doubts(records) if samples.get(doubt.record.case, {}).get("seconds")]
+    doubtful = [doubt for doubt in noisy_times(records) if samples.get(doubt.record.case, {}).get("seconds")]
     if not doubtful:
         return None
     n = doubtful[0].record.n
@@ -52,7 +52,7 @@ def samples_picture(setting: Setting, records: Sequence[Record], title: str, sam
     )
 
 
-def _series(doubt: Doubt, raw: Mapping[str, Any]) -> Curve:
+def _series(doubt: NoisyTime, raw: Mapping[str, Any]) -> Curve:
     seconds = raw["seconds"]
     rounds = raw.get("rounds") or range(len(seconds))
     middle = median(seconds)

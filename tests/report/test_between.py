@@ -5,8 +5,8 @@ import pytest
 from matplotlib.collections import PolyCollection
 
 from jacstrat.records import Record
-from jacstrat.report.between import between_table, shared, sides
-from jacstrat.report.cross_run_pictures import between_pictures
+from jacstrat.report.between import cross_run_table, shared, sides
+from jacstrat.report.cross_run_pictures import cross_run_pictures
 from jacstrat.report.plots import draw_picture
 from jacstrat.report.runs import Run
 from tests.report.test_plots import axes_of, lines_of, markers_of
@@ -46,7 +46,7 @@ def two(record: Make) -> tuple[Run, Run]:
 
 
 def test_the_table_names_the_fastest_of_each_in_cost_ratios(two: tuple[Run, Run]) -> None:
-    sheet = between_table(sides(two))
+    sheet = cross_run_table(sides(two))
     assert [column.header for column in sheet.columns] == ["problem", "n", "cpu", "gpu", "same"]
     assert sheet.rows == (
         ("divergence of sin", "2", "jvp (2.00)", "jvp (2.00)", "yes"),
@@ -69,7 +69,7 @@ def test_one_run_on_two_devices_has_two_sides(record: Make) -> None:
 
 
 def test_the_picture_is_the_quotient_of_cost_ratios(two: tuple[Run, Run]) -> None:
-    ((_, picture),) = between_pictures(sides(two))
+    ((_, picture),) = cross_run_pictures(sides(two))
     axes = axes_of(draw_picture(picture))
     assert markers_of(axes, "jvp") == {2: 1.0, 4: 2.0, 8: 4.0}
     assert markers_of(axes, "vmap") == pytest.approx({2: 0.75, 4: 0.8, 8: 4 / 6})
@@ -83,12 +83,12 @@ def test_the_picture_is_the_quotient_of_cost_ratios(two: tuple[Run, Run]) -> Non
 
 def test_three_runs_stand_each_over_the_first(two: tuple[Run, Run]) -> None:
     again = run("again", *two[1].records)
-    found = between_pictures(sides([*two, again]))
+    found = cross_run_pictures(sides([*two, again]))
     assert [label for label, _ in found] == ["gpu", "again"]
     assert [picture.title.split(": ")[1] for _, picture in found] == ["gpu over cpu", "again over cpu"]
 
 
 def test_nothing_in_common_is_no_picture(two: tuple[Run, Run], record: Make) -> None:
-    assert between_pictures(sides([two[0], run("other", record(problem="cos", cost_ratio=1.0))])) == ()
-    assert between_pictures(sides([run("none"), run("none too")])) == ()
-    assert between_table(sides([run("none"), run("none too")])).rows == ()
+    assert cross_run_pictures(sides([two[0], run("other", record(problem="cos", cost_ratio=1.0))])) == ()
+    assert cross_run_pictures(sides([run("none"), run("none too")])) == ()
+    assert cross_run_table(sides([run("none"), run("none too")])).rows == ()

@@ -4,7 +4,7 @@ from collections.abc import Callable
 import pytest
 
 from jacstrat.records import Record
-from jacstrat.report.doubt import doubts, doubts_table
+from jacstrat.report.doubt import noisy_times, noisy_times_table
 from jacstrat.report.plots import PLOTS, picture_of
 from jacstrat.report.samples import MOST_LINES, MOST_POINTS, drift
 from tests.report.test_plots import axes_of, markers_of
@@ -14,7 +14,7 @@ GOOD = {"median_s": 1e-5, "ci_low_s": 0.99e-5, "ci_high_s": 1.01e-5, "samples": 
 
 
 def test_a_good_time_is_not_doubted_nor_is_none(record: Make) -> None:
-    assert doubts([record(**GOOD), record(**{**GOOD, "median_s": None}), record(samples=None)]) == ()
+    assert noisy_times([record(**GOOD), record(**{**GOOD, "median_s": None}), record(samples=None)]) == ()
 
 
 @pytest.mark.parametrize(
@@ -28,15 +28,15 @@ def test_a_good_time_is_not_doubted_nor_is_none(record: Make) -> None:
     ],
 )
 def test_why_a_time_is_doubted(values: dict[str, object], reason: str, record: Make) -> None:
-    (found,) = doubts([record(**{**GOOD, **values})])
+    (found,) = noisy_times([record(**{**GOOD, **values})])
     assert found.reasons == (reason,)
 
 
 def test_the_worst_stands_first(record: Make) -> None:
     wide = [record(**{**GOOD, "ci_high_s": (1 + x) * 1e-5}, strategy=name) for name, x in (("a", 0.4), ("b", 0.9))]
     few = record(**{**GOOD, "ci_low_s": None}, strategy="c")
-    assert [doubt.record.strategy for doubt in doubts([*wide, few])] == ["c", "b", "a"]
-    assert [row[1] for row in doubts_table([*wide, few]).rows] == ["c", "b", "a"]
+    assert [doubt.record.strategy for doubt in noisy_times([*wide, few])] == ["c", "b", "a"]
+    assert [row[1] for row in noisy_times_table([*wide, few]).rows] == ["c", "b", "a"]
 
 
 def test_drift_is_the_last_third_over_the_first() -> None:

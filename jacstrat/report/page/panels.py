@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from jacstrat.records import Record
 from jacstrat.report.between import sides
-from jacstrat.report.cross_run_pictures import between_pictures
+from jacstrat.report.cross_run_pictures import cross_run_pictures
 from jacstrat.report.page.bars import bars
 from jacstrat.report.page.svg import svg
 from jacstrat.report.picture import Picture
@@ -109,7 +109,7 @@ def sections_of(runs: Sequence[Run], numbers: Numbering, most: int = MOST_POINTS
     """
     pictures = _Drawn(most, numbers)
     panels: dict[str, list[Panel]] = {}
-    for _, picture in between_pictures(sides(runs)):
+    for _, picture in cross_run_pictures(sides(runs)):
         pictures.add(panels, picture.setting, picture.title, [picture])
     settings = [(run, setting, group) for run in runs for setting, group in by_setting(run.records).items()]
     differing = varying(setting for _, setting, _ in settings)

@@ -17,8 +17,8 @@ from markupsafe import Markup
 from jacstrat.core.status import STATUSES
 from jacstrat.core.whole import write_whole
 from jacstrat.report.answers import MEASURED
-from jacstrat.report.between import agreement, between_table, sides
-from jacstrat.report.doubt import doubts_table
+from jacstrat.report.between import agreement, cross_run_table, sides
+from jacstrat.report.doubt import noisy_times_table
 from jacstrat.report.headline import MOST_SENTENCES
 from jacstrat.report.page.answer import answer_sheet
 from jacstrat.report.page.cards import cards_of, chips_of, rows_of
@@ -73,7 +73,7 @@ def page(runs: Sequence[Run]) -> str:
         "labels": [run.label for run in runs],
         "agreed": agreement(sides(runs)) if several else "",
         "beside": rows_of(runs, numbers) if several else ((), 0),
-        "between": between_table(sides(runs)) if several or len(sides(runs)) > 1 else None,
+        "between": cross_run_table(sides(runs)) if several or len(sides(runs)) > 1 else None,
         "answers": [{"label": run.label, "found": _answers(run)} for run in runs],
         "failed": [{"label": run.label, "found": _failed(run)} for run in runs],
         "warned": [{"label": run.label, "warnings": run.warnings} for run in runs if run.warnings],
@@ -193,7 +193,7 @@ def _failed(run: Run) -> list[Sheet | str]:
     found: list[Sheet | str] = [each for each in run.findings if isinstance(each, Sheet) and each.title in FAILED]
     return [
         *(found or ["Every case has a result."]),
-        doubts_table(run.records) if run.doubts else "No time is doubtful.",
+        noisy_times_table(run.records) if run.doubts else "No time is doubtful.",
     ]
 
 
