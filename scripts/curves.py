@@ -15,13 +15,13 @@ from pathlib import Path
 import matplotlib
 
 from jacstrat.records import Record, read_records
-from jacstrat.report.multiples import draw_small
-from jacstrat.report.notebook import ShownFigure
-from jacstrat.report.overn import N
-from jacstrat.report.picture import TIME, Picture
-from jacstrat.report.series import series_of
-from jacstrat.report.setting import Setting, by_setting, to_records
-from jacstrat.report.small import SMALL, chosen
+from jacstrat.report.analysis.setting import Setting, by_setting, to_records
+from jacstrat.report.figures.multiples import draw_small
+from jacstrat.report.figures.notebook import ShownFigure
+from jacstrat.report.figures.overn import N
+from jacstrat.report.figures.picture import TIME, Picture
+from jacstrat.report.figures.series import series_of
+from jacstrat.report.figures.small import SMALL, chosen
 from jacstrat.strategies import STRATEGIES
 
 RUNS = {"reference": "the reference run, on two CPU cores", "h100": "an NVIDIA H100"}

@@ -32,8 +32,8 @@ def large(quick: bool) -> list[Figure]:
 
 def default(quick: bool) -> list[Figure]:
     """The size of the page of the default sweep."""
+    from jacstrat.report.analysis.runs import read_runs
     from jacstrat.report.page.write import page
-    from jacstrat.report.runs import read_runs
 
     size = len(page(read_runs([REFERENCE])).encode())
     return [Figure("default", "page of results/reference", size, PAGE_BYTES, unit="MB")]

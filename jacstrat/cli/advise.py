@@ -55,8 +55,8 @@ def advise(
 
 def _advise(sweep: Sweep, explain: bool) -> None:
     from jacstrat.cli.progress import Progress
+    from jacstrat.cli.terminal import Terminal
     from jacstrat.harness.advise import SPECS, advise, cell_to_advise, print_advice
-    from jacstrat.report.terminal import Terminal
 
     sweep = sweep.override(strategies=SPECS)
     with Progress(Terminal(stderr=True)) as progress:

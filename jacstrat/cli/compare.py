@@ -219,9 +219,9 @@ def _baseline(directory: Path, to_write: bool) -> RecordSet | None:
 
 def _tell(comparison: Comparison, form: str, out: Path | None, everything: bool) -> None:
     """The comparison in the form asked for, on the terminal or in a file, and in the summary of a CI step."""
+    from jacstrat.cli.terminal import Terminal
     from jacstrat.compare.exports import to_json, to_junit
     from jacstrat.compare.tables import print_comparison, to_markdown
-    from jacstrat.report.terminal import Terminal
 
     if form == "table" and out is None:
         print_comparison(comparison, Terminal(), everything)

@@ -57,10 +57,10 @@ def _add(directories: list[Path], store: Path, commit: str | None) -> None:
 
 
 def _show(store: Path, measure: str | None, pattern: str, plot: Path | None, csv: Path | None) -> None:
+    from jacstrat.cli.terminal import Terminal
     from jacstrat.history.lines import lines_of, measure_of
     from jacstrat.history.show import table, write_plots
     from jacstrat.history.store import opened
-    from jacstrat.report.terminal import Terminal
 
     console = Terminal()
     with opened(store, must_exist=True) as found:

@@ -15,8 +15,8 @@ from jacstrat.core.text import printable
 def list_(what: Annotated[str, typer.Argument(help="problems, strategies or sweeps.")]) -> None:
     """What there is to choose from."""
     from jacstrat.cli import lists
+    from jacstrat.cli.terminal import Terminal
     from jacstrat.core.errors import lookup
-    from jacstrat.report.terminal import Terminal
 
     lookup("list", what, lists.LISTS)
     lists.print_list(what, Terminal())

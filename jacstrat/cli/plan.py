@@ -65,8 +65,8 @@ def plan(
 
 def _plan(sweep: Sweep, assume_bytes: int | None, workers: int | None) -> None:
     from jacstrat.cli.progress import Progress
+    from jacstrat.cli.terminal import Terminal
     from jacstrat.harness.plan.planning import plan, print_plan
-    from jacstrat.report.terminal import Terminal
 
     total = sum(len(cell.strategies) for cell in sweep.cells())
     forecasts = []

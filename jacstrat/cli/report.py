@@ -11,8 +11,8 @@ import typer
 from jacstrat.cli.app import EXIT_NOTHING_MEASURED, app
 
 if TYPE_CHECKING:
-    from jacstrat.report.runs import Run
-    from jacstrat.report.terminal import Terminal
+    from jacstrat.cli.terminal import Terminal
+    from jacstrat.report.analysis.runs import Run
 
 
 @app.command()
@@ -29,8 +29,8 @@ def report(
     out: Annotated[Path | None, typer.Option(help="File of the page [DIR/report.html].")] = None,
 ) -> None:
     """Tables, plots and a page from the records of a run, or of several side by side."""
+    from jacstrat.cli.terminal import Terminal
     from jacstrat.core.errors import UsageError
-    from jacstrat.report.terminal import Terminal
 
     if form is not None and (plot or out or width):
         extra = "--plot" if plot else "--out" if out else "--width"
@@ -42,7 +42,7 @@ def report(
     if form is not None:
         _print(directories, form)
         return
-    from jacstrat.report.look import parse_width
+    from jacstrat.report.figures.look import parse_width
 
     width_inches = None if width is None else parse_width(width)
     if plot:
@@ -65,18 +65,18 @@ def show(
         directories: Of one run or several.
         console: Where to.
         out: File of the page.
-        plots: A key of `report.drawing.CHOICES`.
+        plots: A key of `report.figures.drawing.CHOICES`.
         width_inches: Of the plots.
         brief: After the headline at most a screen of what was found.
     """
     from jacstrat.core.errors import lookup
     from jacstrat.records import PAGE, PLOTS, records_file
-    from jacstrat.report.between import agreement, sides
-    from jacstrat.report.drawing import CHOICES, FIRST, MOST_CASES, MOST_SETTINGS, draw_plots, too_many
-    from jacstrat.report.findings import print_headline, print_screen, print_told
-    from jacstrat.report.formats import told
+    from jacstrat.report.analysis.cross_run import agreement, sides
+    from jacstrat.report.analysis.findings import print_headline, print_screen, print_told
+    from jacstrat.report.analysis.formats import told
+    from jacstrat.report.analysis.runs import read_runs
+    from jacstrat.report.figures.drawing import CHOICES, FIRST, MOST_CASES, MOST_SETTINGS, draw_plots, too_many
     from jacstrat.report.page.write import write_page
-    from jacstrat.report.runs import read_runs
 
     names = lookup("choice of --plots", plots, CHOICES)
     runs = read_runs(directories)
@@ -107,9 +107,9 @@ def show(
 
 
 def _draw(directories: Sequence[Path], names: Sequence[str], console: Terminal, width_inches: float | None) -> None:
-    from jacstrat.report.drawing import check_names, draw_plots
-    from jacstrat.report.roofline import absent
-    from jacstrat.report.runs import read_runs
+    from jacstrat.report.analysis.runs import read_runs
+    from jacstrat.report.figures.drawing import check_names, draw_plots
+    from jacstrat.report.figures.roofline import absent
 
     asked = check_names(names)
     runs = read_runs(directories)
@@ -128,8 +128,8 @@ def _print(directories: Sequence[Path], form: str) -> None:
     import sys
 
     from jacstrat.core.errors import lookup
-    from jacstrat.report.formats import FORMATS
-    from jacstrat.report.runs import read_runs
+    from jacstrat.report.analysis.formats import FORMATS
+    from jacstrat.report.analysis.runs import read_runs
 
     write = lookup("format", form, FORMATS)
     runs = read_runs(directories)

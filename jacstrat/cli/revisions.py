@@ -47,8 +47,8 @@ def compare_revisions(
         UsageError: There is no such revision or case, or `keep` has results already.
         typer.Exit: With 3 where a revision cannot be measured, with 130 after Ctrl-C.
     """
+    from jacstrat.cli.terminal import Terminal
     from jacstrat.compare.verdict import NothingToCompareError
-    from jacstrat.report.terminal import Terminal
     from jacstrat.revisions import compare as revisions
     from jacstrat.revisions.install import BuildError
     from jacstrat.revisions.interleave import RoundLimits

@@ -35,9 +35,9 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from jacstrat.cli.progress import Progress
+    from jacstrat.cli.terminal import Terminal
     from jacstrat.harness.dispatch.pool import Pool
     from jacstrat.harness.plan.sweep import Sweep
-    from jacstrat.report.terminal import Terminal
 
 
 @app.command()
@@ -96,7 +96,7 @@ def run(
     if counts and energy:
         raise UsageError("--energy is of calls that are timed, and --counts times none; give one of them")
     from jacstrat.cli.report import show, show_counts
-    from jacstrat.report.terminal import Terminal
+    from jacstrat.cli.terminal import Terminal
 
     chosen = chosen.override(
         sample_s=sample,
@@ -131,10 +131,10 @@ def measure(
 ) -> None:
     """Run a sweep into a directory, and show how it goes on standard error."""
     from jacstrat.cli.progress import Progress
+    from jacstrat.cli.terminal import Terminal
     from jacstrat.core.status import STATUSES
     from jacstrat.harness.run import Options, run
     from jacstrat.measure.environment import snapshot, warnings
-    from jacstrat.report.terminal import Terminal
 
     console = Terminal(stderr=True)
     retried = tuple(several(retry) or ())

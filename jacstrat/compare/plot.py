@@ -12,9 +12,9 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from jacstrat.compare.verdict import CaseVerdict, Comparison, Finding, Verdict
 from jacstrat.compare.wording import CaseWords, lines_of, tally
 from jacstrat.core.errors import UsageError
-from jacstrat.report.chart import DARK, GREY
-from jacstrat.report.notebook import ShownFigure
-from jacstrat.report.plots import METADATA, write_figure
+from jacstrat.report.figures.chart import DARK, GREY
+from jacstrat.report.figures.notebook import ShownFigure
+from jacstrat.report.figures.plots import METADATA, write_figure
 
 MOST_LINES = 60
 NAME_LIMIT = 64

@@ -9,7 +9,7 @@ from rich.console import Console
 from jacstrat.compare.verdict import CaseVerdict, Comparison, Verdict
 from jacstrat.compare.wording import CaseWords, conclusion, lacking, lines_of, tally, told
 from jacstrat.core.text import printable
-from jacstrat.report.sheet import Sheet, SheetColumn, sheet_of
+from jacstrat.report.analysis.sheet import Sheet, SheetColumn, sheet_of
 
 MOST_ROWS = 200
 """Rows of a table; the number of those left out stands below it."""

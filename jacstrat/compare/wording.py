@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from jacstrat.compare.verdict import BECAME_WRONG, REGRESSION, CaseVerdict, Comparison, Gate, Verdict
 from jacstrat.core.case import Case
-from jacstrat.report.setting import quantity
+from jacstrat.report.analysis.setting import quantity
 
 
 @dataclass(frozen=True)

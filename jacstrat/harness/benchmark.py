@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from jacstrat.harness.compared import Compared
-    from jacstrat.report.sheet import Sheet
+    from jacstrat.report.analysis.sheet import Sheet
 
 
 @dataclass(frozen=True, repr=False)
@@ -59,8 +59,8 @@ class Benchmark:
         Raises:
             UsageError: No such plot, or nothing was measured that it could show.
         """
-        from jacstrat.report.plots import PLOTS
-        from jacstrat.report.roofline import absent
+        from jacstrat.report.figures.plots import PLOTS
+        from jacstrat.report.figures.roofline import absent
 
         figure = lookup("plot", kind, PLOTS)(self.to_dataframe())
         if figure is None:
@@ -72,7 +72,7 @@ class Benchmark:
     @property
     def headline(self) -> str:
         """Who is fastest, by how much, and who is wrong, in a sentence or two."""
-        from jacstrat.report.headline import headline
+        from jacstrat.report.analysis.headline import headline
 
         return " ".join(headline(self.records).sentences)
 
@@ -96,8 +96,8 @@ class Benchmark:
 
     def _sheets(self) -> list[Sheet]:
         """The cases, and the reasons of those that have no result."""
-        from jacstrat.report.answers import failures, unsupported
-        from jacstrat.report.tables import failures_table, records_sheets, unsupported_table
+        from jacstrat.report.analysis.answers import failures, unsupported
+        from jacstrat.report.analysis.tables import failures_table, records_sheets, unsupported_table
 
         frame = self.to_dataframe()
         sheets = records_sheets(frame)
@@ -118,8 +118,8 @@ class Benchmark:
             return "\n".join(line.rstrip() for line in file.read().rstrip().splitlines())
 
     def _repr_html_(self) -> str:
-        from jacstrat.report.multiples import draw_strip
-        from jacstrat.report.notebook import figure_html, paragraphs_html, sheets_html
+        from jacstrat.report.figures.multiples import draw_strip
+        from jacstrat.report.figures.notebook import figure_html, paragraphs_html, sheets_html
 
         figure = draw_strip(self.records)
         picture = figure_html(figure, self.headline) if figure else ""

@@ -60,7 +60,7 @@ class Compared:
         return conclusion(self.comparison), f"{tally(self.comparison)}."
 
     def _repr_html_(self) -> str:
-        from jacstrat.report.notebook import paragraphs_html, sheets_html
+        from jacstrat.report.figures.notebook import paragraphs_html, sheets_html
 
         sheet = comparison_sheet(self.comparison, list(self.comparison.cases))
         return paragraphs_html(self._words) + sheets_html([sheet])

@@ -12,12 +12,12 @@ from matplotlib.ticker import FixedFormatter, FixedLocator, FuncFormatter
 
 from jacstrat.core.case import Case
 from jacstrat.history.lines import COUNTS, ERRORS, HistoryLine, LevelStep
-from jacstrat.report.chart import DARK, GREY
-from jacstrat.report.look import WIDE
-from jacstrat.report.notebook import ShownFigure
-from jacstrat.report.plots import save
-from jacstrat.report.sheet import Sheet, SheetColumn, sheet_of
-from jacstrat.report.units import format_bytes, format_error, format_factor, format_ratio, format_seconds
+from jacstrat.report.analysis.sheet import Sheet, SheetColumn, sheet_of
+from jacstrat.report.analysis.units import format_bytes, format_error, format_factor, format_ratio, format_seconds
+from jacstrat.report.figures.chart import DARK, GREY
+from jacstrat.report.figures.look import WIDE
+from jacstrat.report.figures.notebook import ShownFigure
+from jacstrat.report.figures.plots import save
 
 SHORT = 10
 """Digits of a commit, as people read them."""

@@ -147,8 +147,8 @@ def test_the_page_is_there_though_nobody_reads_the_findings(whole: Path, tmp_pat
     def refuse(*_: object) -> None:
         raise BrokenPipeError(errno.EPIPE, "Broken pipe")
 
-    monkeypatch.setattr("jacstrat.report.findings.print_told", refuse)
-    monkeypatch.setattr("jacstrat.report.drawing.draw_plots", lambda *_: [])
+    monkeypatch.setattr("jacstrat.report.analysis.findings.print_told", refuse)
+    monkeypatch.setattr("jacstrat.report.figures.drawing.draw_plots", lambda *_: [])
     page = tmp_path / "page.html"
     assert inside(("report", str(whole), "--out", str(page)))[0] == EXIT_CLOSED_PIPE
     assert page.stat().st_size > 10_000

@@ -7,7 +7,7 @@ import pytest
 from jacstrat.core.errors import UsageError
 from jacstrat.harness.advise import Advice, advise, cell_to_advise, examine
 from jacstrat.harness.plan.sweep import Grid, Sweep
-from jacstrat.report.advice import FunctionFacts
+from jacstrat.report.analysis.advice import FunctionFacts
 from tests.harness.conftest import QUICK, mine
 from tests.test_cli import call, complaint
 

@@ -18,8 +18,8 @@ from jacstrat import ShapeError, UsageError, benchmark, parse_strategy, read_rec
 from jacstrat.core.operator import parse_operator
 from jacstrat.harness.benchmark import Benchmark
 from jacstrat.records import COLUMNS, RecordWriter, by_round, to_frame
-from jacstrat.report.notebook import WRONG
-from jacstrat.report.plots import PLOTS
+from jacstrat.report.figures.notebook import WRONG
+from jacstrat.report.figures.plots import PLOTS
 from jacstrat.statistics import ratio
 from jacstrat.strategies import default_strategies
 

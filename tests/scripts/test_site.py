@@ -14,7 +14,7 @@ import pytest
 
 from jacstrat import STRATEGIES, read_records
 from jacstrat.records import Record
-from jacstrat.report.setting import to_records
+from jacstrat.report.analysis.setting import to_records
 from tests.pages import ROOT
 
 

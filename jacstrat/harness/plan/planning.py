@@ -17,7 +17,7 @@ from jacstrat.harness.dispatch.lines import AFTER, End, end_of_line
 from jacstrat.harness.plan.cases import Cell
 from jacstrat.harness.plan.predict import Forecast, Prediction, forecasts_isolated
 from jacstrat.harness.plan.sweep import Sweep
-from jacstrat.report.units import format_bytes
+from jacstrat.report.analysis.units import format_bytes
 
 INDENT = "    "
 

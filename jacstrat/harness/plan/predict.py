@@ -25,7 +25,7 @@ from jacstrat.harness.plan.precision import DTYPES
 from jacstrat.measure.counters import OperationCounter
 from jacstrat.measure.memory import StorageMode
 from jacstrat.problems.base import Instance
-from jacstrat.report.units import format_bytes
+from jacstrat.report.analysis.units import format_bytes
 from jacstrat.strategies import parse_strategy
 from jacstrat.strategies.checked import checked
 from jacstrat.zeros import called, tensors_in

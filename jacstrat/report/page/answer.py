@@ -6,11 +6,11 @@ import math
 from collections.abc import Callable, Sequence
 
 from jacstrat.records import Record
-from jacstrat.report.answers import WinnerRange
-from jacstrat.report.setting import Setting, by_setting, varying
-from jacstrat.report.sheet import Sheet, SheetColumn, sheet_of
-from jacstrat.report.tables import over_next
-from jacstrat.report.units import format_factor, format_range, format_ratio, format_seconds
+from jacstrat.report.analysis.answers import WinnerRange
+from jacstrat.report.analysis.setting import Setting, by_setting, varying
+from jacstrat.report.analysis.sheet import Sheet, SheetColumn, sheet_of
+from jacstrat.report.analysis.tables import over_next
+from jacstrat.report.analysis.units import format_factor, format_range, format_ratio, format_seconds
 
 
 def answer_sheet(records: Sequence[Record], ranges: Sequence[WinnerRange]) -> Sheet:

@@ -6,10 +6,10 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from jacstrat.report.errorscale import ErrorScale
-from jacstrat.report.picture import TIME, Picture
-from jacstrat.report.series import Curve, CurvePoint
-from jacstrat.report.ticks import linear_ticks, log_ticks, spread
+from jacstrat.report.figures.errorscale import ErrorScale
+from jacstrat.report.figures.picture import TIME, Picture
+from jacstrat.report.figures.series import Curve, CurvePoint
+from jacstrat.report.figures.ticks import linear_ticks, log_ticks, spread
 
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 ZERO_BAND = 0.1

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from html import escape
 
+from jacstrat.report.analysis.units import shortened
+from jacstrat.report.figures.split import Split
 from jacstrat.report.page.svg import NAME_LIMIT
-from jacstrat.report.split import Split
-from jacstrat.report.units import shortened
 
 WIDTH, LEFT, RIGHT = 560, 122, 210
 ROW, THICK, TOP, BOTTOM = 26, 16, 6, 24

@@ -7,15 +7,15 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from jacstrat.report.beside import LABELS, Beside, besides
-from jacstrat.report.between import sides
+from jacstrat.report.analysis.cross_run import sides
+from jacstrat.report.analysis.runs import Run
+from jacstrat.report.analysis.setting import Setting
+from jacstrat.report.analysis.units import listed
+from jacstrat.report.figures.beside import LABELS, Beside, besides
+from jacstrat.report.figures.small import Small, places, small_of
 from jacstrat.report.page.panels import Numbering
 from jacstrat.report.page.strip import strip
 from jacstrat.report.page.svg import SMALL, svg
-from jacstrat.report.runs import Run
-from jacstrat.report.setting import Setting
-from jacstrat.report.small import Small, places, small_of
-from jacstrat.report.units import listed
 
 MOST_BATCHES = 3
 MOST_CARDS = 24

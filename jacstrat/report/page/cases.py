@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from jacstrat.records import Record
-from jacstrat.report.answers import MEASURED, over_best_flops
-from jacstrat.report.roofline import value_of
-from jacstrat.report.runs import Run
-from jacstrat.report.setting import by_setting, quantity, varying
-from jacstrat.report.units import format_bytes, format_error, format_factor, format_ratio, format_seconds
+from jacstrat.report.analysis.answers import MEASURED, over_best_flops
+from jacstrat.report.analysis.runs import Run
+from jacstrat.report.analysis.setting import by_setting, quantity, varying
+from jacstrat.report.analysis.units import format_bytes, format_error, format_factor, format_ratio, format_seconds
+from jacstrat.report.figures.roofline import value_of
 
 MOST_ROWS = 10_000
 """Rows in the page; of more cases those that are wrong or have no result go first, then the fastest ones."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from jacstrat.report.palette import WRONG_DASH, Dash, style
+from jacstrat.report.figures.palette import WRONG_DASH, Dash, style
 
 STROKE = 2.0
 

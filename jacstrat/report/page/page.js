@@ -96,7 +96,7 @@
   all(document, ".panel").forEach(panel);
   all(document, ".card").forEach((card) => points(card.querySelector("svg.plot"), card.querySelector(".tip")));
 
-  // Numbers as jacstrat.report.units writes them.
+  // Numbers as jacstrat.report.analysis.units writes them.
   const general = (value, digits) => {
     if (value === 0) return "0";
     const [mantissa, exponent] = value.toExponential(digits - 1).split("e");

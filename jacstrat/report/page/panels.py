@@ -8,18 +8,18 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from jacstrat.records import Record
-from jacstrat.report.between import sides
-from jacstrat.report.cross_run_pictures import cross_run_pictures
+from jacstrat.report.analysis.cross_run import sides
+from jacstrat.report.analysis.runs import Run
+from jacstrat.report.analysis.setting import Setting, by_setting, varying
+from jacstrat.report.figures.cross_run import cross_run_pictures
+from jacstrat.report.figures.picture import Picture
+from jacstrat.report.figures.plots import PICTURES
+from jacstrat.report.figures.roofline import LIGHT, ROOFLINE, SPLIT
+from jacstrat.report.figures.samples import Samples
+from jacstrat.report.figures.series import Curve
+from jacstrat.report.figures.split import Split, splits
 from jacstrat.report.page.bars import bars
 from jacstrat.report.page.svg import svg
-from jacstrat.report.picture import Picture
-from jacstrat.report.plots import PICTURES
-from jacstrat.report.roofline import LIGHT, ROOFLINE, SPLIT
-from jacstrat.report.runs import Run
-from jacstrat.report.samples import Samples
-from jacstrat.report.series import Curve
-from jacstrat.report.setting import Setting, by_setting, varying
-from jacstrat.report.split import Split, splits
 from jacstrat.samples import read_samples
 
 MOST_POINTS = 25_000

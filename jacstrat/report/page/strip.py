@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from html import escape
 
+from jacstrat.report.analysis.units import shortened
+from jacstrat.report.figures.picture import Picture
 from jacstrat.report.page.axis import y_axis
 from jacstrat.report.page.markers import marker_id
 from jacstrat.report.page.svg import NAME_LIMIT
-from jacstrat.report.picture import Picture
-from jacstrat.report.units import shortened
 
 WIDTH, LEFT, RIGHT = 340, 112, 100
 ROW, TOP, BOTTOM = 26, 6, 24

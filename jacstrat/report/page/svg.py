@@ -6,14 +6,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
 
-from jacstrat.report.budget import BUDGET, PRODUCTS
+from jacstrat.report.analysis.units import shortened
+from jacstrat.report.figures.budget import BUDGET, PRODUCTS
+from jacstrat.report.figures.palette import WRONG_DASH, style
+from jacstrat.report.figures.picture import TIME, Picture
+from jacstrat.report.figures.series import Curve, CurvePoint, touches_wrong
+from jacstrat.report.figures.ticks import spaced
 from jacstrat.report.page.axis import x_axis, y_axis
 from jacstrat.report.page.markers import dashes, marker_id
-from jacstrat.report.palette import WRONG_DASH, style
-from jacstrat.report.picture import TIME, Picture
-from jacstrat.report.series import Curve, CurvePoint, touches_wrong
-from jacstrat.report.ticks import spaced
-from jacstrat.report.units import shortened
 
 
 @dataclass(frozen=True)

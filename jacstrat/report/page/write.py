@@ -16,24 +16,24 @@ from markupsafe import Markup
 
 from jacstrat.core.status import STATUSES
 from jacstrat.core.whole import write_whole
-from jacstrat.report.answers import MEASURED
-from jacstrat.report.between import agreement, cross_run_table, sides
-from jacstrat.report.doubt import noisy_times_table
-from jacstrat.report.headline import MOST_SENTENCES
+from jacstrat.report.analysis.answers import MEASURED
+from jacstrat.report.analysis.cross_run import agreement, cross_run_table, sides
+from jacstrat.report.analysis.headline import MOST_SENTENCES
+from jacstrat.report.analysis.noisy_times import noisy_times_table
+from jacstrat.report.analysis.runs import Run
+from jacstrat.report.analysis.setting import by_setting
+from jacstrat.report.analysis.sheet import ROW_STYLES, Sheet
+from jacstrat.report.analysis.tables import FAILED
+from jacstrat.report.analysis.title import what, when, where
+from jacstrat.report.analysis.units import format_factor
+from jacstrat.report.figures.palette import on_dark, style
+from jacstrat.report.figures.roofline import NEEDS, absent
+from jacstrat.report.figures.winnermap import WinnerMap, winner_maps
 from jacstrat.report.page.answer import answer_sheet
 from jacstrat.report.page.cards import cards_of, chips_of, rows_of
 from jacstrat.report.page.cases import MOST_ROWS, PAGE_ROWS, CaseColumn, case_columns, first_rows, for_script
 from jacstrat.report.page.markers import marker_symbols, swatch
 from jacstrat.report.page.panels import Numbering, sections_of
-from jacstrat.report.palette import on_dark, style
-from jacstrat.report.roofline import NEEDS, absent
-from jacstrat.report.runs import Run
-from jacstrat.report.setting import by_setting
-from jacstrat.report.sheet import ROW_STYLES, Sheet
-from jacstrat.report.tables import FAILED
-from jacstrat.report.title import what, when, where
-from jacstrat.report.units import format_factor
-from jacstrat.report.winnermap import WinnerMap, winner_maps
 
 MOST_SHEET_ROWS = 200
 FILTERS = ("run", "problem", "case", "strategy", "status")

@@ -14,8 +14,8 @@ from jacstrat.harness.cell.references import find_reference
 from jacstrat.harness.cell.setup import instantiate, set_up
 from jacstrat.harness.plan.predict import forecasts
 from jacstrat.harness.plan.sweep import Grid, Sweep, load_sweep
-from jacstrat.report.advice import FunctionFacts
-from jacstrat.report.setting import quantity
+from jacstrat.report.analysis.advice import FunctionFacts
+from jacstrat.report.analysis.setting import quantity
 from tests.harness.conftest import QUICK, mine
 from tests.test_cli import call
 

@@ -15,7 +15,7 @@ from jacstrat.harness.cell.setup import failure, prepare_case, reason_to_skip, s
 from jacstrat.harness.plan.precision import DTYPES, float32_products, missing_tf32
 from jacstrat.harness.plan.predict import forecasts
 from jacstrat.measure.accuracy import TOLERANCES
-from jacstrat.report.picture import EPSILON
+from jacstrat.report.figures.picture import EPSILON
 from tests.harness.conftest import QUICK
 from tests.share import shared
 

@@ -10,10 +10,10 @@ import pytest
 
 from jacstrat.core.status import STATUSES
 from jacstrat.records import Record
+from jacstrat.report.analysis.runs import Run, read_runs
+from jacstrat.report.analysis.units import format_seconds
 from jacstrat.report.page.cases import FORMATS, PAGE_ROWS
 from jacstrat.report.page.write import write_page
-from jacstrat.report.runs import Run, read_runs
-from jacstrat.report.units import format_seconds
 from tests.browser import Browser, find_browser
 from tests.report.conftest import make, make_sweep
 

@@ -8,14 +8,14 @@ from collections.abc import Callable
 import pytest
 
 from jacstrat.records import Record
-from jacstrat.report.crossing import crossings
+from jacstrat.report.analysis.crossing import crossings
+from jacstrat.report.figures.palette import STYLES
+from jacstrat.report.figures.picture import Picture
+from jacstrat.report.figures.plots import PICTURES, picture_of
 from jacstrat.report.page.axis import x_axis, y_axis
 from jacstrat.report.page.markers import MARKERS, marker_id, marker_symbols, swatch
 from jacstrat.report.page.panels import Numbering
 from jacstrat.report.page.svg import LARGE, svg
-from jacstrat.report.palette import STYLES
-from jacstrat.report.picture import Picture
-from jacstrat.report.plots import PICTURES, picture_of
 
 Make = Callable[..., Record]
 Sweep = Callable[..., list[Record]]

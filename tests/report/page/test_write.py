@@ -12,10 +12,10 @@ import pytest
 
 from jacstrat.core.status import STATUSES
 from jacstrat.records import Record
+from jacstrat.report.analysis.runs import Run, read_runs
 from jacstrat.report.page import panels
 from jacstrat.report.page.cards import MOST_CARDS
 from jacstrat.report.page.write import page, write_page
-from jacstrat.report.runs import Run, read_runs
 
 Make = Callable[..., Record]
 Sweep = Callable[..., list[Record]]

@@ -1,0 +1,1 @@
+"""What the records say: who is fastest, who is wrong, how sure that is; as data, sentences and tables."""

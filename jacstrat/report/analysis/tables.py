@@ -1,0 +1,327 @@
+"""The answers and the records as tables."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+from rich.console import Group
+
+from jacstrat.records import Record
+from jacstrat.report.analysis.answers import (
+    Growth,
+    Unmeasured,
+    Winner,
+    WinnerRange,
+    failures,
+    growths,
+    over_best_flops,
+    unsupported,
+    winner_ranges,
+    winners,
+    wrong,
+)
+from jacstrat.report.analysis.bound import bound_of
+from jacstrat.report.analysis.payback import paybacks
+from jacstrat.report.analysis.setting import SETTING, Setting, Source, by_setting, quantity, to_records, varying
+from jacstrat.report.analysis.sheet import ROW_STYLES, Sheet, SheetColumn, sheet_of
+from jacstrat.report.analysis.stochastic import TARGET, crossovers
+from jacstrat.report.analysis.units import (
+    format_bytes,
+    format_error,
+    format_factor,
+    format_quartiles,
+    format_range,
+    format_ratio,
+    format_seconds,
+    format_spans,
+)
+
+MUCH = 10
+"""The factor from which two numbers are worth a column each."""
+
+
+FAILED = ("Failed and skipped", "Unsupported")
+"""The titles of the tables of cases without a result."""
+
+
+def _extent(values: Sequence[float | None], show: Callable[[float], str]) -> str:
+    known = [value for value in values if value is not None]
+    return format_range(show(min(known)), show(max(known))) if known else ""
+
+
+def over_next(found: Sequence[Winner]) -> str:
+    """The next ones' multiples of the winners' times, "level" where the two cannot be told apart: "level–3.22×"."""
+    multiples = _extent([winner.over_next for winner in found], format_factor)
+    if not any(winner.runner_up in winner.level for winner in found):
+        return multiples
+    return f"level–{multiples.rpartition('–')[2]}" if multiples else "level"
+
+
+def winners_table(source: Source, ranges: Sequence[WinnerRange] | None = None) -> Sheet:
+    """The fastest strategy over n, by problem and operator; neighbouring n's with the same winner share a row.
+
+    Args:
+        source: Records.
+        ranges: Their `winner_ranges`, where they are at hand.
+    """
+    ranges = winner_ranges(source) if ranges is None else ranges
+    differing = varying(found.setting for found in ranges)
+    columns = [
+        SheetColumn("problem"),
+        SheetColumn("case"),
+        SheetColumn("n", numeric=True),
+        SheetColumn("fastest"),
+        SheetColumn("time", numeric=True, rank=2),
+        SheetColumn("cost ratio", numeric=True, rank=4),
+        SheetColumn("next", numeric=True, rank=3),
+        SheetColumn("slowest", numeric=True, rank=5),
+        SheetColumn("best FLOPs", numeric=True, rank=7),
+        SheetColumn("floor", numeric=True, rank=6),
+        SheetColumn("light", numeric=True, rank=8),
+    ]
+    rows, styles = [], []
+    for found in ranges:
+        rows.append(
+            [
+                found.setting.name,
+                found.setting.words(differing, brief=True),
+                format_range(str(found.n_low), str(found.n_high)),
+                found.strategy or "no right result",
+                _extent([winner.median_s for winner in found.winners], format_seconds),
+                _extent([winner.cost_ratio for winner in found.winners], format_ratio),
+                over_next(found.winners),
+                _extent([winner.over_slowest for winner in found.winners], format_factor),
+                _extent([winner.over_best_flops for winner in found.winners], format_factor),
+                _extent([winner.over_floor for winner in found.winners], format_factor),
+                _extent([winner.over_light for winner in found.winners], format_factor),
+            ]
+        )
+        styles.append("" if found.strategy else "yellow")
+    title = "Fastest right strategy; next and slowest as multiples of its time"
+    if any(found.over_floor is not None for range_ in ranges for found in range_.winners):
+        title += ", itself as a multiple of a network's best-known FLOPs and of their floor in time"
+    if any(found.over_light is not None for range_ in ranges for found in range_.winners):
+        title += ", and of their time at the device's measured rates, its light"
+    return sheet_of(title, columns, rows, styles)
+
+
+def wrong_table(source: Source) -> Sheet:
+    """Where strategies were wrong."""
+    columns = [
+        SheetColumn("problem"),
+        SheetColumn("strategy"),
+        SheetColumn("n", numeric=True),
+        SheetColumn("relative error", numeric=True, rank=1),
+        SheetColumn("wrong cases", numeric=True, rank=2),
+    ]
+    rows = [
+        [
+            quantity(found.operator, found.problem),
+            found.strategy,
+            format_spans(found.ns),
+            _extent([found.rel_error_low, found.rel_error_high], format_error),
+            f"{found.cases} of {found.judged}",
+        ]
+        for found in wrong(source)
+    ]
+    return sheet_of("Wrong results", columns, rows, [ROW_STYLES["wrong"]] * len(rows))
+
+
+def stochastic_table(source: Source) -> Sheet:
+    """What each family of stochastic strategies gives for its products, at its largest n."""
+    found = crossovers(source)
+    differing = varying(crossover.setting for crossover in found)
+    columns = [
+        SheetColumn("problem"),
+        SheetColumn("case"),
+        SheetColumn("strategy"),
+        SheetColumn("n", numeric=True),
+        SheetColumn("products", numeric=True, rank=3),
+        SheetColumn("error", numeric=True, rank=2),
+        SheetColumn("coverage", numeric=True, rank=5),
+        SheetColumn(f"time to {TARGET:g}", numeric=True, rank=4),
+        SheetColumn("over exact", numeric=True),
+        SheetColumn("wins from n", numeric=True, rank=1),
+    ]
+    rows = []
+    for crossover in found:
+        largest = crossover.largest
+        first, last = largest.budgets[0], largest.budgets[-1]
+        rows.append(
+            [
+                crossover.setting.name,
+                crossover.setting.words(differing, brief=True),
+                crossover.strategy,
+                str(largest.n),
+                format_range(str(first.products), str(last.products)),
+                format_range(format_error(first.rel_error), format_error(last.rel_error)),
+                _extent([budget.coverage for budget in largest.budgets], "{:.0%}".format),
+                format_seconds(largest.reach_s) or "not known",
+                format_factor(largest.over_exact),
+                "" if crossover.n is None else str(crossover.n),
+            ]
+        )
+    title = f"Stochastic strategies, least to most products; over exact: time to relative error {TARGET:g}"
+    return sheet_of(title, columns, rows)
+
+
+def failures_table(source: Source) -> Sheet:
+    """What was skipped or did not come to its end, with reasons."""
+    return _unmeasured(FAILED[0], failures(source))
+
+
+def unsupported_table(source: Source) -> Sheet:
+    """What strategies cannot do, with reasons."""
+    return _unmeasured(FAILED[1], unsupported(source))
+
+
+def _unmeasured(title: str, found: Sequence[Unmeasured]) -> Sheet:
+    columns = [
+        SheetColumn("problem"),
+        SheetColumn("strategy"),
+        SheetColumn("n"),
+        SheetColumn("status", rank=1),
+        SheetColumn("reason", prose=True),
+    ]
+    rows = [[quantity(f.operator, f.problem), f.strategy, format_spans(f.ns), f.status, f.reason] for f in found]
+    return sheet_of(title, columns, rows)
+
+
+def growth_table(source: Source, fastest_only: bool = False) -> Sheet:
+    """How time and error grow with n.
+
+    Args:
+        source: Records.
+        fastest_only: Leave out all but the fastest right strategy at the largest n of each setting.
+    """
+    fits: dict[tuple[Setting, str], dict[str, Growth]] = {}
+    for column in ("median_s", "rel_error"):
+        for growth in growths(source, column):
+            fits.setdefault((growth.setting, growth.strategy), {})[column] = growth
+    if fastest_only:
+        fastest = {(winner.setting, winner.strategy) for winner in {w.setting: w for w in winners(source)}.values()}
+        fits = {line: fit for line, fit in fits.items() if line in fastest}
+    differing = varying(setting for setting, _ in fits)
+    columns = [
+        SheetColumn("problem"),
+        SheetColumn("case"),
+        SheetColumn("strategy"),
+        SheetColumn("time", numeric=True),
+        SheetColumn("n", numeric=True, rank=2),
+        SheetColumn("error", numeric=True),
+        SheetColumn("n of the error", numeric=True, rank=3),
+    ]
+    rows = [
+        [setting.name, setting.words(differing), strategy, *_fit(fit.get("median_s")), *_fit(fit.get("rel_error"))]
+        for (setting, strategy), fit in fits.items()
+    ]
+    whose = "Growth of the fastest" if fastest_only else "Growth"
+    title = f"{whose}: n to this power, fitted over the larger half of n, ± standard error"
+    return sheet_of(title, columns, rows)
+
+
+def _fit(growth: Growth | None) -> tuple[str, str]:
+    """An exponent, and the range of n it was fitted over."""
+    if growth is None:
+        return "", ""
+    return f"{growth.exponent:.2f} ± {growth.std_error:.2f}", format_range(str(growth.n_low), str(growth.n_high))
+
+
+def paybacks_table(source: Source) -> Sheet:
+    """After how many calls a strategy that is slow to prepare has paid for itself."""
+    found = paybacks(source)
+    differing = varying(one.setting for one in found)
+    columns = [
+        SheetColumn("problem"),
+        SheetColumn("case"),
+        SheetColumn("n", numeric=True),
+        SheetColumn("strategy"),
+        SheetColumn("pays after", numeric=True),
+        SheetColumn("over", rank=1),
+        SheetColumn("more to prepare", numeric=True, rank=3),
+        SheetColumn("less a call", numeric=True, rank=2),
+    ]
+    rows = [
+        [
+            one.setting.name,
+            one.setting.words(differing, brief=True),
+            str(one.n),
+            one.strategy,
+            f"{one.calls} call{'s' * (one.calls != 1)}",
+            one.other,
+            format_seconds(one.extra_s),
+            format_seconds(one.saved_s),
+        ]
+        for one in found
+    ]
+    return sheet_of(
+        "When preparation pays: calls after which the fastest has taken less time than the next", columns, rows
+    )
+
+
+def records_table(source: Source) -> Group:
+    """The sheets of every case, one below the other."""
+    return Group(*records_sheets(source))
+
+
+def records_sheets(source: Source) -> list[Sheet]:
+    """Every case, a sheet a problem and operator, fastest first at each n.
+
+    What is the same in all cases of a sheet stands in its title. `cost` is the cost ratio, `error` the relative error,
+    "exact" where there is none. Where the worst error is MUCH of the median one or more, that stands beside it; where a
+    sum magnifies the errors of its terms by MUCH squared or more, that does. For a network `best FLOPs` and `floor` are
+    how many times above the best-known algorithm a case is: in its FLOPs, and in the time of its bare matrix products;
+    `light` the same over what its FLOPs or bytes take at the measured rates. `bound` is what bounds a case of an
+    accelerator.
+    """
+    groups: dict[str, list[Record]] = {}
+    settings: dict[str, list[Setting]] = {}
+    for setting, records in by_setting(to_records(source)).items():
+        groups.setdefault(setting.name, []).extend(records)
+        settings.setdefault(setting.name, []).append(setting)
+    return [_records(settings[name], records) for name, records in groups.items()]
+
+
+def _records(settings: Sequence[Setting], records: Sequence[Record]) -> Sheet:
+    differing = varying(settings)
+    columns = [
+        SheetColumn("strategy"),
+        SheetColumn("n", numeric=True),
+        *(SheetColumn(name, numeric=name in ("batch", "threads", "seed"), rank=1) for name in differing),
+        SheetColumn("status"),
+        SheetColumn("median [quartiles]", numeric=True),
+        SheetColumn("cost", numeric=True, rank=2),
+        SheetColumn("error", numeric=True, rank=3),
+        SheetColumn("best FLOPs", numeric=True, rank=8),
+        SheetColumn("floor", numeric=True, rank=7),
+        SheetColumn("light", numeric=True, rank=10),
+        SheetColumn("bound", rank=11),
+        SheetColumn("peak", numeric=True, rank=4),
+        SheetColumn("median error", numeric=True, rank=5),
+        SheetColumn("cancellation", numeric=True, rank=6),
+    ]
+    ordered = sorted(records, key=lambda r: (r.n, r.median_s if r.median_s is not None else math.inf, r.strategy))
+    rows = [
+        [
+            r.strategy,
+            str(r.n),
+            *(str(getattr(r, name)) for name in differing),
+            "WRONG" if r.status == "wrong" else r.status,
+            format_quartiles(r.median_s, r.q1_s, r.q3_s),
+            format_ratio(r.cost_ratio),
+            "exact" if r.exact else format_error(r.rel_error),
+            format_factor(over_best_flops(r)),
+            format_factor(r.over_floor),
+            format_factor(r.over_light),
+            # On a CPU nearly all are bound alike, which the findings say.
+            (bound_of(r) or "") if r.device != "cpu" else "",
+            format_bytes(r.peak_bytes),
+            format_error(r.rel_error_median) if 0 < MUCH * (r.rel_error_median or 0) <= (r.rel_error or 0) else "",
+            format_error(r.cancellation) if (r.cancellation or 0) >= MUCH**2 else "",
+        ]
+        for r in ordered
+    ]
+    same = [name for name in SETTING[2:] if name not in (*differing, "machine")]
+    title = f"{settings[0].name}, {settings[0].words(same)}"
+    return sheet_of(title, columns, rows, [ROW_STYLES.get(r.status, "dim") for r in ordered])

@@ -1,0 +1,302 @@
+import io
+import math
+from collections.abc import Callable, Iterable
+
+import pandas as pd
+import pytest
+from rich.cells import cell_len
+from rich.console import Console, RenderableType
+
+from jacstrat.core.status import STATUSES
+from jacstrat.records import Record
+from jacstrat.report.analysis.findings import print_findings
+from jacstrat.report.analysis.tables import (
+    failures_table,
+    growth_table,
+    records_table,
+    unsupported_table,
+    winners_table,
+    wrong_table,
+)
+
+Make = Callable[..., Record]
+Sweep = Callable[..., list[Record]]
+FrameOf = Callable[[Iterable[Record]], pd.DataFrame]
+TABLES = [winners_table, wrong_table, failures_table, unsupported_table, growth_table, records_table]
+
+
+def text_of(*renderables: RenderableType, width: int = 80, encoding: str = "utf-8", color: bool = False) -> str:
+    buffer = io.BytesIO()
+    with io.TextIOWrapper(buffer, encoding=encoding, newline="") as file:
+        system = "standard" if color else None
+        console = Console(file=file, width=width, force_terminal=color, color_system=system)
+        console.print(*renderables)
+        file.flush()
+        return buffer.getvalue().decode(encoding)
+
+
+def findings_of(frame: pd.DataFrame, width: int = 80) -> str:
+    file = io.StringIO()
+    print_findings(frame, Console(file=file, width=width))
+    return file.getvalue()
+
+
+def rows_of(text: str) -> list[list[str]]:
+    """The words of each line below the rule."""
+    lines = text.splitlines()
+    rule = next(i for i, line in enumerate(lines) if line.startswith("─"))
+    return [line.split() for line in lines[rule + 1 :] if line.strip()]
+
+
+def test_the_winners_read_as_a_sentence(sweep: Sweep, frame_of: FrameOf) -> None:
+    rows = rows_of(text_of(winners_table(frame_of(sweep("linear") + sweep("sin"))), width=120))
+    # The second range of a problem does not repeat its name.
+    assert rows[0][:5] == ["divergence", "of", "linear", "1–2", "jvp"]
+    assert rows[1][:2] == ["4–64", "vmap"]
+    assert rows[2][:5] == ["divergence", "of", "sin", "1", "jvp"]
+    assert rows[3][:2] == ["2–64", "ones"]
+    assert len(rows) == 4
+
+
+def test_the_winners_numbers_are_ranges(record: Make, frame_of: FrameOf) -> None:
+    rows = [
+        record(n=n, strategy=strategy, median_s=us * 1e-6, cost_ratio=us)
+        for n, times in ((1, (2.0, 4.0, 8.0)), (2, (3.0, 9.0, 90.0)))
+        for strategy, us in zip(("jvp", "vmap", "identity"), times, strict=True)
+    ]
+    (row,) = rows_of(text_of(winners_table(frame_of(rows)), width=120))
+    assert row[3:] == ["1–2", "jvp", "2.00–3.00", "µs", "2.00–3.00", "2.00–3.00×", "4.00–30.0×"]
+
+
+def test_a_network_stands_beside_its_best_known_cost(record: Make, frame_of: FrameOf) -> None:
+    network = {"flops": 3000, "best_flops": 2000, "over_floor": 4.5}
+    rows = [
+        record(problem="net", **network),
+        record(problem="net", strategy="jvp", median_s=20e-6, flops=8000, best_flops=2000, over_floor=9.0),
+        record(problem="sin", flops=0),
+    ]
+    winners = text_of(winners_table(frame_of(rows)), width=160)
+    assert "itself as a multiple of a network's best-known FLOPs and of their floor in time" in winners
+    found = rows_of(winners)
+    assert found[0][-2:] == ["1.50×", "4.50×"]
+    assert "×" not in " ".join(found[1])
+    cases = text_of(records_table(frame_of(rows)), width=160)
+    assert ["1.50×", "4.50×"] in [row[-2:] for row in rows_of(cases)]
+    assert ["4.00×", "9.00×"] in [row[-2:] for row in rows_of(cases)]
+    # Without one there is no column and no word of it.
+    assert "best" not in text_of(winners_table(frame_of(rows[2:])), records_table(frame_of(rows[2:])), width=160)
+
+
+def test_flops_that_were_not_counted_are_not_compared(record: Make, frame_of: FrameOf) -> None:
+    text = text_of(records_table(frame_of([record(best_flops=2000, over_floor=4.5)])), width=160)
+    assert "4.50×" in text
+    assert "best FLOPs" not in text
+
+
+def test_a_column_for_what_differs_between_settings(record: Make, frame_of: FrameOf) -> None:
+    one = text_of(winners_table(frame_of([record()])))
+    two = text_of(winners_table(frame_of([record(), record(batch=64, dtype="float32")])))
+    assert "case" not in one
+    assert "B = 1, float64" in two
+    assert "B = 64, float32" in two
+
+
+def test_no_right_result(record: Make, frame_of: FrameOf) -> None:
+    assert "no right result" in text_of(winners_table(frame_of([record(status="wrong")])))
+
+
+def test_wrong_results_say_where_and_how_far(sweep: Sweep, frame_of: FrameOf) -> None:
+    rows = rows_of(text_of(wrong_table(frame_of(sweep("linear")))))
+    assert rows == [["divergence", "of", "linear", "ones", "2–64", "0.42–2.4", "6", "of", "7"]]
+
+
+def test_failures_give_their_reasons(record: Make, frame_of: FrameOf) -> None:
+    rows = [
+        record(n=n, status=status, reason=f"because {status}", median_s=None) for n, status in enumerate(STATUSES, 1)
+    ]
+    failed, cannot = text_of(failures_table(frame_of(rows))), text_of(unsupported_table(frame_of(rows)))
+    for status in ("skipped", "timeout", "oom", "crashed", "error"):
+        assert f"because {status}" in failed
+    assert "unsupported" not in failed
+    assert "because unsupported" in cannot
+    assert len(rows_of(cannot)) == 1
+
+
+def test_a_long_reason_wraps_and_stays_whole(record: Make, frame_of: FrameOf) -> None:
+    reason = " ".join(f"word{i}" for i in range(60))
+    text = text_of(failures_table(frame_of([record(status="error", reason=reason, median_s=None)])))
+    assert all(word in text for word in reason.split())
+    # It takes the width that the other columns leave, instead of the few characters of a name.
+    assert len(text.splitlines()) < 20
+
+
+def test_growth(record: Make, frame_of: FrameOf) -> None:
+    rows = [record(n=2**k, median_s=1e-6 * 4**k) for k in range(6)]
+    assert rows_of(text_of(growth_table(frame_of(rows))))[0][3:] == ["vmap", "2.00", "±", "0.00", "8–32"]
+
+
+def test_growth_of_time_and_of_error_over_their_own_n(record: Make, frame_of: FrameOf) -> None:
+    # Exact at n = 32, which no logarithm has a place for.
+    rows = [record(n=2**k, median_s=1e-6 * 4**k, rel_error=1e-16 * 2**k * (k != 5)) for k in range(7)]
+    (row,) = rows_of(text_of(growth_table(frame_of(rows)), width=120))
+    assert row[3:] == ["vmap", "2.00", "±", "0.00", "8–64", "1.00", "±", "0.00", "8–64"]
+    rows = rows[:6]
+    (row,) = rows_of(text_of(growth_table(frame_of(rows)), width=120))
+    assert row[3:] == ["vmap", "2.00", "±", "0.00", "8–32", "1.00", "±", "0.00", "4–16"]
+
+
+def test_findings_show_the_growth_of_the_fastest_where_there_is_any(
+    sweep: Sweep, record: Make, frame_of: FrameOf
+) -> None:
+    text = findings_of(frame_of(sweep("linear")), 100)
+    (row,) = rows_of(text[text.index("Growth of the fastest: n to this power") :])
+    assert row[:4] == ["divergence", "of", "linear", "vmap"]
+    assert "Growth" not in findings_of(frame_of(sweep("linear", ns=(1, 2, 4))))
+    assert "Growth" not in findings_of(frame_of([record(status="wrong", n=n) for n in range(1, 9)]))
+
+
+def test_the_median_error_stands_beside_a_worst_one_that_differs_much(record: Make, frame_of: FrameOf) -> None:
+    rows = [record(strategy="a", rel_error=1e-13, rel_error_median=1e-14), record(strategy="b", rel_error=2e-16)]
+    text = text_of(records_table(frame_of(rows)), width=120)
+    assert "median error" in text
+    assert [row[-1] for row in rows_of(text)] == ["1.0e-14", "2.0e-16"]
+    near = [record(rel_error=1e-13, rel_error_median=2e-14), record(strategy="b", rel_error=1e-16, rel_error_median=0)]
+    assert "median error" not in text_of(records_table(frame_of(near)), width=120)
+
+
+def test_large_cancellation_is_shown(record: Make, frame_of: FrameOf) -> None:
+    rows = [record(n=n, rel_error=1e-16, cancellation=c) for n, c in ((1, 1.0), (2, 99.0), (3, 1e4), (4, math.inf))]
+    text = text_of(records_table(frame_of(rows)), width=120)
+    assert [row[-1] for row in rows_of(text)] == ["1.0e-16", "1.0e-16", "1.0e+04", "inf"]
+    assert "cancellation" not in text_of(records_table(frame_of(rows[:2])), width=120)
+
+
+def test_the_full_table_fits_80_columns_and_shows_every_value(record: Make, frame_of: FrameOf) -> None:
+    row = record(
+        strategy="vmap:chunk_size=8",
+        n=1001,
+        cost_ratio=12.34,
+        peak_bytes=1536,
+        rel_error=1.14e-16,
+        q1_s=9.6e-6,
+        q3_s=10.4e-6,
+    )
+    text = text_of(records_table(frame_of([row])))
+    (cells,) = rows_of(text)
+    assert cells == [
+        "vmap:chunk_size=8",
+        "1001",
+        "ok",
+        "10.0",
+        "µs",
+        "[9.60,",
+        "10.4]",
+        "12.3",
+        "1.1e-16",
+        "1.50",
+        "KiB",
+    ]
+    assert text.startswith("divergence of sin, B = 1, float64, cpu, evaluate, 1 thread, seed 0\n")
+    assert "not shown" not in text
+
+
+def test_the_full_table_puts_the_fastest_first_at_each_n(record: Make, frame_of: FrameOf) -> None:
+    rows = [
+        record(strategy="a", n=2, median_s=None, status="oom"),
+        record(strategy="b", n=2, median_s=5e-6),
+        record(strategy="c", n=2, median_s=1e-6),
+        record(strategy="d", n=1, median_s=9e-6),
+    ]
+    assert [row[0] for row in rows_of(text_of(records_table(frame_of(rows))))] == ["d", "c", "b", "a"]
+
+
+def test_the_full_table_has_a_column_for_what_differs(record: Make, frame_of: FrameOf) -> None:
+    text = text_of(records_table(frame_of([record(), record(batch=64, device="cuda")])), width=100)
+    assert [row[2:4] for row in rows_of(text)] == [["1", "cpu"], ["64", "cuda"]]
+    assert "B = 1" not in text
+
+
+@pytest.mark.parametrize(
+    ("exact", "error", "cell"), [(True, 0.0, "exact"), (False, 1e-16, "1.0e-16"), (None, 0.0, "0")]
+)
+def test_exact_results_are_called_so(
+    record: Make, frame_of: FrameOf, exact: bool | None, error: float, cell: str
+) -> None:
+    assert rows_of(text_of(records_table(frame_of([record(exact=exact, rel_error=error)]))))[0][-1] == cell
+
+
+def test_wrong_rows_stand_out_with_and_without_colour(record: Make, frame_of: FrameOf) -> None:
+    table = records_table(frame_of([record(strategy="ones", status="wrong"), record(strategy="vmap", median_s=2e-5)]))
+    assert [row[2] for row in rows_of(text_of(table))] == ["WRONG", "ok"]
+    coloured = [line for line in text_of(table, color=True).splitlines() if "\x1b[1;31m" in line]
+    assert len(coloured) == 1
+    assert "ones" in coloured[0]
+
+
+def test_findings_end_a_run(sweep: Sweep, record: Make, frame_of: FrameOf) -> None:
+    rows = [*sweep("linear"), record(problem="linear", strategy="hessian", status="unsupported", median_s=None)]
+    lines = findings_of(frame_of(rows)).splitlines()
+    assert lines[0].startswith("Fastest right strategy")
+    assert "Wrong results" in lines
+    assert lines[-1] == "1 of 50 cases have no result: 1 unsupported."
+
+
+def test_findings_without_anything_wrong(sweep: Sweep, frame_of: FrameOf) -> None:
+    assert "No result is wrong." in findings_of(frame_of(sweep("sin"))).splitlines()
+    assert "Wrong results" not in findings_of(frame_of(sweep("sin")))
+
+
+def test_findings_of_nothing(frame_of: FrameOf) -> None:
+    assert findings_of(frame_of([])) == "No case was run.\n"
+
+
+@pytest.mark.parametrize("table", [failures_table, unsupported_table, wrong_table])
+def test_an_empty_table_says_none(
+    table: Callable[[pd.DataFrame], RenderableType], record: Make, frame_of: FrameOf
+) -> None:
+    assert text_of(table(frame_of([record()]))).splitlines()[-1] == "none"
+
+
+def everything(record: Make, sweep: Sweep) -> list[Record]:
+    names = {"problem": "[red]x", "strategy": "größe<b>[/]\x1b[31m\n漢字"}
+    odd = [
+        record(**names, n=2**i, status=status, reason="[bold]\tno", median_s=None) for i, status in enumerate(STATUSES)
+    ]
+    return [*sweep("linear"), *sweep("linear", batch=64, workload="train"), *odd]
+
+
+@pytest.mark.parametrize("width", [200, 80, 60, 40, 20, 5, 1])
+@pytest.mark.parametrize("table", TABLES)
+def test_any_width_is_kept(
+    width: int, table: Callable[[pd.DataFrame], RenderableType], record: Make, sweep: Sweep, frame_of: FrameOf
+) -> None:
+    text = text_of(table(frame_of(everything(record, sweep))), width=width)
+    assert text.strip()
+    assert max(cell_len(line) for line in text.splitlines()) <= max(width, 2)
+
+
+@pytest.mark.parametrize("width", [80, 40])
+def test_findings_fit_narrow_terminals(width: int, record: Make, sweep: Sweep, frame_of: FrameOf) -> None:
+    text = findings_of(frame_of(everything(record, sweep)), width)
+    assert max(cell_len(line) for line in text.splitlines()) <= width
+    assert "vmap" in text
+
+
+def test_a_narrow_terminal_says_what_it_does_not_show(sweep: Sweep, frame_of: FrameOf) -> None:
+    table = records_table(frame_of(sweep("linear")))
+    assert "not shown" not in text_of(table, width=80)
+    assert text_of(table, width=60).splitlines()[-1] == "not shown at this width: error, peak"
+
+
+def test_text_of_records_is_no_markup_and_no_control_sequence(record: Make, frame_of: FrameOf) -> None:
+    name = "[red]x[/red] \x1b[31mred\nline"
+    text = text_of(records_table(frame_of([record(strategy=name)])), width=120, color=True)
+    assert "[red]x[/red]  [31mred line" in text
+
+
+def test_a_console_without_unicode_gets_ascii(record: Make, frame_of: FrameOf) -> None:
+    frame = frame_of([record(n=n, strategy=name) for n in (1, 2) for name in ("größe", "vmap")])
+    text = text_of(winners_table(frame), records_table(frame), encoding="ascii", width=120)
+    assert "10.0 us" in text
+    assert "gr??e" in text
+    assert "1-2" in text

@@ -1,0 +1,39 @@
+import math
+from itertools import pairwise
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jacstrat.report.figures.ticks import linear_ticks, log_ticks, spread
+
+SIZES = st.floats(1e-12, 1e12)
+
+
+@given(SIZES, st.floats(1.01, 1e9), st.sampled_from([2, 10]))
+def test_ticks_of_a_logarithmic_axis_lie_on_it_and_are_few(low: float, factor: float, base: int) -> None:
+    ticks = log_ticks(low, low * factor, base)
+    assert all(low * (1 - 1e-6) <= tick <= low * factor * (1 + 1e-6) for tick in ticks)
+    assert ticks == sorted(set(ticks))
+    assert 2 <= len(ticks) <= 12
+
+
+@given(SIZES, st.floats(10.001, 1e9))
+def test_a_decade_has_three_ticks_at_least(low: float, factor: float) -> None:
+    assert len(log_ticks(low, low * factor)) >= 3
+
+
+@given(st.floats(-1e6, 1e6), st.floats(1e-3, 1e6))
+def test_ticks_of_a_plain_axis(low: float, width: float) -> None:
+    ticks = linear_ticks(low, low + width)
+    assert all(low - 1e-6 * width <= tick <= low + width * (1 + 1e-6) for tick in ticks)
+    assert 1 <= len(ticks) <= 9
+
+
+@given(st.sets(st.integers(1, 10**6), min_size=2))
+def test_labels_have_room_and_the_largest_is_there(values: set[int]) -> None:
+    ns = sorted(values)
+    kept = spread(ns)
+    assert kept[-1] == ns[-1]
+    assert set(kept) <= set(ns)
+    room = math.log(ns[-1] / ns[0]) / 12
+    assert all(math.log(b / a) >= room * 0.999 for a, b in pairwise(kept))
