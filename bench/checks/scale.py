@@ -81,7 +81,8 @@ def cluster_of(workers: int, case_s: float, allowed_failures: int):
     """Local workers that stand for as many machines, as a pool; and their nannies."""
     import distributed
 
-    from jacstrat.harness.dispatch.cluster import Cluster, local_cluster
+    from jacstrat.harness.dispatch.cluster import Cluster
+    from jacstrat.harness.dispatch.connection import local_cluster
 
     names = [f"machine {number}" for number in range(workers)]
     with (

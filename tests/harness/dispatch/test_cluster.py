@@ -5,11 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import math
-import socket
-import threading
 from concurrent.futures import Future
 from contextlib import suppress
-from random import Random
 from types import SimpleNamespace
 
 import distributed
@@ -17,11 +14,9 @@ import psutil
 import pytest
 from distributed.scheduler import KilledWorker
 
-from jacstrat import UsageError, read_records
-from jacstrat.core.errors import JacstratError
+from jacstrat import read_records
 from jacstrat.harness.cell.measuring import Outcome
-from jacstrat.harness.dispatch import cluster as clusters
-from jacstrat.harness.dispatch.cluster import PLUGIN, Cluster, ClusterError, connected, pooled, vetting
+from jacstrat.harness.dispatch.cluster import PLUGIN, Cluster, ClusterError, pooled, vetting
 from jacstrat.harness.dispatch.job import Done, Job
 from jacstrat.harness.dispatch.worker import versions, work
 from jacstrat.harness.plan.sweep import Grid, Sweep
@@ -234,55 +229,6 @@ def test_jobs_that_were_ready_before_a_worker_had_its_resources_are_done(tmp_pat
     assert [record.status for record in log.records] == ["ok", "ok"]
     # Once again, or more often where the scheduler is slow to give it to a worker.
     assert log.submitted >= 2
-
-
-def test_who_does_not_answer_is_named(monkeypatch) -> None:
-    monkeypatch.setattr(clusters, "CONNECT_S", 0.2)
-    with pytest.raises(UsageError, match=r"no scheduler answers at tcp://127.0.0.1:9 \(.*\); give tcp://HOST:PORT"):
-        connected("tcp://127.0.0.1:9", print).__enter__()
-    with pytest.raises(UsageError, match="local:N starts N workers on this machine, from 1 on, got local:0"):
-        connected("local:0", print).__enter__()
-    assert issubclass(ClusterError, JacstratError)
-
-
-@pytest.mark.parametrize(
-    ("text", "why"),
-    [
-        (None, "No such file"),
-        ("", "JSONDecodeError"),
-        ("[1]", "the file has no address of a scheduler"),
-        ('{"address": 7}', "the file has no address of a scheduler"),
-        ('{"address": "no address"}', "ValueError"),
-        ("\udcff", "UnicodeDecodeError"),
-    ],
-)
-def test_a_scheduler_file_that_is_none_is_not_waited_for(tmp_path, text: str | None, why: str) -> None:
-    file = tmp_path / "scheduler.json"
-    if text is not None:
-        file.write_text(text, errors="surrogateescape")
-    with pytest.raises(UsageError, match=f"no scheduler answers at .*{why}.*; give tcp://HOST:PORT"):
-        connected(str(file), print).__enter__()
-
-
-@pytest.mark.parametrize(
-    "answer",
-    [b"", b"HTTP/1.1 400 Bad Request\r\n\r\n", b"\0" * 4096, Random(0).randbytes(4096)],
-    ids=["nothing", "another protocol", "zeros", "noise"],
-)
-def test_what_answers_and_is_no_scheduler_is_named(monkeypatch, answer: bytes) -> None:
-    monkeypatch.setattr(clusters, "CONNECT_S", 2.0)
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-
-        def serve() -> None:
-            with suppress(OSError):
-                while True:
-                    with listener.accept()[0] as connection:
-                        connection.sendall(answer)
-
-        threading.Thread(target=serve, daemon=True).start()
-        with pytest.raises(UsageError, match=r"no scheduler answers at tcp://.*; give tcp://HOST:PORT"):
-            connected(f"tcp://127.0.0.1:{listener.getsockname()[1]}", print).__enter__()
-        listener.shutdown(socket.SHUT_RDWR)
 
 
 def test_a_card_that_a_worker_claims_and_has_not_is_a_row(tmp_path, workers) -> None:
