@@ -14,7 +14,8 @@ from pathlib import Path
 
 import matplotlib
 
-from jacstrat.records import Record, read_records
+from jacstrat.record import Record
+from jacstrat.records import read_records
 from jacstrat.report.analysis.setting import Setting, by_setting, to_records
 from jacstrat.report.figures.multiples import draw_small
 from jacstrat.report.figures.notebook import ShownFigure

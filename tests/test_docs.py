@@ -9,7 +9,7 @@ import pytest
 
 from jacstrat import STRATEGIES, read_records
 from jacstrat.core.status import STATUSES
-from jacstrat.records import COLUMNS
+from jacstrat.record import COLUMNS
 from jacstrat.strategies.base import form
 from tests.pages import PAGES, README, ROOT, blocks_of, name_of
 from tests.reader import LANGUAGES, Reader, parse

@@ -14,7 +14,7 @@ from jacstrat.core.environment import ENVIRONMENT
 from jacstrat.core.status import CAUSES, STATUSES
 from jacstrat.harness.plan.sweep import DTYPES, WORKLOADS, shipped_sweeps
 from jacstrat.measure import sampling
-from jacstrat.records import COLUMNS, TABLE
+from jacstrat.record import COLUMNS, TABLE
 from jacstrat.report.analysis.formats import FORMATS
 from jacstrat.report.figures.drawing import MOST_CASES, MOST_SETTINGS, NAMES
 from jacstrat.report.page.cases import MOST_ROWS

@@ -14,20 +14,8 @@ from hypothesis import strategies as st
 
 from jacstrat.core.case import KEY, Case
 from jacstrat.core.errors import UsageError
-from jacstrat.records import (
-    COLUMNS,
-    RECORDS,
-    SAMPLES,
-    SCHEMA,
-    TABLE,
-    TYPES,
-    Record,
-    RecordWriter,
-    read_records,
-    read_samples,
-    to_frame,
-    write_frame,
-)
+from jacstrat.record import COLUMNS, SCHEMA, TABLE, TYPES, Record
+from jacstrat.records import RECORDS, SAMPLES, RecordWriter, read_records, read_samples, to_frame, write_frame
 from jacstrat.table import Column
 
 OPTIONAL = [column.name for column in fields(Record) if column.default is None]

@@ -17,7 +17,7 @@ from .figure import Figure
 
 if TYPE_CHECKING:
     from jacstrat.compare.inputs import RecordSet
-    from jacstrat.records import Record
+    from jacstrat.record import Record
 
 CASES, ROUNDS, SECONDS = 10_000, 60, 5.0
 GROWTH, BYTES = 4, 0.01
@@ -190,7 +190,8 @@ def write_run(directory: Path, count: int, seed: int) -> None:
     """A directory as a run leaves it: 10 strategies a cell, samples with a spread of 5 %."""
     from jacstrat.core.environment import ENVIRONMENT
     from jacstrat.harness.plan.cases import Cell
-    from jacstrat.records import Record, RecordWriter
+    from jacstrat.record import Record
+    from jacstrat.records import RecordWriter
 
     directory.mkdir()
     rng = random.Random(seed)

@@ -217,7 +217,7 @@ def _measured(random: Random):
     """Records of every status, with the samples of those that have a time, and of f beside them."""
     from jacstrat.core.case import Case, F, beside
     from jacstrat.core.status import STATUSES
-    from jacstrat.records import Record
+    from jacstrat.record import Record
 
     statuses = [*STATUSES]
     for place, (strategy, n) in enumerate(

@@ -212,7 +212,7 @@ def says_it_is_done(x):
 def sends_another_row(x):
     """crashed: A row of another function, by the harness's own sender."""
     from jacstrat.core.case import Case
-    from jacstrat.records import Record
+    from jacstrat.record import Record
 
     case = Case("sin", "divergence", "vmap", 2, 2, "float64", "cpu", "evaluate", 1, 0)
     row = vars(Record.of(case, "wrong", "forged"))

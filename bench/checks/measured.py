@@ -11,7 +11,8 @@ from jacstrat.core.case import Case
 from jacstrat.core.errors import UsageError
 from jacstrat.harness.cell.measuring import measure
 from jacstrat.measure.sampling import Settings
-from jacstrat.records import Record, RecordWriter, by_round
+from jacstrat.record import Record
+from jacstrat.records import RecordWriter, by_round
 from jacstrat.statistics import Summary, ratio
 from jacstrat.strategies import parse_strategy
 

@@ -14,7 +14,8 @@ from jacstrat.core.case import Case
 from jacstrat.harness.plan.sweep import Grid, Sweep
 from jacstrat.harness.run import Options, run
 from jacstrat.measure.environment import snapshot
-from jacstrat.records import Record, read_records, read_samples
+from jacstrat.record import Record
+from jacstrat.records import read_records, read_samples
 
 from . import probe
 from .figure import Figure

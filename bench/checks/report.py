@@ -67,7 +67,7 @@ def write(directory: Path, settings: int, sizes: int) -> None:
     from dataclasses import asdict
 
     from jacstrat.core.case import KEY
-    from jacstrat.records import COLUMNS, Record
+    from jacstrat.record import COLUMNS, Record
 
     directory.mkdir()
     noise = random.Random(0)

@@ -21,7 +21,8 @@ from jacstrat.harness.plan.costs import estimate, in_words
 from jacstrat.harness.plan.predict import Forecast, Prediction
 from jacstrat.harness.plan.sweep import Grid, Sweep, load_sweep
 from jacstrat.harness.run import Options, run
-from jacstrat.records import Record, RecordWriter, read_records
+from jacstrat.record import Record
+from jacstrat.records import RecordWriter, read_records
 
 from .figure import Figure
 

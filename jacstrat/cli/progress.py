@@ -10,7 +10,7 @@ from rich.markup import escape
 
 from jacstrat.core.case import Case
 from jacstrat.core.text import printable
-from jacstrat.records import Record
+from jacstrat.record import Record
 
 
 class Progress:

@@ -10,7 +10,8 @@ from jacstrat.compare.inputs import RecordSet
 from jacstrat.compare.verdict import Comparison, Gate, Verdict
 from jacstrat.core.environment import read_sessions, write_sessions
 from jacstrat.core.whole import write_whole
-from jacstrat.records import RECORDS, SWEEP, Record, write_records
+from jacstrat.record import Record
+from jacstrat.records import RECORDS, SWEEP, write_records
 from jacstrat.report.analysis.setting import to_records
 from jacstrat.samples import SAMPLES
 

@@ -13,7 +13,8 @@ from jacstrat.core.case import KEY
 from jacstrat.core.environment import UNKNOWN, Snapshot, read_sessions
 from jacstrat.core.errors import UsageError
 from jacstrat.core.plain import parse_json
-from jacstrat.records import COLUMNS, PARQUET, RECORDS, Record, read_records, records_file, to_frame
+from jacstrat.record import COLUMNS, Record
+from jacstrat.records import PARQUET, RECORDS, read_records, records_file, to_frame
 from jacstrat.samples import checked, read_samples
 
 if TYPE_CHECKING:

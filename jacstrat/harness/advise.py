@@ -20,7 +20,7 @@ from jacstrat.harness.dispatch.job import limits_of
 from jacstrat.harness.plan.cases import Cell
 from jacstrat.harness.plan.sweep import Sweep
 from jacstrat.measure.sampling import Settings
-from jacstrat.records import Record
+from jacstrat.record import Record
 from jacstrat.report.analysis.advice import AUTO, FunctionFacts, Kind, advice_table, considered_table, recommendation
 from jacstrat.strategies import default_strategies, parse_strategy
 from jacstrat.structure import detect_structure

@@ -21,7 +21,8 @@ from jacstrat.harness.plan.sweep import WORKLOADS, missing_device
 from jacstrat.harness.watching import Watching, shown_by
 from jacstrat.measure.sampling import Settings
 from jacstrat.problems.base import Instance, Problem
-from jacstrat.records import Record, to_frame
+from jacstrat.record import Record
+from jacstrat.records import to_frame
 from jacstrat.strategies import Strategy, default_strategies, parse_strategy
 from jacstrat.strategies.points import check_points
 

@@ -16,7 +16,8 @@ from jacstrat.compare.wording import conclusion, tally
 from jacstrat.core.case import Case
 from jacstrat.core.environment import Snapshot
 from jacstrat.measure.environment import snapshot
-from jacstrat.records import Record, to_frame
+from jacstrat.record import Record
+from jacstrat.records import to_frame
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from jacstrat.core.errors import JacstratError
-from jacstrat.records import RECORDS, SWEEP, Record, RecordWriter
+from jacstrat.record import Record
+from jacstrat.records import RECORDS, SWEEP, RecordWriter
 from jacstrat.samples import SAMPLES
 
 

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from jacstrat.core.environment import UNKNOWN, Snapshot, read_sessions
 from jacstrat.core.errors import UsageError
-from jacstrat.records import COLUMNS, RECORDS, REQUIRED, TABLE, TYPES, read_records, records_file
+from jacstrat.record import COLUMNS, REQUIRED, TABLE, TYPES
+from jacstrat.records import RECORDS, read_records, records_file
 from jacstrat.table import Column, typed
 
 if TYPE_CHECKING:

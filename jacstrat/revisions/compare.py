@@ -15,7 +15,8 @@ from jacstrat.compare.thresholds import Thresholds
 from jacstrat.compare.verdict import Comparison, Finding, Gate, Verdict
 from jacstrat.core.environment import Snapshot
 from jacstrat.harness.dispatch.strays import temporary_folder
-from jacstrat.records import Record, to_frame
+from jacstrat.record import Record
+from jacstrat.records import to_frame
 from jacstrat.revisions.cores import idlest
 from jacstrat.revisions.install import interpreters
 from jacstrat.revisions.interleave import TIME_LIMIT, Blocks, Interleaved, RoundLimits, interleave

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from jacstrat.core.environment import Session, of_revision, write_sessions
-from jacstrat.records import Record, RecordWriter
+from jacstrat.record import Record
+from jacstrat.records import RecordWriter
 from jacstrat.revisions.interleave import Blocks
 from jacstrat.revisions.survey import SIDES, Survey
 from jacstrat.revisions.tree import Tree

@@ -10,7 +10,7 @@ from typing import Any
 
 from jacstrat.compare.baseline import TIMES
 from jacstrat.core.errors import UsageError
-from jacstrat.records import COLUMNS, SCHEMA, Record
+from jacstrat.record import COLUMNS, SCHEMA, Record
 from jacstrat.revisions.interleave import SharedCase
 from jacstrat.revisions.processes import DiedError, RefusedError, RevisionPair, SideProcess
 

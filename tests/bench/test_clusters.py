@@ -12,7 +12,8 @@ from bench.checks.cluster import Bench, benched
 from bench.checks.clusters import SCENARIOS, dask, faults
 from jacstrat.core.case import Case
 from jacstrat.harness.plan.cases import Cell
-from jacstrat.records import Record, RecordWriter
+from jacstrat.record import Record
+from jacstrat.records import RecordWriter
 
 CELL = Cell("sin", "divergence", 2, 1, "float64", "cpu", "evaluate", 1, 0, ("identity", "vmap"))
 FIRST, SECOND = CELL.cases

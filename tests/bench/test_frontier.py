@@ -23,7 +23,8 @@ from bench.checks.peers import folx, jet, on_card
 from bench.checks.swept import judge
 from jacstrat import UsageError, read_records
 from jacstrat.measure.sampling import Settings
-from jacstrat.records import Record, RecordWriter, to_frame
+from jacstrat.record import Record
+from jacstrat.records import RecordWriter, to_frame
 
 QUICK = Settings(limit_s=0.02, warmup_s=0.01)
 

@@ -15,7 +15,7 @@ from bench.checks import children, outside, probe
 from jacstrat.harness.cell.measuring import Outcome
 from jacstrat.harness.dispatch.isolation import measure_isolated
 from jacstrat.harness.plan.cases import Cell
-from jacstrat.records import Record
+from jacstrat.record import Record
 
 CELL = Cell("sin", "divergence", 2, 1, "float64", "cpu", "evaluate", 1, 0, ("identity", "vmap"))
 

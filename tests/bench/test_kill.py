@@ -15,7 +15,8 @@ from bench.checks import kill, rows
 from jacstrat.core.case import Case
 from jacstrat.harness.plan.cases import Cell
 from jacstrat.harness.plan.sweep import load_sweep
-from jacstrat.records import RECORDS, SAMPLES, Record, RecordWriter
+from jacstrat.record import Record
+from jacstrat.records import RECORDS, SAMPLES, RecordWriter
 
 CELL = Cell("sin", "divergence", 2, 1, "float64", "cpu", "evaluate", 1, 0, ("identity", "hessian", "vmap"))
 KEYS = [case.key for case in CELL.cases]

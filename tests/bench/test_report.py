@@ -6,7 +6,8 @@ import csv
 from pathlib import Path
 
 from bench.checks.report import SECONDS, STRATEGIES, judged, write
-from jacstrat.records import COLUMNS, read_records
+from jacstrat.record import COLUMNS
+from jacstrat.records import read_records
 
 
 def test_the_records_are_those_of_a_run_and_all_are_reported(tmp_path: Path) -> None:

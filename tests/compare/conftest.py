@@ -18,7 +18,8 @@ from jacstrat.compare.verdict import CaseVerdict, Comparison
 from jacstrat.core.case import Case
 from jacstrat.core.environment import ENVIRONMENT, Snapshot
 from jacstrat.harness.plan.cases import Cell
-from jacstrat.records import Record, RecordWriter, to_frame
+from jacstrat.record import Record
+from jacstrat.records import RecordWriter, to_frame
 
 HERE = Snapshot(machine="abc", processor="CPU", logical_cores=2, torch="2.9.0+cpu", python="CPython 3.11")
 STRATEGIES = ("identity", "ones", "vmap", "jvp", "jacrev")

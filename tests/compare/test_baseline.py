@@ -14,7 +14,8 @@ from jacstrat.compare.inputs import read_side
 from jacstrat.core.environment import ENVIRONMENT
 from jacstrat.harness.cell.measuring import measure
 from jacstrat.harness.plan.sweep import load_sweep
-from jacstrat.records import COLUMNS, SWEEP, Record, read_records
+from jacstrat.record import COLUMNS, Record
+from jacstrat.records import SWEEP, read_records
 
 from .conftest import changed, environment_of, records_of, side_of, timed
 

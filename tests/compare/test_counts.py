@@ -9,7 +9,7 @@ import pytest
 from jacstrat.compare.comparison import compare
 from jacstrat.compare.counts import COUNTS, PRODUCTS
 from jacstrat.compare.verdict import Gate, Verdict
-from jacstrat.records import COLUMNS
+from jacstrat.record import COLUMNS
 
 from .conftest import HERE, changed, only, records_of, side_of
 

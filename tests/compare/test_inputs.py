@@ -11,7 +11,7 @@ import pytest
 from jacstrat.compare.inputs import read_side
 from jacstrat.core.environment import UNKNOWN
 from jacstrat.core.errors import UsageError
-from jacstrat.records import COLUMNS, SCHEMA
+from jacstrat.record import COLUMNS, SCHEMA
 
 from .conftest import environment_of, records_of, timed
 

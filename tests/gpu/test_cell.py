@@ -15,7 +15,8 @@ from jacstrat.harness.cell.measuring import Outcome, measure
 from jacstrat.harness.plan.cases import Cell
 from jacstrat.harness.plan.precision import missing_tf32
 from jacstrat.measure.sampling import Settings
-from jacstrat.records import Record, read_records
+from jacstrat.record import Record
+from jacstrat.records import read_records
 
 pytestmark = pytest.mark.gpu
 

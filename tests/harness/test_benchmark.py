@@ -17,7 +17,8 @@ import jacstrat
 from jacstrat import ShapeError, UsageError, benchmark, parse_strategy, read_records
 from jacstrat.core.operator import parse_operator
 from jacstrat.harness.benchmark import Benchmark
-from jacstrat.records import COLUMNS, RecordWriter, by_round, to_frame
+from jacstrat.record import COLUMNS
+from jacstrat.records import RecordWriter, by_round, to_frame
 from jacstrat.report.figures.notebook import WRONG
 from jacstrat.report.figures.plots import PLOTS
 from jacstrat.statistics import ratio
@@ -38,7 +39,7 @@ def result() -> Benchmark:
     return benchmark(coupled, x, strategies=["identity", "ones", "vmap", "hessian"], sample_s=BRIEF_S)
 
 
-def by_strategy(result: Benchmark) -> dict[str, jacstrat.records.Record]:
+def by_strategy(result: Benchmark) -> dict[str, jacstrat.record.Record]:
     return {record.strategy: record for record in result.records}
 
 

@@ -15,7 +15,8 @@ from jacstrat import UsageError, read_records
 from jacstrat.core.case import FLOOR, F
 from jacstrat.harness.merge import merge
 from jacstrat.harness.plan.sweep import Grid, Sweep
-from jacstrat.records import Record, RecordWriter, read_samples, write_frame
+from jacstrat.record import Record
+from jacstrat.records import RecordWriter, read_samples, write_frame
 
 GRID = Grid(("sin", "linear"), ("divergence",), ("identity", "vmap"), n=(2, 4), batch=(1, 2), threads=(1,))
 SWEEP = Sweep((GRID,))

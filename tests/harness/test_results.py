@@ -15,7 +15,8 @@ from jacstrat.core.case import Case
 from jacstrat.harness.plan.sweep import load_sweep
 from jacstrat.harness.results import LostError, Results
 from jacstrat.harness.run import Options, run
-from jacstrat.records import RECORDS, SAMPLES, SWEEP, Record, RecordWriter, read_samples
+from jacstrat.record import Record
+from jacstrat.records import RECORDS, SAMPLES, SWEEP, RecordWriter, read_samples
 from tests.harness.test_run import SWEEP as ASKED
 from tests.harness.test_run import Log, go
 

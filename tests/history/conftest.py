@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from jacstrat.core.environment import ENVIRONMENT
-from jacstrat.records import Record, RecordWriter
+from jacstrat.record import Record
+from jacstrat.records import RecordWriter
 
 
 def row(strategy: str = "ones", **values) -> Record:

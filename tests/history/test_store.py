@@ -15,7 +15,8 @@ from jacstrat import JacstratError
 from jacstrat.core.environment import ENVIRONMENT
 from jacstrat.history.lines import lines_of, measure_of
 from jacstrat.history.store import Store, commit_in, directories, opened
-from jacstrat.records import RECORDS, Record, read_records
+from jacstrat.record import Record
+from jacstrat.records import RECORDS, read_records
 from tests.history.conftest import commit, row
 
 

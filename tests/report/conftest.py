@@ -12,7 +12,8 @@ import pandas as pd
 import pytest
 
 from jacstrat.core.case import KEY
-from jacstrat.records import Record, RecordWriter, read_records
+from jacstrat.record import Record
+from jacstrat.records import RecordWriter, read_records
 
 NS = (1, 2, 4, 8, 16, 32, 64)
 

@@ -13,7 +13,7 @@ from xml.etree import ElementTree
 import pytest
 
 from jacstrat import STRATEGIES, read_records
-from jacstrat.records import Record
+from jacstrat.record import Record
 from jacstrat.report.analysis.setting import to_records
 from tests.pages import ROOT
 

@@ -41,7 +41,7 @@ from jacstrat.measure.ranges import ranges_for
 from jacstrat.measure.roofline import Peaks
 from jacstrat.measure.sampling import Settings, WorkSamples, sample
 from jacstrat.problems.base import Instance
-from jacstrat.records import COLUMNS, Record
+from jacstrat.record import COLUMNS, Record
 from jacstrat.statistics import ratio
 
 

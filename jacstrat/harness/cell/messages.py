@@ -8,7 +8,7 @@ from typing import Any, cast
 from jacstrat.core.case import FLOOR, Case, F
 from jacstrat.core.status import CAUSES, STATUSES, Cause
 from jacstrat.harness.plan.cases import Cell
-from jacstrat.records import TYPES, Record
+from jacstrat.record import TYPES, Record
 
 # Empty where nothing was measured.
 _OPTIONAL = frozenset(column.name for column in fields(Record) if column.default is None)

@@ -13,7 +13,7 @@ from jacstrat.harness.cell.measuring import Outcome
 from jacstrat.harness.dispatch.job import Done, Job
 from jacstrat.harness.dispatch.lines import CellQueue
 from jacstrat.harness.dispatch.pool import Pool, give_up
-from jacstrat.records import Record
+from jacstrat.record import Record
 
 
 class Observer(Protocol):

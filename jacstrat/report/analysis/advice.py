@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from jacstrat.core.considered import Considered
-from jacstrat.records import Record
+from jacstrat.record import Record
 from jacstrat.report.analysis.family import family
 from jacstrat.report.analysis.setting import quantity
 from jacstrat.report.analysis.sheet import ROW_STYLES, Sheet, SheetColumn

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from jacstrat.records import Record
+from jacstrat.record import Record
 from jacstrat.report.analysis.bound import bound_of
 from jacstrat.report.analysis.setting import Setting, Source, Spans, by_setting, spans, to_records
 from jacstrat.statistics import CONFIDENCE, student_quantile

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from jacstrat.records import Record
+from jacstrat.record import Record
 from jacstrat.report.analysis.setting import Source, to_records
 
 LAUNCH, OVERHEAD, MEMORY, COMPUTE, LATENCY = "launch", "overhead", "memory", "compute", "latency"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from jacstrat.records import Record
+from jacstrat.record import Record
 from jacstrat.report.analysis.answers import Winner, winners
 from jacstrat.report.analysis.runs import Run
 from jacstrat.report.analysis.setting import Setting, by_setting, varying

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from itertools import pairwise
 
-from jacstrat.records import Record
+from jacstrat.record import Record
 from jacstrat.report.analysis.answers import winner_ranges
 from jacstrat.report.analysis.setting import Setting, Source, by_setting, to_records
 

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from jacstrat.records import Record
+from jacstrat.record import Record
 from jacstrat.report.analysis.answers import MEASURED, Winner, WinnerRange, winner_ranges
 from jacstrat.report.analysis.noisy_times import NoisyTime, noisy_times
 from jacstrat.report.analysis.setting import Setting, Source, by_setting, quantity, to_records, varying

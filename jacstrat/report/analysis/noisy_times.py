@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from jacstrat.records import Record
+from jacstrat.record import Record
 from jacstrat.report.analysis.setting import Source, by_setting, to_records, varying
 from jacstrat.report.analysis.sheet import Sheet, SheetColumn, sheet_of
 from jacstrat.report.analysis.units import format_seconds

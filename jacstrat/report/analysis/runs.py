@@ -10,7 +10,8 @@ from pathlib import Path
 
 from jacstrat.core.environment import Session, Snapshot, moment, read_sessions
 from jacstrat.core.errors import UsageError
-from jacstrat.records import SWEEP, Record, read_records
+from jacstrat.record import Record
+from jacstrat.records import SWEEP, read_records
 from jacstrat.report.analysis.answers import WinnerRange, winner_ranges
 from jacstrat.report.analysis.findings import findings
 from jacstrat.report.analysis.headline import Headline, headline

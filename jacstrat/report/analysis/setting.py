@@ -8,7 +8,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any, TypeAlias, Union
 
 from jacstrat.core.case import KEY
-from jacstrat.records import COLUMNS, Record
+from jacstrat.record import COLUMNS, Record
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from jacstrat.records import Record
+from jacstrat.record import Record
 from jacstrat.report.analysis.answers import winners
 from jacstrat.report.analysis.setting import Setting, Source, by_setting, to_records
 

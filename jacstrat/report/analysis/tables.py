@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from rich.console import Group
 
-from jacstrat.records import Record
+from jacstrat.record import Record
 from jacstrat.report.analysis.answers import (
     Growth,
     Unmeasured,

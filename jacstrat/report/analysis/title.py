@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from jacstrat.core.environment import Session
-from jacstrat.records import Record
+from jacstrat.record import Record
 from jacstrat.report.analysis.setting import quantity
 from jacstrat.report.analysis.units import listed
 

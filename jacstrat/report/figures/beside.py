@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from matplotlib.figure import Figure
 
-from jacstrat.records import COLUMNS, Record
+from jacstrat.record import COLUMNS, Record
 from jacstrat.report.analysis.cross_run import RunSide, anywhere
 from jacstrat.report.analysis.setting import Setting, by_setting
 from jacstrat.report.figures.look import NARROW_INCHES, WIDE

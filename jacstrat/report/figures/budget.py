@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from jacstrat.records import Record
+from jacstrat.record import Record
 from jacstrat.report.analysis.setting import Setting
 from jacstrat.report.analysis.stochastic import TARGET, Family, families
 from jacstrat.report.analysis.units import shortened

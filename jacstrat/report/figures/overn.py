@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from statistics import median
 
-from jacstrat.records import Record
+from jacstrat.record import Record
 from jacstrat.report.analysis.answers import Winner, growths, winners
 from jacstrat.report.analysis.crossing import crossings
 from jacstrat.report.analysis.setting import Setting

@@ -22,7 +22,7 @@ from matplotlib.ticker import SymmetricalLogLocator
 from jacstrat.core.errors import UsageError
 from jacstrat.core.text import printable
 from jacstrat.core.whole import write_whole
-from jacstrat.records import Record
+from jacstrat.record import Record
 from jacstrat.report.analysis.setting import SETTING, Setting, Source, by_setting, to_records, varying
 from jacstrat.report.figures.budget import BUDGET, PRODUCTS, budget_picture, products_picture
 from jacstrat.report.figures.chart import DARK, GREY, draw, empty_chart, own_value, positions, reference, scale_y

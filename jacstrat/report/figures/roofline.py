@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from statistics import median
 from types import MappingProxyType
 
-from jacstrat.records import Record
+from jacstrat.record import Record
 from jacstrat.report.analysis.answers import MEASURED
 from jacstrat.report.analysis.setting import Setting
 from jacstrat.report.analysis.units import format_factor, format_rate, shortened

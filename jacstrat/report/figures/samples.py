@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import Any
 
-from jacstrat.records import Record
+from jacstrat.record import Record
 from jacstrat.report.analysis.noisy_times import NoisyTime, noisy_times
 from jacstrat.report.analysis.setting import Setting
 from jacstrat.report.analysis.units import format_factor, format_seconds

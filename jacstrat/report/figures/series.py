@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from operator import attrgetter
 
-from jacstrat.records import Record
+from jacstrat.record import Record
 from jacstrat.report.analysis.answers import MEASURED
 from jacstrat.report.analysis.setting import spans
 from jacstrat.report.analysis.units import format_spans

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from jacstrat.records import Record
+from jacstrat.record import Record
 from jacstrat.report.analysis.answers import MEASURED, winner_ranges
 from jacstrat.report.analysis.headline import Statement, statement_of
 from jacstrat.report.analysis.setting import Setting, Source, by_setting, to_records

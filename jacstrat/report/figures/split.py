@@ -8,7 +8,7 @@ from textwrap import wrap
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from jacstrat.records import Record
+from jacstrat.record import Record
 from jacstrat.report.analysis.setting import Setting, Source, by_setting, to_records
 from jacstrat.report.analysis.units import format_seconds, shortened
 from jacstrat.report.figures.chart import DARK

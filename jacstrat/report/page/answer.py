@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 
-from jacstrat.records import Record
+from jacstrat.record import Record
 from jacstrat.report.analysis.answers import WinnerRange
 from jacstrat.report.analysis.setting import Setting, by_setting, varying
 from jacstrat.report.analysis.sheet import Sheet, SheetColumn, sheet_of

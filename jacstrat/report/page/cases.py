@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from jacstrat.records import Record
+from jacstrat.record import Record
 from jacstrat.report.analysis.answers import MEASURED, over_best_flops
 from jacstrat.report.analysis.runs import Run
 from jacstrat.report.analysis.setting import by_setting, quantity, varying

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from jacstrat.records import Record
+from jacstrat.record import Record
 from jacstrat.report.analysis.cross_run import sides
 from jacstrat.report.analysis.runs import Run
 from jacstrat.report.analysis.setting import Setting, by_setting, varying

@@ -20,7 +20,7 @@ from jacstrat.harness.cell.measuring import measure
 from jacstrat.harness.plan.cases import Cell
 from jacstrat.measure.accuracy import TOLERANCES
 from jacstrat.problems.base import Reference
-from jacstrat.records import COLUMNS
+from jacstrat.record import COLUMNS
 from jacstrat.strategies.base import Strategy
 from jacstrat.strategies.contraction import Contraction, Estimate
 from jacstrat.strategies.hutchinson import Hutchinson

@@ -16,7 +16,7 @@ from jacstrat.harness.cell.measuring import Outcome
 from jacstrat.harness.cell.messages import check, record_of
 from jacstrat.harness.plan.cases import Cell
 from jacstrat.harness.plan.predict import Forecast, Prediction
-from jacstrat.records import Record
+from jacstrat.record import Record
 from jacstrat.report.analysis.advice import FunctionFacts
 
 CELL = Cell("sin", "divergence", 3, 2, "float64", "cpu", "evaluate", 1, 0, ("identity", "jvp:chunk_size=2"))

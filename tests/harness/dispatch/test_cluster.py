@@ -22,7 +22,7 @@ from jacstrat.harness.dispatch.worker import versions, work
 from jacstrat.harness.plan.sweep import Grid, Sweep
 from jacstrat.harness.run import Options, run
 from jacstrat.measure.sampling import Settings
-from jacstrat.records import Record
+from jacstrat.record import Record
 from tests.harness.conftest import mine
 from tests.harness.test_run import Log
 

@@ -30,7 +30,7 @@ from jacstrat.harness.plan.costs import (
 from jacstrat.harness.plan.predict import Forecast, Prediction
 from jacstrat.harness.plan.sweep import Grid, Sweep
 from jacstrat.measure.sampling import Settings
-from jacstrat.records import Record
+from jacstrat.record import Record
 
 GRID = Grid(("sin", "linear"), ("divergence",), ("identity", "vmap"), n=(2, 4, 8), batch=(1, 2), threads=(1,))
 SWEEP = Sweep((GRID,))

@@ -19,7 +19,7 @@ from jacstrat.harness.dispatch.job import Job
 from jacstrat.harness.dispatch.worker import slot, slot_name, versions, work
 from jacstrat.measure.environment import MACHINE_VARIABLE, host_id
 from jacstrat.measure.sampling import Settings
-from jacstrat.records import Record
+from jacstrat.record import Record
 from tests.harness.conftest import QUICK, mine
 
 THREADS = 4

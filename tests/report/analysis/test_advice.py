@@ -7,7 +7,7 @@ import io
 import pytest
 from rich.console import Console
 
-from jacstrat.records import Record
+from jacstrat.record import Record
 from jacstrat.report.analysis.advice import FunctionFacts, Kind, advice_table, ranked, recommendation, recommended
 
 KINDS = {

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from jacstrat.core.status import STATUSES
-from jacstrat.records import Record
+from jacstrat.record import Record
 from jacstrat.report.analysis.answers import (
     Unmeasured,
     Wrong,

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 from matplotlib.collections import PolyCollection
 
-from jacstrat.records import Record
+from jacstrat.record import Record
 from jacstrat.report.analysis.cross_run import cross_run_table, shared, sides
 from jacstrat.report.analysis.runs import Run
 from jacstrat.report.figures.cross_run import cross_run_pictures

@@ -3,7 +3,7 @@ from collections.abc import Callable
 
 import pytest
 
-from jacstrat.records import Record
+from jacstrat.record import Record
 from jacstrat.report.analysis.crossing import crossings
 
 Make = Callable[..., Record]

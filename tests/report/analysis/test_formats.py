@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from jacstrat.core.status import STATUSES
-from jacstrat.records import Record
+from jacstrat.record import Record
 from jacstrat.report.analysis.formats import FORMATS
 from jacstrat.report.analysis.runs import Run
 

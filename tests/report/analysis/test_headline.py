@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jacstrat.records import Record, RecordWriter, read_records
+from jacstrat.record import Record
+from jacstrat.records import RecordWriter, read_records
 from jacstrat.report.analysis.headline import MOST_RANGES, headline
 from tests.report.conftest import make
 

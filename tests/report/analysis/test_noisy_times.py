@@ -3,7 +3,7 @@ from collections.abc import Callable
 
 import pytest
 
-from jacstrat.records import Record
+from jacstrat.record import Record
 from jacstrat.report.analysis.noisy_times import noisy_times, noisy_times_table
 from jacstrat.report.figures.plots import PLOTS, picture_of
 from jacstrat.report.figures.samples import MOST_LINES, MOST_POINTS, drift

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 import pandas as pd
 import pytest
 
-from jacstrat.records import Record
+from jacstrat.record import Record
 from jacstrat.report.analysis.payback import NEGLIGIBLE_S, paybacks
 from jacstrat.report.analysis.tables import paybacks_table
 from tests.report.analysis.test_tables import findings_of

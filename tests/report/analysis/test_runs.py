@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from jacstrat.core.errors import UsageError
-from jacstrat.records import Record, RecordWriter
+from jacstrat.record import Record
+from jacstrat.records import RecordWriter
 from jacstrat.report.analysis.runs import read_run, read_runs
 
 Make = Callable[..., Record]

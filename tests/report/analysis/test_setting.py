@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jacstrat.records import Record
+from jacstrat.record import Record
 from jacstrat.report.analysis.setting import Setting, by_setting, spans, to_records, varying
 
 Make = Callable[..., Record]

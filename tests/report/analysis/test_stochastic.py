@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from jacstrat.records import Record
+from jacstrat.record import Record
 from jacstrat.report.analysis.answers import winners
 from jacstrat.report.analysis.findings import print_findings
 from jacstrat.report.analysis.stochastic import Budget, crossovers, families, family, time_to_reach

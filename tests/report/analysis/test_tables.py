@@ -8,7 +8,7 @@ from rich.cells import cell_len
 from rich.console import Console, RenderableType
 
 from jacstrat.core.status import STATUSES
-from jacstrat.records import Record
+from jacstrat.record import Record
 from jacstrat.report.analysis.findings import print_findings
 from jacstrat.report.analysis.tables import (
     failures_table,

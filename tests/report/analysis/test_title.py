@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from jacstrat.core.environment import Session
-from jacstrat.records import Record
+from jacstrat.record import Record
 from jacstrat.report.analysis.title import what, when, where
 
 Make = Callable[..., Record]

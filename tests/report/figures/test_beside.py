@@ -1,7 +1,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 
-from jacstrat.records import Record
+from jacstrat.record import Record
 from jacstrat.report.analysis.cross_run import RunSide, agreement
 from jacstrat.report.figures.beside import besides, draw_beside
 

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from jacstrat.core.errors import UsageError
-from jacstrat.records import Record, RecordWriter
+from jacstrat.record import Record
+from jacstrat.records import RecordWriter
 from jacstrat.report.analysis.runs import Run
 from jacstrat.report.figures.drawing import CHOICES, FIRST, MOST_CASES, MOST_SETTINGS, NAMES, draw_plots, too_many
 

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from jacstrat.core.errors import UsageError
-from jacstrat.records import Record
+from jacstrat.record import Record
 from jacstrat.report.figures.look import LEAST_POINTS, NARROW_INCHES, WIDE, look_of, parse_width
 from jacstrat.report.figures.multiples import draw_smalls
 from jacstrat.report.figures.plots import PLOTS, write_figure

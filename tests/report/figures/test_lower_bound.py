@@ -2,7 +2,7 @@ from collections.abc import Callable
 
 from matplotlib.collections import PolyCollection
 
-from jacstrat.records import Record
+from jacstrat.record import Record
 from jacstrat.report.figures.plots import PLOTS
 from tests.report.figures.test_plots import axes_of, lines_of, markers_of, texts_of
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jacstrat.records import Record
+from jacstrat.record import Record
 from jacstrat.report.figures.pareto import pareto_front
 from jacstrat.report.figures.plots import PLOTS, picture_of
 from jacstrat.report.figures.series import Curve, CurvePoint

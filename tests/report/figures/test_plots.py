@@ -18,7 +18,7 @@ from matplotlib.lines import Line2D
 
 from jacstrat.core.errors import UsageError
 from jacstrat.core.status import STATUSES
-from jacstrat.records import Record
+from jacstrat.record import Record
 from jacstrat.report.analysis.answers import growths
 from jacstrat.report.analysis.setting import Setting
 from jacstrat.report.figures.palette import WRONG_DASH, style

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from jacstrat.records import Record
+from jacstrat.record import Record
 from jacstrat.report.analysis.runs import Run
 from jacstrat.report.figures.picture import Picture
 from jacstrat.report.figures.plots import picture_of

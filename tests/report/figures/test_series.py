@@ -2,7 +2,7 @@ from collections.abc import Callable
 
 import pytest
 
-from jacstrat.records import Record
+from jacstrat.record import Record
 from jacstrat.report.figures.series import Curve, CurvePoint, series_of
 
 Make = Callable[..., Record]

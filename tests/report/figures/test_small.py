@@ -2,7 +2,7 @@ from collections.abc import Callable
 
 import pytest
 
-from jacstrat.records import Record
+from jacstrat.record import Record
 from jacstrat.report.figures import multiples
 from jacstrat.report.figures.multiples import draw_smalls, draw_strip
 from jacstrat.report.figures.small import chosen, smalls

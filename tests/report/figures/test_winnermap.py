@@ -2,7 +2,7 @@ from collections.abc import Callable
 
 from matplotlib.colors import to_hex
 
-from jacstrat.records import Record
+from jacstrat.record import Record
 from jacstrat.report.figures.palette import style
 from jacstrat.report.figures.winnermap import NOTHING, draw_map, winner_maps
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from jacstrat.records import Record
+from jacstrat.record import Record
 from jacstrat.report.analysis.runs import Run
 from jacstrat.report.page import cases
 from jacstrat.report.page.cases import case_columns, first_rows, for_script

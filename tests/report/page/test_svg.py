@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from jacstrat.records import Record
+from jacstrat.record import Record
 from jacstrat.report.analysis.crossing import crossings
 from jacstrat.report.figures.palette import STYLES
 from jacstrat.report.figures.picture import Picture

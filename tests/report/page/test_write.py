@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from jacstrat.core.status import STATUSES
-from jacstrat.records import Record
+from jacstrat.record import Record
 from jacstrat.report.analysis.runs import Run, read_runs
 from jacstrat.report.page import panels
 from jacstrat.report.page.cards import MOST_CARDS
