@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from importlib.metadata import EntryPoint
 
@@ -40,6 +41,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("gpu"):
             item.add_marker(pytest.mark.skip(reason="no accelerator here"))
+
+
+def pytest_collection_finish() -> None:
+    """Modules and thousands of tests stay: no collection of garbage walks them again, and each sampling has one."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

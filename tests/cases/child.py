@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import faulthandler
+import gc
 import json
 import logging
 import os
@@ -17,7 +18,7 @@ import torch
 from jacstrat.strategies.auto import trial
 from tests.cases.case import Case
 from tests.cases.table import CASES
-from tests.cases.verdict import Seen, judged
+from tests.cases.verdict import Seen, judged, tried
 
 ROOT = Path(__file__).parents[2]
 
@@ -30,7 +31,7 @@ class Child:
         self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 - open as long as the process
 
     def judge(self, case: Case, operator: str) -> list[Seen]:
-        """What every strategy does with a case; where one of them ends the process, that alone."""
+        """What strategies do with a case; where one of them ends the process, that alone."""
         process, at, is_over = self._started(), "nothing yet", False
         try:
             process.stdin.write(f"{json.dumps([case.name, operator])}\n")
@@ -103,6 +104,7 @@ def _serve() -> None:
     torch.set_num_threads(1)
     # A trial calls the most promising a few times and is over.
     trial.ALLOWANCE_S = trial.LEAST_S = 0.0
+    gc.freeze()
 
     def send(at: str, found: list[Seen] | None) -> None:
         print(json.dumps([at, found]), file=messages, flush=True)
@@ -110,7 +112,8 @@ def _serve() -> None:
     for line in sys.stdin:
         name, operator = json.loads(line)
         try:
-            found = judged(CASES[name], operator, lambda strategy: send(strategy, None))
+            strategies = tried([*CASES].index(name), operator)
+            found = judged(CASES[name], operator, strategies, lambda strategy: send(strategy, None))
         except Exception as error:
             found = [Seen("the truth", "none", "fault", f"{type(error).__name__}: {error}")]
         send("", found)

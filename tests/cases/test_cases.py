@@ -1,4 +1,7 @@
-"""Every case by every exact strategy: right, or refused with a reason; and `auto` refuses none but those named here."""
+"""Every case by exact strategies: right, or refused with a reason; and `auto` refuses none but those named here.
+
+Each is tried with `auto` and a third of the others, see `tests/share.py`.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +33,7 @@ def child() -> Iterator[Child]:
 
 
 @pytest.mark.parametrize(("case", "operator"), EACH)
-def test_every_strategy_is_right_or_refuses(child, case, operator) -> None:
+def test_strategies_are_right_or_refuse(child, case, operator) -> None:
     seen = child.judge(case, operator)
     faults = [str(one) for one in seen if one.kind == "fault"]
     allowed, _ = REFUSED_BY_AUTO.get(case.name, ((), ""))

@@ -1,4 +1,4 @@
-"""One case under every exact strategy: right, or refused."""
+"""One case under exact strategies: right, or refused."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from jacstrat.core.errors import in_words
 from jacstrat.strategies.auto.strategy import CHOICES
 from tests.cases.case import LAPLACIAN, Case, Sample
 from tests.cases.truth import Answer, along, answer, directions_of, error_of, gradients_of
+from tests.share import shared
 
 # In chunks, or with colours for seeds, products are right and wrong where they are with all vectors at once, as good as
 # always; random compositions are held against these forms, too.
@@ -43,12 +44,24 @@ class Seen(NamedTuple):
         return f"{self.strategy}: {self.what}: {self.detail}"
 
 
-def judged(case: Case, operator: str, watch: Callable[[str], None]) -> list[Seen]:
-    """What every strategy does.
+def tried(place: int, operator: str) -> list[str]:
+    """The strategies that a case is tried with, `auto` always.
+
+    Args:
+        place: Of the case in the table of all.
+        operator: One of its operators.
+    """
+    specs = SCALAR if operator == LAPLACIAN else FIELD
+    return [spec for column, spec in enumerate(specs) if spec == "auto" or shared(place, column)]
+
+
+def judged(case: Case, operator: str, strategies: Sequence[str], watch: Callable[[str], None]) -> list[Seen]:
+    """What the strategies do.
 
     Args:
         case: The case.
         operator: One of its operators.
+        strategies: Their specs.
         watch: Told of each strategy before it is at work, since it may end the process.
     """
     watch("the truth")
@@ -58,7 +71,7 @@ def judged(case: Case, operator: str, watch: Callable[[str], None]) -> list[Seen
     with tempfile.TemporaryDirectory() as folder:
         os.environ["JACSTRAT_CACHE"] = folder
         CHOICES.forget()
-        for strategy in SCALAR if operator == LAPLACIAN else FIELD:
+        for strategy in strategies:
             watch(strategy)
             seen += _seen(strategy, operator, sample, expected)
     return seen

@@ -60,14 +60,14 @@ def test_directions_are_those_that_are_given() -> None:
 @pytest.mark.parametrize(
     ("f", "kinds"),
     [
-        (samples.plain, "Point Linear Pointwise Linear Pointwise Linear"),
-        (samples.scaled_input, "Point Linear Pointwise Linear Pointwise Linear"),
-        (samples.fourier, "Point Linear Pointwise Pointwise Linear Pointwise Linear"),
+        (samples.plain, "Input Linear Pointwise Linear Pointwise Linear"),
+        (samples.scaled_input, "Input Linear Pointwise Linear Pointwise Linear"),
+        (samples.fourier, "Input Linear Pointwise Pointwise Linear Pointwise Linear"),
     ],
 )
 def test_what_is_linear_folds_into_the_next_layer(f: Callable[[Tensor], Tensor], kinds: str) -> None:
     read, _ = samples.taken(f, X)
-    assert [type(vector).__name__ for vector in read.network.vectors] == kinds.split()
+    assert [type(vector).__name__.removesuffix("Vector") for vector in read.network.vectors] == kinds.split()
 
 
 def test_a_residual_sum_meets_the_next_matrix_once() -> None:

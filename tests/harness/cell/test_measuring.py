@@ -33,8 +33,11 @@ def test_every_case_is_a_row_with_its_measurements(cell) -> None:
         assert record.min_s <= record.median_s
         assert record.f_median_s > 0
         assert record.cost_ratio > 1
-        assert record.cost_ratio_low <= record.cost_ratio <= record.cost_ratio_high
-        assert record.over_fastest_low <= record.over_fastest <= record.over_fastest_high
+        for name in ("cost_ratio", "over_fastest"):
+            low, value, high = (getattr(record, f"{name}{end}") for end in ("_low", "", "_high"))
+            # A machine that is busy takes too few samples for an interval.
+            assert (low is None) == (high is None)
+            assert low is None or low <= value <= high
         assert record.samples >= 1
         assert record.stop_reason
         assert record.prepare_s > 0

@@ -35,6 +35,7 @@ from jacstrat.measure.memory import StorageMode
 from jacstrat.problems.base import no_parameters
 from jacstrat.strategies import default_strategies
 from tests.harness.conftest import QUICK
+from tests.harness.conftest import mine as shared_function
 from tests.harness.functions import in_transform
 from tests.harness.test_run import Log, go
 from tests.share import shared
@@ -347,12 +348,11 @@ def test_a_child_predicts_what_this_process_does(cell) -> None:
 
 
 def test_what_hangs_or_dies_in_the_child_has_no_prediction(cell) -> None:
-    functions = mine("").replace("test_predict", "functions")
-    hung = list(forecasts_isolated(cell(functions + "hangs_in_transform", "identity", "vmap"), 2**30, 0.7))
+    hung = list(forecasts_isolated(cell(shared_function("hangs_in_transform"), "identity", "vmap"), 2**30, 0.7))
     assert [(f.case.strategy, f.death) for f in hung] == [("identity", None), ("vmap", "timeout")]
     assert hung[0].prediction.peak_bytes > 0
     assert hung[1].prediction == Prediction(reason="no end after 0.7 s")
-    dead = list(forecasts_isolated(cell(functions + "exits", "identity", "vmap"), 2**30, 20))
+    dead = list(forecasts_isolated(cell(shared_function("exits"), "identity", "vmap"), 2**30, 20))
     assert {(f.death, f.prediction.reason) for f in dead} == {("crashed", "f itself: exited with code 3")}
 
 
