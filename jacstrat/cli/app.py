@@ -15,6 +15,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
+from jacstrat.cli.signals import interruptible
 from jacstrat.core.errors import JacstratError
 from jacstrat.core.text import printable
 
@@ -47,7 +48,8 @@ class CommandLine(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         try:
             try:
-                return super().invoke(ctx)
+                with interruptible():
+                    return super().invoke(ctx)
             finally:
                 # What is buffered fails here, and not as Python ends.
                 sys.stdout.flush()

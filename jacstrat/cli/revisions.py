@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from jacstrat.cli.app import EXIT_INTERRUPTED, EXIT_NOTHING_MEASURED, complain
-from jacstrat.cli.signals import interruptible
 from jacstrat.core.errors import UsageError
 from jacstrat.core.text import printable
 
@@ -69,7 +68,7 @@ def compare_revisions(
         step_s=RoundLimits.step_s if step_s is None else step_s,
     )
     try:
-        with interruptible(), _status(Terminal(stderr=True)) as say:
+        with _status(Terminal(stderr=True)) as say:
             with revisions.revision_pair_of(Path.cwd(), base, new, limits.step_s, install, _tell) as revision_pair:
 
                 def attend(case: str, pair: int | None) -> None:

@@ -27,7 +27,6 @@ from jacstrat.cli.options import (
     several,
     sweep_of,
 )
-from jacstrat.cli.signals import interruptible
 from jacstrat.core.errors import UsageError
 from jacstrat.records import SWEEP
 
@@ -157,8 +156,7 @@ def measure(
         try:
             options = Options(isolate=isolate, resume=resume, retry=retried, trace=trace)
             elsewhere = None if scheduler is None else _pooled(scheduler, wait_s, progress, console)
-            with interruptible():
-                run(sweep, directory, progress, options, environment, elsewhere)
+            run(sweep, directory, progress, options, environment, elsewhere)
         except KeyboardInterrupt:
             interrupted = True
     if interrupted:

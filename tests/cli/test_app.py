@@ -5,9 +5,11 @@ from __future__ import annotations
 import errno
 import os
 import resource
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from random import Random
 
@@ -15,6 +17,7 @@ import pytest
 
 from bench.checks.files import COMMIT, inside, originals
 from jacstrat.cli.app import EXIT_CLOSED_PIPE, EXIT_INTERRUPTED, EXIT_USAGE, main, open_stream
+from jacstrat.cli.signals import interruptible
 from jacstrat.records import RECORDS
 
 ODD = "-a 'b' \"c\" \n größe [red]x $x_1$ %s"
@@ -112,6 +115,29 @@ def test_ctrl_c_is_no_regression(monkeypatch) -> None:
     with pytest.raises(SystemExit) as ended:
         main()
     assert ended.value.code == EXIT_INTERRUPTED
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_whatever_a_command_does_is_ended_by_a_signal_as_by_ctrl_c(monkeypatch, number: signal.Signals) -> None:
+    def end(*_: object) -> None:
+        signal.raise_signal(number)
+
+    before = signal.getsignal(number)
+    monkeypatch.setattr("jacstrat.core.errors.lookup", end)
+    monkeypatch.setattr(sys, "argv", ["jacstrat", "list", "sweeps"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == EXIT_INTERRUPTED
+    assert signal.getsignal(number) is before
+
+
+def test_a_thread_that_is_not_the_first_has_no_signals() -> None:
+    def within() -> bool:
+        with interruptible():
+            return True
+
+    with ThreadPoolExecutor(1) as thread:
+        assert thread.submit(within).result()
 
 
 def called(arguments: Sequence[str], out, before: Callable[[], object] | None = None, **variables: str):
