@@ -122,7 +122,8 @@ class Cluster:
         took_s = time.monotonic() - self._begun.pop(future)
         del self._keys[future]
         if self._idle.pop(future, 0) >= MOST_IDLE:
-            return self._blamed(job, *self._lost.pop(future, (0, 0)))
+            # Of a task that the scheduler does not know yet nothing is known.
+            return self._blamed(job, *self._lost.pop(future)) if future in self._lost else None
         try:
             done = future.result()
         except CancelledError:
@@ -164,7 +165,7 @@ class Cluster:
             # doing so for good. A scheduler may refuse to be asked.
             with suppress(OSError, RuntimeError, ValueError):
                 deaths = self._client.run_on_scheduler(deaths_of([self._keys[future] for future in stranded]))
-                self._lost |= {future: deaths.get(self._keys[future], (0, 0)) for future in stranded}
+                self._lost |= {future: deaths[key] for future in stranded if (key := self._keys[future]) in deaths}
         for future in stranded:
             future.cancel()
         return stranded

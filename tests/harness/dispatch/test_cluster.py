@@ -168,11 +168,10 @@ def test_what_kills_the_only_worker_again_and_again_is_a_row(workers) -> None:
     async def with_none(dask_worker) -> None:
         await dask_worker.set_resources(measuring=0)
 
-    async def kill_two(dask_scheduler) -> None:
-        while not (waiting := [task for task in dask_scheduler.tasks.values() if task.state == "no-worker"]):
+    async def kill_two(key: str, dask_scheduler) -> None:
+        while key not in dask_scheduler.tasks or dask_scheduler.tasks[key].state != "no-worker":
             await asyncio.sleep(0.01)
-        for task in waiting:
-            task.suspicious = 2
+        dask_scheduler.tasks[key].suspicious = 2
 
     one = pool(workers)
     workers.run(with_none)
@@ -181,7 +180,7 @@ def test_what_kills_the_only_worker_again_and_again_is_a_row(workers) -> None:
 
     def lost() -> Done | None:
         future = one.submit(job, "")
-        workers.run_on_scheduler(kill_two)
+        workers.run_on_scheduler(kill_two, one._keys[future])
         while not one._stranded([future]):
             pass
         return one.result(future, job)

@@ -293,7 +293,7 @@ class TestKept:
         "change",
         [
             lambda patch: patch.setattr(torch, "__version__", "0.0"),
-            lambda patch: patch.setattr(choosing, "version", lambda name: "0.0"),
+            lambda patch: patch.setattr(choosing, "read_version", lambda: "0.0"),
             lambda patch: patch.setattr(disk_cache, "processor", lambda: "another"),
             lambda patch: patch.setattr(torch, "get_num_threads", lambda: 77),
             lambda patch: patch.setenv("JACSTRAT_CACHE", "off"),
