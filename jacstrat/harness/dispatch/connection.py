@@ -19,7 +19,7 @@ from jacstrat.measure.environment import MACHINE_VARIABLE
 
 try:
     import dask
-    import distributed
+    import distributed as distributed
 except ImportError as error:
     raise UsageError(f"--scheduler needs Dask ({in_words(error)}); pip install 'jacstrat[distributed]'") from None
 
