@@ -16,7 +16,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 TOOLS = ("jacstrat", "ruff", "lint-imports", "mypy", "pytest")
-INSTALL = "pip install --disable-pip-version-check --editable {} --constraint constraints.txt"
+INSTALL = "pip install --disable-pip-version-check --no-compile --editable {} --constraint constraints.txt"
 
 STAND_IN = """\
 #!/usr/bin/env bash
