@@ -25,7 +25,7 @@ from jacstrat.core.case import F
 from jacstrat.core.errors import in_words
 from jacstrat.core.forks import answer, detach, die_with, redirect, request, serve
 from jacstrat.core.frames import Sender, out_of_the_way
-from jacstrat.harness.dispatch.surroundings import take_on
+from jacstrat.harness.dispatch.caller import adopt
 from jacstrat.harness.plan.cases import Cell
 from jacstrat.measure.context import ContextLostError
 
@@ -82,7 +82,7 @@ def _do_next(order: dict[str, Any], descriptors: Sequence[int]) -> bool:
     redirect(errors)
     with mmap.mmap(state, ATTENDED.size) as attended:
         os.close(state)
-        take_on(order["surroundings"])
+        adopt(order["caller"])
         work, cell, limits = pickle.loads(base64.b64decode(order["work"]))
         channel = out_of_the_way(channel)
         if cell.device == "cpu":

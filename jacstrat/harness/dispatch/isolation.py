@@ -27,10 +27,10 @@ from jacstrat.core.case import Case, F
 from jacstrat.core.frames import FrameError, Receiver, new_key
 from jacstrat.core.status import Status
 from jacstrat.harness.cell.measuring import Outcome, measure
+from jacstrat.harness.dispatch.caller import caller_state
 from jacstrat.harness.dispatch.child import ATTENDED, CONTEXT_LOST, ChildLimits
 from jacstrat.harness.dispatch.children import Child, Children
 from jacstrat.harness.dispatch.server import last_line, scratch_file
-from jacstrat.harness.dispatch.surroundings import surroundings
 from jacstrat.harness.plan.cases import Cell
 from jacstrat.measure.sampling import Settings
 
@@ -149,7 +149,7 @@ class _Task:
             self._channel, theirs = os.pipe()
             key = new_key()
             pickled = base64.b64encode(pickle.dumps((work, cell, limits))).decode()
-            order = {"work": pickled, "key": key.hex(), "surroundings": surroundings()}
+            order = {"work": pickled, "key": key.hex(), "caller": caller_state()}
             try:
                 child.begin(order, [theirs, state.fileno(), self._errors.fileno()])
             except BaseException:

@@ -11,9 +11,9 @@ from threading import Lock
 from typing import Any
 
 from jacstrat.core.errors import JacstratError
+from jacstrat.harness.dispatch.caller import search_path
 from jacstrat.harness.dispatch.server import Server, ServerError, end_marked
 from jacstrat.harness.dispatch.strays import own_mark
-from jacstrat.harness.dispatch.surroundings import search_path
 
 # How often a fork server may end in its start before there is none.
 MOST_STARTS = 3

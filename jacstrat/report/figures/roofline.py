@@ -14,12 +14,13 @@ from types import MappingProxyType
 from jacstrat.record import Record
 from jacstrat.report.analysis.answers import MEASURED
 from jacstrat.report.analysis.setting import Setting
-from jacstrat.report.analysis.units import format_factor, format_rate, shortened
-from jacstrat.report.figures.overn import NOTHING_RIGHT, N
-from jacstrat.report.figures.picture import RATE, RATIO, GuideLine, Picture
+from jacstrat.report.analysis.units import format_rate, shortened
+from jacstrat.report.figures.lower_bound import Least, over_least
+from jacstrat.report.figures.picture import RATE, GuideLine, Picture
 from jacstrat.report.figures.series import Curve, CurvePoint, series_of
 
 ROOFLINE, LIGHT, SPLIT = "roofline", "over-light", "time-split"
+LEAST_TIME = Least("least", "the least time")
 NEEDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         ROOFLINE: ("flops", "moved_bytes", "compute_s", "memory_s"),
@@ -53,16 +54,7 @@ def absent(name: str, records: Sequence[Record]) -> str:
 def light_picture(setting: Setting, records: Sequence[Record], title: str) -> Picture | None:
     """Time over the least that the device could take for the best-known algorithm, against n."""
     series = series_of(records, lambda record: value_of(record, "over_light"))
-    if not series:
-        return None
-    right = [(-point.n, point.value, line.strategy) for line in series for point in line.points if not point.wrong]
-    answer = NOTHING_RIGHT
-    if right:
-        n, value, strategy = min(right)
-        answer = f"Nearest at n = {-n:g}: {shortened(strategy)}, {format_factor(value)} the least time"
-    least = GuideLine("least", lambda n: 1.0)
-    ylabel = "time of one call / least time of the device"
-    return Picture(LIGHT, setting, title, answer, N, ylabel, RATIO, series, references=(least,))
+    return over_least(LIGHT, "time of one call / least time of the device", LEAST_TIME, setting, title, series)
 
 
 def roofline_picture(setting: Setting, records: Sequence[Record], title: str) -> Picture | None:

@@ -16,7 +16,7 @@ from distributed.scheduler import KilledWorker
 
 from jacstrat import read_records
 from jacstrat.harness.cell.measuring import Outcome
-from jacstrat.harness.dispatch.cluster import PLUGIN, Cluster, ClusterError, pooled, vetting
+from jacstrat.harness.dispatch.cluster import MOST_IDLE, PLUGIN, Cluster, ClusterError, pooled, vetting
 from jacstrat.harness.dispatch.job import Done, Job
 from jacstrat.harness.dispatch.worker import versions, work
 from jacstrat.harness.plan.sweep import Grid, Sweep
@@ -193,6 +193,15 @@ def test_what_kills_the_only_worker_again_and_again_is_a_row(workers) -> None:
         ("crashed", "8 workers died on this cell")
     ] * 2
     assert one._lost == {}
+
+
+def test_a_job_whose_deaths_nobody_knows_is_submitted_again(workers) -> None:
+    one = pool(workers)
+    job = Job(SWEEP.cells()[0], Settings(), 1.0)
+    one._deaths[job.cell.key] = 4
+    future: Future = Future()
+    one._begun[future], one._keys[future], one._idle[future] = 0.0, "key", MOST_IDLE
+    assert one.result(future, job) is None
 
 
 def test_jobs_that_were_ready_before_a_worker_had_its_resources_are_done(tmp_path, workers) -> None:

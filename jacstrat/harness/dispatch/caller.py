@@ -1,4 +1,4 @@
-"""What a function finds around it: the working directory, the places of modules, the environment.
+"""What a function finds of the process that asked for it: working directory, path of modules, environment.
 
 A fork server has those of its start for good; a notebook changes its own between two runs. So each task carries them.
 """
@@ -18,8 +18,8 @@ def search_path() -> list[str]:
     return [place for place in sys.path if place]
 
 
-def surroundings() -> dict[str, Any]:
-    """Those of this process, as plain JSON."""
+def caller_state() -> dict[str, Any]:
+    """That of this process, as plain JSON."""
     directory = None
     with suppress(OSError):
         # Removed beneath this process.
@@ -27,13 +27,13 @@ def surroundings() -> dict[str, Any]:
     return {"directory": directory, "path": search_path(), "environment": dict(os.environ)}
 
 
-def take_on(found: dict[str, Any]) -> None:
-    """Have those surroundings in this process, which keeps its own mark; a directory that is gone is not entered."""
-    if found["directory"] is not None:
+def adopt(state: dict[str, Any]) -> None:
+    """Have that state in this process, which keeps its own mark; a directory that is gone is not entered."""
+    if state["directory"] is not None:
         with suppress(OSError):
-            os.chdir(found["directory"])
-    sys.path[:] = found["path"]
-    wanted = found["environment"] | ({MARK: os.environ[MARK]} if MARK in os.environ else {})
+            os.chdir(state["directory"])
+    sys.path[:] = state["path"]
+    wanted = state["environment"] | ({MARK: os.environ[MARK]} if MARK in os.environ else {})
     for name in set(os.environ) - set(wanted):
         del os.environ[name]
     # Only what differs: each is a call of the C library.

@@ -1,4 +1,4 @@
-"""A child works in the surroundings of the call, not in those that its fork server was started in."""
+"""A child works in the state of the caller, not in those that its fork server was started in."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from jacstrat.harness.dispatch import surroundings
+from jacstrat.harness.dispatch import caller
+from jacstrat.harness.dispatch.caller import adopt
 from jacstrat.harness.dispatch.strays import MARK
-from jacstrat.harness.dispatch.surroundings import take_on
 from tests.harness.dispatch.test_isolation import rows
 
 MODEL = """
@@ -44,10 +44,10 @@ def test_only_a_variable_that_is_set_is_found(monkeypatch, tmp_path) -> None:
     environ = {MARK: "its own", "OLD": "1", "SAME": "2"}
     entered = []
     system = SimpleNamespace(environ=environ, chdir=entered.append)
-    monkeypatch.setattr(surroundings, "os", system)
+    monkeypatch.setattr(caller, "os", system)
     monkeypatch.setattr(sys, "path", list(sys.path))
     wanted = {MARK: "another", "SAME": "2", "N": ""}
-    take_on({"directory": str(tmp_path), "path": ["/somewhere"], "environment": wanted})
+    adopt({"directory": str(tmp_path), "path": ["/somewhere"], "environment": wanted})
     assert environ == {MARK: "its own", "SAME": "2", "N": ""}
     assert (entered, sys.path) == ([str(tmp_path)], ["/somewhere"])
 
@@ -57,14 +57,14 @@ def test_a_directory_that_is_gone_is_left_out(tmp_path, monkeypatch) -> None:
     gone.mkdir()
     monkeypatch.chdir(gone)
     gone.rmdir()
-    assert surroundings.surroundings()["directory"] is None
+    assert caller.caller_state()["directory"] is None
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
-    take_on(surroundings.surroundings() | {"directory": str(gone)})
+    adopt(caller.caller_state() | {"directory": str(gone)})
     assert os.getcwd() == str(tmp_path)
 
 
 @pytest.mark.parametrize("name", ["", "/in/the/path"])
 def test_nothing_is_imported_from_the_working_directory(name: str, monkeypatch) -> None:
     monkeypatch.setattr(sys, "path", [name, "/else"])
-    assert surroundings.search_path() == ([name] if name else []) + ["/else"]
+    assert caller.search_path() == ([name] if name else []) + ["/else"]
