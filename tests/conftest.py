@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import gc
+import itertools
 import os
+from collections.abc import Iterator
 from importlib.metadata import EntryPoint
+from pathlib import Path
 
 import pytest
 import torch
@@ -49,10 +52,17 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
+@pytest.fixture(scope="session")
+def _places_of_choices(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A directory for each test, made when one is written to; pytest's own looks through all there are to number it."""
+    above = tmp_path_factory.mktemp("choices")
+    return (above / str(number) for number in itertools.count())
+
+
 @pytest.fixture(autouse=True)
-def _no_choices_of_other_tests(monkeypatch, tmp_path_factory) -> None:
+def _no_choices_of_other_tests(monkeypatch, _places_of_choices) -> None:
     """What `auto` chose in other tests, or on this machine at all, is not to be found."""
-    monkeypatch.setenv("JACSTRAT_CACHE", str(tmp_path_factory.mktemp("choices")))
+    monkeypatch.setenv("JACSTRAT_CACHE", str(next(_places_of_choices)))
     CHOICES.forget()
     TABLE.forget()
     # A trial calls the most promising a few times and is over.

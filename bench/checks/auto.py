@@ -1,9 +1,10 @@
 """Whether `auto` is as fast as the fastest exact strategy, and what its first call costs.
 
-    python bench/auto.py [default|full|networks|evaluations|direct] [--quick] [TEXT...]
+    python bench/auto.py [default|full|networks|evaluations|direct|leaks] [--quick] [TEXT...]
 
 `default` and `full` are the cells of these sweeps that have an exact strategy, `networks` those of networks.py, with a
-line a cell; of these, those whose key has one of the texts. `evaluations` and `direct` are in calls.py.
+line a cell; of these, those whose key has one of the texts. `evaluations` and `direct` are in calls.py,
+`leaks` in leaks.py.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from .figure import Figure, table
@@ -274,12 +276,10 @@ def _of_cells(name: str) -> Callable[[Sequence[str], bool], list[Figure]]:
     return check
 
 
-def _of_calls(name: str) -> Callable[[Sequence[str], bool], list[Figure]]:
+def _of_calls(module: str, name: str) -> Callable[[Sequence[str], bool], list[Figure]]:
     def check(texts: Sequence[str], quick: bool) -> list[Figure]:
-        from . import calls
-
         os.environ["JACSTRAT_CACHE"] = "off"
-        found: list[Figure] = getattr(calls, name)(texts, quick)
+        found: list[Figure] = getattr(import_module(f"{__package__}.{module}"), name)(texts, quick)
         return found
 
     return check
@@ -287,7 +287,8 @@ def _of_calls(name: str) -> Callable[[Sequence[str], bool], list[Figure]]:
 
 CHECKS: Mapping[str, Callable[[Sequence[str], bool], list[Figure]]] = {
     **{name: _of_cells(name) for name in SETS},
-    **{name: _of_calls(name) for name in ("evaluations", "direct")},
+    **{name: _of_calls("calls", name) for name in ("evaluations", "direct")},
+    "leaks": _of_calls("leaks", "leaks"),
 }
 
 

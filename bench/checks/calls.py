@@ -78,7 +78,7 @@ def evaluations(texts: Sequence[str] = (), quick: bool = False) -> list[Figure]:
                     quick,
                 )
                 ratio = statistics.median(map(_over, found["direct"], found["f"]))
-                figures.append(_shown(Figure("evaluations", key, ratio, EVALUATIONS, note=_median("f", found))))
+                figures.append(shown(Figure("evaluations", key, ratio, EVALUATIONS, note=_median("f", found))))
     return figures
 
 
@@ -134,9 +134,9 @@ def direct(texts: Sequence[str] = (), quick: bool = False) -> list[Figure]:
                 over = statistics.median(d - SHARE * p for d, p in zip(found["direct"], found["prepared"], strict=True))
                 note = f"{prepared.strategy}; {_median('prepared', found)}"
                 figures.append(
-                    _shown(Figure("direct", f"beside 1.05 prepared, {key}", over, DIRECT_S, "us", note=note))
+                    shown(Figure("direct", f"beside 1.05 prepared, {key}", over, DIRECT_S, "us", note=note))
                 )
-                figures.append(_shown(Figure("direct", f"recordings in {count} calls, {key}", anew, 0)))
+                figures.append(shown(Figure("direct", f"recordings in {count} calls, {key}", anew, 0)))
     return figures
 
 
@@ -173,7 +173,7 @@ def _median(name: str, found: Mapping[str, Sequence[float]]) -> str:
     return f"{name} takes {1e6 * statistics.median(found[name]):.3g} us"
 
 
-def _shown(figure: Figure) -> Figure:
+def shown(figure: Figure) -> Figure:
     """The figure, a line of it printed while others are measured."""
     print(" | ".join(figure.cells), figure.note, sep=" | ", file=sys.stderr, flush=True)
     return figure

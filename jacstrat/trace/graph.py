@@ -14,6 +14,7 @@ from torch.fx import GraphModule
 from jacstrat.core.errors import ShapeError, message_of
 from jacstrat.core.operator import Operator
 from jacstrat.trace.arguments import Args, lifted, of_rows
+from jacstrat.trace.fake import fake_mode
 from jacstrat.trace.quiet import quiet
 
 Function = Callable[..., Tensor]
@@ -55,10 +56,9 @@ def traced(f: Function, x: Tensor, operator: Operator, args: Args = ()) -> Graph
     if torch._C._are_functorch_transforms_active():
         # What f closes over may be batched or tracked by a transform around, and is not seen to be here.
         raise UntracedError("it is called inside a torch.func transform; prepare outside of it")
-    from torch._subclasses.fake_tensor import FakeTensorMode
     from torch.fx.experimental.proxy_tensor import make_fx
 
-    mode = FakeTensorMode(allow_fallback_kernels=False, allow_non_fake_inputs=True)
+    mode = fake_mode(allow_fallback_kernels=False)
     with mode:
         points = torch.empty(few(x), dtype=x.dtype, device=x.device)
     given, its = lifted(args), of_rows(x, args)

@@ -34,7 +34,7 @@ class Names(NamedTuple):
     attributes: tuple[str, ...]
 
 
-@functools.lru_cache(maxsize=4096)
+@functools.lru_cache(maxsize=1024)
 def names_of(code: types.CodeType) -> Names | None:
     """The names in code and in the functions within; None where it does what is not understood."""
     names: dict[str, None] = {}
@@ -65,7 +65,7 @@ class Reads(NamedTuple):
     attributes: set[tuple[str | None, str]]
 
 
-@functools.lru_cache(maxsize=4096)
+@functools.lru_cache(maxsize=1024)
 def names_read(code: types.CodeType) -> Reads:
     """Names that code and the functions within may read, whatever else they do; see `names_of`."""
     names = Reads({}, set())

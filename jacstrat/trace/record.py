@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
+from torch._subclasses.fake_tensor import FakeTensor
 from torch.autograd import Function
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.overrides import TorchFunctionMode
@@ -24,6 +24,7 @@ from torch.utils._pytree import tree_leaves, tree_map
 from jacstrat.core.errors import ShapeError
 from jacstrat.trace.arguments import Args, lifted
 from jacstrat.trace.decompositions import ALWAYS
+from jacstrat.trace.fake import fake_mode
 from jacstrat.trace.quiet import quiet
 from jacstrat.trace.rows import rows_apart
 from jacstrat.trace.tape import Node, Slot, Tape
@@ -94,7 +95,7 @@ def _functional(f: Callable[..., Tensor], args: Args) -> Callable[..., Tensor]:
 def _recorded(
     f: Callable[..., Tensor], x: Tensor, args: Args, decompositions: Mapping[Any, Callable[..., Any]]
 ) -> Tape:
-    with torch.enable_grad(), FakeTensorMode(allow_non_fake_inputs=True):
+    with torch.enable_grad(), fake_mode():
         points = torch.empty(x.shape, dtype=x.dtype, device=x.device, requires_grad=True)
         given = tuple(_like(arg) if isinstance(arg, Tensor) else arg for arg in args)
         inputs = [points, *(arg for arg in given if isinstance(arg, Tensor))]

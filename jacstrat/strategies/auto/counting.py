@@ -20,6 +20,7 @@ from torch.utils.flop_counter import flop_registry
 from jacstrat.core.operator import Operator
 from jacstrat.strategies.products import reverse, reverse_gradient
 from jacstrat.trace.arguments import Args, Function, taken
+from jacstrat.trace.fake import fake_mode
 from jacstrat.trace.quiet import quiet
 
 
@@ -123,9 +124,7 @@ def evaluation(f: Function, points: Tensor, args: Args = ()) -> Evaluation:
     Raises:
         Whatever f raises where it looks at numbers, and whatever torch raises about shapes that depend on them.
     """
-    from torch._subclasses.fake_tensor import FakeTensorMode
-
-    with quiet(), torch.no_grad(), FakeTensorMode(allow_non_fake_inputs=True):
+    with quiet(), torch.no_grad(), fake_mode():
         x = torch.empty(points.shape, dtype=points.dtype, device=points.device)
         given = [_like(arg) if isinstance(arg, Tensor) else arg for arg in args]
         with _Counter() as counter:
