@@ -116,6 +116,8 @@ class Bench:
             process = subprocess.Popen(
                 [sys.executable, *command],
                 env=os.environ | {MARK: self._mark, "TMPDIR": str(self.folder)} | variables,
+                # `python -m` looks there first, and would find this checkout's jacstrat for another one's.
+                cwd=self.folder,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=err,
