@@ -23,15 +23,16 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from jacstrat.taylor.blocks import FACTORS, outer, paired
+from jacstrat.taylor.blocks import outer, paired
 from jacstrat.taylor.fallback import ANY
 from jacstrat.taylor.jet import Jet, aligned
-from jacstrat.taylor.kinds import ENTRYWISE, JOINS, MOVES, SUMS, axes_of
+from jacstrat.taylor.kinds import MOVES, covered, is_entrywise, is_of_weights, is_sum, matrices, taken_together
 from jacstrat.taylor.plan import Aligned, SparsePlan, Spread, Summed
 from jacstrat.taylor.rule import NotCovered, TaylorCall
 from jacstrat.taylor.supports import alignment, padded_to, uniform, union_of
 from jacstrat.trace import Node, Slot, bound, leaves
 from jacstrat.trace.arguments import Args
+from jacstrat.trace.operations import AtenKind
 
 # Of n directions so many fewer are worth the rearrangement.
 WORTH = 2
@@ -191,20 +192,21 @@ class Planner:
                 self.abstract_values[slot] = AbstractValue(shape, support)
 
     def _sparse(self, node: Node, given: Mapping[int, AbstractValue]) -> tuple[SparsePlan | None, list[Tensor | None]]:
-        if node.op in MOVES:
+        kind = operation.kind if (operation := covered(node)) is not None else None
+        if kind in MOVES:
             return self._moved(node, given)
-        if node.op in JOINS:
+        if kind is AtenKind.JOINS:
             longest = max(len(stand.support) for stand in given.values() if stand.support is not None)
             padded = {
                 place: AbstractValue(stand.shape, padded_to(stand.known, longest)) for place, stand in given.items()
             }
             _, outs = self._moved(node, padded)
             return _plan_to(given, {place: stand.known for place, stand in padded.items()}), outs
-        if node.op in ENTRYWISE or torch.Tag.pointwise in getattr(node.op, "tags", ()):
+        if is_entrywise(node):
             return self._entrywise(node, given)
         if len(given) == 1:
             return self._along(node, *next(iter(given.items())))
-        if node.op in (aten.mm.default, aten.bmm.default):
+        if operation is not None and matrices(node) and operation.summand is None:
             return self._paired(node, given)
         raise _NoRule
 
@@ -212,9 +214,11 @@ class Planner:
         """By the rule itself, with supports as tangents: what it fills up with 0 has none."""
         environment = list(self.abstract_values)
         zero = torch.zeros((), dtype=torch.float64)
+        operation = covered(node)
+        is_join = operation is not None and operation.kind is AtenKind.JOINS
         for leaf in leaves(node.args):
             if isinstance(leaf, Slot) and leaf.place not in given:
-                if node.op in JOINS:  # whatever it is, it has no support
+                if is_join:  # whatever it is, it has no support
                     environment[leaf.place] = zero.expand(self.shapes[leaf.place])
                 else:
                     self._look_at(leaf.place)
@@ -249,14 +253,14 @@ class Planner:
             raise _NoRule
         (position,) = positions
         rank = len(stand.shape)
-        named = axes_of(node, position, rank)
+        named = taken_together(node, position, rank)
         if named is None or rank == 0 or any(stand.shape[axis] == 0 for axis in named.axes):
             raise _NoRule
         union = uniform(stand.known, named.axes)
         out: Tensor = union
         if named.is_dropped:
             out = union.squeeze(list(named.axes))
-        if WORTH * len(union) > self.n and node.op in SUMS and node.wants_tangents:
+        if WORTH * len(union) > self.n and is_sum(node) and node.wants_tangents:
             keepdim, is_mean = not named.is_dropped, node.op is aten.mean.dim
             before = {place: Aligned((0,), None, rank)} if stand.is_point else {}
             return SparsePlan(before, Summed(stand.known, self.n, named.axes, keepdim, is_mean)), [None]
@@ -277,13 +281,13 @@ class Planner:
 
     def _outer(self, node: Node, given: Mapping[int, AbstractValue]) -> SparsePlan | None:
         """The plan of a product, one factor of which has other directions in each part of the axis contracted."""
-        positions = FACTORS.get(node.op, ())
+        positions = [factor.position for factor in matrices(node)]
         factors = [node.args[position] for position in positions]
         summands = [one for number, one in enumerate(node.args) if number not in positions]
         plain = not node.kwargs or all(value == 1 for value in node.kwargs.values())
         if not factors or factors[0] == factors[1] or self._depends(summands) or not plain:
             return None
-        if node.op is aten.linear.default and self._depends(factors[1]):
+        if any(is_of_weights(node, factor) and self._depends(node.args[factor.position]) for factor in matrices(node)):
             return None
         for is_left, factor in zip((True, False), factors, strict=True):
             stand = given.get(factor.place) if isinstance(factor, Slot) else None

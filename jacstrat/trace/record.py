@@ -24,6 +24,7 @@ from torch.utils._pytree import tree_leaves, tree_map
 from jacstrat.core.errors import ShapeError
 from jacstrat.trace.arguments import Args, lifted
 from jacstrat.trace.decompositions import ALWAYS
+from jacstrat.trace.operations import takes_shapes_only
 from jacstrat.trace.quiet import quiet
 from jacstrat.trace.rows import rows_apart
 from jacstrat.trace.tape import Node, Slot, Tape
@@ -212,12 +213,6 @@ class _Recorder(TorchDispatchMode):
 def revalued(v: Tensor, numbers: Tensor) -> Tensor:
     """v with other numbers, written past autograd: its derivatives stay those of v."""
     return numbers.clone()
-
-
-def takes_shapes_only(op: Any) -> bool:
-    """Whether an operation does not look at numbers: zeros_like, rand_like, new_full, ..."""
-    name = getattr(op, "_opname", "")
-    return name.endswith("_like") or name.startswith("new_")
 
 
 def _with_defaults(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
