@@ -180,7 +180,8 @@ _PRODUCTS: Mapping[str, AtenOperation] = {
 }
 
 
-def _rows() -> Iterator[tuple[str, AtenOperation]]:
+def rows() -> Iterator[tuple[str, AtenOperation]]:
+    """What stands in the table, each name once."""
     for is_linear, names_by_kind in ((True, _LINEAR), (False, _OTHER)):
         for kind, names in names_by_kind.items():
             for name in names.split():
@@ -189,7 +190,7 @@ def _rows() -> Iterator[tuple[str, AtenOperation]]:
 
 
 # By the name without an overload: "sum" for aten::sum.dim_IntList.
-OPERATIONS: Mapping[str, AtenOperation] = MappingProxyType(dict(_rows()))
+OPERATIONS: Mapping[str, AtenOperation] = MappingProxyType(dict(rows()))
 
 aten = torch.ops.aten
 
