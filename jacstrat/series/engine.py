@@ -15,7 +15,7 @@ from torch import Tensor
 
 from jacstrat.core.errors import UnsupportedError
 from jacstrat.series.decompositions import DECOMPOSITIONS
-from jacstrat.series.operations import PIECEWISE, by_derivatives, by_slope
+from jacstrat.series.operations import by_derivatives, by_slope, is_piecewise
 from jacstrat.series.series import TaylorSeries, from_jet, value_of
 from jacstrat.series.table import RULES
 from jacstrat.taylor.engine import TaylorProgram, ready, weak_factory
@@ -111,9 +111,9 @@ def _done(node: Node, args: tuple[Any, ...], kwargs: dict[str, Any], order: int)
     arguments = [any(isinstance(leaf, TaylorSeries) for leaf in leaves(a)) for a in args]
     is_linear = any(arguments) and node.rule.is_linear(arguments)
     try:
-        if node.op in PIECEWISE:
-            return by_slope(call, order)
-        return _linear(node, call, varying) if is_linear else RULES.get(node.op, by_derivatives)(call, order)
+        if is_linear:
+            return _linear(node, call, varying)
+        return by_slope(call, order) if is_piecewise(node.op) else RULES.get(node.op, by_derivatives)(call, order)
     except NotCovered:
         return by_slope(call, order) if is_linear else by_derivatives(call, order)
 
