@@ -18,7 +18,8 @@ from jacstrat.series.decompositions import DECOMPOSITIONS
 from jacstrat.series.operations import by_derivatives, by_slope, is_piecewise
 from jacstrat.series.series import TaylorSeries, from_jet, value_of
 from jacstrat.series.table import RULES
-from jacstrat.taylor.engine import TaylorProgram, ready, weak_factory
+from jacstrat.taylor.preparation import ready
+from jacstrat.taylor.program import TaylorProgram, weak_factory
 from jacstrat.taylor.rule import NotCovered, TaylorCall
 from jacstrat.trace import Node, Tapes, Untraceable, bound, leaves
 from jacstrat.trace.arguments import Args, lifted

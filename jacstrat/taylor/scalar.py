@@ -12,8 +12,10 @@ from torch.utils.checkpoint import checkpoint
 
 from jacstrat.available import available_bytes, keep_freed_memory
 from jacstrat.taylor.compress import Memory
-from jacstrat.taylor.engine import TaylorProgram, propagate, ready, ready_for_gradients, remember, weak_factory
+from jacstrat.taylor.engine import propagate, remember
 from jacstrat.taylor.jet import Jet
+from jacstrat.taylor.preparation import ready, ready_for_gradients
+from jacstrat.taylor.program import TaylorProgram, weak_factory
 from jacstrat.trace import Tapes, Untraceable
 from jacstrat.trace.arguments import Args, split
 
