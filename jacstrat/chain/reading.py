@@ -19,7 +19,7 @@ from jacstrat.chain.discover import Discovered, Opaque
 from jacstrat.chain.maps import Map, identity
 from jacstrat.chain.values import Values
 from jacstrat.trace import Node, Slot, bound, leaves
-from jacstrat.trace.operations import AtenKind, is_pointwise, operation_of
+from jacstrat.trace.operations import AtenKind, is_default, is_pointwise, operation_of
 
 # From the constants by slot to a map.
 Maker = Callable[[list[Any]], Map]
@@ -304,7 +304,7 @@ def _of_weights(reading: Reading, node: Node, a: int) -> Maker | None:
     shape = reading.shape(a)
     if len(places) != 1 or set(node.slots) & reading.values.moving:
         return None
-    if operation is None or not operation.has_matrix or node.op._overloadname != "default":
+    if operation is None or not operation.has_matrix or not is_default(node.op):
         return None
     alpha = node.kwargs.get("alpha", 1)
     left, right = operation.factors

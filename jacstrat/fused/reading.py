@@ -23,7 +23,7 @@ from jacstrat.fused.forms import Amount, Form, Forms, Operand, diagonal, scaled
 from jacstrat.fused.network import Network, PointwiseVector, Product
 from jacstrat.fused.pointwise import FORMULAS, RECIPROCAL, SQUARE
 from jacstrat.trace import Node, Slot, bound, leaves
-from jacstrat.trace.operations import AtenOperation, is_pointwise, operation_of
+from jacstrat.trace.operations import AtenOperation, is_default, is_pointwise, operation_of
 
 _SUMS = frozenset((aten.add.Tensor, aten.add.Scalar, aten.sub.Tensor, aten.sub.Scalar))
 # Linear operations that put a number of their own into places.
@@ -98,7 +98,7 @@ class _Reader:
     def _form(self, node: Node, number: int, slot: int) -> Form:
         op, args = node.op, node.args
         operation = operation_of(op)
-        if operation is not None and operation.has_matrix and op._overloadname == "default":
+        if operation is not None and operation.has_matrix and is_default(op):
             return self._layer(node, operation, slot)
         if is_linear(op):
             return self._moved(node, number, slot)

@@ -18,10 +18,11 @@ from jacstrat.series.decompositions import DECOMPOSITIONS
 from jacstrat.series.operations import by_derivatives, by_slope, is_piecewise
 from jacstrat.series.series import TaylorSeries, from_jet, value_of
 from jacstrat.series.table import RULES
+from jacstrat.taylor.node import TaylorNode
 from jacstrat.taylor.preparation import ready
 from jacstrat.taylor.program import TaylorProgram, weak_factory
 from jacstrat.taylor.rule import NotCovered, TaylorCall
-from jacstrat.trace import Node, Tapes, Untraceable, bound, leaves
+from jacstrat.trace import Tapes, Untraceable, bound, leaves
 from jacstrat.trace.arguments import Args, lifted
 
 Function = Callable[..., Tensor]
@@ -101,7 +102,7 @@ def follow(program: TaylorProgram, x: Tensor, V: Tensor, order: int, args: Args 
     return environment[program.output]
 
 
-def _done(node: Node, args: tuple[Any, ...], kwargs: dict[str, Any], order: int) -> Any:
+def _done(node: TaylorNode, args: tuple[Any, ...], kwargs: dict[str, Any], order: int) -> Any:
     """What a node gives."""
     if node.is_cut:
         return node.op(*_constant(args), **{key: _constant(item) for key, item in kwargs.items()})
@@ -119,7 +120,7 @@ def _done(node: Node, args: tuple[Any, ...], kwargs: dict[str, Any], order: int)
         return by_slope(call, order) if is_linear else by_derivatives(call, order)
 
 
-def _linear(node: Node, call: TaylorCall, varying: list[TaylorSeries]) -> Any:
+def _linear(node: TaylorNode, call: TaylorCall, varying: list[TaylorSeries]) -> Any:
     """By Taylor mode's rule, which takes each coefficient behind the first for a tangent."""
     degree, D = max(len(one.tail) for one in varying), varying[0].directions
     jets = {id(one): one.jet(degree) for one in varying}

@@ -188,7 +188,11 @@ def contracted(call: PatternCall) -> Sets:
     if operation.summand is not None:  # which a trace takes apart
         raise UnknownError
     names = [argument.name for argument in call.operation._schema.arguments]
-    rows, columns = (call.sets(names[factor.position]).over([factor.contracted]) for factor in operation.factors)
+    rows, columns = (
+        call.sets(names[factor.position]).over([factor.contracted])
+        for factor in operation.factors
+        if factor.contracted is not None
+    )
     if operation.factors[1].rank == 1:
         rows, columns = (Sets(one.ids.reshape(one.ids.shape[:-1]), one.table) for one in (rows, columns))
     return together([rows, columns]).expand(call.shapes[0])

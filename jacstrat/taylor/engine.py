@@ -10,11 +10,12 @@ from torch import Tensor
 from jacstrat.taylor.compress import Memory, compressed
 from jacstrat.taylor.fallback import ANY
 from jacstrat.taylor.jet import Jet, value_of
+from jacstrat.taylor.node import TaylorNode
 from jacstrat.taylor.plan import SparsePlan
 from jacstrat.taylor.program import TaylorProgram
 from jacstrat.taylor.rule import NotCovered, TaylorCall
 from jacstrat.trace.arguments import Args, lifted
-from jacstrat.trace.tape import Node, bound
+from jacstrat.trace.tape import bound
 
 
 def remember(program: TaylorProgram, seed: Jet, memory: Memory, args: Args = ()) -> None:
@@ -60,13 +61,13 @@ def _run(
         plan = node.plan if is_planned else None
         if plan is not None:
             kept = {slot: environment[slot] for slot in plan.before}
-            for slot, convert in plan.before.items():
-                environment[slot] = convert(environment[slot])
+            for argument, convert in plan.before.items():
+                environment[argument] = convert(environment[argument])
         inputs = node.take(environment) if node.take else bound(node.args, environment)
         kwargs = {key: bound(item, environment) for key, item in node.kwargs.items()} if node.kwargs else {}
         if plan is not None:
-            for slot, jet in kept.items():
-                environment[slot] = jet
+            for argument, jet in kept.items():
+                environment[argument] = jet
             del kept
         for slot, out in zip(node.outs, _done(node, inputs, kwargs, tracked, plan), strict=True):
             if slot is not None:
@@ -82,7 +83,9 @@ def _run(
     return environment, basis
 
 
-def _done(node: Node, args: tuple[Any, ...], kwargs: dict[str, Any], tracked: bool, plan: SparsePlan | None) -> Any:
+def _done(
+    node: TaylorNode, args: tuple[Any, ...], kwargs: dict[str, Any], tracked: bool, plan: SparsePlan | None
+) -> Any:
     """The outputs of a node."""
     if node.varies:
         call = TaylorCall(node.op, args, kwargs, node.wants_tangents, not tracked and node.is_last_use, node.used)

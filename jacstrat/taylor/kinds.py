@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from jacstrat.taylor.fallback import ANY
-from jacstrat.trace import Node
+from jacstrat.taylor.node import TaylorNode
 from jacstrat.trace.operations import AtenKind, AtenOperation, Axes, Factor, axes_of, operation_of
 
 # Entries of one tensor in other places; what fills up is 0.
@@ -13,25 +13,25 @@ MOVES = frozenset((AtenKind.MOVES, AtenKind.PERMUTES, AtenKind.RESHAPES, AtenKin
 _ENTRYWISE = frozenset((AtenKind.COPIES, AtenKind.POINTWISE))
 
 
-def covered(node: Node) -> AtenOperation | None:
+def covered(node: TaylorNode) -> AtenOperation | None:
     """What the operation does; None where that is not known, or where the rule for any operation serves it."""
     return None if node.rule is ANY else operation_of(node.op)
 
 
-def is_entrywise(node: Node) -> bool:
+def is_entrywise(node: TaylorNode) -> bool:
     """Whether entries stay apart, which the rule for any operation knows by torch's tag alone."""
     operation = covered(node)
     is_known = operation is not None and operation.kind in _ENTRYWISE
     return is_known or torch.Tag.pointwise in getattr(node.op, "tags", ())
 
 
-def is_sum(node: Node) -> bool:
+def is_sum(node: TaylorNode) -> bool:
     """Whether it is a sum or a mean."""
     operation = covered(node)
     return operation is not None and operation.kind is AtenKind.REDUCES and operation.is_linear
 
 
-def matrices(node: Node) -> tuple[Factor, ...]:
+def matrices(node: TaylorNode) -> tuple[Factor, ...]:
     """The factors of a product of matrices, or of batches of them; none for any other operation."""
     operation = covered(node)
     if operation is None or operation.kind is not AtenKind.CONTRACTS:
@@ -39,7 +39,7 @@ def matrices(node: Node) -> tuple[Factor, ...]:
     return () if any(factor.rank == 1 for factor in operation.factors) else operation.factors
 
 
-def taken_together(node: Node, position: int, rank: int) -> Axes | None:
+def taken_together(node: TaylorNode, position: int, rank: int) -> Axes | None:
     """The axes along which an operation takes its one argument that depends on x; None where that is not known.
 
     Args:
@@ -53,6 +53,6 @@ def taken_together(node: Node, position: int, rank: int) -> Axes | None:
     return axes_of(node.op, node.args, rank) if position == 0 and covered(node) is not None else None
 
 
-def is_of_weights(node: Node, factor: Factor) -> bool:
+def is_of_weights(node: TaylorNode, factor: Factor) -> bool:
     """Whether a factor is the weights of a layer, which its rule takes for constant."""
     return node.op is torch.ops.aten.linear.default and factor.position == 1

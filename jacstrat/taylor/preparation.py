@@ -10,12 +10,14 @@ from torch import Tensor
 
 from jacstrat.taylor import compress
 from jacstrat.taylor.fallback import ANY
+from jacstrat.taylor.liveness import analysed
+from jacstrat.taylor.node import TaylorNode
 from jacstrat.taylor.plan import Spread
 from jacstrat.taylor.program import TaylorProgram
 from jacstrat.taylor.sparse import LEAST, Planner
 from jacstrat.taylor.table import RULES
 from jacstrat.trace.arguments import Args
-from jacstrat.trace.tape import Node, Slot, Tape, analysed, leaves
+from jacstrat.trace.tape import Slot, Tape, leaves
 
 
 def ready(tape: Tape, x: Tensor, args: Args) -> TaylorProgram:
@@ -29,8 +31,8 @@ def ready_for_gradients(tape: Tape, x: Tensor, args: Args) -> TaylorProgram:
 
 
 def _ready(tape: Tape, x: Tensor, args: Args, with_tangents: bool) -> TaylorProgram:
-    nodes = tuple(replace(node, rule=RULES.get(node.op, ANY)) for node in tape.nodes)
-    tape = analysed(replace(tape, nodes=nodes), _kinds, with_tangents)
+    ruled = [TaylorNode.of(node, RULES.get(node.op, ANY)) for node in tape.nodes]
+    live = analysed(ruled, tape.output, tape.arguments, with_tangents)
     constants: dict[int, Tensor] = {}
     places: dict[int, Slot] = {}
 
@@ -42,7 +44,7 @@ def _ready(tape: Tape, x: Tensor, args: Args, with_tangents: bool) -> TaylorProg
             return places[id(tree)]
         return type(tree)(map(placed, tree)) if isinstance(tree, (tuple, list)) else tree
 
-    nodes = tuple(_bare(node, placed) for node in tape.nodes)
+    nodes = tuple(_bare(node, placed) for node in live)
     output = placed(tape.output).place if isinstance(tape.output, Tensor) else tape.output
     nodes, largest, total, guards, spread = _planned(
         nodes, tape.size, list(constants.values()), x, args, None if not with_tangents else output
@@ -50,11 +52,12 @@ def _ready(tape: Tape, x: Tensor, args: Args, with_tangents: bool) -> TaylorProg
     shared = max((place + 1 for place, node in enumerate(nodes) if _is_shared(node)), default=0)
     operations = sum(node.varies for node in nodes)
     taken = tuple(constants.values())
-    sizes = (tape.numel, largest, total, operations)
+    numel = max((node.numel for node in nodes if node.wants_tangents), default=0)
+    sizes = (numel, largest, total, operations)
     return TaylorProgram(nodes, tape.size, taken, output, *sizes, shared, guards, spread, tape.bound)
 
 
-def _bare(node: Node, placed: Callable[[Any], Any]) -> Node:
+def _bare(node: TaylorNode, placed: Callable[[Any], Any]) -> TaylorNode:
     """A node without tensors of its own, and with what can be known before a call."""
     args, kwargs = placed(node.args), {key: placed(item) for key, item in node.kwargs.items()}
     used = tuple(slot is not None for slot in node.outs)
@@ -77,8 +80,8 @@ def _taker(args: tuple[Any, ...]) -> Callable[[list[Any]], tuple[Any, ...]] | No
 
 
 def _planned(
-    nodes: tuple[Node, ...], size: int, constants: list[Tensor], x: Tensor, args: Args, output: int | None
-) -> tuple[tuple[Node, ...], int, int, tuple[tuple[int, Tensor], ...], Spread | None]:
+    nodes: tuple[TaylorNode, ...], size: int, constants: list[Tensor], x: Tensor, args: Args, output: int | None
+) -> tuple[tuple[TaylorNode, ...], int, int, tuple[tuple[int, Tensor], ...], Spread | None]:
     """Nodes with plans for sparse tangents, numbers in the largest tangents and in all, `guards` and `spread`."""
     n = x.shape[-1]
     if n < LEAST:
@@ -92,32 +95,26 @@ def _planned(
             if node.wants_tangents:
                 numels.append(planner.directions(node) * node.numel)
         else:
-            planner.evaluate(node)
+            planner.values.evaluate(node)
         planned.append(node)
     return (
         tuple(planned),
         max(numels, default=0),
         sum(numels),
-        tuple(planner.guards.items()),
+        tuple(planner.values.guards.items()),
         None if output is None else planner.spread(output),
     )
 
 
-def _may_compress(planner: Planner, node: Node, x: Tensor) -> bool:
+def _may_compress(planner: Planner, node: TaylorNode, x: Tensor) -> bool:
     """Whether the tangents behind a node could span fewer than n directions, be they the same for all points."""
     n = x.shape[-1]
     if not node.carrying or n < compress.LEAST or planner.is_sparse(node.carrying):
         return False
-    numbers = sum(planner.abstract_values[slot].shape.numel() for slot in node.carrying)
+    numbers = sum(planner.values.slots[slot].shape.numel() for slot in node.carrying)
     return numbers <= compress.WORTH * n * (x.numel() // n)
 
 
-def _is_shared(node: Node) -> bool:
+def _is_shared(node: TaylorNode) -> bool:
     """Whether tangents may be compressed behind it, once for all points."""
     return node.may_compress and node.is_fixed
-
-
-def _kinds(node: Node, varying: frozenset[int]) -> tuple[bool, bool]:
-    arguments = [any(isinstance(leaf, Slot) and leaf.place in varying for leaf in leaves(a)) for a in node.args]
-    is_linear = node.rule.is_linear(arguments)
-    return is_linear, is_linear and not node.rule.is_piecewise

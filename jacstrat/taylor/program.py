@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from jacstrat.graphs import is_capturing
+from jacstrat.taylor.node import TaylorNode
 from jacstrat.taylor.plan import Spread
-from jacstrat.trace.tape import Node
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +33,7 @@ class TaylorProgram:
         shared: How many operations it takes until no tangents are left that are the same for all points.
     """
 
-    nodes: tuple[Node, ...]
+    nodes: tuple[TaylorNode, ...]
     size: int
     constants: tuple[Tensor, ...]
     output: int

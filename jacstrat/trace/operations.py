@@ -203,6 +203,11 @@ def operation_of(op: Any) -> AtenOperation | None:
     return OPERATIONS.get(op._schema.name.removeprefix("aten::"))
 
 
+def is_default(op: Any) -> bool:
+    """Whether it is the overload of the name alone, which takes tensors and gives them their own dtype."""
+    return isinstance(op, OpOverload) and op._overloadname == "default"
+
+
 def is_pointwise(op: Any) -> bool:
     """Whether each entry of the result depends on one entry of each argument, broadcast."""
     operation = operation_of(op)

@@ -15,8 +15,8 @@ from jacstrat.structure.rules import moved, viewed
 from jacstrat.structure.rules_index import read
 from jacstrat.taylor.kinds import MOVES as TAYLOR_MOVES
 from jacstrat.taylor.kinds import covered, matrices, taken_together
+from jacstrat.taylor.node import TaylorNode
 from jacstrat.taylor.table import RULES as TAYLOR_RULES
-from jacstrat.trace import Node
 from jacstrat.trace.operations import (
     OPERATIONS,
     AtenKind,
@@ -277,8 +277,8 @@ def test_a_product_contracts_the_axes_of_its_factors(op: Any, args: Any, kwargs:
         torch.testing.assert_close(change, torch.full_like(change, kwargs.get("beta", 1)))
 
 
-def node_of(op: Any, args: Any = ()) -> Node:
-    return Node(op, args, {}, (), 0, False, rule=TAYLOR_RULES[op])
+def node_of(op: Any, args: Any = ()) -> TaylorNode:
+    return TaylorNode(op, args, {}, (), 0, False, rule=TAYLOR_RULES[op])
 
 
 def test_what_taylor_mode_moves_patterns_move_too() -> None:
