@@ -69,7 +69,7 @@ def _run(
             for argument, jet in kept.items():
                 environment[argument] = jet
             del kept
-        for slot, out in zip(node.outs, _done(node, inputs, kwargs, tracked, plan), strict=True):
+        for slot, out in zip(node.outs, _outputs(node, inputs, kwargs, tracked, plan), strict=True):
             if slot is not None:
                 environment[slot] = out
         del inputs, kwargs
@@ -83,7 +83,7 @@ def _run(
     return environment, basis
 
 
-def _done(
+def _outputs(
     node: TaylorNode, args: tuple[Any, ...], kwargs: dict[str, Any], tracked: bool, plan: SparsePlan | None
 ) -> Any:
     """The outputs of a node."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from torch import Tensor
 
@@ -32,34 +32,48 @@ def ready_for_gradients(tape: Tape, x: Tensor, args: Args) -> TaylorProgram:
 
 def _ready(tape: Tape, x: Tensor, args: Args, with_tangents: bool) -> TaylorProgram:
     ruled = [TaylorNode.of(node, RULES.get(node.op, ANY)) for node in tape.nodes]
-    live = analysed(ruled, tape.output, tape.arguments, with_tangents)
-    constants: dict[int, Tensor] = {}
-    places: dict[int, Slot] = {}
-
-    def placed(tree: Any) -> Any:
-        if isinstance(tree, Tensor):
-            if id(tree) not in places:
-                places[id(tree)] = Slot(tape.size + len(places))
-                constants[id(tree)] = tree
-            return places[id(tree)]
-        return type(tree)(map(placed, tree)) if isinstance(tree, (tuple, list)) else tree
-
-    nodes = tuple(_bare(node, placed) for node in live)
-    output = placed(tape.output).place if isinstance(tape.output, Tensor) else tape.output
-    nodes, largest, total, guards, spread = _planned(
-        nodes, tape.size, list(constants.values()), x, args, None if not with_tangents else output
+    constants = _Constants(tape.size)
+    nodes = [_without_tensors(node, constants) for node in analysed(ruled, tape.output, tape.arguments, with_tangents)]
+    output = constants.slots_of(tape.output).place if isinstance(tape.output, Tensor) else tape.output
+    planned = _planned(nodes, tape.size, constants.tensors, x, args, output if with_tangents else None)
+    return TaylorProgram(
+        planned.nodes,
+        tape.size,
+        tuple(constants.tensors),
+        output,
+        numel=max((node.numel for node in nodes if node.wants_tangents), default=0),
+        largest=max(planned.numels, default=0),
+        total=sum(planned.numels),
+        operations=sum(node.varies for node in nodes),
+        shared=max((place + 1 for place, node in enumerate(planned.nodes) if _is_shared(node)), default=0),
+        guards=planned.guards,
+        spread=planned.spread,
+        bound=tape.bound,
     )
-    shared = max((place + 1 for place, node in enumerate(nodes) if _is_shared(node)), default=0)
-    operations = sum(node.varies for node in nodes)
-    taken = tuple(constants.values())
-    numel = max((node.numel for node in nodes if node.wants_tangents), default=0)
-    sizes = (numel, largest, total, operations)
-    return TaylorProgram(nodes, tape.size, taken, output, *sizes, shared, guards, spread, tape.bound)
 
 
-def _bare(node: TaylorNode, placed: Callable[[Any], Any]) -> TaylorNode:
-    """A node without tensors of its own, and with what can be known before a call."""
-    args, kwargs = placed(node.args), {key: placed(item) for key, item in node.kwargs.items()}
+class _Constants:
+    """The tensors that a function had, each in a slot behind those of its tape."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.tensors: list[Tensor] = []
+        self._slots: dict[int, Slot] = {}
+
+    def slots_of(self, tree: Any) -> Any:
+        """The tree with a slot for each tensor."""
+        if isinstance(tree, Tensor):
+            if id(tree) not in self._slots:
+                self._slots[id(tree)] = Slot(self.size + len(self.tensors))
+                self.tensors.append(tree)
+            return self._slots[id(tree)]
+        return type(tree)(map(self.slots_of, tree)) if isinstance(tree, (tuple, list)) else tree
+
+
+def _without_tensors(node: TaylorNode, constants: _Constants) -> TaylorNode:
+    """A node with a slot for each tensor that it has, and with what can be known before a call."""
+    args = constants.slots_of(node.args)
+    kwargs = {key: constants.slots_of(item) for key, item in node.kwargs.items()}
     used = tuple(slot is not None for slot in node.outs)
     return replace(node, args=args, kwargs=kwargs, used=used, take=_taker(args))
 
@@ -79,14 +93,28 @@ def _taker(args: tuple[Any, ...]) -> Callable[[list[Any]], tuple[Any, ...]] | No
     return take
 
 
+class PlannedNodes(NamedTuple):
+    """Operations with their plans for sparse tangents.
+
+    Fields:
+        nodes: In their order.
+        numels: Numbers in the tangents of each that wants some.
+        guards: Numbers of constants that plans depend on, with their values.
+        spread: What brings the tangents of the result to all n directions; None where that is not asked for.
+    """
+
+    nodes: tuple[TaylorNode, ...]
+    numels: tuple[int, ...]
+    guards: tuple[tuple[int, Tensor], ...] = ()
+    spread: Spread | None = None
+
+
 def _planned(
-    nodes: tuple[TaylorNode, ...], size: int, constants: list[Tensor], x: Tensor, args: Args, output: int | None
-) -> tuple[tuple[TaylorNode, ...], int, int, tuple[tuple[int, Tensor], ...], Spread | None]:
-    """Nodes with plans for sparse tangents, numbers in the largest tangents and in all, `guards` and `spread`."""
+    nodes: Sequence[TaylorNode], size: int, constants: list[Tensor], x: Tensor, args: Args, output: int | None
+) -> PlannedNodes:
     n = x.shape[-1]
-    if n < LEAST:
-        numels = [n * node.numel for node in nodes if node.wants_tangents]
-        return nodes, max(numels, default=0), sum(numels), (), None  # too few directions to be compressed, too
+    if n < LEAST:  # too few directions to be compressed, too
+        return PlannedNodes(tuple(nodes), tuple(n * node.numel for node in nodes if node.wants_tangents))
     planner, planned, numels = Planner(x, args, size, constants), [], []
     for node in nodes:
         if node.varies:
@@ -97,13 +125,8 @@ def _planned(
         else:
             planner.values.evaluate(node)
         planned.append(node)
-    return (
-        tuple(planned),
-        max(numels, default=0),
-        sum(numels),
-        tuple(planner.values.guards.items()),
-        None if output is None else planner.spread(output),
-    )
+    spread = None if output is None else planner.spread(output)
+    return PlannedNodes(tuple(planned), tuple(numels), tuple(planner.values.guards.items()), spread)
 
 
 def _may_compress(planner: Planner, node: TaylorNode, x: Tensor) -> bool:
