@@ -28,6 +28,7 @@ from jacstrat.trace.operations import takes_shapes_only
 from jacstrat.trace.quiet import quiet
 from jacstrat.trace.rows import rows_apart
 from jacstrat.trace.tape import Node, Slot, Tape
+from jacstrat.trace.tracers import is_transformed
 
 # Rules and forward-mode derivatives exist for the plain form of attention, not for the fused ones.
 _ATTENTION = SDPBackend.MATH
@@ -56,7 +57,7 @@ def record(
         Untraceable: They cannot be had; says why. Whatever else f itself raises is a reason.
         ShapeError: The result of f has a shape that no way to its derivatives could serve.
     """
-    if torch._C._are_functorch_transforms_active():
+    if is_transformed():
         # Tensors reach the recording without what an outer transform follows them by.
         raise Untraceable("called inside a torch.func transform; prepare outside of it")
     try:

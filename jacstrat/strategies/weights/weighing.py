@@ -24,6 +24,7 @@ from jacstrat.strategies.weights.constant import AlongFactors, BetweenFactors, C
 from jacstrat.strategies.weights.factors import low_rank, square_roots
 from jacstrat.strategies.weights.numbers import WeightNumbers, block, near
 from jacstrat.strategies.weights.rows import AlongRowFactors, WeightedRows
+from jacstrat.trace.tracers import is_wrapped
 
 
 def weighing(
@@ -57,8 +58,8 @@ def weighing(
             f"weight must have shape ({n},), ({n}, {n}){rows} for x of shape {(n,) if B is None else (B, n)}, "
             f"got {tuple(A.shape)}"
         )
-    is_wrapped = torch._C._functorch.is_functorch_wrapped_tensor(A)  # it is differentiated, or one of several
-    if A.shape not in ((n,), (n, n)) or A.requires_grad or A.is_meta or is_wrapped:
+    # A wrapped one is differentiated, or one of several.
+    if A.shape not in ((n,), (n, n)) or A.requires_grad or A.is_meta or is_wrapped(A):
         return _by_rows(plain, weight, S, needs_scalar)
     with outside_transforms():
         return plain, _constant(block(A, S, A.dim() == 1), weight, S, x, second)
