@@ -9,40 +9,33 @@ import torch
 from torch import Tensor
 
 from jacstrat.trace import Node, Slot, bound
+from jacstrat.trace.operations import AtenKind, operation_of
 
 aten = torch.ops.aten
 
 
-def _all(*names: str) -> frozenset[Any]:
-    """Every overload of these."""
-    packets = (getattr(aten, name) for name in names)
-    return frozenset(getattr(packet, overload) for packet in packets for overload in packet.overloads())
+def is_linear(op: Any) -> bool:
+    """Whether an operation is linear, or affine, in all of its real tensors together, and more than a copy."""
+    operation = operation_of(op)
+    return operation is not None and operation.is_linear and not operation.factors and not is_copy(op)
 
 
-# Linear, or affine, in all of their real tensors together.
-LINEAR = _all(
-    *("view", "_unsafe_view", "reshape", "alias", "detach", "lift_fresh", "expand", "permute", "transpose", "t"),
-    *("unsqueeze", "squeeze", "select", "slice", "flip", "roll", "rot90", "cat", "stack", "unbind", "split"),
-    *("split_with_sizes", "unsafe_split", "index_select", "index", "_unsafe_index", "gather", "take", "repeat"),
-    *("constant_pad_nd", "diagonal", "diag_embed", "tril", "triu", "unfold", "copy", "slice_scatter", "trace"),
-    *("select_scatter", "diagonal_scatter", "index_add", "scatter_add", "index_copy", "sum", "mean", "cumsum"),
-    *("reflection_pad1d", "reflection_pad2d", "replication_pad1d", "replication_pad2d", "avg_pool1d", "avg_pool2d"),
-    *("_adaptive_avg_pool2d", "upsample_nearest1d", "upsample_nearest2d", "pixel_shuffle", "pixel_unshuffle"),
-) - {aten.view.dtype}
-# Linear in each of two tensors, or affine in one: a map where one alone depends on x.
-BILINEAR = _all("mm", "bmm", "mv", "dot", "addmm", "addmv", "baddbmm", "linear", "convolution", "cross", "kron")
-# Pointwise, and not tagged so by torch.
-POINTWISE = _all("hardswish", "_prelu_kernel", "log_sigmoid_forward", "special_i0", "special_i1", "special_erfcx")
+def is_bilinear(op: Any) -> bool:
+    """Whether it is linear in each of two tensors, or affine in one: a map where one alone depends on x."""
+    operation = operation_of(op)
+    return operation is not None and operation.is_linear and bool(operation.factors)
+
 
 # From the constants by slot to the coefficient.
 Coefficient = Callable[[list[Any]], "Tensor | float"]
 
-_SAME = {aten.clone.default, aten.add.Scalar, aten.sub.Scalar, aten._to_copy.default, aten.positive.default}
+_SHIFTS = {aten.add.Scalar, aten.sub.Scalar}
 
 
-def is_pointwise(op: Any) -> bool:
-    """Whether each entry of the result depends on one entry of each argument, broadcast."""
-    return torch.Tag.pointwise in getattr(op, "tags", ()) or op in POINTWISE or op is aten._to_copy.default
+def is_copy(op: Any) -> bool:
+    """Whether each entry of the result is one of the argument, in its place."""
+    operation = operation_of(op)
+    return operation is not None and operation.kind is AtenKind.COPIES
 
 
 def coefficient(node: Node, slot: int, varying: set[int]) -> Coefficient | None:
@@ -56,7 +49,7 @@ def coefficient(node: Node, slot: int, varying: set[int]) -> Coefficient | None:
     op, args = node.op, node.args
     places = [place for place, a in enumerate(args) if isinstance(a, Slot) and a.place == slot]
     alpha = float(node.kwargs.get("alpha", 1))
-    if op in _SAME:
+    if is_copy(op) or op in _SHIFTS:
         return lambda _: 1.0
     if op is aten.neg.default:
         return lambda _: -1.0

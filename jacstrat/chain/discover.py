@@ -12,11 +12,11 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.fx.experimental.proxy_tensor import get_proxy_mode
 
 from jacstrat.chain.maps import Map, Pick
 from jacstrat.core.errors import UnsupportedError
 from jacstrat.graphs import is_capturing
+from jacstrat.trace.tracers import is_proxied
 
 # Entries that the matrix of an operation for one point may have.
 MAX_ENTRIES = 2**27
@@ -119,7 +119,7 @@ def in_a_graph(tensors: Sequence[Tensor]) -> bool:
     Then nothing kept may take their place. A replay reads them where they lie, and follows whatever is written there.
     """
     tracked = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
-    return tracked or get_proxy_mode() is not None or is_capturing()
+    return tracked or is_proxied() or is_capturing()
 
 
 def same(a: Sequence[Tensor], b: Sequence[Tensor]) -> bool:

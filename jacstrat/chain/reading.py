@@ -14,11 +14,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from jacstrat.chain.affine import BILINEAR, LINEAR, Coefficient, aten, coefficient, is_pointwise
+from jacstrat.chain.affine import Coefficient, aten, coefficient, is_bilinear, is_linear
 from jacstrat.chain.discover import Discovered, Opaque
 from jacstrat.chain.maps import Map, identity
 from jacstrat.chain.values import Values
 from jacstrat.trace import Node, Slot, bound, leaves
+from jacstrat.trace.operations import AtenKind, is_default, is_pointwise, operation_of
 
 # From the constants by slot to a map.
 Maker = Callable[[list[Any]], Map]
@@ -107,7 +108,7 @@ def read(values: Values) -> Reading:
             continue
         for number, slot in outs:
             reading.widths[slot] = _width(reading, values.sample[slot])
-            if node.op in LINEAR or (node.op in BILINEAR and _one_factor(node, arguments)):
+            if is_linear(node.op) or (is_bilinear(node.op) and _one_factor(node, arguments)):
                 terms = tuple((a, maker(reading, node, a, number)) for a in arguments)
                 _add_linear(reading, slot, terms)
             elif is_pointwise(node.op) and number == 0:
@@ -131,23 +132,21 @@ def _width(reading: Reading, v: Tensor) -> int:
 
 def _one_factor(node: Node, arguments: list[int]) -> bool:
     """Whether a product has x in one of its two factors, or in none of them but in what is added."""
-    factors = node.args[1:3] if node.op in _WITH_SUMMAND else node.args[:2]
-    if node.op is aten.kron.default or len(node.args) > 3:  # a convolution: its weights and bias do not depend on x
-        factors = node.args[:2]
-        if any(isinstance(a, Slot) and a.place in arguments for a in node.args[2:]):
-            return False
-    return sum(isinstance(a, Slot) and a.place in arguments for a in factors) <= 1
+    operation = operation_of(node.op)
+    assert operation is not None
+    if operation.kind is AtenKind.CONVOLVES and _is_among(node.args[2], arguments):  # its bias
+        return False
+    return sum(_is_among(node.args[factor.position], arguments) for factor in operation.factors) <= 1
 
 
-# What puts tensors beside each other: the numbers of the others have no part in its derivative in one of them.
-_JOINING = {
-    aten.cat.default,
-    aten.stack.default,
-    aten.slice_scatter.default,
-    aten.select_scatter.default,
-    aten.diagonal_scatter.default,
-}
-_WITH_SUMMAND = {aten.addmm.default, aten.addmv.default, aten.baddbmm.default}
+def _is_among(argument: Any, slots: list[int]) -> bool:
+    return isinstance(argument, Slot) and argument.place in slots
+
+
+def _joins(op: Any) -> bool:
+    """Whether it puts tensors beside each other: the others' numbers have no part in its derivative in one of them."""
+    operation = operation_of(op)
+    return operation is not None and operation.kind in (AtenKind.JOINS, AtenKind.OVERWRITES)
 
 
 def _add_linear(reading: Reading, slot: int, terms: tuple[tuple[int, Maker], ...]) -> None:
@@ -270,7 +269,7 @@ def maker(reading: Reading, node: Node, a: int, number: int) -> Maker:
     values = reading.values
     if (made := _of_weights(reading, node, a)) is not None:
         return made
-    apart = values.varying | values.moving if node.op in _JOINING else values.varying
+    apart = values.varying | values.moving if _joins(node.op) else values.varying
     if any(slot in values.moving - apart for slot in node.slots):
         raise Opaque(f"{_name(node.op)} has an argument that depends on x without a derivative")
     v, x = values.sample[a], values.sample[0]
@@ -293,27 +292,29 @@ def maker(reading: Reading, node: Node, a: int, number: int) -> Maker:
 
         return act
 
-    found = Discovered(_name(node.op), apply, v.shape, values.batch, x.dtype, x.device, node.op in BILINEAR)
+    found = Discovered(_name(node.op), apply, v.shape, values.batch, x.dtype, x.device, is_bilinear(node.op))
     found.map(bound(held, values.sample))
     return lambda constants: found.map(bound(held, constants))
 
 
 def _of_weights(reading: Reading, node: Node, a: int) -> Maker | None:
     """The map of a product with a matrix of weights, which is the matrix; None where it is more complicated."""
-    batch, op = reading.values.batch, node.op
-    first = 1 if op in _WITH_SUMMAND else 0
+    batch, operation = reading.values.batch, operation_of(node.op)
     places = [place for place, leaf in enumerate(node.args) if isinstance(leaf, Slot) and leaf.place == a]
     shape = reading.shape(a)
     if len(places) != 1 or set(node.slots) & reading.values.moving:
         return None
+    if operation is None or not operation.has_matrix or not is_default(node.op):
+        return None
     alpha = node.kwargs.get("alpha", 1)
-    if op in (aten.mm.default, aten.addmm.default, aten.linear.default) and places == [first]:
+    left, right = operation.factors
+    if right.rank == 2 and places == [left.position]:
         points = reading.widths[a] // shape[-1]
         if points * batch * shape[-1] != shape.numel() or (shape.numel() // shape[-1]) % batch:
             return None
-        weights, turned = node.args[first + 1], op is not aten.linear.default
-    elif op in (aten.mv.default, aten.addmv.default) and places == [first + 1] and batch == 1:
-        points, weights, turned = 1, node.args[first], False
+        weights, turned = node.args[right.position], right.contracted == -2
+    elif right.rank == 1 and places == [right.position] and batch == 1:
+        points, weights, turned = 1, node.args[left.position], False
     else:
         return None
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from jacstrat.trace import Node, Tape, bound
 from jacstrat.trace.arguments import Args, lifted
-from jacstrat.trace.record import takes_shapes_only
+from jacstrat.trace.operations import takes_shapes_only
 
 
 @dataclass(eq=False)

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from jacstrat.chain.affine import LINEAR, aten, is_pointwise
+from jacstrat.chain.affine import aten, is_copy, is_linear
 from jacstrat.chain.discover import Opaque
 from jacstrat.chain.maps import Map
 from jacstrat.chain.reading import Reading, maker
@@ -23,10 +23,9 @@ from jacstrat.fused.forms import Amount, Form, Forms, Operand, diagonal, scaled
 from jacstrat.fused.network import Network, PointwiseVector, Product
 from jacstrat.fused.pointwise import FORMULAS, RECIPROCAL, SQUARE
 from jacstrat.trace import Node, Slot, bound, leaves
+from jacstrat.trace.operations import AtenOperation, is_default, is_pointwise, operation_of
 
-_PRODUCTS = frozenset(getattr(aten, name).default for name in ("mm", "mv", "addmm", "addmv", "linear"))
 _SUMS = frozenset((aten.add.Tensor, aten.add.Scalar, aten.sub.Tensor, aten.sub.Scalar))
-_SAME = frozenset((aten.clone.default, aten._to_copy.default, aten.positive.default))
 # Linear operations that put a number of their own into places.
 _FILLS = frozenset((aten.constant_pad_nd.default,))
 
@@ -98,9 +97,10 @@ class _Reader:
 
     def _form(self, node: Node, number: int, slot: int) -> Form:
         op, args = node.op, node.args
-        if op in _PRODUCTS:
-            return self._layer(node, slot)
-        if op in LINEAR:
+        operation = operation_of(op)
+        if operation is not None and operation.has_matrix and is_default(op):
+            return self._layer(node, operation, slot)
+        if is_linear(op):
             return self._moved(node, number, slot)
         if op in _SUMS:
             alpha = float(node.kwargs.get("alpha", args[2] if len(args) > 2 else 1))
@@ -114,7 +114,7 @@ class _Reader:
             return self._quotient(args[0], args[1], slot)
         if op is aten.neg.default:
             return scaled(self.forms[args[0].place], -1.0)
-        if op in _SAME:
+        if is_copy(op):
             if self.values.sample[slot].dtype != self.like.dtype:
                 raise Opaque("it changes the type of its numbers")
             return self.forms[args[0].place]
@@ -132,19 +132,18 @@ class _Reader:
             raise Opaque(f"{_name(node.op)} is {kind}")
         return self.vectors.added(PointwiseVector(self.maps.widths[slot], self.vector(first.place), formula))
 
-    def _layer(self, node: Node, slot: int) -> Form:
+    def _layer(self, node: Node, operation: AtenOperation, slot: int) -> Form:
         """A product with a matrix of weights, with or without a summand."""
         op, args = node.op, node.args
-        has_summand = op in (aten.addmm.default, aten.addmv.default)
-        summand = args[0] if has_summand else args[2] if len(args) > 2 else None
-        first, second = args[1:3] if has_summand else args[:2]
-        is_vector = op in (aten.mv.default, aten.addmv.default)
-        v, W = (second, first) if is_vector else (first, second)
+        summand = None if operation.summand is None else args[operation.summand]
+        left, right = operation.factors
+        first, second = args[left.position], args[right.position]
+        v, W = (second, first) if right.rank == 1 else (first, second)
         if not self._varies(v) or self._varies(W) or self._moves(W):
             raise Opaque(f"{_name(op)} has weights that depend on x or on an argument")
         if self.maps.widths[v.place] != self.values.sample[v.place].shape[-1]:
             raise Opaque(f"{_name(op)} acts on several rows of a point")
-        is_turned = not is_vector and op is not aten.linear.default
+        is_turned = right.contracted == -2
 
         def make(environment: list[Any]) -> Map:
             M = bound(W, environment)

@@ -15,12 +15,14 @@ from torch import Tensor
 
 from jacstrat.core.errors import UnsupportedError
 from jacstrat.series.decompositions import DECOMPOSITIONS
-from jacstrat.series.operations import PIECEWISE, by_derivatives, by_slope
+from jacstrat.series.operations import by_derivatives, by_slope, is_piecewise
 from jacstrat.series.series import TaylorSeries, from_jet, value_of
 from jacstrat.series.table import RULES
-from jacstrat.taylor.engine import TaylorProgram, ready, weak_factory
+from jacstrat.taylor.node import TaylorNode
+from jacstrat.taylor.preparation import ready
+from jacstrat.taylor.program import TaylorProgram, weak_factory
 from jacstrat.taylor.rule import NotCovered, TaylorCall
-from jacstrat.trace import Node, Tapes, Untraceable, bound, leaves
+from jacstrat.trace import Tapes, Untraceable, bound, leaves
 from jacstrat.trace.arguments import Args, lifted
 
 Function = Callable[..., Tensor]
@@ -100,7 +102,7 @@ def follow(program: TaylorProgram, x: Tensor, V: Tensor, order: int, args: Args 
     return environment[program.output]
 
 
-def _done(node: Node, args: tuple[Any, ...], kwargs: dict[str, Any], order: int) -> Any:
+def _done(node: TaylorNode, args: tuple[Any, ...], kwargs: dict[str, Any], order: int) -> Any:
     """What a node gives."""
     if node.is_cut:
         return node.op(*_constant(args), **{key: _constant(item) for key, item in kwargs.items()})
@@ -111,14 +113,14 @@ def _done(node: Node, args: tuple[Any, ...], kwargs: dict[str, Any], order: int)
     arguments = [any(isinstance(leaf, TaylorSeries) for leaf in leaves(a)) for a in args]
     is_linear = any(arguments) and node.rule.is_linear(arguments)
     try:
-        if node.op in PIECEWISE:
-            return by_slope(call, order)
-        return _linear(node, call, varying) if is_linear else RULES.get(node.op, by_derivatives)(call, order)
+        if is_linear:
+            return _linear(node, call, varying)
+        return by_slope(call, order) if is_piecewise(node.op) else RULES.get(node.op, by_derivatives)(call, order)
     except NotCovered:
         return by_slope(call, order) if is_linear else by_derivatives(call, order)
 
 
-def _linear(node: Node, call: TaylorCall, varying: list[TaylorSeries]) -> Any:
+def _linear(node: TaylorNode, call: TaylorCall, varying: list[TaylorSeries]) -> Any:
     """By Taylor mode's rule, which takes each coefficient behind the first for a tangent."""
     degree, D = max(len(one.tail) for one in varying), varying[0].directions
     jets = {id(one): one.jet(degree) for one in varying}

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from jacstrat.series.norms import PlainNorms
+from jacstrat.trace.tracers import is_transformed
 
 Function = Callable[[Tensor], Tensor]
 
@@ -47,7 +48,7 @@ def nested(f: Function, x: Tensor, v: Tensor, order: int) -> Tensor:
         f: Row-wise, (B, n) -> (B, ...).
         x, v: (B, n) or (n,), alike.
     """
-    if torch._C._functorch.peek_interpreter_stack() is not None:
+    if torch.compiler.is_compiling() or is_transformed():
         with PlainNorms():
             return _nested_within(f, x, v, order)
     # Only where somebody may ask: s makes a graph in any case.

@@ -17,6 +17,7 @@ from jacstrat.series.series import TaylorSeries, value_of
 from jacstrat.taylor.fallback import FORWARD, REVERSE
 from jacstrat.taylor.forward import FORWARD_TWICE
 from jacstrat.taylor.rule import TaylorCall
+from jacstrat.trace.operations import operation_of
 from jacstrat.trace.tape import leaves
 
 Tensors = tuple[Tensor, ...]
@@ -24,13 +25,12 @@ Tensors = tuple[Tensor, ...]
 _NAMES = (
     "clamp clamp.Tensor clamp_min clamp_min.Tensor clamp_max clamp_max.Tensor hardtanh leaky_relu _prelu_kernel "
     "threshold hardshrink softshrink maximum minimum fmax fmin amax amin max min max.dim min.dim median median.dim "
-    "sort sort.stable topk kthvalue cummax cummin sign floor ceil round trunc frac nan_to_num rot90 diag_embed "
-    "index_add scatter_add scatter.value slice_scatter select_scatter diagonal_scatter index_fill.int_Scalar "
+    "sort sort.stable topk kthvalue cummax cummin sign floor ceil round trunc frac nan_to_num scatter.value "
+    "index_fill.int_Scalar "
     "where.ScalarSelf where.ScalarOther fill.Tensor zero copysign.Tensor remainder.Scalar remainder.Tensor fmod.Scalar "
-    "nansum aminmax narrow reshape "
-    "im2col col2im pixel_shuffle pixel_unshuffle trace reflection_pad1d reflection_pad2d replication_pad1d "
-    "replication_pad2d max_pool2d_with_indices adaptive_max_pool2d avg_pool1d avg_pool3d upsample_nearest1d "
-    "upsample_nearest2d upsample_linear1d upsample_bilinear2d upsample_bicubic2d as_strided"
+    "nansum aminmax narrow "
+    "im2col col2im max_pool2d_with_indices adaptive_max_pool2d avg_pool3d upsample_linear1d upsample_bilinear2d "
+    "upsample_bicubic2d as_strided"
 )
 
 
@@ -39,8 +39,14 @@ def _named(name: str) -> Any:
     return getattr(getattr(torch.ops.aten, packet, None), overload or "default", None)
 
 
-# Linear in all that varies together, or so between points of no measure.
-PIECEWISE = frozenset(filter(None, map(_named, _NAMES.split())))
+# Linear in all that varies together between points of no measure, or everywhere and not said to be so by the table.
+_PIECEWISE = frozenset(filter(None, map(_named, _NAMES.split())))
+
+
+def is_piecewise(op: Any) -> bool:
+    """Whether an operation is linear in all that varies together, but for points of no measure."""
+    operation = operation_of(op)
+    return op in _PIECEWISE or (operation is not None and operation.is_linear and not operation.factors)
 
 
 class Operation:

@@ -57,7 +57,9 @@ def derivatives(u: Function, x: Tensor, V: Tensor, order: int, args: Args = ()) 
         if _is_served(f, x, args, V, order, line, is_traced):
             try:
                 return line.derivatives(x, V, order, args)
-            except UnsupportedError:  # an operation that has no derivatives beyond the order that was looked at
+            except UnsupportedError:
+                # An operation has no derivatives beyond the order that was looked at. Nested reverse mode serves it, or
+                # says in turn why not.
                 pass
         return by_nesting(bind(f, args))(x, V, order)
 

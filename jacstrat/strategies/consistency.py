@@ -75,14 +75,18 @@ class Consistency:
             return series is not None
         if self._is_random:  # two calls have nothing in common
             return False
+        tape_error: Exception | None = None
         if series is not None:
             try:
                 if all(self._is_served(series, sample) for sample in self._samples):
                     return True
             except (MemoryError, torch.OutOfMemoryError):
                 raise
-            except Exception:
-                pass  # an operation of the tape; what f itself raises is raised again below
+            except Exception as error:
+                # A rule of the tape, or the derivative that a custom Function has, which may raise anything: nested
+                # reverse mode serves then, and where it does not this is the cause. What f itself raises is raised
+                # again below.
+                tape_error = error
         by_nested = by_nesting(self.f)
         for sample in self._samples:
             is_bad, _ = self._by_differences(by_nested, sample, is_traced=False)
@@ -91,9 +95,11 @@ class Consistency:
                 raise UnsupportedError(
                     f"nested reverse mode is not right for this function: its derivative of order {order} is not that "
                     f"of order {order - 1}, differentiated along the line"
-                )
+                ) from tape_error
             if fault := self._gradient_fault(by_nested, sample, is_traced=False):
-                raise UnsupportedError(f"nested reverse mode is not right for this function: it {fault}")
+                raise UnsupportedError(
+                    f"nested reverse mode is not right for this function: it {fault}"
+                ) from tape_error
         return False
 
     @cached_property

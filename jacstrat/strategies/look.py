@@ -10,6 +10,7 @@ from torch import Tensor
 from jacstrat.strategies.sample import Sample
 from jacstrat.strategies.truth import Question
 from jacstrat.trace.arguments import Function
+from jacstrat.trace.tracers import has_modes, is_transformed
 
 
 class Claim(Protocol):
@@ -27,12 +28,7 @@ class Claim(Protocol):
 
 def has_numbers(x: Tensor) -> bool:
     """Whether values of x can be looked at: no meta or fake tensor, no tracer, no transform around."""
-    return not (
-        x.is_meta
-        or torch.compiler.is_compiling()
-        or torch._C._functorch.peek_interpreter_stack() is not None
-        or torch.utils._python_dispatch._get_current_dispatch_mode_stack()
-    )
+    return not (x.is_meta or torch.compiler.is_compiling() or is_transformed() or has_modes())
 
 
 class ClaimLook(NamedTuple):

@@ -10,10 +10,11 @@ import torch
 from torch import Tensor
 from torch._functorch.pyfunctorch import temporarily_clear_interpreter_stack
 from torch._subclasses.fake_tensor import FakeTensor
-from torch.utils._python_dispatch import _disable_current_modes, _get_current_dispatch_mode_stack
+from torch.utils._python_dispatch import _disable_current_modes
 
 from jacstrat.core.errors import ShapeError, UsageError
 from jacstrat.graphs import is_capturing
+from jacstrat.trace.tracers import has_modes, is_transformed
 
 
 def check_points(x: Tensor) -> None:
@@ -33,14 +34,9 @@ Place = Literal["free", "transformed", "followed"]
 
 def place_of(x: Tensor) -> Place:
     """Where a call at x stands."""
-    if (
-        torch.compiler.is_compiling()
-        or is_capturing()
-        or isinstance(x, FakeTensor)
-        or _get_current_dispatch_mode_stack()
-    ):
+    if torch.compiler.is_compiling() or is_capturing() or isinstance(x, FakeTensor) or has_modes():
         return "followed"
-    return "transformed" if torch._C._functorch.peek_interpreter_stack() is not None else "free"
+    return "transformed" if is_transformed() else "free"
 
 
 @contextmanager

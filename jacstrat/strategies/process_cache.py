@@ -22,6 +22,7 @@ from torch import Tensor
 from jacstrat.core.operator import Operator
 from jacstrat.trace.arguments import Args
 from jacstrat.trace.fingerprint import Same
+from jacstrat.trace.tracers import is_transformed
 
 V = TypeVar("V")
 
@@ -95,7 +96,7 @@ class ProcessCache(Generic[V]):
 
 def circumstances_of(operator: Operator, x: Tensor, args: Args) -> tuple[Hashable, ...]:
     """What a choice, or a confirmation, depends on beside f. Batches of up to twice the size share one."""
-    transformed = torch._C._functorch.peek_interpreter_stack() is not None
+    transformed = torch.compiler.is_compiling() or is_transformed()
     points = x.shape[0].bit_length() if x.dim() > 1 else None
     kind = x.device.type
     cast = torch.get_autocast_dtype(kind) if _may_cast(kind) and torch.is_autocast_enabled(kind) else None

@@ -16,6 +16,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from jacstrat.trace.tracers import is_transformed
+
 Field = Callable[..., Tensor]
 Apply = Callable[[Tensor], Tensor]
 
@@ -49,7 +51,7 @@ def reverse(field: Field, x: Tensor, *args: Any) -> Linearised:
     Works on whatever autograd can differentiate, custom functions of the old style included; cannot be vmapped. Inside
     a transform of torch.func, which has leaves of its own, it is that library's.
     """
-    if torch._C._are_functorch_transforms_active():
+    if is_transformed():
         return vjp(field, x, *args)
     tracked = torch.is_grad_enabled()
     with torch.enable_grad():
@@ -72,7 +74,7 @@ def reverse_gradient(scalar: Field) -> Field:
     """The gradient field of a scalar by torch.autograd.grad, itself differentiable by `reverse`."""
 
     def field(x: Tensor, *args: Any) -> Tensor:
-        if torch._C._are_functorch_transforms_active():
+        if is_transformed():
             return functional_gradient(scalar)(x, *args)
         u = scalar(x, *args)
         if not u.requires_grad:

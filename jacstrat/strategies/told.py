@@ -10,6 +10,7 @@ from torch import Tensor
 from jacstrat.core.errors import JacstratError, UnsupportedError, UsageError, in_words
 from jacstrat.strategies.limits import limit
 from jacstrat.trace.arguments import Args, bind
+from jacstrat.trace.tracers import is_transformed
 
 Function = Callable[..., Tensor]
 
@@ -53,7 +54,7 @@ class telling:  # noqa: N801 - called as a function is
 
 def _raised_by(f: Function, x: Tensor) -> Exception | None:
     """What f raises at x by itself."""
-    if torch.compiler.is_compiling() or torch._C._functorch.peek_interpreter_stack() is not None:
+    if torch.compiler.is_compiling() or is_transformed():
         return None
     try:
         with torch.no_grad():

@@ -18,14 +18,10 @@ from jacstrat.structure import rules_index, rules_window  # noqa: F401
 from jacstrat.structure.rules import RULES, ArgumentSlot, PatternCall, Rule, UnknownError, everything, pointwise
 from jacstrat.structure.sets import Sets
 from jacstrat.trace.graph import UntracedError
+from jacstrat.trace.operations import is_pointwise, operation_of, takes_shapes_only
 
 # Elements that a tensor may have for each of them to have a set of its own.
 MAX_ELEMENTS = 4_000_000
-# What these give depends on the shape of their argument alone.
-SHAPED = (
-    *("zeros_like", "ones_like", "full_like", "empty_like"),
-    *("new_zeros", "new_ones", "new_full", "new_empty", "new_empty_strided"),
-)
 
 # What is known of a node: sets of its one result or of each of several; None where it does not depend on x.
 Known = Sets | list[Sets | None] | None
@@ -59,7 +55,7 @@ def propagate(graph: GraphModule, n: int) -> Sets:
 
 def _result(node: Node, known: Mapping[Node, Known], constants: _Constants, n: int) -> Known:
     arguments = [known.get(argument) for argument in node.all_input_nodes]
-    if all(argument is None for argument in arguments) or _name(node) in SHAPED:
+    if all(argument is None for argument in arguments) or takes_shapes_only(node.target):
         return None
     if node.target is operator.getitem:
         source, place = arguments[0], node.args[1]
@@ -103,13 +99,10 @@ def _apply(rule: Rule, call: PatternCall) -> list[Sets]:
 def _rule(node: Node) -> Rule:
     if not isinstance(node.target, OpOverload) or node.target.namespace != "aten":
         return everything
-    tagged = pointwise if torch.Tag.pointwise in node.target.tags else everything
-    return RULES.get(_name(node), tagged)
-
-
-def _name(node: Node) -> str:
-    """view for aten::view.dtype."""
-    return node.target._schema.name.split("::")[1] if isinstance(node.target, OpOverload) else ""
+    operation = operation_of(node.target)
+    if operation is not None and operation.kind in RULES:
+        return RULES[operation.kind]
+    return pointwise if is_pointwise(node.target) else everything
 
 
 def _bound(node: Node, known: Mapping[Node, Known], constants: _Constants) -> dict[str, Any]:
@@ -178,7 +171,7 @@ class _Constants:
         return held.cpu()
 
     def _computed(self, node: Node) -> Any:
-        shaped = _name(node) in SHAPED
+        shaped = takes_shapes_only(node.target)
 
         def given(argument: Node) -> Any:
             made = _made(argument)

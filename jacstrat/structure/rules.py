@@ -1,6 +1,6 @@
-"""What each aten operation does to sets: one table, operation -> rule.
+"""What each kind of operation does to sets: one table, kind -> rule.
 
-A rule takes a Call and gives the sets of the result, or a list where there are several results. An operation without a
+A rule takes a PatternCall and gives the sets of the result, or a list where there are several results. A kind without a
 rule, or a rule that does not know, is served by `everything`.
 """
 
@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.utils._pytree import tree_map_only
 
 from jacstrat.structure.sets import Sets, aligned, together
+from jacstrat.trace.operations import AtenKind, operation_of
 
 
 class UnknownError(Exception):
@@ -80,14 +81,14 @@ class PatternCall:
 
 
 Rule = Callable[[PatternCall], Sets | list[Sets]]
-RULES: dict[str, Rule] = {}
+RULES: dict[AtenKind, Rule] = {}
 
 
-def rule(*names: str) -> Callable[[Rule], Rule]:
-    """Enters a rule for aten operations, all overloads of each name."""
+def rule(*kinds: AtenKind) -> Callable[[Rule], Rule]:
+    """Enters a rule for kinds of operations."""
 
     def enter(function: Rule) -> Rule:
-        RULES.update(dict.fromkeys(names, function))
+        RULES.update(dict.fromkeys(kinds, function))
         return function
 
     return enter
@@ -99,26 +100,22 @@ def everything(call: PatternCall) -> list[Sets]:
     return [union.expand(shape) for shape in call.shapes]
 
 
-@rule("_to_copy", "fill", "hardtanh_backward", "_conj", "_conj_physical", "real", "imag")
+@rule(AtenKind.COPIES, AtenKind.POINTWISE, AtenKind.FILLS)
 def pointwise(call: PatternCall) -> Sets:
     """Element by element, broadcast; also every operation that torch tags as pointwise."""
     return together(call.dependent).expand(call.shapes[0])
 
 
-# With these the elements are moved, never combined: done to ids instead of numbers, they give the ids of the result.
-# What fills new places is the number 0, which is the id of the empty set; `FILL` names such arguments.
-MOVES = """
-    permute transpose t expand squeeze unsqueeze slice select cat stack roll flip rot90 repeat
-    unfold split split_with_sizes unbind chunk diagonal alias clone detach lift_fresh lift_fresh_copy constant_pad_nd
-    index _unsafe_index take slice_scatter select_scatter diagonal_scatter copy tril triu diag_embed
-    pixel_shuffle pixel_unshuffle channel_shuffle repeat_interleave
-"""
+# Names of arguments whose number fills new places: as 0, which is the id of the empty set.
 FILL = ("value", "self", "other")
 
 
-@rule(*MOVES.split())
+@rule(AtenKind.MOVES, AtenKind.PERMUTES, AtenKind.JOINS, AtenKind.OVERWRITES, AtenKind.REPLACES)
 def moved(call: PatternCall) -> list[Sets]:
-    """The operation itself, on ids; index tensors must be constants whose values are known."""
+    """The operation itself, on ids; index tensors must be constants whose values are known.
+
+    Elements are moved, never combined: done to ids instead of numbers, it gives the ids of the result.
+    """
     slots: list[ArgumentSlot] = []
     tree_map_only(ArgumentSlot, lambda slot: slots.append(slot) if slot.differentiable else None, dict(call.arguments))
     ids, table = aligned([slot.sets or Sets.constant(slot.shape, call.n) for slot in slots])
@@ -137,7 +134,7 @@ def moved(call: PatternCall) -> list[Sets]:
     return [Sets(one, table) for one in results]
 
 
-@rule("view", "_unsafe_view", "reshape")
+@rule(AtenKind.RESHAPES)
 def viewed(call: PatternCall) -> Sets:
     """Another shape, which ids that are repeated may have to be copied for; other bits are unknown."""
     if call["dtype"] is not None:
@@ -146,7 +143,7 @@ def viewed(call: PatternCall) -> Sets:
     return Sets(sets.ids.reshape(call.shapes[0]), sets.table)
 
 
-@rule("as_strided", "as_strided_scatter")
+@rule(AtenKind.STRIDES)
 def strided(call: PatternCall) -> Sets | list[Sets]:
     """Of a storage in its plain order, which ids that are repeated do not have."""
     if not call["self"].whole:
@@ -155,7 +152,7 @@ def strided(call: PatternCall) -> Sets | list[Sets]:
     return moved(replace(call, arguments={**call.arguments, "self": replace(call["self"], sets=plain)}))
 
 
-@rule("where", "masked_fill")
+@rule(AtenKind.CHOOSES)
 def chosen(call: PatternCall) -> Sets | list[Sets]:
     """By a mask that is known an element is moved; by any other it may come from either."""
     try:
@@ -164,10 +161,7 @@ def chosen(call: PatternCall) -> Sets | list[Sets]:
         return pointwise(call)
 
 
-@rule(
-    "sum", "mean", "prod", "amax", "amin", "max", "min", "logsumexp", "linalg_vector_norm", "norm", "var", "std",
-    "var_mean", "std_mean", "nansum", "median", "nanmedian", "mode", "kthvalue", "aminmax",
-)  # fmt: skip
+@rule(AtenKind.REDUCES)
 def reduced(call: PatternCall) -> list[Sets]:
     """Each result depends on all that it is reduced from."""
     name = next(name for name in ("self", "input") if name in call.arguments)
@@ -178,10 +172,7 @@ def reduced(call: PatternCall) -> list[Sets]:
     return [Sets(union.ids.reshape(shape), union.table) for shape in call.shapes]
 
 
-@rule(
-    "_softmax", "_log_softmax", "cumsum", "cumprod", "logcumsumexp", "cummax", "cummin", "sort", "topk",
-    "_softmax_backward_data", "_log_softmax_backward_data",
-)  # fmt: skip
+@rule(AtenKind.ALONG)
 def along(call: PatternCall) -> list[Sets]:
     """Each result depends on everything along the dimension."""
     dim = call["dim"]
@@ -189,13 +180,19 @@ def along(call: PatternCall) -> list[Sets]:
     return [union.expand(shape) for shape in call.shapes]
 
 
-@rule("mm", "bmm", "mv", "dot", "vdot")
+@rule(AtenKind.CONTRACTS)
 def contracted(call: PatternCall) -> Sets:
-    """Entry ij depends on row i of the one matrix and on column j of the other, whatever their numbers are."""
-    first = call.sets("self")
-    second = call.sets(next(name for name in ("mat2", "vec", "tensor", "other") if name in call.arguments))
-    rows = first.over([-1])
-    columns = second.over([-2] if second.ids.dim() > 1 else [-1])
-    if second.ids.dim() == 1:
+    """Entry ij depends on row i of the one factor and on column j of the other, whatever their numbers are."""
+    operation = operation_of(call.operation)
+    assert operation is not None
+    if operation.summand is not None:  # which a trace takes apart
+        raise UnknownError
+    names = [argument.name for argument in call.operation._schema.arguments]
+    rows, columns = (
+        call.sets(names[factor.position]).over([factor.contracted])
+        for factor in operation.factors
+        if factor.contracted is not None
+    )
+    if operation.factors[1].rank == 1:
         rows, columns = (Sets(one.ids.reshape(one.ids.shape[:-1]), one.table) for one in (rows, columns))
     return together([rows, columns]).expand(call.shapes[0])

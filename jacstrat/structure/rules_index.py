@@ -10,9 +10,10 @@ from torch import Tensor
 
 from jacstrat.structure.rules import ArgumentSlot, PatternCall, UnknownError, moved, rule
 from jacstrat.structure.sets import NONE, Sets, aligned, together, unite_groups
+from jacstrat.trace.operations import AtenKind
 
 
-@rule("gather", "index_select")
+@rule(AtenKind.PICKS)
 def read(call: PatternCall) -> Sets | list[Sets]:
     """By a known index elements are moved; by an unknown one each may come from anywhere along the dimension."""
     try:
@@ -24,7 +25,7 @@ def read(call: PatternCall) -> Sets | list[Sets]:
         return Sets(part, union.table).expand(shape)
 
 
-@rule("scatter", "scatter_add", "scatter_reduce")
+@rule(AtenKind.SCATTERS)
 def scattered(call: PatternCall) -> Sets:
     """Element src[i] goes to where index[i] says along the dimension."""
     dim, index = call["dim"], call["index"]
@@ -37,7 +38,7 @@ def scattered(call: PatternCall) -> Sets:
         return together([call.sets("self"), source.over([dim])])
 
 
-@rule("index_add", "index_copy", "index_reduce")
+@rule(AtenKind.ACCUMULATES)
 def added(call: PatternCall) -> Sets:
     """Slice i of the source goes to slice index[i] of self."""
     combined = not call.operation.name().startswith("aten::index_copy")
@@ -45,7 +46,7 @@ def added(call: PatternCall) -> Sets:
     return _written(call, source, lambda places: places.index_select(call["dim"], index.value()), combined)
 
 
-@rule("index_put", "_unsafe_index_put")
+@rule(AtenKind.PUTS)
 def put(call: PatternCall) -> Sets:
     """values[i] goes to self[indices][i]."""
     indices = [None if slot is None else slot.value() for slot in call["indices"]]

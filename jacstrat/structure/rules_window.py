@@ -10,11 +10,12 @@ from torch.nn.functional import pad
 
 from jacstrat.structure.rules import PatternCall, UnknownError, rule
 from jacstrat.structure.sets import NONE, Sets
+from jacstrat.trace.operations import AtenKind
 
 Reach = Callable[..., Tensor]
 
 
-@rule("convolution")
+@rule(AtenKind.CONVOLVES)
 def convolved(call: PatternCall) -> Sets:
     """Of the input; a weight or bias that depends on x is served as any operation without a rule."""
     call.only("input")
@@ -23,7 +24,7 @@ def convolved(call: PatternCall) -> Sets:
     return _by_groups(call, call.sets("input"), kernel, call.shapes[0], reach)
 
 
-@rule("convolution_backward")
+@rule(AtenKind.CONVOLVES_BACK)
 def convolved_back(call: PatternCall) -> list[Sets]:
     """The gradient of the input, which is the other convolution of that of the output."""
     wanted_weight, wanted_bias = call["output_mask"][1:]

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import torch
 from scipy.sparse import csr_array, vstack
 from scipy.sparse.csgraph import connected_components
 from torch import Tensor
@@ -20,6 +19,7 @@ from jacstrat.structure.propagate import propagate
 from jacstrat.structure.sets import ALL, MAX_ENTRIES, NONE, Sets
 from jacstrat.trace.arguments import Args
 from jacstrat.trace.graph import UntracedError, traced
+from jacstrat.trace.tracers import is_transformed
 
 Kind = Literal["diagonal", "sparse", "dense"]
 Source = Literal["traced", "sampled"]
@@ -117,7 +117,7 @@ def detect_structure(
         return prove_structure(f, x, operator, args)
     except UntracedError as error:
         reason = str(error)
-    inside = torch._C._are_functorch_transforms_active()
+    inside = is_transformed()
     if x.is_meta or inside or n > sample.MAX_N:
         what = "x has no values" if x.is_meta else "a transform hides them" if inside else f"n is above {sample.MAX_N}"
         return _dense(n, "sampled", f"{reason}; nothing was sampled, since {what}")

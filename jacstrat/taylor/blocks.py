@@ -12,7 +12,6 @@ dense product has. So the values of attention are mixed, and so is any function 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -24,6 +23,7 @@ from jacstrat.taylor.matrices import left_tangents, of_each_factor, right_tangen
 from jacstrat.taylor.plan import Aligned, local
 from jacstrat.taylor.rule import TaylorCall
 from jacstrat.taylor.supports import alignment, uniform, union_of
+from jacstrat.trace.operations import operation_of
 
 # A dense product, or a dense cross term, is replaced by one of so many times fewer multiplications.
 WORTH = 2
@@ -179,15 +179,8 @@ def _chosen(t: Tensor, directions: tuple[int, ...]) -> Tensor:
 
 
 def _factors(call: TaylorCall) -> tuple[Any, Any]:
-    p, q = FACTORS[call.op]
-    a, b = call.args[p], call.args[q]
-    return a, b.mT if call.op is aten.linear.default else b
-
-
-aten = torch.ops.aten
-
-# Products, and where their factors are among the arguments; the weights of a layer are the second one turned around.
-FACTORS: Mapping[Any, tuple[int, int]] = {
-    **dict.fromkeys((aten.mm.default, aten.bmm.default, aten.linear.default), (0, 1)),
-    **dict.fromkeys((aten.addmm.default, aten.baddbmm.default), (1, 2)),
-}
+    operation = operation_of(call.op)
+    assert operation is not None
+    left, right = operation.factors
+    a, b = call.args[left.position], call.args[right.position]
+    return a, b.mT if right.contracted == -1 else b  # as the weights of a layer are

@@ -1,77 +1,58 @@
-"""What operations do with the axes of what depends on x, as far as sparse tangents go."""
+"""What the operation of a node does to supports, where Taylor mode has a rule that is right with fewer directions."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, NamedTuple
-
 import torch
 
-from jacstrat.trace import Node
+from jacstrat.taylor.fallback import ANY
+from jacstrat.taylor.node import TaylorNode
+from jacstrat.trace.operations import AtenKind, AtenOperation, Axes, Factor, axes_of, operation_of
+
+# Entries of one tensor in other places; what fills up is 0.
+MOVES = frozenset((AtenKind.MOVES, AtenKind.PERMUTES, AtenKind.RESHAPES, AtenKind.PICKS))
+_ENTRYWISE = frozenset((AtenKind.COPIES, AtenKind.POINTWISE))
 
 
-class Named(NamedTuple):
-    """Axes (negative) that an operation takes together, and whether they are gone behind it."""
-
-    axes: tuple[int, ...]
-    is_dropped: bool = False
+def covered(node: TaylorNode) -> AtenOperation | None:
+    """What the operation does; None where that is not known, or where the rule for any operation serves it."""
+    return None if node.rule is ANY else operation_of(node.op)
 
 
-def axes_of(node: Node, position: int, rank: int) -> Named | None:
-    """What an operation takes together of the argument at this position; None where that is not known."""
-    args = node.args
-    if node.op in CONTRACTED:
-        axis = CONTRACTED[node.op].get(position)
-        return None if axis is None else Named((axis,))
-    if position != 0:
-        return None
-    if node.op is aten.native_layer_norm.default:
-        return Named(tuple(range(-len(args[1]), 0)))
-    if node.op not in REDUCED:
-        return None
-    at, keeps_at = REDUCED[node.op]
-    named = args[at]
-    axes = range(-rank, 0) if named is None or named == [] else [named] if isinstance(named, int) else named
-    found = tuple(axis - rank if axis >= 0 else axis for axis in axes)
-    return Named(found, keeps_at is not None and not args[keeps_at])
+def is_entrywise(node: TaylorNode) -> bool:
+    """Whether entries stay apart, which the rule for any operation knows by torch's tag alone."""
+    operation = covered(node)
+    is_known = operation is not None and operation.kind in _ENTRYWISE
+    return is_known or torch.Tag.pointwise in getattr(node.op, "tags", ())
 
 
-aten = torch.ops.aten
+def is_sum(node: TaylorNode) -> bool:
+    """Whether it is a sum or a mean."""
+    operation = covered(node)
+    return operation is not None and operation.kind is AtenKind.REDUCES and operation.is_linear
 
-# Operations that put entries in other places, and fill up with 0.
-MOVES = frozenset(
-    (
-        *(aten.alias.default, aten.detach.default, aten.clone.default, aten.view.default, aten._unsafe_view.default),
-        *(aten.expand.default, aten.permute.default, aten.transpose.int, aten.t.default, aten.unsqueeze.default),
-        *(aten.squeeze.default, aten.squeeze.dim, aten.squeeze.dims, aten.select.int, aten.slice.Tensor),
-        *(aten.unbind.int, aten.flip.default, aten.index_select.default, aten.split.Tensor),
-        *(aten.split_with_sizes.default, aten.index.Tensor, aten.constant_pad_nd.default, aten.roll.default),
-        *(aten.gather.default, aten.diagonal.default, aten.tril.default, aten.triu.default, aten.repeat.default),
-        aten.unfold.default,
-    )
-)
-JOINS = frozenset((aten.cat.default, aten.stack.default))
-# Those on each entry that torch does not call pointwise, too.
-ENTRYWISE = frozenset(
-    (aten.neg.default, aten._to_copy.default, aten.mul.Scalar, aten.div.Scalar, aten.masked_fill.Scalar)
-)
-SUMS = frozenset((aten.sum.dim_IntList, aten.mean.dim))
-# Where the axes stand among the arguments, and whether they are kept; None where they are in any case.
-REDUCED: Mapping[Any, tuple[int, int | None]] = {
-    aten.sum.dim_IntList: (1, 2),
-    aten.mean.dim: (1, 2),
-    aten.logsumexp.default: (1, 2),
-    aten.linalg_vector_norm.default: (2, 3),
-    aten.prod.dim_int: (1, 2),
-    aten._softmax.default: (1, None),
-    aten._log_softmax.default: (1, None),
-    aten.cumsum.default: (1, None),
-}
-# The axis that a product sums over, by the position of the factor that depends on x.
-CONTRACTED: Mapping[Any, Mapping[int, int]] = {
-    aten.mm.default: {0: -1, 1: -2},
-    aten.bmm.default: {0: -1, 1: -2},
-    aten.addmm.default: {1: -1, 2: -2},
-    aten.baddbmm.default: {1: -1, 2: -2},
-    aten.linear.default: {0: -1},
-}
+
+def matrices(node: TaylorNode) -> tuple[Factor, ...]:
+    """The factors of a product of matrices, or of batches of them; none for any other operation."""
+    operation = covered(node)
+    if operation is None or operation.kind is not AtenKind.CONTRACTS:
+        return ()
+    return () if any(factor.rank == 1 for factor in operation.factors) else operation.factors
+
+
+def taken_together(node: TaylorNode, position: int, rank: int) -> Axes | None:
+    """The axes along which an operation takes its one argument that depends on x; None where that is not known.
+
+    Args:
+        node: The operation.
+        position: Of the argument.
+        rank: Of the argument.
+    """
+    for factor in matrices(node):
+        if factor.position == position and factor.contracted is not None and not is_of_weights(node, factor):
+            return Axes((factor.contracted,))
+    return axes_of(node.op, node.args, rank) if position == 0 and covered(node) is not None else None
+
+
+def is_of_weights(node: TaylorNode, factor: Factor) -> bool:
+    """Whether a factor is the weights of a layer, which its rule takes for constant."""
+    return node.op is torch.ops.aten.linear.default and factor.position == 1

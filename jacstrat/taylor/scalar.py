@@ -12,10 +12,13 @@ from torch.utils.checkpoint import checkpoint
 
 from jacstrat.available import available_bytes, keep_freed_memory
 from jacstrat.taylor.compress import Memory
-from jacstrat.taylor.engine import TaylorProgram, propagate, ready, ready_for_gradients, remember, weak_factory
+from jacstrat.taylor.engine import propagate, remember
 from jacstrat.taylor.jet import Jet
+from jacstrat.taylor.preparation import ready, ready_for_gradients
+from jacstrat.taylor.program import TaylorProgram, weak_factory
 from jacstrat.trace import Tapes, Untraceable
 from jacstrat.trace.arguments import Args, split
+from jacstrat.trace.tracers import is_transformed
 
 # The largest tangents of a tile: such that they and what is computed from them stay near the core, and that a tile is
 # still much work against the time of starting an operation. Measured with tanh networks on a core with 512 KiB of cache
@@ -158,7 +161,7 @@ class Scalar:
     def _is_checkpointed(self, x: Tensor, parts: list[tuple[Tensor, Args]]) -> bool:
         if self.checkpoint is False or x.dim() == 1 or torch.compiler.is_compiling():
             return False
-        if torch._C._are_functorch_transforms_active():  # which refuse hooks on what is saved
+        if is_transformed():  # which refuse hooks on what is saved
             return False
         first, args = parts[0]
         program = self.tape(first, args)
@@ -254,7 +257,7 @@ def _by_products(
 
 def _is_tracked(program: TaylorProgram, x: Tensor, args: Args) -> bool:
     """Whether a graph may be recorded of what is done to x, so that no tensor may be written to again."""
-    if torch._C._are_functorch_transforms_active():
+    if is_transformed():
         return True
     tensors = (x, *(arg for arg in args if isinstance(arg, Tensor)), *program.constants)
     return torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)

@@ -11,13 +11,13 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping
 from typing import Any, Generic, TypeVar
 
-import torch
 from torch import Tensor
 
 from jacstrat.trace.arguments import Args, kinds, lifted
 from jacstrat.trace.fingerprint import Fingerprint, fingerprint, switches
 from jacstrat.trace.record import Untraceable, record
 from jacstrat.trace.tape import Tape, leaves
+from jacstrat.trace.tracers import is_transformed
 
 # Shapes whose tapes are kept; tapes are small, but shapes may be without end.
 KEPT = 32
@@ -65,7 +65,7 @@ class Tapes(Generic[T]):
                 found = self._recorded(x, args)
         except Untraceable as reason:
             found = reason
-        if not torch._C._are_functorch_transforms_active():
+        if not is_transformed():
             self._kept[key] = found
             if len(self._kept) > KEPT:
                 self._kept.popitem(last=False)

@@ -16,6 +16,7 @@ from torch.overrides import TorchFunctionMode
 
 from jacstrat.core.errors import UnsupportedError
 from jacstrat.trace.arguments import Args, Function, lifted
+from jacstrat.trace.operations import AtenKind, operation_of
 from jacstrat.trace.quiet import quiet
 
 
@@ -104,7 +105,7 @@ def _store_copies(graph: Any) -> None:
         if node.target is not aten.clone.default:
             continue
         source = node.args[0]
-        while source.op == "call_function" and source.target in _TURNING:
+        while source.op == "call_function" and _permutes(source.target):
             source = source.args[0]
         if source.op == "placeholder" and source is not node.args[0]:
             made = node.meta["val"]
@@ -114,7 +115,9 @@ def _store_copies(graph: Any) -> None:
             node.replace_all_uses_with(stored, delete_user_cb=lambda user, stored=stored: user is not stored)
 
 
-_TURNING = (torch.ops.aten.t.default, torch.ops.aten.transpose.int, torch.ops.aten.permute.default)
+def _permutes(op: Any) -> bool:
+    operation = operation_of(op)
+    return operation is not None and operation.kind is AtenKind.PERMUTES
 
 
 class _CutNotes(TorchFunctionMode):

@@ -25,11 +25,11 @@ from torch import Tensor
 from torch.nn import Module
 from torch.nn.modules import module as hooks_of_all
 from torch.overrides import _get_current_function_mode_stack
-from torch.utils._python_dispatch import _get_current_dispatch_mode_stack
 
 from jacstrat.core.operator import Operator
 from jacstrat.trace.names import is_plain_builtin, names_of, words
 from jacstrat.trace.reach import IMPLICIT
+from jacstrat.trace.tracers import has_modes, is_transformed
 
 _BY_VALUE: tuple[type, ...] = (int, bool, str, bytes, types.NoneType, types.EllipsisType, types.NotImplementedType)
 _BY_VALUE += (torch.dtype, torch.device, torch.Size, torch.layout, torch.memory_format)
@@ -89,10 +89,10 @@ def switches(x: Tensor) -> Hashable | None:
     """The switches of torch that a recording at x would see; None where a mode or a hook follows what is done."""
     if (
         torch.compiler.is_compiling()
-        or torch._C._are_functorch_transforms_active()
+        or is_transformed()
         or torch._C._get_tracing_state() is not None
         or _get_current_function_mode_stack()
-        or _get_current_dispatch_mode_stack()
+        or has_modes()
         or any(vars(hooks_of_all)[name] for name in _HOOKS_OF_ALL)
     ):
         return None

@@ -16,6 +16,7 @@ from jacstrat.core.operator import Operator
 from jacstrat.trace.arguments import Args, lifted, of_rows
 from jacstrat.trace.fake import fake_mode
 from jacstrat.trace.quiet import quiet
+from jacstrat.trace.tracers import is_transformed
 
 Function = Callable[..., Tensor]
 
@@ -53,7 +54,7 @@ def traced(f: Function, x: Tensor, operator: Operator, args: Args = ()) -> Graph
         ShapeError: f(x) has a shape that does not fit.
         UntracedError: f depends on values, draws random numbers, or has derivatives of its own making; says which.
     """
-    if torch._C._are_functorch_transforms_active():
+    if is_transformed():
         # What f closes over may be batched or tracked by a transform around, and is not seen to be here.
         raise UntracedError("it is called inside a torch.func transform; prepare outside of it")
     from torch.fx.experimental.proxy_tensor import make_fx

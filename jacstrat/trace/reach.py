@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import logging
 import sys
 import sysconfig
 import types
@@ -24,6 +25,8 @@ from torch.nn import Module
 from torch.nn.modules import module as hooks_of_all
 
 from jacstrat.trace.names import names_read, words
+
+log = logging.getLogger("jacstrat")
 
 # Items of one container that are looked at, and objects and checks of one walk: past these it ends, in a fifth of a
 # second at most. CPython has each integer up to 256 once only, so that a length is compared by identity.
@@ -93,14 +96,24 @@ class Walk:
             while self._queue:
                 value, place = self._queue.popleft()
                 if len(self._reads) < CHECKS:
-                    with contextlib.suppress(Exception):  # whatever an exotic object does is no concern of f's caller
-                        self._look(value, type(value), place)
+                    self._try(value, self._look, value, type(value), place)
             names, self._new_names = self._new_names, set()
             self._names |= names
-            for owner in self._owners:
-                with contextlib.suppress(Exception):
-                    self._attributes(*owner, names)
+            for value, scopes, owner in self._owners:
+                self._try(value, self._attributes, value, scopes, owner, names)
         return tuple(self._reads)
+
+    @staticmethod
+    def _try(value: Any, look: Callable[..., None], *args: Any) -> None:
+        """Look at an object, which may raise anything where it is asked for its parts.
+
+        That is no concern of the function's caller, as it may never be asked by the function. What was not read is not
+        guarded, which the log says.
+        """
+        try:
+            look(*args)
+        except Exception:
+            log.debug("not all of an object of %r is guarded", type(value), exc_info=True)
 
     def _see(self, value: Any, place: Place) -> None:
         kind = type(value)

@@ -25,9 +25,11 @@ from jacstrat.core.errors import ShapeError
 from jacstrat.trace.arguments import Args, lifted
 from jacstrat.trace.decompositions import ALWAYS
 from jacstrat.trace.fake import fake_mode
+from jacstrat.trace.operations import takes_shapes_only
 from jacstrat.trace.quiet import quiet
 from jacstrat.trace.rows import rows_apart
 from jacstrat.trace.tape import Node, Slot, Tape
+from jacstrat.trace.tracers import is_transformed
 
 # Rules and forward-mode derivatives exist for the plain form of attention, not for the fused ones.
 _ATTENTION = SDPBackend.MATH
@@ -56,7 +58,7 @@ def record(
         Untraceable: They cannot be had; says why. Whatever else f itself raises is a reason.
         ShapeError: The result of f has a shape that no way to its derivatives could serve.
     """
-    if torch._C._are_functorch_transforms_active():
+    if is_transformed():
         # Tensors reach the recording without what an outer transform follows them by.
         raise Untraceable("called inside a torch.func transform; prepare outside of it")
     try:
@@ -213,12 +215,6 @@ class _Recorder(TorchDispatchMode):
 def revalued(v: Tensor, numbers: Tensor) -> Tensor:
     """v with other numbers, written past autograd: its derivatives stay those of v."""
     return numbers.clone()
-
-
-def takes_shapes_only(op: Any) -> bool:
-    """Whether an operation does not look at numbers: zeros_like, rand_like, new_full, ..."""
-    name = getattr(op, "_opname", "")
-    return name.endswith("_like") or name.startswith("new_")
 
 
 def _with_defaults(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:

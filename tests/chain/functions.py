@@ -99,6 +99,7 @@ CHAINS = {
     "timed": timed,
     "coupling": coupling,
     "moves": lambda x: torch.stack((x.roll(1, -1) * x.flip(-1), x[..., [1, 0, 2, 3, 5, 4]].tanh()), -2).sum(-2),
+    "shuffled": lambda x: torch.channel_shuffle(x.sin().reshape(-1, N, 1), 2).reshape(x.shape) * x,
     "stencil": lambda x: functional.pad(x, (1, 1))[..., 2:] - 2 * x.sin() + x.roll(1, -1).cumsum(-1) * x,
     "convolution": lambda x: CONVOLUTION(x.unsqueeze(-2)).squeeze(-2),
     "particles": lambda x: PARTICLES(x.unflatten(-1, (3, 2))).flatten(-2),

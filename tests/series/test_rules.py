@@ -17,9 +17,9 @@ from jacstrat.series.operations import by_derivatives
 from jacstrat.series.series import TaylorSeries, value_of
 from jacstrat.series.table import RULES
 from jacstrat.taylor.fallback import ANY
+from jacstrat.taylor.node import TaylorNode
 from jacstrat.taylor.rule import TaylorCall
 from jacstrat.taylor.table import RULES as LINEAR
-from jacstrat.trace import Node
 from tests.series.samples import OWN
 from tests.taylor.samples import SAMPLES, draw
 from tests.taylor.test_rules import WORDS, marked, replaced
@@ -84,7 +84,7 @@ def test_a_rule_agrees_with_the_operation_differentiated(op: Any, args: Any, kwa
                 return [series(t, degree, number) if yes else t for number, (t, yes) in pairs]
 
             used = USED.get(op, (True,) * 9)
-            node = Node(op, replaced(args, given()), kwargs, (), 0, False, rule=LINEAR.get(op, ANY), used=used)
+            node = TaylorNode(op, replaced(args, given()), kwargs, (), 0, False, rule=LINEAR.get(op, ANY), used=used)
             found = outputs(_done(node, node.args, kwargs, K), used)
             call = TaylorCall(WORDS.get(op, op), replaced(args, given()), kwargs, used=used)
             torch.testing.assert_close(found, outputs(by_derivatives(call, K), used), **tolerance)

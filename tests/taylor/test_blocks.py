@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from jacstrat import laplacian
 from jacstrat.taylor.blocks import Outer, Paired
-from jacstrat.taylor.engine import TaylorProgram
+from jacstrat.taylor.program import TaylorProgram
 from tests.taylor.functions import seeded
 from tests.taylor.test_sparse import program_of, run, work
 

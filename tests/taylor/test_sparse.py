@@ -13,9 +13,11 @@ from torch import Tensor, nn
 
 from jacstrat import PROBLEMS, laplacian
 from jacstrat.strategies.auto.counting import Work, _Counter
-from jacstrat.taylor import engine
-from jacstrat.taylor.engine import TaylorProgram, propagate, ready
+from jacstrat.taylor import preparation
+from jacstrat.taylor.engine import propagate
 from jacstrat.taylor.jet import Jet
+from jacstrat.taylor.preparation import ready
+from jacstrat.taylor.program import TaylorProgram
 from jacstrat.trace import record
 from tests.taylor.functions import seeded
 
@@ -28,12 +30,12 @@ LAYERS = seeded(lambda: nn.Sequential(nn.Linear(3, 8), nn.Tanh(), nn.Linear(8, 8
 
 
 def program_of(f: Callable[[Tensor], Tensor], x: Tensor, is_sparse: bool = True) -> TaylorProgram:
-    least = engine.LEAST
-    engine.LEAST = least if is_sparse else x.shape[-1] + 1
+    least = preparation.LEAST
+    preparation.LEAST = least if is_sparse else x.shape[-1] + 1
     try:
         return ready(record(f, x), x, ())
     finally:
-        engine.LEAST = least
+        preparation.LEAST = least
 
 
 def laplacian_of(y: Jet | Tensor) -> Tensor:

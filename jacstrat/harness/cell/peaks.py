@@ -34,6 +34,8 @@ def peaks_of(cell: Cell, cache: Path | None = None, beat: Callable[[], object] =
     try:
         return Peaks(**json.loads(file.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
+        # Of the first cell there is none yet; one that cannot be read, or that another version wrote, is measured again
+        # and written over, which costs a second and no row.
         pass
     found = _measured(cell.device, cell.dtype, beat)
     if found is not None:

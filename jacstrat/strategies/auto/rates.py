@@ -70,10 +70,8 @@ def _found(device: torch.device) -> Rates:
     # Beside the device the host tells: a card has another launch_s in another machine, and a home may be shared.
     facts = {"rates": Rates._fields, "device": name, "host": disk_cache.processor(), "torch": torch.__version__}
     key = f"rates-{disk_cache.digest(facts)}"
-    try:
-        return Rates(**{field: float(value) for field, value in (disk_cache.read(key) or {}).items()})
-    except (TypeError, ValueError):
-        pass
+    if (stored := _stored(key)) is not None:
+        return stored
     begin = time.perf_counter()
     try:
         with outside_transforms(), torch.no_grad():
@@ -83,6 +81,16 @@ def _found(device: torch.device) -> Rates:
     disk_cache.write(key, rates._asdict())
     print(f"jacstrat: measured {name} in {time.perf_counter() - begin:.1f} s: {_in_words(rates)}", file=sys.stderr)
     return rates
+
+
+def _stored(key: str) -> Rates | None:
+    """Rates from disk; None where there are none, or where what is there is none of ours: they are measured again."""
+    values = disk_cache.read(key)
+    if values is None or set(values) != set(Rates._fields):
+        return None
+    if not all(isinstance(value, int | float) for value in values.values()):
+        return None
+    return Rates(**{field: float(value) for field, value in values.items()})
 
 
 @dataclass(frozen=True)

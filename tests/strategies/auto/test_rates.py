@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from types import SimpleNamespace
 
 import pytest
@@ -95,7 +96,7 @@ def test_they_are_measured_once_kept_and_said(cuda: list[Bench], capsys: pytest.
     assert capsys.readouterr().err == ""
 
 
-@pytest.mark.parametrize("change", ["off", "torch", "host", "broken", "foreign"])
+@pytest.mark.parametrize("change", ["off", "torch", "host", "broken", "foreign", "words"])
 def test_elsewhere_they_are_measured_again(cuda: list[Bench], monkeypatch: pytest.MonkeyPatch, change: str) -> None:
     if change == "off":
         monkeypatch.setenv("JACSTRAT_CACHE", "off")
@@ -105,9 +106,10 @@ def test_elsewhere_they_are_measured_again(cuda: list[Bench], monkeypatch: pytes
         monkeypatch.setattr(torch, "__version__", "0.0")
     elif change == "host":
         monkeypatch.setattr(disk_cache, "processor", lambda: "another")
-    elif change in ("broken", "foreign"):
+    elif change in ("broken", "foreign", "words"):
         (file,) = disk_cache.folder().iterdir()
-        file.write_text("{" if change == "broken" else '{"strategy": "vmap"}')
+        words = json.dumps(dict.fromkeys(rates.Rates._fields, "many"))
+        file.write_text({"broken": "{", "foreign": '{"strategy": "vmap"}', "words": words}[change])
     assert rates_of(CUDA) == FOUND
     assert len(cuda) == 2
 

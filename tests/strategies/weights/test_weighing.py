@@ -11,8 +11,6 @@ from torch import Tensor
 from jacstrat import OPERATORS, ShapeError, UsageError, divergence, laplacian, parse_strategy
 from jacstrat.core.operator import Operator
 from jacstrat.strategies import default_strategies
-from jacstrat.strategies.reduction import reduction
-from jacstrat.strategies.weights import WeightNumbers
 
 B, N = 6, 4
 SPECS = [name for name in default_strategies() if not parse_strategy(name).stochastic and name != "ones"]
@@ -132,29 +130,6 @@ def test_random_probes_take_a_weight_through_its_factor(spec: str) -> None:
     torch.testing.assert_close(found, contracted("of rank 1", H))
 
 
-def test_coordinates_are_as_many_as_the_weight_has_rank() -> None:
-    n = 200
-    x = torch.randn(3, n, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    s = torch.randn(n, 2, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
-
-    def u(x: Tensor) -> Tensor:
-        return x.sin().sum(-1)
-
-    def coordinates(operator: Operator, f: object) -> int:
-        reduced, _ = reduction(operator, f, x, (), 1, needs_scalar=True)  # type: ignore[arg-type]
-        return reduced.points(x, ())[0].shape[-1]
-
-    for weight, rank in ((torch.outer(s[:, 0], s[:, 0]), 1), (s @ s.mT, 2), (torch.outer(s[:, 0], s[:, 1]), 2)):
-        assert coordinates(Operator("laplacian", "scalar", 2, "trace", weight=weight), u) == rank
-        prepared = parse_strategy("taylor").prepare(Operator("laplacian", "scalar", 2, "trace", weight=weight), u, x)
-        assert prepared.contraction.passes is not None
-        assert prepared.contraction.passes.jvp_products == rank
-    assert (
-        coordinates(Operator("divergence", "field", 1, "trace", weight=torch.outer(s[:, 0], s[:, 1])), torch.sin) == 1
-    )
-    assert coordinates(Operator("laplacian", "scalar", 2, "trace", (3, 7)), u) == 2
-
-
 def test_a_weight_that_is_written_into_is_factorised_anew() -> None:
     weight = torch.outer(v, v)
     before = laplacian(scalar, X, "taylor", weight=weight)
@@ -230,15 +205,6 @@ def test_a_weight_of_numpy_serves_each_point() -> None:
     torch.testing.assert_close(found, laplacian(scalar, X, "vmap", weight=matrices(X)))
 
 
-def test_a_weight_on_a_device_is_not_read_to_see_whether_it_changed() -> None:
-    weight = torch.empty(N, N, device="meta")  # whoever reads one raises
-    numbers = WeightNumbers.of(weight)
-    assert numbers.host is None
-    assert numbers.are_those_of(weight)
-    weight.mul_(2)
-    assert not numbers.are_those_of(weight)
-
-
 def test_a_weight_that_is_trained_is_followed() -> None:
     H = torch.func.vmap(torch.func.hessian(scalar))(X)
     for at in (X, X[0]):
@@ -250,29 +216,3 @@ def test_a_weight_that_is_trained_is_followed() -> None:
             (found,) = torch.autograd.grad(prepared(at).sum(), weight)
             every = (H if at is X else H[:1]).sum(0)
             torch.testing.assert_close(found, every if len(shape) == 2 else every.diagonal())
-
-
-@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16], ids=str)
-@pytest.mark.parametrize("n", [16, 200])
-def test_small_eigenvalues_are_no_rounding(dtype: torch.dtype, n: int) -> None:
-    """Eigenvalues from 1 down to 1e-4, or 1e-2 in half precision: none may be dropped, and none is added."""
-    Q = torch.linalg.qr(torch.randn(n, n, generator=torch.Generator().manual_seed(n), dtype=torch.float64)).Q
-    least = 1e-2 if dtype == torch.bfloat16 else 1e-4
-    weight = (Q * torch.logspace(0, torch.log10(torch.tensor(least)).item(), n, dtype=torch.float64)) @ Q.mT
-    x = torch.rand(2, n, generator=torch.Generator().manual_seed(0), dtype=torch.float64).to(dtype)
-    operator = replace(OPERATORS["laplacian"], weight=weight)
-    prepared = parse_strategy("vmap").prepare(operator, lambda x: x.square().sum(-1), x)
-    assert prepared.contraction is not None
-    assert prepared.reduction.points(x, ())[0].shape[-1] == n
-    tolerance = {torch.float64: 1e-12, torch.float32: 1e-5, torch.bfloat16: 5e-2}[dtype]
-    torch.testing.assert_close(prepared(x).double(), 2 * weight.trace().expand(2), rtol=tolerance, atol=0)
-
-
-def test_a_weight_in_single_precision_has_the_rank_of_its_factor() -> None:
-    s = torch.randn(200, 1, generator=torch.Generator().manual_seed(0))
-    x = torch.rand(2, 200)
-    for weight in (s @ s.mT, (s.double() @ s.double().mT)):
-        prepared = parse_strategy("vmap").prepare(
-            replace(OPERATORS["laplacian"], weight=weight), lambda x: x.sin().sum(-1), x
-        )
-        assert prepared.reduction.points(x, ())[0].shape[-1] == 1

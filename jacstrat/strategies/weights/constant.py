@@ -1,0 +1,88 @@
+"""Stages of a weight that is the same at all points."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+from jacstrat.strategies.weights.numbers import WeightNumbers
+from jacstrat.trace.arguments import Args, Function
+
+
+@dataclass(frozen=True, eq=False)
+class ConstantWeight:
+    """A stage that a constant weight gives; it leaves the points and the result as they are."""
+
+    weight: Any
+    numbers: WeightNumbers
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether the weight has other numbers than when this was made."""
+        return not self.numbers.are_those_of(self.weight)
+
+    def points(self, x: Tensor, args: Args) -> tuple[Tensor, Args]:
+        return x, args
+
+    def result(self, result: Tensor) -> Tensor:
+        return result
+
+
+@dataclass(frozen=True, eq=False)
+class ScaledField(ConstantWeight):
+    """d * f."""
+
+    d: Tensor
+
+    def function(self, f: Function) -> Function:
+        d = self.d
+        return lambda x, *args: f(x, *args) * d
+
+
+@dataclass(frozen=True, eq=False)
+class MixedField(ConstantWeight):
+    """A f."""
+
+    A: Tensor
+
+    def function(self, f: Function) -> Function:
+        A = self.A
+        return lambda x, *args: f(x, *args) @ A.mT
+
+
+@dataclass(frozen=True, eq=False)
+class BetweenFactors(ConstantWeight):
+    """z -> V^T f(x + U z), at z = 0."""
+
+    U: Tensor
+    V: Tensor
+
+    def function(self, f: Function) -> Function:
+        U, V = self.U, self.V
+        return lambda z, x, *args: f(x + z @ U.mT, *args) @ V
+
+    def points(self, x: Tensor, args: Args) -> tuple[Tensor, Args]:
+        return x.new_zeros(*x.shape[:-1], self.U.shape[1]), (x, *args)
+
+
+@dataclass(frozen=True, eq=False)
+class AlongFactors(ConstantWeight):
+    """z -> u(x + s z), at z = 0; with t, (z, y) -> u(x + s z) - u(x + t y)."""
+
+    s: Tensor
+    t: Tensor
+
+    def function(self, f: Function) -> Function:
+        s, t = self.s, self.t
+        r = s.shape[1]
+        if t.shape[1] == 0:
+            return lambda z, x, *args: f(x + z @ s.mT, *args)
+        if r == 0:
+            return lambda z, x, *args: -f(x + z @ t.mT, *args)
+        return lambda z, x, *args: f(x + z[..., :r] @ s.mT, *args) - f(x + z[..., r:] @ t.mT, *args)
+
+    def points(self, x: Tensor, args: Args) -> tuple[Tensor, Args]:
+        r = self.s.shape[1] + self.t.shape[1]
+        return x.new_zeros(*x.shape[:-1], r), (x, *args)

@@ -1,0 +1,83 @@
+"""A constant weight as products of few columns, by its singular values or its eigenvalues."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.utils.weak import WeakIdKeyDictionary
+
+from jacstrat.strategies.weights.numbers import WeightNumbers, near
+
+# Of the norm of a matrix, in units of its rounding: smaller singular values are those of the rounding of its entries,
+# which is off by half a unit of it together.
+RANK_EPS = 4
+
+
+class WeightFactors(NamedTuple):
+    """Constants of a weight.
+
+    Fields:
+        left, right: U and V of U V^T, (n, r), or s and t of s s^T - t t^T, t perhaps without columns.
+    """
+
+    left: Tensor
+    right: Tensor
+
+
+def low_rank(A: Tensor, weight: Any, S: tuple[int, ...] | None, x: Tensor) -> WeightFactors | None:
+    """U and V of fewer columns than A; None where it has none."""
+
+    def make() -> WeightFactors | None:
+        with torch.no_grad():
+            U, s, Vh = torch.linalg.svd(A.detach().double().cpu(), full_matrices=False)
+            r = max(int((s > least_of(s, A.dtype)).sum()), 1)
+            if r == len(A):
+                return None
+            return WeightFactors(near(U[:, :r] * s[:r], x), near(Vh[:r].mT, x))
+
+    return _cached(weight, ("low", x.dtype, x.device, S), make)
+
+
+def square_roots(A: Tensor, weight: Any, S: tuple[int, ...] | None, x: Tensor) -> WeightFactors:
+    """s and t of the symmetric part of A."""
+
+    def make() -> WeightFactors:
+        with torch.no_grad():
+            value, Q = torch.linalg.eigh((A + A.mT).detach().double().cpu() / 2)
+            least = least_of(value.abs(), A.dtype)
+            roots = Q * value.abs().sqrt()
+            plus, minus = (near(roots[:, sign * value > least], x) for sign in (1, -1))
+            if not plus.shape[1] and not minus.shape[1]:
+                plus = near(0 * Q[:, :1], x)
+            return WeightFactors(plus, minus)
+
+    factors = _cached(weight, ("definite", x.dtype, x.device, S), make)
+    assert factors is not None
+    return factors
+
+
+def least_of(sizes: Tensor, dtype: torch.dtype) -> Tensor:
+    """Singular values, or sizes of eigenvalues, (..., n), that are none, of numbers in this dtype.
+
+    Half precision is too coarse to tell rounding from a small eigenvalue, and is taken for single.
+    """
+    eps = torch.finfo(dtype if dtype in (torch.float32, torch.float64) else torch.float32).eps
+    return RANK_EPS * eps * sizes.norm(dim=-1).max()
+
+
+# Factors of a weight, by the tensor that the caller has: found again, they are the same constants of f to a trace.
+_FACTORS: Any = WeakIdKeyDictionary()
+
+
+def _cached(weight: Any, kind: tuple[Any, ...], make: Callable[[], WeightFactors | None]) -> WeightFactors | None:
+    if not isinstance(weight, Tensor):
+        return make()
+    by_kind = _FACTORS.setdefault(weight, {})
+    numbers, factors = by_kind.get(kind, (None, None))
+    if numbers is None or not numbers.are_those_of(weight):
+        factors = make()
+        by_kind[kind] = WeightNumbers.of(weight), factors
+    return factors

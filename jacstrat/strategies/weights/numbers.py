@@ -1,0 +1,54 @@
+"""The numbers of a weight: whether they are what they were, and brought to where points are."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from jacstrat.strategies.points import outside_transforms
+
+
+class WeightNumbers(NamedTuple):
+    """The numbers of a weight at one time.
+
+    On the host they are compared, so that what is written past the version (`.data`, numpy) is seen, too. To read them
+    on a device would wait for it at each call, and cannot be in a graph: there the version and the place tell.
+    """
+
+    host: Tensor | None
+    version: int
+    place: int
+
+    @classmethod
+    def of(cls, weight: Any) -> WeightNumbers:
+        """Those that it has now."""
+        now = torch.as_tensor(weight).detach()
+        return cls(now.clone() if now.is_cpu else None, *_written(now))
+
+    def are_those_of(self, weight: Any) -> bool:
+        """Whether it has them still."""
+        now = torch.as_tensor(weight)
+        if self.host is None:
+            return (self.version, self.place) == _written(now)
+        with outside_transforms():
+            return now.shape == self.host.shape and torch.equal(now, self.host)
+
+
+def _written(tensor: Tensor) -> tuple[int, int]:
+    return 0 if tensor.is_inference() else tensor._version, tensor.data_ptr()
+
+
+def near(A: Tensor, x: Tensor) -> Tensor:
+    """A in the dtype and on the device of x."""
+    return A.to(dtype=x.dtype, device=x.device)
+
+
+def block(A: Tensor, S: tuple[int, ...] | None, is_diagonal: bool) -> Tensor:
+    """A of the coordinates S alone."""
+    if S is None:
+        return A
+    places = torch.tensor(S, device=A.device)
+    A = A.index_select(-1, places)
+    return A if is_diagonal else A.index_select(-2, places)
