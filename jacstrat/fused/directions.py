@@ -26,14 +26,14 @@ class Directions:
         writer.write("for k in range(low, tl.minimum(low + PER, K)):")
         writer.indent += 1
         hoisted = len(writer.lines)
-        if spec.wanted == "laplacian":
+        if spec.operator.order == 2:
             for number in network.bends:
                 if number in writer.reached:
                     self._bend(number)
         else:
             entry = self._picked(network.output)
             writer.write(f"entry = {entry}")
-            if spec.wanted == "diagonal":
+            if not spec.operator.is_trace:
                 writer.write("entry = entry + tl.full((P,), 0.0, dtype=ACC)")
                 writer.write(f"tl.store(result + rows * {network.n} + k, entry, mask=ok)")
             else:
@@ -45,7 +45,7 @@ class Directions:
         loop = writer.lines[body:]
         front = [line[4:] for line in loop if line.startswith("        ") and _is_load_of_operand(line)]
         writer.lines[body:] = front + [line for line in loop if not _is_load_of_operand(line)]
-        if spec.wanted != "diagonal":
+        if spec.operator.is_trace:
             writer.write("tl.store(result + tl.program_id(1) * B + rows, total, mask=ok)")
 
     def _bend(self, number: int) -> None:

@@ -11,12 +11,13 @@ from torch import Tensor
 from jacstrat.chain.discover import Opaque
 from jacstrat.chain.values import Values, values_of
 from jacstrat.core.errors import UnsupportedError
+from jacstrat.core.operator import Operator
 from jacstrat.fused.kernels import fault_of, is_out_of_resources, kernel, on_device_of
 from jacstrat.fused.narrow import KernelResult, launch, misfit, tiles
 from jacstrat.fused.operands import Operands
 from jacstrat.fused.reading import ReadNetwork, read
 from jacstrat.fused.source import text
-from jacstrat.fused.spec import Products, Spec, Wanted
+from jacstrat.fused.spec import Products, Spec
 from jacstrat.fused.wide import Wide
 from jacstrat.trace import Tape, Tapes
 from jacstrat.trace.arguments import Args
@@ -35,21 +36,21 @@ class Kernels:
 
     Args:
         values, found: The tape and its network; one that does not fit into a kernel is computed layer by layer.
-        wanted: The operator.
+        operator: A plain one: the Laplacian, the divergence or the Jacobian diagonal.
         products: How products of float32 are made.
         points: Of a tile; by rule where not given.
     """
 
     def __init__(
-        self, values: Values, found: ReadNetwork, wanted: Wanted, products: Products, points: int | None
+        self, values: Values, found: ReadNetwork, operator: Operator, products: Products, points: int | None
     ) -> None:
-        self.network, self.wanted, self.products, self.points = found.network, wanted, products, points
+        self.network, self.operator, self.products, self.points = found.network, operator, products, points
         self.dtype = TYPES[values.sample[0].dtype]
         blank = self._spec(False, False, ())
-        self.operands = Operands(values, found, blank.seeded, may_compress=wanted == "laplacian")
+        self.operands = Operands(values, found, blank.seeded, may_compress=operator.order == 2)
         self._kernels: dict[Any, tuple[Spec, Any]] = {}
         self.misfit = misfit(found.network, values.sample[0].element_size())
-        self._wide = Wide(found.network, wanted, self.dtype, products) if self.misfit else None
+        self._wide = Wide(found.network, operator, self.dtype, products) if self.misfit else None
 
     def at(self, x: Tensor, args: Args, V: Tensor | None = None, together: bool = False) -> KernelResult:
         """The operator at x, (B, n), along directions V or all of them; together with value and gradient."""
@@ -58,7 +59,7 @@ class Kernels:
             return self._wide(x, ready, together)
         key = (together, ready.strides)
         if key not in self._kernels:
-            spec = self._spec(together, together and self.wanted == "laplacian", ready.strides)
+            spec = self._spec(together, together and self.operator.order == 2, ready.strides)
             self._kernels[key] = spec, kernel(text(spec))
         spec, function = self._kernels[key]
         tiling = tiles(self.network, len(x), ready.directions, x, self.points)
@@ -68,11 +69,11 @@ class Kernels:
             if not is_out_of_resources(error):
                 raise
         # The estimate in `misfit` was too low for this card.
-        self._wide = Wide(self.network, self.wanted, self.dtype, self.products)
+        self._wide = Wide(self.network, self.operator, self.dtype, self.products)
         return self._wide(x, ready, together)
 
     def _spec(self, with_value: bool, with_gradient: bool, strides: tuple[tuple[int, int], ...]) -> Spec:
-        return Spec(self.network, self.wanted, with_value, with_gradient, strides, self.dtype, self.products)
+        return Spec(self.network, self.operator, with_value, with_gradient, strides, self.dtype, self.products)
 
 
 class Lowered:
@@ -80,7 +81,7 @@ class Lowered:
 
     Args:
         f: Row-wise scalar or field; called as f(x, *args).
-        wanted: The operator.
+        operator: A plain one: the Laplacian, the divergence or the Jacobian diagonal.
         products: From a device to how products of float32 are made there.
         points: Of a tile; by rule where not given.
     """
@@ -88,11 +89,11 @@ class Lowered:
     def __init__(
         self,
         f: Callable[..., Tensor],
-        wanted: Wanted,
+        operator: Operator,
         products: Callable[[torch.device], Products],
         points: int | None = None,
     ) -> None:
-        self.f, self.wanted, self.products, self.points = f, wanted, products, points
+        self.f, self.operator, self.products, self.points = f, operator, products, points
         self._tapes: Tapes[Kernels | str] = Tapes(f, self._made)
 
     @property
@@ -113,7 +114,7 @@ class Lowered:
 
     @property
     def _other(self) -> str:
-        return "taylor" if self.wanted == "laplacian" else "chain"
+        return "taylor" if self.operator.order == 2 else "chain"
 
     def result(self, x: Tensor, *args: Any) -> Tensor:
         """The operator, (B,) or (B, n); less B for a point."""
@@ -129,7 +130,7 @@ class Lowered:
         found = self._at(x, args, together=True)
         value, gradient = found.value, found.gradient
         assert value is not None
-        value = value.squeeze(-1) if self.wanted == "laplacian" else value
+        value = value.squeeze(-1) if self.operator.order == 2 else value
         if x.dim() == 1:
             return found.result.squeeze(0), value.squeeze(0), None if gradient is None else gradient.squeeze(0)
         return found.result, value, gradient
@@ -155,4 +156,4 @@ class Lowered:
                 found = read(values)
         except Opaque as reason:
             return str(reason)
-        return Kernels(values, found, self.wanted, self.products(x.device), self.points)
+        return Kernels(values, found, self.operator, self.products(x.device), self.points)

@@ -121,7 +121,7 @@ def launch(function: Any, spec: Spec, x: Tensor, ready: Ready, tiling: Tiles) ->
     size, parts, warps = tiling
     part = -(-ready.directions // parts)
     parts = -(-ready.directions // part)
-    is_diagonal = spec.wanted == "diagonal"
+    is_diagonal = not spec.operator.is_trace
     dtype = torch.float64 if x.dtype == torch.float64 else torch.float32
     result = torch.empty((B, n) if is_diagonal else (parts, B), dtype=dtype, device=x.device)
     width = spec.network.vectors[spec.network.output].width

@@ -22,7 +22,7 @@ def text(spec: Spec) -> str:
     """The module that has the kernel, as `kernel`."""
     writer = Writer(spec)
     forward(writer)
-    if spec.wanted == "laplacian":
+    if spec.operator.order == 2:
         back(writer)
     Directions(writer).loop()
     head = [f"c{width} = tl.arange(0, {width})" for width in sorted(writer.columns)]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from jacstrat.core.operator import Operator
 from jacstrat.fused.network import Network
 
-Wanted = Literal["laplacian", "divergence", "diagonal"]
 Products = Literal["ieee", "tf32x3", "tf32"]
 # Columns of a wide x, or of a wide operand of each point, that meet a matrix at a time.
 CHUNK = 64
@@ -24,7 +24,7 @@ class Spec:
 
     Fields:
         network: What is computed.
-        wanted: The operator.
+        operator: A plain one: the Laplacian, the divergence or the Jacobian diagonal.
         with_value, with_gradient: Whether these are written as well.
         strides: Of each operand and, behind them, of each seed.
         dtype: Of all tensors, as Triton calls it: "float64", "float32", "bfloat16", "float16".
@@ -32,7 +32,7 @@ class Spec:
     """
 
     network: Network
-    wanted: Wanted
+    operator: Operator
     with_value: bool
     with_gradient: bool
     strides: tuple[tuple[int, int], ...]
@@ -47,7 +47,7 @@ class Spec:
     @property
     def asked(self) -> frozenset[int]:
         """The vectors whose derivatives along directions are asked for first."""
-        return self.network.bent if self.wanted == "laplacian" else self.network.picked
+        return self.network.bent if self.operator.order == 2 else self.network.picked
 
     @property
     def seeded(self) -> tuple[int, ...]:

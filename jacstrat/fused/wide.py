@@ -13,12 +13,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from jacstrat.core.operator import Operator
 from jacstrat.fused import layer
 from jacstrat.fused.evaluate import Pass, back, bend, entries, forward, tangent
 from jacstrat.fused.narrow import KernelResult
 from jacstrat.fused.network import Given, LinearVector, Network, PointwiseVector, Term
 from jacstrat.fused.operands import Ready
-from jacstrat.fused.spec import Products, Wanted
+from jacstrat.fused.spec import Products
 
 # Tangents of the points that are done at a time.
 MOST_BYTES = 2**30
@@ -29,14 +30,14 @@ class Wide:
 
     Args:
         network: The network.
-        wanted: The operator.
+        operator: A plain one: the Laplacian, the divergence or the Jacobian diagonal.
         dtype: As Triton calls it.
         products: How products of float32 are made.
     """
 
-    def __init__(self, network: Network, wanted: Wanted, dtype: str, products: Products) -> None:
-        self.network, self.wanted, self.dtype, self.products = network, wanted, dtype, products
-        self._asked = network.bent if wanted == "laplacian" else network.picked
+    def __init__(self, network: Network, operator: Operator, dtype: str, products: Products) -> None:
+        self.network, self.operator, self.dtype, self.products = network, operator, dtype, products
+        self._asked = network.bent if operator.order == 2 else network.picked
         self.numbers = network.carrying(self._asked)
         self.seeded = tuple(number for number in self.numbers if network.is_seeded(number))
         layers = ((number, self._pointwise_behind(number)) for number in self.numbers)
@@ -62,7 +63,7 @@ class Wide:
     def _part(self, x: Tensor, ready: Ready, together: bool) -> KernelResult:
         network, operands = self.network, ready.operands
         at = forward(network, operands, x)
-        if self.wanted == "laplacian":
+        if self.operator.order == 2:
             back(network, operands, at)
         t: dict[int, Tensor] = {}
         seeded = dict(zip(self.seeded, ready.seeds, strict=True))
@@ -74,7 +75,7 @@ class Wide:
                 self._launch(number, ready, at, t, sums)
             else:
                 t[number] = tangent(network, operands, at, seeded, t, number)
-        if self.wanted == "laplacian":
+        if self.operator.order == 2:
             parts = [
                 sums[number].sum(1).to(x.dtype) if number in sums else bend(network, at, t, number)
                 for number in network.bends
@@ -83,10 +84,10 @@ class Wide:
             result = sum(parts, start=x.new_zeros(len(x)))
         else:
             result = self._entries(operands, at, t, sums).to(x.dtype).expand(x.shape)
-            result = result.sum(-1) if self.wanted == "divergence" else result.contiguous()
+            result = result.sum(-1) if self.operator.is_trace else result.contiguous()
         output = at.values[network.output]
         value = output.expand(len(x), -1).contiguous() if together else None
-        gradient = at.adjoints.get(0) if together and self.wanted == "laplacian" else None
+        gradient = at.adjoints.get(0) if together and self.operator.order == 2 else None
         return KernelResult(result, value, gradient)
 
     def _launch(self, number: int, ready: Ready, at: Pass, t: dict[int, Tensor], sums: dict[int, Tensor]) -> None:
@@ -157,7 +158,7 @@ class Wide:
     def _term_at_end(self) -> Term | None:
         """The matrix of a field's last layer, where it meets one layer's result that nothing else needs."""
         vector = self.network.vectors[self.network.output]
-        if self.wanted == "laplacian" or not isinstance(vector, LinearVector) or vector.width == 1:
+        if self.operator.order == 2 or not isinstance(vector, LinearVector) or vector.width == 1:
             return None
         for term in vector.terms:
             using = [one for one in self.network.vectors if term.source in one.sources]

@@ -13,7 +13,7 @@ from torch import Tensor
 from jacstrat.core.errors import UnsupportedError, UsageError
 from jacstrat.core.operator import Operator
 from jacstrat.fused import NO_TRITON, Lowered, has_triton, interprets
-from jacstrat.fused.spec import Products, Wanted
+from jacstrat.fused.spec import Products
 from jacstrat.strategies.auto.candidates import Candidate, Evidence
 from jacstrat.strategies.auto.counting import ProductCost, Work
 from jacstrat.strategies.base import Args, Function, Strategy
@@ -95,14 +95,13 @@ class Fused(Strategy):
     def build(
         self, operator: Operator, f: Function, x: Tensor, args: Args, generator: torch.Generator | None
     ) -> Contraction:
-        wanted: Wanted = "laplacian" if operator.order == 2 else "divergence" if operator.is_trace else "diagonal"
-        lowered = Lowered(f, wanted, self._products_on, None if self.tile == "auto" else self.tile)
+        lowered = Lowered(f, operator, self._products_on, None if self.tile == "auto" else self.tile)
         kernels = lowered.prepared(x, args)
         calls = _Calls(operator, f, lowered, x, args)
         return Contraction(
             calls.evaluate,
-            passes=Passes(f_evaluations=1, vjp_products=int(wanted == "laplacian"), jvp_products=kernels.network.n),
-            along=calls.along if wanted == "laplacian" else None,
+            passes=Passes(f_evaluations=1, vjp_products=int(operator.order == 2), jvp_products=kernels.network.n),
+            along=calls.along if operator.order == 2 else None,
             together=calls.together,
             is_traced=True,
             constants=lowered.constants,

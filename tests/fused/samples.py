@@ -11,9 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from jacstrat.chain.values import Values, values_of
+from jacstrat.core.operator import OPERATORS
 from jacstrat.fused.operands import Operands, Ready
 from jacstrat.fused.reading import ReadNetwork, read
-from jacstrat.fused.spec import Spec, Wanted
+from jacstrat.fused.spec import Spec
 from jacstrat.trace import record
 from jacstrat.trace.arguments import lifted
 
@@ -145,10 +146,10 @@ def values(f: Callable[..., Tensor], x: Tensor, args: tuple[Any, ...] = ()) -> V
 
 
 def taken(
-    f: Callable[..., Tensor], x: Tensor, args: tuple[Any, ...] = (), wanted: Wanted = "laplacian"
+    f: Callable[..., Tensor], x: Tensor, args: tuple[Any, ...] = (), wanted: str = "laplacian"
 ) -> tuple[ReadNetwork, Ready]:
     """The network of a function, and its operands at x."""
     found = values(f, x, args)
     network = read(found)
-    blank = Spec(network.network, wanted, False, False, (), "float64", "ieee")
+    blank = Spec(network.network, OPERATORS[wanted], False, False, (), "float64", "ieee")
     return network, Operands(found, network, blank.seeded, may_compress=False).at(x, args)

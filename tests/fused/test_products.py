@@ -76,7 +76,9 @@ def network_of(instance: Instance, is_scalar: bool) -> tuple[ReadNetwork, Operan
         found = read(values)
     except Opaque:
         return None
-    blank = Spec(found.network, "laplacian" if is_scalar else "diagonal", False, False, (), "float32", "ieee")
+    blank = Spec(
+        found.network, OPERATORS["laplacian" if is_scalar else "jacobian_diagonal"], False, False, (), "float32", "ieee"
+    )
     return found, Operands(values, found, blank.seeded, may_compress=False)
 
 

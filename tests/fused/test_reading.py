@@ -38,7 +38,7 @@ def test_arguments_are_read_at_each_call(f: Callable[..., Tensor], arg: Any) -> 
 
 @pytest.mark.parametrize("f", samples.FIELDS, ids=lambda f: f.__name__)
 def test_the_pass_of_a_field_gives_the_diagonal_of_its_jacobian(f: Callable[[Tensor], Tensor]) -> None:
-    read, ready = samples.taken(f, X, wanted="diagonal")
+    read, ready = samples.taken(f, X, wanted="jacobian_diagonal")
     found = evaluate.diagonal(read.network, ready.operands, X)
     torch.testing.assert_close(found, samples.diagonal(f, X))
 

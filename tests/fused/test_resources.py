@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from jacstrat.core.operator import OPERATORS
 from jacstrat.fused import has_triton, layer
 from jacstrat.fused.evaluate import seeds
 from jacstrat.fused.resources import resources
@@ -31,10 +32,10 @@ def spec(widths: tuple[int, ...], products: Products) -> Spec:
         return network(x).squeeze(-1)
 
     read, ready = samples.taken(f, samples.randn(4, widths[0]))
-    blank = Spec(read.network, "laplacian", False, False, (), "float32", products)
+    blank = Spec(read.network, OPERATORS["laplacian"], False, False, (), "float32", products)
     whole = (*ready.operands, *seeds(read.network, ready.operands, None, blank.seeded, torch.empty(0)))
     strides = tuple((one.stride(0), one.stride(1)) for one in whole)
-    return Spec(read.network, "laplacian", False, False, strides, "float32", products)
+    return Spec(read.network, OPERATORS["laplacian"], False, False, strides, "float32", products)
 
 
 def test_a_narrow_network_has_its_matrices_in_shared_memory_and_products_on_the_tensor_units() -> None:
