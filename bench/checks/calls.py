@@ -133,9 +133,7 @@ def direct(texts: Sequence[str] = (), quick: bool = False) -> list[Figure]:
                     anew = len(made) - before
                 over = statistics.median(d - SHARE * p for d, p in zip(found["direct"], found["prepared"], strict=True))
                 note = f"{prepared.strategy}; {_median('prepared', found)}"
-                figures.append(
-                    shown(Figure("direct", f"beside 1.05 prepared, {key}", over, DIRECT_S, "us", note=note))
-                )
+                figures.append(shown(Figure("direct", f"beside 1.05 prepared, {key}", over, DIRECT_S, "us", note=note)))
                 figures.append(shown(Figure("direct", f"recordings in {count} calls, {key}", anew, 0)))
     return figures
 
