@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from jacstrat.cli.app import EXIT_NOTHING_MEASURED, app, complain, tell
+from jacstrat.cli.compare_rev import compare_revisions, refuse_without_rev, selection_of
 from jacstrat.cli.options import (
     Devices,
     Dtypes,
@@ -28,7 +29,6 @@ from jacstrat.cli.options import (
     several,
     whole_numbers,
 )
-from jacstrat.cli.revisions import compare_revisions, refuse_without_rev, selection_of
 from jacstrat.core.errors import UsageError
 from jacstrat.core.text import printable
 from jacstrat.core.whole import write_whole

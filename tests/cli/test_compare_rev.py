@@ -12,8 +12,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from jacstrat.cli import compare_rev as command
 from jacstrat.cli import main
-from jacstrat.cli import revisions as command
 from jacstrat.cli.signals import interruptible
 from jacstrat.core.errors import UsageError
 from jacstrat.revisions import compare as revisions
