@@ -42,7 +42,7 @@ Operators = Annotated[
     list[str] | None, typer.Option("-o", "--operator", help="Spec, such as laplacian:coordinates=0+1.")
 ]
 Strategies = Annotated[list[str] | None, typer.Option("-s", "--strategy", help="Spec, such as vmap:chunk_size=8.")]
-Inputs = Annotated[str | None, typer.Option("-n", help="Inputs: 1,2,4 [the problem's sizes].")]
+Inputs = Annotated[str | None, typer.Option("-n", help="Inputs: 1,2,4; the problem's sizes unless given.")]
 Points = Annotated[str | None, typer.Option(help="Points: 1,64.")]
 Dtypes = Annotated[str | None, typer.Option(help="float64,float32,tf32,float16,bfloat16.")]
 Devices = Annotated[str | None, typer.Option(help="cpu,cuda; cuda:1, cuda:all for each card here.")]

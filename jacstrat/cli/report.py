@@ -26,7 +26,7 @@ def report(
     form: Annotated[
         str | None, typer.Option("--format", help="Print the findings as markdown, csv, json or latex, and no more.")
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="File of the page [DIR/report.html].")] = None,
+    out: Annotated[Path | None, typer.Option(help="File of the page; DIR/report.html unless given.")] = None,
 ) -> None:
     """Tables, plots and a page from the records of a run, or of several side by side."""
     from jacstrat.cli.terminal import Terminal

@@ -168,7 +168,7 @@ def _times(
         ]
         yield from zip(cases, judge_times([*tests, *in_s], bounds, level, drifted, advisory), strict=True)
         advice = "advice, and no regression" if advisory else "held against NEW (--strict-time)"
-        notes.append(f"times were measured apart: SLOWER is {advice}; `jacstrat compare --rev` measures side by side")
+        notes.append(f"times were measured apart: SLOWER is {advice}; `jacstrat compare-rev` measures side by side")
     if left := len(timed) - len(cases):
         lacking = [s.label for s, found in zip((base, new), ratios, strict=True) if not found and not s.samples]
         why = f"there are no samples in {' and '.join(lacking)}" if lacking else "they have no samples in common"

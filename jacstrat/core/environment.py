@@ -61,7 +61,7 @@ class Snapshot:
 
     A fact that is not there, as in a file of an older version, or is of another kind than it should, is "", None, False
     or (): nobody tells. `machine` is the hash of the machine's kind; `checkout` the commit of jacstrat's own sources,
-    `revision` that of what `jacstrat compare --rev` measured, with its date.
+    `revision` that of what `jacstrat compare-rev` measured, with its date.
     """
 
     machine: str = _text("machine")
