@@ -91,14 +91,14 @@ def sweep_of(
 
 
 def _devices(text: str | None) -> tuple[str, ...] | None:
-    from jacstrat.harness.plan.sweep import every_device
+    from jacstrat.harness.plan.devices import every_device
 
     return None if text is None else every_device(several(text) or ())
 
 
 def check_devices(device: str | None, remedy: str = "") -> None:
     """Refuse a device that was asked for and is not here."""
-    from jacstrat.harness.plan.sweep import check_devices
+    from jacstrat.harness.plan.devices import check_devices
 
     try:
         check_devices(_devices(device) or ())

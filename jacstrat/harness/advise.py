@@ -13,8 +13,11 @@ from rich.text import Text
 from jacstrat.core.case import Case, F
 from jacstrat.core.errors import UsageError
 from jacstrat.core.operator import OPERATORS, Operator, parse_operator
-from jacstrat.harness.cell.measuring import Outcome, measure
-from jacstrat.harness.cell.setup import Attend, failure, instantiate, reason_to_skip, surroundings
+from jacstrat.harness.cell.failures import failure
+from jacstrat.harness.cell.measuring import measure
+from jacstrat.harness.cell.outcomes import Outcome
+from jacstrat.harness.cell.setup import Attend, instantiate, reason_to_skip
+from jacstrat.harness.cell.surroundings import surroundings
 from jacstrat.harness.dispatch.isolation import isolated
 from jacstrat.harness.dispatch.job import limits_of
 from jacstrat.harness.plan.cases import Cell

@@ -16,8 +16,9 @@ from jacstrat.core.errors import UsageError, lookup, unknown
 from jacstrat.core.operator import OWN, Operator, parse_operator
 from jacstrat.harness.dispatch.here import measure_here
 from jacstrat.harness.plan.cases import Cell
+from jacstrat.harness.plan.devices import missing_device
 from jacstrat.harness.plan.precision import DTYPES, TF32
-from jacstrat.harness.plan.sweep import WORKLOADS, missing_device
+from jacstrat.harness.plan.sweep import WORKLOADS
 from jacstrat.harness.watching import Watching, shown_by
 from jacstrat.measure.sampling import Settings
 from jacstrat.problems.base import Instance, Problem

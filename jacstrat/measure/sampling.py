@@ -20,9 +20,9 @@ from functools import partial
 from typing import Protocol
 
 from jacstrat.core.errors import in_words
+from jacstrat.measure.card import DeviceState, throttled
 from jacstrat.measure.clocks import COLD, WARM, Clock, Timing, Work
 from jacstrat.measure.context import ContextLostError
-from jacstrat.measure.telemetry import DeviceState, throttled
 from jacstrat.statistics import Summary, summarise
 
 PRECISE = "precise"

@@ -8,10 +8,13 @@ from dataclasses import dataclass, field
 
 import torch
 
-from jacstrat.measure.clocks import WARM, Clock, Work, clock_for
+from jacstrat.measure.card import DeviceSource, DeviceState
+from jacstrat.measure.clocks import WARM, Clock, Work
 from jacstrat.measure.cooling import Cooling
 from jacstrat.measure.energy import energy_per_call
-from jacstrat.measure.telemetry import DeviceSource, DeviceState, Telemetry, TelemetryError
+from jacstrat.measure.nvml import TelemetryError
+from jacstrat.measure.telemetry import Telemetry
+from jacstrat.measure.torch_device import clock_for
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from jacstrat.harness.plan.cases import Cell
 from jacstrat.harness.plan.precision import DTYPES
-from jacstrat.measure.clocks import clock_for
 from jacstrat.measure.roofline import Peaks, measured_peaks
+from jacstrat.measure.torch_device import clock_for
 
 # Those of this process, by device, dtype and threads.
 _HERE: dict[tuple[str, str, int], Peaks | None] = {}

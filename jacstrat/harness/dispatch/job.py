@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from jacstrat.available import available_bytes
-from jacstrat.harness.cell.measuring import Outcome
+from jacstrat.harness.cell.outcomes import Outcome
 from jacstrat.harness.dispatch.child import ChildLimits
 from jacstrat.harness.dispatch.children import Children
 from jacstrat.harness.dispatch.here import measure_here

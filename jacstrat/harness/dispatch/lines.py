@@ -9,7 +9,7 @@ from itertools import groupby
 from typing import NamedTuple
 
 from jacstrat.core.status import Cause
-from jacstrat.harness.cell.measuring import Outcome
+from jacstrat.harness.cell.outcomes import Outcome
 from jacstrat.harness.directory import Standing
 from jacstrat.harness.plan.cases import Cell
 from jacstrat.harness.plan.sweep import line_of

@@ -8,7 +8,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from itertools import count
 
-from jacstrat.harness.cell.measuring import Outcome
+from jacstrat.harness.cell.outcomes import Outcome
 from jacstrat.harness.dispatch.job import Done, Job
 from jacstrat.harness.dispatch.lines import lines
 from jacstrat.harness.dispatch.scheduler import schedule

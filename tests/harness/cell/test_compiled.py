@@ -7,7 +7,7 @@ import os
 import torch._inductor
 
 from jacstrat.harness.cell.measuring import measure
-from jacstrat.harness.cell.setup import kernels_in
+from jacstrat.harness.cell.surroundings import kernels_in
 from tests.harness.conftest import QUICK, mine
 
 VARIABLE = "TORCHINDUCTOR_CACHE_DIR"
