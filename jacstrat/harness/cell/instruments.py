@@ -36,7 +36,7 @@ class Instruments:
     energy: bool = False
 
     def look(self) -> DeviceState | None:
-        """The card now; see `sampling.Watch`."""
+        """The card now; see `measure.watch.Watch`."""
         return None if self.card is None else self.card.state()
 
     def rest(self, state: DeviceState, beat: Callable[[], object]) -> None:
