@@ -14,7 +14,7 @@ from jacstrat.report.analysis.setting import Setting, by_setting, varying
 from jacstrat.report.figures.cross_run import cross_run_pictures
 from jacstrat.report.figures.picture import Picture
 from jacstrat.report.figures.plots import PICTURES
-from jacstrat.report.figures.roofline import LIGHT, ROOFLINE, SPLIT
+from jacstrat.report.figures.roofline import SPLIT
 from jacstrat.report.figures.samples import Samples
 from jacstrat.report.figures.series import Curve
 from jacstrat.report.figures.split import Split, splits
@@ -25,20 +25,8 @@ from jacstrat.samples import read_samples
 MOST_POINTS = 25_000
 """Points drawn on a page, about 4 MB of it; settings beyond are named."""
 
-LABELS = {
-    "time": "Time",
-    "cost-ratio": "Cost ratio",
-    "error": "Error",
-    "memory": "Memory",
-    "pareto": "Time and error",
-    "floor": "Over the floor",
-    "best-flops": "Over the best FLOPs",
-    LIGHT: "Over the light",
-    ROOFLINE: "Roofline",
+LABELS = {name: kind.label for name, kind in PICTURES.items()} | {
     SPLIT: "Where the time goes",
-    "budget": "Error and products",
-    "products": "Time and products",
-    "samples": "Samples over time",
     "between": "Between runs",
 }
 
@@ -130,8 +118,8 @@ def sections_of(runs: Sequence[Run], numbers: Numbering, most: int = MOST_POINTS
 
 
 def _pictures(setting: Setting, records: Sequence[Record], title: str, samples: Samples) -> list[Picture]:
-    found = (build(setting, records, title, samples) for build in PICTURES.values())
-    return [picture for picture in found if picture is not None]
+    pictures = (kind.build(setting, records, title, samples) for kind in PICTURES.values())
+    return [picture for picture in pictures if picture is not None]
 
 
 def _left_out(titles: Sequence[str]) -> str:
