@@ -148,15 +148,15 @@ TIMED = tuple(column.name for column in fields(Record) if column.metadata.get("t
 
 def _columns() -> dict[str, Column]:
     """Each column with the plain type of its hint: int | None counts as int, a Literal as str."""
-    found = {}
+    columns = {}
     hints = get_type_hints(Record)
     for column in fields(Record):
         hint = hints[column.name]
         options = [t for t in get_args(hint) if t is not type(None)] if isinstance(hint, types.UnionType) else [hint]
         kind = options[0] if isinstance(options[0], type) else str
         required = column.default is MISSING
-        found[column.name] = Column(column.name, kind, column.metadata["domain"], required)
-    return found
+        columns[column.name] = Column(column.name, kind, column.metadata["domain"], required)
+    return columns
 
 
 TABLE: Mapping[str, Column] = _columns()

@@ -150,9 +150,9 @@ def show_counts(directory: Path, console: Terminal) -> None:
 
     from jacstrat.records import read_records, records_file
 
-    found = Counter(read_records(directory)["status"])
-    told = ", ".join(f"{count} {status}" for status, count in found.most_common())
-    console.say(f"{found.total()} cases in {records_file(directory)}, counted and not timed: {told}")
-    if not found["ok"] + found["wrong"]:
+    statuses = Counter(read_records(directory)["status"])
+    told = ", ".join(f"{count} {status}" for status, count in statuses.most_common())
+    console.say(f"{statuses.total()} cases in {records_file(directory)}, counted and not timed: {told}")
+    if not statuses["ok"] + statuses["wrong"]:
         console.say("nothing was measured")
         raise typer.Exit(EXIT_NOTHING_MEASURED)

@@ -143,13 +143,13 @@ def measure(
 
     def environment() -> dict[str, object]:
         nonlocal warned
-        found = snapshot()
-        said = warnings(found)
+        here = snapshot()
+        said = warnings(here)
         for warning in () if warned else said:
             console.say(f"warning: {warning}", style="yellow")
         warned = True
         peers = {"peers": software} if (software := sweep.software()) else {}
-        return found.to_json() | {"warnings": said, **peers}
+        return here.to_json() | {"warnings": said, **peers}
 
     interrupted = False
     with Progress(console) as progress:

@@ -167,8 +167,8 @@ class Session:
 def moment(text: str) -> datetime | None:
     """When, from ISO 8601; in UTC where no zone is told; None of what is no moment."""
     try:
-        found = datetime.fromisoformat(text)
-        return (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
+        time = datetime.fromisoformat(text)
+        return (time if time.tzinfo else time.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError):
         return None
 

@@ -70,9 +70,9 @@ def advise(sweep: Sweep, attend: Callable[[Case], object] = lambda case: None) -
     sweep = sweep.pinned()
     cell = cell_to_advise(sweep)
     work = partial(examine, settings=Settings(limit_s=sweep.sample_s))
-    found = list(isolated(work, _parse, Outcome.of, cell, limits_of(sweep), lambda name: attend(cell.case(name))))
-    evidence = next((one for one in found if isinstance(one, FunctionFacts)), None)
-    records = tuple(one.record for one in found if isinstance(one, Outcome) and one.record is not None)
+    messages = list(isolated(work, _parse, Outcome.of, cell, limits_of(sweep), lambda name: attend(cell.case(name))))
+    evidence = next((one for one in messages if isinstance(one, FunctionFacts)), None)
+    records = tuple(one.record for one in messages if isinstance(one, Outcome) and one.record is not None)
     return Advice(records, evidence)
 
 

@@ -195,9 +195,9 @@ def benchmark(
         with Watching(specs, shown_by(progress)) as watching:
             settings = Settings(limit_s=sample_s)
             outcomes = list(measure_here(cell, settings, watching.attend, instance=instance))
-    found = {outcome.record.strategy: outcome.record for outcome in outcomes if outcome.record}
+    records = {outcome.record.strategy: outcome.record for outcome in outcomes if outcome.record}
     samples = {outcome.case: outcome.samples for outcome in outcomes if outcome.samples}
-    return Benchmark(tuple(found[spec] for spec in specs), samples)
+    return Benchmark(tuple(records[spec] for spec in specs), samples)
 
 
 def _operator(operator: str | Operator, weight: Any) -> Operator:

@@ -92,7 +92,7 @@ def run(
         sessions = Sessions(results, earlier, environment)
         observer.started(len(done), sum(len(cell.strategies) for cell in cells))
         try:
-            for outcome in schedule(left, job, pool, observer.under_way, sessions.found):
+            for outcome in schedule(left, job, pool, observer.under_way, sessions.add_worker):
                 if outcome.samples:
                     results.write_samples(outcome.case, outcome.samples)
                 if outcome.record:
@@ -140,7 +140,7 @@ class Sessions:
         self._session = Session({"start": environment()})
         self._write(self._session)
 
-    def found(self, done: Done) -> None:
+    def add_worker(self, done: Done) -> None:
         """Add the machine that did a job, the first time that it did one."""
         if done.environment is not None and done.machine not in self._session.workers:
             self._session = self._session.with_worker(done.machine, done.environment)

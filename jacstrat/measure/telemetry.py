@@ -127,7 +127,7 @@ class Telemetry:
         nvml = self._nvml
         visible = {one.strip() for one in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")}
         named = {one for one in visible if one.startswith("MIG-")}
-        found = []
+        slices = []
         with suppress(nvml.NVMLError, AttributeError):
             current, _ = nvml.nvmlDeviceGetMigMode(self._handle)
             most = nvml.nvmlDeviceGetMaxMigDeviceCount(self._handle) if current else 0
@@ -135,8 +135,8 @@ class Telemetry:
                 with suppress(nvml.NVMLError):  # fewer slices than there could be
                     part = nvml.nvmlDeviceGetMigDeviceHandleByIndex(self._handle, index)
                     if not named or nvml.nvmlDeviceGetUUID(part) in named:
-                        found.append(str(nvml.nvmlDeviceGetName(part)))
-        return tuple(found)
+                        slices.append(str(nvml.nvmlDeviceGetName(part)))
+        return tuple(slices)
 
     def _reasons(self) -> tuple[str, ...] | None:
         new, old = "nvmlDeviceGetCurrentClocksEventReasons", "nvmlDeviceGetCurrentClocksThrottleReasons"

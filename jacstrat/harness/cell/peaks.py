@@ -18,7 +18,7 @@ _HERE: dict[tuple[str, str, int], Peaks | None] = {}
 
 
 def peaks_of(cell: Cell, cache: Path | None = None, beat: Callable[[], object] = lambda: None) -> Peaks | None:
-    """What the device of a cell does in a second, within `bench.surroundings`; None where it cannot be measured.
+    """What the device of a cell does in a second, within `surroundings.surroundings`; None where it cannot be measured.
 
     Args:
         cell: Its device, dtype and threads.
@@ -35,13 +35,13 @@ def peaks_of(cell: Cell, cache: Path | None = None, beat: Callable[[], object] =
         return Peaks(**json.loads(file.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
         pass
-    found = _measured(cell.device, cell.dtype, beat)
-    if found is not None:
+    peaks = _measured(cell.device, cell.dtype, beat)
+    if peaks is not None:
         cache.mkdir(parents=True, exist_ok=True)
         temporary = file.with_suffix(f".{os.getpid()}.tmp")
-        temporary.write_text(json.dumps(found.to_json()), encoding="utf-8")
+        temporary.write_text(json.dumps(peaks.to_json()), encoding="utf-8")
         temporary.replace(file)
-    return found
+    return peaks
 
 
 def _measured(device: str, dtype: str, beat: Callable[[], object]) -> Peaks | None:

@@ -94,8 +94,8 @@ def outcomes(
     """
     cell, limits = job.cell, job.limits
     left = list(cell.strategies)
-    with closing(_forecasts(cell, limits, job.isolate, attend, children)) as found:
-        for one in found:
+    with closing(_forecasts(cell, limits, job.isolate, attend, children)) as forecasts:
+        for one in forecasts:
             if one.skip:
                 left.remove(one.case.strategy)
                 yield Outcome.of(one.case, "skipped", one.skip, one.cause)

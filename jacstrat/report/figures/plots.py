@@ -111,10 +111,10 @@ def draw_picture(picture: Picture, width_inches: float | None = None) -> Figure:
         at = line.points or [(x, line.curve(x)) for x in positions(axes, series) if line.curve]
         ends.append(reference(axes, series, at, line.label))
     if picture.front:
-        place = scale.place if scale else own_value
+        height_of = scale.place if scale else own_value
         axes.plot(
             [point.n for _, point in picture.front],
-            [place(line, point) for line, point in picture.front],
+            [height_of(line, point) for line, point in picture.front],
             color=GREY,
             linewidth=1.2,
             drawstyle="steps-post",
