@@ -99,7 +99,8 @@ class Benchmark:
     def _sheets(self) -> list[Sheet]:
         """The cases, and the reasons of those that have no result."""
         from jacstrat.report.analysis.answers import failures, unsupported
-        from jacstrat.report.analysis.tables import failures_table, records_sheets, unsupported_table
+        from jacstrat.report.analysis.case_sheets import records_sheets
+        from jacstrat.report.analysis.tables import failures_table, unsupported_table
 
         frame = self.to_dataframe()
         sheets = records_sheets(frame)
