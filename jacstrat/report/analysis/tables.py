@@ -38,10 +38,10 @@ def _extent(values: Sequence[float | None], show: Callable[[float], str]) -> str
     return format_range(show(min(known)), show(max(known))) if known else ""
 
 
-def over_next(found: Sequence[Winner]) -> str:
+def over_next(several: Sequence[Winner]) -> str:
     """The next ones' multiples of the winners' times, "level" where the two cannot be told apart: "level–3.22×"."""
-    multiples = _extent([winner.over_next for winner in found], format_factor)
-    if not any(winner.runner_up in winner.level for winner in found):
+    multiples = _extent([winner.over_next for winner in several], format_factor)
+    if not any(winner.runner_up in winner.level for winner in several):
         return multiples
     return f"level–{multiples.rpartition('–')[2]}" if multiples else "level"
 
@@ -54,7 +54,7 @@ def winners_table(source: Source, ranges: Sequence[WinnerRange] | None = None) -
         ranges: Their `winner_ranges`, where they are at hand.
     """
     ranges = winner_ranges(source) if ranges is None else ranges
-    differing = varying(found.setting for found in ranges)
+    differing = varying(each.setting for each in ranges)
     columns = [
         SheetColumn("problem"),
         SheetColumn("case"),
@@ -69,27 +69,27 @@ def winners_table(source: Source, ranges: Sequence[WinnerRange] | None = None) -
         SheetColumn("light", numeric=True, rank=8),
     ]
     rows, styles = [], []
-    for found in ranges:
+    for each in ranges:
         rows.append(
             [
-                found.setting.name,
-                found.setting.words(differing, brief=True),
-                format_range(str(found.n_low), str(found.n_high)),
-                found.strategy or "no right result",
-                _extent([winner.median_s for winner in found.winners], format_seconds),
-                _extent([winner.cost_ratio for winner in found.winners], format_ratio),
-                over_next(found.winners),
-                _extent([winner.over_slowest for winner in found.winners], format_factor),
-                _extent([winner.over_best_flops for winner in found.winners], format_factor),
-                _extent([winner.over_floor for winner in found.winners], format_factor),
-                _extent([winner.over_light for winner in found.winners], format_factor),
+                each.setting.name,
+                each.setting.words(differing, brief=True),
+                format_range(str(each.n_low), str(each.n_high)),
+                each.strategy or "no right result",
+                _extent([winner.median_s for winner in each.winners], format_seconds),
+                _extent([winner.cost_ratio for winner in each.winners], format_ratio),
+                over_next(each.winners),
+                _extent([winner.over_slowest for winner in each.winners], format_factor),
+                _extent([winner.over_best_flops for winner in each.winners], format_factor),
+                _extent([winner.over_floor for winner in each.winners], format_factor),
+                _extent([winner.over_light for winner in each.winners], format_factor),
             ]
         )
-        styles.append("" if found.strategy else "yellow")
+        styles.append("" if each.strategy else "yellow")
     title = "Fastest right strategy; next and slowest as multiples of its time"
-    if any(found.over_floor is not None for range_ in ranges for found in range_.winners):
+    if any(winner.over_floor is not None for each in ranges for winner in each.winners):
         title += ", itself as a multiple of a network's best-known FLOPs and of their floor in time"
-    if any(found.over_light is not None for range_ in ranges for found in range_.winners):
+    if any(winner.over_light is not None for each in ranges for winner in each.winners):
         title += ", and of their time at the device's measured rates, its light"
     return sheet_of(title, columns, rows, styles)
 
@@ -105,21 +105,21 @@ def wrong_table(source: Source) -> Sheet:
     ]
     rows = [
         [
-            quantity(found.operator, found.problem),
-            found.strategy,
-            format_spans(found.ns),
-            _extent([found.rel_error_low, found.rel_error_high], format_error),
-            f"{found.cases} of {found.judged}",
+            quantity(mistake.operator, mistake.problem),
+            mistake.strategy,
+            format_spans(mistake.ns),
+            _extent([mistake.rel_error_low, mistake.rel_error_high], format_error),
+            f"{mistake.cases} of {mistake.judged}",
         ]
-        for found in wrong(source)
+        for mistake in wrong(source)
     ]
     return sheet_of("Wrong results", columns, rows, [ROW_STYLES["wrong"]] * len(rows))
 
 
 def stochastic_table(source: Source) -> Sheet:
     """What each family of stochastic strategies gives for its products, at its largest n."""
-    found = crossovers(source)
-    differing = varying(crossover.setting for crossover in found)
+    families = crossovers(source)
+    differing = varying(crossover.setting for crossover in families)
     columns = [
         SheetColumn("problem"),
         SheetColumn("case"),
@@ -133,7 +133,7 @@ def stochastic_table(source: Source) -> Sheet:
         SheetColumn("wins from n", numeric=True, rank=1),
     ]
     rows = []
-    for crossover in found:
+    for crossover in families:
         largest = crossover.largest
         first, last = largest.budgets[0], largest.budgets[-1]
         rows.append(
@@ -164,7 +164,7 @@ def unsupported_table(source: Source) -> Sheet:
     return _unmeasured(FAILED[1], unsupported(source))
 
 
-def _unmeasured(title: str, found: Sequence[Unmeasured]) -> Sheet:
+def _unmeasured(title: str, unmeasured: Sequence[Unmeasured]) -> Sheet:
     columns = [
         SheetColumn("problem"),
         SheetColumn("strategy"),
@@ -172,7 +172,7 @@ def _unmeasured(title: str, found: Sequence[Unmeasured]) -> Sheet:
         SheetColumn("status", rank=1),
         SheetColumn("reason", prose=True),
     ]
-    rows = [[quantity(f.operator, f.problem), f.strategy, format_spans(f.ns), f.status, f.reason] for f in found]
+    rows = [[quantity(f.operator, f.problem), f.strategy, format_spans(f.ns), f.status, f.reason] for f in unmeasured]
     return sheet_of(title, columns, rows)
 
 
@@ -218,8 +218,8 @@ def _fit(growth: Growth | None) -> tuple[str, str]:
 
 def paybacks_table(source: Source) -> Sheet:
     """After how many calls a strategy that is slow to prepare has paid for itself."""
-    found = paybacks(source)
-    differing = varying(one.setting for one in found)
+    repaid = paybacks(source)
+    differing = varying(one.setting for one in repaid)
     columns = [
         SheetColumn("problem"),
         SheetColumn("case"),
@@ -241,7 +241,7 @@ def paybacks_table(source: Source) -> Sheet:
             format_seconds(one.extra_s),
             format_seconds(one.saved_s),
         ]
-        for one in found
+        for one in repaid
     ]
     return sheet_of(
         "When preparation pays: calls after which the fastest has taken less time than the next", columns, rows
