@@ -13,11 +13,15 @@ import torch
 
 from jacstrat.core.case import Case
 from jacstrat.core.errors import UnsupportedError
-from jacstrat.harness.cell.setup import prepare_case, set_up, surroundings, verdict
+from jacstrat.harness.cell.prepared_case import prepare_case
+from jacstrat.harness.cell.setup import set_up
+from jacstrat.harness.cell.surroundings import surroundings
+from jacstrat.harness.cell.verdicts import verdict
 from jacstrat.harness.plan.cases import Cell
-from jacstrat.harness.plan.sweep import load_sweep, missing_device
-from jacstrat.measure.clocks import clock_for
+from jacstrat.harness.plan.devices import missing_device
+from jacstrat.harness.plan.sweep import load_sweep
 from jacstrat.measure.sampling import Settings, sample
+from jacstrat.measure.torch_device import clock_for
 from jacstrat.statistics import ratio
 
 CASES = [case for cell in load_sweep("quick").cells() for case in cell.cases]

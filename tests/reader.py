@@ -41,7 +41,7 @@ NOT_RUN: Mapping[str, str] = {
     "jacstrat compare --baseline*": "counts the quick sweep; tests/compare does it with two cells",
     "jacstrat compare --update-baseline*": "counts the quick sweep",
     ".venv/bin/python bench/compare_rev.py*": "measures comparisons of revisions, for half an hour",
-    "jacstrat compare --rev*": "needs a git repository, and measures for minutes",
+    "jacstrat compare-rev*": "needs a git repository, and measures for minutes",
     "jacstrat plan paper.toml *": "plan.md runs such commands; the run that follows reads the same file",
     "jacstrat advise pinn_tanh *": "measures every strategy; advise.md runs such a command",
     "jacstrat advise * --explain": "measures every strategy; tests/harness/test_advise.py runs it",

@@ -71,6 +71,12 @@ def test_the_index_of_strategies_is_that_of_the_code() -> None:
     assert set(ALIASES) <= set(re.findall(r"`([^`]+)`", index))
 
 
+def test_every_page_of_strategies_and_problems_is_in_the_contents_of_the_site() -> None:
+    contents = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    pages = [page for folder in ("strategies", "problems") for page in (DOCS / folder).glob("*.md")]
+    assert [str(path) for page in pages if f"- {(path := page.relative_to(ROOT))}\n" not in contents] == []
+
+
 def test_every_problem_is_on_a_page() -> None:
     pages = "".join(page.read_text(encoding="utf-8") for page in (DOCS / "problems").glob("*.md"))
     assert [name for name in PROBLEMS if f"`{name}`" not in pages] == []

@@ -83,7 +83,7 @@ def test_what_compares_with_another_revision_has_it(text: str) -> None:
     for job in load(text)["jobs"].values():
         commands = [step.get("run", "") for step in job["steps"]]
         used = [step.get("uses", "") for step in job["steps"]]
-        if any("--rev" in command for command in commands) or any(map(OWN_ACTION.fullmatch, used)):
+        if any("-rev " in command for command in commands) or any(map(OWN_ACTION.fullmatch, used)):
             (checkout,) = (step for step in job["steps"] if step.get("uses", "").startswith("actions/checkout"))
             assert checkout["with"]["fetch-depth"] == 0
 

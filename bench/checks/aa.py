@@ -9,11 +9,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from jacstrat.core.case import Case, F
-from jacstrat.harness.cell.setup import prepare_case, set_up, surroundings
+from jacstrat.harness.cell.prepared_case import prepare_case
+from jacstrat.harness.cell.setup import set_up
+from jacstrat.harness.cell.surroundings import surroundings
 from jacstrat.harness.plan.cases import Cell
 from jacstrat.harness.plan.sweep import Grid, Sweep
-from jacstrat.measure.clocks import clock_for
 from jacstrat.measure.sampling import Settings, sample
+from jacstrat.measure.torch_device import clock_for
 from jacstrat.statistics import Summary, ratio
 
 from .figure import Figure

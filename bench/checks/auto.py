@@ -105,7 +105,8 @@ def measured(keys: Iterable[str] = (), sample_s: float = 0.25, sweep: str = "def
     process is imported by a first choice that is not counted.
     """
     from jacstrat import UnsupportedError
-    from jacstrat.harness.cell.setup import set_up, surroundings
+    from jacstrat.harness.cell.setup import set_up
+    from jacstrat.harness.cell.surroundings import surroundings
     from jacstrat.harness.plan.sweep import load_sweep
 
     _begin()
@@ -128,7 +129,7 @@ def measured(keys: Iterable[str] = (), sample_s: float = 0.25, sweep: str = "def
 def _right(spec: str, bench: Any) -> Callable[[], object] | None:
     """Calls of an exact strategy of a cell; None where it cannot serve it, or is wrong there."""
     from jacstrat.core.errors import UnsupportedError
-    from jacstrat.harness.cell.setup import verdict
+    from jacstrat.harness.cell.verdicts import verdict
     from jacstrat.measure.accuracy import errors
 
     reference, instance = bench.reference, bench.instance
@@ -238,8 +239,8 @@ def _compared(
     sample_s: float,
 ) -> Found:
     """Auto beside the others, in the same shuffled rounds."""
-    from jacstrat.measure.clocks import clock_for
     from jacstrat.measure.sampling import Settings, sample
+    from jacstrat.measure.torch_device import clock_for
     from jacstrat.statistics import ratio
 
     series = sample(works, clock_for(device), Settings(limit_s=sample_s), random.Random(key))

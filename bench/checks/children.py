@@ -10,7 +10,8 @@ from contextlib import contextmanager
 
 import torch
 
-from jacstrat.harness.cell.measuring import Outcome, measure
+from jacstrat.harness.cell.measuring import measure
+from jacstrat.harness.cell.outcomes import Outcome
 from jacstrat.harness.dispatch.child import ChildLimits
 from jacstrat.harness.dispatch.isolation import measure_isolated
 from jacstrat.harness.plan.cases import Cell

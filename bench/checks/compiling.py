@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 
 from jacstrat.core.case import Case
-from jacstrat.harness.cell.setup import surroundings
+from jacstrat.harness.cell.surroundings import surroundings
 from jacstrat.strategies import parse_strategy
 
 from . import cells

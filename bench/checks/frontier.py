@@ -223,7 +223,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parts = tuple(dict.fromkeys(part for named in given.part for part in GROUPS.get(named, (named,))))
 
     from jacstrat.core.errors import JacstratError
-    from jacstrat.harness.plan.sweep import missing_device
+    from jacstrat.harness.plan.devices import missing_device
     from jacstrat.measure.environment import snapshot
     from jacstrat.peers.process import end_all
 

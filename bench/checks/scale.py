@@ -62,7 +62,7 @@ def sleeping(case_s: float) -> Callable[[Job, str, str, str], Done]:
     def do(job: Job, run: str, place: str, scratch: str) -> Done:
         import time
 
-        from jacstrat.harness.cell.measuring import Outcome
+        from jacstrat.harness.cell.outcomes import Outcome
         from jacstrat.harness.dispatch.job import Done
         from jacstrat.harness.dispatch.worker import here, slot
 

@@ -5,7 +5,7 @@ A file a command; each adds itself to `app`, in the order in which the help list
 
 import warnings
 
-from jacstrat.cli import advise, compare, history, listing, merge, plan, report, run  # noqa: F401
+from jacstrat.cli import advise, compare, compare_rev, history, listing, merge, plan, report, run  # noqa: F401
 from jacstrat.cli.app import app, main
 
 __all__ = ["app", "main"]

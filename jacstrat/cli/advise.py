@@ -21,9 +21,9 @@ def advise(
     operator: Annotated[
         str | None, typer.Option("-o", "--operator", help="Spec, such as laplacian:coordinates=0+1.")
     ] = None,
-    dtype: Annotated[str | None, typer.Option(help="float32 or float64 [float64].")] = None,
-    device: Annotated[str | None, typer.Option(help="cpu or cuda [cpu].")] = None,
-    workload: Annotated[str | None, typer.Option(help="evaluate or train [evaluate].")] = None,
+    dtype: Annotated[str | None, typer.Option(help="float32 or float64; float64 unless given.")] = None,
+    device: Annotated[str | None, typer.Option(help="cpu or cuda; cpu unless given.")] = None,
+    workload: Annotated[str | None, typer.Option(help="evaluate or train; evaluate unless given.")] = None,
     threads: Annotated[int | None, typer.Option(help="Threads torch computes with.")] = None,
     timeout: Timeout = None,
     max_memory: MaxMemory = None,

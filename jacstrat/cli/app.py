@@ -16,6 +16,7 @@ import typer
 from typer.core import TyperGroup
 
 from jacstrat.cli.signals import interruptible
+from jacstrat.cli.spelling import current
 from jacstrat.core.errors import JacstratError
 from jacstrat.core.text import printable
 
@@ -44,6 +45,9 @@ class CommandLine(TyperGroup):
 
     Within click, which would give a closed pipe and Ctrl-C exit code 1, that of a regression.
     """
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, current(args))
 
     def invoke(self, ctx: Any) -> Any:
         try:

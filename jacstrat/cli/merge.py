@@ -15,7 +15,7 @@ def merge(
     directories: Annotated[list[Path], typer.Argument(metavar="DIR", help="Directories of runs of one sweep.")],
     out: Annotated[Path, typer.Option(help="Directory for the result.")],
     file_format: Annotated[
-        str | None, typer.Option("--format", help="csv or parquet [csv, and beyond 100000 rows parquet].")
+        str | None, typer.Option("--format", help="csv or parquet; csv up to 100000 rows unless given.")
     ] = None,
 ) -> None:
     """One directory of several: the shards of a sweep, or parts that were measured apart."""

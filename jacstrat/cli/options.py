@@ -42,7 +42,7 @@ Operators = Annotated[
     list[str] | None, typer.Option("-o", "--operator", help="Spec, such as laplacian:coordinates=0+1.")
 ]
 Strategies = Annotated[list[str] | None, typer.Option("-s", "--strategy", help="Spec, such as vmap:chunk_size=8.")]
-Inputs = Annotated[str | None, typer.Option("-n", help="Inputs: 1,2,4 [the problem's sizes].")]
+Inputs = Annotated[str | None, typer.Option("-n", help="Inputs: 1,2,4; the problem's sizes unless given.")]
 Points = Annotated[str | None, typer.Option(help="Points: 1,64.")]
 Dtypes = Annotated[str | None, typer.Option(help="float64,float32,tf32,float16,bfloat16.")]
 Devices = Annotated[str | None, typer.Option(help="cpu,cuda; cuda:1, cuda:all for each card here.")]
@@ -91,14 +91,14 @@ def sweep_of(
 
 
 def _devices(text: str | None) -> tuple[str, ...] | None:
-    from jacstrat.harness.plan.sweep import every_device
+    from jacstrat.harness.plan.devices import every_device
 
     return None if text is None else every_device(several(text) or ())
 
 
 def check_devices(device: str | None, remedy: str = "") -> None:
     """Refuse a device that was asked for and is not here."""
-    from jacstrat.harness.plan.sweep import check_devices
+    from jacstrat.harness.plan.devices import check_devices
 
     try:
         check_devices(_devices(device) or ())

@@ -26,7 +26,7 @@ def report(
     form: Annotated[
         str | None, typer.Option("--format", help="Print the findings as markdown, csv, json or latex, and no more.")
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="File of the page [DIR/report.html].")] = None,
+    out: Annotated[Path | None, typer.Option(help="File of the page; DIR/report.html unless given.")] = None,
 ) -> None:
     """Tables, plots and a page from the records of a run, or of several side by side."""
     from jacstrat.cli.terminal import Terminal
@@ -150,9 +150,9 @@ def show_counts(directory: Path, console: Terminal) -> None:
 
     from jacstrat.records import read_records, records_file
 
-    found = Counter(read_records(directory)["status"])
-    told = ", ".join(f"{count} {status}" for status, count in found.most_common())
-    console.say(f"{found.total()} cases in {records_file(directory)}, counted and not timed: {told}")
-    if not found["ok"] + found["wrong"]:
+    statuses = Counter(read_records(directory)["status"])
+    told = ", ".join(f"{count} {status}" for status, count in statuses.most_common())
+    console.say(f"{statuses.total()} cases in {records_file(directory)}, counted and not timed: {told}")
+    if not statuses["ok"] + statuses["wrong"]:
         console.say("nothing was measured")
         raise typer.Exit(EXIT_NOTHING_MEASURED)

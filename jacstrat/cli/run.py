@@ -59,7 +59,7 @@ def run(
     trace: Annotated[bool, typer.Option("--trace", help="A Chrome trace of every case, in DIR/traces.")] = False,
     energy: Annotated[bool, typer.Option("--energy", help="Take the energy of a call, on cards that tell it.")] = False,
     counts: Annotated[bool, typer.Option("--counts", help="Counts and accuracy alone: no time is taken.")] = False,
-    out: Annotated[Path | None, typer.Option(help="Directory for the results [results/DATE].")] = None,
+    out: Annotated[Path | None, typer.Option(help="Directory for the results; results/DATE unless given.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run in the directory.")] = False,
     retry: Annotated[str | None, typer.Option(help="On resuming, measure these again: timeout,oom.")] = None,
     no_isolation: Annotated[bool, typer.Option("--no-isolation", help="All in this process, for debuggers.")] = False,
@@ -143,13 +143,13 @@ def measure(
 
     def environment() -> dict[str, object]:
         nonlocal warned
-        found = snapshot()
-        said = warnings(found)
+        here = snapshot()
+        said = warnings(here)
         for warning in () if warned else said:
             console.say(f"warning: {warning}", style="yellow")
         warned = True
         peers = {"peers": software} if (software := sweep.software()) else {}
-        return found.to_json() | {"warnings": said, **peers}
+        return here.to_json() | {"warnings": said, **peers}
 
     interrupted = False
     with Progress(console) as progress:

@@ -10,18 +10,10 @@ from jacstrat.compare.inputs import RecordSet
 from jacstrat.compare.verdict import Comparison, Gate, Verdict
 from jacstrat.core.environment import read_sessions, write_sessions
 from jacstrat.core.whole import write_whole
-from jacstrat.record import Record
+from jacstrat.record import TIMED, Record
 from jacstrat.records import RECORDS, SWEEP, write_records
 from jacstrat.report.analysis.setting import to_records
 from jacstrat.samples import SAMPLES
-
-TIMES = (
-    *("median_s", "q1_s", "q3_s", "min_s", "ci_low_s", "ci_high_s", "samples", "prepare_s", "f_median_s"),
-    *("cost_ratio", "cost_ratio_low", "cost_ratio_high", "over_fastest", "over_fastest_low", "over_fastest_high"),
-    *("floor_median_s", "over_floor", "over_floor_low", "over_floor_high", "stop_reason", "energy_j"),
-    *("cache", "cold_s", "warm_s", "kernels", "kernel_s", "gap_s", "compute_s", "memory_s", "light_s", "over_light"),
-)
-"""Columns that say how fast: what they hold is of one machine on one day."""
 
 
 def update_baseline(
@@ -63,4 +55,4 @@ def update_baseline(
 
 
 def _without_times(record: Record) -> Record:
-    return Record(**{name: value for name, value in asdict(record).items() if name not in TIMES})
+    return Record(**{name: value for name, value in asdict(record).items() if name not in TIMED})

@@ -61,7 +61,7 @@ class Snapshot:
 
     A fact that is not there, as in a file of an older version, or is of another kind than it should, is "", None, False
     or (): nobody tells. `machine` is the hash of the machine's kind; `checkout` the commit of jacstrat's own sources,
-    `revision` that of what `jacstrat compare --rev` measured, with its date.
+    `revision` that of what `jacstrat compare-rev` measured, with its date.
     """
 
     machine: str = _text("machine")
@@ -167,8 +167,8 @@ class Session:
 def moment(text: str) -> datetime | None:
     """When, from ISO 8601; in UTC where no zone is told; None of what is no moment."""
     try:
-        found = datetime.fromisoformat(text)
-        return (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
+        time = datetime.fromisoformat(text)
+        return (time if time.tzinfo else time.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError):
         return None
 

@@ -13,8 +13,11 @@ from rich.text import Text
 from jacstrat.core.case import Case, F
 from jacstrat.core.errors import UsageError
 from jacstrat.core.operator import OPERATORS, Operator, parse_operator
-from jacstrat.harness.cell.measuring import Outcome, measure
-from jacstrat.harness.cell.setup import Attend, failure, instantiate, reason_to_skip, surroundings
+from jacstrat.harness.cell.failures import failure
+from jacstrat.harness.cell.measuring import measure
+from jacstrat.harness.cell.outcomes import Outcome
+from jacstrat.harness.cell.setup import Attend, instantiate, reason_to_skip
+from jacstrat.harness.cell.surroundings import surroundings
 from jacstrat.harness.dispatch.isolation import isolated
 from jacstrat.harness.dispatch.job import limits_of
 from jacstrat.harness.plan.cases import Cell
@@ -67,9 +70,9 @@ def advise(sweep: Sweep, attend: Callable[[Case], object] = lambda case: None) -
     sweep = sweep.pinned()
     cell = cell_to_advise(sweep)
     work = partial(examine, settings=Settings(limit_s=sweep.sample_s))
-    found = list(isolated(work, _parse, Outcome.of, cell, limits_of(sweep), lambda name: attend(cell.case(name))))
-    evidence = next((one for one in found if isinstance(one, FunctionFacts)), None)
-    records = tuple(one.record for one in found if isinstance(one, Outcome) and one.record is not None)
+    messages = list(isolated(work, _parse, Outcome.of, cell, limits_of(sweep), lambda name: attend(cell.case(name))))
+    evidence = next((one for one in messages if isinstance(one, FunctionFacts)), None)
+    records = tuple(one.record for one in messages if isinstance(one, Outcome) and one.record is not None)
     return Advice(records, evidence)
 
 

@@ -16,8 +16,9 @@ from jacstrat.core.errors import UsageError, lookup, unknown
 from jacstrat.core.operator import OWN, Operator, parse_operator
 from jacstrat.harness.dispatch.here import measure_here
 from jacstrat.harness.plan.cases import Cell
+from jacstrat.harness.plan.devices import missing_device
 from jacstrat.harness.plan.precision import DTYPES, TF32
-from jacstrat.harness.plan.sweep import WORKLOADS, missing_device
+from jacstrat.harness.plan.sweep import WORKLOADS
 from jacstrat.harness.watching import Watching, shown_by
 from jacstrat.measure.sampling import Settings
 from jacstrat.problems.base import Instance, Problem
@@ -98,7 +99,8 @@ class Benchmark:
     def _sheets(self) -> list[Sheet]:
         """The cases, and the reasons of those that have no result."""
         from jacstrat.report.analysis.answers import failures, unsupported
-        from jacstrat.report.analysis.tables import failures_table, records_sheets, unsupported_table
+        from jacstrat.report.analysis.case_sheets import records_sheets
+        from jacstrat.report.analysis.tables import failures_table, unsupported_table
 
         frame = self.to_dataframe()
         sheets = records_sheets(frame)
@@ -194,9 +196,9 @@ def benchmark(
         with Watching(specs, shown_by(progress)) as watching:
             settings = Settings(limit_s=sample_s)
             outcomes = list(measure_here(cell, settings, watching.attend, instance=instance))
-    found = {outcome.record.strategy: outcome.record for outcome in outcomes if outcome.record}
+    records = {outcome.record.strategy: outcome.record for outcome in outcomes if outcome.record}
     samples = {outcome.case: outcome.samples for outcome in outcomes if outcome.samples}
-    return Benchmark(tuple(found[spec] for spec in specs), samples)
+    return Benchmark(tuple(records[spec] for spec in specs), samples)
 
 
 def _operator(operator: str | Operator, weight: Any) -> Operator:

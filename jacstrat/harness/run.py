@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,6 +17,7 @@ from jacstrat.harness.dispatch.pool import Here, Pool, Slots
 from jacstrat.harness.dispatch.scheduler import Observer, schedule
 from jacstrat.harness.dispatch.servers import end_left_processes
 from jacstrat.harness.dispatch.strays import temporary_folder
+from jacstrat.harness.plan.cases import Cell
 from jacstrat.harness.plan.sweep import Sweep
 from jacstrat.harness.results import Results
 from jacstrat.measure.sampling import Settings
@@ -75,46 +76,81 @@ def run(
         results = stack.enter_context(Results(directory, sweep.to_toml()))
         # Ends with the run, so that a reference outlives no change of the code that it came from.
         references = stack.enter_context(temporary_folder())
-        settings = Settings(limit_s=sweep.sample_s, caches=sweep.cache) if sweep.timed else None
-        traces = (directory / TRACES).resolve() if options.trace else None
-        job = Job(
-            cells[0], settings, sweep.timeout_s, sweep.max_memory_bytes, options.isolate, traces, energy=sweep.energy
-        )
-        left = lines(cells, done)
         # Behind the pool, which ends the children that it keeps.
         stack.callback(end_left_processes)
-        pool: Pool
+        job = _job(sweep, cells[0], options, (directory / TRACES).resolve())
+        left = lines(cells, done)
         if elsewhere is None:
-            # Once, since each cell of a run is to have the same memory.
             devices = dict.fromkeys(cell.device for cell in cells)
-            # Without a child each there is one process, which is at one cell.
-            if len(devices) > 1 and options.isolate:
-                pool = stack.enter_context(closing(Slots(devices, observer.attending, references)))
-            else:
-                pool = stack.enter_context(closing(Here(observer.attending, references)))
+            pool = stack.enter_context(_pool_here(devices, options, observer, references))
+            # Once, since each cell of a run is to have the same memory.
             job = replace(job, memory_bytes=limits_of(sweep).memory_bytes)
         else:
             pool = stack.enter_context(elsewhere)
             # What would be begun last must not be what takes longest.
             left.sort(key=lambda line: -line.cases)
-        session = Session({"start": environment()})
-
-        def found(done: Done) -> None:
-            nonlocal session
-            if done.environment is not None and done.machine not in session.workers:
-                session = session.with_worker(done.machine, done.environment)
-                results.check()
-                write_sessions(directory, [*earlier, session])
-
-        write_sessions(directory, [*earlier, session])
+        sessions = Sessions(results, earlier, environment)
         observer.started(len(done), sum(len(cell.strategies) for cell in cells))
         try:
-            for outcome in schedule(left, job, pool, observer.under_way, found):
+            for outcome in schedule(left, job, pool, observer.under_way, sessions.add_worker):
                 if outcome.samples:
                     results.write_samples(outcome.case, outcome.samples)
                 if outcome.record:
                     results.write(outcome.record)
                     observer.finished(outcome.record)
         finally:
-            with suppress(FileNotFoundError):
-                write_sessions(results.directory, [*earlier, session.ended(environment())])
+            sessions.end()
+
+
+def _job(sweep: Sweep, first: Cell, options: Options, traces: Path) -> Job:
+    """What is done with every cell, of which the first stands in it."""
+    settings = Settings(limit_s=sweep.sample_s, caches=sweep.cache) if sweep.timed else None
+    return Job(
+        first,
+        settings,
+        sweep.timeout_s,
+        sweep.max_memory_bytes,
+        options.isolate,
+        traces if options.trace else None,
+        energy=sweep.energy,
+    )
+
+
+def _pool_here(
+    devices: Collection[str], options: Options, observer: Observer, references: Path
+) -> AbstractContextManager[Pool]:
+    """The pool of this machine, one cell at a time on each device."""
+    # Without a child each there is one process, which is at one cell.
+    if len(devices) > 1 and options.isolate:
+        return closing(Slots(devices, observer.attending, references))
+    return closing(Here(observer.attending, references))
+
+
+class Sessions:
+    """What environment.json says of a run while it is under way: of this machine, and of those that measure for it.
+
+    Args:
+        results: Of the run, whose directory may be moved.
+        earlier: Sessions of the runs that this one goes on with.
+        environment: What machine this is, as plain JSON.
+    """
+
+    def __init__(self, results: Results, earlier: Sequence[Session], environment: Callable[[], Any]) -> None:
+        self._results, self._earlier, self._environment = results, earlier, environment
+        self._session = Session({"start": environment()})
+        self._write(self._session)
+
+    def add_worker(self, done: Done) -> None:
+        """Add the machine that did a job, the first time that it did one."""
+        if done.environment is not None and done.machine not in self._session.workers:
+            self._session = self._session.with_worker(done.machine, done.environment)
+            self._results.check()
+            self._write(self._session)
+
+    def end(self) -> None:
+        """Add what has changed meanwhile; nothing where the directory is gone."""
+        with suppress(FileNotFoundError):
+            self._write(self._session.ended(self._environment()))
+
+    def _write(self, session: Session) -> None:
+        write_sessions(self._results.directory, [*self._earlier, session])

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from jacstrat.measure.telemetry import DeviceSource, DeviceState
+from jacstrat.measure.card import DeviceSource, DeviceState
 
 # Slowed down for its temperature. A cap on power ends as soon as the work does: no rest mends that.
 HOT = frozenset({"hw_slowdown", "hw_thermal_slowdown", "sw_thermal_slowdown"})

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
+from jacstrat.measure.card import DeviceSource
 from jacstrat.measure.clocks import Clock, Work
-from jacstrat.measure.telemetry import DeviceSource
 
 # Least device time between the two refreshes of the counter that are compared. Drivers refresh it every 20 to 100 ms.
 BLOCK_S = 0.5
@@ -63,14 +63,14 @@ def _calls(seconds: float, call_s: float) -> int:
 def _next_refresh(work: Work, calls: int, call_s: float, clock: Clock, card: DeviceSource) -> Refresh | None:
     """Call until the counter moves up; None where there is none, or it moves down or not at all."""
     before = card.energy_j()
-    made, spent_s = 0, 0.0
+    called, spent_s = 0, 0.0
     while before is not None and spent_s < MOST_REFRESH_S:
         timing = clock.time(work, calls)
-        made += clock.lead + calls
+        called += clock.lead + calls
         spent_s += timing.spent_s
         now = card.energy_j()
         if now is None or now < before:
             return None
         if now > before:
-            return Refresh(now, made)
+            return Refresh(now, called)
     return None

@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from jacstrat.available import ROOT
+from jacstrat.measure.card import Card, DeviceState, falls_when_idle, throttled
 from jacstrat.measure.hardware import Hardware, Load, read_hardware, read_load
+from jacstrat.measure.nvml import TelemetryError
 from jacstrat.measure.software import (
     Checkout,
     Torch,
@@ -25,7 +27,7 @@ from jacstrat.measure.software import (
     read_torch,
     read_variables,
 )
-from jacstrat.measure.telemetry import Card, DeviceState, TelemetryError, every_card, falls_when_idle, throttled
+from jacstrat.measure.telemetry import every_card
 
 # Names the machine in place of its host name: where a container has a new one each time, or for a part of a machine.
 MACHINE_VARIABLE = "JACSTRAT_MACHINE"

@@ -17,12 +17,12 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Protocol
 
 from jacstrat.core.errors import in_words
+from jacstrat.measure.card import DeviceState, throttled
 from jacstrat.measure.clocks import COLD, WARM, Clock, Timing, Work
 from jacstrat.measure.context import ContextLostError
-from jacstrat.measure.telemetry import DeviceState, throttled
+from jacstrat.measure.watch import UNWATCHED, Watch
 from jacstrat.statistics import Summary, summarise
 
 PRECISE = "precise"
@@ -93,36 +93,6 @@ class WorkSamples:
         return summarise(list(self.seconds.values()))
 
 
-class Watch(Protocol):
-    """Looks at a card between blocks."""
-
-    def look(self) -> DeviceState | None:
-        """The card now; None where nobody tells of one."""
-        ...
-
-    def rest(self, state: DeviceState, beat: Callable[[], object]) -> object:
-        """Wait where the card in this state had better cool; `beat` is called again and again meanwhile."""
-        ...
-
-
-class Unwatched:
-    """Of a device that nobody tells of."""
-
-    def look(self) -> None:
-        return None
-
-    def rest(self, state: DeviceState, beat: Callable[[], object]) -> None:
-        return None
-
-
-UNWATCHED = Unwatched()
-
-
-def unmarked(name: str) -> AbstractContextManager[object]:
-    """Marks nothing."""
-    return nullcontext()
-
-
 def warm_up(work: Work, clock: Clock, settings: Settings) -> Timing:
     """Call until two successive halves of the last calls agree, or the time is up; the time of a call, at the end.
 
@@ -162,7 +132,7 @@ def sample(
     attending: Callable[[str], object] = lambda name: None,
     watch: Watch = UNWATCHED,
     clocks: Mapping[str, Clock] | None = None,
-    marked: Callable[[str], AbstractContextManager[object]] = unmarked,
+    marked: Callable[[str], AbstractContextManager[object]] = nullcontext,
     lost: Callable[[], bool] = lambda: False,
     alike: Collection[str] = (),
 ) -> dict[str, WorkSamples]:
@@ -188,46 +158,83 @@ def sample(
     Raises:
         ContextLostError: Work has raised, and all is lost.
     """
-    series = {name: WorkSamples() for name in works}
-    active = set(works)
     clock_of = {name: (clocks or {}).get(name, clock) for name in works}
+    under_way = _Sampling(works, clock_of, settings, attending, watch, marked, lost)
+    for name in works:
+        under_way.warm_up(name)
+    _even_out([under_way.series[name] for name in alike if name in under_way.active])
+    number = 0
+    with _garbage_held():
+        while names := under_way.due(reference):
+            rng.shuffle(names)
+            for name in names:
+                under_way.take_block(name, number)
+            number += 1
+    return under_way.ended()
+
+
+@dataclass
+class _Sampling:
+    """Sampling under way: the arguments of `sample`, the series so far, and the names of those that go on."""
+
+    works: Mapping[str, Work]
+    clocks: Mapping[str, Clock]
+    settings: Settings
+    attending: Callable[[str], object]
+    watch: Watch
+    marked: Callable[[str], AbstractContextManager[object]]
+    lost: Callable[[], bool]
+
+    def __post_init__(self) -> None:
+        self.series = {name: WorkSamples() for name in self.works}
+        self.active = set(self.works)
+
+    def warm_up(self, name: str) -> None:
+        """Warm up, and size the block."""
+        with self._turn(name) as series:
+            call = warm_up(self.works[name], self.clocks[name], self.settings)
+            series.calls = _calls(self.clocks[name], call, self.settings)
+
+    def due(self, reference: str | None) -> list[str]:
+        """Those that take part in the next round; none where sampling is over.
+
+        The reference goes on as long as any other does, and by itself until it has its fewest samples.
+        """
+        few = reference in self.active and len(self.series[reference].seconds) < self.settings.min_samples
+        if not (self.active - {reference} or few):
+            return []
+        beside = {reference} if reference and not self.series[reference].error else set()
+        return sorted(self.active | beside)
+
+    def take_block(self, name: str, round_number: int) -> None:
+        """Time a block, let the card rest, and see whether that is enough."""
+        with self._turn(name) as series:
+            timing, state = self.clocks[name].time(self.works[name], series.calls), self.watch.look()
+            _take(series, round_number, timing, state, self.settings)
+            if state is not None:
+                self.watch.rest(state, partial(self.attending, name))
+            if name in self.active and (reason := _stop(series, self.settings)):
+                series.stop_reason = reason
+                self.active.discard(name)
+
+    def ended(self) -> dict[str, WorkSamples]:
+        """The series, each with why it ended."""
+        for series in self.series.values():
+            series.stop_reason = THROTTLED if series.throttled else series.stop_reason or OTHERS_DONE
+        return self.series
 
     @contextmanager
-    def turn(name: str) -> Iterator[WorkSamples]:
-        attending(name)
+    def _turn(self, name: str) -> Iterator[WorkSamples]:
+        """All that is done with a piece of work; one that raises keeps its error and takes no more part."""
+        self.attending(name)
         try:
-            with marked(name):
-                yield series[name]
+            with self.marked(name):
+                yield self.series[name]
         except (Exception, SystemExit) as error:
-            if lost():
+            if self.lost():
                 raise ContextLostError(in_words(error)) from error
-            series[name].error = error
-            active.discard(name)
-
-    for name, work in works.items():
-        with turn(name) as one:
-            one.calls = _calls(clock_of[name], warm_up(work, clock_of[name], settings), settings)
-
-    _even_out([series[name] for name in alike if name in active])
-    round_number = 0
-    with _garbage_held():
-        while active - {reference} or (reference in active and len(series[reference].seconds) < settings.min_samples):
-            going_on = active | ({reference} if reference and not series[reference].error else set())
-            order = sorted(going_on)
-            rng.shuffle(order)
-            for name in order:
-                with turn(name) as one:
-                    timing, state = clock_of[name].time(works[name], one.calls), watch.look()
-                    _take(one, round_number, timing, state, settings)
-                    if state is not None:
-                        watch.rest(state, partial(attending, name))
-                    if name in active and (reason := _stop(one, settings)):
-                        one.stop_reason = reason
-                        active.discard(name)
-            round_number += 1
-    for one in series.values():
-        one.stop_reason = THROTTLED if one.throttled else one.stop_reason or OTHERS_DONE
-    return series
+            self.series[name].error = error
+            self.active.discard(name)
 
 
 def _even_out(alike: Collection[WorkSamples]) -> None:

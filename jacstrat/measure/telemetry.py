@@ -5,126 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
-from importlib import import_module
 from types import MappingProxyType
-from typing import Any, Protocol
+from typing import Any
 
-from jacstrat.core.errors import JacstratError, UsageError
-
-# The bits of nvmlClocksEventReasons in nvml.h, called throttle reasons before driver 535.
-REASONS: Mapping[int, str] = MappingProxyType(
-    {
-        0x001: "idle",
-        0x002: "application_clocks",
-        0x004: "sw_power_cap",
-        0x008: "hw_slowdown",
-        0x010: "sync_boost",
-        0x020: "sw_thermal_slowdown",
-        0x040: "hw_thermal_slowdown",
-        0x080: "hw_power_brake",
-        0x100: "display_clocks",
-        0x200: "board_limit",
-        0x400: "reliability",
-    }
-)
-
-# The card runs below the clock asked of it because of heat or power, so the time is not that of the code. The other
-# reasons are a clock that somebody has chosen (application, display, sync boost), a card with nothing to do, and the
-# voltage limit at the top of an ordinary boost (reliability).
-SPOILING = frozenset(
-    {
-        "sw_power_cap",
-        "hw_slowdown",
-        "sw_thermal_slowdown",
-        "hw_thermal_slowdown",
-        "hw_power_brake",
-        "board_limit",
-    }
-)
-
-
-class TelemetryError(JacstratError):
-    """The driver is there and does not serve; the message says what it answers."""
-
-
-class DeviceLostError(TelemetryError):
-    """The card has fallen off the bus or waits for a reset: nothing measured on it counts any more."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Card:
-    """What of a card stays; None for what it lacks.
-
-    Fields:
-        name: "NVIDIA H200", ...
-        driver: Version of the driver.
-        sm_clock_max_mhz, memory_clock_max_mhz: The highest clocks.
-        power_limit_w: The limit in force, watts.
-        slowdown_c: Temperature at which the card slows down, degrees Celsius.
-        memory_bytes: Memory of the card.
-        sm_clock_default_mhz: The clock that it is made to hold under load, as far as the driver tells one.
-        slices: Names of the MIG slices that it is cut into, "NVIDIA H100 80GB HBM3 MIG 1g.10gb"; where
-            CUDA_VISIBLE_DEVICES names slices, of these alone. Empty for a whole card.
-    """
-
-    name: str | None
-    driver: str | None
-    sm_clock_max_mhz: int | None
-    memory_clock_max_mhz: int | None
-    power_limit_w: float | None
-    slowdown_c: int | None
-    memory_bytes: int | None
-    sm_clock_default_mhz: int | None = None
-    slices: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, kw_only=True)
-class DeviceState:
-    """What of a card moves, at one moment; None for what it lacks.
-
-    Fields:
-        sm_clock_mhz, memory_clock_mhz: Current clocks.
-        power_w: Power draw, watts.
-        temperature_c: Of the GPU, degrees Celsius.
-        reasons: Names from REASONS of why the clock is what it is; a bit without a name is "bit_0x...".
-        energy_j: Energy used since the driver was loaded, joules.
-        memory_used_bytes: Memory in use, by everybody.
-    """
-
-    sm_clock_mhz: int | None = None
-    memory_clock_mhz: int | None = None
-    power_w: float | None = None
-    temperature_c: int | None = None
-    reasons: tuple[str, ...] | None = None
-    energy_j: float | None = None
-    memory_used_bytes: int | None = None
-
-
-def falls_when_idle(state: DeviceState) -> bool:
-    """Whether the clocks go down now that the card has nothing to do: a clock that is locked stays where it is.
-
-    NVML has no reading of what `nvidia-smi -lgc` has set. While the card works, or where it tells no reasons, nothing
-    can be said.
-    """
-    return "idle" in (state.reasons or ())
-
-
-def throttled(state: DeviceState) -> tuple[str, ...]:
-    """The reasons in a state that spoil a sample; none also where the card does not tell its reasons."""
-    return tuple(reason for reason in state.reasons or () if reason in SPOILING)
-
-
-class DeviceSource(Protocol):
-    """What sampling asks of a card; Telemetry is one, and so is any object with these two."""
-
-    def state(self) -> DeviceState:
-        """The card now."""
-        ...
-
-    def energy_j(self) -> float | None:
-        """The card's energy counter, joules, or None where it has none."""
-        ...
+from jacstrat.core.errors import UsageError
+from jacstrat.measure.card import REASONS, Card, DeviceState
+from jacstrat.measure.nvml import call, failure, is_lost, start
 
 
 class Telemetry:
@@ -151,8 +37,8 @@ class Telemetry:
         self._missing: dict[str, str] = {}
         self.label = label
         with ExitStack() as started:
-            started.callback(_call, nvml, label, "nvmlShutdown")
-            self._handle = _call(nvml, label, find, key)
+            started.callback(call, nvml, label, "nvmlShutdown")
+            self._handle = call(nvml, label, find, key)
             self.card = self._read_card()
             self._started = started.pop_all()
 
@@ -168,7 +54,7 @@ class Telemetry:
             TelemetryError: The driver does not serve.
         """
         address = _pci_address(index)
-        nvml = _start() if address else None
+        nvml = start() if address else None
         if nvml is None or address is None:
             return None
         return cls(nvml, "nvmlDeviceGetHandleByPciBusId", address, f"NVIDIA device {address}")
@@ -224,7 +110,7 @@ class Telemetry:
         memory = self._read("memory_bytes", "nvmlDeviceGetMemoryInfo")
         return Card(
             name=self._read("name", "nvmlDeviceGetName"),
-            driver=_call(nvml, self.label, "nvmlSystemGetDriverVersion"),
+            driver=call(nvml, self.label, "nvmlSystemGetDriverVersion"),
             sm_clock_max_mhz=self._read("sm_clock_max_mhz", clock, nvml.NVML_CLOCK_SM),
             memory_clock_max_mhz=self._read("memory_clock_max_mhz", clock, nvml.NVML_CLOCK_MEM),
             power_limit_w=_thousandth(self._read("power_limit_w", "nvmlDeviceGetEnforcedPowerLimit")),
@@ -241,7 +127,7 @@ class Telemetry:
         nvml = self._nvml
         visible = {one.strip() for one in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")}
         named = {one for one in visible if one.startswith("MIG-")}
-        found = []
+        slices = []
         with suppress(nvml.NVMLError, AttributeError):
             current, _ = nvml.nvmlDeviceGetMigMode(self._handle)
             most = nvml.nvmlDeviceGetMaxMigDeviceCount(self._handle) if current else 0
@@ -249,8 +135,8 @@ class Telemetry:
                 with suppress(nvml.NVMLError):  # fewer slices than there could be
                     part = nvml.nvmlDeviceGetMigDeviceHandleByIndex(self._handle, index)
                     if not named or nvml.nvmlDeviceGetUUID(part) in named:
-                        found.append(str(nvml.nvmlDeviceGetName(part)))
-        return tuple(found)
+                        slices.append(str(nvml.nvmlDeviceGetName(part)))
+        return tuple(slices)
 
     def _reasons(self) -> tuple[str, ...] | None:
         new, old = "nvmlDeviceGetCurrentClocksEventReasons", "nvmlDeviceGetCurrentClocksThrottleReasons"
@@ -280,8 +166,8 @@ class Telemetry:
             if older and error.value == nvml.NVML_ERROR_FUNCTION_NOT_FOUND:
                 return self._read(reading, older, *arguments)
             # These two are about every reading to come, any other error about this one.
-            if _is_lost(nvml, error) or error.value == nvml.NVML_ERROR_UNINITIALIZED:
-                raise _failure(nvml, error, self.label, function) from None
+            if is_lost(nvml, error) or error.value == nvml.NVML_ERROR_UNINITIALIZED:
+                raise failure(nvml, error, self.label, function) from None
             self._missing.setdefault(reading, f"{error} ({function})")
             return None
 
@@ -295,33 +181,13 @@ def every_card() -> Iterator[tuple[Telemetry, ...]]:
     """
     with ExitStack() as opened:
         count = 0
-        if nvml := _start():
-            opened.callback(_call, nvml, "NVML", "nvmlShutdown")
-            count = _call(nvml, "NVML", "nvmlDeviceGetCount")
+        if nvml := start():
+            opened.callback(call, nvml, "NVML", "nvmlShutdown")
+            count = call(nvml, "NVML", "nvmlDeviceGetCount")
         find = "nvmlDeviceGetHandleByIndex"
         yield tuple(
-            opened.enter_context(Telemetry(_start(), find, index, f"NVIDIA device {index}")) for index in range(count)
+            opened.enter_context(Telemetry(start(), find, index, f"NVIDIA device {index}")) for index in range(count)
         )
-
-
-def _start() -> Any:
-    """The module pynvml, with NVML started once more, or None without a driver. NVML counts its starts."""
-    nvml: Any = import_module("pynvml")
-    try:
-        nvml.nvmlInit()
-    except nvml.NVMLError as error:
-        if error.value in (nvml.NVML_ERROR_LIBRARY_NOT_FOUND, nvml.NVML_ERROR_DRIVER_NOT_LOADED):
-            return None
-        raise _failure(nvml, error, "NVML", "nvmlInit") from None
-    return nvml
-
-
-def _call(nvml: Any, label: str, function: str, *arguments: Any) -> Any:
-    """What a function of pynvml returns that has to succeed."""
-    try:
-        return getattr(nvml, function)(*arguments)
-    except nvml.NVMLError as error:
-        raise _failure(nvml, error, label, function) from None
 
 
 def _pci_address(index: int) -> str | None:
@@ -335,19 +201,6 @@ def _pci_address(index: int) -> str | None:
         raise UsageError(f"there is no CUDA device {index}; torch sees {count}, counted from 0")
     device: Any = torch.cuda.get_device_properties(index)  # torch's type stub lacks the address
     return f"{device.pci_domain_id:08X}:{device.pci_bus_id:02X}:{device.pci_device_id:02X}.0"
-
-
-def _is_lost(nvml: Any, error: Any) -> bool:
-    return error.value in (nvml.NVML_ERROR_GPU_IS_LOST, nvml.NVML_ERROR_RESET_REQUIRED)
-
-
-def _failure(nvml: Any, error: Any, label: str, function: str) -> TelemetryError:
-    """What to raise for one of NVML's errors."""
-    if _is_lost(nvml, error):
-        return DeviceLostError(
-            f"{label} does not answer: {error} ({function}); reset it, and discard what was measured on it"
-        )
-    return TelemetryError(f"{label} does not serve: {error} ({function}); see whether nvidia-smi runs")
 
 
 def _thousandth(value: int | None) -> float | None:

@@ -26,7 +26,7 @@ def git(root: Path, *arguments: str) -> str:
     try:
         done = subprocess.run(command, capture_output=True, timeout=LIMIT_S, check=True, env=environ)
     except FileNotFoundError:
-        raise UsageError("git is not installed, and --rev measures revisions of a git repository") from None
+        raise UsageError("git is not installed, and compare-rev measures revisions of a git repository") from None
     except subprocess.CalledProcessError as error:
         said = error.stderr.decode("utf-8", "replace").strip().splitlines() or [f"exit code {error.returncode}"]
         raise UsageError(f"git {arguments[0]}: {said[-1]}") from None
@@ -46,7 +46,7 @@ def repository(directory: Path) -> Path:
     except UsageError as error:
         if "not a git repository" not in str(error):
             raise
-        raise UsageError(f"{directory} is in no git repository; --rev measures two revisions of one") from None
+        raise UsageError(f"{directory} is in no git repository; compare-rev measures two revisions of one") from None
 
 
 def commit_of(root: Path, revision: str) -> str:

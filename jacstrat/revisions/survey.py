@@ -8,9 +8,8 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
-from jacstrat.compare.baseline import TIMES
 from jacstrat.core.errors import UsageError
-from jacstrat.record import COLUMNS, SCHEMA, Record
+from jacstrat.record import COLUMNS, SCHEMA, TIMED, Record
 from jacstrat.revisions.interleave import SharedCase
 from jacstrat.revisions.processes import DiedError, RefusedError, RevisionPair, SideProcess
 
@@ -179,7 +178,7 @@ def _records(answer: Mapping[str, Any], keys: Sequence[str]) -> Iterator[Record]
     columns that one of the two lacks are left."""
     rows = {row["case"]: row for row in answer["records"]}
     for key in keys:
-        known = {name: value for name, value in rows[key].items() if name in COLUMNS and name not in TIMES}
+        known = {name: value for name, value in rows[key].items() if name in COLUMNS and name not in TIMED}
         yield Record(**known | {"schema": SCHEMA})
 
 

@@ -12,7 +12,7 @@ from dataclasses import replace
 import pytest
 
 from bench.checks import children, outside, probe
-from jacstrat.harness.cell.measuring import Outcome
+from jacstrat.harness.cell.outcomes import Outcome
 from jacstrat.harness.dispatch.isolation import measure_isolated
 from jacstrat.harness.plan.cases import Cell
 from jacstrat.record import Record

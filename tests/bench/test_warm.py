@@ -118,7 +118,7 @@ def test_on_a_card_everything_is_compiled_first_then_timed_and_late_cells_are_le
     monkeypatch.setattr("bench.checks.warm.warm", fake_warm)
     monkeypatch.setattr("bench.checks.measured.measured", fake_measured)
     monkeypatch.setattr("bench.checks.memory.memory", lambda networks, device: told.append(f"memory on {device}") or [])
-    monkeypatch.setattr("jacstrat.harness.plan.sweep.missing_device", lambda device: None)
+    monkeypatch.setattr("jacstrat.harness.plan.devices.missing_device", lambda device: None)
     with pytest.raises(SystemExit):
         frontier.main(["--device", "cuda"])
     assert told == [

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from jacstrat.compare.baseline import TIMES, update_baseline
+from jacstrat.compare.baseline import update_baseline
 from jacstrat.compare.comparison import compare
 from jacstrat.compare.inputs import read_side
 from jacstrat.core.environment import ENVIRONMENT
 from jacstrat.harness.cell.measuring import measure
 from jacstrat.harness.plan.sweep import load_sweep
-from jacstrat.record import COLUMNS, Record
+from jacstrat.record import COLUMNS, TIMED, Record
 from jacstrat.records import SWEEP, read_records
 
 from .conftest import changed, environment_of, records_of, side_of, timed
@@ -33,7 +33,7 @@ def test_the_baseline_is_of_the_quick_sweep() -> None:
 def test_the_baseline_has_no_times() -> None:
     frame = read_records(BASELINE)
     words = ["stop_reason", "cache"]
-    assert frame[[name for name in TIMES if name not in words]].isna().all(axis=None)
+    assert frame[[name for name in TIMED if name not in words]].isna().all(axis=None)
     assert (frame[words] == "").all(axis=None)
     assert (
         frame.loc[frame["status"] == "ok", ["vjp_products", "aten_ops", "peak_bytes", "rel_error"]]
@@ -51,10 +51,10 @@ def test_two_cells_counted_here_are_as_the_baseline_has_them() -> None:
 
 
 def test_what_is_timed_is_known() -> None:
-    assert set(TIMES) <= set(COLUMNS)
-    assert {name for name in COLUMNS if name.endswith("_s")} <= set(TIMES)
+    assert set(TIMED) <= set(COLUMNS)
+    assert {name for name in COLUMNS if name.endswith("_s")} <= set(TIMED)
     (outcome,) = (o for o in measure(replace(load_sweep("quick").cells()[0], strategies=("ones",)), None))
-    assert {name for name in TIMES if getattr(outcome.record, name)} == set()
+    assert {name for name in TIMED if getattr(outcome.record, name)} == set()
 
 
 def updated(directory: Path, old: list[Record] | None, new: Path) -> int:

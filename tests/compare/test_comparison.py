@@ -47,7 +47,7 @@ def test_a_case_far_beyond_the_drift_is_slower_and_a_regression_only_if_asked(st
     assert times(comparison).count(Verdict.SLOWER) == 1
     assert comparison.exit_code == code
     assert ("held against NEW (--strict-time)" in comparison.notes[-1]) == strict
-    assert "`jacstrat compare --rev` measures side by side" in comparison.notes[-1]
+    assert "`jacstrat compare-rev` measures side by side" in comparison.notes[-1]
 
 
 def test_a_case_far_below_the_drift_is_faster() -> None:

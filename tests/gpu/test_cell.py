@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from jacstrat.harness.cell.measuring import Outcome, measure
+from jacstrat.harness.cell.measuring import measure
+from jacstrat.harness.cell.outcomes import Outcome
 from jacstrat.harness.plan.cases import Cell
 from jacstrat.harness.plan.precision import missing_tf32
 from jacstrat.measure.sampling import Settings

@@ -11,12 +11,15 @@ import torch
 from jacstrat.core.errors import UnsupportedError
 from jacstrat.graphs import KINDS, captured
 from jacstrat.measure.activity import observed
-from jacstrat.measure.clocks import COLD, DeviceClock, clock_for, flush_bytes
+from jacstrat.measure.card import throttled
+from jacstrat.measure.clocks import COLD
 from jacstrat.measure.context import is_lost
+from jacstrat.measure.device_clock import DeviceClock
 from jacstrat.measure.energy import energy_per_call
 from jacstrat.measure.memory import peak_bytes
 from jacstrat.measure.roofline import measured_peaks
-from jacstrat.measure.telemetry import Telemetry, throttled
+from jacstrat.measure.telemetry import Telemetry
+from jacstrat.measure.torch_device import clock_for, flush_bytes
 
 pytestmark = pytest.mark.gpu
 

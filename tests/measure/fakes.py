@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import SimpleNamespace
 
+from jacstrat.measure.card import DeviceState
 from jacstrat.measure.clocks import Timing, Work
-from jacstrat.measure.telemetry import DeviceState
 
 
 class FakeClock:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from jacstrat.measure.card import DeviceState
 from jacstrat.measure.cooling import COOLER_C, LOOK_S, MOST_S, Cooling, hot
-from jacstrat.measure.telemetry import DeviceState
 
 
 class Card:

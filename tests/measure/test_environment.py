@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jacstrat.measure import environment as subject
+from jacstrat.measure.card import Card, DeviceState
 from jacstrat.measure.environment import (
     MACHINE_VARIABLE,
     Accelerator,
@@ -25,8 +26,8 @@ from jacstrat.measure.environment import (
     warnings,
 )
 from jacstrat.measure.hardware import Hardware, Load
+from jacstrat.measure.nvml import DeviceLostError
 from jacstrat.measure.software import Checkout, Torch
-from jacstrat.measure.telemetry import Card, DeviceLostError, DeviceState
 
 HARDWARE = Hardware(
     cpu_model="AMD EPYC 9354 32-Core Processor",

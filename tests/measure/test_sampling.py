@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jacstrat.measure.card import DeviceState
 from jacstrat.measure.clocks import Timing
 from jacstrat.measure.sampling import (
     MAX_SAMPLES,
@@ -22,7 +23,6 @@ from jacstrat.measure.sampling import (
     sample,
     warm_up,
 )
-from jacstrat.measure.telemetry import DeviceState
 from tests.measure.fakes import FakeClock
 
 SETTINGS = Settings(limit_s=1.0, block_s=1e-3)

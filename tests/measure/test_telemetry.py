@@ -7,10 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pynvml
 import pytest
 
-from jacstrat.measure.telemetry import REASONS, SPOILING, DeviceState, Telemetry, throttled
+from jacstrat.measure.card import REASONS
+from jacstrat.measure.telemetry import Telemetry
 
 STUB = Path(__file__).with_name("nvml_stub.c")
 
@@ -18,6 +18,8 @@ PREAMBLE = """
 import json, os, sys, types
 from dataclasses import asdict
 from jacstrat.core.errors import UsageError
+from jacstrat.measure.card import *
+from jacstrat.measure.nvml import *
 from jacstrat.measure.telemetry import *
 
 def show(value): print(json.dumps(value))
@@ -180,38 +182,6 @@ with every_card() as cards:
         "hw_power_brake",
         "board_limit",
     ]
-
-
-def test_reason_bits_are_those_of_nvml():
-    assert {name: bit for bit, name in REASONS.items()} == {
-        "idle": pynvml.nvmlClocksEventReasonGpuIdle,
-        "application_clocks": pynvml.nvmlClocksEventReasonApplicationsClocksSetting,
-        "sw_power_cap": pynvml.nvmlClocksEventReasonSwPowerCap,
-        "hw_slowdown": pynvml.nvmlClocksThrottleReasonHwSlowdown,
-        "sync_boost": pynvml.nvmlClocksEventReasonSyncBoost,
-        "sw_thermal_slowdown": pynvml.nvmlClocksEventReasonSwThermalSlowdown,
-        "hw_thermal_slowdown": pynvml.nvmlClocksThrottleReasonHwThermalSlowdown,
-        "hw_power_brake": pynvml.nvmlClocksThrottleReasonHwPowerBrakeSlowdown,
-        "display_clocks": pynvml.nvmlClocksEventReasonDisplayClockSetting,
-        # Younger than the oldest nvidia-ml-py that jacstrat takes.
-        "board_limit": getattr(pynvml, "nvmlClocksThrottleReasonBoardLimit", 0x200),
-        "reliability": getattr(pynvml, "nvmlClocksThrottleReasonReliability", 0x400),
-    }
-    assert set(REASONS.values()) > SPOILING
-
-
-@pytest.mark.parametrize(
-    ("reasons", "spoiling"),
-    [
-        (None, ()),
-        ((), ()),
-        (("idle", "application_clocks", "sync_boost", "display_clocks", "reliability"), ()),
-        (("idle", "hw_power_brake"), ("hw_power_brake",)),
-        (("sw_power_cap", "hw_thermal_slowdown"), ("sw_power_cap", "hw_thermal_slowdown")),
-    ],
-)
-def test_only_heat_and_power_spoil_a_sample(reasons, spoiling):
-    assert throttled(DeviceState(reasons=reasons)) == spoiling
 
 
 def test_an_older_driver_gives_its_reasons_by_their_older_name(library):

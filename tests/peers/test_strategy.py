@@ -10,7 +10,8 @@ import torch
 
 from jacstrat import OPERATORS, UnsupportedError, UsageError, parse_strategy
 from jacstrat.core.errors import MissingError
-from jacstrat.harness.cell.measuring import Outcome, measure
+from jacstrat.harness.cell.measuring import measure
+from jacstrat.harness.cell.outcomes import Outcome
 from jacstrat.harness.plan.cases import Cell
 from jacstrat.harness.plan.predict import forecasts
 from jacstrat.measure.sampling import Settings

@@ -55,8 +55,8 @@ def test_names_are_unique_and_listed_once() -> None:
     assert all(PROBLEMS[name].name == name for name in names)
 
 
-def test_table_is_the_library() -> None:
-    assert " ".join(PROBLEMS) == (
+def test_no_problem_is_lost_or_changes_places() -> None:
+    before = (
         "sin sin_sum seed_product squared_norm seed_coupled "
         "linear softmax cubic "
         "lorenz96 bratu burgers bratu_2d graph_diffusion convolution "
@@ -71,6 +71,7 @@ def test_table_is_the_library() -> None:
         "wavefunction log_psi "
         "decaying"
     )
+    assert " ".join(name for name in PROBLEMS if name in before.split()) == before
 
 
 def test_only_the_wavefunction_has_no_closed_form() -> None:

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from jacstrat import PROBLEMS, ShapeError, UnsupportedError, UsageError, read_records
 from jacstrat.harness.cell.measuring import measure
-from jacstrat.harness.cell.setup import set_up, surroundings
+from jacstrat.harness.cell.setup import set_up
+from jacstrat.harness.cell.surroundings import surroundings
 from jacstrat.harness.plan.cases import Cell
 from jacstrat.problems.load import find_problem
 from jacstrat.problems.rules import check

@@ -100,7 +100,7 @@ def test_what_is_wrong_is_said_in_a_line(repository, tmp_path) -> None:
         enter(repository, "nope")
     with pytest.raises(JacstratError, match="unknown revision '--help'"):
         enter(repository, "--help")
-    with pytest.raises(JacstratError, match="is in no git repository; --rev measures two revisions of one"):
+    with pytest.raises(JacstratError, match="is in no git repository; compare-rev measures two revisions of one"):
         enter(tmp_path, "HEAD")
     (repository / "later").mkdir()
     with pytest.raises(JacstratError, match="later does not exist at HEAD; go to a directory that both revisions have"):

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from jacstrat import STRATEGIES, UnsupportedError, UsageError, WrongResultError, laplacian, parse_strategy
 from jacstrat.core.operator import parse_operator
-from jacstrat.harness.cell.setup import failure
+from jacstrat.harness.cell.failures import failure
 from jacstrat.measure.counters import OperationCounter
 from jacstrat.strategies import OPERATORS, default_strategies
 from jacstrat.strategies.compiled import MOST, Compiled

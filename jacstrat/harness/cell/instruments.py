@@ -8,10 +8,13 @@ from dataclasses import dataclass, field
 
 import torch
 
-from jacstrat.measure.clocks import WARM, Clock, Work, clock_for
+from jacstrat.measure.card import DeviceSource, DeviceState
+from jacstrat.measure.clocks import WARM, Clock, Work
 from jacstrat.measure.cooling import Cooling
 from jacstrat.measure.energy import energy_per_call
-from jacstrat.measure.telemetry import DeviceSource, DeviceState, Telemetry, TelemetryError
+from jacstrat.measure.nvml import TelemetryError
+from jacstrat.measure.telemetry import Telemetry
+from jacstrat.measure.torch_device import clock_for
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,7 @@ class Instruments:
     energy: bool = False
 
     def look(self) -> DeviceState | None:
-        """The card now; see `sampling.Watch`."""
+        """The card now; see `measure.watch.Watch`."""
         return None if self.card is None else self.card.state()
 
     def rest(self, state: DeviceState, beat: Callable[[], object]) -> None:

@@ -10,15 +10,15 @@ from pathlib import Path
 
 from jacstrat.harness.plan.cases import Cell
 from jacstrat.harness.plan.precision import DTYPES
-from jacstrat.measure.clocks import clock_for
 from jacstrat.measure.roofline import Peaks, measured_peaks
+from jacstrat.measure.torch_device import clock_for
 
 # Those of this process, by device, dtype and threads.
 _HERE: dict[tuple[str, str, int], Peaks | None] = {}
 
 
 def peaks_of(cell: Cell, cache: Path | None = None, beat: Callable[[], object] = lambda: None) -> Peaks | None:
-    """What the device of a cell does in a second, within `bench.surroundings`; None where it cannot be measured.
+    """What the device of a cell does in a second, within `surroundings.surroundings`; None where it cannot be measured.
 
     Args:
         cell: Its device, dtype and threads.
@@ -37,13 +37,13 @@ def peaks_of(cell: Cell, cache: Path | None = None, beat: Callable[[], object] =
         # Of the first cell there is none yet; one that cannot be read, or that another version wrote, is measured again
         # and written over, which costs a second and no row.
         pass
-    found = _measured(cell.device, cell.dtype, beat)
-    if found is not None:
+    peaks = _measured(cell.device, cell.dtype, beat)
+    if peaks is not None:
         cache.mkdir(parents=True, exist_ok=True)
         temporary = file.with_suffix(f".{os.getpid()}.tmp")
-        temporary.write_text(json.dumps(found.to_json()), encoding="utf-8")
+        temporary.write_text(json.dumps(peaks.to_json()), encoding="utf-8")
         temporary.replace(file)
-    return found
+    return peaks
 
 
 def _measured(device: str, dtype: str, beat: Callable[[], object]) -> Peaks | None:

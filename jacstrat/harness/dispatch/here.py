@@ -6,7 +6,8 @@ from collections.abc import Callable, Generator
 from pathlib import Path
 
 from jacstrat.core.case import F
-from jacstrat.harness.cell.measuring import Outcome, measure
+from jacstrat.harness.cell.measuring import measure
+from jacstrat.harness.cell.outcomes import Outcome
 from jacstrat.harness.plan.cases import Cell
 from jacstrat.measure.context import ContextLostError
 from jacstrat.measure.sampling import Settings

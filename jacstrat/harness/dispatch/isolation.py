@@ -26,7 +26,8 @@ import psutil
 from jacstrat.core.case import Case, F
 from jacstrat.core.frames import FrameError, Receiver, new_key
 from jacstrat.core.status import Status
-from jacstrat.harness.cell.measuring import Outcome, measure
+from jacstrat.harness.cell.measuring import measure
+from jacstrat.harness.cell.outcomes import Outcome
 from jacstrat.harness.dispatch.caller import caller_state
 from jacstrat.harness.dispatch.child import ATTENDED, CONTEXT_LOST, ChildLimits
 from jacstrat.harness.dispatch.children import Child, Children

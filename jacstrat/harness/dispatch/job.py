@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from jacstrat.available import available_bytes
-from jacstrat.harness.cell.measuring import Outcome
+from jacstrat.harness.cell.outcomes import Outcome
 from jacstrat.harness.dispatch.child import ChildLimits
 from jacstrat.harness.dispatch.children import Children
 from jacstrat.harness.dispatch.here import measure_here
@@ -94,8 +94,8 @@ def outcomes(
     """
     cell, limits = job.cell, job.limits
     left = list(cell.strategies)
-    with closing(_forecasts(cell, limits, job.isolate, attend, children)) as found:
-        for one in found:
+    with closing(_forecasts(cell, limits, job.isolate, attend, children)) as forecasts:
+        for one in forecasts:
             if one.skip:
                 left.remove(one.case.strategy)
                 yield Outcome.of(one.case, "skipped", one.skip, one.cause)

@@ -9,7 +9,7 @@ from itertools import groupby
 from typing import NamedTuple
 
 from jacstrat.core.status import Cause
-from jacstrat.harness.cell.measuring import Outcome
+from jacstrat.harness.cell.outcomes import Outcome
 from jacstrat.harness.directory import Standing
 from jacstrat.harness.plan.cases import Cell
 from jacstrat.harness.plan.sweep import line_of
@@ -97,5 +97,5 @@ def lines(cells: Iterable[Cell], done: Mapping[str, Standing]) -> list[CellQueue
         cells: As `Sweep.cells` gives them: each line together.
         done: What stands already, by the key of its case.
     """
-    found = (CellQueue(group, done) for _, group in groupby(cells, key=line_of))
-    return [line for line in found if line.cases]
+    queues = (CellQueue(group, done) for _, group in groupby(cells, key=line_of))
+    return [line for line in queues if line.cases]

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Protocol
 
 from jacstrat.core.case import Case
-from jacstrat.harness.cell.measuring import Outcome
+from jacstrat.harness.cell.outcomes import Outcome
 from jacstrat.harness.dispatch.job import Done, Job
 from jacstrat.harness.dispatch.lines import CellQueue
 from jacstrat.harness.dispatch.pool import Pool, give_up

@@ -8,7 +8,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from itertools import count
 
-from jacstrat.harness.cell.measuring import Outcome
+from jacstrat.harness.cell.outcomes import Outcome
 from jacstrat.harness.dispatch.job import Done, Job
 from jacstrat.harness.dispatch.lines import lines
 from jacstrat.harness.dispatch.scheduler import schedule
@@ -113,18 +113,18 @@ class FakeWorkers:
         return bool(self._free)
 
     def submit(self, job: Job, near: str) -> Future[Done]:
-        place = near if near in self._free else self._free[-1]
-        self._free.remove(place)
+        worker = near if near in self._free else self._free[-1]
+        self._free.remove(worker)
         future: Future[Done] = Future()
         took_s = self._seconds(job)
         self.busy_s += took_s
-        heapq.heappush(self._ends, (self.now_s + took_s, next(self._order), place, future, job))
+        heapq.heappush(self._ends, (self.now_s + took_s, next(self._order), worker, future, job))
         return future
 
     def wait(self, under_way: Collection[Future[Done]]) -> Collection[Future[Done]]:
-        self.now_s, _, place, future, job = heapq.heappop(self._ends)
-        self._free.append(place)
-        future.set_result(Done([Outcome.of(case, "ok") for case in job.cell.cases], place, place))
+        self.now_s, _, worker, future, job = heapq.heappop(self._ends)
+        self._free.append(worker)
+        future.set_result(Done([Outcome.of(case, "ok") for case in job.cell.cases], worker, worker))
         return [future]
 
     def result(self, future: Future[Done], job: Job) -> Done:
@@ -143,11 +143,11 @@ def estimate(sweep: Sweep, forecasts: Sequence[Forecast], workers: int) -> RunCo
         workers: How many measure side by side.
     """
     settings = Settings(limit_s=sweep.sample_s)
-    found = {forecast.case.key: forecast for forecast in forecasts}
+    by_case = {forecast.case.key: forecast for forecast in forecasts}
 
     def cell_s(cell: Cell) -> float:
         rates = rates_of(cell.device)
-        tried = [found[case.key] for case in cell.cases if not found[case.key].skip]
+        tried = [by_case[case.key] for case in cell.cases if not by_case[case.key].skip]
         # f is sampled beside its strategies, for as long as the last of them.
         samples = sum(
             case_s(call_s(one.prediction, rates), settings, prepare_s(one.case.strategy, rates)) for one in tried
@@ -168,12 +168,12 @@ def estimate(sweep: Sweep, forecasts: Sequence[Forecast], workers: int) -> RunCo
     return RunCost(cases, len(left), pool.now_s + start_s, busy_s, max(by_line.values()))
 
 
-def in_words(found: RunCost, workers: int) -> str:
+def in_words(cost: RunCost, workers: int) -> str:
     """An estimate in a sentence or two."""
-    each = f"{found.cases} cases in {found.lines} lines take about {_span(found.busy_s)} of measuring"
-    bound = f"the longest line takes {_span(found.longest_s)}"
-    used = found.busy_s / (workers * found.seconds)
-    return f"{each}, {_span(found.seconds)} on {workers} workers, busy for {used:.0%} of it; {bound}."
+    each = f"{cost.cases} cases in {cost.lines} lines take about {_span(cost.busy_s)} of measuring"
+    bound = f"the longest line takes {_span(cost.longest_s)}"
+    used = cost.busy_s / (workers * cost.seconds)
+    return f"{each}, {_span(cost.seconds)} on {workers} workers, busy for {used:.0%} of it; {bound}."
 
 
 def _span(seconds: float) -> str:

@@ -15,8 +15,10 @@ from jacstrat.available import available_bytes
 from jacstrat.core.case import Case, F
 from jacstrat.core.errors import UnsupportedError
 from jacstrat.core.status import Cause, Status
+from jacstrat.harness.cell.failures import failure
 from jacstrat.harness.cell.messages import case_of, check, checked_cause
-from jacstrat.harness.cell.setup import Attend, failure, instantiate, one_call, reason_to_skip, surroundings
+from jacstrat.harness.cell.setup import Attend, instantiate, one_call, reason_to_skip
+from jacstrat.harness.cell.surroundings import surroundings
 from jacstrat.harness.dispatch.child import ChildLimits
 from jacstrat.harness.dispatch.children import Children
 from jacstrat.harness.dispatch.isolation import isolated

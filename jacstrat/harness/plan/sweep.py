@@ -18,6 +18,7 @@ import torch
 from jacstrat.core.errors import UsageError, lookup, unknown
 from jacstrat.core.operator import parse_operator
 from jacstrat.harness.plan.cases import Cell
+from jacstrat.harness.plan.devices import DEVICES
 from jacstrat.harness.plan.precision import DTYPES
 from jacstrat.measure.clocks import CACHES, WARM
 from jacstrat.problems.base import USUAL, Problem
@@ -34,8 +35,6 @@ WORKLOADS: Mapping[str, str] = MappingProxyType(
 MOST_THREADS = 4096
 LARGEST = 2**63 - 1
 """The largest whole number that records hold."""
-DEVICES = ("cpu", "cuda", "xpu", "mps")
-ALL = "all"
 
 
 @dataclass(frozen=True)
@@ -82,9 +81,9 @@ class Sweep:
 
     def override(self, **values: Any) -> Sweep:
         """The sweep with values put over those of every grid, and over its own; None leaves a value as it is."""
-        given = {name: value for name, value in values.items() if value is not None}
-        own = {name: given.pop(name) for name in list(given) if name in _OWN}
-        return replace(self, grids=tuple(dict.fromkeys(replace(grid, **given) for grid in self.grids)), **own)
+        put = {name: value for name, value in values.items() if value is not None}
+        of_sweep = {name: put.pop(name) for name in list(put) if name in _OF_SWEEP}
+        return replace(self, grids=tuple(dict.fromkeys(replace(grid, **put) for grid in self.grids)), **of_sweep)
 
     def cells(self) -> tuple[Cell, ...]:
         """The cells, cheap sizes first within a line, each case once, checked.
@@ -156,37 +155,41 @@ class Sweep:
         for name in self.cache:
             lookup("cache", name, CACHES)
         for grid in self.grids:
-            for name in (*grid.problems, *grid.operators, *grid.strategies):
-                if name.encode("utf-8", "replace").decode() != name:
-                    raise UsageError(f"{name!r} is not UTF-8, which records are written in; rename the file")
-            for key in ("n", "batch", "threads"):
-                for number in getattr(grid, key):
-                    if number < 1:
-                        raise UsageError(f"{key} must be a positive integer, got {number}")
-                    if number > LARGEST:
-                        raise UsageError(f"{key} must be at most 2^63 - 1, got {number}")
-                    if key == "threads" and number > MOST_THREADS:
-                        raise UsageError(f"threads must be at most {MOST_THREADS}, got {number}")
-            for operator in grid.operators:
-                parse_operator(operator)
-            for kind, names, known in (
-                ("dtype", grid.dtype, DTYPES),
-                ("device", [re.sub(r":\d+$", "", device) for device in grid.device], DEVICES),
-                ("workload", grid.workload, WORKLOADS),
-            ):
-                for name in names:
-                    if name not in known:
-                        raise UsageError(unknown(kind, name, known))
+            _check_grid(grid)
 
     def to_toml(self) -> str:
         """The sweep as TOML that `load_sweep` reads back to an equal one."""
         # JSON strings, numbers and arrays of these are TOML as they stand.
-        own = {name: getattr(self, name) for name in _OWN}
-        lines = [f"{name} = {json.dumps(value)}" for name, value in own.items() if value is not None]
+        of_sweep = {name: getattr(self, name) for name in _OF_SWEEP}
+        lines = [f"{name} = {json.dumps(value)}" for name, value in of_sweep.items() if value is not None]
         for grid in self.grids:
             lines += ["", "[[grid]]"]
             lines += [f"{f.name} = {json.dumps(list(getattr(grid, f.name)), ensure_ascii=False)}" for f in fields(Grid)]
         return "\n".join(lines) + "\n"
+
+
+def _check_grid(grid: Grid) -> None:
+    for name in (*grid.problems, *grid.operators, *grid.strategies):
+        if name.encode("utf-8", "replace").decode() != name:
+            raise UsageError(f"{name!r} is not UTF-8, which records are written in; rename the file")
+    for key in ("n", "batch", "threads"):
+        for number in getattr(grid, key):
+            if number < 1:
+                raise UsageError(f"{key} must be a positive integer, got {number}")
+            if number > LARGEST:
+                raise UsageError(f"{key} must be at most 2^63 - 1, got {number}")
+            if key == "threads" and number > MOST_THREADS:
+                raise UsageError(f"threads must be at most {MOST_THREADS}, got {number}")
+    for operator in grid.operators:
+        parse_operator(operator)
+    for kind, names, known in (
+        ("dtype", grid.dtype, DTYPES),
+        ("device", [re.sub(r":\d+$", "", device) for device in grid.device], DEVICES),
+        ("workload", grid.workload, WORKLOADS),
+    ):
+        for name in names:
+            if name not in known:
+                raise UsageError(unknown(kind, name, known))
 
 
 def line_of(cell: Cell) -> Cell:
@@ -200,13 +203,13 @@ def shard_of(text: str) -> tuple[int, int]:
     Raises:
         UsageError: It is none.
     """
-    found = re.fullmatch(r"(\d{1,9})/(\d{1,9})", text)
-    if found is None or not 1 <= int(found[1]) <= int(found[2]):
+    numbers = re.fullmatch(r"(\d{1,9})/(\d{1,9})", text)
+    if numbers is None or not 1 <= int(numbers[1]) <= int(numbers[2]):
         raise UsageError(f"a shard is I/N with I from 1 to N, such as 2/16, got {text!r}")
-    return int(found[1]), int(found[2])
+    return int(numbers[1]), int(numbers[2])
 
 
-_OWN = tuple(f.name for f in fields(Sweep) if f.name != "grids")
+_OF_SWEEP = tuple(f.name for f in fields(Sweep) if f.name != "grids")
 
 
 def _operators(problem: Problem, asked: tuple[str, ...]) -> tuple[str, ...]:
@@ -259,10 +262,10 @@ def _sweep(table: dict[str, Any]) -> Sweep:
     grids = table.pop("grid", [{}])
     if not isinstance(grids, list) or not all(isinstance(grid, dict) for grid in grids):
         raise UsageError("grid must be a table of its own, [[grid]]")
-    own = {key: _number(key, table.pop(key)) for key in _OWN if key in table}
+    of_sweep = {key: _number(key, table.pop(key)) for key in _OF_SWEEP if key in table}
     shared = {key: _values(key, value) for key, value in table.items()}
     return Sweep(
-        tuple(Grid(**shared | {key: _values(key, value) for key, value in grid.items()}) for grid in grids), **own
+        tuple(Grid(**shared | {key: _values(key, value) for key, value in grid.items()}) for grid in grids), **of_sweep
     )
 
 
@@ -288,55 +291,11 @@ def _number(key: str, value: Any) -> Any:
 
 def _values(key: str, value: Any) -> tuple[Any, ...]:
     """The values of a grid's key: a list, or one value on its own."""
-    if key in _OWN:
+    if key in _OF_SWEEP:
         raise UsageError(f"{key} stands at the top of the file, not in [[grid]]")
-    lookup("key", key, {f.name: f for f in fields(Grid)} | dict.fromkeys(_OWN))
+    lookup("key", key, {f.name: f for f in fields(Grid)} | dict.fromkeys(_OF_SWEEP))
     values = value if isinstance(value, list) else [value]
     kind, word = (int, "whole numbers") if key in ("n", "batch", "threads") else (str, "names in quotes")
     if any(not isinstance(v, kind) or isinstance(v, bool) for v in values):
         raise UsageError(f"{key} must be a list of {word}, got {value!r}")
     return tuple(values)
-
-
-def check_devices(devices: tuple[str, ...]) -> None:
-    """Refuse a device that this machine lacks; names those that it has.
-
-    Raises:
-        UsageError: The device is not there.
-    """
-    for device in devices:
-        if (kind := re.sub(r":\d+$", "", device)) not in DEVICES:
-            raise UsageError(unknown("device", kind, DEVICES))
-        if (reason := missing_device(device)) is not None:
-            raise UsageError(reason)
-
-
-def every_device(devices: tuple[str, ...]) -> tuple[str, ...]:
-    """The devices with each "cuda:all" replaced by those of that kind that torch sees here, by their numbers.
-
-    Raises:
-        UsageError: There is none of a kind of which all are asked for.
-    """
-    found: list[str] = []
-    for device in devices:
-        kind, _, index = device.partition(":")
-        if index != ALL:
-            found.append(device)
-            continue
-        if kind not in DEVICES[1:]:
-            raise UsageError(f"{device}: {unknown('accelerator', kind, DEVICES[1:])}")
-        if (reason := missing_device(kind)) is not None:
-            raise UsageError(reason)
-        found += [f"{kind}:{number}" for number in range(torch.accelerator.device_count())]
-    return tuple(dict.fromkeys(found))
-
-
-def missing_device(device: str) -> str | None:
-    """Why torch cannot compute on the device here, or None where it can."""
-    kind, _, index = device.partition(":")
-    accelerator = torch.accelerator.current_accelerator(check_available=True)
-    count = torch.accelerator.device_count() if accelerator else 0
-    here = ["cpu"] + [f"{accelerator.type}:{i}" for i in range(count)] if accelerator else ["cpu"]
-    if device == "cpu" or (accelerator and kind == accelerator.type and int(index or 0) < count):
-        return None
-    return f"device {device} is not available; here: {', '.join(here)}"

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 
-from rich.console import Group
-
-from jacstrat.record import Record
 from jacstrat.report.analysis.answers import (
     Growth,
     Unmeasured,
@@ -15,31 +11,23 @@ from jacstrat.report.analysis.answers import (
     WinnerRange,
     failures,
     growths,
-    over_best_flops,
     unsupported,
     winner_ranges,
     winners,
     wrong,
 )
-from jacstrat.report.analysis.bound import bound_of
 from jacstrat.report.analysis.payback import paybacks
-from jacstrat.report.analysis.setting import SETTING, Setting, Source, by_setting, quantity, to_records, varying
+from jacstrat.report.analysis.setting import Setting, Source, quantity, varying
 from jacstrat.report.analysis.sheet import ROW_STYLES, Sheet, SheetColumn, sheet_of
 from jacstrat.report.analysis.stochastic import TARGET, crossovers
 from jacstrat.report.analysis.units import (
-    format_bytes,
     format_error,
     format_factor,
-    format_quartiles,
     format_range,
     format_ratio,
     format_seconds,
     format_spans,
 )
-
-MUCH = 10
-"""The factor from which two numbers are worth a column each."""
-
 
 FAILED = ("Failed and skipped", "Unsupported")
 """The titles of the tables of cases without a result."""
@@ -50,10 +38,10 @@ def _extent(values: Sequence[float | None], show: Callable[[float], str]) -> str
     return format_range(show(min(known)), show(max(known))) if known else ""
 
 
-def over_next(found: Sequence[Winner]) -> str:
+def over_next(several: Sequence[Winner]) -> str:
     """The next ones' multiples of the winners' times, "level" where the two cannot be told apart: "level–3.22×"."""
-    multiples = _extent([winner.over_next for winner in found], format_factor)
-    if not any(winner.runner_up in winner.level for winner in found):
+    multiples = _extent([winner.over_next for winner in several], format_factor)
+    if not any(winner.runner_up in winner.level for winner in several):
         return multiples
     return f"level–{multiples.rpartition('–')[2]}" if multiples else "level"
 
@@ -66,7 +54,7 @@ def winners_table(source: Source, ranges: Sequence[WinnerRange] | None = None) -
         ranges: Their `winner_ranges`, where they are at hand.
     """
     ranges = winner_ranges(source) if ranges is None else ranges
-    differing = varying(found.setting for found in ranges)
+    differing = varying(each.setting for each in ranges)
     columns = [
         SheetColumn("problem"),
         SheetColumn("case"),
@@ -81,27 +69,27 @@ def winners_table(source: Source, ranges: Sequence[WinnerRange] | None = None) -
         SheetColumn("light", numeric=True, rank=8),
     ]
     rows, styles = [], []
-    for found in ranges:
+    for each in ranges:
         rows.append(
             [
-                found.setting.name,
-                found.setting.words(differing, brief=True),
-                format_range(str(found.n_low), str(found.n_high)),
-                found.strategy or "no right result",
-                _extent([winner.median_s for winner in found.winners], format_seconds),
-                _extent([winner.cost_ratio for winner in found.winners], format_ratio),
-                over_next(found.winners),
-                _extent([winner.over_slowest for winner in found.winners], format_factor),
-                _extent([winner.over_best_flops for winner in found.winners], format_factor),
-                _extent([winner.over_floor for winner in found.winners], format_factor),
-                _extent([winner.over_light for winner in found.winners], format_factor),
+                each.setting.name,
+                each.setting.words(differing, brief=True),
+                format_range(str(each.n_low), str(each.n_high)),
+                each.strategy or "no right result",
+                _extent([winner.median_s for winner in each.winners], format_seconds),
+                _extent([winner.cost_ratio for winner in each.winners], format_ratio),
+                over_next(each.winners),
+                _extent([winner.over_slowest for winner in each.winners], format_factor),
+                _extent([winner.over_best_flops for winner in each.winners], format_factor),
+                _extent([winner.over_floor for winner in each.winners], format_factor),
+                _extent([winner.over_light for winner in each.winners], format_factor),
             ]
         )
-        styles.append("" if found.strategy else "yellow")
+        styles.append("" if each.strategy else "yellow")
     title = "Fastest right strategy; next and slowest as multiples of its time"
-    if any(found.over_floor is not None for range_ in ranges for found in range_.winners):
+    if any(winner.over_floor is not None for each in ranges for winner in each.winners):
         title += ", itself as a multiple of a network's best-known FLOPs and of their floor in time"
-    if any(found.over_light is not None for range_ in ranges for found in range_.winners):
+    if any(winner.over_light is not None for each in ranges for winner in each.winners):
         title += ", and of their time at the device's measured rates, its light"
     return sheet_of(title, columns, rows, styles)
 
@@ -117,21 +105,21 @@ def wrong_table(source: Source) -> Sheet:
     ]
     rows = [
         [
-            quantity(found.operator, found.problem),
-            found.strategy,
-            format_spans(found.ns),
-            _extent([found.rel_error_low, found.rel_error_high], format_error),
-            f"{found.cases} of {found.judged}",
+            quantity(mistake.operator, mistake.problem),
+            mistake.strategy,
+            format_spans(mistake.ns),
+            _extent([mistake.rel_error_low, mistake.rel_error_high], format_error),
+            f"{mistake.cases} of {mistake.judged}",
         ]
-        for found in wrong(source)
+        for mistake in wrong(source)
     ]
     return sheet_of("Wrong results", columns, rows, [ROW_STYLES["wrong"]] * len(rows))
 
 
 def stochastic_table(source: Source) -> Sheet:
     """What each family of stochastic strategies gives for its products, at its largest n."""
-    found = crossovers(source)
-    differing = varying(crossover.setting for crossover in found)
+    families = crossovers(source)
+    differing = varying(crossover.setting for crossover in families)
     columns = [
         SheetColumn("problem"),
         SheetColumn("case"),
@@ -145,7 +133,7 @@ def stochastic_table(source: Source) -> Sheet:
         SheetColumn("wins from n", numeric=True, rank=1),
     ]
     rows = []
-    for crossover in found:
+    for crossover in families:
         largest = crossover.largest
         first, last = largest.budgets[0], largest.budgets[-1]
         rows.append(
@@ -176,7 +164,7 @@ def unsupported_table(source: Source) -> Sheet:
     return _unmeasured(FAILED[1], unsupported(source))
 
 
-def _unmeasured(title: str, found: Sequence[Unmeasured]) -> Sheet:
+def _unmeasured(title: str, unmeasured: Sequence[Unmeasured]) -> Sheet:
     columns = [
         SheetColumn("problem"),
         SheetColumn("strategy"),
@@ -184,7 +172,7 @@ def _unmeasured(title: str, found: Sequence[Unmeasured]) -> Sheet:
         SheetColumn("status", rank=1),
         SheetColumn("reason", prose=True),
     ]
-    rows = [[quantity(f.operator, f.problem), f.strategy, format_spans(f.ns), f.status, f.reason] for f in found]
+    rows = [[quantity(f.operator, f.problem), f.strategy, format_spans(f.ns), f.status, f.reason] for f in unmeasured]
     return sheet_of(title, columns, rows)
 
 
@@ -230,8 +218,8 @@ def _fit(growth: Growth | None) -> tuple[str, str]:
 
 def paybacks_table(source: Source) -> Sheet:
     """After how many calls a strategy that is slow to prepare has paid for itself."""
-    found = paybacks(source)
-    differing = varying(one.setting for one in found)
+    repaid = paybacks(source)
+    differing = varying(one.setting for one in repaid)
     columns = [
         SheetColumn("problem"),
         SheetColumn("case"),
@@ -253,75 +241,8 @@ def paybacks_table(source: Source) -> Sheet:
             format_seconds(one.extra_s),
             format_seconds(one.saved_s),
         ]
-        for one in found
+        for one in repaid
     ]
     return sheet_of(
         "When preparation pays: calls after which the fastest has taken less time than the next", columns, rows
     )
-
-
-def records_table(source: Source) -> Group:
-    """The sheets of every case, one below the other."""
-    return Group(*records_sheets(source))
-
-
-def records_sheets(source: Source) -> list[Sheet]:
-    """Every case, a sheet a problem and operator, fastest first at each n.
-
-    What is the same in all cases of a sheet stands in its title. `cost` is the cost ratio, `error` the relative error,
-    "exact" where there is none. Where the worst error is MUCH of the median one or more, that stands beside it; where a
-    sum magnifies the errors of its terms by MUCH squared or more, that does. For a network `best FLOPs` and `floor` are
-    how many times above the best-known algorithm a case is: in its FLOPs, and in the time of its bare matrix products;
-    `light` the same over what its FLOPs or bytes take at the measured rates. `bound` is what bounds a case of an
-    accelerator.
-    """
-    groups: dict[str, list[Record]] = {}
-    settings: dict[str, list[Setting]] = {}
-    for setting, records in by_setting(to_records(source)).items():
-        groups.setdefault(setting.name, []).extend(records)
-        settings.setdefault(setting.name, []).append(setting)
-    return [_records(settings[name], records) for name, records in groups.items()]
-
-
-def _records(settings: Sequence[Setting], records: Sequence[Record]) -> Sheet:
-    differing = varying(settings)
-    columns = [
-        SheetColumn("strategy"),
-        SheetColumn("n", numeric=True),
-        *(SheetColumn(name, numeric=name in ("batch", "threads", "seed"), rank=1) for name in differing),
-        SheetColumn("status"),
-        SheetColumn("median [quartiles]", numeric=True),
-        SheetColumn("cost", numeric=True, rank=2),
-        SheetColumn("error", numeric=True, rank=3),
-        SheetColumn("best FLOPs", numeric=True, rank=8),
-        SheetColumn("floor", numeric=True, rank=7),
-        SheetColumn("light", numeric=True, rank=10),
-        SheetColumn("bound", rank=11),
-        SheetColumn("peak", numeric=True, rank=4),
-        SheetColumn("median error", numeric=True, rank=5),
-        SheetColumn("cancellation", numeric=True, rank=6),
-    ]
-    ordered = sorted(records, key=lambda r: (r.n, r.median_s if r.median_s is not None else math.inf, r.strategy))
-    rows = [
-        [
-            r.strategy,
-            str(r.n),
-            *(str(getattr(r, name)) for name in differing),
-            "WRONG" if r.status == "wrong" else r.status,
-            format_quartiles(r.median_s, r.q1_s, r.q3_s),
-            format_ratio(r.cost_ratio),
-            "exact" if r.exact else format_error(r.rel_error),
-            format_factor(over_best_flops(r)),
-            format_factor(r.over_floor),
-            format_factor(r.over_light),
-            # On a CPU nearly all are bound alike, which the findings say.
-            (bound_of(r) or "") if r.device != "cpu" else "",
-            format_bytes(r.peak_bytes),
-            format_error(r.rel_error_median) if 0 < MUCH * (r.rel_error_median or 0) <= (r.rel_error or 0) else "",
-            format_error(r.cancellation) if (r.cancellation or 0) >= MUCH**2 else "",
-        ]
-        for r in ordered
-    ]
-    same = [name for name in SETTING[2:] if name not in (*differing, "machine")]
-    title = f"{settings[0].name}, {settings[0].words(same)}"
-    return sheet_of(title, columns, rows, [ROW_STYLES.get(r.status, "dim") for r in ordered])

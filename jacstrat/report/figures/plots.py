@@ -8,7 +8,7 @@ import math
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -45,10 +45,6 @@ METADATA = {
 }
 # Fonts are embedded as TrueType in PDF, which journals ask for, and as outlines in SVG.
 FONTS: Any = {"svg.hashsalt": "jacstrat", "svg.fonttype": "path", "pdf.fonttype": 42}
-NOTE_WIDTH = 64
-NOTE_WIDTHS = {"time": 40, "cost-ratio": 38, BUDGET: 28, "samples": 40}
-"""Room for the labels of references right of the axes, in points; NOTE_WIDTH for the others."""
-
 MOST_STEM = 160
 """Characters of the begin of a file name, which its ending and the plot's name are added to; systems take 255."""
 
@@ -59,22 +55,38 @@ def _without_samples(build: Callable[[Setting, Sequence[Record], str], Picture |
     return lambda setting, records, title, samples: build(setting, records, title)
 
 
-PICTURES: Mapping[str, Build] = MappingProxyType(
+@dataclass(frozen=True)
+class PlotKind:
+    """A plot as it is registered: files, the page and `--plot` have it from its row in PICTURES.
+
+    Fields:
+        label: Its name on the page.
+        build: Its picture of the records of a setting; None where they have nothing to show.
+        note_width: Room for the labels of references right of the axes, in points.
+    """
+
+    label: str
+    build: Build
+    note_width: int = 64
+
+
+PICTURES: Mapping[str, PlotKind] = MappingProxyType(
     {
-        "time": _without_samples(time_picture),
-        "cost-ratio": _without_samples(cost_ratio_picture),
-        "error": _without_samples(error_picture),
-        "memory": _without_samples(memory_picture),
-        "pareto": _without_samples(pareto_picture),
-        "floor": _without_samples(floor_picture),
-        "best-flops": _without_samples(best_flops_picture),
-        LIGHT: _without_samples(light_picture),
-        ROOFLINE: _without_samples(roofline_picture),
-        BUDGET: _without_samples(budget_picture),
-        PRODUCTS: _without_samples(products_picture),
-        "samples": samples_picture,
+        "time": PlotKind("Time", _without_samples(time_picture), note_width=40),
+        "cost-ratio": PlotKind("Cost ratio", _without_samples(cost_ratio_picture), note_width=38),
+        "error": PlotKind("Error", _without_samples(error_picture)),
+        "memory": PlotKind("Memory", _without_samples(memory_picture)),
+        "pareto": PlotKind("Time and error", _without_samples(pareto_picture)),
+        "floor": PlotKind("Over the floor", _without_samples(floor_picture)),
+        "best-flops": PlotKind("Over the best FLOPs", _without_samples(best_flops_picture)),
+        LIGHT: PlotKind("Over the light", _without_samples(light_picture)),
+        ROOFLINE: PlotKind("Roofline", _without_samples(roofline_picture)),
+        BUDGET: PlotKind("Error and products", _without_samples(budget_picture), note_width=28),
+        PRODUCTS: PlotKind("Time and products", _without_samples(products_picture)),
+        "samples": PlotKind("Samples over time", samples_picture, note_width=40),
     }
 )
+"""The plots of a setting by name, in the order of the page; a picture has the name of its row."""
 
 
 def draw_picture(picture: Picture, width_inches: float | None = None) -> Figure:
@@ -99,10 +111,10 @@ def draw_picture(picture: Picture, width_inches: float | None = None) -> Figure:
         at = line.points or [(x, line.curve(x)) for x in positions(axes, series) if line.curve]
         ends.append(reference(axes, series, at, line.label))
     if picture.front:
-        place = scale.place if scale else own_value
+        height_of = scale.place if scale else own_value
         axes.plot(
             [point.n for _, point in picture.front],
-            [place(line, point) for line, point in picture.front],
+            [height_of(line, point) for line, point in picture.front],
             color=GREY,
             linewidth=1.2,
             drawstyle="steps-post",
@@ -119,8 +131,13 @@ def draw_picture(picture: Picture, width_inches: float | None = None) -> Figure:
     if look.below:
         legend_below(axes, series, look)
         return figure
-    legend(figure, axes, series, note_width=NOTE_WIDTHS.get(picture.name, NOTE_WIDTH) if ends else 0)
+    legend(figure, axes, series, note_width=_note_width(picture.name) if ends else 0)
     return figure
+
+
+def _note_width(name: str) -> int:
+    """Of pictures that are no setting's, as those between runs, the usual one."""
+    return PICTURES[name].note_width if name in PICTURES else PlotKind.note_width
 
 
 def _with_zero(axes: Axes, picture: Picture) -> None:
@@ -165,7 +182,7 @@ def picture_of(name: str, source: Source, title: str | None = None, samples: Sam
         UsageError: The records are of several settings; names the columns that differ.
     """
     setting, records = _only(source)
-    return None if setting is None else PICTURES[name](setting, records, title or setting.title(), samples or {})
+    return None if setting is None else PICTURES[name].build(setting, records, title or setting.title(), samples or {})
 
 
 def _plot(name: str) -> Callable[..., Figure | None]:

@@ -14,7 +14,7 @@ from jacstrat.report.analysis.setting import Setting, by_setting, varying
 from jacstrat.report.figures.cross_run import cross_run_pictures
 from jacstrat.report.figures.picture import Picture
 from jacstrat.report.figures.plots import PICTURES
-from jacstrat.report.figures.roofline import LIGHT, ROOFLINE, SPLIT
+from jacstrat.report.figures.roofline import SPLIT
 from jacstrat.report.figures.samples import Samples
 from jacstrat.report.figures.series import Curve
 from jacstrat.report.figures.split import Split, splits
@@ -25,20 +25,8 @@ from jacstrat.samples import read_samples
 MOST_POINTS = 25_000
 """Points drawn on a page, about 4 MB of it; settings beyond are named."""
 
-LABELS = {
-    "time": "Time",
-    "cost-ratio": "Cost ratio",
-    "error": "Error",
-    "memory": "Memory",
-    "pareto": "Time and error",
-    "floor": "Over the floor",
-    "best-flops": "Over the best FLOPs",
-    LIGHT: "Over the light",
-    ROOFLINE: "Roofline",
+LABELS = {name: kind.label for name, kind in PICTURES.items()} | {
     SPLIT: "Where the time goes",
-    "budget": "Error and products",
-    "products": "Time and products",
-    "samples": "Samples over time",
     "between": "Between runs",
 }
 
@@ -121,17 +109,18 @@ def sections_of(runs: Sequence[Run], numbers: Numbering, most: int = MOST_POINTS
             continue
         if run.label not in samples:
             samples[run.label] = read_samples(run.directory, {d.record.case for d in run.doubts})
-        found = _pictures(setting, group, title, samples[run.label])
-        pictures.add(panels, setting, title, found, splits(group))
-    sections = [
-        Section(f"q{i}", name[:1].upper() + name[1:], tuple(found)) for i, (name, found) in enumerate(panels.items())
-    ]
-    return tuple(sections), _left_out(pictures.left_out)
+        of_setting = _pictures(setting, group, title, samples[run.label])
+        pictures.add(panels, setting, title, of_setting, splits(group))
+    sections = tuple(
+        Section(f"q{number}", name[:1].upper() + name[1:], tuple(several))
+        for number, (name, several) in enumerate(panels.items())
+    )
+    return sections, _left_out(pictures.left_out)
 
 
 def _pictures(setting: Setting, records: Sequence[Record], title: str, samples: Samples) -> list[Picture]:
-    found = (build(setting, records, title, samples) for build in PICTURES.values())
-    return [picture for picture in found if picture is not None]
+    pictures = (kind.build(setting, records, title, samples) for kind in PICTURES.values())
+    return [picture for picture in pictures if picture is not None]
 
 
 def _left_out(titles: Sequence[str]) -> str:
@@ -173,7 +162,7 @@ class _Drawn:
             return
         self.left -= points
         figures = tuple(self._figure(picture, title) for picture in pictures)
-        figures += tuple(self._split(found) for found in divided)
+        figures += tuple(self._split(split) for split in divided)
         panels.setdefault(setting.name, []).append(
             Panel(f"p{self.count}", title, figures, tuple(self._legend(pictures)))
         )
@@ -183,13 +172,13 @@ class _Drawn:
         label = LABELS[picture.name]
         drawing = svg(picture, self.numbers, f"{label}: {picture.title}. {picture.answer}")
         # The title of the panel is not said again; what a picture adds to it, such as its n, is.
-        own = label + picture.title.removeprefix(title) if picture.title.startswith(title) else picture.title
-        return Figure(picture.name, label, own, picture.answer, Markup(drawing))
+        words = label + picture.title.removeprefix(title) if picture.title.startswith(title) else picture.title
+        return Figure(picture.name, label, words, picture.answer, Markup(drawing))
 
-    def _split(self, found: Split) -> Figure:
+    def _split(self, split: Split) -> Figure:
         label = LABELS[SPLIT]
-        drawing = Markup(bars(found, self.numbers, f"{label}: {found.title}. {found.answer}"))
-        return Figure(SPLIT, label, f"{label}, n = {found.n}", found.answer, drawing)
+        drawing = Markup(bars(split, self.numbers, f"{label}: {split.title}. {split.answer}"))
+        return Figure(SPLIT, label, f"{label}, n = {split.n}", split.answer, drawing)
 
     def _legend(self, pictures: Sequence[Picture]) -> Iterable[LegendEntry]:
         """Every strategy of the pictures once, with what each of them says of it."""

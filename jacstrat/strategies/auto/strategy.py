@@ -13,8 +13,9 @@ from torch import Tensor
 from jacstrat.core.errors import UnsupportedError, UsageError, unknown
 from jacstrat.core.operator import Operator
 from jacstrat.strategies.auto.candidates import Candidate, Evidence
-from jacstrat.strategies.auto.choosing import Choosing, import_torch_parts, on_ground
+from jacstrat.strategies.auto.choosing import Choosing, import_torch_parts
 from jacstrat.strategies.auto.counting import UNKNOWN, product_costs
+from jacstrat.strategies.auto.offers import on_ground
 from jacstrat.strategies.base import Args, Function, Strategy
 from jacstrat.strategies.contraction import Contraction, Together
 from jacstrat.strategies.hold import Hold

@@ -87,75 +87,117 @@ def run_trial(
     now = clock()
     end = max((now if begin is None else begin) + USED * ALLOWANCE_S, now + LEAST_S)
     trial: Trial[K] = Trial({name: list(calls) for name, calls in (known or {}).items()})
-    first = {name: seconds + (setup or {}).get(name, 0.0) for name, seconds in predicted.items()}
+    running = _Running(works, predicted, setup or {}, clock, end, trial)
+    patient = [name for name in works if patience_s and running.setup_s(name) > ALLOWANCE_S]
+    running.call_first([name for name in works if name not in patient and name not in trial.calls])
+    running.set_up(patient, patience_s)
+    running.take_rounds()
+    return trial
 
-    def is_set_up(name: K) -> bool:
-        return first[name] > predicted[name]
 
-    def fits(call_s: float) -> bool:
-        return clock() + call_s <= end + (CALLS - 1) * trial.typical_s(trial.fastest)
+@dataclass
+class _Running(Generic[K]):
+    """A trial under way: the arguments of `run_trial`, when it ends by the clock, and what it found so far."""
 
-    def call(name: K) -> None:
-        start = clock()
+    works: Mapping[K, Callable[[], float | None]]
+    predicted: Mapping[K, float]
+    setup: Mapping[K, float]
+    clock: Clock
+    end: float
+    trial: Trial[K]
+
+    def call_first(self, names: Sequence[K]) -> None:
+        """The first calls, of those that may be the fastest and still fit.
+
+        What is done soonest tells how fast the machine is; then what is to be set up, which is likely to be the
+        fastest.
+        """
+        soonest = sorted(names, key=self._first_s)
+        others = sorted(soonest[1:], key=lambda name: (not self._is_set_up(name), self.predicted[name]))
+        for name in (*soonest[:1], *others):
+            if self.trial.calls and (self._is_hopeless(name) or not self._fits(self._scaled_s(name))):
+                continue
+            self._call(name)
+            if self._is_set_up(name):
+                self._settle(name)
+
+    def set_up(self, patient: Sequence[K], patience_s: float) -> None:
+        """Set up what takes long, as far as the patience goes, which is beside the budget.
+
+        By a clock of its own kind: how fast the machine calls says little of how fast it compiles.
+        """
+        for name in sorted(patient, key=self._first_s):
+            start = self.clock()
+            if self.setup_s(name) <= patience_s:
+                self._call(name)
+                self._settle(name)
+            took_s = self.clock() - start
+            patience_s -= took_s
+            self.end += took_s
+
+    def take_rounds(self) -> None:
+        """Single calls of all in turn, until no other fits; what is clearly behind is dropped."""
+        active = list(self.trial.calls)
+        for count in range(MAX_ROUNDS):
+            if not active or (len(active) == 1 and count >= SEEN):
+                return
+            # Each round begins with another one: what follows a slow call runs in other caches.
+            shift = count % len(active)
+            for name in active[shift:] + active[:shift]:
+                if not self._fits(min(self.trial.calls[name])):
+                    return
+                self._call(name)
+            active = [name for name in active if name in self.trial.calls]
+            if active and count + 1 >= SEEN:
+                limit_s = BEHIND * self.trial.typical_s(self.trial.fastest)
+                active = [name for name in active if min(self.trial.calls[name][1:]) <= limit_s]
+
+    def setup_s(self, name: K) -> float:
+        """Seconds that setting up is predicted to take."""
+        return self.setup.get(name, 0.0)
+
+    def _first_s(self, name: K) -> float:
+        """Seconds that the first call is predicted to take."""
+        return self.predicted[name] + self.setup_s(name)
+
+    def _is_set_up(self, name: K) -> bool:
+        return self._first_s(name) > self.predicted[name]
+
+    def _is_hopeless(self, name: K) -> bool:
+        """Of what is set up the work is guessed in another way than of what is not: they rule out their like alone."""
+        alike = [one for one in self.trial.calls if self._is_set_up(one) == self._is_set_up(name)]
+        return bool(alike) and self.predicted[name] > HOPELESS * self.predicted[min(alike, key=self.trial.typical_s)]
+
+    def _scaled_s(self, name: K) -> float:
+        """Seconds that the first call takes by what was measured of the best so far.
+
+        Recording is the interpreter's work: that calls take ten times what counts say, as the first of a process do,
+        and large ones of little work, says nothing of it.
+        """
+        best = self.trial.fastest
+        scale = self.trial.typical_s(best) / self.predicted[best]
+        return scale * self.predicted[name] + min(scale, SLOWER) * self.setup_s(name)
+
+    def _fits(self, call_s: float) -> bool:
+        return self.clock() + call_s <= self.end + (CALLS - 1) * self.trial.typical_s(self.trial.fastest)
+
+    def _call(self, name: K) -> None:
+        start = self.clock()
         try:
-            by_device_s = works[name]()
+            by_device_s = self.works[name]()
         except Exception as error:
-            trial.calls.pop(name, None)
-            trial.failures[name] = error
+            self.trial.calls.pop(name, None)
+            self.trial.failures[name] = error
         else:
-            taken_s = clock() - start if by_device_s is None else by_device_s
-            trial.calls.setdefault(name, []).append(taken_s)
+            taken_s = self.clock() - start if by_device_s is None else by_device_s
+            self.trial.calls.setdefault(name, []).append(taken_s)
 
-    def settle(name: K) -> None:
+    def _settle(self, name: K) -> None:
         """Call what was set up: its first call says nothing of those that follow, and may have used up what was left.
 
         Twice where that takes little beside what was waited for already, since one alone may be held up.
         """
+        calls = self.trial.calls
         for count in range(SETTLED):
-            if name in trial.calls and (count == 0 or trial.calls[name][-1] <= trial.calls[name][0] / 2):
-                call(name)
-
-    # What is done soonest tells how fast the machine is; then what is to be set up, which is likely to be the fastest.
-    patient = [name for name in works if patience_s and (setup or {}).get(name, 0.0) > ALLOWANCE_S]
-    names = sorted((name for name in works if name not in patient and name not in trial.calls), key=first.__getitem__)
-    names[1:] = sorted(names[1:], key=lambda name: (not is_set_up(name), predicted[name]))
-    for name in names:
-        if trial.calls:
-            best = trial.fastest
-            # Of what is set up the work is guessed in another way than of what is not: they rule out their like alone.
-            alike = [one for one in trial.calls if is_set_up(one) == is_set_up(name)]
-            hopeless = alike and predicted[name] > HOPELESS * predicted[min(alike, key=trial.typical_s)]
-            scale = trial.typical_s(best) / predicted[best]
-            # Recording is the interpreter's work: that calls take ten times what counts say, as the first of a process
-            # do, and large ones of little work, says nothing of it.
-            setup_s = min(scale, SLOWER) * (setup or {}).get(name, 0.0)
-            if hopeless or not fits(scale * predicted[name] + setup_s):
-                continue
-        call(name)
-        if is_set_up(name):
-            settle(name)
-    for name in sorted(patient, key=first.__getitem__):
-        start = clock()
-        # By a clock of its own kind: how fast the machine calls says little of how fast it compiles.
-        if (setup or {})[name] <= patience_s:
-            call(name)
-            settle(name)
-        took_s = clock() - start
-        patience_s -= took_s
-        end += took_s
-
-    active = list(trial.calls)
-    for count in range(MAX_ROUNDS):
-        if not active or (len(active) == 1 and count >= SEEN):
-            break
-        # Each round begins with another one: what follows a slow call runs in other caches.
-        shift = count % len(active)
-        for name in active[shift:] + active[:shift]:
-            if not fits(min(trial.calls[name])):
-                return trial
-            call(name)
-        active = [name for name in active if name in trial.calls]
-        if active and count + 1 >= SEEN:
-            limit_s = BEHIND * trial.typical_s(trial.fastest)
-            active = [name for name in active if min(trial.calls[name][1:]) <= limit_s]
-    return trial
+            if name in calls and (count == 0 or calls[name][-1] <= calls[name][0] / 2):
+                self._call(name)

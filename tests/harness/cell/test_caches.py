@@ -8,30 +8,30 @@ from pathlib import Path
 
 import pytest
 
-from jacstrat.harness.cell import measuring, traces
+from jacstrat.harness.cell import cell_context, measuring, traces
 from jacstrat.harness.cell.instruments import Instruments
 from jacstrat.harness.cell.traces import trace_file
-from jacstrat.measure import clocks
+from jacstrat.measure import torch_device
 from jacstrat.measure.activity import Activity
-from jacstrat.measure.clocks import DeviceClock
+from jacstrat.measure.card import DeviceState
+from jacstrat.measure.device_clock import DeviceClock
 from jacstrat.measure.roofline import Peaks
-from jacstrat.measure.telemetry import DeviceState
 from tests.harness.conftest import QUICK
 from tests.measure.fakes import FakeAccelerator
 
 
 @pytest.fixture(autouse=True)
 def small_cache(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(clocks, "last_cache_bytes", lambda: 2**16)
-    clocks.waste.cache_clear()
+    monkeypatch.setattr(torch_device, "last_cache_bytes", lambda: 2**16)
+    torch_device.waste.cache_clear()
     yield
-    clocks.waste.cache_clear()
+    torch_device.waste.cache_clear()
 
 
 @pytest.fixture(autouse=True)
 def rates(monkeypatch: pytest.MonkeyPatch) -> Peaks:
     found = Peaks(flops_per_s=1e9, bytes_per_s=1e8)
-    monkeypatch.setattr(measuring, "peaks_of", lambda cell, cache, beat: found)
+    monkeypatch.setattr(cell_context, "peaks_of", lambda cell, cache, beat: found)
     return found
 
 
@@ -78,7 +78,7 @@ def test_an_elementwise_field_moves_bytes_and_has_no_light(cell) -> None:
 
 def test_counts_alone_have_no_rates(cell, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        measuring, "peaks_of", lambda cell, cache, beat: pytest.fail("rates differ from machine to machine")
+        cell_context, "peaks_of", lambda cell, cache, beat: pytest.fail("rates differ from machine to machine")
     )
     (row,) = (o.record for o in measuring.measure(cell("sin", "ones"), None) if o.record)
     assert row.moved_bytes > 0
@@ -123,10 +123,9 @@ def device(monkeypatch: pytest.MonkeyPatch) -> FakeAccelerator:
 
     def entering(case, setup, attend):
         prepared = enter(case, setup, attend)
-        prepared.work = fake.work(200_000)
-        return prepared
+        return replace(prepared, work=fake.work(200_000))
 
-    monkeypatch.setattr(measuring, "instruments_for", instruments_for)
+    monkeypatch.setattr(cell_context, "instruments_for", instruments_for)
     monkeypatch.setattr(measuring, "prepare_case", entering)
     return fake
 
@@ -147,7 +146,9 @@ def test_what_the_profiler_saw_is_in_the_row_and_one_that_fails_takes_none_away(
     cell, device: FakeAccelerator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     order: list[str] = []
-    monkeypatch.setattr(measuring, "_seen", lambda side, prepared, call_s: order.append("seen") or Activity(7, 150e-6))
+    monkeypatch.setattr(
+        measuring, "_activity", lambda context, prepared, call_s: order.append("seen") or Activity(7, 150e-6)
+    )
     wait = DeviceClock.waits
     monkeypatch.setattr(DeviceClock, "waits", lambda self, work: order.append("waits") or wait(self, work))
     rows = [o.record for o in outcomes(cell("sin", "ones", "vmap"), "cold") if o.record]

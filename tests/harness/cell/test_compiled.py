@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import os
-
 import torch._inductor
 
 from jacstrat.harness.cell.measuring import measure
-from jacstrat.harness.cell.setup import kernels_in
 from tests.harness.conftest import QUICK, mine
 
 VARIABLE = "TORCHINDUCTOR_CACHE_DIR"
@@ -42,16 +39,3 @@ def test_a_stochastic_one_is_an_unsupported_row(cell) -> None:
     found = rows(cell(mine("net"), "compiled(hutchinson)"))["compiled(hutchinson)"]
     assert found.status == "unsupported"
     assert "hutchinson draws random probes" in found.reason
-
-
-def test_kernels_are_kept_in_a_place_of_the_run_unless_there_is_one(tmp_path, monkeypatch) -> None:
-    monkeypatch.delenv(VARIABLE, raising=False)
-    with kernels_in(tmp_path):
-        assert os.environ[VARIABLE] == str(tmp_path / "kernels")
-    with kernels_in(None):
-        assert VARIABLE not in os.environ
-    assert VARIABLE not in os.environ
-    monkeypatch.setenv(VARIABLE, "mine")
-    with kernels_in(tmp_path):
-        assert os.environ[VARIABLE] == "mine"
-    assert os.environ[VARIABLE] == "mine"

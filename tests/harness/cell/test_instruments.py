@@ -12,8 +12,9 @@ import torch
 from jacstrat.harness.cell import instruments
 from jacstrat.harness.cell.instruments import Instruments, instruments_for
 from jacstrat.harness.cell.measuring import measure
-from jacstrat.measure.clocks import HostClock
-from jacstrat.measure.telemetry import DeviceState, TelemetryError, throttled
+from jacstrat.measure.card import DeviceState, throttled
+from jacstrat.measure.host_clock import HostClock
+from jacstrat.measure.nvml import TelemetryError
 from tests.harness.conftest import QUICK
 from tests.measure.fakes import FakeCard, FakeClock
 
@@ -102,7 +103,7 @@ def test_a_row_has_the_energy_of_a_call_and_says_that_it_was_throttled(cell, mon
             return DeviceState(reasons=("hw_slowdown",))
 
     monkeypatch.setattr(
-        "jacstrat.harness.cell.measuring.instruments_for",
+        "jacstrat.harness.cell.cell_context.instruments_for",
         lambda device, caches, energy: nullcontext(Instruments(HostClock(), Card(), energy=energy)),
     )
     (without,) = (outcome.record for outcome in measure(cell("sin", "vmap"), QUICK) if outcome.record)

@@ -9,7 +9,8 @@ import torch
 
 from jacstrat.harness.cell.lower_bound import bare, lower_bound_of
 from jacstrat.harness.cell.measuring import measure
-from jacstrat.harness.cell.setup import set_up, surroundings
+from jacstrat.harness.cell.setup import set_up
+from jacstrat.harness.cell.surroundings import surroundings
 from jacstrat.measure.counters import OperationCounter
 from jacstrat.problems.best import MatrixProduct
 from jacstrat.records import by_round

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import gc
-
 import pytest
 import torch
 
@@ -11,8 +9,6 @@ from jacstrat import STRATEGIES
 from jacstrat.core.operator import OPERATORS
 from jacstrat.harness.cell.measuring import measure
 from jacstrat.measure.accuracy import TOLERANCES
-from jacstrat.records import by_round
-from jacstrat.statistics import ratio
 from jacstrat.strategies import default_strategies
 from tests.harness.conftest import QUICK, mine
 
@@ -71,30 +67,6 @@ def test_a_case_that_is_not_timed_has_counts_and_errors_alone(cell) -> None:
         assert [record.median_s, record.prepare_s, record.f_median_s, record.cost_ratio, record.samples] == [None] * 5
         for column in ("vjp_products", "aten_ops", "flops", "peak_bytes", "rel_error", "exact", "reason", "best_flops"):
             assert getattr(record, column) == getattr(timed[name], column)
-
-
-def test_samples_come_with_rounds_and_those_of_f(cell) -> None:
-    outcomes = list(measure(cell("sin", "identity"), QUICK))
-    samples = {o.case.split("/")[2]: o.samples for o in outcomes}
-    assert set(samples) == {"f", "identity"}
-    for raw in samples.values():
-        assert len(raw["rounds"]) == len(raw["seconds"]) == len(raw["host_s"]) > 0
-        assert raw["calls"] >= 1
-    assert set(samples["identity"]["rounds"]) <= set(samples["f"]["rounds"])
-
-
-def test_ratios_are_those_of_the_samples_by_round(cell) -> None:
-    outcomes = {o.case.split("/")[2]: o for o in measure(cell("sin", "identity", "ones"), QUICK)}
-    rounds = {name: by_round(outcome.samples) for name, outcome in outcomes.items()}
-    records = {name: outcome.record for name, outcome in outcomes.items() if outcome.record}
-    fastest = min(records, key=lambda name: records[name].median_s)
-    for name, record in records.items():
-        assert record.cost_ratio == pytest.approx(ratio(rounds[name], rounds["f"]).median)
-        assert record.over_fastest == pytest.approx(ratio(rounds[name], rounds[fastest]).median)
-    assert records[fastest].over_fastest == 1
-    # Rounds of another session were not side by side.
-    other = by_round(outcomes["ones"].samples | {"session": "another"})
-    assert ratio(other, rounds["f"]) is None
 
 
 def test_ones_on_a_coupled_field_is_wrong_and_measured_all_the_same(cell) -> None:
@@ -245,15 +217,6 @@ def test_sparse_weights_are_counted(cell) -> None:
 def test_a_problem_of_ones_own(cell) -> None:
     found = rows(cell(mine("problem"), operator="jacobian_diagonal"))
     assert found["vmap"].exact
-
-
-def test_surroundings_come_back(cell) -> None:
-    rows(cell("sin", threads=2))
-    assert torch.get_num_threads() == 1
-    assert torch.is_grad_enabled()
-    rows(cell(mine("meddles"), "identity"))
-    assert torch.get_default_dtype() == torch.float32
-    assert gc.isenabled()
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16"])

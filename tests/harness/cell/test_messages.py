@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from jacstrat.core.case import FLOOR, F
 from jacstrat.harness.advise import _parse
-from jacstrat.harness.cell.measuring import Outcome
 from jacstrat.harness.cell.messages import check, record_of
+from jacstrat.harness.cell.outcomes import Outcome
 from jacstrat.harness.plan.cases import Cell
 from jacstrat.harness.plan.predict import Forecast, Prediction
 from jacstrat.record import Record

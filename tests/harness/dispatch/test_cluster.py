@@ -15,7 +15,7 @@ import pytest
 from distributed.scheduler import KilledWorker
 
 from jacstrat import read_records
-from jacstrat.harness.cell.measuring import Outcome
+from jacstrat.harness.cell.outcomes import Outcome
 from jacstrat.harness.dispatch.cluster import MOST_IDLE, PLUGIN, Cluster, ClusterError, pooled, vetting
 from jacstrat.harness.dispatch.job import Done, Job
 from jacstrat.harness.dispatch.worker import versions, work

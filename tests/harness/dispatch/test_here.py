@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from jacstrat.harness.cell import measuring
+from jacstrat.harness.cell import cell_samples, failures, measuring
 from jacstrat.harness.dispatch.here import measure_here
 from jacstrat.measure.context import ContextLostError
 from tests.harness.conftest import QUICK, mine
@@ -14,13 +14,18 @@ def rows(cell) -> dict:
     return {o.record.strategy: o.record for o in measure_here(cell, QUICK) if o.record}
 
 
+def lose_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (failures, cell_samples):
+        monkeypatch.setattr(module, "is_lost", lambda device: True)
+
+
 def test_while_the_device_answers_an_error_is_an_error(cell) -> None:
     found = rows(cell(mine("raises_in_transform"), "identity", "vmap", "ones"))
     assert [found[name].status for name in ("identity", "vmap", "ones")] == ["ok", "unsupported", "ok"]
 
 
 def test_who_lost_the_device_has_crashed_and_the_others_are_not_tried(cell, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(measuring, "is_lost", lambda device: True)
+    lose_the_device(monkeypatch)
     one = cell(mine("raises_in_transform"), "identity", "vmap", "ones")
     with pytest.raises(ContextLostError, match="ValueError: mine"):
         list(measuring.measure(one, QUICK))
@@ -33,7 +38,7 @@ def test_who_lost_the_device_has_crashed_and_the_others_are_not_tried(cell, monk
 
 
 def test_f_that_loses_the_device_is_the_row_of_all(cell, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(measuring, "is_lost", lambda device: True)
+    lose_the_device(monkeypatch)
     found = rows(cell(mine("half_only"), "identity", "vmap"))
     assert {r.status for r in found.values()} == {"crashed"}
     assert all(r.reason.startswith("f itself: it ended the device's context: f holds tensors") for r in found.values())
@@ -43,7 +48,7 @@ def test_a_device_that_is_lost_in_the_middle_of_sampling_is_blamed_on_whose_bloc
     cell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Behind that every block fails, whoever it is of: who failed last is not the cause."""
-    monkeypatch.setattr(measuring, "is_lost", lambda device: True)
+    lose_the_device(monkeypatch)
     found = rows(cell(mine("raises_later"), "identity", "ones"))
     statuses = sorted(r.status for r in found.values())
     assert statuses in (["crashed", "skipped"], ["crashed", "crashed"])  # a strategy, or f itself

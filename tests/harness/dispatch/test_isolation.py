@@ -17,7 +17,7 @@ import pytest
 
 from bench.checks.hostile import spec
 from jacstrat import JacstratError, read_records
-from jacstrat.harness.cell.measuring import Outcome
+from jacstrat.harness.cell.outcomes import Outcome
 from jacstrat.harness.dispatch import children, isolation, servers
 from jacstrat.harness.dispatch.child import ChildLimits
 from jacstrat.harness.dispatch.isolation import isolated, measure_isolated

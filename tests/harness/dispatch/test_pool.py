@@ -12,14 +12,15 @@ import pytest
 import torch
 
 from jacstrat.core.errors import UsageError
-from jacstrat.harness.cell.measuring import Outcome
-from jacstrat.harness.cell.setup import surroundings
+from jacstrat.harness.cell.outcomes import Outcome
+from jacstrat.harness.cell.surroundings import surroundings
 from jacstrat.harness.dispatch import pool
 from jacstrat.harness.dispatch.job import Job
 from jacstrat.harness.dispatch.lines import lines
 from jacstrat.harness.dispatch.pool import Slots
 from jacstrat.harness.dispatch.scheduler import schedule
-from jacstrat.harness.plan.sweep import Grid, Sweep, every_device
+from jacstrat.harness.plan.devices import every_device
+from jacstrat.harness.plan.sweep import Grid, Sweep
 from jacstrat.measure.sampling import Settings
 
 DEVICES = ("cuda:0", "cuda:1")

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jacstrat import UsageError
-from jacstrat.harness.cell.measuring import Outcome
+from jacstrat.harness.cell.outcomes import Outcome
 from jacstrat.harness.directory import Standing
 from jacstrat.harness.dispatch.job import Done, Job
 from jacstrat.harness.dispatch.lines import lines

@@ -13,7 +13,7 @@ from importlib.metadata import version
 import cloudpickle
 import pytest
 
-from jacstrat.harness.cell.measuring import Outcome
+from jacstrat.harness.cell.outcomes import Outcome
 from jacstrat.harness.dispatch import worker
 from jacstrat.harness.dispatch.job import Job
 from jacstrat.harness.dispatch.worker import slot, slot_name, versions, work

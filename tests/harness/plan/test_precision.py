@@ -10,8 +10,12 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from jacstrat import PROBLEMS, UnsupportedError
+from jacstrat.harness.cell.failures import failure
 from jacstrat.harness.cell.measuring import measure
-from jacstrat.harness.cell.setup import failure, prepare_case, reason_to_skip, set_up, surroundings, verdict
+from jacstrat.harness.cell.prepared_case import prepare_case
+from jacstrat.harness.cell.setup import reason_to_skip, set_up
+from jacstrat.harness.cell.surroundings import surroundings
+from jacstrat.harness.cell.verdicts import verdict
 from jacstrat.harness.plan.precision import DTYPES, float32_products, missing_tf32
 from jacstrat.harness.plan.predict import forecasts
 from jacstrat.measure.accuracy import TOLERANCES

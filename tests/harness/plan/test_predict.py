@@ -16,7 +16,8 @@ from jacstrat.core.case import Case
 from jacstrat.core.operator import parse_operator
 from jacstrat.harness.cell import setup
 from jacstrat.harness.cell.measuring import measure
-from jacstrat.harness.cell.setup import instantiate, one_call, surroundings
+from jacstrat.harness.cell.setup import instantiate, one_call
+from jacstrat.harness.cell.surroundings import surroundings
 from jacstrat.harness.dispatch import job
 from jacstrat.harness.plan import predict as predicting
 from jacstrat.harness.plan.cases import Cell

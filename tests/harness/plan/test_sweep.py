@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jacstrat import PROBLEMS, STRATEGIES, UsageError, parse_strategy
-from jacstrat.harness.plan.sweep import Grid, Sweep, check_devices, load_sweep, shipped_sweeps
+from jacstrat.harness.plan.devices import check_devices
+from jacstrat.harness.plan.sweep import Grid, Sweep, load_sweep, shipped_sweeps
 from tests.harness.conftest import mine
 
 SMALL = Sweep((Grid(problems=("sin",), n=(4, 2), strategies=("vmap", "identity")),))

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from jacstrat.report.analysis.bound import bound_of, bound_sentences, cache_sentence
+from jacstrat.report.analysis.case_sheets import records_sheets
 from jacstrat.report.analysis.findings import findings
-from jacstrat.report.analysis.tables import records_sheets
 from tests.report.conftest import make
 
 

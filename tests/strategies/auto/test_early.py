@@ -9,9 +9,9 @@ from torch import Tensor
 from jacstrat.core.operator import OPERATORS
 from jacstrat.strategies.auto import strategy as auto
 from jacstrat.strategies.auto.candidates import Candidate, Evidence
-from jacstrat.strategies.auto.choosing import on_ground
 from jacstrat.strategies.auto.counting import UNKNOWN, product_costs
 from jacstrat.strategies.auto.early import at_best, beats, calls_of, soon
+from jacstrat.strategies.auto.offers import on_ground
 from jacstrat.strategies.auto.strategy import CHOICES, Auto
 from jacstrat.strategies.auto.trial import SETTLED
 from jacstrat.strategies.chain import Chain

@@ -11,8 +11,8 @@ from jacstrat.core.operator import parse_operator
 from jacstrat.strategies import graphed
 from jacstrat.strategies.auto import candidates, choosing
 from jacstrat.strategies.auto.candidates import Evidence
-from jacstrat.strategies.auto.choosing import candidates_of
 from jacstrat.strategies.auto.counting import Work, product_costs
+from jacstrat.strategies.auto.offers import candidates_of
 from jacstrat.strategies.auto.rates import Rates
 from jacstrat.strategies.auto.trial import Trial
 from jacstrat.strategies.graphed import Graphed

@@ -14,7 +14,7 @@ from torch.fx.experimental.proxy_tensor import make_fx
 
 import jacstrat
 from jacstrat import PROBLEMS, STRATEGIES, ShapeError, UsageError, parse_strategy, strategies
-from jacstrat.strategies.auto import candidates, choosing, disk_cache, timed
+from jacstrat.strategies.auto import candidates, choosing, counted, disk_cache, timed
 from jacstrat.strategies.auto import strategy as auto
 from jacstrat.strategies.auto.candidates import Candidate
 from jacstrat.strategies.auto.counting import ProductCost, Work
@@ -293,7 +293,7 @@ class TestKept:
         "change",
         [
             lambda patch: patch.setattr(torch, "__version__", "0.0"),
-            lambda patch: patch.setattr(choosing, "read_version", lambda: "0.0"),
+            lambda patch: patch.setattr(counted, "read_version", lambda: "0.0"),
             lambda patch: patch.setattr(disk_cache, "processor", lambda: "another"),
             lambda patch: patch.setattr(torch, "get_num_threads", lambda: 77),
             lambda patch: patch.setenv("JACSTRAT_CACHE", "off"),

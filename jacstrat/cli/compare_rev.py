@@ -1,17 +1,32 @@
-"""jacstrat compare --rev: two revisions measured side by side."""
+"""jacstrat compare-rev: two revisions measured side by side."""
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from jacstrat.cli.app import EXIT_INTERRUPTED, EXIT_NOTHING_MEASURED, complain
+from jacstrat.cli.app import EXIT_INTERRUPTED, EXIT_NOTHING_MEASURED, app, complain
+from jacstrat.cli.options import (
+    Devices,
+    Dtypes,
+    Inputs,
+    Operators,
+    Points,
+    Problems,
+    Seed,
+    Strategies,
+    Workloads,
+    several,
+    whole_numbers,
+)
+from jacstrat.cli.spelling import COMPARE_REV, ComparingCommand
+from jacstrat.cli.verdicts import Everything, Format, Out, Plot, Presentation, Slower, ThresholdFile
 from jacstrat.core.errors import UsageError
 from jacstrat.core.text import printable
 
@@ -21,11 +36,64 @@ if TYPE_CHECKING:
     from jacstrat.revisions.survey import Selection
 
 
+@app.command(COMPARE_REV, cls=ComparingCommand)
+def compare_rev(
+    base: Annotated[str | None, typer.Argument(metavar="BASE_REV", help="Revision, such as main or v1.0.")] = None,
+    new: Annotated[
+        str | None, typer.Argument(metavar="NEW_REV", help="What is held against it; the working tree unless given.")
+    ] = None,
+    slower: Slower = None,
+    thresholds: ThresholdFile = None,
+    form: Format = "table",
+    out: Out = None,
+    plot: Plot = None,
+    everything: Everything = False,
+    sweep: Annotated[str | None, typer.Option(help="A shipped sweep or a TOML file; quick unless given.")] = None,
+    problem: Problems = None,
+    operator: Operators = None,
+    strategy: Strategies = None,
+    n: Inputs = None,
+    batch: Points = None,
+    dtype: Dtypes = None,
+    device: Devices = None,
+    workload: Workloads = None,
+    threads: Annotated[str | None, typer.Option(help="Threads torch computes with [1].")] = None,
+    seed: Seed = None,
+    timeout: Annotated[float | None, typer.Option(help="Seconds for one step of a case [30].")] = None,
+    time_limit: Annotated[float | None, typer.Option(help="Seconds for all times [600].")] = None,
+    install: Annotated[bool, typer.Option("--install", help="An environment of its own for each revision.")] = False,
+    keep: Annotated[Path | None, typer.Option(help="Directory for what was measured.")] = None,
+) -> None:
+    """Verdicts on two revisions, which are measured now, side by side."""
+    from jacstrat.compare.thresholds import load_thresholds
+
+    presentation = Presentation(form, out, plot, everything)
+    limits = load_thresholds(thresholds, slower)
+    if base is None:
+        raise UsageError("compare-rev needs a revision to compare with, such as main")
+    selection = selection_of(
+        sweep,
+        problem,
+        strategy,
+        operators=operator,
+        n=whole_numbers("-n", n),
+        batch=whole_numbers("--batch", batch),
+        dtype=several(dtype),
+        device=several(device),
+        workload=several(workload),
+        threads=whole_numbers("--threads", threads) or (1,),
+        seed=seed,
+    )
+    comparison = compare_revisions(base, new, selection, limits, time_limit, timeout, install, keep)
+    presentation.show(comparison, limits.slower)
+    raise typer.Exit(comparison.exit_code)
+
+
 def compare_revisions(
     base: str,
     new: str | None,
     selection: Selection,
-    held: Thresholds,
+    thresholds: Thresholds,
     time_limit_s: float | None,
     step_s: float | None,
     install: bool,
@@ -36,7 +104,7 @@ def compare_revisions(
     Args:
         base, new: Revisions; None for the working tree.
         selection: Which cases.
-        held: How much slower is too slow.
+        thresholds: How much slower is too slow.
         time_limit_s: For the times of all cases.
         step_s: A side that does not answer for so long is ended.
         install: An environment of its own for each.
@@ -55,7 +123,7 @@ def compare_revisions(
     from jacstrat.revisions.results import write
 
     if sys.platform == "win32":
-        raise UsageError("--rev forks processes, which Windows cannot; use WSL, or compare two directories")
+        raise UsageError("compare-rev forks processes, which Windows cannot; use WSL, or compare two directories")
     for option, value in (("--time-limit", time_limit_s), ("--timeout", step_s)):
         if value is not None and not 0 < value < float("inf"):
             raise UsageError(f"{option} must be more than 0 seconds, got {value:g}")
@@ -74,10 +142,10 @@ def compare_revisions(
                 def attend(case: str, pair: int | None) -> None:
                     say(f"counts and errors: {case}" if pair is None else f"pair of processes {pair + 1}: {case}")
 
-                measured = revisions.measure(revision_pair, selection, held, limits, attend=attend)
+                measured = revisions.measure(revision_pair, selection, thresholds, limits, attend=attend)
             if keep is not None:
                 write(keep, measured.trees, measured.survey, measured.interleaved.blocks)
-            return revisions.verdicts(measured, held)
+            return revisions.verdicts(measured, thresholds)
     except KeyboardInterrupt:
         print("interrupted; nothing is left of either revision", file=sys.stderr)
         raise typer.Exit(EXIT_INTERRUPTED) from None
@@ -88,8 +156,9 @@ def compare_revisions(
 
 def _can_be_made(directory: Path) -> bool:
     """Whether a directory can be made and written, as far as the nearest one that is there tells, before measuring."""
-    there = next(place for place in (directory.absolute(), *directory.absolute().parents) if place.exists())
-    return there.is_dir() and os.access(there, os.W_OK | os.X_OK)
+    absolute = directory.absolute()
+    nearest = next(folder for folder in (absolute, *absolute.parents) if folder.exists())
+    return nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK)
 
 
 def selection_of(sweep: str | None, problems: list[str] | None, strategies: list[str] | None, **over: Any) -> Selection:
@@ -112,26 +181,15 @@ def selection_of(sweep: str | None, problems: list[str] | None, strategies: list
     )
 
 
-def refuse_without_rev(given: Mapping[str, object]) -> None:
-    """Refuse options that choose what is measured, where nothing is.
-
-    Raises:
-        UsageError: One of them is given.
-    """
-    for option, value in given.items():
-        if value:
-            raise UsageError(f"{option} is for --rev, which measures; two sets of records are as they are")
-
-
 def _from_here(problem: str) -> str:
-    place, colon, attribute = problem.rpartition(":")
-    if not place.endswith(".py") or not Path(place).is_absolute():
+    file, colon, attribute = problem.rpartition(":")
+    if not file.endswith(".py") or not Path(file).is_absolute():
         return problem
     from jacstrat.revisions.git import repository
 
     here = Path.cwd().resolve()
-    inside = Path(place).resolve().is_relative_to(repository(here))
-    return f"{os.path.relpath(Path(place).resolve(), here)}{colon}{attribute}" if inside else problem
+    inside = Path(file).resolve().is_relative_to(repository(here))
+    return f"{os.path.relpath(Path(file).resolve(), here)}{colon}{attribute}" if inside else problem
 
 
 def _tell(line: str) -> None:

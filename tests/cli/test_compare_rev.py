@@ -1,4 +1,4 @@
-"""`jacstrat compare --rev` as a program: its exit codes, its messages, and Ctrl-C."""
+"""`jacstrat compare-rev` as a program: its exit codes, its messages, and Ctrl-C."""
 
 from __future__ import annotations
 
@@ -12,10 +12,9 @@ from pathlib import Path
 import psutil
 import pytest
 
+from jacstrat.cli import compare_rev as command
 from jacstrat.cli import main
-from jacstrat.cli import revisions as command
 from jacstrat.cli.signals import interruptible
-from jacstrat.core.errors import UsageError
 from jacstrat.revisions import compare as revisions
 from jacstrat.revisions.install import BuildError
 from jacstrat.revisions.processes import DiedError
@@ -35,8 +34,8 @@ def test_wrong_use_is_a_line_and_exit_code_2(repository, tmp_path, monkeypatch, 
     (tmp_path / "kept" / "base").mkdir(parents=True)
     (tmp_path / "file").touch()
     for arguments, said in (
-        (["--rev"], "--rev needs a revision to compare with, such as main, and no --baseline"),
-        (["--rev", "main", "--baseline"], "--rev needs a revision to compare with, such as main, and no --baseline"),
+        (["--rev"], "compare-rev needs a revision to compare with, such as main"),
+        (["--rev", "main", "--baseline"], "--baseline is for `jacstrat compare`, which compares sets of records"),
         (["--rev", "nope"], "unknown revision 'nope'; in a clone without history fetch it first"),
         (["--rev", "main", "--time-limit", "0"], "--time-limit must be more than 0 seconds, got 0"),
         (["--rev", "main", "--timeout", "-1"], "--timeout must be more than 0 seconds, got -1"),
@@ -46,8 +45,9 @@ def test_wrong_use_is_a_line_and_exit_code_2(repository, tmp_path, monkeypatch, 
         (["--rev", "--", "-x"], "unknown revision '-x'; in a clone without history fetch it first"),
         (["--rev", "--", "main", "-x"], "unknown revision '-x'; in a clone without history fetch it first"),
         (["--rev", "main", "-n", "four"], "-n must be whole numbers with commas between"),
-        (["a", "b", "--time-limit", "5"], "--time-limit is for --rev, which measures"),
-        (["a", "b", "-p", "sin"], "--problem is for --rev, which measures"),
+        (["a", "b", "--time-limit", "5"], "--time-limit is for `jacstrat compare-rev`, which measures revisions"),
+        (["a", "b", "-n4"], "-n is for `jacstrat compare-rev`, which measures revisions"),
+        (["a", "b", "-p", "sin"], "-p is for `jacstrat compare-rev`, which measures revisions"),
     ):
         assert run(monkeypatch, repository, *arguments) == 2, arguments
         error = capsys.readouterr().err
@@ -55,9 +55,20 @@ def test_wrong_use_is_a_line_and_exit_code_2(repository, tmp_path, monkeypatch, 
         assert error.count("\n") == 1
 
 
+def test_the_new_spelling_says_the_same(repository, monkeypatch, capsys) -> None:
+    said = []
+    for words in (["compare", "--rev", "nope"], ["compare-rev", "nope"], ["compare", "nope", "--rev"]):
+        monkeypatch.setattr(sys, "argv", ["jacstrat", *words])
+        monkeypatch.chdir(repository)
+        with pytest.raises(SystemExit, match="2"):
+            main()
+        said.append(capsys.readouterr().err)
+    assert len(set(said)) == 1
+
+
 def test_no_repository_is_exit_code_2(tmp_path, monkeypatch, capsys) -> None:
     assert run(monkeypatch, tmp_path, "--rev", "main") == 2
-    assert "is in no git repository; --rev measures two revisions of one" in capsys.readouterr().err
+    assert "is in no git repository; compare-rev measures two revisions of one" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -85,12 +96,6 @@ def test_a_problem_is_named_from_the_working_directory(repository, monkeypatch, 
     (repository / "inside" / "s.toml").write_text("")
     assert command.selection_of("s.toml", None, None).sweep == str(repository / "inside" / "s.toml")
     assert command.selection_of("quick", None, None).sweep == "quick"
-
-
-def test_options_that_measure_are_refused_where_nothing_is_measured() -> None:
-    command.refuse_without_rev({"--keep": None, "-n": ""})
-    with pytest.raises(UsageError, match="--keep is for --rev, which measures; two sets of records are as they are"):
-        command.refuse_without_rev({"--keep": Path("x")})
 
 
 def test_a_job_that_is_cancelled_ends_as_after_ctrl_c() -> None:

@@ -14,8 +14,7 @@ from jacstrat.cli import app, main
 from jacstrat.cli import compare as command
 from jacstrat.cli.run import measure
 from jacstrat.harness.plan.sweep import Grid, Sweep
-
-from .conftest import changed, environment_of, records_of, timed
+from tests.compare.conftest import changed, environment_of, records_of, timed
 
 
 def call(*arguments: object, **variables: str) -> Result:

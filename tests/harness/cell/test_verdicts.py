@@ -14,7 +14,10 @@ from torch.func import jacrev, vmap
 from jacstrat import PROBLEMS
 from jacstrat.core.case import Case
 from jacstrat.core.operator import Operator
-from jacstrat.harness.cell.setup import prepare_case, set_up, surroundings, verdict
+from jacstrat.harness.cell.prepared_case import prepare_case
+from jacstrat.harness.cell.setup import set_up
+from jacstrat.harness.cell.surroundings import surroundings
+from jacstrat.harness.cell.verdicts import verdict
 from jacstrat.harness.plan.cases import Cell
 from jacstrat.measure.accuracy import TOLERANCES
 from jacstrat.problems import Problem
