@@ -7,7 +7,6 @@ coefficients of a series as they take tangents.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -23,9 +22,7 @@ from jacstrat.taylor.preparation import ready
 from jacstrat.taylor.program import TaylorProgram, weak_factory
 from jacstrat.taylor.rule import NotCovered, TaylorCall
 from jacstrat.trace import Tapes, Untraceable, bound, leaves
-from jacstrat.trace.arguments import Args, lifted
-
-Function = Callable[..., Tensor]
+from jacstrat.trace.arguments import Args, Function, lifted
 
 # The largest tail of what directions are followed together: on a CPU such that it stays near the core, while it is
 # still much work against the time of starting an operation.

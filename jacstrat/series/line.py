@@ -12,9 +12,8 @@ import torch
 from torch import Tensor
 
 from jacstrat.series.norms import PlainNorms
+from jacstrat.trace.arguments import Function
 from jacstrat.trace.tracers import is_transformed
-
-Function = Callable[[Tensor], Tensor]
 
 
 def in_line(ys: Sequence[Tensor], s: Tensor, order: int, tracked: bool) -> list[list[Tensor]]:

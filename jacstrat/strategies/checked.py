@@ -10,8 +10,7 @@ import torch
 from torch import Tensor
 
 from jacstrat.core.operator import Operator
-
-Function = Callable[..., Tensor]
+from jacstrat.trace.arguments import Function
 
 
 def checked(f: Function, operator: Operator) -> Function:

@@ -25,9 +25,9 @@ from jacstrat.strategies.look import has_numbers
 from jacstrat.strategies.sample import Sample, samples
 from jacstrat.strategies.slope import LeafLine, Slope
 from jacstrat.strategies.truth import REFUSALS, TOLERANCE
+from jacstrat.trace.arguments import Function
 from jacstrat.trace.rows import rows_apart
 
-Function = Callable[[Tensor], Tensor]
 # From points, directions (D, n) or (D, B, n) and an order to (D, order + 1, B) or (D, order + 1, B, m).
 Derivatives = Callable[[Tensor, Tensor, int], Tensor]
 

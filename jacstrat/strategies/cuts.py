@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-Function = Callable[[Tensor], Tensor]
+from jacstrat.trace.arguments import Function
 
 
 class Ends(NamedTuple):

@@ -8,7 +8,7 @@ The table is that of torch 2.13. tests/strategies/test_gaps.py goes through it w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from functools import partial
 from types import MappingProxyType
 from typing import Any, Literal
@@ -20,8 +20,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves
 
 from jacstrat.strategies.cuts import nodes_from, nodes_of
-
-Function = Callable[[Tensor], Tensor]
+from jacstrat.trace.arguments import Function
 
 # What a strategy rests on: torch's own derivatives of each operation; reverse mode, over itself for a Hessian;
 # torch.func, or a recording; vmap over the points; forward mode; that twice.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -13,8 +13,7 @@ from torch import Tensor
 from jacstrat.strategies.cuts import has_cuts
 from jacstrat.strategies.differences import along_line, steadily
 from jacstrat.strategies.truth import REFUSALS, TOLERANCE
-
-Function = Callable[[Tensor], Tensor]
+from jacstrat.trace.arguments import Function
 
 # The gradient of what hardly depends on a leaf is compared with so much.
 LEAST = 1e-10

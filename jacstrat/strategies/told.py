@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
 
 from jacstrat.core.errors import JacstratError, UnsupportedError, UsageError, in_words
 from jacstrat.strategies.limits import limit
-from jacstrat.trace.arguments import Args, bind
+from jacstrat.trace.arguments import Args, Function, bind
 from jacstrat.trace.tracers import is_transformed
-
-Function = Callable[..., Tensor]
 
 
 class telling:  # noqa: N801 - called as a function is

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -13,8 +12,7 @@ from jacstrat.core.operator import Operator
 from jacstrat.strategies.cuts import has_cuts
 from jacstrat.strategies.differences import STEPS, Difference, along_line, precision, steadily
 from jacstrat.strategies.products import reverse, reverse_gradient
-
-Function = Callable[[Tensor], Tensor]
+from jacstrat.trace.arguments import Function
 
 # The tolerance of what differences say, as a share of the terms.
 TOLERANCE = {torch.float64: 1e-5, torch.float32: 3e-2}

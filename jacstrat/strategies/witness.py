@@ -11,7 +11,6 @@ backward is no error that differences may contradict: there autograd is what is 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -29,10 +28,8 @@ from jacstrat.strategies.probes import unit_rows
 from jacstrat.strategies.sample import Sample, samples
 from jacstrat.strategies.truth import MOST_ROUNDING, ROUNDINGS, TOLERANCE, Question, Truth
 from jacstrat.strategies.workload import same_random_numbers
-from jacstrat.trace.arguments import Args, bind, of_rows, taken
+from jacstrat.trace.arguments import Args, Function, bind, of_rows, taken
 from jacstrat.trace.rows import rows_apart
-
-Function = Callable[..., Tensor]
 
 # Coordinates up to which all unit vectors are taken: beyond, ENTRIES of them, or ALONG random directions.
 FULL, ENTRIES, ALONG = 32, 8, 2

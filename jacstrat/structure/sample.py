@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 import torch
@@ -10,10 +10,8 @@ from scipy.sparse import csr_array
 from torch import Tensor
 
 from jacstrat.core.operator import Operator
-from jacstrat.trace.arguments import Args, bind, of_rows, taken
+from jacstrat.trace.arguments import Args, Function, bind, of_rows, taken
 from jacstrat.trace.graph import few
-
-Function = Callable[..., Tensor]
 
 # Coordinates up to which n products at each point are made.
 MAX_N = 2_000

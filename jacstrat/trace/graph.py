@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import cache
 from itertools import compress
 from typing import Any
@@ -13,12 +12,10 @@ from torch.fx import GraphModule
 
 from jacstrat.core.errors import ShapeError, message_of
 from jacstrat.core.operator import Operator
-from jacstrat.trace.arguments import Args, lifted, of_rows
+from jacstrat.trace.arguments import Args, Function, lifted, of_rows
 from jacstrat.trace.fake import fake_mode
 from jacstrat.trace.quiet import quiet
 from jacstrat.trace.tracers import is_transformed
-
-Function = Callable[..., Tensor]
 
 # What a decomposition makes of elementary operations, beside those of the core set.
 COMPOSED = (

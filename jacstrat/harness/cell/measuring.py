@@ -116,7 +116,7 @@ def _of_no_strategy(context: CellContext, samples: CellSamples) -> Iterator[Outc
 
 
 @dataclass(frozen=True)
-class Reading:
+class CaseReading:
     """What is read of a case behind its samples, see the columns and samples of these names."""
 
     energy_j: float | None
@@ -124,7 +124,7 @@ class Reading:
     phases_s: Mapping[Phase, float]
 
 
-def _read(context: CellContext, prepared: PreparedCase, samples: CellSamples) -> Reading:
+def _read(context: CellContext, prepared: PreparedCase, samples: CellSamples) -> CaseReading:
     """Energy of a call, and whether it waits for the device.
 
     Raises:
@@ -137,11 +137,11 @@ def _read(context: CellContext, prepared: PreparedCase, samples: CellSamples) ->
         energy_j = instruments.energy_j(prepared.work, series.summary.median)
     with phases.within("waits"):
         waits = instruments.clock.waits(prepared.work)
-    return Reading(energy_j, waits, phases.taken())
+    return CaseReading(energy_j, waits, phases.taken())
 
 
 def _finished(
-    context: CellContext, prepared: PreparedCase, samples: CellSamples, fastest: str | None, reading: Reading
+    context: CellContext, prepared: PreparedCase, samples: CellSamples, fastest: str | None, reading: CaseReading
 ) -> Outcome:
     """The profile of a case, and its row."""
     name, phases = prepared.case.strategy, context.setup.phases
