@@ -19,7 +19,7 @@ import psutil
 from jacstrat.measure.environment import MACHINE_VARIABLE
 
 from .kill import GRACE_S, MARK, QUIETLY
-from .rows import completed
+from .rows import rows_of
 
 SELECTION = ("-o", "divergence", "-s", "identity", "-s", "vmap", "--sample", "0.3", "--wait", "240")
 PROBLEMS = ("sin", "linear")
@@ -83,7 +83,7 @@ class Bench:
 
     def rows(self) -> int:
         """How many there are."""
-        return max(completed(self.out).count(b"\n") - 1, 0)
+        return rows_of(self.out)
 
     def until_amid(self, client: subprocess.Popen[bytes]) -> None:
         """Wait until there are rows."""

@@ -21,7 +21,7 @@ import psutil
 from jacstrat import read_records
 
 from .figure import Figure
-from .rows import completed, flaws
+from .rows import completed, flaws, rows_of
 
 # 60 quick cases in 20 cells, enough that half of a run writes rows. A third of the cases are refused before anything is
 # sampled, so that cells are cut in two as well.
@@ -46,6 +46,8 @@ GRACE_S = 10.0
 RESUME_LIMIT_S = 900.0
 # To end after a signal that it hears, with whatever cell is under way.
 END_S = 60.0
+# Behind the row that a run is awaited at, a case or two; and how often one looks for it.
+AMID_S, LOOK_S = 0.3, 0.005
 # The command without its tables and plots, which take longer than the run: rows are what is killed.
 QUIETLY = (
     "import jacstrat.cli.report as report; report.show = lambda *given, **more: None; "
@@ -63,7 +65,7 @@ class Attempt:
     """One run that was killed.
 
     Fields:
-        moment_s: When, from its start.
+        moment_s: When, from its start; of one that was awaited amid its rows, from when so many were there.
         rows: That were completed by then.
         unreadable: What was wrong with them.
         staying: Processes that were still there GRACE_S later.
@@ -103,8 +105,10 @@ def kill(count: int = 20, seed: int = 0) -> list[Figure]:
 
 
 def kills(count: int = 200, seed: int = 1, beside: int = 2) -> list[Figure]:
-    """Kill processes of short runs without their plots: any of VICTIMS with any of SIGNALS, at moments uniform over
-    the time of a whole run.
+    """Kill processes of short runs without their plots: any of VICTIMS with any of SIGNALS.
+
+    Every other moment is uniform over the time of a whole run, most of which is its start; the others are within
+    AMID_S of when a number of rows is there that is uniform over those of a run.
 
     Args:
         count: Runs to kill.
@@ -125,8 +129,18 @@ def kills(count: int = 200, seed: int = 1, beside: int = 2) -> list[Figure]:
             draw = random.Random(f"{seed} {number}")
             victim, signal_number = draw.choice(VICTIMS), draw.choice(SIGNALS)
             place = Path(folder) / str(number)
-            moment_s = draw.uniform(0, whole_s)
-            return attempt(sweep, place, moment_s, expected, victim=victim, number=signal_number, quietly=True)
+            after_rows = draw.randrange(1, len(expected)) if number % 2 else 0
+            moment_s = draw.uniform(0, AMID_S if after_rows else whole_s)
+            return attempt(
+                sweep,
+                place,
+                moment_s,
+                expected,
+                victim=victim,
+                number=signal_number,
+                quietly=True,
+                after_rows=after_rows,
+            )
 
         numbers = rng.sample(range(10 * count), count)
         attempts = []
@@ -146,6 +160,7 @@ def attempt(
     victim: str = "run",
     number: signal.Signals = signal.SIGKILL,
     quietly: bool = False,
+    after_rows: int = 0,
 ) -> Attempt:
     """Start a run, kill it or what works for it, look at what is left, and resume it."""
     mark = uuid.uuid4().hex
@@ -160,6 +175,9 @@ def attempt(
             start_new_session=True,
         )
         try:
+            deadline = time.monotonic() + RESUME_LIMIT_S
+            while rows_of(directory) < after_rows and process.poll() is None and time.monotonic() < deadline:
+                time.sleep(LOOK_S)
             sleep(moment_s)
             strike(process, victim, number)
             if (victim, number) != ("run", signal.SIGKILL):
@@ -170,13 +188,12 @@ def attempt(
             process.kill()
             process.wait()
         staying = stayers(mark, GRACE_S)
-        before = completed(directory)
+        before, rows = completed(directory), rows_of(directory)
         unreadable = flaws(directory, expected)
         code = finish(sweep, directory, "--resume", quietly=quietly, environ=environ)
         unresumed = [f"--resume exits with code {code}"] if code else incomplete(directory, before, expected)
         staying += stayers(mark, GRACE_S)
         folders = left_folders(Path(temporary))
-    rows = max(before.count(b"\n") - 1, 0)
     killed = f"{victim} {number.name}"
     return Attempt(moment_s, rows, tuple(unreadable), tuple(staying), tuple(unresumed), tuple(folders), killed)
 
@@ -212,8 +229,7 @@ def incomplete(directory: Path, before: bytes, expected: Collection[str]) -> lis
     found = flaws(directory, expected)
     if not after.startswith(before):
         found.append("rows that were completed before are not there as they were")
-    rows = max(after.count(b"\n") - 1, 0)
-    if rows < len(expected):
+    if (rows := rows_of(directory)) < len(expected):
         found.append(f"{len(expected) - rows} cases are missing")
     return found
 

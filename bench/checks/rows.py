@@ -33,6 +33,11 @@ def completed(directory: Path) -> bytes:
     return content[: content.rfind(b"\n") + 1]
 
 
+def rows_of(directory: Path) -> int:
+    """Completed rows that are on disk."""
+    return max(completed(directory).count(b"\n") - 1, 0)
+
+
 def flaws(directory: Path, expected: Collection[str]) -> list[str]:
     """What is wrong with the completed rows, each in a line; empty where nothing is.
 
