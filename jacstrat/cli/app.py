@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from jacstrat.cli.signals import interruptible
 from jacstrat.cli.spelling import current
@@ -67,6 +67,11 @@ class CommandLine(TyperGroup):
             code = EXIT_USAGE
         except KeyboardInterrupt:
             code = EXIT_INTERRUPTED
+        except Exception as error:
+            if (line := _wrong_use(error)) is None:
+                raise
+            complain(line)
+            code = EXIT_USAGE
         for stream in (sys.stdout, sys.stderr):
             _give_up(stream)
         raise typer.Exit(code)
@@ -102,6 +107,19 @@ def complain(text: str) -> None:
 def tell(text: str) -> None:
     """A line on standard output, whatever is in the names that it has."""
     print(printable(text))
+
+
+def _wrong_use(error: Exception) -> str | None:
+    """What a parser of options refuses, in one line; None of any other error.
+
+    Typer brings its own click or takes that of the environment, by its version: its errors are known by what they have.
+    """
+    if not hasattr(error, "format_message"):
+        return None
+    message = " ".join(error.format_message().split()).rstrip(".")
+    command = getattr(getattr(error, "ctx", None), "command", None)
+    name = " ".join(filter(None, ("jacstrat", command.name if isinstance(command, TyperCommand) else "")))
+    return f"{message[:1].lower()}{message[1:]}; see `{name} --help`"
 
 
 def _refusal(error: OSError) -> str:

@@ -91,6 +91,21 @@ def test_what_the_system_refuses_is_a_line(monkeypatch, capsys, error: Exception
     assert refused(monkeypatch, capsys, "list", "sweeps").startswith(f"jacstrat: {line}")
 
 
+@pytest.mark.parametrize(
+    ("arguments", "begin", "end"),
+    [
+        ("run --bogus", "no such option: --bogus", "see `jacstrat run --help`"),
+        ("nosuch", "no such command 'nosuch'", "see `jacstrat --help`"),
+        ("report", "missing argument 'DIR'", "see `jacstrat report --help`"),
+        ("run --timeout soon", "invalid value for '--timeout'", "see `jacstrat run --help`"),
+    ],
+)
+def test_a_wrong_option_is_a_line(monkeypatch, capsys, arguments: str, begin: str, end: str) -> None:
+    line = refused(monkeypatch, capsys, *arguments.split())
+    assert line.startswith(f"jacstrat: {begin}")
+    assert line.endswith(f"; {end}")
+
+
 def test_where_memory_is_limited_that_may_be_why(monkeypatch, capsys) -> None:
     """Torch's import says what it likes of memory that it does not get: that it has no source, for one."""
 
