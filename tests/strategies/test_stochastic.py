@@ -1,8 +1,4 @@
-"""The stochastic strategies against the truth on average, and what all of them share.
-
-Fields are linear, F(x) = A x, so that J is A at every point; a batch of points is then a batch of independent draws.
-Forward products: what is multiplied is J, not its transpose.
-"""
+"""The stochastic strategies against the truth on average, and what all of them share."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from jacstrat.report.analysis.cross_run import cross_run_table, shared, sides
 from jacstrat.report.analysis.runs import Run
 from jacstrat.report.figures.cross_run import cross_run_pictures
 from jacstrat.report.figures.plots import draw_picture
-from tests.report.figures.test_plots import axes_of, lines_of, markers_of
+from tests.report.figures.artists import axes_of, lines_of, markers_of
 
 Make = Callable[..., Record]
 

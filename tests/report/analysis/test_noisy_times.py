@@ -7,7 +7,7 @@ from jacstrat.record import Record
 from jacstrat.report.analysis.noisy_times import noisy_times, noisy_times_table
 from jacstrat.report.figures.plots import PLOTS, picture_of
 from jacstrat.report.figures.samples import MOST_LINES, MOST_POINTS, drift
-from tests.report.figures.test_plots import axes_of, markers_of
+from tests.report.figures.artists import axes_of, markers_of
 
 Make = Callable[..., Record]
 GOOD = {"median_s": 1e-5, "ci_low_s": 0.99e-5, "ci_high_s": 1.01e-5, "samples": 20}

@@ -12,7 +12,7 @@ from jacstrat.report.analysis.findings import print_findings
 from jacstrat.report.analysis.stochastic import Budget, crossovers, families, family, time_to_reach
 from jacstrat.report.analysis.tables import stochastic_table
 from jacstrat.report.figures.plots import PLOTS, write_plots
-from tests.report.figures.test_plots import axes_of, markers_of, texts_of
+from tests.report.figures.artists import axes_of, markers_of, texts_of
 
 Make = Callable[..., Record]
 FrameOf = Callable[[Iterable[Record]], pd.DataFrame]
