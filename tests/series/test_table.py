@@ -22,7 +22,7 @@ from jacstrat.taylor.rule import TaylorCall
 from jacstrat.taylor.table import RULES as LINEAR
 from tests.series.samples import OWN
 from tests.taylor.samples import SAMPLES, draw
-from tests.taylor.test_rules import WORDS, marked, replaced
+from tests.taylor.test_table import WORDS, marked, replaced
 
 aten = torch.ops.aten
 K, D = 3, 2
