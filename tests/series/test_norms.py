@@ -17,6 +17,7 @@ NORMS = {
     "layer": lambda x: functional.layer_norm(x, (5,), W, B),
     "layer without weights": lambda x: torch.layer_norm(x, (4, 5), eps=1e-2),
     "instance": lambda x: functional.instance_norm(x, weight=C, bias=-C, eps=1e-3),
+    "instance by torch": lambda x: torch.instance_norm(x, None, -C, None, None, True, 0.1, 1e-3, False),
     "instance without weights": lambda x: functional.instance_norm(x),
 }
 
@@ -27,10 +28,17 @@ def by_hand(x: Tensor) -> Tensor:
 
 
 @pytest.mark.parametrize("name", NORMS)
-def test_the_value_is_that_of_torch(name: str) -> None:
+def test_the_value_is_that_of_torch_and_its_own_operation_is_not_called(name: str) -> None:
+    x = X.clone().requires_grad_()
     with PlainNorms():
-        found = NORMS[name](X)
-    torch.testing.assert_close(found, NORMS[name](X))
+        found = NORMS[name](x)
+    torch.testing.assert_close(found.detach(), NORMS[name](X))
+    names, queue = set(), [found.grad_fn]
+    while queue:
+        node = queue.pop()
+        names.add(type(node).__name__)
+        queue += [parent for parent, _ in node.next_functions if parent is not None]
+    assert not any("Norm" in one for one in names)
 
 
 def test_running_statistics_are_left_to_torch_and_follow() -> None:
@@ -38,6 +46,10 @@ def test_running_statistics_are_left_to_torch_and_follow() -> None:
     with PlainNorms():
         functional.instance_norm(X, mean, var)
     assert bool((mean != 0).all())
+    given = (None, None, mean.clone(), var.clone(), True, 0.1, 1e-5, False)
+    with PlainNorms():
+        found = torch.instance_norm(X, *given)
+    torch.testing.assert_close(found, torch.instance_norm(X, *given))
 
 
 def test_the_third_derivative_is_that_of_the_definition() -> None:
