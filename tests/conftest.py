@@ -80,7 +80,7 @@ def _one_thread() -> None:
 def interpreted(monkeypatch: pytest.MonkeyPatch) -> list[object]:
     """A compiler that compiles nothing: programs are the captured graphs themselves, run by torch. Gives the graphs.
 
-    It serves to test all that stands around the compiler; what the compiler makes is tested in test_compiled.py.
+    It serves to test all that stands around the compiler; what the compiler makes is tested in test_program.py.
     """
     import torch._inductor
 

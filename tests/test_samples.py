@@ -82,3 +82,21 @@ def test_lines_are_handed_on_as_they_are(tmp_path: Path) -> None:
     copied: list[bytes] = []
     copy_samples(tmp_path, {"a"}, copied.append)
     assert copied == [json.dumps(LINE).encode() + b"\n", b'{"seconds":[1.0],"case":"a"}\n']
+
+
+def test_samples_come_back_by_case(tmp_path: Path) -> None:
+    with RecordWriter(tmp_path) as writer:
+        writer.write_samples("a", {"seconds": [1.0, 2.0]})
+        writer.write_samples("b", {"seconds": []})
+        writer.write_samples("a", {"seconds": [3.0]})
+    assert read_samples(tmp_path) == {"a": {"seconds": [3.0]}, "b": {"seconds": []}}
+    assert read_samples(tmp_path / SAMPLES) == read_samples(tmp_path)
+
+
+def test_samples_of_a_run_that_was_killed(tmp_path: Path) -> None:
+    (tmp_path / SAMPLES).write_text(json.dumps({"case": "a", "seconds": [1.0]}) + '\n{"case": "b", "sec', "utf-8")
+    assert read_samples(tmp_path) == {"a": {"seconds": [1.0]}}
+
+
+def test_without_samples_there_are_none(tmp_path: Path) -> None:
+    assert read_samples(tmp_path) == {}

@@ -58,9 +58,24 @@ def _instance_norm(
     return y if bias is None else y + bias.reshape(shape)
 
 
+def _torch_instance_norm(
+    input: Tensor,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    use_input_stats: bool,
+    momentum: float,
+    eps: float,
+    cudnn_enabled: bool,
+) -> Any:
+    """The same by torch's own order of arguments, which is another."""
+    return _instance_norm(input, running_mean, running_var, weight, bias, use_input_stats, momentum, eps)
+
+
 _PLAIN: dict[Any, Callable[..., Any]] = {
     functional.layer_norm: _layer_norm,
     torch.layer_norm: _layer_norm,
     functional.instance_norm: _instance_norm,
-    torch.instance_norm: _instance_norm,
+    torch.instance_norm: _torch_instance_norm,
 }

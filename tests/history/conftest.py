@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from jacstrat.core.environment import ENVIRONMENT
+from jacstrat.history.lines import HistoryPoint
+from jacstrat.history.store import Store
 from jacstrat.record import Record
 from jacstrat.records import RecordWriter
 
@@ -58,3 +60,15 @@ def directory(tmp_path) -> Callable[..., Path]:
 def commit(i: int) -> str:
     """A hash that starts with the number."""
     return f"{i:02d}".ljust(40, "a")
+
+
+def points(values: list[float]) -> list[HistoryPoint]:
+    return [HistoryPoint(commit(i), f"2026-01-{i + 1:02d}", value) for i, value in enumerate(values)]
+
+
+@pytest.fixture
+def store(directory, tmp_path):
+    with Store(tmp_path / "h.sqlite") as store:
+        for i in range(8):
+            store.add(directory(i, row(cost_ratio=50.0), row("vmap", cost_ratio=[90.0, 120.0][i >= 4])))
+        yield store

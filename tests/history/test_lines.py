@@ -8,14 +8,9 @@ import random
 import pytest
 
 from jacstrat import JacstratError
-from jacstrat.history.lines import HistoryPoint, line_of, lines_of, measure_of
-from jacstrat.history.show import file_name, plot, table, write_plots
+from jacstrat.history.lines import line_of, lines_of, measure_of
 from jacstrat.history.store import Store
-from tests.history.conftest import commit, row
-
-
-def points(values: list[float]) -> list[HistoryPoint]:
-    return [HistoryPoint(commit(i), f"2026-01-{i + 1:02d}", value) for i, value in enumerate(values)]
+from tests.history.conftest import commit, points, row
 
 
 def noisy(levels: list[float], spread: float = 0.01, seed: int = 0) -> list[float]:
@@ -57,14 +52,6 @@ def test_zeros_have_levels_too() -> None:
     assert line_of("a", "rel_error", points([0.0] * 3)).drift == 1.0
     down = line_of("a", "aten_ops", points([4.0] * 3 + [0.0] * 3))
     assert down.drift == 0.0
-
-
-@pytest.fixture
-def store(directory, tmp_path):
-    with Store(tmp_path / "h.sqlite") as store:
-        for i in range(8):
-            store.add(directory(i, row(cost_ratio=50.0), row("vmap", cost_ratio=[90.0, 120.0][i >= 4])))
-        yield store
 
 
 def test_lines_of_a_store(store) -> None:
@@ -124,30 +111,3 @@ def test_what_is_shown_unless_asked(store, directory, tmp_path) -> None:
     with Store(tmp_path / "counted.sqlite") as counted:
         counted.add(directory(30, row(cost_ratio=None, median_s=None)))
         assert measure_of(counted.frame()) == "aten_ops"
-
-
-def test_the_table_has_the_worst_first_and_names_commits(store) -> None:
-    lines, _ = lines_of(store.frame(), "cost_ratio")
-    sheet = table(lines)
-    assert sheet.rows[0][0].startswith("sin/divergence/vmap")
-    assert sheet.rows[0][-1] == f"1.33× at {commit(4)[:10]}"
-    assert sheet.rows[0][4:6] == ("1.33×", "1.33×")
-    assert sheet.styles == ("red", "")
-    many = line_of("a", "aten_ops", points([1, 2, 3, 4, 5, 6]))
-    assert table([many]).rows[0][-1].startswith("2 earlier, 1.33× at ")
-
-
-def test_a_plot_shows_points_levels_and_steps(store) -> None:
-    lines, _ = lines_of(store.frame(), "cost_ratio", "*/vmap/*")
-    (axes,) = plot(lines[0]).axes
-    assert list(axes.lines[0].get_ydata()) == [90.0] * 4 + [120.0] * 4
-    assert [text.get_text() for text in axes.texts] == [f"1.33× at {commit(4)[:10]}"]
-    assert len(axes.collections) == 2
-
-
-def test_plots_are_the_same_bytes_each_time(store, tmp_path) -> None:
-    lines, _ = lines_of(store.frame(), "cost_ratio", "*/ones/*")
-    first, again = write_plots(lines, tmp_path / "one"), write_plots(lines, tmp_path / "two")
-    assert [file.suffix for file in first] == [".png", ".svg", ".pdf"]
-    assert [file.read_bytes() for file in first] == [file.read_bytes() for file in again]
-    assert file_name(line_of("a/B", "x", points([1]))) != file_name(line_of("a/b", "x", points([1])))

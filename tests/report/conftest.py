@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable
+from dataclasses import asdict
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import pytest
 from jacstrat.core.case import KEY
 from jacstrat.record import Record
 from jacstrat.records import RecordWriter, read_records
+from jacstrat.report.analysis.runs import Run
 
 NS = (1, 2, 4, 8, 16, 32, 64)
 
@@ -111,3 +113,75 @@ def frame_of(tmp_path: Path) -> Callable[[Iterable[Record]], pd.DataFrame]:
         return read_records(directory)
 
     return written
+
+
+Make = Callable[..., Record]
+
+
+@pytest.fixture
+def drawn(record: Make) -> Make:
+    """A row of a stochastic strategy."""
+
+    def make(strategy: str, products: int, rel_error: float, median_s: float, **values) -> Record:
+        shared = {"draws": 100, "coverage": 0.66, "std_error": 0.1, "vjp_products": products, "jvp_products": 0}
+        return record(strategy=strategy, rel_error=rel_error, median_s=median_s, **{**shared, **values})
+
+    return make
+
+
+def stochastic_rows(record: Make, drawn: Make) -> list[Record]:
+    """xtrace reaches the target in 2 ms at every n, hutchinson in 100 ms; vmap takes n / 10 ms."""
+    found = []
+    for n in (8, 16, 32, 64):
+        found += [
+            record(strategy="vmap", n=n, median_s=n * 1e-4),
+            record(strategy="jvp", n=n, median_s=n * 1e-3),
+            drawn("hutchinson", 16, 0.1, 1e-3, n=n),
+            drawn("xtrace", 16, 0.1, 1e-3, n=n, coverage=0.5),
+            drawn("xtrace:probes=64", 64, 1e-3, 4e-3, n=n, jvp_products=1, vjp_products=64),
+        ]
+    return found
+
+
+def run(label: str, *records: Record) -> Run:
+    return Run(label, Path(label), records)
+
+
+@pytest.fixture
+def two_runs(record: Make) -> tuple[Run, Run]:
+    """On the CPU jvp wins, on the GPU vmap from n = 4 on; at n = 8 it is level there."""
+
+    def rows(device: str, ratios: dict[str, tuple[float, ...]]) -> list[Record]:
+        return [
+            record(
+                strategy=name,
+                n=n,
+                device=device,
+                cost_ratio=ratio,
+                cost_ratio_low=ratio * 0.9,
+                cost_ratio_high=ratio * 1.1,
+                median_s=ratio * (1e-6 if device == "cpu" else 1e-8),
+                over_fastest_low=low,
+            )
+            for name, line in ratios.items()
+            for n, ratio in zip((2, 4, 8), line, strict=True)
+            for low in [0.9 if (device, n, name) == ("cuda", 8, "jvp") else None]
+        ]
+
+    return (
+        run("cpu", *rows("cpu", {"jvp": (2.0, 3.0, 4.0), "vmap": (4.0, 5.0, 6.0)})),
+        run("gpu", *rows("cuda", {"jvp": (2.0, 6.0, 16.0), "vmap": (3.0, 4.0, 4.0)})),
+    )
+
+
+@pytest.fixture
+def seen(record: Make) -> Callable[..., Record]:
+    """R = 1e9 FLOPs and W = 1e8 bytes a second."""
+
+    def made(strategy: str, flops: int, moved: int, median_s: float, kernel: float = 0.25, **values) -> Record:
+        plain = asdict(record(strategy=strategy, median_s=median_s, **values)) | {"flops": flops, "moved_bytes": moved}
+        plain |= {"compute_s": flops / 1e9, "memory_s": moved / 1e8, "over_light": median_s / 1e-6}
+        plain |= {"kernels": 3, "kernel_s": median_s * kernel, "gap_s": median_s * (1 - kernel)}
+        return Record(**plain)
+
+    return made

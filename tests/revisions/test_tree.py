@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import subprocess
-import sys
 
-import psutil
 import pytest
 
 from jacstrat import JacstratError
-from jacstrat.revisions.git import commit_of, known_commit
-from jacstrat.revisions.git import repository as root_of
-from jacstrat.revisions.tree import WORKING_TREE, checked_out, cleared_away
+from jacstrat.revisions.tree import WORKING_TREE, checked_out
 from tests.revisions.conftest import git
 
 
@@ -108,58 +102,6 @@ def test_what_is_wrong_is_said_in_a_line(repository, tmp_path) -> None:
     assert git(repository, "worktree", "list").count("\n") == 0
 
 
-def test_commits_are_named_in_full_as_far_as_they_are_known(repository) -> None:
-    full = git(repository, "rev-parse", "HEAD")
-    assert commit_of(repository, full[:8]) == full
-    assert known_commit(repository, "main") == (full, git(repository, "show", "-s", "--format=%cI"))
-    assert known_commit(repository, "nope") == ("nope", None)
-    assert known_commit(repository, None) == (None, None)
-    assert root_of(repository / "inside") == repository.resolve()
-
-
-def test_variables_that_git_gives_its_hooks_do_not_mislead(repository, tmp_path, monkeypatch) -> None:
-    monkeypatch.setenv("GIT_DIR", str(tmp_path / "elsewhere"))
-    assert root_of(repository) == repository.resolve()
-
-
-HOLD = """
-import sys, time
-from pathlib import Path
-from jacstrat.revisions.tree import checked_out, cleared_away
-here, folder = map(Path, sys.argv[1:])
-with cleared_away(here, folder), checked_out(here, "HEAD", folder / "base"):
-    print("ready", flush=True)
-    time.sleep(1000)
-"""
-
-
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGHUP])
-def test_nothing_is_left_after_a_kill_of_the_whole_group(repository, tmp_path, number) -> None:
-    folder = tmp_path / "folder"
-    folder.mkdir()
-    command = [sys.executable, "-c", HOLD, str(repository), str(folder)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
-    assert process.stdout is not None
-    assert process.stdout.readline() == "ready\n"
-    wardens = psutil.Process(process.pid).children()
-    os.killpg(process.pid, number)
-    process.wait()
-    process.stdout.close()
-    assert len(wardens) == 1
-    assert psutil.wait_procs(wardens, timeout=20)[1] == []
-    assert not folder.exists()
-    assert git(repository, "worktree", "list").count("\n") == 0
-
-
-def test_a_warden_ends_with_what_it_watches(repository, tmp_path) -> None:
-    folder = tmp_path / "folder"
-    folder.mkdir()
-    with cleared_away(repository, folder):
-        wardens = [p for p in psutil.Process().children() if any("warden.py" in part for part in p.cmdline())]
-        assert len(wardens) == 1
-    assert not wardens[0].is_running()
-
-
 def test_a_repository_with_hooks_submodules_a_shallow_one_and_a_worktree_are_checked_out(repository, tmp_path) -> None:
     hook = repository / ".git" / "hooks" / "post-checkout"
     hook.write_text("#!/bin/sh\ntouch hooked\n")
@@ -183,10 +125,3 @@ def test_a_repository_with_hooks_submodules_a_shallow_one_and_a_worktree_are_che
         subprocess.run(["rm", "-r", place], check=True)
         assert git(here, "worktree", "list") == before
     assert not (tmp_path / "monitored").exists()
-
-
-@pytest.mark.parametrize("name", ["-x", "--help", "-", "no such", "HEAD~99", "\n", "a..b", "HEAD:model.py", "\udcff"])
-def test_a_name_that_is_no_revision_is_one_line(repository, name: str) -> None:
-    with pytest.raises(JacstratError, match="unknown revision") as raised:
-        commit_of(repository, name)
-    assert "\n" not in str(raised.value)

@@ -7,7 +7,6 @@ import torch
 from torch import Tensor
 
 from jacstrat import UnsupportedError
-from jacstrat.strategies.aliases import Aliases, aliased
 from jacstrat.strategies.closure import closed_over
 
 
@@ -30,18 +29,3 @@ def test_what_a_function_closes_over_is_found_once_each() -> None:
 def test_an_f_that_draws_says_so() -> None:
     with pytest.raises(UnsupportedError, match=r"^the function draws random numbers, by aten.randn.default, at every"):
         closed_over(lambda x: x + torch.randn(3), torch.zeros(3))
-
-
-def test_aliases_take_the_place_of_tensors_where_torch_is_called() -> None:
-    W, b = torch.randn(3, 3, requires_grad=True), torch.randn(3)
-    x = torch.randn(2, 3)
-    with Aliases([W]) as aliases:
-        y = torch.stack([x @ W + b, (W.mT * 2)[:2]]).sum()
-        assert aliased([W, b]) == (aliases.of(W), b)
-    assert aliased([W]) == (W,)
-    alias = aliases.of(W)
-    assert alias is not W
-    assert alias.data_ptr() == W.data_ptr()
-    mine, own = torch.autograd.grad(y, (alias, W), allow_unused=True)
-    assert own is None
-    torch.testing.assert_close(mine, x.sum(0).unsqueeze(-1) + torch.tensor([2.0, 2.0, 0.0]))

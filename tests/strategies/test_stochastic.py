@@ -1,8 +1,4 @@
-"""The stochastic strategies against naive transcriptions of their papers, and against the truth on average.
-
-Fields are linear, F(x) = A x, so that J is A at every point; a batch of points is then a batch of independent draws.
-Forward products: what is multiplied is J, not its transpose.
-"""
+"""The stochastic strategies against the truth on average, and what all of them share."""
 
 from __future__ import annotations
 
@@ -12,140 +8,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from jacstrat import ShapeError, UnsupportedError, laplacian, parse_strategy
+from jacstrat import laplacian, parse_strategy
 from jacstrat.core.operator import OPERATORS
-from jacstrat.strategies import STRATEGIES, Estimate
-from jacstrat.strategies.draws import draw
+from jacstrat.strategies import STRATEGIES
+from tests.strategies.matrices import N, decaying, estimate, matrix, points, seeded, spectrum
 
-N = 20
 STOCHASTIC = [name for name, kind in STRATEGIES.items() if kind().stochastic]
 TRACES = ["hutchinson", "hutch++", "xtrace", "xnystrace"]
-
-
-def seeded(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
-
-
-def matrix(n: int = N, seed: int = 0) -> Tensor:
-    return torch.randn(n, n, dtype=torch.float64, generator=seeded(seed))
-
-
-def spectrum(values: Tensor, seed: int = 3) -> Tensor:
-    """Symmetric, with these eigenvalues."""
-    U, _ = torch.linalg.qr(matrix(len(values), seed))
-    return (U * values) @ U.T
-
-
-def decaying(n: int = N) -> Tensor:
-    return spectrum(1 / torch.arange(1, n + 1, dtype=torch.float64) ** 2)
-
-
-def points(batch: int, n: int = N) -> Tensor:
-    return torch.zeros(batch, n, dtype=torch.float64)
-
-
-def estimate(spec: str, A: Tensor, x: Tensor, seed: int = 0) -> Estimate:
-    """Of tr A, drawn from a seeded generator: as a divergence, or where it must be as a Laplacian."""
-    strategy = parse_strategy(spec)
-    if strategy.refuse(OPERATORS["divergence"]) is None:
-        return strategy.prepare("divergence", lambda x: x @ A.T, x, seeded(seed)).estimate(x)
-    return strategy.prepare("laplacian", lambda x: 0.5 * ((x @ A.T) * x).sum(-1), x, seeded(seed)).estimate(x)
-
-
-def spread(values: list[Tensor]) -> Tensor:
-    """Standard error of a mean, as a text-book has it."""
-    mean = sum(values) / len(values)
-    return math.sqrt(sum((v - mean) ** 2 for v in values) / (len(values) - 1) / len(values))
-
-
-class TestTranscriptions:
-    """One point after the other, one probe after the other, matrices written out."""
-
-    B = 3
-
-    @pytest.mark.parametrize("distribution", ["rademacher", "normal", "sphere"])
-    def test_hutchinson(self, distribution) -> None:
-        A, x = matrix(), points(self.B)
-        got = estimate(f"hutchinson:probes=5,distribution={distribution},product=forward", A, x)
-        V = draw(distribution, 5, x, seeded())
-        for b in range(self.B):
-            forms = [v @ A @ v for v in V[:, b]]
-            assert got.value[b].item() == pytest.approx(sum(forms).item() / 5, rel=1e-12)
-            assert got.std_error[b].item() == pytest.approx(spread(forms), rel=1e-12)
-
-    @pytest.mark.parametrize("distribution", ["rademacher", "normal"])
-    def test_the_diagonal_of_bekas_kokiopoulou_and_saad(self, distribution) -> None:
-        A, x = matrix(), points(self.B)
-        strategy = parse_strategy(f"hutchinson:probes=5,distribution={distribution},product=forward")
-        prepared = strategy.prepare("jacobian_diagonal", lambda x: x @ A.T, x, seeded())
-        got = prepared.estimate(x)
-        V = draw(distribution, 5, x, seeded())
-        for b in range(self.B):
-            for i in range(N):
-                products = [(v[i] * (A[i] @ v)).item() for v in V[:, b]]
-                squares = [v[i].item() ** 2 for v in V[:, b]]
-                value = sum(products) / sum(squares)
-                assert got.value[b, i].item() == pytest.approx(value, rel=1e-10)
-                residuals = [p - value * s for p, s in zip(products, squares, strict=True)]
-                error = math.sqrt(5 / 4 * sum(r * r for r in residuals)) / sum(squares)
-                assert got.std_error[b, i].item() == pytest.approx(error, rel=1e-8)
-        torch.testing.assert_close(
-            strategy.prepare("jacobian_diagonal", lambda x: x @ A.T, x, seeded())(x), got.value, rtol=1e-13, atol=0
-        )
-
-    @pytest.mark.parametrize("probes", [3, 9, 11])
-    def test_hutchpp(self, probes: int) -> None:
-        A, x = matrix(), points(self.B)
-        got = estimate(f"hutch++:probes={probes},product=forward", A, x)
-        k = probes // 3
-        V = draw("rademacher", probes - k, x, seeded())
-        for b in range(self.B):
-            S, G = V[:k, b].T, V[k:, b].T
-            Q, _ = torch.linalg.qr(A @ S)
-            P = torch.eye(N, dtype=torch.float64) - Q @ Q.T
-            rest = [g @ P @ A @ P @ g for g in G.T]
-            value = torch.trace(Q.T @ A @ Q) + sum(rest) / len(rest)
-            assert got.value[b].item() == pytest.approx(value.item(), rel=1e-11)
-            if len(rest) > 1:
-                assert got.std_error[b].item() == pytest.approx(spread(rest), rel=1e-10)
-            else:
-                assert got.std_error is None
-
-    @pytest.mark.parametrize("probes", [4, 11, 18])
-    @pytest.mark.parametrize("make", [matrix, decaying])
-    def test_xtrace(self, probes: int, make) -> None:
-        A, x = make(), points(self.B)
-        got = estimate(f"xtrace:probes={probes},product=forward", A, x)
-        k = probes // 2
-        W = draw("normal", k, x, seeded())
-        for b in range(self.B):
-            values = []
-            for i in range(k):
-                others = torch.cat((W[:i, b], W[i + 1 :, b])).T
-                Q, _ = torch.linalg.qr(A @ others)
-                P = torch.eye(N, dtype=torch.float64) - Q @ Q.T
-                w = P @ W[i, b]
-                w = w * math.sqrt(N - k + 1) / w.norm()
-                values.append(torch.trace(Q.T @ A @ Q) + w @ A @ w)
-            assert got.value[b].item() == pytest.approx((sum(values) / k).item(), rel=1e-9)
-            assert got.std_error[b].item() == pytest.approx(spread(values), rel=1e-8)
-
-    @pytest.mark.parametrize("probes", [2, 6, 19])
-    def test_xnystrace(self, probes: int) -> None:
-        A, x = decaying(), points(self.B)
-        got = estimate(f"xnystrace:probes={probes}", A, x)
-        W = draw("normal", probes, x, seeded())
-        for b in range(self.B):
-            Omega = math.sqrt(N) * torch.linalg.qr(W[:, b].T)[0].T
-            values = []
-            for i in range(probes):
-                others = torch.cat((Omega[:i], Omega[i + 1 :])).T
-                Y = A @ others
-                nystrom = Y @ torch.linalg.solve(others.T @ Y, Y.T)
-                rest = Omega[i] @ (A - nystrom) @ Omega[i] * (N - probes + 1) / N
-                values.append(torch.trace(nystrom) + rest)
-            assert got.value[b].item() == pytest.approx((sum(values) / probes).item(), rel=1e-9)
-            assert got.std_error[b].item() == pytest.approx(spread(values), rel=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -173,17 +42,6 @@ def test_right_on_average(spec: str) -> None:
         assert abs(z.item()) < 4
 
 
-@pytest.mark.parametrize("distribution", ["rademacher", "normal", "sphere"])
-def test_the_diagonal_is_right_on_average_and_so_is_its_standard_error(distribution) -> None:
-    A, x = matrix(6), points(4000, 6)
-    strategy = parse_strategy(f"hutchinson:probes=16,distribution={distribution}")
-    value, std_error = strategy.prepare("jacobian_diagonal", lambda x: x @ A.T, x, seeded()).estimate(x)
-    z = (value.mean(0) - A.diagonal()) / (value.std(0) / math.sqrt(4000))
-    assert z.abs().max().item() < 4.5
-    ratio = value.std(0) / std_error.square().mean(0).sqrt()
-    assert ratio.sub(1).abs().max().item() < 0.12
-
-
 @pytest.mark.parametrize(("spec", "rate"), [("hutchinson:probes=32", 0.675), ("hutch++:probes=18", 0.636)])
 def test_the_standard_error_covers_the_truth_at_the_rate_of_students_t(spec: str, rate: float) -> None:
     n = 40
@@ -206,14 +64,6 @@ def test_a_budget_of_n_products_is_spent_on_unit_vectors_and_exact(name: str, n:
     value, std_error = estimate(name, A, points(4, n))
     torch.testing.assert_close(value, A.trace().expand(4), rtol=1e-14, atol=1e-14)
     assert std_error is None
-
-
-@pytest.mark.parametrize("n", [1, 2, 3, 17])
-def test_rademacher_probes_are_exact_where_j_is_diagonal(n: int) -> None:
-    A = torch.diag(torch.linspace(-1, 2, n, dtype=torch.float64))
-    value, std_error = estimate("hutchinson:probes=3", A, points(5, n))
-    torch.testing.assert_close(value, A.trace().expand(5), rtol=1e-14, atol=1e-14)
-    assert std_error.max().item() < 1e-15
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
@@ -327,22 +177,6 @@ def test_other_dtypes_and_no_data(name: str, device: str, dtype: torch.dtype) ->
         torch.testing.assert_close(value.float(), torch.full((3,), 2.0 * N), rtol=0.05, atol=0)
 
 
-class TestFixed:
-    def test_probes_are_drawn_once_or_at_each_call(self) -> None:
-        A, x = matrix(), points(2)
-        for fixed in (True, False):
-            strategy = parse_strategy(f"hutchinson:probes=2,fixed={str(fixed).lower()}")
-            prepared = strategy.prepare("divergence", lambda x: x @ A.T, x, seeded())
-            assert torch.equal(prepared(x), prepared(x)) is fixed
-
-    def test_another_number_of_points_is_refused(self) -> None:
-        prepared = parse_strategy("hutchinson:fixed=true").prepare("divergence", torch.sin, points(2), seeded())
-        with pytest.raises(
-            ShapeError, match=r"^fixed probes were drawn for x of shape \(2, 20\), got \(3, 20\); prepare again$"
-        ):
-            prepared(points(3))
-
-
 def test_what_estimates_a_trace_alone_refuses_the_diagonal() -> None:
     for name in ("hutch++", "xtrace", "xnystrace"):
         for operator in ("jacobian_diagonal", "hessian_diagonal"):
@@ -352,13 +186,6 @@ def test_what_estimates_a_trace_alone_refuses_the_diagonal() -> None:
     assert reason is not None
     assert "positive semidefinite" in reason
     assert parse_strategy("xnystrace").refuse(OPERATORS["laplacian"]) is None
-
-
-@pytest.mark.parametrize("sign", [-1, 1])
-def test_xnystrace_refuses_where_it_sees_a_negative_eigenvalue(sign: int) -> None:
-    A = sign * decaying() - (0.5 if sign > 0 else 0) * torch.eye(N, dtype=torch.float64)
-    with pytest.raises(UnsupportedError, match="it is not so at some of the points; use xtrace, or negate"):
-        estimate("xnystrace", A, points(2))
 
 
 @pytest.mark.parametrize("name", ["hutch++", "xtrace", "xnystrace"])

@@ -10,8 +10,6 @@ import torch
 
 from jacstrat import PROBLEMS, ShapeError, Structure, UsageError, detect_structure
 from jacstrat.problems.base import Instance
-from jacstrat.structure import sample
-from jacstrat.structure import structure as detecting
 from tests.structure.truth import assert_superset, pattern_of, points, true_pattern
 
 
@@ -183,80 +181,3 @@ def test_stencils_at_a_large_n() -> None:
     found, peak_bytes = memory_of(instance.f)
     assert (found.kind, found.colors, found.pattern.nnz) == ("sparse", 2, 3 * LARGE)
     assert peak_bytes < 200 * 8 * LARGE
-
-
-def test_pairs_beyond_the_budget_are_widened(monkeypatch) -> None:
-    def pairs(x):
-        return (x.unsqueeze(-1) - x.unsqueeze(-2)).tanh().tril().sum(-1)
-
-    x = points(40)
-    assert assert_superset(pairs, x).pattern.nnz == 40 * 41 / 2
-    monkeypatch.setattr("jacstrat.structure.propagate.MAX_ELEMENTS", 1000)
-    assert detect_structure(pairs, x).kind == "dense"
-
-
-def test_sets_beyond_the_budget_are_widened(monkeypatch) -> None:
-    def halves(x):
-        return x.unflatten(-1, (2, 20)).cumsum(-1).flatten(-2)
-
-    x = points(40)
-    assert detect_structure(halves, x).blocks == (20, 20)
-    monkeypatch.setattr("jacstrat.structure.sets.MAX_ENTRIES", 30)
-    assert assert_superset(halves, x).kind == "dense"
-    monkeypatch.undo()
-    monkeypatch.setattr(detecting, "MAX_ENTRIES", 799)
-    assert detect_structure(halves, x).kind == "dense"
-
-
-class TestSampled:
-    @staticmethod
-    def branch(x):
-        return x.roll(1, -1) if bool((x > 0).all()) else x * x
-
-    def test_the_pattern_is_the_union_over_points(self) -> None:
-        found = detect_structure(lambda x: x * x.sum().item(), points(4))
-        assert (found.kind, found.source) == ("diagonal", "sampled")
-        # x itself takes the one branch, its perturbed copies the other.
-        found = detect_structure(self.branch, points(4).abs() + 0.1)
-        assert found.pattern.toarray().sum() == 8
-
-    def test_the_hessian(self) -> None:
-        def f(x):
-            return (x[..., 1:] * x[..., :-1]).sum(-1) * (1 if x.sum() > 9 else 2)
-
-        found = detect_structure(f, points(5), "laplacian")
-        assert (found.source, found.colors, found.bandwidth) == ("sampled", 2, 1)
-
-    def test_points_outside_the_domain_are_left_out(self) -> None:
-        found = detect_structure(lambda x: x.sqrt() * x.sum().item(), points(4).abs())
-        assert found.kind == "diagonal"
-        nowhere = detect_structure(lambda x: (x * 0 - 1).sqrt() * x.sum().item(), points(4))
-        assert nowhere.kind == "dense"
-        assert nowhere.reason.endswith("; f is not finite near x")
-
-    def test_a_large_n_is_dense_without_a_product(self, monkeypatch) -> None:
-        monkeypatch.setattr(sample, "MAX_N", 3)
-        monkeypatch.setattr(sample, "sampled", None)
-        found = detect_structure(self.branch, points(4))
-        assert (found.kind, found.source) == ("dense", "sampled")
-        assert found.reason == (
-            "it depends on a value: aten._local_scalar_dense.default; nothing was sampled, since n is above 3"
-        )
-
-    def test_many_products_go_in_chunks(self, monkeypatch) -> None:
-        whole = detect_structure(lambda x: x.roll(1, -1) * x.sum().item(), points(9)).pattern.toarray()
-        monkeypatch.setattr(sample, "CHUNK", 2)
-        chunked = detect_structure(lambda x: x.roll(1, -1) * x.sum().item(), points(9)).pattern.toarray()
-        assert (whole == chunked).all()
-        assert whole.sum() == 9
-
-    def test_no_points_and_no_dependence(self) -> None:
-        assert detect_structure(lambda x: x * len(x.nonzero()), points(4, 0)).source == "sampled"
-        assert detect_structure(lambda x: torch.ones_like(x) * len(x.nonzero()), points(4)).pattern.nnz == 0
-
-    def test_an_error_of_f_is_its_own(self) -> None:
-        def broken(x):
-            raise ZeroDivisionError("mine")
-
-        with pytest.raises(ZeroDivisionError, match="mine"):
-            detect_structure(broken, points(3))

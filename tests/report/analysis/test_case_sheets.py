@@ -10,7 +10,7 @@ import pytest
 
 from jacstrat.record import Record
 from jacstrat.report.analysis.case_sheets import records_table
-from tests.report.analysis.shown import rows_of, text_of
+from tests.report.analysis.printed import rows_of, text_of
 
 Make = Callable[..., Record]
 FrameOf = Callable[[Iterable[Record]], pd.DataFrame]

@@ -8,7 +8,7 @@ import pytest
 from jacstrat.record import Record
 from jacstrat.report.analysis.payback import NEGLIGIBLE_S, paybacks
 from jacstrat.report.analysis.tables import paybacks_table
-from tests.report.analysis.test_tables import findings_of
+from tests.report.analysis.test_findings import findings_of
 
 Make = Callable[..., Record]
 FrameOf = Callable[[Iterable[Record]], pd.DataFrame]

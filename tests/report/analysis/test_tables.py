@@ -1,15 +1,10 @@
-import io
 from collections.abc import Callable, Iterable
 
 import pandas as pd
-import pytest
-from rich.cells import cell_len
-from rich.console import Console, RenderableType
 
 from jacstrat.core.status import STATUSES
 from jacstrat.record import Record
 from jacstrat.report.analysis.case_sheets import records_table
-from jacstrat.report.analysis.findings import print_findings
 from jacstrat.report.analysis.tables import (
     failures_table,
     growth_table,
@@ -17,18 +12,12 @@ from jacstrat.report.analysis.tables import (
     winners_table,
     wrong_table,
 )
-from tests.report.analysis.shown import rows_of, text_of
+from tests.report.analysis.printed import rows_of, text_of
 
 Make = Callable[..., Record]
 Sweep = Callable[..., list[Record]]
 FrameOf = Callable[[Iterable[Record]], pd.DataFrame]
 TABLES = [winners_table, wrong_table, failures_table, unsupported_table, growth_table, records_table]
-
-
-def findings_of(frame: pd.DataFrame, width: int = 80) -> str:
-    file = io.StringIO()
-    print_findings(frame, Console(file=file, width=width))
-    return file.getvalue()
 
 
 def test_the_winners_read_as_a_sentence(sweep: Sweep, frame_of: FrameOf) -> None:
@@ -128,88 +117,9 @@ def test_growth_of_time_and_of_error_over_their_own_n(record: Make, frame_of: Fr
     assert row[3:] == ["vmap", "2.00", "±", "0.00", "8–32", "1.00", "±", "0.00", "4–16"]
 
 
-def test_findings_show_the_growth_of_the_fastest_where_there_is_any(
-    sweep: Sweep, record: Make, frame_of: FrameOf
-) -> None:
-    text = findings_of(frame_of(sweep("linear")), 100)
-    (row,) = rows_of(text[text.index("Growth of the fastest: n to this power") :])
-    assert row[:4] == ["divergence", "of", "linear", "vmap"]
-    assert "Growth" not in findings_of(frame_of(sweep("linear", ns=(1, 2, 4))))
-    assert "Growth" not in findings_of(frame_of([record(status="wrong", n=n) for n in range(1, 9)]))
-
-
 def test_wrong_rows_stand_out_with_and_without_colour(record: Make, frame_of: FrameOf) -> None:
     table = records_table(frame_of([record(strategy="ones", status="wrong"), record(strategy="vmap", median_s=2e-5)]))
     assert [row[2] for row in rows_of(text_of(table))] == ["WRONG", "ok"]
     coloured = [line for line in text_of(table, color=True).splitlines() if "\x1b[1;31m" in line]
     assert len(coloured) == 1
     assert "ones" in coloured[0]
-
-
-def test_findings_end_a_run(sweep: Sweep, record: Make, frame_of: FrameOf) -> None:
-    rows = [*sweep("linear"), record(problem="linear", strategy="hessian", status="unsupported", median_s=None)]
-    lines = findings_of(frame_of(rows)).splitlines()
-    assert lines[0].startswith("Fastest right strategy")
-    assert "Wrong results" in lines
-    assert lines[-1] == "1 of 50 cases have no result: 1 unsupported."
-
-
-def test_findings_without_anything_wrong(sweep: Sweep, frame_of: FrameOf) -> None:
-    assert "No result is wrong." in findings_of(frame_of(sweep("sin"))).splitlines()
-    assert "Wrong results" not in findings_of(frame_of(sweep("sin")))
-
-
-def test_findings_of_nothing(frame_of: FrameOf) -> None:
-    assert findings_of(frame_of([])) == "No case was run.\n"
-
-
-@pytest.mark.parametrize("table", [failures_table, unsupported_table, wrong_table])
-def test_an_empty_table_says_none(
-    table: Callable[[pd.DataFrame], RenderableType], record: Make, frame_of: FrameOf
-) -> None:
-    assert text_of(table(frame_of([record()]))).splitlines()[-1] == "none"
-
-
-def everything(record: Make, sweep: Sweep) -> list[Record]:
-    names = {"problem": "[red]x", "strategy": "größe<b>[/]\x1b[31m\n漢字"}
-    odd = [
-        record(**names, n=2**i, status=status, reason="[bold]\tno", median_s=None) for i, status in enumerate(STATUSES)
-    ]
-    return [*sweep("linear"), *sweep("linear", batch=64, workload="train"), *odd]
-
-
-@pytest.mark.parametrize("width", [200, 80, 60, 40, 20, 5, 1])
-@pytest.mark.parametrize("table", TABLES)
-def test_any_width_is_kept(
-    width: int, table: Callable[[pd.DataFrame], RenderableType], record: Make, sweep: Sweep, frame_of: FrameOf
-) -> None:
-    text = text_of(table(frame_of(everything(record, sweep))), width=width)
-    assert text.strip()
-    assert max(cell_len(line) for line in text.splitlines()) <= max(width, 2)
-
-
-@pytest.mark.parametrize("width", [80, 40])
-def test_findings_fit_narrow_terminals(width: int, record: Make, sweep: Sweep, frame_of: FrameOf) -> None:
-    text = findings_of(frame_of(everything(record, sweep)), width)
-    assert max(cell_len(line) for line in text.splitlines()) <= width
-    assert "vmap" in text
-
-
-def test_a_narrow_terminal_says_what_it_does_not_show(sweep: Sweep, frame_of: FrameOf) -> None:
-    table = records_table(frame_of(sweep("linear")))
-    assert "not shown" not in text_of(table, width=80)
-    assert text_of(table, width=60).splitlines()[-1] == "not shown at this width: error, peak"
-
-
-def test_text_of_records_is_no_markup_and_no_control_sequence(record: Make, frame_of: FrameOf) -> None:
-    name = "[red]x[/red] \x1b[31mred\nline"
-    text = text_of(records_table(frame_of([record(strategy=name)])), width=120, color=True)
-    assert "[red]x[/red]  [31mred line" in text
-
-
-def test_a_console_without_unicode_gets_ascii(record: Make, frame_of: FrameOf) -> None:
-    frame = frame_of([record(n=n, strategy=name) for n in (1, 2) for name in ("größe", "vmap")])
-    text = text_of(winners_table(frame), records_table(frame), encoding="ascii", width=120)
-    assert "10.0 us" in text
-    assert "gr??e" in text
-    assert "1-2" in text

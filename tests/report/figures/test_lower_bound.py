@@ -4,7 +4,7 @@ from matplotlib.collections import PolyCollection
 
 from jacstrat.record import Record
 from jacstrat.report.figures.plots import PLOTS
-from tests.report.figures.test_plots import axes_of, lines_of, markers_of, texts_of
+from tests.report.figures.artists import axes_of, lines_of, markers_of, texts_of
 
 Make = Callable[..., Record]
 

@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 from matplotlib.colors import to_rgb
 from matplotlib.markers import MarkerStyle
 
-from jacstrat.report.analysis.family import family
 from jacstrat.report.figures.palette import DARK_GROUND, SOLID, STYLES, WRONG_DASH, contrast, on_dark, style
 
 NAMES = sorted(set(STYLES) - {"f"})
@@ -37,22 +36,6 @@ def test_colours_are_apart_from_each_other_and_from_white() -> None:
     colors = [to_rgb(value.color) for value in STYLES.values()] + [(1.0, 1.0, 1.0)]
     for one, other in combinations(set(colors), 2):
         assert sum(abs(a - b) for a, b in zip(one, other, strict=True)) > 0.12
-
-
-@pytest.mark.parametrize(
-    ("spec", "name"),
-    [
-        ("vmap", "vmap"),
-        ("vmap:chunk_size=64", "vmap"),
-        ("compiled(taylor)", "taylor"),
-        ("compiled(vmap:chunk_size=64)", "vmap"),
-        ("compiled(checked(hutch++:probes=3))", "hutch++"),
-        ("(", "("),
-        ("", ""),
-    ],
-)
-def test_family(spec: str, name: str) -> None:
-    assert family(spec) == name
 
 
 def test_variants_of_a_family_differ() -> None:

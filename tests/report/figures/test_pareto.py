@@ -8,7 +8,7 @@ from jacstrat.record import Record
 from jacstrat.report.figures.pareto import pareto_front
 from jacstrat.report.figures.plots import PLOTS, picture_of
 from jacstrat.report.figures.series import Curve, CurvePoint
-from tests.report.figures.test_plots import axes_of, lines_of, markers_of, texts_of
+from tests.report.figures.artists import axes_of, lines_of, markers_of, texts_of
 
 Make = Callable[..., Record]
 

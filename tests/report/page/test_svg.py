@@ -1,7 +1,6 @@
 """The SVG of a picture has its values where they belong, and reads without a script."""
 
 import math
-import re
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable
 
@@ -9,11 +8,8 @@ import pytest
 
 from jacstrat.record import Record
 from jacstrat.report.analysis.crossing import crossings
-from jacstrat.report.figures.palette import STYLES
 from jacstrat.report.figures.picture import Picture
-from jacstrat.report.figures.plots import PICTURES, picture_of
-from jacstrat.report.page.axis import x_axis, y_axis
-from jacstrat.report.page.markers import MARKERS, marker_id, marker_symbols, swatch
+from jacstrat.report.figures.plots import picture_of
 from jacstrat.report.page.panels import Numbering
 from jacstrat.report.page.svg import LARGE, svg
 
@@ -127,18 +123,6 @@ def test_no_bytes_and_infinite_errors_have_a_place(record: Make) -> None:
         assert len(set(ys)) == 3
 
 
-@pytest.mark.parametrize("name", sorted(PICTURES))
-def test_an_axis_holds_its_ticks(name: str, sweep: Sweep) -> None:
-    picture = picture_of(name, sweep("linear"))
-    if picture is None:
-        assert name in ("floor", "best-flops", "over-light", "roofline", "budget", "products", "samples")
-        return
-    for axis in (x_axis(picture, False), y_axis(picture)[0]):
-        assert len(axis.ticks) >= 2
-        assert all(0 <= share <= 1 for share, _ in axis.ticks)
-        assert len({label for _, label in axis.ticks}) == len(axis.ticks)
-
-
 def test_names_are_text_and_nothing_else(record: Make) -> None:
     rows = [record(problem="<b>&", strategy='<script>alert("x")</script>', n=n) for n in (1, 2)]
     text = svg(picture_of("time", rows), Numbering(), '"<x>')  # type: ignore[arg-type]
@@ -146,13 +130,3 @@ def test_names_are_text_and_nothing_else(record: Make) -> None:
     root = ElementTree.fromstring(text)
     assert root.get("aria-label") == '"<x>'
     assert all(words.startswith('<script>alert("x")</script>, n') for words in points(root))
-
-
-def test_every_marker_of_the_palette_has_an_outline() -> None:
-    assert {look.marker for look in STYLES.values()} - {""} <= set(MARKERS)
-    ids = set(re.findall(r'id="(m\d+)"', marker_symbols()))
-    assert {marker_id(name) for name in STYLES} <= ids
-    assert len({marker_id(name) for name in STYLES if STYLES[name].marker}) == len(
-        {look.marker for look in STYLES.values() if look.marker}
-    )
-    ElementTree.fromstring(swatch("vmap:chunk_size=8"))

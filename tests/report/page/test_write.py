@@ -14,7 +14,6 @@ from jacstrat.core.status import STATUSES
 from jacstrat.record import Record
 from jacstrat.report.analysis.runs import Run, read_runs
 from jacstrat.report.page import panels
-from jacstrat.report.page.cards import MOST_CARDS
 from jacstrat.report.page.write import page, write_page
 
 Make = Callable[..., Record]
@@ -116,30 +115,6 @@ def test_the_title_is_what_was_run_and_where_and_not_the_name_of_the_directory(s
     assert "<title>Divergence of linear on 1 CPU thread: jacstrat</title>" in text
     assert "<h1>Divergence of linear</h1>" in text
     assert "latest" not in text
-
-
-@pytest.mark.parametrize(
-    ("column", "value", "look"),
-    [("device", "cuda", "gpu"), ("workload", "train", "train"), ("dtype", "float32", "float32")],
-)
-def test_a_chip_tells_what_a_card_is_of(record: Make, column: str, value: str, look: str) -> None:
-    text = page([run(record(), record(**{column: value}))])
-    cards = re.findall(r'<article class="card.*?</article>', text, re.DOTALL)
-    assert [f'class="chip {look}"' in card for card in cards] == [False, True]
-    assert [f">{value}<" in card or ">GPU<" in card for card in cards] == [False, True]
-
-
-def test_runs_beside_each_other_have_a_row_of_cards(sweep: Sweep) -> None:
-    text = page([run(*sweep("sin"), label="left"), run(*sweep("sin"), label="right")])
-    row = text[text.index('<div class="beside">') : text.index("left alone")]
-    assert row.count("<article") == 2
-    assert "At 7 of 7 sizes that they share, one strategy is fastest" in text
-
-
-def test_of_many_cards_the_rest_are_counted(record: Make) -> None:
-    text = page([run(*(record(problem=f"p{i}") for i in range(MOST_CARDS + 2)))])
-    assert text.count('<article class="card') == MOST_CARDS
-    assert "2 more are among the plots below." in text
 
 
 def records_of(kind: str, record: Make, sweep: Sweep) -> list[Record]:

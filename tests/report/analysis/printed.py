@@ -1,10 +1,15 @@
-"""What a terminal shows of tables."""
-
-from __future__ import annotations
+"""Tables and findings as they are printed."""
 
 import io
+from collections.abc import Callable
 
 from rich.console import Console, RenderableType
+
+from jacstrat.core.status import STATUSES
+from jacstrat.record import Record
+
+Make = Callable[..., Record]
+Sweep = Callable[..., list[Record]]
 
 
 def text_of(*renderables: RenderableType, width: int = 80, encoding: str = "utf-8", color: bool = False) -> str:
@@ -22,3 +27,11 @@ def rows_of(text: str) -> list[list[str]]:
     lines = text.splitlines()
     rule = next(i for i, line in enumerate(lines) if line.startswith("─"))
     return [line.split() for line in lines[rule + 1 :] if line.strip()]
+
+
+def everything(record: Make, sweep: Sweep) -> list[Record]:
+    names = {"problem": "[red]x", "strategy": "größe<b>[/]\x1b[31m\n漢字"}
+    odd = [
+        record(**names, n=2**i, status=status, reason="[bold]\tno", median_s=None) for i, status in enumerate(STATUSES)
+    ]
+    return [*sweep("linear"), *sweep("linear", batch=64, workload="train"), *odd]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from itertools import product
 from typing import Any
 
@@ -10,7 +9,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from jacstrat.core.errors import UnsupportedError
 from jacstrat.series.decompositions import DECOMPOSITIONS as REWRITTEN
 from jacstrat.series.engine import _done
 from jacstrat.series.operations import by_derivatives
@@ -22,7 +20,7 @@ from jacstrat.taylor.rule import TaylorCall
 from jacstrat.taylor.table import RULES as LINEAR
 from tests.series.samples import OWN
 from tests.taylor.samples import SAMPLES, draw
-from tests.taylor.test_rules import WORDS, marked, replaced
+from tests.taylor.test_table import WORDS, marked, replaced
 
 aten = torch.ops.aten
 K, D = 3, 2
@@ -88,77 +86,3 @@ def test_a_rule_agrees_with_the_operation_differentiated(op: Any, args: Any, kwa
             found = outputs(_done(node, node.args, kwargs, K), used)
             call = TaylorCall(WORDS.get(op, op), replaced(args, given()), kwargs, used=used)
             torch.testing.assert_close(found, outputs(by_derivatives(call, K), used), **tolerance)
-
-
-@pytest.mark.parametrize("op", [op for op in REWRITTEN if op in SAMPLES])
-def test_words_have_the_value_of_their_operation(op: Any) -> None:
-    for args, kwargs in SAMPLES[op]:
-        plain = replaced(args, [leaf.value for leaf in marked(args)])
-        found = REWRITTEN[op](*plain, **kwargs)
-        if found is not NotImplemented:
-            mine, own = (y[0] if isinstance(y, tuple) else y for y in (found, op(*plain, **kwargs)))
-            torch.testing.assert_close(mine, own, rtol=1e-12, atol=1e-13)
-
-
-def test_words_of_activations_and_backwards_have_their_value() -> None:
-    z, g = draw(3, 4) - 0.8, draw(3, 4, seed=1)
-    y = z.sigmoid()
-    cases: dict[Any, tuple[Any, ...]] = {
-        aten.mish.default: (z,),
-        aten.elu.default: (z, 1.5, 2.0, 0.5),
-        aten.celu.default: (z, 1.5),
-        aten.selu.default: (z,),
-        aten.logaddexp.default: (z, g),
-        aten.hypot.default: (z, g),
-        aten.addcmul.default: (z, g, y),
-        aten.addcdiv.default: (z, g, y),
-        aten.lerp.Scalar: (z, g, 0.3),
-        aten.xlogy.Tensor: (z.clamp_min(0.0), g),
-        aten.mse_loss.default: (z, g),
-        aten.rsub.Tensor: (z, g),
-        aten.masked_fill.Tensor: (z, z > 0, torch.tensor(2.0, dtype=torch.float64)),
-        aten.tanh_backward.default: (g, z.tanh()),
-        aten.sigmoid_backward.default: (g, y),
-        aten.threshold_backward.default: (g, z, 0.0),
-        aten.softplus_backward.default: (g, z, 2.0, 0.5),
-        aten.silu_backward.default: (g, z),
-        aten._softmax_backward_data.default: (g, z.softmax(1), 1, torch.float64),
-        aten._log_softmax_backward_data.default: (g, z.log_softmax(1), 1, torch.float64),
-        aten.norm.ScalarOpt_dim: (z, 2, [1], True),
-    }
-    for op, args in cases.items():
-        torch.testing.assert_close(REWRITTEN[op](*args), op(*args), rtol=1e-12, atol=1e-13)
-    for p in (1, 2, 3.5, math.inf):
-        torch.testing.assert_close(
-            REWRITTEN[aten.linalg_vector_norm.default](z, p, [1]), torch.linalg.vector_norm(z, p, [1])
-        )
-
-
-def test_an_operation_without_a_rule_against_its_closed_form() -> None:
-    # (x + s t)^-1 by (1 - s A + s^2 A^2 - ...) x^-1, A = x^-1 t, as the operation alone is differentiated.
-    x = torch.eye(3, dtype=torch.float64) + 0.3 * draw(3, 3)
-    t = draw(3, 3, seed=1)
-    found, _ = by_derivatives(
-        TaylorCall(
-            aten.linalg_inv_ex.default,
-            (TaylorSeries(x, t.view(1, 1, 3, 3)),),
-            {"check_errors": False},
-            used=(True, False),
-        ),
-        4,
-    )
-    A = x.inverse() @ t
-    for k, part in enumerate(found.tail[:, 0], 1):
-        torch.testing.assert_close(part, (-1) ** k * torch.linalg.matrix_power(A, k) @ x.inverse())
-    z = draw(4)
-    entrywise = by_derivatives(
-        TaylorCall(aten.digamma.default, (TaylorSeries(z, torch.ones(1, 1, 4, dtype=z.dtype)),), {}), 3
-    )
-    for k, part in enumerate(entrywise.tail[:, 0], 1):
-        torch.testing.assert_close(part, torch.special.polygamma(k, z) / math.factorial(k))
-
-
-def test_what_cannot_be_differentiated_is_named() -> None:
-    z = TaylorSeries(draw(3), draw(1, 1, 3))
-    with pytest.raises(UnsupportedError, match="bernoulli"):
-        by_derivatives(TaylorCall(aten.bernoulli.p, (z, 0.5), {}), 2)

@@ -1,0 +1,69 @@
+"""Names that code looks up: those of functions within as well, and none where it may find things another way."""
+
+from __future__ import annotations
+
+import builtins
+
+import pytest
+import torch
+
+from jacstrat.trace.names import is_plain_builtin, names_of, names_read
+
+ALPHA = 2.0
+
+
+def plain(x):
+    def inner(y):
+        return torch.sin(y) * ALPHA
+
+    return inner(x.cos())
+
+
+def importing(x):
+    import math
+
+    return x * math.pi
+
+
+def declaring(x):
+    global ALPHA
+    ALPHA = 3.0
+    return x
+
+
+@pytest.mark.parametrize(
+    "f",
+    [importing, declaring, lambda x: f"{x}", lambda x: x.tolist(), lambda x: [x.numpy() for _ in x], lambda x: x.grad],
+)
+def test_code_that_finds_things_another_way_has_none(f) -> None:
+    assert names_of(f.__code__) is None
+
+
+def test_names_are_those_of_functions_within_as_well() -> None:
+    names = names_of(plain.__code__)
+    assert names is not None
+    assert set(names.globals) == {"torch", "ALPHA"}
+    assert set(names.attributes) == {"cos", "sin"}
+
+
+def test_an_attribute_is_read_of_the_global_before_it() -> None:
+    reads = names_read(plain.__code__)
+    assert ("torch", "sin") in reads.attributes
+    assert (None, "cos") in reads.attributes
+    assert set(reads.globals) == {"torch", "ALPHA"}
+
+
+def test_what_is_not_understood_is_read_all_the_same_and_texts_may_be_attributes() -> None:
+    reads = names_read((lambda x: getattr(x, "scale") + x.tolist()[0]).__code__)  # noqa: B009
+    assert {(None, "scale"), (None, "tolist")} <= reads.attributes
+
+
+def test_a_builtin_is_plain_until_another_is_in_its_place(monkeypatch) -> None:
+    assert is_plain_builtin("len", plain)
+    assert is_plain_builtin("ValueError", plain)
+    assert not is_plain_builtin("getattr", plain), "it finds by a name that is computed"
+    assert not is_plain_builtin("no_such_name", plain)
+    with monkeypatch.context() as patch:
+        patch.setattr(builtins, "len", lambda x: 3)
+        is_plain = is_plain_builtin("len", plain)
+    assert not is_plain
