@@ -8,10 +8,10 @@ from rich.cells import cell_len
 from rich.console import RenderableType
 
 from jacstrat.record import Record
+from jacstrat.report.analysis.case_sheets import records_table
 from jacstrat.report.analysis.tables import (
     failures_table,
     growth_table,
-    records_table,
     unsupported_table,
     winners_table,
     wrong_table,
