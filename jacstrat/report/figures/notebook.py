@@ -14,8 +14,8 @@ from matplotlib.figure import Figure
 
 from jacstrat.report.analysis.sheet import ROW_STYLES, Sheet
 
-WRONG = "#D8392B"
-"""Of a wrong row: on white and on the near-black of dark pages alike its contrast is above 4."""
+WRONG = "#DE4535"
+"""Of a wrong row: on white and on `palette.DARK_GROUND` alike its contrast is above 4."""
 _LEFT, _RIGHT = ' style="text-align:left"', ' style="text-align:right"'
 
 

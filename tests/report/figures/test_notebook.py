@@ -7,6 +7,7 @@ import re
 
 from jacstrat.report.analysis.sheet import ROW_STYLES, Sheet, SheetColumn
 from jacstrat.report.figures.notebook import WRONG, ShownFigure, figure_html, paragraphs_html, sheets_html
+from jacstrat.report.figures.palette import DARK_GROUND, contrast
 
 EVIL = '<img src="x">&'
 SAFE = "&lt;img src=&quot;x&quot;&gt;&amp;"
@@ -37,3 +38,7 @@ def test_a_figure_is_an_image_with_words() -> None:
     found = re.fullmatch(rf'<img alt="{re.escape(SAFE)}" src="data:image/png;base64,([^"]*)">', html)
     assert found is not None
     assert base64.b64decode(found[1]).startswith(b"\x89PNG")
+
+
+def test_the_colour_of_a_wrong_row_is_seen_on_any_page() -> None:
+    assert min(contrast(WRONG, "#FFFFFF"), contrast(WRONG, DARK_GROUND)) > 4
