@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from jacstrat.core.operator import OPERATORS
 from jacstrat.fused.network import InputVector, LinearVector, Network, PointwiseVector, Term
 from jacstrat.fused.pointwise import Formula
 from jacstrat.fused.spec import Spec, padded
@@ -16,7 +17,7 @@ TANH = Formula("curved", ())
 def spec() -> Spec:
     vectors = (InputVector(4), LinearVector(8, (Term(0, operand=0),)), PointwiseVector(8, 1, TANH))
     network = Network((*vectors, LinearVector(1, (Term(2, operand=1),))))
-    return Spec(network, "laplacian", False, False, ((1, 1), (1, 1)), "float32", "tf32x3")
+    return Spec(network, OPERATORS["laplacian"], False, False, ((1, 1), (1, 1)), "float32", "tf32x3")
 
 
 @pytest.mark.parametrize(("width", "columns"), [(1, 1), (2, 16), (16, 16), (17, 32), (64, 64), (65, 128)])
@@ -40,5 +41,5 @@ def test_half_precision_is_computed_in_float32(dtype: str, accumulates: str) -> 
 def test_seeds_are_of_what_is_asked_for_and_the_same_at_every_point() -> None:
     assert spec().asked == {1}
     assert spec().seeded == (1,)
-    divergence = replace(spec(), wanted="divergence")
+    divergence = replace(spec(), operator=OPERATORS["divergence"])
     assert divergence.asked == divergence.network.picked
