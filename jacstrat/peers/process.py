@@ -9,6 +9,7 @@ import sys
 import tempfile
 import weakref
 from collections.abc import Mapping
+from contextlib import suppress
 from itertools import count
 from pathlib import Path
 from typing import IO, Any
@@ -143,11 +144,9 @@ class _Removed:
 def _end(popen: subprocess.Popen[str], folder: tempfile.TemporaryDirectory[str]) -> None:
     popen.kill()
     for pipe in (popen.stdin, popen.stdout):
-        try:
+        with suppress(BrokenPipeError):  # what was not sent is for nobody any more
             if pipe:
                 pipe.close()
-        except BrokenPipeError:
-            pass
     popen.wait()
     folder.cleanup()
 

@@ -51,7 +51,7 @@ class Chain(Strategy):
     def candidates(cls, evidence: Evidence) -> Iterator[Candidate]:
         # Of n unit vectors it saves where they are many; whether f is a chain, recording it tells.
         if evidence.operator.order == 1 and evidence.tried and evidence.n >= LEAST:
-            setup_s = CHAIN * evidence.trace_s + _fold_s(evidence.work, evidence.n, evidence.x.itemsize)
+            setup_s = CHAIN * evidence.trace_s + fold_s(evidence.work, evidence.n, evidence.x.itemsize)
             yield Candidate(cls(), _cost(evidence.work), 1, 1, 6e-6, setup_s=setup_s)
 
     def build(
@@ -63,7 +63,7 @@ class Chain(Strategy):
         return Contraction(field, reason=reason, entries=entries, is_traced=True, constants=field.constants)
 
 
-def _fold_s(f: Work, n: int, itemsize: int) -> float:
+def fold_s(f: Work, n: int, itemsize: int) -> float:
     """Seconds to contract what does not depend on the point.
 
     Nothing is, where f has no product of matrices and its operations write the n entries of a point at most: all maps

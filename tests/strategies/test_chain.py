@@ -9,6 +9,8 @@ from torch import Tensor, nn
 from jacstrat import PROBLEMS, UnsupportedError, divergence, parse_strategy
 from jacstrat.measure.counters import OperationCounter
 from jacstrat.measure.memory import peak_bytes
+from jacstrat.strategies.auto.counting import Work
+from jacstrat.strategies.chain import fold_s
 from tests.chain.functions import network
 
 
@@ -167,3 +169,12 @@ def test_attention_is_refused() -> None:
 def test_numbers_that_are_drawn_apart_from_x_are_no_constants() -> None:
     with pytest.raises(UnsupportedError, match="rand_like.* draws random numbers; use identity"):
         parse_strategy("chain").prepare("divergence", lambda x: x.tanh() * torch.rand_like(x), torch.rand(4, 3))
+
+
+def test_maps_that_move_and_scale_the_entries_of_a_point_cost_nothing_to_fold() -> None:
+    n, itemsize = 2048, 8
+    ring = Work(ops=10, bytes=10 * n * itemsize)
+    assert fold_s(ring, n, itemsize) == 0
+    # One operation that writes more than the point has, or a product of matrices.
+    assert fold_s(ring + Work(ops=1, bytes=2 * n * itemsize), n, itemsize) > 0
+    assert fold_s(ring + Work(flops=2 * n), n, itemsize) > 0

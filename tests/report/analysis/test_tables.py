@@ -17,7 +17,6 @@ from tests.report.analysis.printed import rows_of, text_of
 Make = Callable[..., Record]
 Sweep = Callable[..., list[Record]]
 FrameOf = Callable[[Iterable[Record]], pd.DataFrame]
-TABLES = [winners_table, wrong_table, failures_table, unsupported_table, growth_table, records_table]
 
 
 def test_the_winners_read_as_a_sentence(sweep: Sweep, frame_of: FrameOf) -> None:
