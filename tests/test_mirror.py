@@ -37,7 +37,6 @@ ELSEWHERE = {
     "cli/plan.py": COMMANDS,
     "cli/progress.py": COMMANDS,
     "cli/report.py": COMMANDS,
-    "cli/run.py": COMMANDS,
     "cli/signals.py": "tests/cli/test_app.py: how every command ends by a signal",
     "cli/terminal.py": COMMANDS,
     "cli/verdicts.py": "tests/cli/test_compare.py: what both commands that compare print",

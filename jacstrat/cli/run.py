@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+from itertools import chain, count
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -104,7 +106,7 @@ def run(
         cache=several(cache),
         shard=shard,
     )
-    directory = out or _dated()
+    directory = out or dated(datetime.now())
     measure(chosen, directory, resume, retry, isolate=not no_isolation, scheduler=scheduler, wait_s=wait, trace=trace)
     if chosen.timed:
         show([directory], Terminal(), brief=True)
@@ -112,10 +114,11 @@ def run(
         show_counts(directory, Terminal())
 
 
-def _dated() -> Path:
-    from datetime import datetime
-
-    return Path("results") / datetime.now().strftime("%Y-%m-%dT%H-%M-%S")
+def dated(moment: datetime) -> Path:
+    """A directory of its own for a run of this moment: of two that begin within a second, the later one is numbered."""
+    first = Path("results") / moment.strftime("%Y-%m-%dT%H-%M-%S")
+    numbered = (first.with_name(f"{first.name}-{number}") for number in count(2))
+    return next(directory for directory in chain([first], numbered) if not directory.exists())
 
 
 def measure(
