@@ -26,8 +26,8 @@ def available_bytes() -> int:
     """
     limit = memory_limit_bytes()
     available = int(psutil.virtual_memory().available)
-    own = int(psutil.Process().memory_info().rss)
-    return available if limit is None else max(min(available, limit - own), 1)
+    own_bytes = int(psutil.Process().memory_info().rss)
+    return available if limit is None else max(min(available, limit - own_bytes), 1)
 
 
 def memory_limit_bytes(root: Path = ROOT) -> int | None:

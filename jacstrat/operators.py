@@ -205,9 +205,9 @@ def value_and_divergence(
     value in it, else it is one evaluation more.
     """
     operator = _operator("divergence", coordinates, weight)
-    found = parse_strategy(strategy).together(operator, field, x, generator, args, event_dim)
-    assert found.value is not None
-    return ValueDivergence(found.value, found.result)
+    together = parse_strategy(strategy).together(operator, field, x, generator, args, event_dim)
+    assert together.value is not None
+    return ValueDivergence(together.value, together.result)
 
 
 def value_gradient_laplacian(
@@ -227,10 +227,10 @@ def value_gradient_laplacian(
     products by reverse mode the gradient; over some coordinates or with a weight a VJP of each output more.
     """
     operator = _operator("laplacian", coordinates, weight)
-    found = parse_strategy(strategy).together(operator, scalar, x, generator, args, event_dim)
-    assert found.value is not None
-    assert found.gradient is not None
-    return ValueGradientLaplacian(found.value, found.gradient, found.result)
+    together = parse_strategy(strategy).together(operator, scalar, x, generator, args, event_dim)
+    assert together.value is not None
+    assert together.gradient is not None
+    return ValueGradientLaplacian(together.value, together.gradient, together.result)
 
 
 def gradient(scalar: Function, x: Tensor, args: Args = ()) -> Tensor:

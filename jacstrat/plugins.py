@@ -27,10 +27,10 @@ class Registry(Mapping[str, T]):
     """
 
     def __init__(
-        self, own: Mapping[str, T], group: str, accept: Callable[[str, object], T], taken: Collection[str] = ()
+        self, built_in: Mapping[str, T], group: str, accept: Callable[[str, object], T], taken: Collection[str] = ()
     ) -> None:
-        self._entries = dict(own)
-        self._load: Callable[[], dict[str, T]] | None = lambda: registered(group, {*own, *taken}, accept)
+        self._entries = dict(built_in)
+        self._load: Callable[[], dict[str, T]] | None = lambda: registered(group, {*built_in, *taken}, accept)
 
     def _all(self) -> dict[str, T]:
         if self._load is not None:
@@ -58,18 +58,18 @@ def registered(group: str, taken: Collection[str], accept: Callable[[str, object
         group, accept: As of a Table.
         taken: Names that exist already; none of them is overridden.
     """
-    found: dict[str, T] = {}
+    registered: dict[str, T] = {}
     for entry in sorted(entry_points(group=group), key=lambda entry: (entry.name, entry.value)):
         package = entry.dist.name if entry.dist else "an unknown package"
         try:
             if not re.fullmatch(r"[\w.-]+", entry.name):
                 raise UsageError("a name is letters, digits, _, . and -")
-            if entry.name in taken or entry.name in found:
+            if entry.name in taken or entry.name in registered:
                 raise UsageError("the name exists already; it needs another one")
-            found[entry.name] = accept(entry.name, entry.load())
+            registered[entry.name] = accept(entry.name, entry.load())
         except (Exception, SystemExit) as error:
             warnings.warn(
                 f"{group}: {entry.name!r} of {package} is left out: {in_words(error)}; update or uninstall {package}",
                 stacklevel=2,
             )
-    return found
+    return registered

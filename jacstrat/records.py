@@ -37,7 +37,7 @@ TOLD: Mapping[str, Cause] = {
 RECORDS = "records.csv"
 PARQUET = "records.parquet"
 SWEEP = "sweep.toml"
-PLOTS = "plots"
+PLOTS_DIRECTORY = "plots"
 TRACES = "traces"
 PAGE = "report.html"
 

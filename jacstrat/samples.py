@@ -72,11 +72,11 @@ def read_samples(path: str | Path, cases: Collection[str] | None = None) -> dict
     Raises:
         UsageError: A line is no samples; names it, and what is the matter with it.
     """
-    found = {}
+    samples = {}
     for _, row in _lines(Path(path), cases):
         case = row.pop("case")
-        found[case] = row
-    return found
+        samples[case] = row
+    return samples
 
 
 def copy_samples(path: Path, cases: Collection[str], out: Callable[[bytes], object]) -> None:

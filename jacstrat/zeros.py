@@ -35,12 +35,12 @@ def tensors_in(*trees: Any) -> list[Tensor]:
 
     torch's pytree finds the same, and more; it takes as long as the operation itself.
     """
-    found: list[Tensor] = []
+    tensors: list[Tensor] = []
     for tree in trees:
         if isinstance(tree, Tensor):
-            found.append(tree)
+            tensors.append(tree)
         elif isinstance(tree, tuple | list):
-            found += tensors_in(*tree)
+            tensors += tensors_in(*tree)
         elif isinstance(tree, dict):
-            found += tensors_in(*tree.values())
-    return found
+            tensors += tensors_in(*tree.values())
+    return tensors

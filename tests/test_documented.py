@@ -144,7 +144,7 @@ def test_every_file_of_a_run_has_its_row() -> None:
         ENVIRONMENT,
         records.SWEEP,
         records.PAGE,
-        f"{records.PLOTS}/",
+        f"{records.PLOTS_DIRECTORY}/",
         f"{records.TRACES}/",
     }
     assert set(rows(sections(read("records.md"))["Files"])) == files

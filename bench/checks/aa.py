@@ -46,7 +46,7 @@ SWEEP = Sweep(
 
 
 @dataclass(frozen=True)
-class Pair:
+class RunPair:
     """A strategy against itself.
 
     Fields:
@@ -95,7 +95,7 @@ def aa(settings: Settings, most: int | None = None) -> list[Figure]:
     return [judge(quiet, "quiet"), judge(busy, "beside a busy core", note)]
 
 
-def measure(case: Case, settings: Settings) -> Pair:
+def measure(case: Case, settings: Settings) -> RunPair:
     """Prepare the strategy twice and sample both beside f, as two strategies of a cell are."""
     cell = Cell.of(case)
     with surroundings(cell):
@@ -105,10 +105,10 @@ def measure(case: Case, settings: Settings) -> Pair:
         works = {"first": first, "second": second, F: lambda: f(x, *args)}
         series = sample(works, clock_for(case.device), settings, random.Random(case.key), F)
     one, other = series["first"], series["second"]
-    return Pair(case.key, ratio(one.seconds, other.seconds), (one.calls, other.calls))
+    return RunPair(case.key, ratio(one.seconds, other.seconds), (one.calls, other.calls))
 
 
-def judge(pairs: Sequence[Pair], circumstances: str, note: str = "") -> Figure:
+def judge(pairs: Sequence[RunPair], circumstances: str, note: str = "") -> Figure:
     """The share of pairs whose interval covers 1; one without an interval covers nothing.
 
     Args:

@@ -26,7 +26,7 @@ from .figure import Figure, table
 if TYPE_CHECKING:
     from jacstrat.strategies import Prepared
 
-    from .networks import Network
+    from .networks import DrawnNetwork
 
 # How much slower than the fastest exact strategy auto may be, in which share of the cells, and in any.
 WITHIN, SHARE, WORST = 1.10, 0.97, 1.5
@@ -47,7 +47,7 @@ EXIT_MISSED = 1
 
 
 @dataclass(frozen=True)
-class Found:
+class AutoOutcome:
     """What was found in a cell.
 
     Fields:
@@ -80,7 +80,7 @@ class Found:
         )
 
 
-def judge(found: Sequence[Found]) -> list[Figure]:
+def judge(found: Sequence[AutoOutcome]) -> list[Figure]:
     """The figures, with the cells that missed in their notes."""
     slow = [one for one in found if one.over_fastest > WITHIN]
     dear = [one for one in found if one.beside_calls_s > ALLOWANCE_S]
@@ -94,11 +94,11 @@ def judge(found: Sequence[Found]) -> list[Figure]:
     ]
 
 
-def _cells(missed: Sequence[Found], found: Sequence[Found]) -> str:
+def _cells(missed: Sequence[AutoOutcome], found: Sequence[AutoOutcome]) -> str:
     return f"{len(missed)} of {len(found)} cells missed" + "".join(f"; {one}" for one in missed)
 
 
-def measured(keys: Iterable[str] = (), sample_s: float = 0.25, sweep: str = "default") -> Iterator[Found]:
+def measured(keys: Iterable[str] = (), sample_s: float = 0.25, sweep: str = "default") -> Iterator[AutoOutcome]:
     """Every cell of a sweep that compares exact strategies, or those whose key contains one of the texts.
 
     Each cell in this process, its choices of before forgotten, no file of choices read; what torch imports once a
@@ -142,7 +142,7 @@ def _right(spec: str, bench: Any) -> Callable[[], object] | None:
     return bench.work(evaluate) if verdict(found, bench)[0] == "ok" else None
 
 
-def measured_networks(keys: Iterable[str] = (), sample_s: float = 0.25) -> Iterator[Found]:
+def measured_networks(keys: Iterable[str] = (), sample_s: float = 0.25) -> Iterator[AutoOutcome]:
     """Every network of `networks`, or those whose key contains one of the texts, against all of EXACT.
 
     On one thread, since two that wait for each other on a machine that others use take many times as long. What
@@ -188,7 +188,7 @@ def _first(prepare: Callable[[], Prepared], work: Callable[[Prepared], Callable[
     return prepared, time.perf_counter() - begin
 
 
-def _call(net: Network, evaluate: Callable[..., Any]) -> Callable[[], object]:
+def _call(net: DrawnNetwork, evaluate: Callable[..., Any]) -> Callable[[], object]:
     """What one call of a network's workload does."""
     import torch
 
@@ -199,7 +199,7 @@ def _call(net: Network, evaluate: Callable[..., Any]) -> Callable[[], object]:
     )
 
 
-def _beside(net: Network, auto: Prepared) -> Mapping[str, Callable[[], object]]:
+def _beside(net: DrawnNetwork, auto: Prepared) -> Mapping[str, Callable[[], object]]:
     """The exact strategies that serve a network and may be the fastest, by one call of each."""
     import torch
 
@@ -237,7 +237,7 @@ def _compared(
     prepared: Prepared,
     first_s: float,
     sample_s: float,
-) -> Found:
+) -> AutoOutcome:
     """Auto beside the others, in the same shuffled rounds."""
     from jacstrat.measure.sampling import Settings, sample
     from jacstrat.measure.torch_device import clock_for
@@ -247,7 +247,7 @@ def _compared(
     fastest = min((spec for spec in works if spec != "auto"), key=lambda spec: series[spec].summary.median)
     compared = ratio(series["auto"].seconds, series[fastest].seconds)
     assert compared is not None
-    return Found(
+    return AutoOutcome(
         key,
         prepared.strategy.spec,
         fastest,
@@ -259,7 +259,7 @@ def _compared(
     )
 
 
-SETS: Mapping[str, Callable[..., Iterator[Found]]] = {
+SETS: Mapping[str, Callable[..., Iterator[AutoOutcome]]] = {
     "default": measured,
     "full": partial(measured, sweep="full"),
     "networks": measured_networks,

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from .figure import Figure
 from .laplacian import least
-from .measured import Measured, shown
+from .measured import MeasuredCell, shown
 from .peers import best
 
 # The trace of torch.func.hessian of the trace of torch.func.hessian.
@@ -18,7 +18,7 @@ STRATEGIES = (*OURS, NESTED, *JET)
 LEAST = 1.0
 
 
-def bilaplacian(cells: Sequence[Measured]) -> list[Figure]:
+def bilaplacian(cells: Sequence[MeasuredCell]) -> list[Figure]:
     """How many times faster the best of ours is, in the least cell."""
     return [
         _against(cells, (NESTED,), "two nested Laplacians by torch.func.hessian"),
@@ -26,7 +26,7 @@ def bilaplacian(cells: Sequence[Measured]) -> list[Figure]:
     ]
 
 
-def _against(cells: Sequence[Measured], others: Sequence[str], words: str) -> Figure:
+def _against(cells: Sequence[MeasuredCell], others: Sequence[str], words: str) -> Figure:
     ratios, notes = [], []
     for cell in cells:
         mine, theirs = best(cell, OURS), best(cell, others)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from .places import Place
+from .places import HostilePlace
 from .rows import completed
 
 LIMIT_S = 240.0
@@ -46,7 +46,7 @@ class Ended:
     err: str = ""
 
 
-def call(place: Place, arguments: Sequence[str], folder: Path, mark: Mapping[str, str]) -> list[Ended]:
+def call(place: HostilePlace, arguments: Sequence[str], folder: Path, mark: Mapping[str, str]) -> list[Ended]:
     """Call a command in the place, as often side by side as it says."""
     here, copied = folder / "here", folder / "copied"
     command = closing([*(AS_A_USER if os.geteuid() == 0 else ()), *arguments], place)
@@ -91,7 +91,7 @@ def call(place: Place, arguments: Sequence[str], folder: Path, mark: Mapping[str
     return ended
 
 
-def _amid(place: Place, directory: Path, process: subprocess.Popen[bytes]) -> None:
+def _amid(place: HostilePlace, directory: Path, process: subprocess.Popen[bytes]) -> None:
     """Do what is done in mid-run, once the run has written a row."""
     assert place.amid
     begun = completed(directory).count(b"\n")
@@ -115,7 +115,7 @@ def stream(kind: str, file: Path) -> Iterator[IO[bytes] | int]:
         yield opened
 
 
-def closing(command: Sequence[str], place: Place) -> list[str]:
+def closing(command: Sequence[str], place: HostilePlace) -> list[str]:
     """The command with those of its streams closed that are to be."""
     closed = [redirect for redirect, kind in ((">&-", place.output), ("2>&-", place.errors)) if kind == "closed"]
     return ["sh", "-c", f'exec "$@" {" ".join(closed)}', "sh", *command] if closed else list(command)

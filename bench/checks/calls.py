@@ -13,12 +13,11 @@ import torch
 from torch import Tensor, nn
 
 from jacstrat import divergence, laplacian, parse_strategy
+from jacstrat.graphs import Work
 
 from .figure import Figure
-from .networks import Residual, Scalar, Timed, mlp
+from .networks import Residual, ScalarNetwork, TimeConditioned, mlp
 from .operators import one_thread
-
-Call = Callable[[], object]
 
 # Evaluations of f that the divergence of a field of one or two hidden layers may take.
 EVALUATIONS, SIZES, BATCH, WIDTH = 8.0, (16, 64, 256, 1024, 4096), 64, 64
@@ -32,12 +31,12 @@ FIELDS: Mapping[str, Callable[[int], tuple[nn.Module, tuple[Tensor, ...]]]] = Ma
         "two layers, tanh": lambda n: (mlp(n, WIDTH, WIDTH, n), ()),
         "two layers, SiLU": lambda n: (mlp(n, WIDTH, WIDTH, n, act=nn.SiLU), ()),
         "residual flow": lambda n: (Residual(n, WIDTH, 1, nn.Tanh), ()),
-        "time-conditioned": lambda n: (Timed(mlp(n + 1, WIDTH, WIDTH, n)), (torch.tensor(0.3),)),
+        "time-conditioned": lambda n: (TimeConditioned(mlp(n + 1, WIDTH, WIDTH, n)), (torch.tensor(0.3),)),
     }
 )
 
 
-def seconds(calls: Mapping[str, Call], quick: bool) -> dict[str, list[float]]:
+def seconds(calls: Mapping[str, Work], quick: bool) -> dict[str, list[float]]:
     """Seconds of a call of each, by rounds that take one block of each in turn, each round begun by another."""
     names = list(calls)
     blocks = {}
@@ -107,7 +106,7 @@ def direct(texts: Sequence[str] = (), quick: bool = False) -> list[Figure]:
     functions = {
         "divergence of a field": (divergence, "divergence", mlp(64, WIDTH, WIDTH, 64), 64),
         "divergence of a diagonal field": (divergence, "divergence", torch.sin, 64),
-        "Laplacian of a network": (laplacian, "laplacian", Scalar(mlp(16, WIDTH, WIDTH, 1)), 16),
+        "Laplacian of a network": (laplacian, "laplacian", ScalarNetwork(mlp(16, WIDTH, WIDTH, 1)), 16),
     }
     figures = []
     with one_thread(), torch.no_grad():

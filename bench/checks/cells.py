@@ -19,11 +19,11 @@ from . import functions
 THREADS = 2
 PRECISIONS = ("float32", "float64")
 CPU = "cpu"
-Weights = dict[str, np.ndarray]
+LayerWeights = dict[str, np.ndarray]
 
 
 @dataclass(frozen=True)
-class Network:
+class CellNetwork:
     """One network at one batch.
 
     Fields:
@@ -52,7 +52,7 @@ class Network:
         return self.problem.instance(self.n, self.batch, DTYPES[dtype], device)
 
 
-def _layers(widths: Sequence[int], rng: np.random.Generator) -> Weights:
+def _layers(widths: Sequence[int], rng: np.random.Generator) -> LayerWeights:
     """W_l (h_l, h_{l-1}) and b_l (h_l,), normal with variance 1/h_{l-1}."""
     layers = {}
     for number, (fan_in, fan_out) in enumerate(pairwise(widths), start=1):
@@ -64,7 +64,7 @@ def _layers(widths: Sequence[int], rng: np.random.Generator) -> Weights:
 def _problem(
     name: str,
     function: Callable[..., torch.Tensor],
-    parameters: Callable[[int, np.random.Generator], Weights],
+    parameters: Callable[[int, np.random.Generator], LayerWeights],
     diagonal: Callable[..., np.ndarray] | None = None,
     widths: tuple[int, ...] | None = None,
     kind: str = "scalar",
@@ -82,23 +82,23 @@ def _problem(
     )
 
 
-def tanh(n: int, hidden: tuple[int, ...], batch: int) -> Network:
+def tanh(n: int, hidden: tuple[int, ...], batch: int) -> CellNetwork:
     """n -> hidden -> 1."""
     widths = (n, *hidden, 1)
     same = len(set(hidden)) == 1
     name = f"tanh-{n}-" + (f"{hidden[0]}x{len(hidden)}" if same else "-".join(map(str, hidden)))
     problem = _problem(name, functions.tanh, lambda _, rng: _layers(widths, rng), widths=widths)
-    return Network(problem, n, batch)
+    return CellNetwork(problem, n, batch)
 
 
-def field(n: int, hidden: tuple[int, ...], batch: int) -> Network:
+def field(n: int, hidden: tuple[int, ...], batch: int) -> CellNetwork:
     """n -> hidden -> n."""
     widths = (n, *hidden, n)
     name = f"field{len(hidden)}-" + "-".join(map(str, hidden))
     problem = _problem(
         name, functions.tanh_field, lambda _, rng: _layers(widths, rng), _field_diagonal, widths, kind="field"
     )
-    return Network(problem, n, batch, operator="divergence")
+    return CellNetwork(problem, n, batch, operator="divergence")
 
 
 def _field_diagonal(x: np.ndarray, **layers: np.ndarray) -> np.ndarray:
@@ -117,10 +117,10 @@ def _field_diagonal(x: np.ndarray, **layers: np.ndarray) -> np.ndarray:
     return np.apply_along_axis(point, -1, x.astype(np.float64)).astype(x.dtype)
 
 
-def residual(n: int = 64, width: int = 128, blocks: int = 3, batch: int = 128) -> Network:
+def residual(n: int = 64, width: int = 128, blocks: int = 3, batch: int = 128) -> CellNetwork:
     """GELU and LayerNorm in residual blocks."""
 
-    def weights(_: int, rng: np.random.Generator) -> Weights:
+    def weights(_: int, rng: np.random.Generator) -> LayerWeights:
         found = {"W_in": rng.standard_normal((width, n)) / sqrt(n), "b_in": rng.standard_normal(width) / sqrt(n)}
         for block in range(1, blocks + 1):
             found[f"scale{block}"] = rng.uniform(0.5, 1.5, width)
@@ -130,14 +130,14 @@ def residual(n: int = 64, width: int = 128, blocks: int = 3, batch: int = 128) -
             found[f"b{block}"] = rng.standard_normal(width) / sqrt(width)
         return found | {"out": rng.standard_normal(width) / sqrt(width)}
 
-    return Network(_problem(f"gelu-layernorm-{n}-{width}x{blocks}", functions.residual, weights), n, batch)
+    return CellNetwork(_problem(f"gelu-layernorm-{n}-{width}x{blocks}", functions.residual, weights), n, batch)
 
 
-def attention(features: int = 4, width: int = 32, batch: int = 64) -> Network:
+def attention(features: int = 4, width: int = 32, batch: int = 64) -> CellNetwork:
     """One head over 16 tokens."""
     tokens = functions.TOKENS
 
-    def weights(_: int, rng: np.random.Generator) -> Weights:
+    def weights(_: int, rng: np.random.Generator) -> LayerWeights:
         found = {name: rng.standard_normal((width, width)) / sqrt(width) for name in ("W_query", "W_key", "W_value")}
         return {
             "W_in": rng.standard_normal((width, features)) / sqrt(features),
@@ -149,7 +149,7 @@ def attention(features: int = 4, width: int = 32, batch: int = 64) -> Network:
         }
 
     name = f"attention-{tokens}x{features}-{width}"
-    return Network(_problem(name, functions.attention, weights), tokens * features, batch)
+    return CellNetwork(_problem(name, functions.attention, weights), tokens * features, batch)
 
 
 LAPLACIANS = (

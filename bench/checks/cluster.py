@@ -29,7 +29,7 @@ LOOK_S = 0.02
 SILENT = "40s"
 
 
-class Bench:
+class ClusterBench:
     """A folder, a scheduler at a port of its own and the processes that belong to it.
 
     Args:
@@ -143,10 +143,10 @@ def _listens(port: int) -> bool:
 
 
 @contextmanager
-def benched(mark: str) -> Iterator[Bench]:
+def benched(mark: str) -> Iterator[ClusterBench]:
     """A Bench, and nothing of it left after the block."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True)))
-        bench = Bench(folder, mark)
+        bench = ClusterBench(folder, mark)
         stack.callback(bench.end)
         yield bench

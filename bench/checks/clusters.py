@@ -17,7 +17,7 @@ import jacstrat
 from jacstrat import read_records
 from jacstrat.cli.app import EXIT_USAGE
 
-from .cluster import PROBLEMS, Bench, benched, until
+from .cluster import PROBLEMS, ClusterBench, benched, until
 from .figure import Figure
 from .kill import GRACE_S, stayers
 from .rows import completed
@@ -34,7 +34,7 @@ def kills_its_worker(x):
 """
 
 
-def faults(bench: Bench, ended: tuple[int | None, str], cases: int = CASES, said: str = "") -> Iterator[str]:
+def faults(bench: ClusterBench, ended: tuple[int | None, str], cases: int = CASES, said: str = "") -> Iterator[str]:
     """What is wrong with a run that should be whole."""
     code, words = ended
     if code != 0:
@@ -51,7 +51,7 @@ def faults(bench: Bench, ended: tuple[int | None, str], cases: int = CASES, said
         yield f"cases are {', '.join(others)}: {of_ours[of_ours['status'] != 'ok']['reason'].iloc[0]}"
 
 
-def killed_by_a_case(bench: Bench) -> Iterator[str]:
+def killed_by_a_case(bench: ClusterBench) -> Iterator[str]:
     """a function that kills its worker"""
     file = bench.folder / "killer.py"
     file.write_text(KILLER, encoding="utf-8")
@@ -66,7 +66,7 @@ def killed_by_a_case(bench: Bench) -> Iterator[str]:
         yield f"its rows are {dict(zip(rows['status'], rows['reason'], strict=True))}"
 
 
-def killed_from_outside(bench: Bench) -> Iterator[str]:
+def killed_from_outside(bench: ClusterBench) -> Iterator[str]:
     """a worker that is killed in mid-run"""
     bench.scheduler()
     bench.worker()
@@ -76,7 +76,7 @@ def killed_from_outside(bench: Bench) -> Iterator[str]:
     yield from faults(bench, bench.end_of(client))
 
 
-def stopped(bench: Bench) -> Iterator[str]:
+def stopped(bench: ClusterBench) -> Iterator[str]:
     """a worker that is stopped in mid-run"""
     bench.scheduler()
     bench.worker()
@@ -87,7 +87,7 @@ def stopped(bench: Bench) -> Iterator[str]:
     yield from faults(bench, bench.end_of(client))
 
 
-def of_another_version(bench: Bench) -> Iterator[str]:
+def of_another_version(bench: ClusterBench) -> Iterator[str]:
     """a worker of another version beside one of the same"""
     other = bench.folder / "other"
     shutil.copytree(Path(jacstrat.__file__).parent, other / "jacstrat", ignore=shutil.ignore_patterns("__pycache__"))
@@ -104,7 +104,7 @@ def of_another_version(bench: Bench) -> Iterator[str]:
         yield f"{len(session['workers'])} workers have measured"
 
 
-def claiming_a_card(bench: Bench) -> Iterator[str]:
+def claiming_a_card(bench: ClusterBench) -> Iterator[str]:
     """a worker that claims a card that it has not"""
     bench.scheduler()
     bench.worker("--resources", "cuda=1")
@@ -117,7 +117,7 @@ def claiming_a_card(bench: Bench) -> Iterator[str]:
         yield f"exit code {ended[0]}, {len(frame)} rows of {frame['case'].nunique()} cases"
 
 
-def gone_and_back(bench: Bench) -> Iterator[str]:
+def gone_and_back(bench: ClusterBench) -> Iterator[str]:
     """a scheduler that is killed in mid-run, and one at the same address for --resume"""
     scheduler = bench.scheduler()
     bench.worker()
@@ -139,7 +139,7 @@ def gone_and_back(bench: Bench) -> Iterator[str]:
         yield "rows that were completed before are not there as they were"
 
 
-def restarted(bench: Bench) -> Iterator[str]:
+def restarted(bench: ClusterBench) -> Iterator[str]:
     """a scheduler that is stopped for a while in mid-run"""
     scheduler = bench.scheduler()
     bench.worker()
@@ -151,7 +151,7 @@ def restarted(bench: Bench) -> Iterator[str]:
     yield from faults(bench, bench.end_of(client))
 
 
-SCENARIOS: Mapping[str, Callable[[Bench], Iterator[str]]] = MappingProxyType(
+SCENARIOS: Mapping[str, Callable[[ClusterBench], Iterator[str]]] = MappingProxyType(
     {
         one.__name__: one
         for one in (

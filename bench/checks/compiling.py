@@ -14,7 +14,7 @@ from jacstrat.strategies import parse_strategy
 from . import cells
 
 
-def network_of(case: Case) -> cells.Network:
+def network_of(case: Case) -> cells.CellNetwork:
     """The network that a case is of.
 
     Raises:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from .figure import Figure
 from .laplacian import most
-from .measured import NOT_THERE, Measured, shown
+from .measured import NOT_THERE, MeasuredCell, shown
 
 CHAIN = "chain"
 STRATEGIES = (CHAIN,)
@@ -17,7 +17,7 @@ MOST_RATIO, GROWTH = 8.0, 1.0
 FROM_N = 64
 
 
-def divergence(cells: Sequence[Measured]) -> list[Figure]:
+def divergence(cells: Sequence[MeasuredCell]) -> list[Figure]:
     """For each depth: the largest ratio to f, and the growth of that ratio from FROM_N to the largest n."""
     figures = []
     for depth in (1, 2):
@@ -26,7 +26,7 @@ def divergence(cells: Sequence[Measured]) -> list[Figure]:
     return figures
 
 
-def _of_depth(layers: str, cells: Sequence[Measured]) -> list[Figure]:
+def _of_depth(layers: str, cells: Sequence[MeasuredCell]) -> list[Figure]:
     ratios, notes = [], []
     lines: dict[str, dict[int, float]] = {}
     for cell in cells:

@@ -57,7 +57,7 @@ SLOW: tuple[tuple[str, ...], ...] = (
 
 
 @dataclass(frozen=True)
-class Trial:
+class FileTrial:
     """One command on a changed file.
 
     Fields:
@@ -115,7 +115,7 @@ def originals(folder: Path) -> None:
     (folder / "benchmark.json").write_text(json.dumps(machine), encoding="utf-8")
 
 
-def trial(random: Random, folder: Path, call: Callable[[Sequence[str]], Ended] | None = None) -> Trial:
+def trial(random: Random, folder: Path, call: Callable[[Sequence[str]], CodeAndError] | None = None) -> FileTrial:
     """One change, and one command on what came of it."""
     whole, changed, new = folder / "whole", folder / "changed", folder / "new"
     for left in (changed, *folder.glob("new*")):
@@ -130,14 +130,14 @@ def trial(random: Random, folder: Path, call: Callable[[Sequence[str]], Ended] |
     command = random.choice(SLOW if of_run and random.random() < 0.05 else COMMANDS["run" if of_run else name])
     arguments = tuple(part.format(**places) for part in command)
     code, error = (call or inside)(arguments)
-    return Trial(f"{name}: {change.__name__}", arguments, code, error or _wrong_code(code))
+    return FileTrial(f"{name}: {change.__name__}", arguments, code, error or _wrong_code(code))
 
 
-Ended = tuple[int | None, str]
+CodeAndError = tuple[int | None, str]
 """An exit code, and what is wrong with how it came; "" where nothing is."""
 
 
-def inside(arguments: Sequence[str]) -> Ended:
+def inside(arguments: Sequence[str]) -> CodeAndError:
     """Call a command in this process."""
     from jacstrat.cli import main
 
@@ -156,7 +156,7 @@ def inside(arguments: Sequence[str]) -> Ended:
     return code, _wrong_words(code, out.getvalue(), err.getvalue())
 
 
-def outside(arguments: Sequence[str]) -> Ended:
+def outside(arguments: Sequence[str]) -> CodeAndError:
     """Call a command in a process of its own."""
     command = [sys.executable, "-m", "jacstrat", *arguments]
     try:
@@ -195,7 +195,7 @@ def _wrong_words(code: int | None, out: str, err: str) -> str:
     return f"exit code 2 with {len(lines)} lines that say why: {err[-200:]}" if code == 2 and len(lines) != 1 else ""
 
 
-def judge(trials: Sequence[Trial], again: Sequence[Trial]) -> list[Figure]:
+def judge(trials: Sequence[FileTrial], again: Sequence[FileTrial]) -> list[Figure]:
     """How many commands ended otherwise than they should, and how many ended otherwise in a process of their own."""
     codes = Counter(str(one.code) for one in trials)
     note = ", ".join(f"{count} with {code}" for code, count in sorted(codes.items()))
@@ -207,7 +207,7 @@ def judge(trials: Sequence[Trial], again: Sequence[Trial]) -> list[Figure]:
     ]
 
 
-def _figure(what: str, trials: Sequence[Trial], note: str) -> Figure:
+def _figure(what: str, trials: Sequence[FileTrial], note: str) -> Figure:
     bad = [one for one in trials if one.wrong]
     first = [f"for one, after {bad[0].change}, {' '.join(bad[0].command)}: {bad[0].wrong}"] if bad else []
     return Figure("files", f"of {len(trials)}, {what}", len(bad), 0, note="; ".join([note, *first]))

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from jacstrat.harness.plan.cases import Cell
     from jacstrat.records import RecordWriter
 
-    from .cells import Network
-    from .measured import Measured
+    from .cells import CellNetwork
+    from .measured import MeasuredCell
 
 ROOT = Path(__file__).parents[2]
 FIGURES = "figures.json"
@@ -53,7 +53,7 @@ class Plan:
         return self.device != "cpu"
 
     @cached_property
-    def laplacians(self) -> list[Measured]:
+    def laplacians(self) -> list[MeasuredCell]:
         """Of every network, with the peers where they have a card to themselves."""
         return self._measured(self.networks, self.laplacian_strategies)
 
@@ -64,32 +64,34 @@ class Plan:
         return (*laplacian.CARD_STRATEGIES, *peers.CARD_JET, *peers.CARD_FOLX) if self.on_card else laplacian.STRATEGIES
 
     @property
-    def networks(self) -> tuple[Network, ...]:
+    def networks(self) -> tuple[CellNetwork, ...]:
         """Those with a Laplacian."""
         from . import cells
 
         return self._asked(cells.SMALL_LAPLACIANS, cells.LAPLACIANS, cells.CARD_LAPLACIANS)
 
     @property
-    def fields(self) -> tuple[Network, ...]:
+    def fields(self) -> tuple[CellNetwork, ...]:
         """Those with a divergence."""
         from . import cells
 
         return self._asked(cells.SMALL_DIVERGENCES, cells.DIVERGENCES, cells.CARD_DIVERGENCES)
 
     @property
-    def plates(self) -> tuple[Network, ...]:
+    def plates(self) -> tuple[CellNetwork, ...]:
         """Those with a bilaplacian."""
         from . import cells
 
         return self._asked(cells.SMALL_BILAPLACIANS, cells.BILAPLACIANS, cells.CARD_BILAPLACIANS)
 
-    def _asked(self, small: Sequence[Network], cpu: Sequence[Network], card: Sequence[Network]) -> tuple[Network, ...]:
+    def _asked(
+        self, small: Sequence[CellNetwork], cpu: Sequence[CellNetwork], card: Sequence[CellNetwork]
+    ) -> tuple[CellNetwork, ...]:
         networks = small if self.quick else card if self.on_card else cpu
         names = self.cells or ("",)
         return tuple(one for one in networks if any(name in f"{one.problem.name} n={one.n}" for name in names))
 
-    def _measured(self, networks: Sequence[Network], strategies: Sequence[str]) -> list[Measured]:
+    def _measured(self, networks: Sequence[CellNetwork], strategies: Sequence[str]) -> list[MeasuredCell]:
         from jacstrat.measure.sampling import Settings
 
         from .measured import measured
@@ -98,17 +100,17 @@ class Plan:
         settings = Settings(limit_s=0.02, warmup_s=0.01) if self.quick else Settings(limit_s=limit_s)
         return list(measured(networks, strategies, settings, self.writer, self.device, self.clock.is_over))
 
-    def fields_measured(self) -> list[Measured]:
+    def fields_measured(self) -> list[MeasuredCell]:
         from . import divergence
 
         return self._measured(self.fields, divergence.CARD_STRATEGIES if self.on_card else divergence.STRATEGIES)
 
-    def plates_measured(self) -> list[Measured]:
+    def plates_measured(self) -> list[MeasuredCell]:
         from .bilaplacian import STRATEGIES
 
         return self._measured(self.plates, STRATEGIES)
 
-    def against(self, peer: Sequence[str]) -> list[Measured]:
+    def against(self, peer: Sequence[str]) -> list[MeasuredCell]:
         """Ours beside the settings of a peer."""
         from .laplacian import OURS
 

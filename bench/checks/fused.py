@@ -33,7 +33,7 @@ WIDEST = 128
 
 
 @dataclass(frozen=True)
-class Cell:
+class FusedCell:
     """A tanh network at a batch.
 
     Fields:
@@ -85,25 +85,25 @@ class Cell:
 
 
 CELLS = (
-    Cell("laplacian", (10, 64, 64, 64, 1), 4096),
-    Cell("laplacian", (3, 32, 32, 32, 32, 1), 65536),
-    Cell("laplacian", (50, 256, 256, 256, 256, 1), 2048),
-    Cell("laplacian", (200, 64, 64, 64, 64, 1), 2048),
-    Cell("laplacian", (1000, 128, 128, 128, 1), 512),
-    Cell("laplacian", (50, 768, 768, 512, 512, 1), 512),
-    Cell("divergence", (64, 256, 256, 256, 64), 2048),
-    Cell("laplacian", (10, 64, 64, 64, 1), 4096, "float64"),
-    Cell("laplacian", (200, 64, 64, 64, 64, 1), 2048, "float64"),
-    Cell("laplacian", (50, 256, 256, 256, 256, 1), 2048, "float64"),
-    Cell("laplacian", (10, 64, 64, 64, 1), 4096, "bfloat16"),
-    Cell("laplacian", (10, 64, 64, 64, 1), 4096, is_trained=True),
-    Cell("laplacian", (50, 256, 256, 256, 256, 1), 2048, is_trained=True),
+    FusedCell("laplacian", (10, 64, 64, 64, 1), 4096),
+    FusedCell("laplacian", (3, 32, 32, 32, 32, 1), 65536),
+    FusedCell("laplacian", (50, 256, 256, 256, 256, 1), 2048),
+    FusedCell("laplacian", (200, 64, 64, 64, 64, 1), 2048),
+    FusedCell("laplacian", (1000, 128, 128, 128, 1), 512),
+    FusedCell("laplacian", (50, 768, 768, 512, 512, 1), 512),
+    FusedCell("divergence", (64, 256, 256, 256, 64), 2048),
+    FusedCell("laplacian", (10, 64, 64, 64, 1), 4096, "float64"),
+    FusedCell("laplacian", (200, 64, 64, 64, 64, 1), 2048, "float64"),
+    FusedCell("laplacian", (50, 256, 256, 256, 256, 1), 2048, "float64"),
+    FusedCell("laplacian", (10, 64, 64, 64, 1), 4096, "bfloat16"),
+    FusedCell("laplacian", (10, 64, 64, 64, 1), 4096, is_trained=True),
+    FusedCell("laplacian", (50, 256, 256, 256, 256, 1), 2048, is_trained=True),
 )
-SMALL = (Cell("laplacian", (3, 8, 8, 1), 20), Cell("divergence", (3, 8, 8, 3), 20))
+SMALL = (FusedCell("laplacian", (3, 8, 8, 1), 20), FusedCell("divergence", (3, 8, 8, 3), 20))
 
 
 @dataclass(frozen=True)
-class Row:
+class FusedRow:
     """One spec in one cell.
 
     Fields:
@@ -122,29 +122,29 @@ class Row:
     reason: str = ""
 
 
-def rows(cells: Sequence[Cell], device: str, limit_s: float, specs: Sequence[str] = ()) -> Iterator[Row]:
+def rows(cells: Sequence[FusedCell], device: str, limit_s: float, specs: Sequence[str] = ()) -> Iterator[FusedRow]:
     """The rows of the cells, until the time is over."""
     end = time.perf_counter() + limit_s
     for cell in cells:
         truth = _truth(cell, device)
         for spec in specs or cell.specs:
             if time.perf_counter() > end:
-                yield Row(cell.name, spec, reason=f"not reached in {limit_s:.0f} s")
+                yield FusedRow(cell.name, spec, reason=f"not reached in {limit_s:.0f} s")
                 continue
             try:
                 yield _row(cell, spec, device, truth)
             except Exception as error:  # of any kind: a card that has not seen these kernels may do anything
-                yield Row(cell.name, spec, reason=f"{type(error).__name__}: {' '.join(str(error).split())[:160]}")
+                yield FusedRow(cell.name, spec, reason=f"{type(error).__name__}: {' '.join(str(error).split())[:160]}")
 
 
-def _truth(cell: Cell, device: str) -> Tensor:
+def _truth(cell: FusedCell, device: str) -> Tensor:
     network, _, x = cell.function(device, torch.float64)
     strategy = parse_strategy("taylor" if cell.operator == "laplacian" else "chain")
     with torch.no_grad():
         return strategy.prepare(cell.operator, network, x)(x)
 
 
-def _row(cell: Cell, spec: str, device: str, truth: Tensor) -> Row:
+def _row(cell: FusedCell, spec: str, device: str, truth: Tensor) -> FusedRow:
     network, weights, x = cell.function(device, getattr(torch, cell.dtype))
     begin = time.perf_counter()
     with torch.set_grad_enabled(cell.is_trained):
@@ -160,7 +160,7 @@ def _row(cell: Cell, spec: str, device: str, truth: Tensor) -> Row:
         _synchronize(device)
         prepare_s = time.perf_counter() - begin
         error = float((result - truth).abs().max() / truth.abs().max())
-        return Row(cell.name, spec, _call_s(call, device), prepare_s, error)
+        return FusedRow(cell.name, spec, _call_s(call, device), prepare_s, error)
 
 
 def _call_s(call: Callable[[], object], device: str) -> float:
@@ -186,7 +186,7 @@ def _synchronize(device: str) -> None:
         torch.accelerator.synchronize()
 
 
-def table(found: Sequence[Row]) -> str:
+def table(found: Sequence[FusedRow]) -> str:
     """The rows as a table of Markdown."""
     lines = ["| cell | spec | us a call | prepare s | error | |", "|---|---|---|---|---|---|"]
     for row in found:
@@ -210,7 +210,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if given.device != "cpu" and not torch.accelerator.is_available():
         parser.error(f"torch finds no accelerator for --device {given.device}; --quick --device cpu tries the script")
     cells, specs = (SMALL, ("fused",)) if given.quick else (CELLS, ())
-    found: list[Row] = []
+    found: list[FusedRow] = []
     try:
         for row in rows(cells, given.device, given.limit_s, specs):
             found.append(row)

@@ -42,7 +42,7 @@ RUN_LIMIT_S = 60.0
 
 
 @dataclass(frozen=True)
-class Found:
+class HostileOutcome:
     """What came of a run.
 
     Fields:
@@ -72,7 +72,7 @@ def hostile(names: Sequence[str] = tuple(HOSTILE)) -> list[Figure]:
         return judge(names, found_of(problems, Path(folder)))
 
 
-def found_of(problems: Sequence[str], folder: Path) -> Found:
+def found_of(problems: Sequence[str], folder: Path) -> HostileOutcome:
     """Run the problems with a directory for results and one for temporary files in a folder."""
     out, temporary, mark = folder / "out", folder / "tmp", uuid.uuid4().hex
     temporary.mkdir()
@@ -101,10 +101,10 @@ def found_of(problems: Sequence[str], folder: Path) -> Found:
     rows: dict[tuple[str, str], list[tuple[str, str]]] = {}
     for row in frame.itertuples():
         rows.setdefault((row.problem, row.strategy), []).append((row.status, row.reason))
-    return Found(code, seconds, rows, staying, left_folders(temporary))
+    return HostileOutcome(code, seconds, rows, staying, left_folders(temporary))
 
 
-def judge(names: Sequence[str], found: Found) -> list[Figure]:
+def judge(names: Sequence[str], found: HostileOutcome) -> list[Figure]:
     """How many functions have other rows than they should, and what was left."""
     astray = [line for name in names for line in _astray(name, found)]
     others = {
@@ -126,7 +126,7 @@ def judge(names: Sequence[str], found: Found) -> list[Figure]:
     ]
 
 
-def _astray(name: str, found: Found) -> Iterator[str]:
+def _astray(name: str, found: HostileOutcome) -> Iterator[str]:
     """What is wrong with the rows of a function."""
     for strategy in STRATEGIES:
         rows = found.rows.get((spec(name), strategy), [])

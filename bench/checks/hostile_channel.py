@@ -69,11 +69,11 @@ def garbage_then_exit(x):
 def pickled_call(x):
     """crashed: A pickle that calls something where it is read."""
 
-    class Call:
+    class ForeignCall:
         def __reduce__(self):
             return (os.getpid, ())
 
-    message = pickle.dumps(Call())
+    message = pickle.dumps(ForeignCall())
     _write_everywhere(struct.pack("!i", len(message)) + message, _all_descriptors())
     time.sleep(1)
     return torch.sin(x)

@@ -170,32 +170,32 @@ def raises_generator_exit(x):
 def raises_its_own_base(x):
     """error: Another one."""
 
-    class Mine(BaseException):
+    class NoExceptionOfPythons(BaseException):
         pass
 
-    raise Mine("mine")
+    raise NoExceptionOfPythons("mine")
 
 
 def raises_what_cannot_be_said(x):
     """error: An exception whose text raises."""
 
-    class MineError(Exception):
+    class UnsayableError(Exception):
         def __str__(self):
             raise RuntimeError("no text")
 
         __repr__ = __str__
 
-    raise MineError
+    raise UnsayableError
 
 
 def raises_what_is_no_text(x):
     """error: An exception whose text is none."""
 
-    class MineError(Exception):
+    class TextlessError(Exception):
         def __str__(self):
             return 7
 
-    raise MineError
+    raise TextlessError
 
 
 def raises_surrogates(x):

@@ -99,22 +99,22 @@ def no_garbage_collection(x):
 def finalizer_that_hangs(x):
     """timeout or ok: A finalizer that never ends."""
 
-    class Mine:
+    class HangingFinalizer:
         def __del__(self):
             time.sleep(1e6)
 
-    Mine()
+    HangingFinalizer()
     return torch.sin(x)
 
 
 def finalizers_that_raise(x):
     """ok: Finalizers that raise."""
 
-    class Mine:
+    class RaisingFinalizer:
         def __del__(self):
             raise RuntimeError("in __del__")
 
-    one = Mine()
+    one = RaisingFinalizer()
     weakref.finalize(one, lambda: 1 / 0)
     return torch.sin(x)
 

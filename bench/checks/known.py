@@ -6,7 +6,7 @@ import random
 import time
 from collections.abc import Mapping
 
-from jacstrat.measure.clocks import Work
+from jacstrat.graphs import Work
 from jacstrat.measure.host_clock import HostClock
 from jacstrat.measure.sampling import Settings, WorkSamples, sample
 

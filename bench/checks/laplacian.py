@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from statistics import geometric_mean
 
 from .figure import Figure
-from .measured import NOT_THERE, Measured, shown
+from .measured import NOT_THERE, MeasuredCell, shown
 
 OURS = ("taylor", "compiled(taylor)")
 # `hessian` is torch.func.hessian at each point under vmap, and the trace of it.
@@ -21,12 +21,12 @@ MEAN, LEAST, FLOOR = 6.0, 2.0, 1.5
 DOMINATED = 2.0
 
 
-def hessian(cells: Sequence[Measured], ours: Sequence[str] = OURS) -> list[Figure]:
+def hessian(cells: Sequence[MeasuredCell], ours: Sequence[str] = OURS) -> list[Figure]:
     """How many times faster than the Hessian trace, as a mean over the cells and in the least of them."""
     return [figure for strategy in ours for figure in _hessian(cells, strategy)]
 
 
-def _hessian(cells: Sequence[Measured], strategy: str) -> list[Figure]:
+def _hessian(cells: Sequence[MeasuredCell], strategy: str) -> list[Figure]:
     faster, notes = [], []
     for cell in cells:
         if fault := cell.fault(HESSIAN):
@@ -46,7 +46,7 @@ def _hessian(cells: Sequence[Measured], strategy: str) -> list[Figure]:
     ]
 
 
-def floor(cells: Sequence[Measured], ours: Sequence[str] = OURS) -> list[Figure]:
+def floor(cells: Sequence[MeasuredCell], ours: Sequence[str] = OURS) -> list[Figure]:
     """How many times the floor, in the cells where that is more than half of the time; the most of them."""
     figures = []
     for strategy in ours:
@@ -84,6 +84,6 @@ def most(values: Sequence[float]) -> float:
     return max(values) if values and not any(map(math.isnan, values)) else math.nan
 
 
-def _ms(cell: Measured, strategy: str) -> str:
+def _ms(cell: MeasuredCell, strategy: str) -> str:
     median_s = cell.records[strategy].median_s
     return "not timed" if median_s is None else f"{median_s * 1e3:.3g} ms"

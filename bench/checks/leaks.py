@@ -15,7 +15,7 @@ from jacstrat import divergence, laplacian
 
 from .calls import BATCH, shown
 from .figure import Figure
-from .networks import Scalar, mlp
+from .networks import ScalarNetwork, mlp
 from .operators import one_thread
 
 # Functions that fill all that is kept, and those that come after.
@@ -40,7 +40,7 @@ def _network(k: int) -> Callable[[Tensor], Tensor]:
 
 def _trained(k: int) -> Callable[[Tensor], Tensor]:
     """A scalar network whose Laplacian is trained through."""
-    return Scalar(mlp(N, WIDTH, WIDTH, 1))
+    return ScalarNetwork(mlp(N, WIDTH, WIDTH, 1))
 
 
 KINDS: Mapping[str, tuple[Callable[..., Tensor], Callable[[int], Callable[[Tensor], Tensor]], bool]] = MappingProxyType(

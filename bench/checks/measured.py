@@ -16,13 +16,13 @@ from jacstrat.records import RecordWriter, by_round
 from jacstrat.statistics import Summary, ratio
 from jacstrat.strategies import parse_strategy
 
-from .cells import CPU, Network
+from .cells import CPU, CellNetwork
 
 NOT_THERE = "not there"
 
 
 @dataclass(frozen=True)
-class Measured:
+class MeasuredCell:
     """The rows of one cell.
 
     Fields:
@@ -52,13 +52,13 @@ class Measured:
 
 
 def measured(
-    networks: Iterable[Network],
+    networks: Iterable[CellNetwork],
     strategies: Sequence[str],
     settings: Settings,
     writer: RecordWriter | None = None,
     device: str = CPU,
     is_late: Callable[[], bool] = lambda: False,
-) -> Iterator[Measured]:
+) -> Iterator[MeasuredCell]:
     """Each network in each precision.
 
     Args:
@@ -88,7 +88,7 @@ def measured(
                     records[outcome.record.strategy] = outcome.record
                     if writer:
                         writer.write(outcome.record)
-            yield Measured(f"{network.name} {dtype}", records, samples, missing)
+            yield MeasuredCell(f"{network.name} {dtype}", records, samples, missing)
 
 
 def is_there(spec: str) -> bool:

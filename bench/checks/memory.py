@@ -9,13 +9,13 @@ import torch
 from jacstrat.measure.memory import peak_bytes
 from jacstrat.strategies import parse_strategy
 
-from .cells import CPU, Network
+from .cells import CPU, CellNetwork
 from .figure import Figure
 
 TILES, MOST = 8, 1.3
 
 
-def memory(networks: Iterable[Network], device: str = CPU) -> list[Figure]:
+def memory(networks: Iterable[CellNetwork], device: str = CPU) -> list[Figure]:
     """The peak of TILES tiles over that of one, with the points and the results of all; the most of all cells."""
     ratios = {}
     for network in networks:

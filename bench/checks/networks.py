@@ -21,7 +21,7 @@ MOST = 2**21
 
 
 @dataclass(frozen=True, eq=False)
-class Network:
+class DrawnNetwork:
     """A function at a size, with what it is called.
 
     Fields:
@@ -53,7 +53,7 @@ class Residual(nn.Module):
         return x
 
 
-class Timed(nn.Module):
+class TimeConditioned(nn.Module):
     """A function of (x, t), t beside the coordinates."""
 
     def __init__(self, inner: nn.Module, is_scalar: bool = False) -> None:
@@ -139,7 +139,7 @@ class Separable(nn.Module):
         return self.net(x.unsqueeze(-1)).squeeze(-1)
 
 
-class Scalar(nn.Module):
+class ScalarNetwork(nn.Module):
     """The one output of a network, (B, n) -> (B,)."""
 
     def __init__(self, inner: nn.Module) -> None:
@@ -172,7 +172,7 @@ def _width(draw: random.Random) -> int:
 
 def _timed(n: int, draw: random.Random) -> nn.Module:
     w = _width(draw)
-    return Timed(mlp(n + 1, w, w, n, act=draw.choice((nn.Tanh, nn.SiLU))))
+    return TimeConditioned(mlp(n + 1, w, w, n, act=draw.choice((nn.Tanh, nn.SiLU))))
 
 
 # Each kind: the operator, the most coordinates, and what makes one. What grows as n^2 by itself ends earlier.
@@ -188,15 +188,15 @@ KINDS: Mapping[str, tuple[str, int, Make]] = MappingProxyType(
         "reaction": ("divergence", 4096, lambda n, draw: Reaction()),
         "graph": ("divergence", 512, lambda n, draw: Messages(2)),
         "separable": ("divergence", 4096, lambda n, draw: Separable()),
-        "pinn": ("laplacian", 4096, lambda n, draw: Scalar(mlp(n, _width(draw), _width(draw), 1))),
-        "smooth": ("laplacian", 4096, lambda n, draw: Scalar(mlp(n, 64, 64, 64, 1, act=_act(draw)))),
-        "heat": ("laplacian", 4096, lambda n, draw: Timed(mlp(n + 1, 64, 64, 1), is_scalar=True)),
+        "pinn": ("laplacian", 4096, lambda n, draw: ScalarNetwork(mlp(n, _width(draw), _width(draw), 1))),
+        "smooth": ("laplacian", 4096, lambda n, draw: ScalarNetwork(mlp(n, 64, 64, 64, 1, act=_act(draw)))),
+        "heat": ("laplacian", 4096, lambda n, draw: TimeConditioned(mlp(n + 1, 64, 64, 1), is_scalar=True)),
         "pairs": ("laplacian", 64, lambda n, draw: Pairs()),
     }
 )
 
 
-def networks(seed: int = SEED) -> Iterator[Network]:
+def networks(seed: int = SEED) -> Iterator[DrawnNetwork]:
     """One of each kind and band of sizes, with batch, dtype and workload drawn; the same for the same seed."""
     for kind, (operator, most, make) in KINDS.items():
         for band in BANDS:
@@ -212,12 +212,12 @@ def networks(seed: int = SEED) -> Iterator[Network]:
 
 def _network(
     kind: str, operator: str, make: Make, n: int, batch: int, dtype: torch.dtype, train: bool, draw: random.Random
-) -> Network:
+) -> DrawnNetwork:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(draw.randrange(2**31))
         net = make(n, draw).to(dtype).requires_grad_(train)
         x = torch.randn(batch, n, dtype=dtype)
-    args = (torch.tensor(0.3, dtype=dtype),) if isinstance(net, Timed) else ()
+    args = (torch.tensor(0.3, dtype=dtype),) if isinstance(net, TimeConditioned) else ()
     name = str(dtype).removeprefix("torch.")
     key = f"{kind}/{operator}/n={n}/B={batch}/{name}/{'train' if train else 'evaluate'}"
-    return Network(key, operator, net, x, args, train, tuple(net.parameters()) if train else ())
+    return DrawnNetwork(key, operator, net, x, args, train, tuple(net.parameters()) if train else ())

@@ -19,11 +19,11 @@ from jacstrat import (
     parse_strategy,
     value_and_divergence,
 )
+from jacstrat.graphs import Work
 from jacstrat.measure.counters import count
 
 from .figure import Figure
 
-Call = Callable[[], object]
 Step = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
 # Targets: of the Laplacian alone; of the products of all coordinates; of the prepared operator, and that of what is
@@ -32,7 +32,7 @@ TOGETHER, SHARE, DIRECT, PREPARED, NOISE, PLATE = 1.10, 0.1, 1.30, 1.10, 1.05, 1
 ROUNDS, ROUND_S, BATCH = 15, 0.1, 64
 
 
-def ratio(one: Call, other: Call, quick: bool) -> tuple[float, str]:
+def ratio(one: Work, other: Work, quick: bool) -> tuple[float, str]:
     """The median over interleaved rounds of the time of one over that of the other, and its quartiles in words."""
     works = (one, other)
     for work in works:
@@ -112,7 +112,7 @@ def _products(spec: str, operator: Operator, u: Callable[[Tensor], Tensor], x: T
     if passes is not None:
         return passes.jvp_products
 
-    def make(f: Callable[[Tensor], Tensor]) -> Call:
+    def make(f: Callable[[Tensor], Tensor]) -> Work:
         prepared = parse_strategy(spec).prepare(operator, f, x)
         prepared(x)
         return lambda: prepared(x)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from .figure import Figure
 from .laplacian import CARD_OURS, OURS, least, mean
-from .measured import Measured, shown
+from .measured import MeasuredCell, shown
 
 # Each at every setting of which the fastest counts.
 TILES = (16, 64)
@@ -25,7 +25,7 @@ JET_MEAN, JET_LEAST, FOLX_MEAN = 2.0, 1.0, 1.0
 CARD_MEAN, CARD_LEAST = 1.0, 1.0
 
 
-def jet(cells: Sequence[Measured]) -> list[Figure]:
+def jet(cells: Sequence[MeasuredCell]) -> list[Figure]:
     """Against jet-for-pytorch: the best of ours over its best setting."""
     ratios, notes = _against("jet", cells, OURS)
     what = f"times faster than jet at its best setting, {_versions('jet', cells)}"
@@ -35,14 +35,14 @@ def jet(cells: Sequence[Measured]) -> list[Figure]:
     ]
 
 
-def folx(cells: Sequence[Measured]) -> list[Figure]:
+def folx(cells: Sequence[MeasuredCell]) -> list[Figure]:
     """Against folx under jit: `compiled(taylor)` over its best setting."""
     ratios, notes = _against("folx", cells, OURS[1:])
     what = f"`{OURS[1]}`, times faster than folx at its best setting, {_versions('folx', cells)}, geometric mean"
     return [Figure("peers", what, mean(ratios), FOLX_MEAN, at_least=True, note="; ".join(notes))]
 
 
-def on_card(cells: Sequence[Measured], peer: str) -> list[Figure]:
+def on_card(cells: Sequence[MeasuredCell], peer: str) -> list[Figure]:
     """The best of ours over the best setting of a peer, on a card."""
     ratios, notes = _against(peer, cells, CARD_OURS)
     what = f"the best of ours, times faster than {peer} at its best setting, {_versions(peer, cells)}"
@@ -52,13 +52,13 @@ def on_card(cells: Sequence[Measured], peer: str) -> list[Figure]:
     ]
 
 
-def best(cell: Measured, names: Sequence[str]) -> str | None:
+def best(cell: MeasuredCell, names: Sequence[str]) -> str | None:
     """The fastest of those with a right result; None where there is none."""
     times = {name: cell.records[name].median_s or math.inf for name in names if not cell.fault(name)}
     return min(times, key=lambda name: times[name], default=None)
 
 
-def _against(peer: str, cells: Sequence[Measured], ours: Sequence[str]) -> tuple[list[float], list[str]]:
+def _against(peer: str, cells: Sequence[MeasuredCell], ours: Sequence[str]) -> tuple[list[float], list[str]]:
     """The ratios of the cells in which the peer has a right result; a cell in which it has none is told of."""
     ratios, notes = [], []
     for cell in cells:
@@ -75,7 +75,7 @@ def _peer_of(spec: str) -> str:
     return spec.partition(":")[0]
 
 
-def _times(cell: Measured, names: Sequence[str]) -> str:
+def _times(cell: MeasuredCell, names: Sequence[str]) -> str:
     """Milliseconds of each, or why it has none; what is the matter with several is said once."""
     parts, reasons = [], dict[str, list[str]]()
     for name in names:
@@ -86,7 +86,7 @@ def _times(cell: Measured, names: Sequence[str]) -> str:
     return ", ".join(parts + [f"{' and '.join(names)}: {fault}" for fault, names in reasons.items()])
 
 
-def _versions(peer: str, cells: Sequence[Measured]) -> str:
+def _versions(peer: str, cells: Sequence[MeasuredCell]) -> str:
     """What its process said that it computes with."""
     for cell in cells:
         for name, samples in cell.samples.items():

@@ -40,7 +40,7 @@ for _name, _by in (("monotonic", {JUMP_S}), ("perf_counter", {JUMP_S}), ("time",
 
 
 @dataclass(frozen=True)
-class Place:
+class HostilePlace:
     """What surrounds a command.
 
     Fields:
@@ -124,48 +124,52 @@ def _no_longer_writable(directory: Path) -> None:
 ASCII = {"LC_ALL": "C", "LANG": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
 # A socket's path has 108 bytes.
 LONG = "/".join(["{folder}", *["0123456789" * 5] * 4])
-PLACES: Sequence[Place] = (
-    Place("a disk without a byte", ALL, codes=_refused("run", "resume", "report", "history", "merge"), room_bytes=0),
-    Place("a disk with 32 KiB", codes=_either(*WRITING), room_bytes=32 * 2**10),
-    Place("a disk with 400 KiB", codes=_either(*WRITING), room_bytes=400 * 2**10),
-    Place("files of at most 1 KB", codes=_either(*WRITING, "compare"), limits={resource.RLIMIT_FSIZE: 1_000}),
-    Place("files of at most 20 KB", codes=_either(*WRITING, "compare"), limits={resource.RLIMIT_FSIZE: 20_480}),
-    Place("a directory that is read-only", ALL, codes=_refused(*WRITING), read_only=True),
-    Place("14 descriptors", ALL, codes=_either(*ALL), limits={resource.RLIMIT_NOFILE: 14}),
-    Place("20 descriptors", codes=_either(*ALL), limits={resource.RLIMIT_NOFILE: 20}),
-    Place("64 descriptors", limits={resource.RLIMIT_NOFILE: 64}),
-    Place("800 MB of address space", codes=_either(*ALL), limits={resource.RLIMIT_AS: 800_000 * 1024}),
-    Place("no HOME", variables={"HOME": None, "XDG_CACHE_HOME": None, "MPLCONFIGDIR": None}),
-    Place("a HOME and a TMPDIR that are not there", variables={"HOME": "{folder}/none", "TMPDIR": "{folder}/none"}),
-    Place(
+PLACES: Sequence[HostilePlace] = (
+    HostilePlace(
+        "a disk without a byte", ALL, codes=_refused("run", "resume", "report", "history", "merge"), room_bytes=0
+    ),
+    HostilePlace("a disk with 32 KiB", codes=_either(*WRITING), room_bytes=32 * 2**10),
+    HostilePlace("a disk with 400 KiB", codes=_either(*WRITING), room_bytes=400 * 2**10),
+    HostilePlace("files of at most 1 KB", codes=_either(*WRITING, "compare"), limits={resource.RLIMIT_FSIZE: 1_000}),
+    HostilePlace("files of at most 20 KB", codes=_either(*WRITING, "compare"), limits={resource.RLIMIT_FSIZE: 20_480}),
+    HostilePlace("a directory that is read-only", ALL, codes=_refused(*WRITING), read_only=True),
+    HostilePlace("14 descriptors", ALL, codes=_either(*ALL), limits={resource.RLIMIT_NOFILE: 14}),
+    HostilePlace("20 descriptors", codes=_either(*ALL), limits={resource.RLIMIT_NOFILE: 20}),
+    HostilePlace("64 descriptors", limits={resource.RLIMIT_NOFILE: 64}),
+    HostilePlace("800 MB of address space", codes=_either(*ALL), limits={resource.RLIMIT_AS: 800_000 * 1024}),
+    HostilePlace("no HOME", variables={"HOME": None, "XDG_CACHE_HOME": None, "MPLCONFIGDIR": None}),
+    HostilePlace(
+        "a HOME and a TMPDIR that are not there", variables={"HOME": "{folder}/none", "TMPDIR": "{folder}/none"}
+    ),
+    HostilePlace(
         "a TMPDIR longer than the path of a socket",
         variables={"TMPDIR": LONG},
         prepare=lambda folder: Path(LONG.format(folder=folder)).mkdir(parents=True),
     ),
-    Place("a directory of an odd name in a locale of ASCII", ALL, directory=ODD, variables=ASCII),
-    Place("a directory whose name is no UTF-8", ALL, directory="r\udcff\udc80", codes=_either("merge")),
-    Place("a terminal of 20 columns", variables={"COLUMNS": "20"}),
-    Place("a terminal of 1 column", variables={"COLUMNS": "1", "LINES": "1"}),
-    Place("PYTHONWARNINGS=error", variables={"PYTHONWARNINGS": "error"}),
-    Place(
+    HostilePlace("a directory of an odd name in a locale of ASCII", ALL, directory=ODD, variables=ASCII),
+    HostilePlace("a directory whose name is no UTF-8", ALL, directory="r\udcff\udc80", codes=_either("merge")),
+    HostilePlace("a terminal of 20 columns", variables={"COLUMNS": "20"}),
+    HostilePlace("a terminal of 1 column", variables={"COLUMNS": "1", "LINES": "1"}),
+    HostilePlace("PYTHONWARNINGS=error", variables={"PYTHONWARNINGS": "error"}),
+    HostilePlace(
         "clocks that jump",
         variables={"PYTHONPATH": "{folder}/site:" + os.pathsep.join(filter(None, sys.path))},
         prepare=_clocks,
     ),
-    Place("standard output full", ALL, codes=_refused(*ALL), output="full"),
-    Place("standard output unread", ALL, codes=dict.fromkeys(ALL, (141,)), output="unread"),
-    Place("standard output closed", output="closed"),
-    Place("standard error full", codes=_either(*ALL), errors="full"),
-    Place("standard error unread", codes=dict.fromkeys(MEASURING, (0, 141)), errors="unread"),
-    Place("standard error closed", errors="closed"),
-    Place("results renamed in mid-run", MEASURING, _refused(*MEASURING), amid=_renamed),
-    Place("results removed in mid-run", MEASURING, _refused(*MEASURING), amid=shutil.rmtree),
-    Place("records cut to nothing in mid-run", MEASURING, _refused(*MEASURING), amid=_truncated),
-    Place("records cut within a row in mid-run", MEASURING, _refused(*MEASURING), amid=_cut),
-    Place("records written by another in mid-run", MEASURING, _refused(*MEASURING), amid=_appended),
-    Place(
+    HostilePlace("standard output full", ALL, codes=_refused(*ALL), output="full"),
+    HostilePlace("standard output unread", ALL, codes=dict.fromkeys(ALL, (141,)), output="unread"),
+    HostilePlace("standard output closed", output="closed"),
+    HostilePlace("standard error full", codes=_either(*ALL), errors="full"),
+    HostilePlace("standard error unread", codes=dict.fromkeys(MEASURING, (0, 141)), errors="unread"),
+    HostilePlace("standard error closed", errors="closed"),
+    HostilePlace("results renamed in mid-run", MEASURING, _refused(*MEASURING), amid=_renamed),
+    HostilePlace("results removed in mid-run", MEASURING, _refused(*MEASURING), amid=shutil.rmtree),
+    HostilePlace("records cut to nothing in mid-run", MEASURING, _refused(*MEASURING), amid=_truncated),
+    HostilePlace("records cut within a row in mid-run", MEASURING, _refused(*MEASURING), amid=_cut),
+    HostilePlace("records written by another in mid-run", MEASURING, _refused(*MEASURING), amid=_appended),
+    HostilePlace(
         "results made read-only in mid-run", MEASURING, _either(*MEASURING), amid=_no_longer_writable, read_only=False
     ),
-    Place("four that start in one moment", ("run", "resume", "merge"), beside=4),
-    Place("ten that start in one moment", ("history",), beside=10),
+    HostilePlace("four that start in one moment", ("run", "resume", "merge"), beside=4),
+    HostilePlace("ten that start in one moment", ("history",), beside=10),
 )

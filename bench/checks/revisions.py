@@ -22,8 +22,7 @@ from pathlib import Path
 
 from jacstrat.compare.thresholds import Thresholds
 from jacstrat.compare.verdict import Comparison, Verdict
-from jacstrat.revisions.compare import revision_pair_of, verdicts
-from jacstrat.revisions.compare import time as time_cases
+from jacstrat.revisions.compare import revision_pair_of, time_cases, verdicts
 from jacstrat.revisions.interleave import RoundLimits, SharedCase
 from jacstrat.revisions.processes import RevisionPair
 from jacstrat.revisions.survey import Selection, Survey, survey
@@ -116,7 +115,7 @@ class Try:
 
 
 @dataclass
-class Bench:
+class RevisionBench:
     """Both revisions, ready, and what they have."""
 
     revision_pair: RevisionPair
@@ -164,7 +163,7 @@ def compare_revisions(tries: int, limits: RoundLimits, say: bool = True) -> list
     with ExitStack() as stack:
         revision_pair = stack.enter_context(revision_pair_of(ROOT, "HEAD", "HEAD", limits.step_s))
         slow_down(revision_pair)
-        bench = Bench(
+        bench = RevisionBench(
             revision_pair,
             survey(revision_pair, Selection(sweep="quick", over={"threads": [1]})),
             random.Random(0),

@@ -14,7 +14,7 @@ from .figure import Figure
 if TYPE_CHECKING:
     import pandas as pd
 
-PROBLEMS = ("bratu", "burgers", "lorenz96")
+SPARSE = ("bratu", "burgers", "lorenz96")
 # One probe an index, whatever the structure.
 OTHERS = ("identity", "vmap", "jvp")
 PRODUCTS, TIMES, DETECTION_S = 100, 30, 5.0
@@ -29,7 +29,7 @@ def coloring(quick: bool) -> list[Figure]:
 
     from .outside import Silent
 
-    grid = Grid(PROBLEMS, ("divergence",), (*OTHERS, "coloring"), n=(64 if quick else 4096,))
+    grid = Grid(SPARSE, ("divergence",), (*OTHERS, "coloring"), n=(64 if quick else 4096,))
     sweep = Sweep((grid,), sample_s=0.02 if quick else 10.0, timeout_s=600)
     with tempfile.TemporaryDirectory() as folder:
         run(sweep, Path(folder), Silent(), Options(isolate=not quick), lambda: snapshot().to_json())
@@ -66,15 +66,14 @@ def detection(quick: bool) -> list[Figure]:
     """Seconds from a function to its pattern and colours at n = 10^5, nothing imported on the way."""
     import torch
 
-    from jacstrat import PROBLEMS as LIBRARY
-    from jacstrat import detect_structure
+    from jacstrat import PROBLEMS, detect_structure
 
     n = 1_000 if quick else 100_000
     # Imports, and the table of decompositions, which a process makes once.
     detect_structure(torch.sin, torch.ones(1, 2))
     figures = []
-    for name in PROBLEMS:
-        instance = LIBRARY[name].instance(n, 1)
+    for name in SPARSE:
+        instance = PROBLEMS[name].instance(n, 1)
         begin = time.perf_counter()
         found = detect_structure(instance.f, instance.x)
         seconds = time.perf_counter() - begin

@@ -23,7 +23,7 @@ from .calling import LIMIT_S, Ended, call, change_rights
 from .figure import Figure
 from .files import COMMIT
 from .kill import GRACE_S, MARK, finish, incomplete, left_folders, stayers
-from .places import ALL, FOREIGN, MEASURING, PLACES, Place
+from .places import ALL, FOREIGN, MEASURING, PLACES, HostilePlace
 from .rows import completed
 
 SWEEP = """
@@ -48,7 +48,7 @@ COMMANDS: Mapping[str, Sequence[str]] = MappingProxyType(
 
 
 @dataclass(frozen=True)
-class Trial:
+class PlaceTrial:
     """One command in one place.
 
     Fields:
@@ -66,7 +66,7 @@ class Trial:
 
 
 @dataclass(frozen=True)
-class Whole:
+class WholeRun:
     """What trials start from: the sweep, a whole run of it, one that was interrupted, and the keys of its cases."""
 
     sweep: Path
@@ -75,7 +75,7 @@ class Whole:
     cases: frozenset[str]
 
 
-def places(chosen: Sequence[Place] = PLACES, commands: Collection[str] = ALL, beside: int = 2) -> list[Figure]:
+def places(chosen: Sequence[HostilePlace] = PLACES, commands: Collection[str] = ALL, beside: int = 2) -> list[Figure]:
     """Try the commands in every place.
 
     Args:
@@ -86,7 +86,7 @@ def places(chosen: Sequence[Place] = PLACES, commands: Collection[str] = ALL, be
     with tempfile.TemporaryDirectory() as name:
         whole = prepared(Path(name))
         asked = [(place, command) for place in chosen for command in place.commands if command in commands]
-        trials: list[Trial] = []
+        trials: list[PlaceTrial] = []
         with ThreadPoolExecutor(beside) as executor:
             for one in executor.map(lambda pair: trial(*pair, whole, Path(name)), asked):
                 trials.append(one)
@@ -94,7 +94,7 @@ def places(chosen: Sequence[Place] = PLACES, commands: Collection[str] = ALL, be
     return [judge(place, [one for one in trials if one.place == place.name]) for place in chosen]
 
 
-def prepared(folder: Path) -> Whole:
+def prepared(folder: Path) -> WholeRun:
     """A run as it should be, and a half of it."""
     sweep, run, half = folder / "sweep.toml", folder / "whole", folder / "half"
     sweep.write_text(SWEEP, encoding="utf-8")
@@ -104,10 +104,10 @@ def prepared(folder: Path) -> Whole:
     lines = completed(run).splitlines(keepends=True)
     # Within a row, as a kill may leave it.
     (half / RECORDS).write_bytes(b"".join(lines[: len(lines) // 2 + 1]) + lines[-1][:20])
-    return Whole(sweep, run, half, frozenset(read_records(run)["case"]))
+    return WholeRun(sweep, run, half, frozenset(read_records(run)["case"]))
 
 
-def trial(place: Place, command: str, whole: Whole, above: Path) -> Trial:
+def trial(place: HostilePlace, command: str, whole: WholeRun, above: Path) -> PlaceTrial:
     """Try one command in one place, see what is left, and go on with it where the place is an easy one."""
     folder = Path(tempfile.mkdtemp(dir=above))
     here = folder / "here"
@@ -140,14 +140,14 @@ def trial(place: Place, command: str, whole: Whole, above: Path) -> Trial:
     wrong += [f"{name} stays" for name in left_folders(folder / "tmp")]
     shutil.rmtree(folder, ignore_errors=True)
     said = " / ".join(one.err[-300:].strip() for one in ended if one.code)
-    return Trial(place.name, command, tuple(one.code for one in ended), tuple(wrong), said)
+    return PlaceTrial(place.name, command, tuple(one.code for one in ended), tuple(wrong), said)
 
 
 def _code(ended: Ended) -> int:
     return -1 if ended.code is None else ended.code
 
 
-def faults(place: Place, command: str, ended: Ended) -> Iterator[str]:
+def faults(place: HostilePlace, command: str, ended: Ended) -> Iterator[str]:
     """What is wrong with how a command ended."""
     if ended.code is None:
         yield f"does not end in {LIMIT_S:g} s"
@@ -162,7 +162,7 @@ def faults(place: Place, command: str, ended: Ended) -> Iterator[str]:
         yield f"exit code 2 with {len(lines)} lines that say why"
 
 
-def lost(run: Path, before: bytes, whole: Whole, is_whole: bool) -> list[str]:
+def lost(run: Path, before: bytes, whole: WholeRun, is_whole: bool) -> list[str]:
     """What is lost of a run, each in a line, after it went on in no hard place where it was refused.
 
     Args:
@@ -180,7 +180,7 @@ def lost(run: Path, before: bytes, whole: Whole, is_whole: bool) -> list[str]:
     return incomplete(here, max(before, written, key=len), whole.cases)
 
 
-def judge(place: Place, trials: Sequence[Trial]) -> Figure:
+def judge(place: HostilePlace, trials: Sequence[PlaceTrial]) -> Figure:
     """How many commands ended in the place otherwise than they should."""
     ended = ", ".join(f"{one.command} {_codes(one)}" for one in trials)
     bad = [one for one in trials if one.wrong]
@@ -189,6 +189,6 @@ def judge(place: Place, trials: Sequence[Trial]) -> Figure:
     return Figure("places", place.name, len(bad) if trials else math.nan, 0, note=note)
 
 
-def _codes(trial: Trial) -> str:
+def _codes(trial: PlaceTrial) -> str:
     counted = Counter("none" if code is None else str(code) for code in trial.codes)
     return " and ".join(code if count == 1 else f"{count} times {code}" for code, count in sorted(counted.items()))

@@ -47,7 +47,7 @@ def coefficient(node: Node, slot: int, varying: set[int]) -> Coefficient | None:
         varying: Slots that depend on x.
     """
     op, args = node.op, node.args
-    places = [place for place, a in enumerate(args) if isinstance(a, Slot) and a.place == slot]
+    positions = [position for position, a in enumerate(args) if isinstance(a, Slot) and a.index == slot]
     alpha = float(node.kwargs.get("alpha", 1))
     if is_copy(op) or op in _SHIFTS:
         return lambda _: 1.0
@@ -55,14 +55,14 @@ def coefficient(node: Node, slot: int, varying: set[int]) -> Coefficient | None:
         return lambda _: -1.0
     if op in (aten.add.Tensor, aten.sub.Tensor):
         second = alpha if op is aten.add.Tensor else -alpha
-        return lambda _: sum(second if place else 1.0 for place in places)
+        return lambda _: sum(second if position else 1.0 for position in positions)
     if op is aten.rsub.Scalar:
         return lambda _: -float(args[2])
-    others = [a for place, a in enumerate(args) if place not in places]
-    if len(places) != 1 or any(isinstance(a, Slot) and a.place in varying for a in others):
+    others = [a for position, a in enumerate(args) if position not in positions]
+    if len(positions) != 1 or any(isinstance(a, Slot) and a.index in varying for a in others):
         return None
     if op in (aten.mul.Tensor, aten.mul.Scalar):
         return lambda constants: bound(others[0], constants)
-    if op in (aten.div.Tensor, aten.div.Scalar) and places == [0]:
+    if op in (aten.div.Tensor, aten.div.Scalar) and positions == [0]:
         return lambda constants: 1 / bound(others[0], constants)
     return None

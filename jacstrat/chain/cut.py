@@ -19,13 +19,13 @@ class Cut:
     Fields:
         values: The tape.
         slot: Of c.
-        place: Of the operation that makes c.
+        number: Of the operation that makes c.
         width: Entries of c for one point.
     """
 
     values: Values
     slot: int
-    place: int
+    number: int
     width: int
 
     def __call__(self, x: Tensor, *args: Any) -> Tensor:
@@ -40,17 +40,19 @@ class Cut:
             (h,) = pull_behind(g.to(y.dtype))
             return (h.reshape(batch, self.width) * e).sum(1)
 
-        found = torch.func.vmap(entry)(units).sum(0).to(x.dtype)
-        return found if x.dim() == 2 else found[0]
+        rows = torch.func.vmap(entry)(units).sum(0).to(x.dtype)
+        return rows if x.dim() == 2 else rows[0]
 
     def _first(self, x: Tensor, args: Args) -> tuple[Tensor, dict[int, Tensor]]:
         """c, and what else the second part needs: what does not vary with x, as all that does passes through c."""
         environment = self._fixed()
         self.values.placed(environment, x, args)
-        self._run(environment, 0, self.place + 1)
-        made = {slot for node in self.values.nodes[: self.place + 1] for slot in node.outs}
-        read = {slot for node in self.values.nodes[self.place + 1 :] for slot in node.slots}
-        rest = {slot: environment[slot] for slot in (made & read) | {0} if isinstance(slot, int) and slot != self.slot}
+        self._run(environment, 0, self.number + 1)
+        written = {slot for node in self.values.nodes[: self.number + 1] for slot in node.outs}
+        read = {slot for node in self.values.nodes[self.number + 1 :] for slot in node.slots}
+        rest = {
+            slot: environment[slot] for slot in (written & read) | {0} if isinstance(slot, int) and slot != self.slot
+        }
         return environment[self.slot], {slot: tensor.detach() if slot == 0 else tensor for slot, tensor in rest.items()}
 
     def _second(self, c: Tensor, rest: dict[int, Tensor], args: Args) -> Tensor:
@@ -59,7 +61,7 @@ class Cut:
         for slot, tensor in rest.items():
             environment[slot] = tensor
         environment[self.slot] = c
-        self._run(environment, self.place + 1, len(self.values.nodes))
+        self._run(environment, self.number + 1, len(self.values.nodes))
         return environment[self.values.output]
 
     def _fixed(self) -> list[Any]:
@@ -79,22 +81,22 @@ def narrowest(values: Values, args: Args = ()) -> Cut | None:
     """The cut of fewest entries a point, where it has fewer than x and each point keeps to its row of it."""
     n = values.sample[0].shape[-1]
     best: Cut | None = None
-    for slot, place in values.cuts():
+    for slot, number in values.cuts():
         c = values.sample[slot]
         width = c.numel() // values.batch
-        if width < n and (best is None or width < best.width) and _is_by_rows(values, slot, place, width, args):
-            best = Cut(values, slot, place, width)
+        if width < n and (best is None or width < best.width) and _is_by_rows(values, slot, number, width, args):
+            best = Cut(values, slot, number, width)
     return best
 
 
-def _is_by_rows(values: Values, slot: int, place: int, width: int, args: Args) -> bool:
+def _is_by_rows(values: Values, slot: int, number: int, width: int, args: Args) -> bool:
     """Whether entries of c that are taken for one point's depend on that point, and on it alone."""
     batch, c = values.batch, values.sample[slot]
     if c.numel() % batch:
         return False
     if batch == 1 or c.is_meta:
         return True
-    cut = Cut(values, slot, place, width)
+    cut = Cut(values, slot, number, width)
     with torch.enable_grad():
         _, pull, *_ = torch.func.vjp(lambda x: cut._first(x, args), values.sample[0], has_aux=True)
         for row in (0, batch - 1):

@@ -64,12 +64,12 @@ class Discovered:
         tracked = self.is_weighted and in_a_graph(held)
         if not tracked and self._map is not None and same(self._of, held):
             return self._map
-        found = self._found(held)
+        linear_map = self._discovered(held)
         if not tracked:
-            self._of, self._map = [tensor.detach().clone() for tensor in held], found
-        return found
+            self._of, self._map = [tensor.detach().clone() for tensor in held], linear_map
+        return linear_map
 
-    def _found(self, held: Sequence[Tensor]) -> Map:
+    def _discovered(self, held: Sequence[Tensor]) -> Map:
         is_weighted = self.is_weighted
         if is_weighted:
             like = torch.empty((), dtype=self.dtype, device=self.device)
@@ -92,16 +92,16 @@ class Discovered:
             return Map(rows, d)
         v = self._tried(like)
         expected = (act(v) - shift).reshape(B, rows)
-        found = None if is_weighted else _moved(act, shift, zero, B, v, expected)
-        if found is None:
+        linear_map = None if is_weighted else _moved(act, shift, zero, B, v, expected)
+        if linear_map is None:
             if rows * d > MAX_ENTRIES:
                 raise Opaque(f"the matrix of {self.name}, {rows} x {d}, is too large")
             M = _by_columns(act, shift, zero, B, d) if is_weighted or d <= rows else _by_rows(act, zero, B, rows)
-            found = Map(rows, d, dense=M) if is_weighted else _apart(M)
+            linear_map = Map(rows, d, dense=M) if is_weighted else _apart(M)
         # Every time: weights that are the same at all points now need not be so later.
         with torch.no_grad():
-            _agree(self.name, found(v.reshape(B, d)), expected)
-        return found if is_weighted else _cast(found, self.dtype, self.device)
+            _agree(self.name, linear_map(v.reshape(B, d)), expected)
+        return linear_map if is_weighted else _cast(linear_map, self.dtype, self.device)
 
     def _tried(self, like: Tensor) -> Tensor:
         """Random numbers to try a map on; the same at each training call, drawn on the CPU once."""
@@ -137,8 +137,8 @@ def _moved(act: Any, shift: Tensor, zero: Tensor, B: int, v: Tensor, expected: T
     index = torch.where(filled, ids[0] - 1, 0).long().clamp(0, max(d - 1, 0))
     if not torch.equal(ids, torch.where(filled, index + 1 + first, 0).to(ids.dtype)):
         return None
-    found = Map(len(index), d, (Pick.at(index, filled.to(zero.dtype), plain=_is_plain(index, filled, d)),))
-    return found if torch.equal(found(v.reshape(B, d)), expected) else None
+    moving = Map(len(index), d, (Pick.at(index, filled.to(zero.dtype), plain=_is_plain(index, filled, d)),))
+    return moving if torch.equal(moving(v.reshape(B, d)), expected) else None
 
 
 def _is_plain(index: Tensor, filled: Tensor, d: int) -> bool:
@@ -176,15 +176,20 @@ def _apart(M: Tensor) -> Map:
     return Map(rows, columns, tuple(Pick.at(index[:, k], entries[:, k]) for k in range(most)))
 
 
-def _cast(found: Map, dtype: torch.dtype, device: torch.device) -> Map:
-    picks = tuple(Pick.at(p.places.known, p.factor.to(device, dtype), p.plain) for p in found.picks)
-    return Map(found.rows, found.columns, picks, None if found.dense is None else found.dense.to(device, dtype))
+def _cast(linear_map: Map, dtype: torch.dtype, device: torch.device) -> Map:
+    picks = tuple(Pick.at(p.places.known, p.factor.to(device, dtype), p.plain) for p in linear_map.picks)
+    return Map(
+        linear_map.rows,
+        linear_map.columns,
+        picks,
+        None if linear_map.dense is None else linear_map.dense.to(device, dtype),
+    )
 
 
-def _agree(name: str, found: Tensor, expected: Tensor) -> None:
+def _agree(name: str, result: Tensor, expected: Tensor) -> None:
     # The order of sums is another; a map that is another is off by the numbers themselves.
     if expected.is_meta:
         return
     scale = float(expected.detach().abs().max()) if expected.numel() else 0.0
-    if not torch.allclose(found, expected, rtol=0, atol=torch.finfo(expected.dtype).eps ** 0.5 * scale):
+    if not torch.allclose(result, expected, rtol=0, atol=torch.finfo(expected.dtype).eps ** 0.5 * scale):
         raise Opaque(f"{name} does not act on each point alone and alike")

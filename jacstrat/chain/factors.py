@@ -56,13 +56,13 @@ class TapeFactors:
             for slot in step.dead_after:
                 environment[slot] = None
         batch = len(x) if x.dim() == 2 else 1
-        found = {}
+        diagonals = {}
         for stage in self.stages:
             d = e[stage.slot, stage.base]
             assert d is not None
             shape = self.reading.shape(stage.slot)
-            found[stage] = d.expand(shape).reshape(batch, -1).to(x.dtype)
-        return found
+            diagonals[stage] = d.expand(shape).reshape(batch, -1).to(x.dtype)
+        return diagonals
 
     def _slopes(
         self,
@@ -101,12 +101,12 @@ def factors(reading: Reading, stages: Iterable[ChainStage]) -> TapeFactors:
     valued: set[int] = set()
     steps: list[TapeStep] = []
     for node in reversed(values.nodes):
-        made = {slot for slot in node.outs if slot is not None}
-        if not made & (values.varying | values.moving) or made & set(values.fixed):
+        outs = {slot for slot in node.outs if slot is not None}
+        if not outs & (values.varying | values.moving) or outs & set(values.fixed):
             continue
-        moved = {scaled for slot in made for scaled in reading.moved.get(slot, ())}
-        found = tuple(reading.pointwise[slot] for slot in (made | moved) & chained if slot in reading.pointwise)
-        for one in found:
+        moved = {scaled for slot in outs for scaled in reading.moved.get(slot, ())}
+        functions = tuple(reading.pointwise[slot] for slot in (outs | moved) & chained if slot in reading.pointwise)
+        for one in functions:
             # A slot that is broadcast is a base, with e one: nothing is asked of it.
             chained.update(source for _, source, _ in one.terms)
             if any(c is None for *_, c in one.terms):
@@ -114,13 +114,13 @@ def factors(reading: Reading, stages: Iterable[ChainStage]) -> TapeFactors:
                 needed = values.moving if one.out in moved else values.varying | values.moving
                 valued.update(slot for slot in node.slots if slot in needed)
                 if node.op in NEEDS_RESULT:
-                    valued.update(made)
-        has_value = bool(made & valued)
-        if not found and not has_value:
+                    valued.update(outs)
+        has_value = bool(outs & valued)
+        if not functions and not has_value:
             continue
         if has_value:
             valued.update(slot for slot in node.slots if slot in values.varying | values.moving)
-        steps.append(TapeStep(node, has_value, found, ()))
+        steps.append(TapeStep(node, has_value, functions, ()))
     moving = (values.varying | values.moving) - set(range(1 + values.arguments))
     return TapeFactors(_freed(tuple(reversed(steps)), moving), asked, reading)
 
@@ -128,9 +128,9 @@ def factors(reading: Reading, stages: Iterable[ChainStage]) -> TapeFactors:
 def _freed(steps: tuple[TapeStep, ...], moving: set[int]) -> tuple[TapeStep, ...]:
     """The steps, each with the slots that none after it reads."""
     read: set[int] = set()
-    found = []
+    freeing = []
     for step in reversed(steps):
         slots = {slot for slot in (*step.node.slots, *step.node.outs) if slot in moving}
-        found.append(TapeStep(step.node, step.has_value, step.pointwise, tuple(slots - read)))
+        freeing.append(TapeStep(step.node, step.has_value, step.pointwise, tuple(slots - read)))
         read |= slots
-    return tuple(reversed(found))
+    return tuple(reversed(freeing))

@@ -43,15 +43,15 @@ class FieldChain:
         self.reading = reading
         self.diagonal = diagonal
         values = reading.values
-        given = (leaf for node in values.nodes for leaf in leaves((node.args, *node.kwargs.values())))
-        self._held = list({id(leaf): leaf for leaf in given if isinstance(leaf, Tensor)}.values())
+        operands = (leaf for node in values.nodes for leaf in leaves((node.args, *node.kwargs.values())))
+        self._held = list({id(leaf): leaf for leaf in operands if isinstance(leaf, Tensor)}.values())
         changing = values.varying | values.moving | set(values.fixed)
         self._constant = [node for node in values.nodes if not changing.intersection(node.outs)]
         with torch.no_grad():
             constants = self._constants()
-            self.start, found = self._best(constants)
-            self._kept = Contracted(constants, found, self._copies())
-        self.factors: TapeFactors = factors(reading, found.stages)
+            self.start, best = self._best(constants)
+            self._kept = Contracted(constants, best, self._copies())
+        self.factors: TapeFactors = factors(reading, best.stages)
 
     def _best(self, constants: list[Any]) -> tuple[int, ChainPlan]:
         """Where to cut the chain open: at x, unless tangents are narrower elsewhere."""
@@ -61,15 +61,15 @@ class FieldChain:
         bases = {linear.base for linear in self.reading.linear} - self.reading.passed
         starts = [slot for slot, _ in self.reading.values.cuts() if slot in bases]
         for slot in sorted(starts, key=self.reading.widths.__getitem__)[:MOST_CUTS]:
-            found = plan(self.reading, constants, slot, False)
-            if found.flops < best[1].flops:
-                best = slot, found
+            candidate = plan(self.reading, constants, slot, False)
+            if candidate.flops < best[1].flops:
+                best = slot, candidate
         return best
 
     def _constants(self) -> list[Any]:
         environment: list[Any] = [None] * len(self.reading.values.sample)
-        for place, tensor in self.reading.values.fixed.items():
-            environment[place] = tensor
+        for fixed_slot, tensor in self.reading.values.fixed.items():
+            environment[fixed_slot] = tensor
         for node in self._constant:
             for slot, out in zip(node.outs, run(node, environment), strict=True):
                 if slot is not None:
@@ -85,32 +85,32 @@ class FieldChain:
         if not tracked and same(self._kept.of, self._held):
             return self._kept
         constants = self._constants()
-        found = plan(self.reading, constants, self.start, self.diagonal)
-        if not found.stages <= set(self.factors.stages):  # an index that the function holds has moved
-            self.factors = factors(self.reading, found.stages)
+        chain_plan = plan(self.reading, constants, self.start, self.diagonal)
+        if not chain_plan.stages <= set(self.factors.stages):  # an index that the function holds has moved
+            self.factors = factors(self.reading, chain_plan.stages)
         if tracked:
-            return Contracted(constants, found, [])
-        self._kept = Contracted(constants, found, self._copies())
+            return Contracted(constants, chain_plan, [])
+        self._kept = Contracted(constants, chain_plan, self._copies())
         return self._kept
 
     def __call__(self, x: Tensor, *args: Any) -> Tensor:
-        constants, found, _ = self.contracted()
+        constants, chain_plan, _ = self.contracted()
         d: dict[ChainStage, Tensor] = self.factors.at(x, args, constants)
         batch = len(x) if x.dim() == 2 else 1
-        result = found.contracted(d, batch, self.diagonal)
+        result = chain_plan.contracted(d, batch, self.diagonal)
         return result if x.dim() == 2 else result[0]
 
     @property
     def reason(self) -> str:
         """How it is contracted, in words."""
-        found = self._kept.plan
-        number = len(found.stages)
+        chain_plan = self._kept.plan
+        number = len(chain_plan.stages)
         layers = f"{number} pointwise factor{'' if number == 1 else 's'}"
-        if not found.pushes:
+        if not chain_plan.pushes:
             return f"{layers}, the constants between them folded"
         n = self.reading.values.sample[0].shape[-1]
         where = "" if self.start == 0 else ", through the narrowest cut"
-        return f"{layers}, {found.columns} tangents for n = {n}{where}"
+        return f"{layers}, {chain_plan.columns} tangents for n = {n}{where}"
 
 
 class Field:
@@ -123,7 +123,7 @@ class Field:
 
     def __init__(self, f: Callable[..., Tensor], diagonal: bool) -> None:
         self.diagonal = diagonal
-        self._tapes: Tapes[Callable[..., Tensor] | str] = Tapes(f, self._made, CHAINED)
+        self._tapes: Tapes[Callable[..., Tensor] | str] = Tapes(f, self._evaluate_of, CHAINED)
 
     @property
     def constants(self) -> tuple[Tensor, ...]:
@@ -136,10 +136,10 @@ class Field:
         Raises:
             UnsupportedError: They cannot be; says why.
         """
-        found = self._at(x, args)
-        if isinstance(found, Cut):
-            return f"a cut of width {found.width}, in place of n = {x.shape[-1]}"
-        return found.reason if isinstance(found, FieldChain) else "f does not depend on x"
+        evaluate = self._at(x, args)
+        if isinstance(evaluate, Cut):
+            return f"a cut of width {evaluate.width}, in place of n = {x.shape[-1]}"
+        return evaluate.reason if isinstance(evaluate, FieldChain) else "f does not depend on x"
 
     def __call__(self, x: Tensor, *args: Any) -> Tensor:
         """The divergence, (B,), or the diagonal, (B, n); less B for a point."""
@@ -148,21 +148,21 @@ class Field:
         return self._at(x, args)(x, *args)
 
     def _at(self, x: Tensor, args: Args) -> Callable[..., Tensor]:
-        found = self._tapes.at(x, args)
-        if isinstance(found, Untraceable):
-            raise UnsupportedError(f"chain cannot trace this function: {found}; use vmap")
-        if isinstance(found, str):
-            raise UnsupportedError(found)
-        return found
+        evaluate = self._tapes.at(x, args)
+        if isinstance(evaluate, Untraceable):
+            raise UnsupportedError(f"chain cannot trace this function: {evaluate}; use vmap")
+        if isinstance(evaluate, str):
+            raise UnsupportedError(evaluate)
+        return evaluate
 
-    def _made(self, tape: Tape, x: Tensor, args: Args) -> Callable[..., Tensor] | str:
+    def _evaluate_of(self, tape: Tape, x: Tensor, args: Args) -> Callable[..., Tensor] | str:
         # Of the tape: the nodes of its values are those that depend on x, and a draw may not.
         if random := [n.op for n in tape.nodes if torch.Tag.nondeterministic_seeded in getattr(n.op, "tags", ())]:
             return f"chain cannot serve this function: {random[0]} draws random numbers; use identity"
         values = values_of(tape, x, args)
-        found = self._read(values, args)
+        chain = self._read(values, args)
         values.forget()
-        return found
+        return chain
 
     def _read(self, values: Values, args: Args) -> Callable[..., Tensor] | str:
         if values.output < 0:

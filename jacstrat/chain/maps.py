@@ -52,15 +52,15 @@ class Places:
 
     def behind(self, first: Places) -> Places:
         """Those of the pick that applies `first` first."""
-        if (found := self._behind.get(first)) is None:
-            found = self._behind[first] = Places(first.index[self.index], first.known[self.known])
-        return found
+        if (places := self._behind.get(first)) is None:
+            places = self._behind[first] = Places(first.index[self.index], first.known[self.known])
+        return places
 
     def meets(self, back: Places) -> Meeting:
         """The rows i with back_{index_i} = i."""
-        if (found := self._meetings.get(back)) is None:
-            found = self._meetings[back] = self._meeting(back.known[self.known])
-        return found
+        if (meeting := self._meetings.get(back)) is None:
+            meeting = self._meetings[back] = self._meeting(back.known[self.known])
+        return meeting
 
     @cached_property
     def on_diagonal(self) -> Meeting:

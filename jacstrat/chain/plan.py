@@ -22,14 +22,14 @@ from jacstrat.chain.reading import ChainStage, Reading
 
 # A source of a base: a stage, or where the chain is cut open.
 CUT = None
-Forms = dict[ChainStage | None, Map]
+LinearForms = dict[ChainStage | None, Map]
 
 # Bytes of the tangents of a tile of points: near the core of a CPU; on an accelerator enough to fill it.
 CPU_BYTES = 2**19
 ACCELERATOR_BYTES = 2**28
 
 
-class Seed(NamedTuple):
+class CutSeed(NamedTuple):
     """C_i0, transposed, (columns, h_i), None where it is zero; and whether it is the identity."""
 
     matrix: Tensor | None
@@ -44,7 +44,7 @@ class Push:
         inputs: Of each i the map C_ji and C_i0.
     """
 
-    inputs: tuple[tuple[ChainStage, Map, Seed], ...]
+    inputs: tuple[tuple[ChainStage, Map, CutSeed], ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,8 +72,8 @@ class ChainPlan:
     @property
     def stages(self) -> set[ChainStage]:
         """The diagonal factors that are asked for."""
-        found = {*self.singles, *self.closings, *(stage for j, i, _ in self.pairs for stage in (j, i))}
-        return found | {i for push in self.pushes.values() for i, _, _ in push.inputs}
+        stages = {*self.singles, *self.closings, *(stage for j, i, _ in self.pairs for stage in (j, i))}
+        return stages | {i for push in self.pushes.values() for i, _, _ in push.inputs}
 
     def contracted(self, d: Mapping[ChainStage, Tensor], batch: int, diagonal: bool) -> Tensor:
         """(B,), or (B, n) for the diagonal, from the diagonal factors, (B, h_j) each."""
@@ -105,7 +105,7 @@ class ChainPlan:
         return total(parts) if len(parts) > 1 else parts[0].clone()
 
 
-def _pushed(d: Tensor, C: Map, seed: Seed, U: Tensor | None) -> Tensor:
+def _pushed(d: Tensor, C: Map, seed: CutSeed, U: Tensor | None) -> Tensor:
     """C diag(d) (S + U), transposed: (B, columns, rows)."""
     if seed.is_unit and U is None and C.dense is not None and not C.picks:
         return d.unsqueeze(2) * C.dense.mT
@@ -183,7 +183,7 @@ def plan(reading: Reading, constants: list[Any], start: int, diagonal: bool) -> 
 def _pushes(
     live: list[ChainStage],
     before: Mapping[ChainStage, list[ChainStage]],
-    into: Mapping[ChainStage, Forms],
+    into: Mapping[ChainStage, LinearForms],
     seeds: Mapping[ChainStage, Map],
     ends: list[ChainStage],
     like: Tensor,
@@ -199,7 +199,7 @@ def _pushes(
             inputs = []
             for i in before[j]:
                 C, S = into[j][i], seeds[i]
-                inputs.append((i, C, Seed(None if S.is_zero else S.matrix(like).mT, S.is_identity)))
+                inputs.append((i, C, CutSeed(None if S.is_zero else S.matrix(like).mT, S.is_identity)))
             pushes[j] = Push(tuple(inputs))
     return pushes
 
@@ -211,11 +211,11 @@ def _width(reading: Reading, stage: ChainStage) -> int:
 def _stages(reading: Reading) -> list[ChainStage]:
     """All stages, none before another that it depends on."""
     slots = [a for linear in reading.linear for a, _ in linear.terms] + [reading.values.output]
-    found = dict.fromkeys(ChainStage(a, b) for a in slots for b, is_one in reading.bases[a].items() if not is_one)
-    return list(found)
+    stages = dict.fromkeys(ChainStage(a, b) for a in slots for b, is_one in reading.bases[a].items() if not is_one)
+    return list(stages)
 
 
-def _live(into: Mapping[ChainStage, Forms], closing: Forms) -> list[ChainStage]:
+def _live(into: Mapping[ChainStage, LinearForms], closing: LinearForms) -> list[ChainStage]:
     """Stages on a way from the cut to the cut, in an order in which none comes before another that it depends on."""
     order: list[ChainStage] = []
 
@@ -239,36 +239,36 @@ def _live(into: Mapping[ChainStage, Forms], closing: Forms) -> list[ChainStage]:
     return [j for j in order if j in fed and j in used]
 
 
-def _forms(reading: Reading, constants: list[Any], start: int) -> tuple[dict[int, Forms], Forms]:
+def _forms(reading: Reading, constants: list[Any], start: int) -> tuple[dict[int, LinearForms], LinearForms]:
     """J of each base as sum of C D J over its sources, and that of what closes the ring."""
-    forms: dict[int, Forms] = {start: {CUT: reading.identity(start)}}
+    forms: dict[int, LinearForms] = {start: {CUT: reading.identity(start)}}
 
-    def committed(slot: int) -> Forms:
-        found: Forms = {}
+    def committed(slot: int) -> LinearForms:
+        combined: LinearForms = {}
         for base, is_one in reading.bases[slot].items():
             if is_one:
                 for source, M in forms[base].items():
-                    found[source] = found[source] + M if source in found else M
+                    combined[source] = combined[source] + M if source in combined else M
             else:
-                found[ChainStage(slot, base)] = reading.identity(slot)
-        return found
+                combined[ChainStage(slot, base)] = reading.identity(slot)
+        return combined
 
-    def made(number: int) -> Forms:
-        found: Forms = {}
+    def summed_form(number: int) -> LinearForms:
+        combined: LinearForms = {}
         for slot, make in reading.linear[number].terms:
             L = make(constants)
             for source, M in committed(slot).items():
                 C = L @ M
-                found[source] = found[source] + C if source in found else C
-        return found
+                combined[source] = combined[source] + C if source in combined else C
+        return combined
 
-    place = next((k for k, linear in enumerate(reading.linear) if linear.base == start), -1)
-    for number in range(place + 1, len(reading.linear)):
-        forms[reading.linear[number].base] = made(number)
+    first = next((k for k, linear in enumerate(reading.linear) if linear.base == start), -1)
+    for number in range(first + 1, len(reading.linear)):
+        forms[reading.linear[number].base] = summed_form(number)
     closing = committed(reading.values.output)
     if start == 0:
         return forms, closing
     forms[0] = closing
-    for number in range(place):
-        forms[reading.linear[number].base] = made(number)
-    return forms, made(place)
+    for number in range(first):
+        forms[reading.linear[number].base] = summed_form(number)
+    return forms, summed_form(first)

@@ -22,7 +22,7 @@ from jacstrat.trace import Node, Slot, bound, leaves
 from jacstrat.trace.operations import AtenKind, is_default, is_pointwise, operation_of
 
 # From the constants by slot to a map.
-Maker = Callable[[list[Any]], Map]
+MapMaker = Callable[[list[Any]], Map]
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Linear:
     """A base: the sum of maps of tensors."""
 
     base: int
-    terms: tuple[tuple[int, Maker], ...]
+    terms: tuple[tuple[int, MapMaker], ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,7 +140,7 @@ def _one_factor(node: Node, arguments: list[int]) -> bool:
 
 
 def _is_among(argument: Any, slots: list[int]) -> bool:
-    return isinstance(argument, Slot) and argument.place in slots
+    return isinstance(argument, Slot) and argument.index in slots
 
 
 def _joins(op: Any) -> bool:
@@ -149,7 +149,7 @@ def _joins(op: Any) -> bool:
     return operation is not None and operation.kind in (AtenKind.JOINS, AtenKind.OVERWRITES)
 
 
-def _add_linear(reading: Reading, slot: int, terms: tuple[tuple[int, Maker], ...]) -> None:
+def _add_linear(reading: Reading, slot: int, terms: tuple[tuple[int, MapMaker], ...]) -> None:
     reading.linear.append(Linear(slot, terms))
     reading.bases[slot] = {slot: True}
 
@@ -160,7 +160,7 @@ def _is_moved(reading: Reading, node: Node, slot: int, arguments: list[int]) -> 
     c (C D J) = C (c D) J: in front of the operation it joins a stage that is there, behind it would be one more.
     """
     a = arguments[0]
-    others = [arg.place for arg in node.args if isinstance(arg, Slot) and arg.place != a]
+    others = [arg.index for arg in node.args if isinstance(arg, Slot) and arg.index != a]
     if (
         node.op not in (aten.mul.Tensor, aten.div.Tensor)
         or len(arguments) != 1
@@ -202,14 +202,14 @@ def _add_pointwise(reading: Reading, node: Node, slot: int, arguments: list[int]
             _add_linear(reading, slot, tuple((a, _scaling(reading, a, c, shape)) for a, c in factors))
             return
     terms = []
-    found: dict[int, list[bool]] = {}
+    ones_of: dict[int, list[bool]] = {}
     for a, c in factors:
         source = a if reading.shape(a) == shape else _broadcast(reading, a, shape)
         terms.append((a, source, c))
         for base, is_one in reading.bases[source].items():
-            found.setdefault(base, []).append(is_one and _is_one(reading, c))
+            ones_of.setdefault(base, []).append(is_one and _is_one(reading, c))
     reading.pointwise[slot] = Pointwise(node, slot, tuple(terms))
-    reading.bases[slot] = {base: ones == [True] for base, ones in found.items()}
+    reading.bases[slot] = {base: ones == [True] for base, ones in ones_of.items()}
 
 
 def _is_one(reading: Reading, c: Coefficient | None) -> bool:
@@ -231,7 +231,7 @@ def _is_alike(reading: Reading, c: Coefficient, shape: torch.Size) -> bool:
     return bool((rows == rows[0]).all())
 
 
-def _scaling(reading: Reading, a: int, c: Coefficient | None, shape: torch.Size) -> Maker:
+def _scaling(reading: Reading, a: int, c: Coefficient | None, shape: torch.Size) -> MapMaker:
     assert c is not None
     wide = _expansion(reading, a, shape)
     batch, like = reading.values.batch, reading.values.sample[0]
@@ -264,26 +264,26 @@ def _expansion(reading: Reading, a: int, shape: torch.Size) -> Map:
     ).map(())
 
 
-def maker(reading: Reading, node: Node, a: int, number: int) -> Maker:
+def maker(reading: Reading, node: Node, a: int, number: int) -> MapMaker:
     """The map of a linear operation in one of its arguments."""
     values = reading.values
-    if (made := _of_weights(reading, node, a)) is not None:
-        return made
+    if (weighted := _of_weights(reading, node, a)) is not None:
+        return weighted
     apart = values.varying | values.moving if _joins(node.op) else values.varying
     if any(slot in values.moving - apart for slot in node.slots):
         raise Opaque(f"{_name(node.op)} has an argument that depends on x without a derivative")
     v, x = values.sample[a], values.sample[0]
     held = [leaf for leaf in leaves((node.args, *node.kwargs.values())) if isinstance(leaf, Tensor | Slot)]
-    held = [leaf for leaf in held if not (isinstance(leaf, Slot) and leaf.place in apart)]
+    held = [leaf for leaf in held if not (isinstance(leaf, Slot) and leaf.index in apart)]
 
     def apply(tensors: Any) -> Callable[[Tensor], Tensor]:
-        given = dict(zip(map(id, held), tensors, strict=True))
+        tensor_of = dict(zip(map(id, held), tensors, strict=True))
 
         def at(tree: Any, v: Tensor) -> Any:
-            if id(tree) in given:
-                return given[id(tree)]
+            if id(tree) in tensor_of:
+                return tensor_of[id(tree)]
             if isinstance(tree, Slot):
-                return v if tree.place == a else v.new_zeros(values.sample[tree.place].shape)
+                return v if tree.index == a else v.new_zeros(values.sample[tree.index].shape)
             return type(tree)(at(branch, v) for branch in tree) if isinstance(tree, tuple | list) else tree
 
         def act(v: Tensor) -> Tensor:
@@ -292,15 +292,15 @@ def maker(reading: Reading, node: Node, a: int, number: int) -> Maker:
 
         return act
 
-    found = Discovered(_name(node.op), apply, v.shape, values.batch, x.dtype, x.device, is_bilinear(node.op))
-    found.map(bound(held, values.sample))
-    return lambda constants: found.map(bound(held, constants))
+    discovered = Discovered(_name(node.op), apply, v.shape, values.batch, x.dtype, x.device, is_bilinear(node.op))
+    discovered.map(bound(held, values.sample))
+    return lambda constants: discovered.map(bound(held, constants))
 
 
-def _of_weights(reading: Reading, node: Node, a: int) -> Maker | None:
+def _of_weights(reading: Reading, node: Node, a: int) -> MapMaker | None:
     """The map of a product with a matrix of weights, which is the matrix; None where it is more complicated."""
     batch, operation = reading.values.batch, operation_of(node.op)
-    places = [place for place, leaf in enumerate(node.args) if isinstance(leaf, Slot) and leaf.place == a]
+    places = [position for position, leaf in enumerate(node.args) if isinstance(leaf, Slot) and leaf.index == a]
     shape = reading.shape(a)
     if len(places) != 1 or set(node.slots) & reading.values.moving:
         return None

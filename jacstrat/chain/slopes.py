@@ -15,7 +15,7 @@ from jacstrat.trace import Node, Slot, bound, leaves
 aten = torch.ops.aten
 
 # From the result y, the first argument v and the other arguments to dy/dv.
-Slope = Callable[..., Tensor]
+SlopeFunction = Callable[..., Tensor]
 
 
 def _sigmoid(y: Tensor, v: Tensor) -> Tensor:
@@ -50,7 +50,7 @@ def _power(y: Tensor, v: Tensor, exponent: float) -> Tensor:
     return 2 * v if exponent == 2 else exponent * v ** (exponent - 1)
 
 
-SLOPES: Mapping[Any, Slope] = MappingProxyType(
+SLOPES: Mapping[Any, SlopeFunction] = MappingProxyType(
     {
         aten.tanh.default: lambda y, v: 1 - y * y,
         aten.sigmoid.default: _sigmoid,
@@ -87,7 +87,7 @@ def slope(node: Node, slot: int, environment: list[Any], y: Tensor | None = None
     Cost: a few operations on entries; without a rule of its own, a JVP of the operation.
     """
     args = bound(node.args, environment)
-    places = [place for place, a in enumerate(node.args) if isinstance(a, Slot) and a.place == slot]
+    places = [position for position, a in enumerate(node.args) if isinstance(a, Slot) and a.index == slot]
     if node.op is aten.mul.Tensor:
         return 2 * args[0] if len(places) == 2 else args[1 - places[0]]
     if node.op is aten.div.Tensor and len(places) == 1:
@@ -110,7 +110,7 @@ def derived(node: Node, slot: int, environment: list[Any]) -> Tensor:
         return y[0] if node.is_tuple else y
 
     shape = torch.broadcast_shapes(
-        *(environment[leaf.place].shape for leaf in leaves(node.args) if isinstance(leaf, Slot)),
+        *(environment[leaf.index].shape for leaf in leaves(node.args) if isinstance(leaf, Slot)),
         *(leaf.shape for leaf in leaves(node.args) if isinstance(leaf, Tensor)),
     )
     v = v if v.shape == shape else v.expand(shape).clone()

@@ -41,8 +41,8 @@ class Values:
 
     def placed(self, environment: list[Any], x: Tensor, args: Args) -> None:
         """Put x and further arguments into their slots."""
-        given = [arg for arg in lifted(args) if isinstance(arg, Tensor)]
-        environment[: 1 + len(given)] = x, *given
+        tensors = [arg for arg in lifted(args) if isinstance(arg, Tensor)]
+        environment[: 1 + len(tensors)] = x, *tensors
 
     def new_slot(self, shape: torch.Size) -> int:
         """A slot for a tensor that no operation of the tape makes, of this shape."""
@@ -54,17 +54,17 @@ class Values:
         self.sample = [v.new_empty(()).expand(v.shape) if isinstance(v, Tensor) else v for v in self.sample]
 
     def cuts(self) -> Iterator[tuple[int, int]]:
-        """Slots through which all of the result's dependence on x passes, each with the place of its node."""
-        last = {slot: place for place, node in enumerate(self.nodes) for slot in node.slots if slot in self.varying}
+        """Slots through which all of the result's dependence on x passes, each with the number of its node."""
+        last = {slot: number for number, node in enumerate(self.nodes) for slot in node.slots if slot in self.varying}
         last[self.output] = len(self.nodes)
         alive = {0}
-        for place, node in enumerate(self.nodes):
+        for number, node in enumerate(self.nodes):
             alive |= {slot for slot in node.outs if slot is not None and slot in self.varying}
-            alive = {slot for slot in alive if last.get(slot, -1) > place}
+            alive = {slot for slot in alive if last.get(slot, -1) > number}
             if len(alive) == 1 and alive != {self.output}:
                 (slot,) = alive
                 if slot in node.outs:
-                    yield slot, place
+                    yield slot, number
 
 
 def values_of(tape: Tape, x: Tensor, args: Args = ()) -> Values:
@@ -77,9 +77,9 @@ def values_of(tape: Tape, x: Tensor, args: Args = ()) -> Values:
             needed.update(node.slots)
     nodes.reverse()
     sample: list[Any] = [None] * tape.size
-    given = [arg.detach() for arg in args if isinstance(arg, Tensor)]
-    sample[: 1 + len(given)] = x.detach(), *given
-    varying, moving = {0}, set(range(1, 1 + len(given)))
+    tensors = [arg.detach() for arg in args if isinstance(arg, Tensor)]
+    sample[: 1 + len(tensors)] = x.detach(), *tensors
+    varying, moving = {0}, set(range(1, 1 + len(tensors)))
     fixed: dict[int, Tensor] = {}
     with torch.no_grad():
         for node in nodes:
@@ -106,7 +106,7 @@ def values_of(tape: Tape, x: Tensor, args: Args = ()) -> Values:
             kept.append(node)
             needed.update(node.slots)
     return Values(
-        tuple(reversed(kept)), output, len(x) if x.dim() == 2 else 1, sample, varying, moving, fixed, len(given)
+        tuple(reversed(kept)), output, len(x) if x.dim() == 2 else 1, sample, varying, moving, fixed, len(tensors)
     )
 
 

@@ -68,19 +68,19 @@ def _of_records(
     presentation: Presentation,
 ) -> None:
     """Compare two sets of records."""
-    from jacstrat.compare.comparison import compare as judge
+    from jacstrat.compare import comparison
     from jacstrat.compare.inputs import read_side
     from jacstrat.compare.verdict import NothingToCompareError
 
     if base is None or new is None:
         raise UsageError("compare needs two sets of records, BASE and NEW; or --baseline for the committed one")
     try:
-        comparison = judge(read_side(base), read_side(new), thresholds, strict_time, same_cases)
+        compared = comparison.compare(read_side(base), read_side(new), thresholds, strict_time, same_cases)
     except NothingToCompareError as error:
         complain(str(error))
         raise typer.Exit(EXIT_NOTHING_MEASURED) from None
-    presentation.show(comparison, thresholds.slower)
-    raise typer.Exit(comparison.exit_code)
+    presentation.show(compared, thresholds.slower)
+    raise typer.Exit(compared.exit_code)
 
 
 def _of_baseline(
@@ -92,7 +92,7 @@ def _of_baseline(
     presentation: Presentation,
 ) -> None:
     """Compare a set of records with the baseline; with `update` it becomes the baseline."""
-    from jacstrat.compare.comparison import compare as judge
+    from jacstrat.compare import comparison
     from jacstrat.compare.inputs import read_side
     from jacstrat.compare.verdict import NothingToCompareError
 
@@ -103,21 +103,21 @@ def _of_baseline(
         after = read_side(source)
         if base is None:
             after = replace(after, label="this checkout")
-        comparison = None
+        compared = None
         if before is not None:
             try:
-                comparison = judge(before, after, thresholds, strict_time, same_cases=True)
+                compared = comparison.compare(before, after, thresholds, strict_time, same_cases=True)
             except NothingToCompareError as error:
                 if not update:
                     complain(str(error))
                     raise typer.Exit(EXIT_NOTHING_MEASURED) from None
                 before = None
-        if comparison is not None:
-            presentation.show(comparison, thresholds.slower)
+        if compared is not None:
+            presentation.show(compared, thresholds.slower)
         if update:
-            _update(source, before, after, comparison)
-        elif comparison is not None:
-            raise typer.Exit(comparison.exit_code)
+            _update(source, before, after, compared)
+        elif compared is not None:
+            raise typer.Exit(compared.exit_code)
 
 
 @contextmanager

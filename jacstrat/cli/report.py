@@ -70,7 +70,7 @@ def show(
         brief: After the headline at most a screen of what was found.
     """
     from jacstrat.core.errors import lookup
-    from jacstrat.records import PAGE, PLOTS, records_file
+    from jacstrat.records import PAGE, PLOTS_DIRECTORY, records_file
     from jacstrat.report.analysis.cross_run import agreement, sides
     from jacstrat.report.analysis.findings import print_headline, print_screen, print_told
     from jacstrat.report.analysis.formats import told
@@ -95,7 +95,7 @@ def show(
         drawn_files = draw_plots(runs, () if names == FIRST else names, width_inches)
         write_page(runs, page)
     for run in runs:
-        directory = run.directory / PLOTS
+        directory = run.directory / PLOTS_DIRECTORY
         drawn = f"{sum(path.parent == directory for path in drawn_files)} plots in {directory}"
         if too_many(run) and names == FIRST:
             drawn = f"no plots of more than {MOST_SETTINGS} settings or {MOST_CASES} cases unless --plot names one"

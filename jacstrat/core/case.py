@@ -48,9 +48,9 @@ class Case:
     @classmethod
     def parse(cls, key: str) -> Case | None:
         """The case of a key; None where it is no case's, as in a file that other programs have written."""
-        if (found := _KEY.fullmatch(key)) is None:
+        if (match := _KEY.fullmatch(key)) is None:
             return None
-        problem, operator, strategy, n, batch, dtype, device, workload, threads, seed = found.groups()
+        problem, operator, strategy, n, batch, dtype, device, workload, threads, seed = match.groups()
         names = (problem, _unquoted(operator), _unquoted(strategy))
         case = cls(*names, int(n), int(batch), dtype, device, workload, int(threads), int(seed))
         return case if case.key == key else None
@@ -66,8 +66,8 @@ _KEY = re.compile(
 
 def beside(key: str, name: str) -> str | None:
     """The key of F or FLOOR as sampled beside a case, from the key of that; None where it is no case's."""
-    found = _KEY.fullmatch(key)
-    return found and f"{key[: found.start(3)]}{name}{key[found.end(3) :]}"
+    match = _KEY.fullmatch(key)
+    return match and f"{key[: match.start(3)]}{name}{key[match.end(3) :]}"
 
 
 def _quoted(spec: str) -> str:

@@ -188,7 +188,7 @@ def end_orphans(known: Collection[int]) -> list[tuple[int, str]]:
 
 def _orphans(known: Collection[int]) -> set[int]:
     """Descendants of this process, those that are known and theirs apart."""
-    own = os.getpid()
+    own_pid = os.getpid()
     try:
         # Cheaper than a look at all processes, after each child; nothing is reaped.
         os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
@@ -200,12 +200,12 @@ def _orphans(known: Collection[int]) -> set[int]:
             with suppress(OSError, IndexError), open(f"/proc/{name}/stat", "rb") as stat:
                 # The name in parentheses before may hold anything.
                 parents[int(name)] = int(stat.read().rpartition(b")")[2].split()[1])
-    found: set[int] = set()
-    fresh = {pid for pid, parent in parents.items() if parent == own and pid not in known}
+    orphans: set[int] = set()
+    fresh = {pid for pid, parent in parents.items() if parent == own_pid and pid not in known}
     while fresh:
-        found |= fresh
-        fresh = {pid for pid, parent in parents.items() if parent in fresh} - found
-    return found
+        orphans |= fresh
+        fresh = {pid for pid, parent in parents.items() if parent in fresh} - orphans
+    return orphans
 
 
 def _command(pid: int) -> str:

@@ -96,10 +96,10 @@ class Receiver:
         if not part:
             raise EOFError
         self._held += part
-        found = []
+        messages = []
         while (value := self._first()) is not None:
-            found.append(value[0])
-        return found
+            messages.append(value[0])
+        return messages
 
     def _first(self) -> tuple[Any] | None:
         """The value of the first frame, taken out of what is held; None where it is not whole yet."""

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from jacstrat.core.errors import ShapeError, UsageError, lookup
 
-Kind = Literal["field", "scalar"]
+FunctionKind = Literal["field", "scalar"]
 Reduce = Literal["trace", "diagonal"]
 # A in tr(A J): numbers of a diagonal, a tensor (n,), (n, n), (B, n) or (B, n, n), or a function of the point, called as
 # f is, that gives one of these. "own" is the one that a problem names.
@@ -33,7 +33,7 @@ class Operator:
     """
 
     name: str
-    kind: Kind
+    kind: FunctionKind
     order: Literal[1, 2, 4]
     reduce: Reduce
     coordinates: tuple[int, ...] | None = None
@@ -75,14 +75,14 @@ class Operator:
     @property
     def spec(self) -> str:
         """The name with what was given beside it; `parse_operator` reads it back, but for a tensor or a function."""
-        given = []
+        parts = []
         if self.coordinates is not None:
-            given.append(f"coordinates={'+'.join(map(str, self.coordinates))}")
+            parts.append(f"coordinates={'+'.join(map(str, self.coordinates))}")
         if isinstance(self.weight, tuple):
-            given.append(f"weight={'+'.join(f'{number:g}' for number in self.weight)}")
+            parts.append(f"weight={'+'.join(f'{number:g}' for number in self.weight)}")
         elif self.weight is not None:
-            given.append(f"weight={self.weight if isinstance(self.weight, str) else 'given'}")
-        return self.name + (":" + ",".join(given) if given else "")
+            parts.append(f"weight={self.weight if isinstance(self.weight, str) else 'given'}")
+        return self.name + (":" + ",".join(parts) if parts else "")
 
     @property
     def plain(self) -> Operator:
@@ -124,19 +124,19 @@ class Operator:
         """
         if not hasattr(y, "shape"):
             raise ShapeError(f"the {self.kind} must return one tensor, got {type(y).__name__}; return its one output")
-        expected, found = self.expected(shape), tuple(y.shape)
-        if found == expected:
+        expected, shape_of_y = self.expected(shape), tuple(y.shape)
+        if shape_of_y == expected:
             return
         is_scalar = self.kind == "scalar"
-        is_by_rows = len(found) == len(shape) and found[:-1] == tuple(shape[:-1])
-        if is_by_rows and (is_scalar or self._has_outputs(found[-1])):
+        is_by_rows = len(shape_of_y) == len(shape) and shape_of_y[:-1] == tuple(shape[:-1])
+        if is_by_rows and (is_scalar or self._has_outputs(shape_of_y[-1])):
             return
         remedy = ""
-        if len(shape) == 2 and found == (() if is_scalar else tuple(shape[-1:])):
+        if len(shape) == 2 and shape_of_y == (() if is_scalar else tuple(shape[-1:])):
             remedy = "; if f takes one point and not a batch, give torch.func.vmap(f)"
         elif is_by_rows and self.coordinates is not None:
             remedy = f"; it needs an output for each of the coordinates {'+'.join(map(str, self.coordinates))}"
-        raise ShapeError(f"the {self.kind} must map {tuple(shape)} to {expected}, got {found}{remedy}")
+        raise ShapeError(f"the {self.kind} must map {tuple(shape)} to {expected}, got {shape_of_y}{remedy}")
 
     def _has_outputs(self, outputs: int) -> bool:
         """Whether a field of so many outputs has one for each of the coordinates: by its number, or in their order."""
@@ -159,22 +159,24 @@ def is_array(value: object) -> bool:
     return hasattr(value, "shape") and hasattr(value, "dtype")
 
 
-def _coordinates(given: Any) -> tuple[int, ...]:
-    found = tuple(given) if not isinstance(given, int) else (given,)
-    for i in found:
+def _coordinates(coordinates: Any) -> tuple[int, ...]:
+    numbers = tuple(coordinates) if not isinstance(coordinates, int) else (coordinates,)
+    for i in numbers:
         if not isinstance(i, int) or isinstance(i, bool) or i < 0:
             raise UsageError(f"coordinates must be whole numbers from 0, got {i!r}")
-    if twice := [i for i in found if found.count(i) > 1]:
+    if twice := [i for i in numbers if numbers.count(i) > 1]:
         raise UsageError(f"coordinates: {twice[0]} is given twice; name each once")
-    if not found:
+    if not numbers:
         raise UsageError("coordinates must name at least one; leave them out for all")
-    return found
+    return numbers
 
 
-def _numbers(given: Any) -> tuple[float, ...]:
-    if not all(isinstance(one, int | float) and not isinstance(one, bool) for one in given) or not given:
-        raise UsageError(f"weight: a list must be the numbers of a diagonal, got {given!r}; give a tensor for a matrix")
-    return tuple(map(float, given))
+def _numbers(numbers: Any) -> tuple[float, ...]:
+    if not all(isinstance(one, int | float) and not isinstance(one, bool) for one in numbers) or not numbers:
+        raise UsageError(
+            f"weight: a list must be the numbers of a diagonal, got {numbers!r}; give a tensor for a matrix"
+        )
+    return tuple(map(float, numbers))
 
 
 OPERATORS: Mapping[str, Operator] = MappingProxyType(
@@ -202,21 +204,21 @@ def parse_operator(spec: str | Operator) -> Operator:
         return spec
     name, colon, text = str(spec).partition(":")
     operator = lookup("operator", name.strip(), OPERATORS)
-    given: dict[str, Any] = {}
+    fields_given: dict[str, Any] = {}
     for item in text.split(",") if colon else ():
         key, equals, value = (part.strip() for part in item.partition("="))
         if not (key and equals and value):
             raise UsageError(f"{spec!r}: expected key=value after the colon, got {item!r}")
         read = lookup(f"field of {operator.name}", key, _READERS)
-        if key in given:
+        if key in fields_given:
             raise UsageError(f"{spec!r}: {key} is given twice")
         try:
-            given[key] = read(value)
+            fields_given[key] = read(value)
         except ValueError:
             raise UsageError(
                 f"{spec!r}: {key} must be numbers joined by +, as {_EXAMPLES[key]}, got {value!r}"
             ) from None
-    return replace(operator, **given) if given else operator
+    return replace(operator, **fields_given) if fields_given else operator
 
 
 _READERS: Mapping[str, Callable[[str], Any]] = {

@@ -85,8 +85,8 @@ class Directions:
     def _seed(self, number: int) -> str:
         writer = self.writer
         width = writer.network.vectors[number].width
-        place = len(writer.spec.strides) - len(writer.spec.seeded) + writer.spec.seeded.index(number)
-        sk, sc = writer.spec.strides[place]
+        position = len(writer.spec.strides) - len(writer.spec.seeded) + writer.spec.seeded.index(number)
+        sk, sc = writer.spec.strides[position]
         mask = f", mask={writer.mask(width)}, other=0.0" if padded(width) > width else ""
         at = f"s{number} + k * {sk} + {writer.column(width)} * {sc}"
         writer.write(f"q{number} = tl.load({at}{mask}).to(ACC)[None, :]")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from jacstrat.fused.network import Given, InputVector, LinearVector, Network, PointwiseVector, Product, Term
+from jacstrat.fused.network import ConstantVector, InputVector, LinearVector, Network, PointwiseVector, Product, Term
 
 
 def applied(term: Term, operands: Sequence[Tensor], rows: Tensor) -> Tensor:
@@ -41,21 +41,21 @@ def seeds(
         numbers: Of the vectors.
         like: A tensor of the type and on the device of x.
     """
-    found = {0: torch.eye(network.n, dtype=like.dtype, device=like.device) if V is None else V}
+    seeds_of = {0: torch.eye(network.n, dtype=like.dtype, device=like.device) if V is None else V}
 
     def seed(number: int) -> Tensor:
-        if number not in found:
+        if number not in seeds_of:
             vector = network.vectors[number]
             assert isinstance(vector, LinearVector)
             parts = [
-                _of_units(term, operands, found[0])
+                _of_units(term, operands, seeds_of[0])
                 if V is None and term.source == 0
                 else applied(term, operands, seed(term.source))
                 for term in vector.terms
                 if network.varies[term.source] and network.fixed[term.source]
             ]
-            found[number] = sum(parts[1:], start=parts[0])
-        return found[number]
+            seeds_of[number] = sum(parts[1:], start=parts[0])
+        return seeds_of[number]
 
     return [seed(number) for number in numbers]
 
@@ -93,7 +93,7 @@ def forward(network: Network, operands: Sequence[Tensor], x: Tensor) -> Pass:
     for number, vector in enumerate(network.vectors):
         if isinstance(vector, InputVector):
             value = x
-        elif isinstance(vector, Given):
+        elif isinstance(vector, ConstantVector):
             value = operands[vector.operand]
         elif isinstance(vector, LinearVector):
             parts = [applied(term, operands, values[term.source]) for term in vector.terms]
@@ -216,8 +216,8 @@ def _tangents(
     """Derivatives of all that is asked for, and of what these need."""
     numbers = network.carrying(asked)
     seeded = [number for number in numbers if network.is_seeded(number)]
-    found = dict(zip(seeded, seeds(network, operands, V, seeded, at.values[0]), strict=True))
+    tangents = dict(zip(seeded, seeds(network, operands, V, seeded, at.values[0]), strict=True))
     t: dict[int, Tensor] = {}
     for number in numbers:
-        t[number] = tangent(network, operands, at, found, t, number)
+        t[number] = tangent(network, operands, at, tangents, t, number)
     return t

@@ -10,12 +10,21 @@ import torch
 from torch import Tensor
 
 from jacstrat.chain.maps import Map, Pick
-from jacstrat.fused.network import Given, InputVector, LinearVector, Network, PointwiseVector, Product, Term, Vector
+from jacstrat.chain.reading import MapMaker
+from jacstrat.fused.network import (
+    ConstantVector,
+    InputVector,
+    LinearVector,
+    Network,
+    PointwiseVector,
+    Product,
+    Term,
+    Vector,
+)
 
 # From tensors by slot to a tensor, a number or a map.
 Operand = Callable[[list[Any]], Tensor]
 Amount = Callable[[list[Any]], Any]
-Maker = Callable[[list[Any]], Map]
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,7 +33,7 @@ class FormPart:
 
     source: int
     factor: float = 1.0
-    make: Maker | None = None
+    make: MapMaker | None = None
 
 
 Form = tuple[FormPart, ...]
@@ -62,16 +71,16 @@ class Forms:
         self.list.append(vector)
         return (FormPart(len(self.list) - 1),)
 
-    def given(self, width: int, make: Operand, of_points: bool, moves: bool) -> Form:
+    def constant(self, width: int, make: Operand, of_points: bool, moves: bool) -> Form:
         """A new vector that does not depend on x."""
-        return self.added(Given(width, self._operand(make, moves), of_points))
+        return self.added(ConstantVector(width, self._operand(make, moves), of_points))
 
     def width(self, form: Form) -> int:
         """Entries of a form."""
         part = form[0]
         return self.list[part.source].width if part.make is None else part.make(self.sample).rows
 
-    def mapped(self, form: Form, make: Maker) -> Form:
+    def mapped(self, form: Form, make: MapMaker) -> Form:
         """W of a form: of its parts, or of the vector that they add up to where several would meet a matrix."""
         if make(self.sample).dense is not None and self._is_better_apart(form):
             form = self.single(form)
@@ -84,7 +93,7 @@ class Forms:
         terms, shared = [], []
         for part in form:
             vector = self.list[part.source]
-            if isinstance(vector, Given) and not vector.of_points:
+            if isinstance(vector, ConstantVector) and not vector.of_points:
                 shared.append((part, vector.operand))
             else:
                 terms.append(self._term(part))
@@ -92,7 +101,7 @@ class Forms:
 
     def _is_better_apart(self, form: Form) -> bool:
         """Whether a part has a matrix already, or several stand side by side and not one behind the other."""
-        varying = [part for part in form if not isinstance(self.list[part.source], Given)]
+        varying = [part for part in form if not isinstance(self.list[part.source], ConstantVector)]
         maps = [None if part.make is None else part.make(self.sample) for part in varying]
         if any(M is not None and M.dense is not None for M in maps):
             return True
@@ -118,12 +127,12 @@ class Forms:
         rows = [(part, self.operands[number]) for part, number in shared]
 
         def make(environment: list[Any]) -> Tensor:
-            found = []
+            parts = []
             for part, row in rows:
                 entries = row(environment)
                 entries = entries if part.make is None else part.make(environment)(entries)
-                found.append(entries if part.factor == 1 else part.factor * entries)
-            return sum(found[1:], start=found[0])
+                parts.append(entries if part.factor == 1 else part.factor * entries)
+            return sum(parts[1:], start=parts[0])
 
         return self._operand(make, any(self.moving[number] for _, number in shared))
 
@@ -138,14 +147,14 @@ class Forms:
         for number in reversed(range(output + 1)):
             if number in needed:
                 needed.update(self.list[number].sources)
-        vectors = {number: place for place, number in enumerate(sorted(needed))}
+        vectors = {number: renumbered for renumbered, number in enumerate(sorted(needed))}
         operands: dict[int, int] = {}
 
         def operand(number: int | None) -> int | None:
             return None if number is None else operands.setdefault(number, len(operands))
 
         def renumbered(vector: Vector) -> Vector:
-            if isinstance(vector, Given):
+            if isinstance(vector, ConstantVector):
                 return replace(vector, operand=operands.setdefault(vector.operand, len(operands)))
             if isinstance(vector, LinearVector):
                 terms = (replace(t, source=vectors[t.source], operand=operand(t.operand)) for t in vector.terms)
@@ -161,7 +170,7 @@ class Forms:
         return network, tuple(self.operands[k] for k in numbers), tuple(self.moving[k] for k in numbers)
 
 
-def _behind(make: Maker, first: Maker | None) -> Maker:
+def _behind(make: MapMaker, first: MapMaker | None) -> MapMaker:
     if first is None:
         return make
     return lambda environment: make(environment) @ first(environment)

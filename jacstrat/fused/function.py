@@ -42,15 +42,15 @@ class Kernels:
     """
 
     def __init__(
-        self, values: Values, found: ReadNetwork, operator: Operator, products: Products, points: int | None
+        self, values: Values, network_read: ReadNetwork, operator: Operator, products: Products, points: int | None
     ) -> None:
-        self.network, self.operator, self.products, self.points = found.network, operator, products, points
+        self.network, self.operator, self.products, self.points = network_read.network, operator, products, points
         self.dtype = TYPES[values.sample[0].dtype]
         blank = self._spec(False, False, ())
-        self.operands = Operands(values, found, blank.seeded, may_compress=operator.order == 2)
+        self.operands = Operands(values, network_read, blank.seeded, may_compress=operator.order == 2)
         self._kernels: dict[Any, tuple[Spec, Any]] = {}
-        self.misfit = misfit(found.network, values.sample[0].element_size())
-        self._wide = Wide(found.network, operator, self.dtype, products) if self.misfit else None
+        self.misfit = misfit(network_read.network, values.sample[0].element_size())
+        self._wide = Wide(network_read.network, operator, self.dtype, products) if self.misfit else None
 
     def at(self, x: Tensor, args: Args, V: Tensor | None = None, together: bool = False) -> KernelResult:
         """The operator at x, (B, n), along directions V or all of them; together with value and gradient."""
@@ -94,7 +94,7 @@ class Lowered:
         points: int | None = None,
     ) -> None:
         self.f, self.operator, self.products, self.points = f, operator, products, points
-        self._tapes: Tapes[Kernels | str] = Tapes(f, self._made)
+        self._tapes: Tapes[Kernels | str] = Tapes(f, self._kernels_of)
 
     @property
     def constants(self) -> tuple[Tensor, ...]:
@@ -107,10 +107,10 @@ class Lowered:
         Raises:
             UnsupportedError: Nothing does; says why.
         """
-        found = self._tapes.at(x, args)
-        if isinstance(found, Kernels):
-            return found
-        raise UnsupportedError(f"fused cannot serve this function: {found}; use {self._other}")
+        kernels = self._tapes.at(x, args)
+        if isinstance(kernels, Kernels):
+            return kernels
+        raise UnsupportedError(f"fused cannot serve this function: {kernels}; use {self._other}")
 
     @property
     def _other(self) -> str:
@@ -122,18 +122,18 @@ class Lowered:
 
     def along(self, V: Tensor, x: Tensor, *args: Any) -> Tensor:
         """The second derivatives along directions (K, n), added up."""
-        found = self._at(x, args, V).result
-        return found.squeeze(0) if x.dim() == 1 else found
+        result = self._at(x, args, V).result
+        return result.squeeze(0) if x.dim() == 1 else result
 
     def together(self, x: Tensor, *args: Any) -> tuple[Tensor, Tensor, Tensor | None]:
         """The operator, the value of f, and of a scalar its gradient."""
-        found = self._at(x, args, together=True)
-        value, gradient = found.value, found.gradient
+        pass_of_all = self._at(x, args, together=True)
+        value, gradient = pass_of_all.value, pass_of_all.gradient
         assert value is not None
         value = value.squeeze(-1) if self.operator.order == 2 else value
         if x.dim() == 1:
-            return found.result.squeeze(0), value.squeeze(0), None if gradient is None else gradient.squeeze(0)
-        return found.result, value, gradient
+            return pass_of_all.result.squeeze(0), value.squeeze(0), None if gradient is None else gradient.squeeze(0)
+        return pass_of_all.result, value, gradient
 
     def _at(self, x: Tensor, args: Args, V: Tensor | None = None, together: bool = False) -> KernelResult:
         kernels = self.prepared(x, args)
@@ -141,7 +141,7 @@ class Lowered:
         with torch.no_grad(), on_device_of(x):
             return kernels.at(points, args, None if V is None else V.detach(), together)
 
-    def _made(self, tape: Tape, x: Tensor, args: Args) -> Kernels | str:
+    def _kernels_of(self, tape: Tape, x: Tensor, args: Args) -> Kernels | str:
         if x.dtype not in TYPES:
             return f"no kernel computes in {x.dtype}"
         if fault := fault_of(x.device):
@@ -153,7 +153,7 @@ class Lowered:
             return "it does not depend on x"
         try:
             with torch.no_grad():
-                found = read(values)
+                network_read = read(values)
         except Opaque as reason:
             return str(reason)
-        return Kernels(values, found, self.operator, self.products(x.device), self.points)
+        return Kernels(values, network_read, self.operator, self.products(x.device), self.points)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from jacstrat.fused.kernels import interprets
-from jacstrat.fused.network import Given, InputVector, LinearVector, Network
+from jacstrat.fused.network import ConstantVector, InputVector, LinearVector, Network
 from jacstrat.fused.operands import Ready
 from jacstrat.fused.spec import CHUNK, Spec, padded
 
@@ -62,7 +62,7 @@ def misfit(network: Network, itemsize: int) -> str:
 def _is_chunked(network: Network, number: int) -> bool:
     """Whether a vector is so wide that it is read in parts, which products alone allow."""
     vector = network.vectors[number]
-    if not isinstance(vector, (InputVector, Given)) or vector.width <= CHUNK:
+    if not isinstance(vector, (InputVector, ConstantVector)) or vector.width <= CHUNK:
         return False
     using = [one for one in network.vectors if number in one.sources]
     return all(

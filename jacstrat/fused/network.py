@@ -23,7 +23,7 @@ from jacstrat.fused.pointwise import Formula
 
 
 @dataclass(frozen=True)
-class Given:
+class ConstantVector:
     """What does not depend on x: an operand of one row for all points, or of one for each.
 
     Fields:
@@ -112,7 +112,7 @@ class Product:
         return (self.left, self.right)
 
 
-Vector = InputVector | Given | LinearVector | PointwiseVector | Product
+Vector = InputVector | ConstantVector | LinearVector | PointwiseVector | Product
 
 
 @dataclass(frozen=True)
@@ -137,19 +137,19 @@ class Network:
     @cached_property
     def varies(self) -> tuple[bool, ...]:
         """Whether each vector depends on x."""
-        found: list[bool] = []
+        varying: list[bool] = []
         for vector in self.vectors:
-            found.append(isinstance(vector, InputVector) or any(found[source] for source in vector.sources))
-        return tuple(found)
+            varying.append(isinstance(vector, InputVector) or any(varying[source] for source in vector.sources))
+        return tuple(varying)
 
     @cached_property
     def fixed(self) -> tuple[bool, ...]:
         """Whether the derivatives of each vector are the same at every point."""
-        found: list[bool] = []
+        fixed: list[bool] = []
         for vector in self.vectors:
-            is_linear = isinstance(vector, (InputVector, Given, LinearVector))
-            found.append(is_linear and all(found[source] for source in vector.sources))
-        return tuple(found)
+            is_linear = isinstance(vector, (InputVector, ConstantVector, LinearVector))
+            fixed.append(is_linear and all(fixed[source] for source in vector.sources))
+        return tuple(fixed)
 
     @cached_property
     def bends(self) -> tuple[int, ...]:
@@ -168,13 +168,15 @@ class Network:
 
     def carrying(self, asked: frozenset[int]) -> tuple[int, ...]:
         """The vectors whose derivatives along directions are needed for those of the vectors that are asked for."""
-        found = set(asked)
+        carrying = set(asked)
         for number in reversed(range(len(self.vectors))):
-            if number in found and not self.fixed[number]:
+            if number in carrying and not self.fixed[number]:
                 vector = self.vectors[number]
                 is_linear = isinstance(vector, LinearVector)
-                found.update(one for one in vector.sources if self.varies[one] and not (is_linear and self.fixed[one]))
-        return tuple(sorted(found))
+                carrying.update(
+                    one for one in vector.sources if self.varies[one] and not (is_linear and self.fixed[one])
+                )
+        return tuple(sorted(carrying))
 
     def is_seeded(self, number: int) -> bool:
         """Whether the derivatives of a vector have a part that is the same at every point."""
@@ -186,18 +188,18 @@ class Network:
     @cached_property
     def picked(self) -> frozenset[int]:
         """The vectors whose derivatives along directions entry k of those of the output is read off along k."""
-        found: set[int] = set()
+        picked: set[int] = set()
 
         def pick(number: int) -> None:
             vector = self.vectors[number]
             if vector.width == 1 and not isinstance(vector, InputVector):
-                found.add(number)
+                picked.add(number)
             elif isinstance(vector, LinearVector):
                 for term in vector.terms:
                     if not self.varies[term.source]:
                         continue
                     if term.is_dense:
-                        found.add(term.source)
+                        picked.add(term.source)
                     else:
                         pick(term.source)
             else:
@@ -206,9 +208,11 @@ class Network:
                         pick(source)
 
         pick(self.output)
-        return frozenset(found)
+        return frozenset(picked)
 
     def formulas(self) -> Iterator[Formula]:
         """Each once."""
-        found = {vector.formula.name: vector.formula for vector in self.vectors if isinstance(vector, PointwiseVector)}
-        yield from found.values()
+        formulas = {
+            vector.formula.name: vector.formula for vector in self.vectors if isinstance(vector, PointwiseVector)
+        }
+        yield from formulas.values()

@@ -67,20 +67,20 @@ class Operands:
         """Those for a call; seeds are those of directions V, (K, n), or of the unit vectors."""
         is_captured = x.is_cuda and torch.cuda.is_current_stream_capturing()
         if is_captured:
-            environment, constants, _ = self._made()
-            return self._given(environment, constants, x, args, V, may_compress=False)
+            environment, constants, _ = self._constants_now()
+            return self._completed(environment, constants, x, args, V, may_compress=False)
         state = self._state() if x.device.type != "cpu" else None
         if state is None or self._kept is None or self._kept[0] != state:
-            self._kept = (state, *self._made())
+            self._kept = (state, *self._constants_now())
         _, environment, constants, ready = self._kept
         if V is None and ready is not None:
             return ready
-        ready = self._given(environment, constants, x, args, V, self.may_compress)
+        ready = self._completed(environment, constants, x, args, V, self.may_compress)
         if V is None and not any(self.read.moving):
             self._kept = (state, environment, constants, ready)
         return ready
 
-    def _given(
+    def _completed(
         self,
         environment: list[Any],
         constants: list[Tensor | None],
@@ -95,31 +95,33 @@ class Operands:
             self._values.placed(environment, x, args)
             _fill(environment, self._moving)
         operands = [
-            made(environment) if constant is None else constant
-            for made, constant in zip(self.read.operands, constants, strict=True)
+            operand(environment) if constant is None else constant
+            for operand, constant in zip(self.read.operands, constants, strict=True)
         ]
         return self._ready(operands, V, may_compress)
 
     def _state(self) -> tuple[tuple[int, int], ...]:
         return tuple((0 if one.is_inference() else one._version, one.data_ptr()) for one in self.held)
 
-    def _made(self) -> tuple[list[Any], list[Tensor | None], Ready | None]:
+    def _constants_now(self) -> tuple[list[Any], list[Tensor | None], Ready | None]:
         environment: list[Any] = [None] * self._size
         for slot, tensor in self._values.fixed.items():
             environment[slot] = tensor
         _fill(environment, self._constant)
         makers = zip(self.read.operands, self.read.moving, strict=True)
-        return environment, [None if moves else made(environment) for made, moves in makers], None
+        return environment, [None if moves else operand(environment) for operand, moves in makers], None
 
     def _ready(self, operands: list[Tensor], V: Tensor | None, may_compress: bool) -> Ready:
-        found = seeds(self.read.network, operands, V, self.seeded, self._like)
+        seed_tangents = seeds(self.read.network, operands, V, self.seeded, self._like)
         directions = self.read.network.n if V is None else len(V)
-        widths = [seed.shape[1] for seed in found]
+        widths = [seed.shape[1] for seed in seed_tangents]
         if may_compress and directions >= LEAST and 0 < sum(widths) <= WORTH * directions:
-            found = list(compressed(torch.cat(found, 1)).split(widths, 1))
-            directions = len(found[0])
-        whole = (*operands, *found)
-        return Ready(tuple(operands), tuple(found), directions, tuple((one.stride(0), one.stride(1)) for one in whole))
+            seed_tangents = list(compressed(torch.cat(seed_tangents, 1)).split(widths, 1))
+            directions = len(seed_tangents[0])
+        whole = (*operands, *seed_tangents)
+        return Ready(
+            tuple(operands), tuple(seed_tangents), directions, tuple((one.stride(0), one.stride(1)) for one in whole)
+        )
 
 
 def compressed(T: Tensor) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from jacstrat.fused.network import Given, InputVector, LinearVector, PointwiseVector, Product, Term
+from jacstrat.fused.network import ConstantVector, InputVector, LinearVector, PointwiseVector, Product, Term
 from jacstrat.fused.spec import CHUNK, padded
 from jacstrat.fused.writer import Writer
 
@@ -14,7 +14,7 @@ def forward(writer: Writer) -> None:
         if isinstance(vector, InputVector):
             if writer.is_tile(number):
                 writer.load_rows(name, "x", vector.width, (vector.width, 1))
-        elif isinstance(vector, Given):
+        elif isinstance(vector, ConstantVector):
             operand = f"o{vector.operand}"
             if not vector.of_points:
                 writer.load_row(name, operand, vector.width, writer.spec.strides[vector.operand][1])

@@ -59,8 +59,8 @@ def _lines(text: str) -> tuple[str, ...]:
 
 
 def _formula(name: str, text: str, **kind: bool) -> Callable[..., Formula]:
-    found = Formula(name, _lines(text), **kind)
-    return lambda: found
+    formula = Formula(name, _lines(text), **kind)
+    return lambda: formula
 
 
 def _number(value: float) -> str:

@@ -90,10 +90,10 @@ class _Reader:
             elif slot in values.moving and values.varying.intersection(node.slots):
                 raise Opaque(f"{_name(node.op)} takes numbers of x without their derivative")
 
-    def vector(self, place: int) -> int:
+    def vector(self, slot: int) -> int:
         """The vector that a tensor is, made where there is none yet."""
-        self.forms[place] = self.vectors.single(self.forms[place])
-        return self.forms[place][0].source
+        self.forms[slot] = self.vectors.single(self.forms[slot])
+        return self.forms[slot][0].source
 
     def _form(self, node: Node, number: int, slot: int) -> Form:
         op, args = node.op, node.args
@@ -107,17 +107,17 @@ class _Reader:
             sign = 1.0 if op in (aten.add.Tensor, aten.add.Scalar) else -1.0
             return (*self._summand(args[0], slot), *scaled(self._summand(args[1], slot), sign * alpha))
         if op is aten.rsub.Scalar:
-            return (*scaled(self.forms[args[0].place], -float(args[2])), *self._summand(args[1], slot))
+            return (*scaled(self.forms[args[0].index], -float(args[2])), *self._summand(args[1], slot))
         if op in (aten.mul.Tensor, aten.mul.Scalar):
             return self._product(args[0], args[1], slot)
         if op in (aten.div.Tensor, aten.div.Scalar):
             return self._quotient(args[0], args[1], slot)
         if op is aten.neg.default:
-            return scaled(self.forms[args[0].place], -1.0)
+            return scaled(self.forms[args[0].index], -1.0)
         if is_copy(op):
             if self.values.sample[slot].dtype != self.like.dtype:
                 raise Opaque("it changes the type of its numbers")
-            return self.forms[args[0].place]
+            return self.forms[args[0].index]
         return self._pointwise(node, number, slot)
 
     def _pointwise(self, node: Node, number: int, slot: int) -> Form:
@@ -130,7 +130,7 @@ class _Reader:
         if formula is None:
             kind = "a pointwise function without a kernel" if is_pointwise(node.op) else "neither linear nor pointwise"
             raise Opaque(f"{_name(node.op)} is {kind}")
-        return self.vectors.added(PointwiseVector(self.maps.widths[slot], self.vector(first.place), formula))
+        return self.vectors.added(PointwiseVector(self.maps.widths[slot], self.vector(first.index), formula))
 
     def _layer(self, node: Node, operation: AtenOperation, slot: int) -> Form:
         """A product with a matrix of weights, with or without a summand."""
@@ -141,7 +141,7 @@ class _Reader:
         v, W = (second, first) if right.rank == 1 else (first, second)
         if not self._varies(v) or self._varies(W) or self._moves(W):
             raise Opaque(f"{_name(op)} has weights that depend on x or on an argument")
-        if self.maps.widths[v.place] != self.values.sample[v.place].shape[-1]:
+        if self.maps.widths[v.index] != self.values.sample[v.index].shape[-1]:
             raise Opaque(f"{_name(op)} acts on several rows of a point")
         is_turned = right.contracted == -2
 
@@ -150,7 +150,7 @@ class _Reader:
             M = M.mT if is_turned else M
             return Map(M.shape[0], M.shape[1], dense=M)
 
-        form = scaled(self.vectors.mapped(self.forms[v.place], make), float(node.kwargs.get("alpha", 1)))
+        form = scaled(self.vectors.mapped(self.forms[v.index], make), float(node.kwargs.get("alpha", 1)))
         if summand is None:
             return form
         return (*form, *scaled(self._summand(summand, slot), float(node.kwargs.get("beta", 1))))
@@ -158,50 +158,54 @@ class _Reader:
     def _moved(self, node: Node, number: int, slot: int) -> Form:
         """What is done to axes and places, and sums of entries."""
         values = self.values
-        reads = [leaf.place for leaf in leaves((node.args, *node.kwargs.values())) if isinstance(leaf, Slot)]
-        taken = [place for place in dict.fromkeys(reads) if place in values.varying or place in values.moving]
+        reads = [leaf.index for leaf in leaves((node.args, *node.kwargs.values())) if isinstance(leaf, Slot)]
+        taken = [
+            taken_slot
+            for taken_slot in dict.fromkeys(reads)
+            if taken_slot in values.varying or taken_slot in values.moving
+        ]
         form: Form = ()
-        for place in taken:
-            if self._varies(Slot(place)):
-                source = self.forms[place]
-            elif values.sample[place].is_floating_point():
-                source = self._given(itemgetter(place), values.sample[place].shape)
+        for taken_slot in taken:
+            if self._varies(Slot(taken_slot)):
+                source = self.forms[taken_slot]
+            elif values.sample[taken_slot].is_floating_point():
+                source = self._constant(itemgetter(taken_slot), values.sample[taken_slot].shape)
             else:
                 raise Opaque(f"{_name(node.op)} has an index that depends on an argument")
-            self.maps.widths[place] = self.vectors.width(source)
-            make = maker(self.maps, node, place, number)
+            self.maps.widths[taken_slot] = self.vectors.width(source)
+            make = maker(self.maps, node, taken_slot, number)
             form += source if make(values.sample).is_identity else self.vectors.mapped(source, make)
         return (*form, *self._shift(node, number, taken))
 
     def _shift(self, node: Node, number: int, taken: list[int]) -> Form:
         """What an operation gives where all that depends on x or on an argument is zero."""
         held = [leaf for leaf in leaves((node.args, *node.kwargs.values())) if isinstance(leaf, Slot | Tensor)]
-        held = [leaf for leaf in held if not (isinstance(leaf, Slot) and leaf.place in taken)]
+        held = [leaf for leaf in held if not (isinstance(leaf, Slot) and leaf.index in taken)]
         if node.op not in _FILLS and not held:
             return ()
-        shapes = {place: self.values.sample[place] for place in taken}
+        shapes = {taken_slot: self.values.sample[taken_slot] for taken_slot in taken}
         like, batch = self.like, self.batch
 
         def rows(environment: list[Any]) -> Tensor:
             zeros = list(environment)
-            for place, tensor in shapes.items():
-                zeros[place] = like.new_zeros(tensor.shape)
+            for taken_slot, tensor in shapes.items():
+                zeros[taken_slot] = like.new_zeros(tensor.shape)
             return run(node, zeros)[number].reshape(batch, -1)
 
-        found = rows(self.values.sample)
-        if not found.is_floating_point() or not bool(found.any()):
+        shift = rows(self.values.sample)
+        if not shift.is_floating_point() or not bool(shift.any()):
             return ()
-        if not torch.equal(found, found[:1].expand_as(found)):
+        if not torch.equal(shift, shift[:1].expand_as(shift)):
             raise Opaque(f"{_name(node.op)} puts other numbers into each row")
-        return self.vectors.given(found.shape[1], lambda environment: rows(environment)[:1], False, False)
+        return self.vectors.constant(shift.shape[1], lambda environment: rows(environment)[:1], False, False)
 
     def _summand(self, one: Any, slot: int) -> Form:
         """A form in the shape of the sum that it is in."""
         shape, width = self.values.sample[slot].shape, self.maps.widths[slot]
         if self._varies(one):
-            form = self.forms[one.place]
+            form = self.forms[one.index]
         else:
-            form = self._given(lambda environment: bound(one, environment), shape, self._moves(one))
+            form = self._constant(lambda environment: bound(one, environment), shape, self._moves(one))
         if self.vectors.width(form) == width:
             return form
         if self.vectors.width(form) != 1:
@@ -215,36 +219,36 @@ class _Reader:
         if not self._varies(right):
             return self._multiple(left, lambda environment: bound(right, environment), self._moves(right), slot)
         if left == right:
-            return self.vectors.added(PointwiseVector(self.maps.widths[slot], self.vector(left.place), SQUARE))
-        return self._times(self.vector(left.place), self.vector(right.place), slot)
+            return self.vectors.added(PointwiseVector(self.maps.widths[slot], self.vector(left.index), SQUARE))
+        return self._times(self.vector(left.index), self.vector(right.index), slot)
 
     def _quotient(self, left: Any, right: Any, slot: int) -> Form:
         if not self._varies(right):
             return self._multiple(left, lambda environment: 1 / bound(right, environment), self._moves(right), slot)
         inverse = self.vectors.added(
-            PointwiseVector(self.maps.widths[right.place], self.vector(right.place), RECIPROCAL)
+            PointwiseVector(self.maps.widths[right.index], self.vector(right.index), RECIPROCAL)
         )
         if self._varies(left):
-            return self._times(self.vector(left.place), inverse[0].source, slot)
+            return self._times(self.vector(left.index), inverse[0].source, slot)
         if isinstance(left, float | int):
             return scaled(inverse, float(left))
         shape = self.values.sample[slot].shape
-        given = self._given(lambda environment: bound(left, environment), shape, self._moves(left))
-        return self._times(inverse[0].source, given[0].source, slot)
+        form = self._constant(lambda environment: bound(left, environment), shape, self._moves(left))
+        return self._times(inverse[0].source, form[0].source, slot)
 
     def _multiple(self, left: Slot, amount: Amount, moves: bool, slot: int) -> Form:
         """A form times what does not depend on x."""
         now = amount(self.values.sample)
-        form, shape, width = self.forms[left.place], self.values.sample[slot].shape, self.maps.widths[slot]
+        form, shape, width = self.forms[left.index], self.values.sample[slot].shape, self.maps.widths[slot]
         if isinstance(now, float | int):
             return scaled(form, float(now))
-        if not moves and self._is_shared(now, shape) and self.maps.widths[left.place] == width:
+        if not moves and self._is_shared(now, shape) and self.maps.widths[left.index] == width:
             batch = self.batch
             whole = torch.Size((batch, *shape[1:])) if len(self.values.sample[0].shape) == 2 else shape
             return self.vectors.mapped(
                 form, lambda environment: diagonal(amount(environment).expand(whole).reshape(batch, -1)[0])
             )
-        return self._times(self.vector(left.place), self._given(amount, shape, moves)[0].source, slot)
+        return self._times(self.vector(left.index), self._constant(amount, shape, moves)[0].source, slot)
 
     def _times(self, left: int, right: int, slot: int) -> Form:
         width = self.maps.widths[slot]
@@ -252,7 +256,7 @@ class _Reader:
             raise Opaque("a product of tensors that are broadcast along an axis of a point")
         return self.vectors.added(Product(width, left, right))
 
-    def _given(self, amount: Amount, shape: torch.Size, moves: bool = True) -> Form:
+    def _constant(self, amount: Amount, shape: torch.Size, moves: bool = True) -> Form:
         """What does not depend on x, broadcast to a shape unless it is one number for each point."""
         like, batch = self.like, self.batch
         now = amount(self.values.sample)
@@ -262,16 +266,16 @@ class _Reader:
         width = 1 if now.numel() == (batch if of_points else 1) else width
 
         def make(environment: list[Any]) -> Tensor:
-            found = amount(environment)
-            found = found.to(like) if isinstance(found, Tensor) else like.new_tensor(found)
+            value = amount(environment)
+            value = value.to(like) if isinstance(value, Tensor) else like.new_tensor(value)
             if width == 1:
-                return found.reshape(-1, 1)
-            if found.dim() == 1 and len(found) == width:
-                return found.unsqueeze(0)
-            rows = found.expand(shape).reshape(batch, -1)
+                return value.reshape(-1, 1)
+            if value.dim() == 1 and len(value) == width:
+                return value.unsqueeze(0)
+            rows = value.expand(shape).reshape(batch, -1)
             return rows if of_points else rows[:1]
 
-        return self.vectors.given(width, make, of_points, moves)
+        return self.vectors.constant(width, make, of_points, moves)
 
     def _is_shared(self, tensor: Tensor, shape: torch.Size) -> bool:
         """Whether what is broadcast to a shape is the same for all points."""
@@ -280,7 +284,7 @@ class _Reader:
         return tensor.dim() < len(shape) or tensor.shape[0] == 1
 
     def _varies(self, one: Any) -> bool:
-        return isinstance(one, Slot) and one.place in self.values.varying
+        return isinstance(one, Slot) and one.index in self.values.varying
 
     def _moves(self, one: Any) -> bool:
-        return isinstance(one, Slot) and one.place in self.values.moving
+        return isinstance(one, Slot) and one.index in self.values.moving

@@ -47,14 +47,14 @@ def resources(
     function = kernel(text)
     names = [name for name in function.arg_names if name not in constants]
     signature = dict(zip(names, types, strict=True)) | dict.fromkeys(constants, "constexpr")
-    pointers = (place for place, name in enumerate(function.arg_names) if signature[name][0] == "*")
-    aligned = {(place,): [["tt.divisibility", 16]] for place in pointers}
+    pointers = (position for position, name in enumerate(function.arg_names) if signature[name][0] == "*")
+    aligned = {(position,): [["tt.divisibility", 16]] for position in pointers}
     source = ASTSource(function, signature, constexprs=dict(constants), attrs=aligned)
     options: dict[str, Any] = {"num_warps": warps, "enable_fp_fusion": True}
-    found = triton.compile(source, target=GPUTarget("cuda", capability, 32), options=options)
-    told = _told(found.asm["cubin"])
-    products = frozenset(re.findall(r"\b(wgmma|mma)\.\S*?sync\S*?\.(?:f64|tf32|bf16|f16)", found.asm["ptx"]))
-    return Resources(found.metadata.shared, *told, products)
+    compiled = triton.compile(source, target=GPUTarget("cuda", capability, 32), options=options)
+    told = _told(compiled.asm["cubin"])
+    products = frozenset(re.findall(r"\b(wgmma|mma)\.\S*?sync\S*?\.(?:f64|tf32|bf16|f16)", compiled.asm["ptx"]))
+    return Resources(compiled.metadata.shared, *told, products)
 
 
 def _told(cubin: bytes) -> tuple[int, int]:

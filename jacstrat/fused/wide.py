@@ -17,7 +17,7 @@ from jacstrat.core.operator import Operator
 from jacstrat.fused import layer
 from jacstrat.fused.evaluate import Pass, back, bend, entries, forward, tangent
 from jacstrat.fused.narrow import KernelResult
-from jacstrat.fused.network import Given, LinearVector, Network, PointwiseVector, Term
+from jacstrat.fused.network import ConstantVector, LinearVector, Network, PointwiseVector, Term
 from jacstrat.fused.operands import Ready
 from jacstrat.fused.spec import Products
 
@@ -101,7 +101,7 @@ class Wide:
         W = ready.operands[term.operand]
         closing = self._closing if self._closing is not None and self._closing.source == behind else None
         B, units, inputs = len(at.values[0]), network.vectors[number].width, source.width
-        done, found = layer.launch(
+        done, closing_sums = layer.launch(
             layer.Layer(
                 W,
                 rows=None if is_shared else t[term.source].expand(B, -1, -1).contiguous(),
@@ -118,8 +118,8 @@ class Wide:
         )
         if done is not None:
             t[behind] = done
-        if found is not None:
-            sums[behind] = found
+        if closing_sums is not None:
+            sums[behind] = closing_sums
 
     def _entries(self, operands: Any, at: Pass, t: dict[int, Tensor], sums: dict[int, Tensor]) -> Tensor:
         """The diagonal of a field's Jacobian, (B or 1, n)."""
@@ -129,11 +129,11 @@ class Wide:
         vector = network.vectors[network.output]
         assert isinstance(vector, LinearVector)
         rest = LinearVector(vector.width, tuple(term for term in vector.terms if term is not closing))
-        found = closing.factor * sums[closing.source]
+        closed = closing.factor * sums[closing.source]
         if not any(network.varies[term.source] for term in rest.terms):
-            return found
+            return closed
         whole = Network((*network.vectors[:-1], rest))
-        return found + entries(whole, operands, at, t, whole.output)
+        return closed + entries(whole, operands, at, t, whole.output)
 
     def _pointwise_behind(self, number: int) -> int | None:
         """The pointwise function that is all that a layer's result goes into; None where it is no such layer."""
@@ -141,7 +141,7 @@ class Wide:
         if not isinstance(vector, LinearVector) or vector.width == 1 or network.is_seeded(number):
             return None
         live = _live(network, number)
-        using = [place for place, one in enumerate(network.vectors) if number in one.sources]
+        using = [index for index, one in enumerate(network.vectors) if number in one.sources]
         is_layer = len(live) == 1 and live[0].is_dense and live[0].factor == 1
         if not is_layer or len(using) != 1 or network.vectors[live[0].source].width == 1:
             return None
@@ -152,8 +152,8 @@ class Wide:
         network, vector = self.network, self.network.vectors[number]
         if not isinstance(vector, PointwiseVector) or not network.fixed[vector.source] or number in self._asked:
             return False
-        using = [place for place in self.numbers if number in network.vectors[place].sources]
-        return all(place in self._behind for place in using)
+        using = [index for index in self.numbers if number in network.vectors[index].sources]
+        return all(index in self._behind for index in using)
 
     def _term_at_end(self) -> Term | None:
         """The matrix of a field's last layer, where it meets one layer's result that nothing else needs."""
@@ -177,6 +177,6 @@ def _live(network: Network, number: int) -> list[Term]:
 
 def _taken(ready: Ready, network: Network, rows: slice) -> Ready:
     """Operands of some of the points."""
-    each = {vector.operand for vector in network.vectors if isinstance(vector, Given) and vector.of_points}
+    each = {vector.operand for vector in network.vectors if isinstance(vector, ConstantVector) and vector.of_points}
     operands = tuple(one[rows] if number in each else one for number, one in enumerate(ready.operands))
     return replace(ready, operands=operands)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from jacstrat.fused.network import Given, InputVector, LinearVector, Term
+from jacstrat.fused.network import ConstantVector, InputVector, LinearVector, Term
 from jacstrat.fused.spec import CHUNK, Spec, padded
 
 
@@ -30,7 +30,7 @@ class Writer:
     def is_tile(self, number: int) -> bool:
         """Whether a vector stands in a tile as a whole: it is narrow, or more is done to it than products."""
         vector = self.network.vectors[number]
-        if vector.width <= CHUNK or not isinstance(vector, (InputVector, Given)):
+        if vector.width <= CHUNK or not isinstance(vector, (InputVector, ConstantVector)):
             return True
         for one in self.network.vectors:
             if number in one.sources:
@@ -65,7 +65,7 @@ class Writer:
         """The product of a wide x, or operand of each point, with a matrix."""
         vector = self.network.vectors[term.source]
         pointer, (sr, sc) = "x", (vector.width, 1)
-        if isinstance(vector, Given):
+        if isinstance(vector, ConstantVector):
             pointer, (sr, sc) = f"o{vector.operand}", self.spec.strides[vector.operand]
         out = self.network.vectors[number].width
         assert term.operand is not None

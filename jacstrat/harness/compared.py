@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from jacstrat.compare.comparison import compare
 from jacstrat.compare.inputs import RecordSet
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
 
     from matplotlib.figure import Figure
 
-Samples = Mapping[str, Mapping[str, Any]]
+    from jacstrat.report.figures.samples import Samples
 
 
 @dataclass(frozen=True, repr=False)

@@ -11,7 +11,7 @@ import torch
 from torch._C._autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile, record_function
 
-from jacstrat.measure.clocks import Work
+from jacstrat.graphs import Work
 from jacstrat.measure.ranges import Ranges, ranges_for
 
 # Calls that are looked at. The profiler slows launches down, and kernels not.

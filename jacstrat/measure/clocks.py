@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Protocol
 
-Work = Callable[[], object]
+from jacstrat.graphs import Work
 
 COLD, WARM = "cold", "warm"
 CACHES: Mapping[str, str] = MappingProxyType(

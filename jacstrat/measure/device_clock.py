@@ -10,7 +10,8 @@ from typing import Any, Protocol
 
 import torch
 
-from jacstrat.measure.clocks import WARM, Timing, Work
+from jacstrat.graphs import Work
+from jacstrat.measure.clocks import WARM, Timing
 
 # Readings of nothing whose median is the tick of a device clock.
 TICK_READINGS = 9

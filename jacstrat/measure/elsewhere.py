@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from jacstrat.measure.clocks import Clock, Timing, Work
+from jacstrat.graphs import Work
+from jacstrat.measure.clocks import Clock, Timing
 
 # Threads that have just computed spin for a moment before they sleep; the other process starts after that.
 SETTLE_S = 5e-3

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
+from jacstrat.graphs import Work
 from jacstrat.measure.card import DeviceSource
-from jacstrat.measure.clocks import Clock, Work
+from jacstrat.measure.clocks import Clock
 
 # Least device time between the two refreshes of the counter that are compared. Drivers refresh it every 20 to 100 ms.
 BLOCK_S = 0.5

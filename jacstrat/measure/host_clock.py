@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from jacstrat.measure.clocks import COLD, WARM, Timing, Work
+from jacstrat.graphs import Work
+from jacstrat.measure.clocks import COLD, WARM, Timing
 
 
 class HostClock:

@@ -7,7 +7,8 @@ from dataclasses import asdict, dataclass
 
 import torch
 
-from jacstrat.measure.clocks import Clock, Work
+from jacstrat.graphs import Work
+from jacstrat.measure.clocks import Clock
 
 # Square matrices whose product fills the device, and bytes that are copied: on a CPU as small as will do, since a run
 # measures these once for each dtype and number of threads.

@@ -19,8 +19,9 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from jacstrat.core.errors import in_words
+from jacstrat.graphs import Work
 from jacstrat.measure.card import DeviceState, throttled
-from jacstrat.measure.clocks import COLD, WARM, Clock, Timing, Work
+from jacstrat.measure.clocks import COLD, WARM, Clock, Timing
 from jacstrat.measure.context import ContextLostError
 from jacstrat.measure.watch import UNWATCHED, Watch
 from jacstrat.statistics import Summary, summarise

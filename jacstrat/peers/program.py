@@ -128,7 +128,7 @@ class _Writer:
     def leaf(self, value: Any) -> Any:
         """An argument as plain JSON; what JSON has no form for is an object of one entry that names its kind."""
         if isinstance(value, Slot):
-            return {"slot": value.place}
+            return {"slot": value.index}
         if isinstance(value, Tensor):
             return {"array": self._name(value)}
         if isinstance(value, list | tuple):

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from jacstrat.core.errors import UsageError, in_words
-from jacstrat.core.operator import OPERATORS, OWN, Kind, Operator, parse_operator
+from jacstrat.core.operator import OPERATORS, OWN, FunctionKind, Operator, parse_operator
 from jacstrat.problems.arguments import check_alone
 from jacstrat.problems.dense import dense_reference
 from jacstrat.problems.elsewhere import UntranslatedError, evaluated
@@ -23,9 +23,9 @@ from jacstrat.problems.reference import Reference, wide
 
 Parameters = Mapping[str, np.ndarray]
 # A of `weight=own`: numbers, or a torch function of the point, called as f is.
-Weight = np.ndarray | Callable[..., Tensor]
+ProblemWeight = np.ndarray | Callable[..., Tensor]
 # What is measured of a function where nobody names operators; of one whose kind is not known, whatever is asked for.
-USUAL: Mapping[Kind | None, tuple[str, ...]] = MappingProxyType(
+USUAL: Mapping[FunctionKind | None, tuple[str, ...]] = MappingProxyType(
     {
         "field": ("divergence", "jacobian_diagonal"),
         "scalar": ("laplacian",),
@@ -100,7 +100,7 @@ class Problem:
     """
 
     name: str
-    kind: Kind | None
+    kind: FunctionKind | None
     formula: str
     answer: str
     function: Callable[..., Tensor]
@@ -115,7 +115,7 @@ class Problem:
     widths: Callable[[int], tuple[int, ...]] | None = None
     factory: bool = False
     operators: tuple[str, ...] = ()
-    weight: Callable[[int, np.random.Generator], Weight] | None = None
+    weight: Callable[[int, np.random.Generator], ProblemWeight] | None = None
     arguments: Callable[[int, int, np.random.Generator], tuple[np.ndarray, ...]] = no_arguments
     closed: Mapping[str, Callable[..., np.ndarray]] = field(default_factory=dict)
 

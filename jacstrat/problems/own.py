@@ -12,9 +12,9 @@ import numpy as np
 import torch
 
 from jacstrat.core.errors import UsageError, unknown
-from jacstrat.core.operator import Kind, parse_operator
+from jacstrat.core.operator import FunctionKind, parse_operator
 from jacstrat.problems.arguments import check_alone, required
-from jacstrat.problems.base import USUAL, Problem, Weight, no_arguments, uniform
+from jacstrat.problems.base import USUAL, Problem, ProblemWeight, no_arguments, uniform
 from jacstrat.problems.checked import (
     Arguments,
     Sampler,
@@ -68,7 +68,7 @@ def problem(
     /,
     *,
     name: str | None = None,
-    kind: Kind | None = None,
+    kind: FunctionKind | None = None,
     reference: Callable[..., np.ndarray] | None = None,
     sizes: Sequence[int] = SIZES,
     points: Sampler | None = None,
@@ -78,7 +78,7 @@ def problem(
     answer: str | None = None,
     origin: str | None = None,
     operators: Sequence[str] = (),
-    weight: Callable[[int, np.random.Generator], Weight] | None = None,
+    weight: Callable[[int, np.random.Generator], ProblemWeight] | None = None,
     arguments: Arguments | None = None,
     closed: Mapping[str, Callable[..., np.ndarray]] | None = None,
 ) -> Any:
@@ -139,7 +139,7 @@ class Description:
     """What a user says of a function: the arguments of `problem`."""
 
     name: str | None
-    kind: Kind | None
+    kind: FunctionKind | None
     reference: Callable[..., np.ndarray] | None
     sizes: Sequence[int]
     points: Sampler | None
@@ -149,7 +149,7 @@ class Description:
     answer: str | None
     origin: str | None
     operators: Sequence[str]
-    weight: Callable[[int, np.random.Generator], Weight] | None
+    weight: Callable[[int, np.random.Generator], ProblemWeight] | None
     arguments: Arguments | None
     closed: Mapping[str, Callable[..., np.ndarray]]
 
@@ -252,7 +252,7 @@ def _sizes(name: str, sizes: Sequence[int]) -> tuple[int, ...]:
     return tuple(sizes)
 
 
-def _operators(name: str, kind: Kind | None, operators: Sequence[str]) -> tuple[str, ...]:
+def _operators(name: str, kind: FunctionKind | None, operators: Sequence[str]) -> tuple[str, ...]:
     if isinstance(operators, str):
         operators = (operators,)
     for operator in map(parse_operator, operators):

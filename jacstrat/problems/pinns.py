@@ -16,7 +16,7 @@ from jacstrat.problems.networks import WIDTH, dense_layers, layer_widths, tanh_s
 
 FREQUENCY = 30.0
 WAVENUMBER = 4.0
-Curve = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray, np.ndarray]]
+ActivationToCurvature = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray, np.ndarray]]
 
 
 def _pinn(x: Tensor, activation: Callable[[Tensor], Tensor], layers: Mapping[str, Tensor]) -> Tensor:
@@ -27,7 +27,7 @@ def _pinn(x: Tensor, activation: Callable[[Tensor], Tensor], layers: Mapping[str
     return (1 - (x * x).sum(-1)) * N
 
 
-def _pinn_diagonal(x: np.ndarray, curve: Curve, layers: Mapping[str, np.ndarray]) -> np.ndarray:
+def _pinn_diagonal(x: np.ndarray, curve: ActivationToCurvature, layers: Mapping[str, np.ndarray]) -> np.ndarray:
     # Each layer carries its value a, tangents T_ji = da_j/dx_i and curvatures C_ji = d2a_j/dx_i2, (h, n):
     # T -> s' W T, C -> s' W C + s'' (W T)^2. Point by point, so that memory does not grow with B.
     depth = len(layers) // 2

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -13,10 +12,9 @@ from torch import Tensor
 from jacstrat.core.errors import JacstratError, ShapeError, UsageError
 from jacstrat.core.operator import Operator, parse_operator
 from jacstrat.problems.arguments import taken
-from jacstrat.problems.error_hints import explained, takes
+from jacstrat.problems.error_hints import Function, explained, takes
 from jacstrat.problems.introspection import mixing, random
 
-Function = Callable[..., Tensor]
 Args = tuple[Any, ...]
 LOST = ".detach(), .item(), .numpy(), torch.no_grad(), autograd.grad without create_graph, or whole numbers"
 

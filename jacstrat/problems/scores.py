@@ -14,7 +14,7 @@ from jacstrat.problems.networks import WIDTH
 BLOCKS = 2
 # 2^k z^(2k+1) / (2k+1)!! for |z| <= 7: at the 160th it is below 1e-23 of their sum.
 TERMS = 160
-Curve = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
+ActivationToSlope = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 
 
 def _score(x: Tensor, activation: Callable[[Tensor], Tensor], layers: Mapping[str, Tensor]) -> Tensor:
@@ -24,7 +24,7 @@ def _score(x: Tensor, activation: Callable[[Tensor], Tensor], layers: Mapping[st
     return linear(h, layers["W_out"], layers["b_out"])
 
 
-def _score_diagonal(x: np.ndarray, curve: Curve, layers: Mapping[str, np.ndarray]) -> np.ndarray:
+def _score_diagonal(x: np.ndarray, curve: ActivationToSlope, layers: Mapping[str, np.ndarray]) -> np.ndarray:
     # The tangents T = dh/dx, (64, n), go along: T -> T + V s'(z) U T. Point by point: memory does not grow with B.
     def point(x: np.ndarray) -> np.ndarray:
         h, T = layers["W_in"] @ x + layers["b_in"], layers["W_in"]

@@ -14,10 +14,10 @@ from torch import Tensor
 from jacstrat.problems.base import Problem, uniform
 
 POST = 'L-infinity, "Some calculus with torch::autograd", 24 Feb 2021'
-Points = Callable[[int, int, np.random.Generator], np.ndarray]
+PointSampler = Callable[[int, int, np.random.Generator], np.ndarray]
 
 
-def _starting_at(row: Callable[[int], np.ndarray], others: Points) -> Points:
+def _starting_at(row: Callable[[int], np.ndarray], others: PointSampler) -> PointSampler:
     """A sampler whose row 0 is row(n); the other rows are those of `others`."""
 
     def points(n: int, batch: int, rng: np.random.Generator) -> np.ndarray:

@@ -106,10 +106,10 @@ def measure(
         DiedError, RefusedError: A revision cannot be imported.
     """
     found = survey(revision_pair, selection, lambda case: attend(case, None))
-    return time(revision_pair, found, thresholds, limits, seed, attend)
+    return time_cases(revision_pair, found, thresholds, limits, seed, attend)
 
 
-def time(
+def time_cases(
     revision_pair: RevisionPair,
     found: Survey,
     thresholds: Thresholds,

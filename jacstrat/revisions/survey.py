@@ -13,7 +13,7 @@ from jacstrat.record import COLUMNS, SCHEMA, TIMED, Record
 from jacstrat.revisions.interleave import SharedCase
 from jacstrat.revisions.processes import DiedError, RefusedError, RevisionPair, SideProcess
 
-Cell = Mapping[str, Any]
+PlainCell = Mapping[str, Any]
 SIDES = ("base", "new")
 
 
@@ -45,7 +45,7 @@ class Survey:
         notes: What one revision lacks, and why, a line each.
     """
 
-    cells: dict[str, dict[str, Cell]]
+    cells: dict[str, dict[str, PlainCell]]
     records: dict[str, dict[str, Record]]
     environments: dict[str, dict[str, Any]]
     notes: list[str]
@@ -148,7 +148,7 @@ class _Both:
             self._stack.close()
         return answers
 
-    def rows(self, cells: Mapping[str, Mapping[str, Cell]], group: Sequence[str]) -> dict[str, dict[str, Record]]:
+    def rows(self, cells: Mapping[str, Mapping[str, PlainCell]], group: Sequence[str]) -> dict[str, dict[str, Record]]:
         """The rows of the cases of one cell: at once, or one by one where a side does not come through all of them."""
         found: dict[str, dict[str, Record]] = {side: {} for side in SIDES}
         asked = {}
@@ -167,7 +167,7 @@ class _Both:
         return found
 
 
-def failed(key: str, cell: Cell, status: Any, reason: str) -> Record:
+def failed(key: str, cell: PlainCell, status: Any, reason: str) -> Record:
     """The row of a case that gave none itself."""
     identity = {name: value for name, value in cell.items() if name != "strategies"}
     return Record(case=key, strategy=cell["strategies"][0], status=status, reason=reason, **identity)
@@ -182,7 +182,7 @@ def _records(answer: Mapping[str, Any], keys: Sequence[str]) -> Iterator[Record]
         yield Record(**known | {"schema": SCHEMA})
 
 
-def _groups(cells: Mapping[str, Mapping[str, Cell]]) -> list[list[str]]:
+def _groups(cells: Mapping[str, Mapping[str, PlainCell]]) -> list[list[str]]:
     """Cases that share a cell on either side."""
     groups: dict[str, list[str]] = {}
     for key in dict.fromkeys([*cells["base"], *cells["new"]]):

@@ -73,19 +73,19 @@ class TapedLine:
 def _derivatives(program: TaylorProgram, x: Tensor, V: Tensor, order: int, args: Args) -> Tensor:
     y = follow(program, x, V, order, args)
     value, D = value_of(y), len(V)
-    found = [value.expand(D, *value.shape)]
+    derivatives = [value.expand(D, *value.shape)]
     tail = y.full().tail.unbind(0) if isinstance(y, TaylorSeries) else ()
-    found += [float(math.factorial(k)) * part for k, part in enumerate(tail, 1)]
-    found += [torch.zeros_like(found[0])] * (order + 1 - len(found))
-    return torch.stack(found, 1)
+    derivatives += [float(math.factorial(k)) * part for k, part in enumerate(tail, 1)]
+    derivatives += [torch.zeros_like(derivatives[0])] * (order + 1 - len(derivatives))
+    return torch.stack(derivatives, 1)
 
 
 def follow(program: TaylorProgram, x: Tensor, V: Tensor, order: int, args: Args = ()) -> TaylorSeries | Tensor:
     """The series of a program's result along directions; the value alone where it does not depend on them."""
     V = V.unsqueeze(1) if x.dim() == 2 and V.dim() == 2 else V
-    given = [arg for arg in lifted(args) if isinstance(arg, Tensor)]
-    empty = (None,) * (program.size - 1 - len(given))
-    environment: list[Any] = [TaylorSeries(x, V.unsqueeze(0)), *given, *empty, *program.constants]
+    tensors = [arg for arg in lifted(args) if isinstance(arg, Tensor)]
+    empty = (None,) * (program.size - 1 - len(tensors))
+    environment: list[Any] = [TaylorSeries(x, V.unsqueeze(0)), *tensors, *empty, *program.constants]
     for node in program.nodes:
         inputs = node.take(environment) if node.take else bound(node.args, environment)
         kwargs = {key: bound(item, environment) for key, item in node.kwargs.items()}

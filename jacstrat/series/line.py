@@ -27,17 +27,17 @@ def in_line(ys: Sequence[Tensor], s: Tensor, order: int, tracked: bool) -> list[
     with torch.enable_grad():
         g = [torch.zeros_like(y, requires_grad=True) for y in ys]
         total = sum(((dummy * y).sum() for dummy, y in zip(g, ys, strict=True)), torch.zeros_like(s).sum())
-        found: list[list[Tensor]] = []
+        orders: list[list[Tensor]] = []
         for _ in range(order):
             (slope,) = torch.autograd.grad(total, s, create_graph=True, materialize_grads=True)
             total = slope.sum()
             if not total.requires_grad:  # nothing depends on s any more
                 break
-            found.append(
+            orders.append(
                 list(torch.autograd.grad(total, g, create_graph=tracked, retain_graph=True, materialize_grads=True))
             )
-        found += [[torch.zeros_like(y) for y in ys] for _ in range(order - len(found))]
-    return [list(each) for each in zip(*found, strict=True)]
+        orders += [[torch.zeros_like(y) for y in ys] for _ in range(order - len(orders))]
+    return [list(each) for each in zip(*orders, strict=True)]
 
 
 def nested(f: Function, x: Tensor, v: Tensor, order: int) -> Tensor:
@@ -56,8 +56,8 @@ def nested(f: Function, x: Tensor, v: Tensor, order: int) -> Tensor:
         s = torch.zeros(*x.shape[:-1], 1, dtype=x.dtype, device=x.device, requires_grad=True)
         y = f((x if tracked else x.detach()) + s * v)
         (slopes,) = in_line([y], s, order, tracked)
-    found = torch.stack([y, *slopes])
-    return found if tracked else found.detach()
+    derivatives = torch.stack([y, *slopes])
+    return derivatives if tracked else derivatives.detach()
 
 
 def _nested_within(f: Function, x: Tensor, v: Tensor, order: int) -> Tensor:
@@ -68,11 +68,11 @@ def _nested_within(f: Function, x: Tensor, v: Tensor, order: int) -> Tensor:
 
     s = torch.zeros_like(x[..., :1])
     along: Callable[[Tensor, Tensor], Tensor] = weighted
-    found, g = [y := f(x)], torch.zeros_like(y)
+    derivatives, g = [y := f(x)], torch.zeros_like(y)
     for _ in range(order):
         along = _slope(along)
-        found.append(torch.func.grad(along, argnums=1)(s, g))
-    return torch.stack(found)
+        derivatives.append(torch.func.grad(along, argnums=1)(s, g))
+    return torch.stack(derivatives)
 
 
 def _slope(along: Callable[[Tensor, Tensor], Tensor]) -> Callable[[Tensor, Tensor], Tensor]:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from jacstrat.series.polynomials import derivative, integral, times
-from jacstrat.series.rule import Rule, one_argument
+from jacstrat.series.rule import SeriesRule, one_argument
 from jacstrat.series.series import Polynomial, TaylorSeries, polynomial_of, value_of
 from jacstrat.taylor.rule import NotCovered, TaylorCall
 
@@ -93,7 +93,7 @@ def _cross(call: TaylorCall, K: int) -> Any:
     return TaylorSeries.of(y, times(p, q, K, multiply, y))
 
 
-MATRICES: dict[Any, Rule] = {
+MATRICES: dict[Any, SeriesRule] = {
     aten.linalg_inv_ex.default: _inverse,
     aten._linalg_solve_ex.default: _solution,
     aten._linalg_slogdet.default: _log_determinant,

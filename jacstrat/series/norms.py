@@ -24,8 +24,8 @@ class PlainNorms(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         plain = _PLAIN.get(func)
-        found: Any = NotImplemented if plain is None else plain(*args, **(kwargs or {}))
-        return func(*args, **(kwargs or {})) if found is NotImplemented else found
+        result: Any = NotImplemented if plain is None else plain(*args, **(kwargs or {}))
+        return func(*args, **(kwargs or {})) if result is NotImplemented else result
 
 
 def _layer_norm(

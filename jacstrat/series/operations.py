@@ -14,13 +14,11 @@ from jacstrat.core.errors import UnsupportedError
 from jacstrat.series.line import in_line
 from jacstrat.series.polynomials import composed
 from jacstrat.series.series import TaylorSeries, value_of
-from jacstrat.taylor.fallback import FORWARD, REVERSE
+from jacstrat.taylor.fallback import FORWARD, REVERSE, Tensors
 from jacstrat.taylor.forward import FORWARD_TWICE
 from jacstrat.taylor.rule import TaylorCall
 from jacstrat.trace.operations import operation_of
 from jacstrat.trace.tape import leaves
-
-Tensors = tuple[Tensor, ...]
 
 _NAMES = (
     "clamp clamp.Tensor clamp_min clamp_min.Tensor clamp_max clamp_max.Tensor hardtanh leaky_relu _prelu_kernel "
@@ -64,7 +62,7 @@ class Operation:
         self.series = list(dict.fromkeys(leaf for leaf in leaves(arguments) if isinstance(leaf, TaylorSeries)))
         self.out = self._at(value_of)
         self.outs = list(self.out) if isinstance(self.out, (tuple, list)) else [self.out]
-        self.kept = [number for number, y in enumerate(self.outs) if call.used[number] and _is_real(y)]
+        self.followed = [number for number, y in enumerate(self.outs) if call.used[number] and _is_real(y)]
 
     @property
     def requires_grad(self) -> bool:
@@ -83,15 +81,15 @@ class Operation:
             return by_identity[id(tree)] if isinstance(tree, TaylorSeries) else tree
 
         y = self._at(at)
-        return tuple((y if isinstance(y, (tuple, list)) else (y,))[number] for number in self.kept)
+        return tuple((y if isinstance(y, (tuple, list)) else (y,))[number] for number in self.followed)
 
     def _at(self, of: Callable[[Any], Any]) -> Any:
         return self.call.op(*of(self.call.args), **{key: of(item) for key, item in self.call.kwargs.items()})
 
-    def given(self, kept: list[Any]) -> Any:
+    def with_outputs(self, outputs: list[Any]) -> Any:
         """The outputs with these in place of those that are kept."""
         outs = list(self.outs)
-        for number, one in zip(self.kept, kept, strict=True):
+        for number, one in zip(self.followed, outputs, strict=True):
             outs[number] = one
         return tuple(outs) if isinstance(self.out, (tuple, list)) else outs[0]
 
@@ -99,16 +97,18 @@ class Operation:
 def by_slope(call: TaylorCall, K: int) -> Any:
     """Any operation without a second derivative: its first one on each coefficient."""
     operation = Operation(call)
-    if not operation.kept:
+    if not operation.followed:
         return operation.out
     degree = max(len(one.tail) for one in operation.series)
     D = operation.series[0].directions
     mode = FORWARD if call.op in FORWARD_TWICE else REVERSE
     values = tuple(one.value for one in operation.series)
     tails = [one.full().jet(degree).full() for one in operation.series]
-    found = vmap(lambda *t: mode.first(operation, values, t))(*tails)
-    outs = (operation.outs[number] for number in operation.kept)
-    return operation.given([TaylorSeries(y, t.unflatten(0, (degree, D))) for y, t in zip(outs, found, strict=True)])
+    slopes = vmap(lambda *t: mode.first(operation, values, t))(*tails)
+    outs = (operation.outs[number] for number in operation.followed)
+    return operation.with_outputs(
+        [TaylorSeries(y, t.unflatten(0, (degree, D))) for y, t in zip(outs, slopes, strict=True)]
+    )
 
 
 def by_derivatives(call: TaylorCall, K: int) -> Any:
@@ -120,7 +120,7 @@ def by_derivatives(call: TaylorCall, K: int) -> Any:
     if torch.Tag.nondeterministic_seeded in getattr(call.op, "tags", ()):
         raise UnsupportedError(f"no derivatives of {call.op}, which draws other numbers at every call")
     operation = Operation(call)
-    if not operation.kept:
+    if not operation.followed:
         return operation.out
     tracked = torch.is_grad_enabled() and operation.requires_grad
     is_pointwise = torch.Tag.pointwise in getattr(call.op, "tags", ())
@@ -148,13 +148,13 @@ def _entrywise(operation: Operation, K: int, tracked: bool) -> Any:
     if not tracked:
         derivatives = [part.detach() for part in derivatives]
     polynomial = v.polynomial(y.dim())
-    return operation.given([TaylorSeries.of(y, composed(polynomial, [y, *derivatives[1:]], K))])
+    return operation.with_outputs([TaylorSeries.of(y, composed(polynomial, [y, *derivatives[1:]], K))])
 
 
 def _along(operation: Operation, K: int, tracked: bool) -> Any:
     D = operation.series[0].directions
     full = [one.full() for one in operation.series]
-    found: list[list[list[Tensor]]] = []  # by direction, output and order
+    by_direction: list[list[list[Tensor]]] = []  # by direction, output and order
     for d in range(D):
         with torch.enable_grad():
             s = torch.zeros((), dtype=full[0].value.dtype, device=full[0].value.device, requires_grad=True)
@@ -165,13 +165,15 @@ def _along(operation: Operation, K: int, tracked: bool) -> Any:
                     value = value + s**k * part
                 values.append(value)
             ys = operation(*values)
-            found.append(in_line(ys, s, K, tracked))
+            by_direction.append(in_line(ys, s, K, tracked))
     outs = []
-    for number, place in enumerate(operation.kept):
-        y = operation.outs[place]
-        coefficients = [torch.stack([found[d][number][k] for d in range(D)]) / math.factorial(k + 1) for k in range(K)]
+    for number, position in enumerate(operation.followed):
+        y = operation.outs[position]
+        coefficients = [
+            torch.stack([by_direction[d][number][k] for d in range(D)]) / math.factorial(k + 1) for k in range(K)
+        ]
         outs.append(TaylorSeries(y, torch.stack(coefficients)))
-    return operation.given(outs)
+    return operation.with_outputs(outs)
 
 
 def _is_real(y: Any) -> bool:

@@ -22,7 +22,7 @@ from jacstrat.series.polynomials import (
     term,
     times,
 )
-from jacstrat.series.rule import Rule, one_argument, unary
+from jacstrat.series.rule import SeriesRule, one_argument, unary
 from jacstrat.series.series import Polynomial, TaylorSeries, polynomial_of, rank_of, value_of
 from jacstrat.taylor.rule import TaylorCall
 
@@ -77,9 +77,9 @@ def _log_sigmoid(y: Tensor, z: Polynomial, K: int) -> Polynomial:
 
 
 def _softplus(y: Tensor, z: Polynomial, K: int, beta: float, threshold: float) -> Polynomial:
-    found = carried(z, sigmoid_of(scaled(z, beta), K), y, K)
+    softplus = carried(z, sigmoid_of(scaled(z, beta), K), y, K)
     is_linear = beta * z[0] > threshold
-    rest = (torch.where(is_linear, z[k] if k < len(z) else 0.0, part) for k, part in enumerate(found[1:], 1))
+    rest = (torch.where(is_linear, z[k] if k < len(z) else 0.0, part) for k, part in enumerate(softplus[1:], 1))
     return [y, *rest]
 
 
@@ -138,17 +138,17 @@ def _power(y: Tensor, z: Polynomial, K: int, p: float) -> Polynomial:
 
 def _of_power(y: Tensor, v: Tensor, p: Any, K: int) -> list[Any]:
     """The derivatives of v^p; a factor that is 0 cancels the pole beside it."""
-    found, factor = [y], 1.0
+    derivatives, factor = [y], 1.0
     for k in range(K):
         factor = factor * (p - k)
         if isinstance(factor, Tensor):
             is_none = factor == 0
-            found.append(factor * v ** torch.where(is_none, 0.0, p - k - 1))
+            derivatives.append(factor * v ** torch.where(is_none, 0.0, p - k - 1))
         elif factor == 0:
             break
         else:
-            found.append(factor * v ** (p - k - 1))
-    return found
+            derivatives.append(factor * v ** (p - k - 1))
+    return derivatives
 
 
 def _power_of_two(call: TaylorCall, K: int) -> Any:
@@ -185,7 +185,7 @@ def _first_of_two(call: TaylorCall, K: int) -> Any:
     return (TaylorSeries.of(y, _log_sigmoid(y, v.polynomial(v.value.dim()), K)), *rest)
 
 
-POINTWISE: dict[Any, Rule] = {
+POINTWISE: dict[Any, SeriesRule] = {
     aten.exp.default: unary(_exp),
     aten.exp2.default: unary(_exp2),
     aten.expm1.default: unary(_expm1),

@@ -94,9 +94,9 @@ def power(z: Polynomial, value: Any, p: float, K: int) -> Polynomial:
 def composed(z: Polynomial, derivatives: list[Any], K: int) -> Polynomial:
     """y = sum_k f^(k)(z_0) (z - z_0)^k / k!, from the derivatives f^(0), f^(1), ... at z_0."""
     y: Polynomial = [derivatives[0]]
-    powers: Polynomial = list(z[1:])  # of z - z_0, without the zeros in front
+    powers: Polynomial = list(z[1:])  # of z - z_0, without the zeros in front; none where z is a constant
     factorial = 1.0
-    for k, one in enumerate(derivatives[1 : K + 1], 1):
+    for k, one in enumerate(derivatives[1 : K + 1] if powers else (), 1):
         factorial *= k
         added = [part * (one / factorial) for part in powers]
         y = y[:k] + [p + q for p, q in zip(y[k:], added, strict=False)] + added[max(len(y) - k, 0) :]

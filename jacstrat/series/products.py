@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from jacstrat.series.polynomials import over, plus, scaled, times
-from jacstrat.series.rule import Rule
+from jacstrat.series.rule import SeriesRule
 from jacstrat.series.series import Polynomial, TaylorSeries, polynomial_of, rank_of, value_of
 from jacstrat.taylor.rule import TaylorCall
 
@@ -56,7 +56,7 @@ def _dot(a: Any, b: Any, K: int) -> Polynomial:
     return [part.sum(-1) for part in times(_whole(a), _whole(b), K)]
 
 
-def _of_two(product: Callable[[Any, Any, int], Polynomial]) -> Rule:
+def _of_two(product: Callable[[Any, Any, int], Polynomial]) -> SeriesRule:
     def apply(call: TaylorCall, K: int) -> Any:
         a, b = call.args
         return TaylorSeries.of(call.op(value_of(a), value_of(b)), product(a, b, K))
@@ -64,14 +64,14 @@ def _of_two(product: Callable[[Any, Any, int], Polynomial]) -> Rule:
     return apply
 
 
-def _and_sum(product: Callable[[Any, Any, int], Polynomial]) -> Rule:
+def _and_sum(product: Callable[[Any, Any, int], Polynomial]) -> SeriesRule:
     """beta c + alpha a b."""
 
     def apply(call: TaylorCall, K: int) -> Any:
         c, a, b = call.args
         y = call.op(value_of(c), value_of(a), value_of(b), **call.kwargs)
-        found = scaled(product(a, b, K), call.kwargs.get("alpha", 1))
-        return TaylorSeries.of(y, plus(found, scaled(polynomial_of(c, y.dim()), call.kwargs.get("beta", 1))))
+        scaled_product = scaled(product(a, b, K), call.kwargs.get("alpha", 1))
+        return TaylorSeries.of(y, plus(scaled_product, scaled(polynomial_of(c, y.dim()), call.kwargs.get("beta", 1))))
 
     return apply
 
@@ -81,8 +81,8 @@ def _layer(call: TaylorCall, K: int) -> Any:
     v, weight, bias = call.args
     y = call.op(value_of(v), value_of(weight), value_of(bias))
     weight = TaylorSeries(weight.value.mT, weight.full().tail.mT) if isinstance(weight, TaylorSeries) else weight.mT
-    found = _layered(_whole(v), _whole(weight), K)
-    return TaylorSeries.of(y, found if bias is None else plus(found, polynomial_of(bias, y.dim())))
+    weighted = _layered(_whole(v), _whole(weight), K)
+    return TaylorSeries.of(y, weighted if bias is None else plus(weighted, polynomial_of(bias, y.dim())))
 
 
 def _layered(v: Polynomial, weight: Polynomial, K: int) -> Polynomial:
@@ -97,7 +97,7 @@ def _layered(v: Polynomial, weight: Polynomial, K: int) -> Polynomial:
     return times(v, weight, K, multiply)
 
 
-PRODUCTS: dict[Any, Rule] = {
+PRODUCTS: dict[Any, SeriesRule] = {
     aten.mul.Tensor: _product,
     aten.div.Tensor: _quotient,
     **dict.fromkeys((aten.mm.default, aten.bmm.default), _of_two(_matrices)),

@@ -11,7 +11,7 @@ from jacstrat.series.series import Polynomial, TaylorSeries
 from jacstrat.taylor.rule import NotCovered, TaylorCall
 from jacstrat.trace.tape import leaves
 
-Rule = Callable[[TaylorCall, int], Any]
+SeriesRule = Callable[[TaylorCall, int], Any]
 
 
 def one_argument(call: TaylorCall) -> TaylorSeries:
@@ -22,7 +22,7 @@ def one_argument(call: TaylorCall) -> TaylorSeries:
     return first
 
 
-def unary(coefficients: Callable[..., Polynomial]) -> Rule:
+def unary(coefficients: Callable[..., Polynomial]) -> SeriesRule:
     """The rule of a function of the entries of its first argument.
 
     Args:

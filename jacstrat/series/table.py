@@ -9,6 +9,6 @@ from typing import Any
 from jacstrat.series.matrices import MATRICES
 from jacstrat.series.pointwise import POINTWISE
 from jacstrat.series.products import PRODUCTS
-from jacstrat.series.rule import Rule
+from jacstrat.series.rule import SeriesRule
 
-RULES: Mapping[Any, Rule] = MappingProxyType({**POINTWISE, **PRODUCTS, **MATRICES})
+RULES: Mapping[Any, SeriesRule] = MappingProxyType({**POINTWISE, **PRODUCTS, **MATRICES})

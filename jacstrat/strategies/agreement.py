@@ -55,10 +55,10 @@ def gradient_fault(found: Tensor, expected: Tensor, leaves: Iterable[Tensor]) ->
     return gradients_fault(gradients(found, wanted), gradients(expected, wanted), expected)
 
 
-Gradients = Sequence[Tensor | None]
+LeafGradients = Sequence[Tensor | None]
 
 
-def gradients(result: Tensor, leaves: Sequence[Tensor]) -> Gradients:
+def gradients(result: Tensor, leaves: Sequence[Tensor]) -> LeafGradients:
     """The gradients of one combination of all numbers of a result; None where it does not depend on a leaf."""
     if not (leaves and result.requires_grad):
         return (None,) * len(leaves)
@@ -67,7 +67,7 @@ def gradients(result: Tensor, leaves: Sequence[Tensor]) -> Gradients:
     return torch.autograd.grad((result * w).sum(), leaves, retain_graph=True, allow_unused=True)
 
 
-def gradients_fault(found: Gradients, expected: Gradients, like: Tensor) -> str:
+def gradients_fault(found: LeafGradients, expected: LeafGradients, like: Tensor) -> str:
     """By how much gradients are off at the worst leaf, of its size; "" where not beyond rounding.
 
     Args:

@@ -25,7 +25,7 @@ from jacstrat.strategies.direct import Direct
 from jacstrat.strategies.gaps import Transform
 from jacstrat.strategies.points import check_points, outside_inference_mode, usable
 from jacstrat.strategies.prepared import Prepared, StaleError
-from jacstrat.strategies.reduction import Form, FormError, outputs_of, reduction
+from jacstrat.strategies.reduction import FormError, OutputForm, outputs_of, reduction
 from jacstrat.strategies.told import telling
 from jacstrat.trace.arguments import Args, Function
 
@@ -273,8 +273,8 @@ class Strategy(ABC):
         args: Args,
         event_dim: int,
         generator: torch.Generator | None,
-        form: Form | None = None,
-    ) -> tuple[Prepared, tuple[Tensor, Args], Form]:
+        form: OutputForm | None = None,
+    ) -> tuple[Prepared, tuple[Tensor, Args], OutputForm]:
         """The prepared operator, the points and arguments that it works on, and what f(x) is like."""
         if (missing := self.missing) is not None:
             raise MissingError(missing)

@@ -13,7 +13,7 @@ from jacstrat.chain import Field
 from jacstrat.core.errors import UnsupportedError
 from jacstrat.core.operator import Operator
 from jacstrat.strategies.auto.candidates import Candidate, Evidence
-from jacstrat.strategies.auto.counting import ProductCost, Work
+from jacstrat.strategies.auto.counting import OpCounts, ProductCost
 from jacstrat.strategies.base import Args, Function, Strategy
 from jacstrat.strategies.contraction import Contraction
 
@@ -63,7 +63,7 @@ class Chain(Strategy):
         return Contraction(field, reason=reason, entries=entries, is_traced=True, constants=field.constants)
 
 
-def fold_s(f: Work, n: int, itemsize: int) -> float:
+def fold_s(f: OpCounts, n: int, itemsize: int) -> float:
     """Seconds to contract what does not depend on the point.
 
     Nothing is, where f has no product of matrices and its operations write the n entries of a point at most: all maps
@@ -73,9 +73,9 @@ def fold_s(f: Work, n: int, itemsize: int) -> float:
     return FOLD_S * n * numbers if f.flops or numbers > f.ops * n else 0.0
 
 
-def _cost(f: Work) -> ProductCost:
+def _cost(f: OpCounts) -> ProductCost:
     """What it costs for one point where f costs so much: two or three passes, where layers are folded."""
-    return ProductCost(Work(3 * f.ops + 10, 3 * f.flops, 3 * f.bytes), Work(), Work())
+    return ProductCost(OpCounts(3 * f.ops + 10, 3 * f.flops, 3 * f.bytes), OpCounts(), OpCounts())
 
 
 def _entries(field: Field, f: Function, x: Tensor, args: Args) -> Callable[..., Tensor] | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -17,11 +17,9 @@ from jacstrat.strategies.contraction import Contraction
 from jacstrat.strategies.look import has_numbers
 from jacstrat.strategies.probes import ChunkSize, fixed_diagonal
 from jacstrat.strategies.probing import by_diagonal, by_units
-from jacstrat.strategies.products import Linearised, functional_gradient, jvp, vjp
+from jacstrat.strategies.products import PRODUCTS, Linearised, ProductMode, functional_gradient
 from jacstrat.structure import Structure, UntracedError, detect_structure, prove_structure
 from jacstrat.trace.rows import rows_apart
-
-PRODUCTS = {"reverse": vjp, "forward": jvp}
 
 
 @dataclass(frozen=True)
@@ -39,7 +37,7 @@ class Coloring(Strategy):
     name: ClassVar[str] = "coloring"
     cost: ClassVar[str] = "K VJP or JVP, batched; K colours"
     exact_when: ClassVar[str] = "always: it refuses where the structure is not proved"
-    product: Literal["reverse", "forward"] = "reverse"
+    product: ProductMode = "reverse"
     chunk_size: ChunkSize = "all"
     trust: bool = False
 

@@ -29,7 +29,7 @@ from jacstrat.trace.arguments import Function
 from jacstrat.trace.rows import rows_apart
 
 # From points, directions (D, n) or (D, B, n) and an order to (D, order + 1, B) or (D, order + 1, B, m).
-Derivatives = Callable[[Tensor, Tensor, int], Tensor]
+DerivativeAlong = Callable[[Tensor, Tensor, int], Tensor]
 
 # The highest order that is looked at: rules are recurrences, which go on as they begin.
 HIGHEST = 4
@@ -37,7 +37,7 @@ HIGHEST = 4
 NESTED = 3
 
 
-def by_nesting(f: Function) -> Derivatives:
+def by_nesting(f: Function) -> DerivativeAlong:
     """Derivatives of f by nested reverse mode, one direction after the other."""
 
     def derivatives(x: Tensor, V: Tensor, order: int) -> Tensor:
@@ -65,7 +65,7 @@ class Consistency:
     V: Tensor
     order: int
 
-    def is_right(self, series: Derivatives | None) -> bool:
+    def is_right(self, series: DerivativeAlong | None) -> bool:
         """Whether derivatives by a tape, where there is one, are right; else nested reverse mode is.
 
         Raises:
@@ -138,7 +138,7 @@ class Consistency:
         return _unit(v)
 
     def _given(
-        self, claim: Derivatives, sample: Sample, seen: Tensor, is_traced: bool, highest: int = HIGHEST
+        self, claim: DerivativeAlong, sample: Sample, seen: Tensor, is_traced: bool, highest: int = HIGHEST
     ) -> Tensor:
         """(order + 1, ...) of a claim at points in place of those that are looked at; a tape is for all rows."""
         order = min(self.order, highest)
@@ -148,7 +148,7 @@ class Consistency:
             return sample.of(claim(sample.placed(seen), self._lines.unsqueeze(0), order)[0], 1)
         return claim(seen, self._lines[sample.rows].unsqueeze(0), order)[0]
 
-    def _is_served(self, series: Derivatives, sample: Sample) -> bool:
+    def _is_served(self, series: DerivativeAlong, sample: Sample) -> bool:
         """Whether the derivatives by a tape are right in a sample, and their gradient."""
         with torch.no_grad():
             given = self._given(series, sample, sample.seen, True)
@@ -183,7 +183,7 @@ class Consistency:
             return self.f(seen)
         return sample.of(self.f(sample.placed(seen)))
 
-    def _by_differences(self, claim: Derivatives, sample: Sample, is_traced: bool) -> tuple[Tensor, Tensor]:
+    def _by_differences(self, claim: DerivativeAlong, sample: Sample, is_traced: bool) -> tuple[Tensor, Tensor]:
         """Where derivatives 1, 2, ... of a claim are not those of the order before, and where that can be said."""
         seen, lines = sample.seen, self._lines if sample.rows is None else self._lines[sample.rows]
         with torch.no_grad():
@@ -208,7 +208,7 @@ class Consistency:
                     break
         return is_bad, is_said
 
-    def _gradient_fault(self, claim: Derivatives, sample: Sample, is_traced: bool) -> str:
+    def _gradient_fault(self, claim: DerivativeAlong, sample: Sample, is_traced: bool) -> str:
         """What is wrong with the gradient of a claim in what f holds and in x, along a random direction of them."""
         seen = sample.seen
         if not torch.is_grad_enabled() or precision(seen) not in STEPS:

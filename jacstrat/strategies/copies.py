@@ -15,7 +15,7 @@ from torch import Tensor
 from jacstrat.trace.arguments import Args, Function, repeated
 
 # From results, and the row of the identity that says which number is wanted of each.
-Pick = Callable[[Tensor, Tensor], Tensor]
+Wanted = Callable[[Tensor, Tensor], Tensor]
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Copies:
         """The copies of x."""
         return cls(count, x.dim() == 1)
 
-    def function(self, f: Function, pick: Pick) -> Function:
+    def function(self, f: Function, pick: Wanted) -> Function:
         """f of the copies, of each the number that is wanted."""
         is_point = self.is_point
 

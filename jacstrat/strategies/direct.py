@@ -22,7 +22,7 @@ from jacstrat.strategies.opened import closed, opened
 from jacstrat.strategies.points import place_of
 from jacstrat.strategies.prepared import Prepared
 from jacstrat.strategies.process_cache import circumstances_of
-from jacstrat.strategies.reduction import Form
+from jacstrat.strategies.reduction import OutputForm
 from jacstrat.trace.arguments import Args, Function
 from jacstrat.trace.fingerprint import Same, fingerprint
 
@@ -64,7 +64,7 @@ class Direct:
         self.generator, self.args, self.event_dim = generator, args, event_dim
         self.weight = operator.weight if callable(operator.weight) and not is_array(operator.weight) else None
         self.key: Hashable = None
-        self.form: Form | None = None
+        self.form: OutputForm | None = None
 
     def served(self) -> tuple[Prepared, Args]:
         """What serves the call, and the arguments that it takes."""

@@ -20,12 +20,10 @@ from jacstrat.statistics import student_within
 from jacstrat.strategies.base import Function, positive_or_all
 from jacstrat.strategies.contraction import Contraction, Estimate, Together
 from jacstrat.strategies.probes import ChunkSize, unit_entries
-from jacstrat.strategies.products import Linearised, functional_gradient, jvp, vjp
+from jacstrat.strategies.products import PRODUCTS, Linearised, ProductMode, functional_gradient
 
 Distribution = Literal["rademacher", "normal", "sphere"]
-Product = Literal["reverse", "forward"]
 DISTRIBUTIONS = ("rademacher", "normal", "sphere")
-PRODUCTS = {"reverse": vjp, "forward": jvp}
 
 # What is claimed of the rate of normal values: those of probes are skewed, or few, at n = 2 two in all. The least found
 # among matrices of many kinds is 0.85 of it.
@@ -62,7 +60,7 @@ def draw(distribution: Distribution, count: int, x: Tensor, generator: torch.Gen
 
 
 def estimated(
-    product: Product,
+    product: ProductMode,
     operator: Operator,
     f: Function,
     chunk_size: ChunkSize,
@@ -87,7 +85,7 @@ def estimated(
     return replace(found, together=together, entries=entries_by(linearise, chunk_size))
 
 
-def linearised(product: Product, operator: Operator, f: Function) -> Callable[..., Linearised]:
+def linearised(product: ProductMode, operator: Operator, f: Function) -> Callable[..., Linearised]:
     """From (x, *args) to the products that the estimators take."""
     field = operator.field(f, functional_gradient)
     return lambda x, *args: PRODUCTS[product](field, x, *args)

@@ -15,7 +15,7 @@ from jacstrat.core.operator import Operator
 from jacstrat.fused import NO_TRITON, Lowered, has_triton, interprets
 from jacstrat.fused.spec import Products
 from jacstrat.strategies.auto.candidates import Candidate, Evidence
-from jacstrat.strategies.auto.counting import ProductCost, Work
+from jacstrat.strategies.auto.counting import OpCounts, ProductCost
 from jacstrat.strategies.base import Args, Function, Strategy
 from jacstrat.strategies.chain import Chain
 from jacstrat.strategies.contraction import Contraction, Passes, Together
@@ -89,7 +89,7 @@ class Fused(Strategy):
             return
         # Forward, back and n directions, of which nothing is written to memory.
         f, n = evidence.work, evidence.n
-        cost = ProductCost(Work(1, 2 * f.flops), Work(), Work(0, f.flops))
+        cost = ProductCost(OpCounts(1, 2 * f.flops), OpCounts(), OpCounts(0, f.flops))
         yield Candidate(cls(), cost, n, n, 1e-5, setup_s=evidence.trace_s + COMPILE_S)
 
     def build(

@@ -16,9 +16,7 @@ from jacstrat.strategies.base import Args, Function, Strategy, positive_or_all
 from jacstrat.strategies.contraction import Contraction, Estimate
 from jacstrat.strategies.draws import (
     DISTRIBUTIONS,
-    PRODUCTS,
     Distribution,
-    Product,
     check_choice,
     check_probes,
     draw,
@@ -29,7 +27,7 @@ from jacstrat.strategies.draws import (
     refuse_nested,
 )
 from jacstrat.strategies.probes import ChunkSize, products_of
-from jacstrat.strategies.products import Linearised
+from jacstrat.strategies.products import PRODUCTS, Linearised, ProductMode
 
 
 @dataclass(frozen=True)
@@ -48,7 +46,7 @@ class Hutchinson(Strategy):
     probes: int = 16
     distribution: Distribution = "rademacher"
     fixed: bool = False
-    product: Product = "reverse"
+    product: ProductMode = "reverse"
     chunk_size: ChunkSize = "all"
 
     def __post_init__(self) -> None:

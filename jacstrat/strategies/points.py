@@ -29,10 +29,10 @@ def check_points(x: Tensor) -> None:
 
 # Where a call stands: on its own; in a transform of torch.func, where nothing can be traced or timed; or followed by a
 # compiler, a tracer, a graph being captured, or another mode, which would take in every operation beside the result's.
-Place = Literal["free", "transformed", "followed"]
+CallScope = Literal["free", "transformed", "followed"]
 
 
-def place_of(x: Tensor) -> Place:
+def place_of(x: Tensor) -> CallScope:
     """Where a call at x stands."""
     if torch.compiler.is_compiling() or is_capturing() or isinstance(x, FakeTensor) or has_modes():
         return "followed"

@@ -25,7 +25,7 @@ from jacstrat.strategies.products import (
     vjp,
 )
 
-Product = Callable[..., Linearised]
+Linearise = Callable[..., Linearised]
 
 
 def by_diagonal(
@@ -60,7 +60,7 @@ def by_diagonal(
     return Contraction(evaluate, together=together, entries=picked)
 
 
-def by_units(operator: Operator, f: Function, product: Product, chunk_size: ChunkSize) -> Contraction:
+def by_units(operator: Operator, f: Function, product: Linearise, chunk_size: ChunkSize) -> Contraction:
     """The operator by the n unit vectors, `chunk_size` products at a time, each read off at its own entry."""
     field = operator.field(f, reverse_gradient if product is reverse else functional_gradient)
     return by_diagonal(

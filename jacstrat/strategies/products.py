@@ -9,16 +9,17 @@ For a scalar u the field is its gradient and J its Hessian H, which is symmetric
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from types import MappingProxyType
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
+from jacstrat.trace.arguments import Function
 from jacstrat.trace.tracers import is_transformed
 
-Field = Callable[..., Tensor]
 Apply = Callable[[Tensor], Tensor]
 
 
@@ -45,7 +46,7 @@ class Linearised:
         return self.value if self.value is None or torch.is_grad_enabled() else self.value.detach()
 
 
-def reverse(field: Field, x: Tensor, *args: Any) -> Linearised:
+def reverse(field: Function, x: Tensor, *args: Any) -> Linearised:
     """v -> v^T J by torch.autograd.grad, the graph kept between probes; one evaluation of the field.
 
     Works on whatever autograd can differentiate, custom functions of the old style included; cannot be vmapped. Inside
@@ -70,7 +71,7 @@ def reverse(field: Field, x: Tensor, *args: Any) -> Linearised:
     return Linearised(apply, y)
 
 
-def reverse_gradient(scalar: Field) -> Field:
+def reverse_gradient(scalar: Function) -> Function:
     """The gradient field of a scalar by torch.autograd.grad, itself differentiable by `reverse`."""
 
     def field(x: Tensor, *args: Any) -> Tensor:
@@ -85,23 +86,23 @@ def reverse_gradient(scalar: Field) -> Field:
     return field
 
 
-def vjp(field: Field, x: Tensor, *args: Any) -> Linearised:
+def vjp(field: Function, x: Tensor, *args: Any) -> Linearised:
     """v -> v^T J by torch.func.vjp; one evaluation of the field; may be vmapped."""
     y, pull, *_ = torch.func.vjp(lambda x: field(x, *args), x)
     return Linearised(lambda v: pull(v.expand_as(y))[0], y)
 
 
-def jvp(field: Field, x: Tensor, *args: Any) -> Linearised:
+def jvp(field: Function, x: Tensor, *args: Any) -> Linearised:
     """v -> J v by torch.func.jvp; evaluates the field with every product, or once where it is vmapped."""
     return Linearised(lambda v: torch.func.jvp(lambda x: field(x, *args), (x,), (v.expand_as(x),))[1])
 
 
-def functional_gradient(scalar: Field) -> Field:
+def functional_gradient(scalar: Function) -> Function:
     """The gradient field of a scalar by torch.func.grad, which composes with vmap, vjp and jvp."""
     return lambda x, *args: torch.func.grad(lambda x: scalar(x, *args).sum())(x)
 
 
-def gradient_of(scalar: Field, x: Tensor, args: tuple[Any, ...] = (), event_dim: int = 1) -> Tensor:
+def gradient_of(scalar: Function, x: Tensor, args: tuple[Any, ...] = (), event_dim: int = 1) -> Tensor:
     """The gradient of a scalar, shaped as x, or of each of its outputs, (B, m, *event): a VJP each, for one output one.
 
     Args:
@@ -123,7 +124,7 @@ def gradient_of(scalar: Field, x: Tensor, args: tuple[Any, ...] = (), event_dim:
 _PARTS = ("real", "imag")
 
 
-def curvature(scalar: Field, x: Tensor, *args: Any) -> Linearised:
+def curvature(scalar: Function, x: Tensor, *args: Any) -> Linearised:
     """v -> v^T H v, a number a point and output, by forward mode over forward mode: no gradient is ever formed."""
 
     def apply(v: Tensor) -> Tensor:
@@ -136,3 +137,7 @@ def curvature(scalar: Field, x: Tensor, *args: Any) -> Linearised:
         return torch.func.jvp(slope, (x,), (tangent,))[1].to(x.dtype)
 
     return Linearised(apply)
+
+
+ProductMode = Literal["reverse", "forward"]
+PRODUCTS: Mapping[str, Callable[..., Linearised]] = MappingProxyType({"reverse": vjp, "forward": jvp})

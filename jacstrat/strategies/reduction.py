@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from jacstrat.core.errors import ShapeError, UnsupportedError
-from jacstrat.core.operator import Kind, Operator
+from jacstrat.core.operator import FunctionKind, Operator
 from jacstrat.strategies.checked import checked
 from jacstrat.strategies.copies import Copies
 from jacstrat.strategies.points import check_points
@@ -41,7 +41,7 @@ from jacstrat.strategies.workload import same_random_numbers
 from jacstrat.trace.arguments import Args, Function
 
 
-class Form(NamedTuple):
+class OutputForm(NamedTuple):
     """What f(x) is like.
 
     Fields:
@@ -67,7 +67,7 @@ class Reduction:
     operator: Operator
     function: Function
     stages: tuple[Stage, ...] = ()
-    kind: Kind = "field"
+    kind: FunctionKind = "field"
 
     @property
     def is_stale(self) -> bool:
@@ -101,8 +101,14 @@ class Reduction:
 
 
 def reduction(
-    operator: Operator, f: Function, x: Tensor, args: Args, event_dim: int, needs_scalar: bool, form: Form | None = None
-) -> tuple[Reduction, Form]:
+    operator: Operator,
+    f: Function,
+    x: Tensor,
+    args: Args,
+    event_dim: int,
+    needs_scalar: bool,
+    form: OutputForm | None = None,
+) -> tuple[Reduction, OutputForm]:
     """How an operator of f is reduced, and what f(x) is like.
 
     Args:
@@ -197,8 +203,8 @@ def outputs_of(f: Function) -> int | None:
     return found
 
 
-def _form(f: Function, x: Tensor, args: Args) -> Form:
+def _form(f: Function, x: Tensor, args: Args) -> OutputForm:
     # That f was called once more changes nothing that it draws later.
     with torch.no_grad(), same_random_numbers(x.device):
         y = f(x.detach(), *args)
-    return Form(y.shape[-1] if y.dim() == x.dim() else None, y.is_complex())
+    return OutputForm(y.shape[-1] if y.dim() == x.dim() else None, y.is_complex())

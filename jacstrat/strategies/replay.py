@@ -20,7 +20,7 @@ from jacstrat.strategies.aliases import Aliases
 from jacstrat.trace.arguments import Args, Function, kinds
 
 # What is copied into a graph at each call: points, and arguments that are tensors or fractions.
-Values = Sequence[Tensor | float]
+InputValues = Sequence[Tensor | float]
 
 
 class GraphSignature(NamedTuple):
@@ -174,7 +174,7 @@ class Replay:
         result: Tensor = _Replayed.apply(self, *values, *self.closure.tensors)
         return result
 
-    def run(self, values: Values) -> Tensor:
+    def run(self, values: InputValues) -> Tensor:
         """The result at these inputs."""
         with torch.no_grad():
             for own, value in zip(self._inputs, values, strict=True):
@@ -189,7 +189,7 @@ class Replay:
         """The number of the latest run."""
         return self._turn
 
-    def back(self, values: Values, turn: int, cotangent: Tensor) -> list[Tensor | None]:
+    def back(self, values: InputValues, turn: int, cotangent: Tensor) -> list[Tensor | None]:
         """The gradients of inputs and of the closure, None where there is none.
 
         Args:
@@ -229,7 +229,7 @@ class _Replayed(torch.autograd.Function):
         return (None, *ctx.replay.back(values, ctx.turn, cotangent))
 
 
-def values_of(x: Tensor, args: Args) -> Values:
+def values_of(x: Tensor, args: Args) -> InputValues:
     """What is copied in for a call."""
     return [x, *(arg for arg in args if _is_copied(arg))]
 

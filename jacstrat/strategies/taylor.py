@@ -12,7 +12,7 @@ from torch import Tensor
 from jacstrat.core.errors import UnsupportedError, UsageError
 from jacstrat.core.operator import Operator
 from jacstrat.strategies.auto.candidates import Candidate, Evidence
-from jacstrat.strategies.auto.counting import ProductCost, Work
+from jacstrat.strategies.auto.counting import OpCounts, ProductCost
 from jacstrat.strategies.base import Args, Function, Strategy, positive_or_all
 from jacstrat.strategies.contraction import Contraction, Passes, Together
 from jacstrat.strategies.draws import averaged, draw, rate_of, refuse_nested
@@ -153,10 +153,12 @@ class Taylor(Strategy):
         return replace(found, evaluate=evaluate, estimate=averaged(values).estimate, parts=None)
 
 
-def _cost(f: Work) -> ProductCost:
+def _cost(f: OpCounts) -> ProductCost:
     """What it costs for one point where f costs so much, n tangents as n probes.
 
     Of the scalars in the library, n and B as in the default sweep, the operations are 2.3 to 8.5 times those of f, but
     for a product of entries, which has no more than four, and the bytes 0.1 to 3 times n times those of f.
     """
-    return ProductCost(Work(4.5 * f.ops + 4, 2 * f.flops, 4 * f.bytes), Work(), Work(0, f.flops, 1.5 * f.bytes))
+    return ProductCost(
+        OpCounts(4.5 * f.ops + 4, 2 * f.flops, 4 * f.bytes), OpCounts(), OpCounts(0, f.flops, 1.5 * f.bytes)
+    )

@@ -14,7 +14,6 @@ from jacstrat.core.operator import Operator
 from jacstrat.strategies.base import Args, Function, Strategy
 from jacstrat.strategies.contraction import Contraction
 from jacstrat.strategies.draws import (
-    Product,
     check_budget,
     columns,
     draw,
@@ -25,7 +24,7 @@ from jacstrat.strategies.draws import (
     rows,
 )
 from jacstrat.strategies.probes import ChunkSize, products_of, unit_diagonal
-from jacstrat.strategies.products import Linearised
+from jacstrat.strategies.products import Linearised, ProductMode
 
 # The shift, in eps of the sketch: above what products with a Hessian and a Cholesky factorisation lose to rounding.
 # With orthogonal probes 1 was enough for every positive semidefinite Hessian tried, of any rank, n = 20 to 256.
@@ -46,7 +45,7 @@ class XNysTrace(Strategy):
     cost: ClassVar[str] = "m VJP or JVP, batched; m = probes"
     exact_when: ClassVar[str] = "on average, the Hessian positive semidefinite; its rank is less than m, or m >= n"
     probes: int = 16
-    product: Product = "reverse"
+    product: ProductMode = "reverse"
     chunk_size: ChunkSize = "all"
 
     def __post_init__(self) -> None:

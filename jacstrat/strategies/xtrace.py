@@ -12,7 +12,6 @@ from jacstrat.core.operator import Operator
 from jacstrat.strategies.base import Args, Function, Strategy
 from jacstrat.strategies.contraction import Contraction
 from jacstrat.strategies.draws import (
-    Product,
     check_budget,
     columns,
     draw,
@@ -23,7 +22,7 @@ from jacstrat.strategies.draws import (
     rows,
 )
 from jacstrat.strategies.probes import ChunkSize, products_of, unit_diagonal
-from jacstrat.strategies.products import Linearised
+from jacstrat.strategies.products import Linearised, ProductMode
 
 
 @dataclass(frozen=True)
@@ -40,7 +39,7 @@ class XTrace(Strategy):
     cost: ClassVar[str] = "m VJP or JVP, batched; m = probes"
     exact_when: ClassVar[str] = "on average; the rank of J is less than m // 2, or m >= n"
     probes: int = 16
-    product: Product = "reverse"
+    product: ProductMode = "reverse"
     chunk_size: ChunkSize = "all"
 
     def __post_init__(self) -> None:

@@ -15,7 +15,7 @@ from torch.fx.node import map_arg
 
 # Imported for the rules that they enter.
 from jacstrat.structure import rules_index, rules_window  # noqa: F401
-from jacstrat.structure.rules import RULES, ArgumentSlot, PatternCall, Rule, UnknownError, everything, pointwise
+from jacstrat.structure.rules import RULES, ArgumentSlot, PatternCall, PatternRule, UnknownError, everything, pointwise
 from jacstrat.structure.sets import Sets
 from jacstrat.trace.graph import UntracedError
 from jacstrat.trace.operations import is_pointwise, operation_of, takes_shapes_only
@@ -34,7 +34,7 @@ def propagate(graph: GraphModule, n: int) -> Sets:
         UntracedError: An index that f holds has no values, being on the meta device.
     """
     known: dict[Node, Known] = {}
-    constants = _Constants(graph)
+    constants = _ConstantValues(graph)
     left = {node: len(node.users) for node in graph.graph.nodes}
     first = next(node for node in graph.graph.nodes if node.op == "placeholder")
     for node in graph.graph.nodes:
@@ -44,8 +44,8 @@ def propagate(graph: GraphModule, n: int) -> Sets:
             known[node] = _result(node, known, constants, n)
         elif node.op == "output":
             (last,) = node.all_input_nodes
-            found = known.get(last)
-            return found if isinstance(found, Sets) else Sets.constant(_made(last).shape, n)
+            output = known.get(last)
+            return output if isinstance(output, Sets) else Sets.constant(_example(last).shape, n)
         for argument in node.all_input_nodes:
             left[argument] -= 1
             if left[argument] == 0:
@@ -53,50 +53,50 @@ def propagate(graph: GraphModule, n: int) -> Sets:
     raise AssertionError("a graph ends with its output")
 
 
-def _result(node: Node, known: Mapping[Node, Known], constants: _Constants, n: int) -> Known:
+def _result(node: Node, known: Mapping[Node, Known], constants: _ConstantValues, n: int) -> Known:
     arguments = [known.get(argument) for argument in node.all_input_nodes]
     if all(argument is None for argument in arguments) or takes_shapes_only(node.target):
         return None
     if node.target is operator.getitem:
-        source, place = arguments[0], node.args[1]
+        source, index = arguments[0], node.args[1]
         assert isinstance(source, list)
-        assert isinstance(place, int)
-        return source[place]
-    made = _made(node)
-    results = list(made) if isinstance(made, list | tuple) else [made]
+        assert isinstance(index, int)
+        return source[index]
+    example = _example(node)
+    results = list(example) if isinstance(example, list | tuple) else [example]
     if not any(isinstance(result, Tensor) for result in results):
         return None
     shapes = tuple(tuple(one.shape) if isinstance(one, Tensor) else () for one in results)
     call = PatternCall(node.target, _bound(node, known, constants), shapes, n)
-    found = _apply(_rule(node), call)
+    patterns = _apply(_rule(node), call)
     # What is no real or complex number, as a mask or an index, has no derivative, nor has what is no tensor.
     sets = [
         (one if _differentiable(result) else Sets.constant(result.shape, n)) if isinstance(result, Tensor) else None
-        for one, result in zip(found, results, strict=True)
+        for one, result in zip(patterns, results, strict=True)
     ]
-    return sets if isinstance(made, list | tuple) else sets[0]
+    return sets if isinstance(example, list | tuple) else sets[0]
 
 
-def _apply(rule: Rule, call: PatternCall) -> list[Sets]:
+def _apply(rule: PatternRule, call: PatternCall) -> list[Sets]:
     """By the rule where it knows, else by the one that is true of every operation."""
     sizes = [*call.shapes, *(sets.ids.shape for sets in call.dependent)]
     if max(map(math.prod, sizes)) > MAX_ELEMENTS:
         return everything(call)
     try:
-        found = rule(call)
+        patterns = rule(call)
     except UntracedError:
         raise
     except Exception:
         # UnknownError, and where an operation, or an overload that the rule was not made for, does not take ids: what
         # is true of every operation is true of this one.
         return everything(call)
-    found = found if isinstance(found, list) else [found]
-    if [tuple(one.ids.shape) for one in found] != list(call.shapes):
+    patterns = patterns if isinstance(patterns, list) else [patterns]
+    if [tuple(one.ids.shape) for one in patterns] != list(call.shapes):
         return everything(call)
-    return found
+    return patterns
 
 
-def _rule(node: Node) -> Rule:
+def _rule(node: Node) -> PatternRule:
     if not isinstance(node.target, OpOverload) or node.target.namespace != "aten":
         return everything
     operation = operation_of(node.target)
@@ -105,17 +105,17 @@ def _rule(node: Node) -> Rule:
     return pointwise if is_pointwise(node.target) else everything
 
 
-def _bound(node: Node, known: Mapping[Node, Known], constants: _Constants) -> dict[str, Any]:
+def _bound(node: Node, known: Mapping[Node, Known], constants: _ConstantValues) -> dict[str, Any]:
     """Arguments by name, each tensor a Slot."""
 
     def slot(argument: Node) -> Any:
-        made, found = _made(argument), known.get(argument)
-        if not isinstance(made, Tensor):
-            return made
-        assert not isinstance(found, list)
-        whole = made.is_contiguous() and made.untyped_storage().nbytes() == made.numel() * made.itemsize
+        example, sets = _example(argument), known.get(argument)
+        if not isinstance(example, Tensor):
+            return example
+        assert not isinstance(sets, list)
+        whole = example.is_contiguous() and example.untyped_storage().nbytes() == example.numel() * example.itemsize
         return ArgumentSlot(
-            tuple(made.shape), _differentiable(made), whole, found, lambda: constants.value(argument, found)
+            tuple(example.shape), _differentiable(example), whole, sets, lambda: constants.value(argument, sets)
         )
 
     args, kwargs = _plain(map_arg((node.args, node.kwargs), slot))
@@ -123,7 +123,7 @@ def _bound(node: Node, known: Mapping[Node, Known], constants: _Constants) -> di
         return {"args": args, **kwargs}
     schema = node.target._schema.arguments
     bound = {argument.name: argument.default_value for argument in schema if argument.has_default_value()}
-    return {**bound, **{argument.name: given for argument, given in zip(schema, args, strict=False)}, **kwargs}
+    return {**bound, **{argument.name: value for argument, value in zip(schema, args, strict=False)}, **kwargs}
 
 
 def _plain(tree: Any) -> Any:
@@ -133,7 +133,7 @@ def _plain(tree: Any) -> Any:
     return {key: _plain(leaf) for key, leaf in tree.items()} if isinstance(tree, dict) else tree
 
 
-def _made(node: Node) -> Any:
+def _example(node: Node) -> Any:
     return node.meta.get("val")
 
 
@@ -141,12 +141,12 @@ def _differentiable(tensor: Tensor) -> bool:
     return tensor.is_floating_point() or tensor.is_complex()
 
 
-class _Constants:
+class _ConstantValues:
     """Values of nodes that do not depend on x, computed on the CPU when first asked for."""
 
     def __init__(self, graph: GraphModule) -> None:
         self._graph = graph
-        self._found: dict[Node, Any] = {}
+        self._values: dict[Node, Any] = {}
 
     def value(self, node: Node, sets: Sets | None = None) -> Any:
         """The tensor that the node gives.
@@ -157,10 +157,10 @@ class _Constants:
         """
         if sets is not None or node.op == "placeholder":
             raise UnknownError
-        if node not in self._found:
+        if node not in self._values:
             with torch.no_grad():
-                self._found[node] = self._held(node) if node.op == "get_attr" else self._computed(node)
-        return self._found[node]
+                self._values[node] = self._held(node) if node.op == "get_attr" else self._computed(node)
+        return self._values[node]
 
     def _held(self, node: Node) -> Any:
         held = operator.attrgetter(str(node.target))(self._graph)
@@ -173,11 +173,11 @@ class _Constants:
     def _computed(self, node: Node) -> Any:
         shaped = takes_shapes_only(node.target)
 
-        def given(argument: Node) -> Any:
-            made = _made(argument)
-            return torch.empty(made.shape, dtype=made.dtype) if shaped else self.value(argument)
+        def value_of(argument: Node) -> Any:
+            example = _example(argument)
+            return torch.empty(example.shape, dtype=example.dtype) if shaped else self.value(argument)
 
-        args, kwargs = _plain(map_arg((node.args, node.kwargs), given))
+        args, kwargs = _plain(map_arg((node.args, node.kwargs), value_of))
         if "device" in kwargs:
             kwargs["device"] = torch.device("cpu")
         assert isinstance(node.target, OpOverload)

@@ -63,9 +63,9 @@ class PatternCall:
     @property
     def dependent(self) -> list[Sets]:
         """Sets of the tensors that depend on x."""
-        found: list[Sets] = []
-        tree_map_only(ArgumentSlot, lambda slot: found.append(slot.sets) if slot.sets else None, dict(self.arguments))
-        return found
+        sets: list[Sets] = []
+        tree_map_only(ArgumentSlot, lambda slot: sets.append(slot.sets) if slot.sets else None, dict(self.arguments))
+        return sets
 
     def sets(self, name: str) -> Sets:
         """Sets of a tensor argument; empty ones for a constant."""
@@ -80,14 +80,14 @@ class PatternCall:
             raise UnknownError
 
 
-Rule = Callable[[PatternCall], Sets | list[Sets]]
-RULES: dict[AtenKind, Rule] = {}
+PatternRule = Callable[[PatternCall], Sets | list[Sets]]
+RULES: dict[AtenKind, PatternRule] = {}
 
 
-def rule(*kinds: AtenKind) -> Callable[[Rule], Rule]:
+def rule(*kinds: AtenKind) -> Callable[[PatternRule], PatternRule]:
     """Enters a rule for kinds of operations."""
 
-    def enter(function: Rule) -> Rule:
+    def enter(function: PatternRule) -> PatternRule:
         RULES.update(dict.fromkeys(kinds, function))
         return function
 
@@ -121,10 +121,10 @@ def moved(call: PatternCall) -> list[Sets]:
     ids, table = aligned([slot.sets or Sets.constant(slot.shape, call.n) for slot in slots])
     places = {id(slot): one for slot, one in zip(slots, ids, strict=True)}
 
-    def given(slot: ArgumentSlot) -> Tensor:
+    def stand_in(slot: ArgumentSlot) -> Tensor:
         return places[id(slot)] if slot.differentiable else slot.value()
 
-    arguments = tree_map_only(ArgumentSlot, given, dict(call.arguments))
+    arguments = tree_map_only(ArgumentSlot, stand_in, dict(call.arguments))
     arguments |= {name: 0 for name in FILL if isinstance(arguments.get(name), int | float | complex)}
     results = call.operation(**arguments)
     results = results if isinstance(results, list | tuple) else [results]

@@ -29,9 +29,9 @@ def sampled(f: Function, x: Tensor, operator: Operator, args: Args = ()) -> csr_
     Cost: n VJP at each of five points, n^2 bytes.
     """
     pattern: np.ndarray | None = None
-    given = taken(x, args, slice(2)) if x.dim() == 2 and len(x) else _for_a_row(x, args)
+    its_args = taken(x, args, slice(2)) if x.dim() == 2 and len(x) else _for_a_row(x, args)
     for point in _points(x):
-        rows = _rows(bind(f, given), point, operator)
+        rows = _rows(bind(f, its_args), point, operator)
         if rows is not None:
             pattern = rows if pattern is None else pattern | rows
     return None if pattern is None else csr_array(pattern)
@@ -56,7 +56,7 @@ def _points(x: Tensor) -> Iterator[Tensor]:
 def _rows(f: Function, points: Tensor, operator: Operator) -> np.ndarray | None:
     """Whether each entry is other than 0 at one of the points, (n, n); None where f is not finite."""
     n = points.shape[-1]
-    found = np.zeros((n, n), dtype=bool)
+    pattern = np.zeros((n, n), dtype=bool)
     with torch.inference_mode(False), torch.enable_grad():
         x = points.clone().requires_grad_()
         y = f(x)
@@ -65,13 +65,13 @@ def _rows(f: Function, points: Tensor, operator: Operator) -> np.ndarray | None:
         if operator.is_second and y.requires_grad:
             (y,) = torch.autograd.grad(y.sum(), x, create_graph=True, materialize_grads=True)
         if not y.requires_grad:
-            return found
+            return pattern
         for start in range(0, n, CHUNK):
             # One product serves all rows, which are independent.
             V = torch.eye(n, dtype=x.dtype, device=x.device)[start : start + CHUNK]
             products = _products(y, x, V.reshape(-1, *[1] * (x.dim() - 1), n).expand(-1, *x.shape)) != 0
-            found[start : start + CHUNK] = products.reshape(len(V), -1, n).any(1).cpu().numpy()
-    return found
+            pattern[start : start + CHUNK] = products.reshape(len(V), -1, n).any(1).cpu().numpy()
+    return pattern
 
 
 def _products(y: Tensor, x: Tensor, V: Tensor) -> Tensor:

@@ -116,11 +116,11 @@ def unite(rows: np.ndarray, table: csr_array) -> tuple[np.ndarray, csr_array]:
     whole = (rows == ALL).any(1)
     united[whole] = ALL
     many &= ~whole
-    made, made_ids = _united(rows[many], table)
-    united[many] = np.where(made_ids > ALL, made_ids + table.shape[0] - 2, made_ids)
+    unions, union_ids = _united(rows[many], table)
+    united[many] = np.where(union_ids > ALL, union_ids + table.shape[0] - 2, union_ids)
     used = np.unique(united)
     used = used[used > ALL]
-    table = vstack([table, made], format="csr")[np.concatenate(([NONE, ALL], used))]
+    table = vstack([table, unions], format="csr")[np.concatenate(([NONE, ALL], used))]
     return np.where(united > ALL, np.searchsorted(used, united) + 2, united)[inverse], table
 
 
@@ -131,12 +131,12 @@ def unite_groups(groups: np.ndarray, ids: np.ndarray, count: int, table: csr_arr
     groups, ids = groups[order], ids[order]
     # Ragged rows, filled up with empty sets.
     starts = np.searchsorted(groups, np.arange(count))
-    place = np.arange(len(groups)) - starts[groups]
-    width = int(place.max(initial=0)) + 1
+    position = np.arange(len(groups)) - starts[groups]
+    width = int(position.max(initial=0)) + 1
     if count * width > MAX_ENTRIES:
         return np.full(count, ALL), csr_array((2, table.shape[1]), dtype=bool)
     rows = np.full((count, width), NONE)
-    rows[groups, place] = ids
+    rows[groups, position] = ids
     return unite(rows, table)
 
 
@@ -164,9 +164,9 @@ def _united(rows: np.ndarray, table: csr_array) -> tuple[csr_array, np.ndarray]:
     # An upper bound of each union's size is what it costs.
     bounds = chosen.astype(np.int64) @ np.diff(table.indptr)
     whole = bounds > MAX_ENTRIES // max(count, 1) if bounds.sum() > MAX_ENTRIES else np.zeros(count, dtype=bool)
-    made = chosen[~whole] @ table
+    unions = chosen[~whole] @ table
     sizes = np.full(count, n)
-    sizes[~whole] = np.diff(made.indptr)
+    sizes[~whole] = np.diff(unions.indptr)
     ids = np.full(count, ALL)
     ids[sizes < n] = np.arange(2, 2 + np.count_nonzero(sizes < n))
-    return made[sizes[~whole] < n], ids
+    return unions[sizes[~whole] < n], ids

@@ -21,8 +21,8 @@ from jacstrat.trace.arguments import Args
 from jacstrat.trace.graph import UntracedError, traced
 from jacstrat.trace.tracers import is_transformed
 
-Kind = Literal["diagonal", "sparse", "dense"]
-Source = Literal["traced", "sampled"]
+StructureKind = Literal["diagonal", "sparse", "dense"]
+PatternSource = Literal["traced", "sampled"]
 
 # Coordinates up to which a dense pattern is written out.
 SMALL = 1_000
@@ -43,10 +43,10 @@ class Structure:
         blocks: Sizes of the blocks that J falls into when indices are permuted, ordered by their first index.
     """
 
-    kind: Kind
+    kind: StructureKind
     pattern: csr_array | None
     color: np.ndarray
-    source: Source
+    source: PatternSource
     reason: str
     bandwidth: int
     blocks: tuple[int, ...]
@@ -150,7 +150,7 @@ def _from_sets(sets: Sets) -> Structure:
     return _from_pattern(table[ids], "traced")
 
 
-def _from_pattern(pattern: csr_array, source: Source, reason: str = "") -> Structure:
+def _from_pattern(pattern: csr_array, source: PatternSource, reason: str = "") -> Structure:
     n = pattern.shape[0]
     rows, columns = pattern.nonzero()
     bandwidth = int(np.abs(rows - columns).max(initial=0))
@@ -164,7 +164,7 @@ def _from_pattern(pattern: csr_array, source: Source, reason: str = "") -> Struc
     return Structure("sparse", pattern, coloring(pattern), source, reason, bandwidth, blocks)
 
 
-def _dense(n: int, source: Source, reason: str = "") -> Structure:
+def _dense(n: int, source: PatternSource, reason: str = "") -> Structure:
     if n == 1:
         return Structure(
             "diagonal", csr_array(np.ones((1, 1), dtype=bool)), np.zeros(1, dtype=np.int64), source, reason, 0, (1,)

@@ -61,18 +61,18 @@ class AbstractValues:
         point = AbstractValue(x.shape, coordinates, is_point=True)
         self.slots: list[Any] = [point, *(None,) * (size - 1), *constants]
         self.shapes: dict[int, torch.Size] = {size + number: one.shape for number, one in enumerate(constants)}
-        given = [arg for arg in args if isinstance(arg, Tensor)]
-        self.shapes.update({1 + number: arg.shape for number, arg in enumerate(given)})
+        tensors = [arg for arg in args if isinstance(arg, Tensor)]
+        self.shapes.update({1 + number: arg.shape for number, arg in enumerate(tensors)})
 
     def of(self, node: TaylorNode) -> dict[int, AbstractValue]:
         """The arguments of a node that depend on x, by slot."""
-        found = {slot: self.slots[slot] for slot in node.slots}
-        return {slot: value for slot, value in found.items() if isinstance(value, AbstractValue)}
+        values = {slot: self.slots[slot] for slot in node.slots}
+        return {slot: value for slot, value in values.items() if isinstance(value, AbstractValue)}
 
     def depends(self, argument: Any) -> bool:
         """Whether an argument depends on x."""
         return any(
-            isinstance(leaf, Slot) and isinstance(self.slots[leaf.place], AbstractValue) for leaf in leaves(argument)
+            isinstance(leaf, Slot) and isinstance(self.slots[leaf.index], AbstractValue) for leaf in leaves(argument)
         )
 
     def note(self, node: TaylorNode, supports: Sequence[Tensor | None]) -> None:

@@ -30,12 +30,12 @@ class Memory:
 
     def __init__(self, with_bases: bool = False) -> None:
         self.with_bases = with_bases
-        self.found: dict[int, Compressed] = {}
+        self.by_index: dict[int, Compressed] = {}
 
     def copy(self) -> Memory:
         """With what is there by now; what is found later is not in it."""
         other = Memory(self.with_bases)
-        other.found.update(self.found)
+        other.by_index.update(self.by_index)
         return other
 
 
@@ -46,7 +46,7 @@ class Compressed(NamedTuple):
     basis: Tensor | None
 
 
-def compressed(jets: list[Jet], K: int, memory: Memory, place: int, is_fixed: bool) -> Compressed | None:
+def compressed(jets: list[Jet], K: int, memory: Memory, index: int, is_fixed: bool) -> Compressed | None:
     """Give jets as few directions as their tangents span together; None where they keep those that they have.
 
     Args:
@@ -58,18 +58,18 @@ def compressed(jets: list[Jet], K: int, memory: Memory, place: int, is_fixed: bo
     widths = [part.numel() // K for part in parts]
     if not jets or len(parts) < len(jets) or sum(widths) > WORTH * K:
         return None
-    found = memory.found.get(place)
-    if found is None:
+    fewer = memory.by_index.get(index)
+    if fewer is None:
         T = torch.cat([part.reshape(K, width) for part, width in zip(parts, widths, strict=True)], 1)
         R, Q = _decomposed(T, memory.with_bases)
         columns = R.split(widths, 1)
-        found = Compressed([c.contiguous().view(len(R), *p.shape[1:]) for c, p in zip(columns, parts, strict=True)], Q)
+        fewer = Compressed([c.contiguous().view(len(R), *p.shape[1:]) for c, p in zip(columns, parts, strict=True)], Q)
         if is_fixed:
-            memory.found[place] = found
-    for jet, tangents in zip(jets, found.tangents, strict=True):
+            memory.by_index[index] = fewer
+    for jet, tangents in zip(jets, fewer.tangents, strict=True):
         jet.tangents = tangents
         jet.owned = False
-    return found
+    return fewer
 
 
 def _decomposed(T: Tensor, with_basis: bool) -> tuple[Tensor, Tensor | None]:

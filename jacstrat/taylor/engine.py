@@ -35,18 +35,18 @@ def propagate(program: TaylorProgram, seed: Jet, tracked: bool, memory: Memory |
             as they are. Where it has bases, the result has tangents along all directions.
     """
     environment, basis = _run(program, seed, args, tracked, memory, len(program.nodes))
-    found: Jet | Tensor = environment[program.output]
-    if basis is not None and isinstance(found, Jet) and found.tangents is not None:
-        found.tangents = torch.tensordot(basis, found.tangents, 1)
+    result: Jet | Tensor = environment[program.output]
+    if basis is not None and isinstance(result, Jet) and result.tangents is not None:
+        result.tangents = torch.tensordot(basis, result.tangents, 1)
     elif (
-        isinstance(found, Jet)
+        isinstance(result, Jet)
         and program.spread
-        and found.tangents is not None
+        and result.tangents is not None
         and seed.is_point
         and program.is_planned
     ):
-        return program.spread(found)
-    return found
+        return program.spread(result)
+    return result
 
 
 def _run(
@@ -54,10 +54,10 @@ def _run(
 ) -> tuple[list[Any], Tensor | None]:
     """The first operations of a program: what is in the slots then, and the basis that directions are told in."""
     is_planned = seed.is_point and program.is_planned  # other directions are as dense as can be
-    given = [arg for arg in lifted(args) if isinstance(arg, Tensor)] if args else []
-    environment: list[Any] = [seed, *given, *(None,) * (program.size - 1 - len(given)), *program.constants]
+    tensors = [arg for arg in lifted(args) if isinstance(arg, Tensor)] if args else []
+    environment: list[Any] = [seed, *tensors, *(None,) * (program.size - 1 - len(tensors)), *program.constants]
     K, basis = seed.directions, None
-    for place, node in enumerate(program.nodes[:until]):
+    for number, node in enumerate(program.nodes[:until]):
         plan = node.plan if is_planned else None
         if plan is not None:
             kept = {slot: environment[slot] for slot in plan.before}
@@ -77,7 +77,7 @@ def _run(
             environment[slot] = None
         if memory is not None and node.may_compress:
             jets = [jet for jet in map(environment.__getitem__, node.carrying) if isinstance(jet, Jet)]
-            if (fewer := compressed(jets, K, memory, place, node.is_fixed)) is not None:
+            if (fewer := compressed(jets, K, memory, number, node.is_fixed)) is not None:
                 K, Q = len(fewer.tangents[0]), fewer.basis
                 basis = Q if basis is None or Q is None else basis @ Q
     return environment, basis

@@ -21,14 +21,14 @@ from jacstrat.taylor.rule import Rule, TaylorCall
 from jacstrat.trace.tape import leaves
 
 Tensors = tuple[Tensor, ...]
-Function = Callable[..., Tensors]
+TensorsFunction = Callable[..., Tensors]
 
 
 class Mode(NamedTuple):
     """Two ways to one thing: (function, v, t) -> D function(v)[t], and -> D2 function(v)[t, t]."""
 
-    first: Callable[[Function, Tensors, Tensors], Tensors]
-    second: Callable[[Function, Tensors, Tensors], Tensors]
+    first: Callable[[TensorsFunction, Tensors, Tensors], Tensors]
+    second: Callable[[TensorsFunction, Tensors, Tensors], Tensors]
 
 
 def _any(call: TaylorCall) -> Any:
@@ -56,7 +56,7 @@ def _any(call: TaylorCall) -> Any:
 ANY = Rule(_any)
 
 
-def _derived(call: TaylorCall, function: Function, jets: list[Jet], outs: list[Tensor], mode: Mode) -> list[Jet]:
+def _derived(call: TaylorCall, function: TensorsFunction, jets: list[Jet], outs: list[Tensor], mode: Mode) -> list[Jet]:
     """The jets of a function's results `outs`."""
     values = tuple(jet.value for jet in jets)
     if len(jets) == len(outs) == 1 and torch.Tag.pointwise in getattr(call.op, "tags", ()):
@@ -77,22 +77,22 @@ def _derived(call: TaylorCall, function: Function, jets: list[Jet], outs: list[T
     ]
 
 
-def _forward(function: Function, values: Tensors, t: Tensors) -> Tensors:
+def _forward(function: TensorsFunction, values: Tensors, t: Tensors) -> Tensors:
     return jvp(function, values, t)[1]
 
 
-def _forward_twice(function: Function, values: Tensors, t: Tensors) -> Tensors:
+def _forward_twice(function: TensorsFunction, values: Tensors, t: Tensors) -> Tensors:
     return jvp(lambda *values: _forward(function, values, t), values, t)[1]
 
 
-def _reverse(function: Function, values: Tensors, t: Tensors) -> Tensors:
+def _reverse(function: TensorsFunction, values: Tensors, t: Tensors) -> Tensors:
     # The VJP g -> g^T D is linear in g: its own VJP at t is D t.
     y, pull, *_ = vjp(function, *values)
     _, push, *_ = vjp(pull, tuple(map(torch.zeros_like, y)))
     return push(t)[0]
 
 
-def _reverse_twice(function: Function, values: Tensors, t: Tensors) -> Tensors:
+def _reverse_twice(function: TensorsFunction, values: Tensors, t: Tensors) -> Tensors:
     # g^T D2[t, t] is the derivative of g^T D t along t, and linear in g: its gradient there is D2[t, t].
     def bend(g: Tensors) -> Tensor:
         def slope(*values: Tensor) -> Tensor:

@@ -161,11 +161,11 @@ def _revalued(call: TaylorCall) -> Jet:
 def _indexed(act: Any, v: Jet, others: tuple[Any, ...], y: Tensor) -> Tensor:
     """The result's axis stands in place of the indexed ones only where these are neighbours; else vmap finds it."""
     (indices,) = others
-    given = [number for number, index in enumerate(indices) if index is not None]
-    if given != list(range(given[0], given[-1] + 1)):
+    axes = [number for number, index in enumerate(indices) if index is not None]
+    if axes != list(range(axes[0], axes[-1] + 1)):
         return _each(act, v, others, y)
     rank = v.value.dim()
-    return act(v.full(*(number - rank for number in given)), [None, *indices])
+    return act(v.full(*(number - rank for number in axes)), [None, *indices])
 
 
 aten = torch.ops.aten

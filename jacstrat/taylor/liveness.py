@@ -42,20 +42,24 @@ class Dependence:
 def _dependence(nodes: Sequence[TaylorNode], arguments: int) -> Dependence:
     """From x on, operation by operation."""
     varying, fixed = {0}, {0}
-    given = set(range(1, arguments + 1))  # slots that may be others at each point
+    pointwise = set(range(1, arguments + 1))  # slots that may be others at each point
     curved = set()
-    for place, node in enumerate(nodes):
+    for number, node in enumerate(nodes):
         outs = [slot for slot in node.outs if slot is not None]
         if not node.is_cut and varying.intersection(node.slots):
             is_linear = node.is_linear(frozenset(varying))
             is_affine = is_linear and not node.rule.is_piecewise
-            if is_affine and fixed.issuperset(varying.intersection(node.slots)) and not given.intersection(node.slots):
+            if (
+                is_affine
+                and fixed.issuperset(varying.intersection(node.slots))
+                and not pointwise.intersection(node.slots)
+            ):
                 fixed.update(outs)
             if not is_linear:
-                curved.add(place)
+                curved.add(number)
             varying.update(outs)
-        elif given.intersection(node.slots):
-            given.update(outs)
+        elif pointwise.intersection(node.slots):
+            pointwise.update(outs)
     return Dependence(frozenset(varying), frozenset(fixed), frozenset(curved))
 
 
@@ -68,7 +72,7 @@ def _live(
     # Slots whose tangents are needed.
     wanted = needed & varying if with_tangents else set[int]()
     live: list[TaylorNode] = []
-    for place, node in reversed(list(enumerate(nodes))):
+    for number, node in reversed(list(enumerate(nodes))):
         if not needed.intersection(node.outs):
             continue
         outs = tuple(slot if slot in needed else None for slot in node.outs)
@@ -88,10 +92,10 @@ def _live(
                 is_fixed=wanted <= dependence.fixed,
             )
         )
-        made = [slot for slot in outs if slot is not None]
-        wanted.difference_update(made)
-        needed.difference_update(made)
+        written = [slot for slot in outs if slot is not None]
+        wanted.difference_update(written)
+        needed.difference_update(written)
         needed.update(node.slots)
-        if varies and (wants_tangents or place in dependence.curved):
+        if varies and (wants_tangents or number in dependence.curved):
             wanted |= reads
     return tuple(reversed(live))

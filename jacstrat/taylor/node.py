@@ -53,4 +53,4 @@ class TaylorNode(Node):
 
 
 def _reads(tree: Any, slots: frozenset[int]) -> bool:
-    return any(isinstance(leaf, Slot) and leaf.place in slots for leaf in leaves(tree))
+    return any(isinstance(leaf, Slot) and leaf.index in slots for leaf in leaves(tree))

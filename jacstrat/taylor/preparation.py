@@ -32,7 +32,7 @@ def ready_for_gradients(tape: Tape, x: Tensor, args: Args) -> TaylorProgram:
 
 def _ready(tape: Tape, x: Tensor, args: Args, with_tangents: bool) -> TaylorProgram:
     ruled = [TaylorNode.of(node, RULES.get(node.op, ANY)) for node in tape.nodes]
-    constants = _Constants(tape.size)
+    constants = _ConstantSlots(tape.size)
     nodes = [_without_tensors(node, constants) for node in analysed(ruled, tape.output, tape.arguments, with_tangents)]
     output = constants.slots_of(tape.output).place if isinstance(tape.output, Tensor) else tape.output
     planned = _planned(nodes, tape.size, constants.tensors, x, args, output if with_tangents else None)
@@ -45,14 +45,14 @@ def _ready(tape: Tape, x: Tensor, args: Args, with_tangents: bool) -> TaylorProg
         largest=max(planned.numels, default=0),
         total=sum(planned.numels),
         operations=sum(node.varies for node in nodes),
-        shared=max((place + 1 for place, node in enumerate(planned.nodes) if _is_shared(node)), default=0),
+        shared=max((number + 1 for number, node in enumerate(planned.nodes) if _is_shared(node)), default=0),
         guards=planned.guards,
         spread=planned.spread,
         bound=tape.bound,
     )
 
 
-class _Constants:
+class _ConstantSlots:
     """The tensors that a function had, each in a slot behind those of its tape."""
 
     def __init__(self, size: int) -> None:
@@ -70,7 +70,7 @@ class _Constants:
         return type(tree)(map(self.slots_of, tree)) if isinstance(tree, (tuple, list)) else tree
 
 
-def _without_tensors(node: TaylorNode, constants: _Constants) -> TaylorNode:
+def _without_tensors(node: TaylorNode, constants: _ConstantSlots) -> TaylorNode:
     """A node with a slot for each tensor that it has, and with what can be known before a call."""
     args = constants.slots_of(node.args)
     kwargs = {key: constants.slots_of(item) for key, item in node.kwargs.items()}
@@ -80,14 +80,14 @@ def _without_tensors(node: TaylorNode, constants: _Constants) -> TaylorNode:
 
 def _taker(args: tuple[Any, ...]) -> Callable[[list[Any]], tuple[Any, ...]] | None:
     """What reads arguments from their slots, where none is in a list."""
-    places = [(position, one.place) for position, one in enumerate(args) if isinstance(one, Slot)]
+    places = [(position, one.index) for position, one in enumerate(args) if isinstance(one, Slot)]
     if any(isinstance(leaf, Slot) for one in args if isinstance(one, (tuple, list)) for leaf in leaves(one)):
         return None
 
     def take(environment: list[Any]) -> tuple[Any, ...]:
         taken = list(args)
-        for position, place in places:
-            taken[position] = environment[place]
+        for position, slot in places:
+            taken[position] = environment[slot]
         return tuple(taken)
 
     return take

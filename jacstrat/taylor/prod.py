@@ -18,8 +18,8 @@ def _along_axis(call: TaylorCall) -> Jet:
     y = call.op(v.value, axis, keepdim, **call.kwargs)
     axis = axis - v.value.dim() if axis >= 0 else axis
     laplacian = None if v.laplacian is None else v.laplacian.movedim(axis, -1)
-    found = _halved(v.value.movedim(axis, -1), v.full(axis).movedim(axis, -1), laplacian)
-    tangents, laplacian = (part if part is None or not keepdim else part.unsqueeze(axis) for part in found)
+    parts = _halved(v.value.movedim(axis, -1), v.full(axis).movedim(axis, -1), laplacian)
+    tangents, laplacian = (part if part is None or not keepdim else part.unsqueeze(axis) for part in parts)
     return Jet(y, tangents, None if laplacian is None else laplacian.expand(y.shape))
 
 

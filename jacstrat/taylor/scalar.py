@@ -34,7 +34,7 @@ MODEST_BYTES = 2**26
 Tile = int | Literal["auto", "all"]
 Checkpoint = bool | Literal["auto"]
 # From the jet of the result, and the points, to what is wanted of it.
-Read = Callable[[Jet, Tensor], tuple[Any, ...]]
+Readout = Callable[[Jet, Tensor], tuple[Any, ...]]
 
 
 class Scalar:
@@ -145,7 +145,7 @@ class Scalar:
         return value, gradient, laplacian
 
     def _through(
-        self, x: Tensor, args: Args, V: Tensor | None, read: Read, is_whole: bool = False
+        self, x: Tensor, args: Args, V: Tensor | None, read: Readout, is_whole: bool = False
     ) -> tuple[Tensor, ...]:
         """What is read off the jet of each tile, put together."""
         is_kept = is_whole and not self._is_compressed(self.tape(x, args))  # what is compressed then are single points
@@ -178,7 +178,7 @@ class Scalar:
         parts: list[tuple[Tensor, Args]],
         directions: Sequence[Tensor | None],
         memory: Memory | None,
-        read: Read,
+        read: Readout,
         is_whole: bool,
     ) -> list[tuple[Tensor, ...]]:
         """What is read of each tile, of which only x is kept. What tiles have in common is computed before, once."""
@@ -197,7 +197,7 @@ class Scalar:
         ]
 
     def _read(
-        self, x: Tensor, args: Args, V: Tensor | None, memory: Memory | None, read: Read, is_whole: bool
+        self, x: Tensor, args: Args, V: Tensor | None, memory: Memory | None, read: Readout, is_whole: bool
     ) -> tuple[Tensor, ...]:
         tape = (self._whole if is_whole else self._tapes).at(x, args)
         if isinstance(tape, Untraceable):

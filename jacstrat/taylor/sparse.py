@@ -28,7 +28,7 @@ from jacstrat.taylor.kinds import is_of_weights, matrices
 from jacstrat.taylor.node import TaylorNode
 from jacstrat.taylor.plan import Aligned, SparsePlan, Spread
 from jacstrat.taylor.supports import alignment
-from jacstrat.taylor.transfer import WORTH, Arguments, Transfer, transfer
+from jacstrat.taylor.transfer import WORTH, AbstractArguments, Transfer, transfer
 from jacstrat.trace import Slot
 from jacstrat.trace.arguments import Args
 
@@ -61,27 +61,27 @@ class Planner:
         if not node.wants_tangents and node.rule.is_linear([self.values.depends(argument) for argument in node.args]):
             self.values.note(node, dense)
             return None
-        found = self._transfer(node, arguments)
-        if found is not None:
-            self.values.note(node, found.supports)
-            plan = SparsePlan(_brought_to(arguments, found.wanted), found.instead)
+        transferred = self._transfer(node, arguments)
+        if transferred is not None:
+            self.values.note(node, transferred.supports)
+            plan = SparsePlan(_brought_to(arguments, transferred.wanted), transferred.instead)
         else:
             self.values.note(node, dense)
             plan = self._outer(node, arguments) or SparsePlan(self._spread(arguments))
         return plan.on(self.device) if plan.before or plan.instead else None
 
-    def _transfer(self, node: TaylorNode, arguments: Arguments) -> Transfer | None:
+    def _transfer(self, node: TaylorNode, arguments: AbstractArguments) -> Transfer | None:
         """Where it leaves few enough directions."""
         if any(value.support is None for value in arguments.values()):
             return None
-        found = transfer(node, arguments, self.values, self.n)
-        if found is None:
+        transferred = transfer(node, arguments, self.values, self.n)
+        if transferred is None:
             return None
-        supports = [support for support in found.supports if support is not None]
+        supports = [support for support in transferred.supports if support is not None]
         is_worth_it = all(support.numel() <= MOST and WORTH * len(support) <= self.n for support in supports)
-        return found if is_worth_it else None
+        return transferred if is_worth_it else None
 
-    def _outer(self, node: TaylorNode, arguments: Arguments) -> SparsePlan | None:
+    def _outer(self, node: TaylorNode, arguments: AbstractArguments) -> SparsePlan | None:
         """The plan of a product, one factor of which has other directions in each part of the axis contracted."""
         factors = matrices(node)
         tensors = [node.args[factor.position] for factor in factors]
@@ -92,16 +92,16 @@ class Planner:
         if any(is_of_weights(node, factor) and self.values.depends(node.args[factor.position]) for factor in factors):
             return None
         for is_left, tensor in zip((True, False), tensors, strict=True):
-            value = arguments.get(tensor.place) if isinstance(tensor, Slot) else None
+            value = arguments.get(tensor.index) if isinstance(tensor, Slot) else None
             if value is None or value.support is None or value.is_point or len(value.shape) < 2:
                 continue
-            if (found := outer(value.known, value.shape, is_left, self.n)) is not None:
-                instead, wanted = found
-                before = self._spread({slot: one for slot, one in arguments.items() if slot != tensor.place})
-                return SparsePlan({**before, **_brought_to({tensor.place: value}, {tensor.place: wanted})}, instead)
+            if (planned := outer(value.known, value.shape, is_left, self.n)) is not None:
+                instead, wanted = planned
+                before = self._spread({slot: one for slot, one in arguments.items() if slot != tensor.index})
+                return SparsePlan({**before, **_brought_to({tensor.index: value}, {tensor.index: wanted})}, instead)
         return None
 
-    def _spread(self, arguments: Arguments) -> dict[int, Aligned | Spread]:
+    def _spread(self, arguments: AbstractArguments) -> dict[int, Aligned | Spread]:
         """What brings sparse arguments to all n directions, which x itself has anyway."""
         return {slot: Spread(value.known, self.n) for slot, value in arguments.items() if _is_sparse(value)}
 
@@ -124,11 +124,11 @@ def _is_sparse(value: object) -> bool:
     return isinstance(value, AbstractValue) and value.support is not None and not value.is_point
 
 
-def _brought_to(arguments: Arguments, wanted: Mapping[int, Tensor]) -> dict[int, Aligned | Spread]:
+def _brought_to(arguments: AbstractArguments, wanted: Mapping[int, Tensor]) -> dict[int, Aligned | Spread]:
     """From the supports that arguments have to those that an operation wants, where these are others."""
     before: dict[int, Aligned | Spread] = {}
     for slot, value in arguments.items():
-        found = alignment(aligned(value.known, wanted[slot].dim() - 1), wanted[slot])
-        if value.is_point or found.rows != tuple(range(len(value.known))):
-            before[slot] = found
+        rows = alignment(aligned(value.known, wanted[slot].dim() - 1), wanted[slot])
+        if value.is_point or rows.rows != tuple(range(len(value.known))):
+            before[slot] = rows
     return before

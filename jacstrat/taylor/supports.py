@@ -46,8 +46,8 @@ def uniform(support: Tensor, axes: tuple[int, ...]) -> Tensor:
     shape = list(support.shape)
     for axis in axes:
         shape[axis] = 1
-    found = _compacted(merged_in_front(support, axes))
-    return found.reshape(len(found), *shape[1:])
+    merged = _compacted(merged_in_front(support, axes))
+    return merged.reshape(len(merged), *shape[1:])
 
 
 def alignment(support: Tensor, union: Tensor) -> Aligned:

@@ -27,7 +27,7 @@ from jacstrat.trace.operations import AtenKind
 # Of n directions so many fewer are worth the rearrangement.
 WORTH = 2
 
-Arguments = Mapping[int, AbstractValue]
+AbstractArguments = Mapping[int, AbstractValue]
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +45,7 @@ class Transfer:
     instead: Instead | None = None
 
 
-def transfer(node: TaylorNode, arguments: Arguments, values: AbstractValues, n: int) -> Transfer | None:
+def transfer(node: TaylorNode, arguments: AbstractArguments, values: AbstractValues, n: int) -> Transfer | None:
     """What an operation does to supports; None where it needs all n directions.
 
     Args:
@@ -69,14 +69,14 @@ def transfer(node: TaylorNode, arguments: Arguments, values: AbstractValues, n: 
     return None
 
 
-def _moved(node: TaylorNode, arguments: Arguments, values: AbstractValues) -> Transfer | None:
+def _moved(node: TaylorNode, arguments: AbstractArguments, values: AbstractValues) -> Transfer | None:
     """What moves entries moves their supports; where it has other tensors, these are indices."""
     if not values.look_at(slot for slot in node.slots if slot not in arguments):
         return None
     return _by_rule(node, {slot: value.known for slot, value in arguments.items()}, list(values.slots), values)
 
 
-def _joined(node: TaylorNode, arguments: Arguments, values: AbstractValues) -> Transfer | None:
+def _joined(node: TaylorNode, arguments: AbstractArguments, values: AbstractValues) -> Transfer | None:
     """The same, of as many directions as the one with the most; what does not depend on x has no support."""
     longest = max(len(value.known) for value in arguments.values())
     wanted = {slot: padded_to(value.known, longest) for slot, value in arguments.items()}
@@ -103,7 +103,7 @@ def _by_rule(
     return Transfer(wanted, tuple(jet.tangents.round().long() for jet in jets))
 
 
-def _entrywise(node: TaylorNode, arguments: Arguments) -> Transfer | None:
+def _entrywise(node: TaylorNode, arguments: AbstractArguments) -> Transfer | None:
     """What acts on each entry takes the union of the supports of its arguments."""
     if len(node.outs) != 1:
         return None
@@ -120,25 +120,25 @@ def _along(node: TaylorNode, slot: int, value: AbstractValue, n: int) -> Transfe
     rank = len(value.shape)
     if len(positions) != 1 or rank == 0:
         return None
-    found = taken_together(node, positions[0], rank)
-    if found is None or any(value.shape[axis] == 0 for axis in found.axes):
+    together = taken_together(node, positions[0], rank)
+    if together is None or any(value.shape[axis] == 0 for axis in together.axes):
         return None
-    union = uniform(value.known, found.axes)
+    union = uniform(value.known, together.axes)
     if WORTH * len(union) > n and is_sum(node) and node.wants_tangents:
         is_mean = node.op is torch.ops.aten.mean.dim
-        summed = Summed(value.known, n, found.axes, keepdim=not found.is_dropped, is_mean=is_mean)
+        summed = Summed(value.known, n, together.axes, keepdim=not together.is_dropped, is_mean=is_mean)
         return Transfer({slot: value.known}, (None,), summed)
-    support = union.squeeze(list(found.axes)) if found.is_dropped else union
+    support = union.squeeze(list(together.axes)) if together.is_dropped else union
     return Transfer({slot: union}, (support, *(None,) * (len(node.outs) - 1)))
 
 
-def _paired(node: TaylorNode, arguments: Arguments, n: int) -> Transfer | None:
+def _paired(node: TaylorNode, arguments: AbstractArguments, n: int) -> Transfer | None:
     """A product of two factors, each of which has few directions along its rows or columns."""
-    left, right = (leaf.place for leaf in leaves(node.args) if isinstance(leaf, Slot))
+    left, right = (leaf.index for leaf in leaves(node.args) if isinstance(leaf, Slot))
     if arguments[left].is_point or arguments[right].is_point:
         return None
-    found = paired(arguments[left].known, arguments[right].known, n)
-    if found is None:
+    pairing = paired(arguments[left].known, arguments[right].known, n)
+    if pairing is None:
         return None
-    instead, rows, columns, union = found
+    instead, rows, columns, union = pairing
     return Transfer({left: rows, right: columns}, (union,), instead)

@@ -42,12 +42,12 @@ class Tapes(Generic[T]):
     def __init__(
         self,
         f: Callable[..., Tensor],
-        made: Callable[[Tape, Tensor, Args], T],
+        build: Callable[[Tape, Tensor, Args], T],
         decompositions: Mapping[Any, Callable[..., Any]] | None = None,
         weak_factory: Callable[[T, frozenset[int]], Callable[[], T | None] | None] | None = None,
     ) -> None:
         self.f = f
-        self.made = made
+        self.build = build
         self.decompositions = decompositions or {}
         self.weak_factory = weak_factory
         # Tensors that the recordings have as they are.
@@ -57,25 +57,25 @@ class Tapes(Generic[T]):
     def at(self, x: Tensor, args: Args = ()) -> T | Untraceable:
         """What is kept for points like x, and arguments like these, or why there is no tape."""
         key = _key(x, args)
-        if (found := self._kept.get(key)) is not None:
-            return found
+        if (value := self._kept.get(key)) is not None:
+            return value
         try:
-            found = self._shared(x, args)
-            if found is None:
-                found = self._recorded(x, args)
+            value = self._shared(x, args)
+            if value is None:
+                value = self._recorded(x, args)
         except Untraceable as reason:
-            found = reason
+            value = reason
         if not is_transformed():
-            self._kept[key] = found
+            self._kept[key] = value
             if len(self._kept) > KEPT:
                 self._kept.popitem(last=False)
-        return found
+        return value
 
     def is_shared(self, x: Tensor, args: Args = ()) -> bool:
         """Whether what is kept for points like x is there before anything is recorded."""
         key = _key(x, args)
-        if key not in self._kept and (found := self._shared(x, args)) is not None:
-            self._kept[key] = found
+        if key not in self._kept and (shared := self._shared(x, args)) is not None:
+            self._kept[key] = shared
         return key in self._kept
 
     def _shared(self, x: Tensor, args: Args) -> T | None:
@@ -87,27 +87,27 @@ class Tapes(Generic[T]):
         """From a new recording, which is shared where f was the same whenever it was called, and is so still."""
         now = switches(x) if self.weak_factory else None
         if self.weak_factory is None or now is None:
-            return self._made_of(record(self.f, x, args, self.decompositions), x, args)
-        found: list[Fingerprint | None] = []
+            return self._built(record(self.f, x, args, self.decompositions), x, args)
+        fingerprints: list[Fingerprint | None] = []
 
         def watched(x: Tensor, *args: Any) -> Tensor:
-            found.append(fingerprint(self.f))
+            fingerprints.append(fingerprint(self.f))
             return self.f(x, *args)
 
-        made = self._made_of(record(watched, x, args, self.decompositions), x, args)
+        value = self._built(record(watched, x, args, self.decompositions), x, args)
         last = fingerprint(self.f)
-        if last is not None and all(one == last for one in found):
-            SHARED.keep((last.key, now, *self._circumstances(x, args)), self.weak_factory(made, last.tensors))
-        return made
+        if last is not None and all(one == last for one in fingerprints):
+            SHARED.keep((last.key, now, *self._circumstances(x, args)), self.weak_factory(value, last.tensors))
+        return value
 
-    def _made_of(self, tape: Tape, x: Tensor, args: Args) -> T:
+    def _built(self, tape: Tape, x: Tensor, args: Args) -> T:
         for node in tape.nodes:
-            found = leaves((node.args, *node.kwargs.values()))
-            self.constants.update((id(leaf), leaf) for leaf in found if isinstance(leaf, Tensor))
-        return self.made(tape, x, lifted(args))
+            operands = leaves((node.args, *node.kwargs.values()))
+            self.constants.update((id(leaf), leaf) for leaf in operands if isinstance(leaf, Tensor))
+        return self.build(tape, x, lifted(args))
 
     def _circumstances(self, x: Tensor, args: Args) -> tuple[Hashable, ...]:
-        return (self.made, tuple(self.decompositions.items()), _key(x, args))
+        return (self.build, tuple(self.decompositions.items()), _key(x, args))
 
 
 def _key(x: Tensor, args: Args) -> Hashable:

@@ -108,9 +108,11 @@ def _store_copies(graph: Any) -> None:
         while source.op == "call_function" and _permutes(source.target):
             source = source.args[0]
         if source.op == "placeholder" and source is not node.args[0]:
-            made = node.meta["val"]
+            example = node.meta["val"]
             with graph.inserting_after(node):
-                stored = graph.call_function(aten.as_strided.default, (node, list(made.shape), list(made.stride())))
+                stored = graph.call_function(
+                    aten.as_strided.default, (node, list(example.shape), list(example.stride()))
+                )
             stored.meta = dict(node.meta)
             node.replace_all_uses_with(stored, delete_user_cb=lambda user, stored=stored: user is not stored)
 

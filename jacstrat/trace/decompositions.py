@@ -140,10 +140,10 @@ def _cumulative_product(v: Tensor, dim: int, *, dtype: Any = None) -> Any:
     # One product after the other: torch divides, by what may be 0 or near it.
     if dtype is not None or v.dim() == 0 or not 0 < v.shape[dim] <= _MOST_FACTORS:
         return NotImplemented
-    found: list[Tensor] = []
+    products: list[Tensor] = []
     for part in v.unbind(dim):
-        found.append(found[-1] * part if found else part)
-    return torch.stack(found, dim)
+        products.append(products[-1] * part if products else part)
+    return torch.stack(products, dim)
 
 
 def _distances(a: Tensor, b: Tensor, p: float, mode: int | None) -> Tensor:

@@ -227,16 +227,16 @@ class _FingerprintWalk:
 
     def read_classes(self) -> None:
         """See what code that is reached may read of classes, by name, which may reach more."""
-        found = True
-        while found:
-            found = False
+        has_grown = True
+        while has_grown:
+            has_grown = False
             for kind, seen in tuple(self._classes.items()):
                 for name, item in vars(kind).items():
                     if name in self._names and name not in seen and name not in _CLASS_FIELDS:
                         seen.add(name)
                         self._add(Same(kind), name)
                         self.see(item, 1)
-                        found = True
+                        has_grown = True
 
     def _function(self, f: types.FunctionType, depth: int) -> None:
         self.parts.append(f.__code__)
@@ -302,13 +302,13 @@ def _is_trusted(module: str) -> bool:
 @functools.lru_cache(maxsize=1024)
 def is_plain_object(kind: type) -> bool:
     """Whether what an object of this class is stands in its `vars` alone, so that one like it can be made."""
-    own = kind.__mro__[:-1]
+    classes = kind.__mro__[:-1]
     return (
         type(kind) is type
-        and bool(own)
-        and all(one.__flags__ & _HEAP_TYPE and "__slots__" not in vars(one) for one in own)
-        and all(one.__module__.partition(".")[0] not in _LIBRARIES for one in own)
-        and not any({"__new__", "__getattribute__"} & vars(one).keys() for one in own)
+        and bool(classes)
+        and all(one.__flags__ & _HEAP_TYPE and "__slots__" not in vars(one) for one in classes)
+        and all(one.__module__.partition(".")[0] not in _LIBRARIES for one in classes)
+        and not any({"__new__", "__getattribute__"} & vars(one).keys() for one in classes)
     )
 
 

@@ -59,17 +59,17 @@ def traced(f: Function, x: Tensor, operator: Operator, args: Args = ()) -> Graph
     mode = fake_mode(allow_fallback_kernels=False)
     with mode:
         points = torch.empty(few(x), dtype=x.dtype, device=x.device)
-    given, its = lifted(args), of_rows(x, args)
-    goes = [isinstance(arg, Tensor) for arg in given]
+    inputs, its = lifted(args), of_rows(x, args)
+    goes = [isinstance(arg, Tensor) for arg in inputs]
     with mode:
         tensors = [
             torch.empty((len(points), *arg.shape[1:]) if mine else arg.shape, dtype=arg.dtype, device=arg.device)
-            for arg, mine in compress(zip(given, its, strict=True), goes)
+            for arg, mine in compress(zip(inputs, its, strict=True), goes)
         ]
 
     def bound(x: Tensor, *tensors: Tensor) -> Tensor:
         left = iter(tensors)
-        return f(x, *(next(left) if is_tensor else arg for arg, is_tensor in zip(given, goes, strict=True)))
+        return f(x, *(next(left) if is_tensor else arg for arg, is_tensor in zip(inputs, goes, strict=True)))
 
     try:
         with quiet(), torch.inference_mode(False), torch.enable_grad():

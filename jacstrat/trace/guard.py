@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from operator import call, is_
 from typing import Any
 
-from jacstrat.trace.reach import CHECKS, IMMUTABLE, ITEMS, Place, Read, Walk
+from jacstrat.trace.reach import CHECKS, IMMUTABLE, ITEMS, AccessPath, Read, Walk
 
 __all__ = ["CHECKS", "ITEMS", "Check", "Guard"]
 
@@ -66,7 +66,7 @@ class Guard:
             same = False
         if same:
             return None
-        return next((_in_words(check.place) for check in self.checks if not check.holds()), None)
+        return next((_in_words(check.access) for check in self.checks if not check.holds()), None)
 
     def settled(self) -> Guard:
         """This guard without what has changed by now: after a call of f, without what f itself writes."""
@@ -84,10 +84,10 @@ def _is_same(value: Any, before: Any) -> bool:
     return kind in IMMUTABLE and bool(value == before or (value != value and before != before))
 
 
-def _in_words(place: Place) -> str:
+def _in_words(access: AccessPath) -> str:
     text = ""
-    while isinstance(place[-1], tuple):  # the container's own place, in which the words end
-        template, *parts, place = place
+    while isinstance(access[-1], tuple):  # the container's own place, in which the words end
+        template, *parts, access = access
         text += template.format(*parts, "")
-    template, *parts = place
+    template, *parts = access
     return text + template.format(*parts)

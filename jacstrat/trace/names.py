@@ -89,8 +89,8 @@ def names_read(code: types.CodeType) -> Reads:
 
 def is_plain_builtin(name: str, f: types.FunctionType) -> bool:
     """Whether a name is that of a harmless builtin, or of an exception, and has not been put in the place of one."""
-    own = f.__globals__.get("__builtins__", builtins)
-    value = vars(own).get(name) if isinstance(own, types.ModuleType) else own.get(name)
+    scope = f.__globals__.get("__builtins__", builtins)
+    value = vars(scope).get(name) if isinstance(scope, types.ModuleType) else scope.get(name)
     if name not in _BUILTINS and not (isinstance(value, type) and issubclass(value, BaseException)):
         return False
     return value is not None and value is _ORIGINAL.get(name)

@@ -62,7 +62,7 @@ _CORE = ("torch", "numpy", "jacstrat")
 _STDLIB = (sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib"))
 
 # A template and what is put into it: names, keys, or a place in turn. It becomes words once something has changed.
-Place = tuple[Any, ...]
+AccessPath = tuple[Any, ...]
 Fields = Mapping[str, Any]
 _ATTRIBUTE, _ITEM, _LENGTH = "`{}` of {}", "item {!r} of {}", "the length of {}"
 
@@ -73,7 +73,7 @@ class Read(NamedTuple):
     read: Callable[[Any], Any]
     argument: Any
     value: Any
-    place: Place
+    access: AccessPath
 
 
 class Walk:
@@ -81,7 +81,7 @@ class Walk:
 
     def __init__(self) -> None:
         self._reads: list[Read] = []
-        self._queue: deque[tuple[Any, Place]] = deque()
+        self._queue: deque[tuple[Any, AccessPath]] = deque()
         self._seen: dict[int, Any] = {}  # with the objects: an identity is one only as long as its object lives
         self._looked_up: set[tuple[int, str]] = set()
         self._owners: list[tuple[Any, list[Fields], str]] = []
@@ -94,9 +94,9 @@ class Walk:
         self._queue.append((f, ("the function",)))
         while self._queue or self._new_names:
             while self._queue:
-                value, place = self._queue.popleft()
+                value, access = self._queue.popleft()
                 if len(self._reads) < CHECKS:
-                    self._try(value, self._look, value, type(value), place)
+                    self._try(value, self._look, value, type(value), access)
             names, self._new_names = self._new_names, set()
             self._names |= names
             for value, scopes, owner in self._owners:
@@ -115,19 +115,19 @@ class Walk:
         except Exception:
             log.debug("not all of an object of %r is guarded", type(value), exc_info=True)
 
-    def _see(self, value: Any, place: Place) -> None:
+    def _see(self, value: Any, access: AccessPath) -> None:
         kind = type(value)
         if kind in IMMUTABLE or id(value) in self._seen or issubclass(kind, Tensor) or len(self._seen) >= OBJECTS:
             return
         self._seen[id(value)] = value
-        self._queue.append((value, place))
+        self._queue.append((value, access))
 
-    def _note(self, read: Callable[[Any], Any], argument: Any, value: Any, place: Place) -> None:
-        self._reads.append(Read(read, argument, value, place))
-        self._see(value, place)
+    def _note(self, read: Callable[[Any], Any], argument: Any, value: Any, access: AccessPath) -> None:
+        self._reads.append(Read(read, argument, value, access))
+        self._see(value, access)
 
     # `issubclass` of the type and not `isinstance`, which may ask a property `__class__` of the object.
-    def _look(self, value: Any, kind: type, place: Place) -> None:
+    def _look(self, value: Any, kind: type, access: AccessPath) -> None:
         if kind is types.FunctionType:
             self._function(value)
         elif kind in _PARTS:
@@ -135,45 +135,45 @@ class Walk:
                 self._see(getattr(value, part), (_ATTRIBUTE, part, f"a {kind.__name__}"))
         elif issubclass(kind, types.ModuleType):
             if origin(value.__name__) == "own":
-                self._own(value, [vars(value)], value.__name__)
+                self._attributes_read(value, [vars(value)], value.__name__)
         elif issubclass(kind, type):
-            self._own(value, self._class(value), value.__name__)
+            self._attributes_read(value, self._class(value), value.__name__)
             self._attributes(value, self._class(value), value.__name__, _IMPLICIT_OF_CLASSES)
         else:
-            self._container(value, kind, place)
+            self._container(value, kind, access)
             if issubclass(kind, Module):
                 self._module(value, kind)
             if kind not in (list, tuple, dict, set, frozenset, OrderedDict):
                 fields = _fields(value, kind)
                 if scopes := [*([] if fields is None else [fields]), *self._class(kind)]:
                     self._reads.append(Read(type, value, kind, ("the class of a {}", kind.__name__)))
-                    self._own(value, scopes, kind.__name__)
+                    self._attributes_read(value, scopes, kind.__name__)
 
-    def _container(self, value: Any, kind: type, place: Place) -> None:
+    def _container(self, value: Any, kind: type, access: AccessPath) -> None:
         base = kind if kind in _BASES else next((one for one in _BASES if issubclass(kind, one)), None)
         if base is tuple:
             for index, item in enumerate(list(tuple.__iter__(value))[:ITEMS]):
-                self._see(item, (_ITEM, index, place))
-        elif base is not None and 0 < self._length(value, base, place) <= ITEMS:
+                self._see(item, (_ITEM, index, access))
+        elif base is not None and 0 < self._length(value, base, access) <= ITEMS:
             if base is dict:
-                self._items(value, _ITEM, place)
+                self._items(value, _ITEM, access)
             elif base is list:
                 read = list.__getitem__.__get__(value)
                 for index, item in enumerate(list.__iter__(value)):
-                    self._note(read, index, item, (_ITEM, index, place))
+                    self._note(read, index, item, (_ITEM, index, access))
             elif all(type(item) in IMMUTABLE for item in frozenset(value)):
-                self._note(frozenset(value).__eq__, value, True, place)
+                self._note(frozenset(value).__eq__, value, True, access)
 
-    def _length(self, value: Any, base: Any, place: Place) -> int:
+    def _length(self, value: Any, base: Any, access: AccessPath) -> int:
         length = base.__len__(value)
         if length > ITEMS:
-            self._note(lambda container: base.__len__(container) == length, value, True, (_LENGTH, place))
+            self._note(lambda container: base.__len__(container) == length, value, True, (_LENGTH, access))
         else:  # a derived class may have a `__len__` of its own, which is not to run
             read = len if type(value) in (base, OrderedDict) else base.__len__
-            self._reads.append(Read(read, value, length, (_LENGTH, place)))
+            self._reads.append(Read(read, value, length, (_LENGTH, access)))
         return length
 
-    def _items(self, value: dict[Any, Any], template: str, owner: str | Place) -> None:
+    def _items(self, value: dict[Any, Any], template: str, owner: str | AccessPath) -> None:
         read = dict.__getitem__.__get__(value)
         for key, item in dict.items(value):
             if _is_plain(key):
@@ -185,16 +185,16 @@ class Walk:
         owner, is_users = kind.__name__, bool(self._class(kind))
         fields = _fields(module, kind) or {}
         for name, item in fields.items():
-            place = (_ATTRIBUTE, name, owner)
+            access = (_ATTRIBUTE, name, owner)
             if name in _ENTRIES:
                 if type(item) in (dict, OrderedDict):  # what a ScriptModule has is neither
                     self._seen[id(item)] = item
-                    self._length(item, dict, place)
+                    self._length(item, dict, access)
                     self._items(item, _ATTRIBUTE, owner)
             elif name in _HOOKS:
-                self._container(item, type(item), place)
+                self._container(item, type(item), access)
             elif name == "training" or (not (is_users or "hook" in name) and _is_setting(item)):
-                self._entry(fields, name, place)
+                self._entry(fields, name, access)
         if not issubclass(kind, torch.jit.ScriptModule):  # which puts it there itself at its first call
             self._entry(fields, "forward", (_ATTRIBUTE, "forward", owner))
         for name in _HOOKS:
@@ -204,19 +204,19 @@ class Walk:
         name = "a lambda" if f.__name__ == "<lambda>" else f.__name__
         for variable, cell in zip(f.__code__.co_freevars, f.__closure__ or (), strict=True):
             with contextlib.suppress(ValueError):  # it is empty as yet
-                place = ("`{}`, which {} closes over", variable, name)
-                self._note(attrgetter("cell_contents"), cell, cell.cell_contents, place)
+                access = ("`{}`, which {} closes over", variable, name)
+                self._note(attrgetter("cell_contents"), cell, cell.cell_contents, access)
         for attribute in ("__defaults__", "__kwdefaults__"):
             if (value := getattr(f, attribute)) is not None:
                 self._note(attrgetter(attribute), f, value, (_ATTRIBUTE, attribute, name))
-        self._own(f, [vars(f)], name)
+        self._attributes_read(f, [vars(f)], name)
         if origin(str(f.__globals__.get("__name__"))) == "own":
             self._note(attrgetter("__code__"), f, f.__code__, ("the code of {}", name))
             self._read_names(f)
             for variable in names_read(f.__code__).globals:
                 self._entry(f.__globals__, variable, ("the global `{}`", variable))
 
-    def _own(self, value: Any, scopes: list[Fields], owner: str) -> None:
+    def _attributes_read(self, value: Any, scopes: list[Fields], owner: str) -> None:
         if any(scopes):
             self._owners.append((value, scopes, owner))
             self._attributes(value, scopes, owner, self._names)
@@ -225,25 +225,25 @@ class Walk:
         """Guard the attributes of these names, in each scope that has them and in those that come before it."""
         for number, fields in enumerate(scopes):
             for name in [name for name in fields if name in names]:
-                place = (_ATTRIBUTE, name, owner)
+                access = (_ATTRIBUTE, name, owner)
                 for scope in scopes[: number + 1]:
-                    self._entry(scope, name, place)
-                found = fields[name]
-                if type(found) is types.MemberDescriptorType:
+                    self._entry(scope, name, access)
+                field = fields[name]
+                if type(field) is types.MemberDescriptorType:
                     with contextlib.suppress(AttributeError, TypeError):  # it is not set, or value is the class
-                        self._note(found.__get__, value, found.__get__(value), place)
-                elif type(found) is types.FunctionType and type(fields) is types.MappingProxyType:
-                    self._read_names(found)  # here also that of torch, from which a user's class is derived
+                        self._note(field.__get__, value, field.__get__(value), access)
+                elif type(field) is types.FunctionType and type(fields) is types.MappingProxyType:
+                    self._read_names(field)  # here also that of torch, from which a user's class is derived
 
-    def _entry(self, fields: Fields, name: str, place: Place) -> None:
+    def _entry(self, fields: Fields, name: str, access: AccessPath) -> None:
         """Guard an entry or its absence, once."""
         if (id(fields), name) in self._looked_up:
             return
         self._looked_up.add((id(fields), name))
         if name in fields:
-            self._note(fields.__getitem__, name, fields[name], place)
+            self._note(fields.__getitem__, name, fields[name], access)
         else:
-            self._note(fields.__contains__, name, False, place)
+            self._note(fields.__contains__, name, False, access)
 
     def _read_names(self, f: types.FunctionType) -> None:
         """Take the names of attributes in the code of f, but for those of a library's module: `torch.log`."""

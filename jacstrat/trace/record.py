@@ -82,12 +82,12 @@ def record(
 def _functional(f: Callable[..., Tensor], args: Args) -> Callable[..., Tensor]:
     """f with writes as operations that have a result; what is no tensor is not seen by the transform."""
 
-    def function(x: Tensor, *given: Any) -> Tensor:
-        tensors = [one for one in given if isinstance(one, Tensor)]
+    def function(x: Tensor, *its_args: Any) -> Tensor:
+        tensors = [one for one in its_args if isinstance(one, Tensor)]
 
         def plain(x: Tensor, *tensors: Tensor) -> Tensor:
             left = iter(tensors)
-            return f(x, *(next(left) if isinstance(one, Tensor) else one for one in given))
+            return f(x, *(next(left) if isinstance(one, Tensor) else one for one in its_args))
 
         return torch.func.functionalize(plain)(x, *tensors)
 
@@ -99,11 +99,11 @@ def _recorded(
 ) -> Tape:
     with torch.enable_grad(), fake_mode():
         points = torch.empty(x.shape, dtype=x.dtype, device=x.device, requires_grad=True)
-        given = tuple(_like(arg) if isinstance(arg, Tensor) else arg for arg in args)
-        inputs = [points, *(arg for arg in given if isinstance(arg, Tensor))]
+        inputs_of_f = tuple(_like(arg) if isinstance(arg, Tensor) else arg for arg in args)
+        inputs = [points, *(arg for arg in inputs_of_f if isinstance(arg, Tensor))]
         recorder = _Recorder(inputs, {**ALWAYS, **decompositions})
         with sdpa_kernel(_ATTENTION), recorder, _CutTeller(recorder), _functions_seen_by(recorder) as seen:
-            y = f(points, *given)
+            y = f(points, *inputs_of_f)
     if recorder.shared_write and recorder.wrote_past:
         # Made a write's result, it would be a constant: whether it was written past autograd can no longer be seen.
         raise Untraceable("it writes in place under torch.no_grad(), and into views or what it shares besides")
@@ -131,7 +131,7 @@ class _Recorder(TorchDispatchMode):
         super().__init__()
         self.decompositions = decompositions
         self.nodes: list[Node] = []
-        self.slots: dict[int, int] = {id(one): place for place, one in enumerate(inputs)}
+        self.slots: dict[int, int] = {id(one): number for number, one in enumerate(inputs)}
         self.size = len(inputs)
         self.alive: list[Tensor] = list(inputs)  # an identity is one only as long as its tensor lives
         self.resting = False
@@ -175,21 +175,21 @@ class _Recorder(TorchDispatchMode):
         args, kwargs = tree_map(self._slot, args), tree_map(self._slot, kwargs)
         is_tuple = isinstance(out, (tuple, list))
         outs = tuple(self._new_slot(tensor) for tensor in (out if is_tuple else (out,)))
-        made = [leaf for leaf in tree_leaves(out) if isinstance(leaf, Tensor)]
-        if any(tensor.is_complex() for tensor in made):
+        outputs = [leaf for leaf in tree_leaves(out) if isinstance(leaf, Tensor)]
+        if any(tensor.is_complex() for tensor in outputs):
             raise Untraceable("it computes with complex numbers")
         is_cut = self.cutting or not torch.is_grad_enabled() or takes_shapes_only(op)
-        is_cut = is_cut or not any(tensor.is_floating_point() for tensor in made)
+        is_cut = is_cut or not any(tensor.is_floating_point() for tensor in outputs)
         shapes = tuple(tensor.shape if isinstance(tensor, Tensor) else None for tensor in (out if is_tuple else (out,)))
-        numel = max((t.numel() for t in made), default=0)
+        numel = max((t.numel() for t in outputs), default=0)
         self.nodes.append(Node(op, args, kwargs, outs, numel, is_tuple, is_cut, shapes))
 
     def _out_of_place(self, func: Any, target: Tensor) -> Any:
         """The operation that gives what func writes, whose result stands for the target; None where others share it."""
         name = func._schema.name.removeprefix("aten::")
         plain = getattr(getattr(torch.ops.aten, name.removesuffix("_"), None), func._overloadname, None)
-        place = target.untyped_storage()._cdata
-        sharing = {id(tensor) for tensor in self.alive if tensor.untyped_storage()._cdata == place}
+        storage = target.untyped_storage()._cdata
+        sharing = {id(tensor) for tensor in self.alive if tensor.untyped_storage()._cdata == storage}
         if plain is None or not name.endswith("_") or len(sharing) != 1 or id(target) not in self.slots:
             return None
         return plain

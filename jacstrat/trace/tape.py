@@ -11,9 +11,9 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Slot:
-    """The place of a tensor of the tape: 0 is x, those behind are f's further arguments, the others operations made."""
+    """A tensor of the tape by its index: 0 is x, those behind are f's further arguments, the others operations made."""
 
-    place: int
+    index: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +43,7 @@ class Node:
     @property
     def slots(self) -> Iterator[int]:
         """The slots that it reads."""
-        return (leaf.place for leaf in leaves((self.args, *self.kwargs.values())) if isinstance(leaf, Slot))
+        return (leaf.index for leaf in leaves((self.args, *self.kwargs.values())) if isinstance(leaf, Slot))
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,7 +83,7 @@ def bound(tree: Any, environment: Sequence[Any]) -> Any:
     """The tree with what the environment has in place of each Slot."""
     kind = type(tree)
     if kind is Slot:
-        return environment[tree.place]
+        return environment[tree.index]
     if kind is tuple or kind is list:
         return kind(bound(branch, environment) for branch in tree)
     return tree

@@ -75,12 +75,12 @@ def test_each_is_measured_against_itself(case: Case) -> None:
     ],
 )
 def test_what_covers_one(ratio: Summary | None, covers: bool) -> None:
-    assert aa.Pair("a", ratio, (1, 1)).covers is covers
+    assert aa.RunPair("a", ratio, (1, 1)).covers is covers
 
 
 def test_coverage_is_the_share_of_pairs_and_names_those_that_miss() -> None:
-    good = aa.Pair("good", summary(1.01, 0.9, 1.1), (3, 3))
-    bad = aa.Pair("bad", summary(1.2, 1.1, 1.3), (3, 4))
+    good = aa.RunPair("good", summary(1.01, 0.9, 1.1), (3, 3))
+    bad = aa.RunPair("bad", summary(1.2, 1.1, 1.3), (3, 4))
     figure = aa.judge([good] * 45 + [bad] * 5, "quiet", "a note")
     assert (figure.value, figure.met) == (0.9, True)
     assert figure.note.startswith("45 of 50; the ratio is off by 1.00% in the median, by 20.00% at most; ")
@@ -91,7 +91,7 @@ def test_coverage_is_the_share_of_pairs_and_names_those_that_miss() -> None:
 
 
 def test_a_pair_without_a_ratio_is_a_miss_and_not_an_error() -> None:
-    figure = aa.judge([aa.Pair("none", None, (1, 1)), aa.Pair("few", summary(1.0, None, None), (1, 2))], "quiet")
+    figure = aa.judge([aa.RunPair("none", None, (1, 1)), aa.Pair("few", summary(1.0, None, None), (1, 2))], "quiet")
     assert figure.value == 0
     assert "none: no rounds in common" in figure.note
     assert "few: 1.000, no interval, 12 rounds, blocks of 1 and 2" in figure.note

@@ -8,14 +8,14 @@ import pytest
 import torch
 
 from bench.checks import auto, calls
-from bench.checks.auto import Found, judge
+from bench.checks.auto import AutoOutcome, judge
 from bench.checks.figure import Figure
 from bench.checks.networks import networks
 from jacstrat import parse_strategy
 
 
-def found(cell: str = "c", over_fastest: float = 1.0, first_s: float = 0.1, fastest_s: float = 1e-3) -> Found:
-    return Found(cell, "vmap", "jvp", over_fastest, 0.9, 1.2, first_s, fastest_s)
+def found(cell: str = "c", over_fastest: float = 1.0, first_s: float = 0.1, fastest_s: float = 1e-3) -> AutoOutcome:
+    return AutoOutcome(cell, "vmap", "jvp", over_fastest, 0.9, 1.2, first_s, fastest_s)
 
 
 def test_97_per_cent_within_10_per_cent_none_beyond_half_and_5_calls_with_150_ms_meet_the_targets() -> None:

@@ -8,7 +8,7 @@ import psutil
 import pytest
 
 from bench.checks import cluster, clusters
-from bench.checks.cluster import Bench, benched
+from bench.checks.cluster import ClusterBench, benched
 from bench.checks.clusters import SCENARIOS, dask, faults
 from jacstrat.core.case import Case
 from jacstrat.harness.plan.cases import Cell
@@ -19,9 +19,9 @@ CELL = Cell("sin", "divergence", 2, 1, "float64", "cpu", "evaluate", 1, 0, ("ide
 FIRST, SECOND = CELL.cases
 
 
-def written(folder: Path, *records: Record) -> Bench:
+def written(folder: Path, *records: Record) -> ClusterBench:
     """A bench whose run has left these rows."""
-    bench = Bench(folder, "mark")
+    bench = ClusterBench(folder, "mark")
     bench.out.mkdir()
     with RecordWriter(bench.out) as writer:
         for record in records:
@@ -62,7 +62,7 @@ def test_what_is_not_said_is_a_fault(tmp_path: Path) -> None:
 def test_a_scenario_is_a_figure_and_what_it_starts_ends(monkeypatch) -> None:
     started = []
 
-    def scenario(bench: Bench):
+    def scenario(bench: ClusterBench):
         """a scenario"""
         code = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(flush=True); time.sleep(1000)"
         started.append(psutil.Process(bench._start(["-c", code], {}).pid))

@@ -9,7 +9,7 @@ from random import Random
 import pytest
 
 from bench.checks import changes, files
-from bench.checks.files import Trial, inside, judge, originals
+from bench.checks.files import FileTrial, inside, judge, originals
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +67,7 @@ def test_what_is_wrong_with_how_a_command_ends(monkeypatch) -> None:
 
 
 def test_every_command_that_ends_otherwise_counts() -> None:
-    good, bad = Trial("a: b", ("report",), 2, ""), Trial("a: b", ("report", "x"), None, "KeyError: 0")
+    good, bad = FileTrial("a: b", ("report",), 2, ""), FileTrial("a: b", ("report", "x"), None, "KeyError: 0")
     first, again = judge([good, bad, good], [good])
     assert (first.value, first.met, again.value, again.met) == (1, False, 0, True)
     assert first.note == "exit codes: 2 with 2, 1 with None; for one, after a: b, report x: KeyError: 0"

@@ -17,7 +17,7 @@ from bench.checks.cells import BILAPLACIANS, DIVERGENCES, LAPLACIANS, SMALL_DIVE
 from bench.checks.divergence import divergence
 from bench.checks.frontier import main
 from bench.checks.laplacian import floor, hessian
-from bench.checks.measured import Measured, measured
+from bench.checks.measured import MeasuredCell, measured
 from bench.checks.memory import memory
 from bench.checks.peers import folx, jet, on_card
 from bench.checks.swept import judge
@@ -35,7 +35,9 @@ def record(strategy: str, median_s: float | None = 1.0, **values: object) -> Rec
     return Record(case=f"{found['problem']}/{found['n']}/{strategy}", strategy=strategy, median_s=median_s, **found)
 
 
-def cell(times_s: Mapping[str, float], name: str = "net", missing: tuple[str, ...] = (), **values: object) -> Measured:
+def cell(
+    times_s: Mapping[str, float], name: str = "net", missing: tuple[str, ...] = (), **values: object
+) -> MeasuredCell:
     """A cell whose samples are all alike."""
     samples = {
         strategy: {"session": "one", "rounds": [*range(8)], "seconds": [time_s] * 8}
@@ -47,7 +49,7 @@ def cell(times_s: Mapping[str, float], name: str = "net", missing: tuple[str, ..
         for strategy, time_s in times_s.items()
         if strategy not in ("f", "floor")
     }
-    return Measured(name, records, samples, missing)
+    return MeasuredCell(name, records, samples, missing)
 
 
 BOTH = {"taylor": 1.0, "compiled(taylor)": 0.5}
@@ -188,7 +190,7 @@ def test_memory_of_tiles() -> None:
     assert figure.note.count("points a tile") == 4
 
 
-def peers(faults: Mapping[str, str] | None = None, name: str = "net", **theirs: float) -> Measured:
+def peers(faults: Mapping[str, str] | None = None, name: str = "net", **theirs: float) -> MeasuredCell:
     """A cell of ours and of settings of a peer, those with a fault not right."""
     found = cell({"taylor": 2.0, "compiled(taylor)": 1.0, **theirs}, name)
     for spec in theirs:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 
 from bench.checks import hostile
-from bench.checks.hostile import CLEAN, HOSTILE, STRATEGIES, Found, judge, statuses
+from bench.checks.hostile import CLEAN, HOSTILE, STRATEGIES, HostileOutcome, judge, statuses
 from jacstrat.core.status import STATUSES
 
 NAMES = ("exits", "sleeps")
 ROWS = {(problem, strategy): [("ok", "")] for problem in CLEAN for strategy in STRATEGIES}
 ROWS |= {(hostile.spec("exits"), strategy): [("crashed", "exited with code 3")] for strategy in STRATEGIES}
 ROWS |= {(hostile.spec("sleeps"), strategy): [("timeout", "no end")] for strategy in STRATEGIES}
-FOUND = Found(0, 12.0, ROWS)
+FOUND = HostileOutcome(0, 12.0, ROWS)
 
 
 def test_there_are_a_hundred_that_say_how_they_end() -> None:

@@ -12,8 +12,8 @@ import pytest
 
 from bench.checks import calling, trials
 from bench.checks.calling import Ended, call, change_rights
-from bench.checks.places import ALL, JUMP_S, ODD, PLACES, Place
-from bench.checks.trials import COMMANDS, Trial, Whole, faults, judge, lost
+from bench.checks.places import ALL, JUMP_S, ODD, PLACES, HostilePlace
+from bench.checks.trials import COMMANDS, PlaceTrial, WholeRun, faults, judge, lost
 
 
 def test_every_place_has_commands_that_there_are_and_codes_for_them() -> None:
@@ -36,18 +36,18 @@ def test_every_place_has_commands_that_there_are_and_codes_for_them() -> None:
     ],
 )
 def test_what_is_wrong_with_how_a_command_ends(ended: Ended, wrong: list[str]) -> None:
-    assert list(faults(Place("easy"), "run", ended)) == wrong
+    assert list(faults(HostilePlace("easy"), "run", ended)) == wrong
 
 
 def test_a_refusal_is_one_line_where_it_can_be_said() -> None:
-    full = Place("full", codes={"run": (2,)})
+    full = HostilePlace("full", codes={"run": (2,)})
     assert list(faults(full, "run", Ended(2, "jacstrat: no room\n"))) == []
     assert list(faults(full, "run", Ended(0))) == ["exit code 0"]
     assert list(faults(full, "run", Ended(2, "no room\n"))) == ["exit code 2 with 0 lines that say why"]
-    assert list(faults(Place("deaf", codes={"run": (2,)}, errors="closed"), "run", Ended(2))) == []
+    assert list(faults(HostilePlace("deaf", codes={"run": (2,)}, errors="closed"), "run", Ended(2))) == []
 
 
-def tell(place: Place, folder: Path, code: str) -> tuple[Ended, str]:
+def tell(place: HostilePlace, folder: Path, code: str) -> tuple[Ended, str]:
     """What a line of Python has found in a place, and has printed where that can be read."""
     for new in (folder / "here", folder / "tmp"):
         new.mkdir(exist_ok=True)
@@ -58,7 +58,7 @@ def tell(place: Place, folder: Path, code: str) -> tuple[Ended, str]:
 
 def test_a_place_is_what_it_says(tmp_path: Path) -> None:
     limits = {resource.RLIMIT_NOFILE: 64}
-    place = Place("hard", variables={"HOME": None, "A": "{folder}/a"}, limits=limits)
+    place = HostilePlace("hard", variables={"HOME": None, "A": "{folder}/a"}, limits=limits)
     code = "import os, resource as r; e = os.environ; "
     code += "print('HOME' in e, e['A'], e['MARK'], e['TMPDIR'], os.getcwd(), r.getrlimit(r.RLIMIT_NOFILE)[0], sep=' ')"
     ended, out = tell(place, tmp_path, code)
@@ -73,10 +73,10 @@ def test_a_place_is_what_it_says(tmp_path: Path) -> None:
 def test_a_stream_is_what_it_is_called(tmp_path: Path, kind: str, found: str) -> None:
     if kind == "full" and not Path("/dev/full").exists():
         pytest.skip("no /dev/full here")
-    ended, _ = tell(Place("hard", output=kind), tmp_path, "import os; os.write(1, b'x')")
+    ended, _ = tell(HostilePlace("hard", output=kind), tmp_path, "import os; os.write(1, b'x')")
     assert ended.code == 1
     assert any(word in ended.err for word in found.strip("()").split("|"))
-    assert tell(Place("hard", errors=kind), tmp_path, "import os; os.write(2, b'x')")[0].code == 1
+    assert tell(HostilePlace("hard", errors=kind), tmp_path, "import os; os.write(2, b'x')")[0].code == 1
 
 
 def test_a_full_disk_keeps_what_was_on_it(tmp_path: Path) -> None:
@@ -85,7 +85,7 @@ def test_a_full_disk_keeps_what_was_on_it(tmp_path: Path) -> None:
     (tmp_path / "here" / "kept").write_bytes(b"x" * 10_000)
     code = "open('new', 'wb').write(b'y' * 9000)"
     for room_bytes, written in ((16_384, True), (0, False)):
-        ended, _ = tell(Place("disk", room_bytes=room_bytes), tmp_path, code)
+        ended, _ = tell(HostilePlace("disk", room_bytes=room_bytes), tmp_path, code)
         if ended.code == calling.COULD_NOT:
             pytest.skip("no file system can be mounted here")
         assert (ended.code == 0) is written
@@ -98,7 +98,7 @@ def test_what_is_read_only_is_so_for_root_as_well(tmp_path: Path) -> None:
     for new in (tmp_path / "here", tmp_path / "tmp"):
         new.mkdir()
     change_rights(tmp_path / "here", 0o222, take=True)
-    ended, _ = tell(Place("read-only"), tmp_path, "open('new', 'w')")
+    ended, _ = tell(HostilePlace("read-only"), tmp_path, "open('new', 'w')")
     change_rights(tmp_path / "here", 0o200, take=False)
     assert "Permission denied" in ended.err
     (tmp_path / "here" / "new").touch()
@@ -124,7 +124,7 @@ def test_clocks_jump(tmp_path: Path) -> None:
 
 
 def test_rows_that_are_lost_are_told(tmp_path: Path, monkeypatch) -> None:
-    whole = Whole(Path("sweep"), tmp_path, tmp_path, frozenset({"a"}))
+    whole = WholeRun(Path("sweep"), tmp_path, tmp_path, frozenset({"a"}))
     asked = []
     monkeypatch.setattr(trials, "finish", lambda sweep, run, *options, **more: asked.append(run) or 3)
     run = tmp_path / ODD
@@ -140,8 +140,8 @@ def test_rows_that_are_lost_are_told(tmp_path: Path, monkeypatch) -> None:
 
 
 def test_every_command_that_ends_otherwise_counts() -> None:
-    place = Place("full", ("run", "merge"))
-    good, bad = Trial("full", "run", (2,)), Trial("full", "merge", (0, 0, 2), ("not one alone has it",))
+    place = HostilePlace("full", ("run", "merge"))
+    good, bad = PlaceTrial("full", "run", (2,)), PlaceTrial("full", "merge", (0, 0, 2), ("not one alone has it",))
     figure = judge(place, [good, bad])
     assert (figure.value, figure.met) == (1, False)
     assert figure.note == ("exit codes: run 2, merge 2 times 0 and 2; for one, merge: not one alone has it")

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from bench.checks import revisions
-from bench.checks.revisions import SLOWED, SWITCH, Bench, Try, judge
+from bench.checks.revisions import SLOWED, SWITCH, RevisionBench, Try, judge
 from jacstrat.compare.verdict import CaseVerdict, Comparison, Finding, Gate, Verdict
 from jacstrat.revisions.interleave import RoundLimits, SharedCase
 from jacstrat.revisions.survey import Survey
@@ -53,7 +53,7 @@ class Tree:
 
 
 @pytest.fixture
-def bench(tmp_path) -> Bench:
+def bench(tmp_path) -> RevisionBench:
     """A bench of eight cases and no processes."""
     cells = {
         f"case{i}": {
@@ -77,7 +77,7 @@ def bench(tmp_path) -> Bench:
             tree = Tree(tmp_path)
 
     found = Found({"base": cells, "new": cells}, {"base": {}, "new": {}}, {}, [])
-    return Bench(Arena(), found, random.Random(0), RoundLimits())  # type: ignore[arg-type]
+    return RevisionBench(Arena(), found, random.Random(0), RoundLimits())  # type: ignore[arg-type]
 
 
 def test_each_try_slows_another_case_that_evaluates(bench, tmp_path, monkeypatch) -> None:
@@ -87,10 +87,10 @@ def test_each_try_slows_another_case_that_evaluates(bench, tmp_path, monkeypatch
         switch = json.loads((tmp_path / SWITCH).read_text())
         chosen.append((switch["case"], switch["share"]))
 
-        class Measured:
+        class MeasuredCell:
             interleaved = type("Interleaved", (), {"pairs": 3, "spent_s": 1.0})
 
-        return Measured()
+        return MeasuredCell()
 
     monkeypatch.setattr(revisions, "time_cases", time_cases)
     monkeypatch.setattr(revisions, "verdicts", lambda *_: Comparison("a", "b", ()))

@@ -19,7 +19,7 @@ def node(op, *args) -> Node:
 
 def agrees(one: Node, environment: list) -> None:
     expected = derived(one, 0, environment)
-    result = one.op(*(environment[a.place] if isinstance(a, Slot) else a for a in one.args))
+    result = one.op(*(environment[a.index] if isinstance(a, Slot) else a for a in one.args))
     for y in (None, result):
         torch.testing.assert_close(slope(one, 0, environment, y).expand(expected.shape), expected)
 

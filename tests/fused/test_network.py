@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from jacstrat.fused.network import Given, InputVector, LinearVector, Network, PointwiseVector, Product, Term
+from jacstrat.fused.network import ConstantVector, InputVector, LinearVector, Network, PointwiseVector, Product, Term
 from jacstrat.fused.pointwise import Formula
 
 TANH = Formula("curved", ())
@@ -40,7 +40,7 @@ def test_what_is_piecewise_linear_does_not_bend() -> None:
 
 
 def test_what_does_not_depend_on_x_neither_varies_nor_bends() -> None:
-    given = Given(4, 0, of_points=True)
+    given = ConstantVector(4, 0, of_points=True)
     network = Network((InputVector(4), given, PointwiseVector(4, 1, TANH), Product(4, 0, 2), Product(4, 0, 3)))
     assert network.varies == (True, False, False, True, True)
     assert network.bends == (4,), "a product bends where both factors vary"

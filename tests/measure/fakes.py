@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import SimpleNamespace
 
+from jacstrat.graphs import Work
 from jacstrat.measure.card import DeviceState
-from jacstrat.measure.clocks import Timing, Work
+from jacstrat.measure.clocks import Timing
 
 
 class FakeClock:

@@ -81,3 +81,4 @@ def test_three_ways_to_an_exponential_agree(z) -> None:
 def test_what_does_not_vary_has_a_value_and_no_more(call) -> None:
     assert call([2.0]) == [8.0]
     assert carried([2.0], [1.0, 2.0], 8.0, K) == [8.0]
+    assert [composed([2.0], [8.0, 12.0, 12.0, 6.0][: k + 1], k) for k in range(4)] == [[8.0]] * 4

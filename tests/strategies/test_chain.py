@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from jacstrat import PROBLEMS, UnsupportedError, divergence, parse_strategy
 from jacstrat.measure.counters import OperationCounter
 from jacstrat.measure.memory import peak_bytes
-from jacstrat.strategies.auto.counting import Work
+from jacstrat.strategies.auto.counting import OpCounts
 from jacstrat.strategies.chain import fold_s
 from tests.chain.functions import network
 
@@ -173,8 +173,8 @@ def test_numbers_that_are_drawn_apart_from_x_are_no_constants() -> None:
 
 def test_maps_that_move_and_scale_the_entries_of_a_point_cost_nothing_to_fold() -> None:
     n, itemsize = 2048, 8
-    ring = Work(ops=10, bytes=10 * n * itemsize)
+    ring = OpCounts(ops=10, bytes=10 * n * itemsize)
     assert fold_s(ring, n, itemsize) == 0
     # One operation that writes more than the point has, or a product of matrices.
-    assert fold_s(ring + Work(ops=1, bytes=2 * n * itemsize), n, itemsize) > 0
-    assert fold_s(ring + Work(flops=2 * n), n, itemsize) > 0
+    assert fold_s(ring + OpCounts(ops=1, bytes=2 * n * itemsize), n, itemsize) > 0
+    assert fold_s(ring + OpCounts(flops=2 * n), n, itemsize) > 0

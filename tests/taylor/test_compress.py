@@ -65,8 +65,8 @@ def test_what_does_not_depend_on_the_points_is_decomposed_once_for_each_place() 
     assert compressed(jets(tangents(3, seed=1)), K, memory, 0, is_fixed=True) is first
     compressed(jets(tangents(3, seed=1)), K, memory, 1, is_fixed=True)
     compressed(jets(tangents(3, seed=1)), K, memory, 2, is_fixed=False)
-    assert sorted(memory.found) == [0, 1]
-    assert sorted(other.found) == [0]
+    assert sorted(memory.by_index) == [0, 1]
+    assert sorted(other.by_index) == [0]
 
 
 def test_it_is_differentiable_once_whatever_the_rank_and_says_so_the_second_time() -> None:

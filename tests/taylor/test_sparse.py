@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from jacstrat import PROBLEMS, laplacian
-from jacstrat.strategies.auto.counting import Work, _Counter
+from jacstrat.strategies.auto.counting import OpCounts, _Counter
 from jacstrat.taylor import preparation
 from jacstrat.taylor.engine import propagate
 from jacstrat.taylor.jet import Jet
@@ -48,7 +48,7 @@ def run(program: TaylorProgram, x: Tensor) -> Tensor:
     return laplacian_of(propagate(program, Jet(x, None, is_point=True), True, None))
 
 
-def work(program: TaylorProgram, x: Tensor) -> Work:
+def work(program: TaylorProgram, x: Tensor) -> OpCounts:
     with torch.no_grad(), _Counter() as counter:
         propagate(program, Jet(x, None, is_point=True), False, None)
     return counter.work

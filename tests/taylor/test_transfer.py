@@ -35,7 +35,7 @@ def result(op: Any, *args: Any, second: Tensor = SUPPORT, **kwargs: Any) -> Tran
 
     def at(tree: Any) -> Any:
         if isinstance(tree, Slot):
-            return samples[tree.place]
+            return samples[tree.index]
         return type(tree)(map(at, tree)) if isinstance(tree, (tuple, list)) else tree
 
     out = op(*at(args), **kwargs)
@@ -46,7 +46,7 @@ def result(op: Any, *args: Any, second: Tensor = SUPPORT, **kwargs: Any) -> Tran
     )
     found = transfer(node, values.of(node), values, N)
     if found is not None:
-        assert (INDEX.place - SIZE in values.guards) == (INDEX in args)
+        assert (INDEX.index - SIZE in values.guards) == (INDEX in args)
     return found
 
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from jacstrat.core.operator import OPERATORS
-from jacstrat.strategies.reduction import Form, reduction
+from jacstrat.strategies.reduction import OutputForm, reduction
 from jacstrat.taylor import Scalar
 
 X = torch.rand(3, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
@@ -331,7 +331,7 @@ def put_back() -> None:
 
 def scalar(f: Callable[[Tensor], Tensor], x: Tensor) -> Scalar:
     """f as the operator has it, which is not called."""
-    reduced, _ = reduction(OPERATORS["laplacian"], f, x, (), 1, needs_scalar=False, form=Form(None, False))
+    reduced, _ = reduction(OPERATORS["laplacian"], f, x, (), 1, needs_scalar=False, form=OutputForm(None, False))
     return Scalar(reduced.function)
 
 

@@ -8,13 +8,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from jacstrat.core.case import F
+from jacstrat.graphs import Work
 from jacstrat.harness.cell.instruments import Instruments, instruments_for
 from jacstrat.harness.cell.lower_bound import LowerBound, lower_bound_of
 from jacstrat.harness.cell.peaks import peaks_of
 from jacstrat.harness.cell.phases import Phases
 from jacstrat.harness.cell.setup import Attend, CellSetup, set_up
 from jacstrat.harness.plan.cases import Cell
-from jacstrat.measure.clocks import Work
 from jacstrat.measure.elsewhere import TURN_S, Elsewhere, Turns
 from jacstrat.measure.roofline import Peaks
 from jacstrat.measure.sampling import Settings

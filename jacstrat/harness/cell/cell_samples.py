@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 import torch
 
 from jacstrat.core.case import FLOOR, F
+from jacstrat.graphs import Work
 from jacstrat.harness.cell.cell_context import CellContext
-from jacstrat.measure.clocks import Work
 from jacstrat.measure.context import is_lost
 from jacstrat.measure.ranges import ranges_for
 from jacstrat.measure.sampling import WorkSamples, sample

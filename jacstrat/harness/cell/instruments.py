@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 
 import torch
 
+from jacstrat.graphs import Work
 from jacstrat.measure.card import DeviceSource, DeviceState
-from jacstrat.measure.clocks import WARM, Clock, Work
+from jacstrat.measure.clocks import WARM, Clock
 from jacstrat.measure.cooling import Cooling
 from jacstrat.measure.energy import energy_per_call
 from jacstrat.measure.nvml import TelemetryError

@@ -9,8 +9,8 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
+from jacstrat.graphs import Work
 from jacstrat.harness.cell.setup import CellSetup
-from jacstrat.measure.clocks import Work
 from jacstrat.problems.best import MatrixProduct, best_products
 
 # Rows of both factors that one product takes: on a CPU they stay in the cache, as a tiled algorithm would have them.

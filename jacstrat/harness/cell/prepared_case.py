@@ -11,12 +11,12 @@ from torch import Tensor
 
 from jacstrat.core.case import Case
 from jacstrat.core.status import Status
+from jacstrat.graphs import Work
 from jacstrat.harness.cell.judging import Drawn, judge
 from jacstrat.harness.cell.setup import Attend, CellSetup
 from jacstrat.harness.cell.verdicts import verdict
+from jacstrat.measure import accuracy
 from jacstrat.measure.accuracy import Errors
-from jacstrat.measure.accuracy import errors as errors_of
-from jacstrat.measure.clocks import Work
 from jacstrat.measure.counters import Counts, count
 from jacstrat.measure.elsewhere import Elsewhere
 from jacstrat.measure.memory import peak_bytes
@@ -108,7 +108,7 @@ def _judged(
     """The errors of the first result, and of a stochastic strategy what repeated draws show."""
     reference, operator, instance = setup.reference, setup.operator, setup.instance
     truth, scale = reference.value(operator), reference.scale(operator)
-    errors = errors_of(result, truth, scale, case.dtype, reference.uncertainty(operator))
+    errors = accuracy.errors(result, truth, scale, case.dtype, reference.uncertainty(operator))
     strategy = evaluate.strategy
     if not strategy.stochastic:
         return errors, None

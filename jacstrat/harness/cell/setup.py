@@ -18,13 +18,12 @@ from torch import Tensor
 from jacstrat.core.case import F
 from jacstrat.core.errors import UnsupportedError
 from jacstrat.core.operator import Operator, parse_operator
-from jacstrat.graphs import captured
+from jacstrat.graphs import Work, captured
 from jacstrat.harness.cell.phases import Phases
 from jacstrat.harness.cell.references import find_reference
 from jacstrat.harness.plan.cases import Cell
 from jacstrat.harness.plan.devices import missing_device
 from jacstrat.harness.plan.precision import DTYPES, TF32, missing_tf32
-from jacstrat.measure.clocks import Work
 from jacstrat.problems.base import Instance
 from jacstrat.problems.load import find_problem
 from jacstrat.problems.reference import Reference

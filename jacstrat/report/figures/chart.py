@@ -27,7 +27,7 @@ ANNOTATED_LIMIT = 12
 CROWDED = 40
 """Points of a line from which its markers are small."""
 
-Place = Callable[[Curve, CurvePoint], float]
+ValueOf = Callable[[Curve, CurvePoint], float]
 
 
 def own_value(series: Curve, point: CurvePoint) -> float:
@@ -134,7 +134,7 @@ def draw(
     axes: Axes,
     series: Sequence[Curve],
     describe: Callable[[float], str],
-    place: Place = own_value,
+    place: ValueOf = own_value,
     look: FigureLook = WIDE,
 ) -> None:
     """Every series with its band; wrong points are hollow, and lines that touch them dashed.
@@ -159,14 +159,14 @@ def draw(
         _annotate(axes, series, describe, place, look)
 
 
-def _coincide(line: Curve, other: Curve, place: Place) -> bool:
+def _coincide(line: Curve, other: Curve, place: ValueOf) -> bool:
     """The points of two series at most of their common n's lie within 3 % of each other."""
     others = {point.n: place(other, point) for point in other.points}
     shared = [(place(line, point), others[point.n]) for point in line.points if point.n in others]
     return 2 * sum(abs(y - z) <= 0.03 * z for y, z in shared) > len(shared)
 
 
-def _draw_line(axes: Axes, line: Curve, place: Place, covers: int, sizes: FigureLook) -> None:
+def _draw_line(axes: Axes, line: Curve, place: ValueOf, covers: int, sizes: FigureLook) -> None:
     """One series, wider and larger the more others cover it, so that it shows on both sides of them."""
     extra = min(covers, 3) * 2.0 * sizes.line / WIDE.line
     look = style(line.strategy)
@@ -184,7 +184,7 @@ def _draw_line(axes: Axes, line: Curve, place: Place, covers: int, sizes: Figure
         _markers(axes, line, [(point.n, place(line, point)) for point in points], wrong, max(size, 1.5))
 
 
-def _draw_rank(axes: Axes, rank: int, line: Curve, place: Place, look: FigureLook) -> None:
+def _draw_rank(axes: Axes, rank: int, line: Curve, place: ValueOf, look: FigureLook) -> None:
     (point,) = line.points
     if point.low is not None and point.high is not None:
         color = style(line.strategy).color
@@ -214,7 +214,7 @@ def marker(strategy: str, hollow: bool, size: float = WIDE.marker) -> dict[str, 
 
 
 def _annotate(
-    axes: Axes, series: Sequence[Curve], describe: Callable[[float], str], place: Place, look: FigureLook
+    axes: Axes, series: Sequence[Curve], describe: Callable[[float], str], place: ValueOf, look: FigureLook
 ) -> None:
     """The value above each point side by side, turned where many stand in the way of each other."""
     turned = len(series) > (3 if look.below else 8)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from jacstrat.core.errors import lookup
-from jacstrat.records import PLOTS as DIRECTORY
+from jacstrat.records import PLOTS_DIRECTORY
 from jacstrat.report.analysis.cross_run import sides
 from jacstrat.report.analysis.noisy_times import noisy_times
 from jacstrat.report.analysis.runs import Run
@@ -69,7 +69,7 @@ def draw_plots(runs: Sequence[Run], names: Iterable[str] = (), width_inches: flo
 
 
 def _draw_run(run: Run, names: Sequence[str], width_inches: float | None) -> list[Path]:
-    directory = run.directory / DIRECTORY
+    directory = run.directory / PLOTS_DIRECTORY
     directory.mkdir(parents=True, exist_ok=True)
     written = []
     if ANSWER in names:
@@ -97,7 +97,7 @@ def _draw_run(run: Run, names: Sequence[str], width_inches: float | None) -> lis
 
 def _draw_sides(runs: Sequence[Run], names: Sequence[str], width_inches: float | None) -> list[Path]:
     """What shows several runs at once."""
-    directory, compared = runs[0].directory / DIRECTORY, sides(runs)
+    directory, compared = runs[0].directory / PLOTS_DIRECTORY, sides(runs)
     written = []
     if BESIDE in names and not any(map(too_many, runs)):
         found = besides(compared)

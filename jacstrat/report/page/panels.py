@@ -39,7 +39,7 @@ class Numbering(dict[str, int]):
 
 
 @dataclass(frozen=True)
-class Figure:
+class PanelFigure:
     """A picture on the page: its name for the script, and its words and its drawing."""
 
     name: str
@@ -74,7 +74,7 @@ class Panel:
 
     id: str
     title: str
-    figures: tuple[Figure, ...]
+    figures: tuple[PanelFigure, ...]
     legend: tuple[LegendEntry, ...]
 
 
@@ -168,17 +168,17 @@ class _Drawn:
         )
         self.count += 1
 
-    def _figure(self, picture: Picture, title: str) -> Figure:
+    def _figure(self, picture: Picture, title: str) -> PanelFigure:
         label = LABELS[picture.name]
         drawing = svg(picture, self.numbers, f"{label}: {picture.title}. {picture.answer}")
         # The title of the panel is not said again; what a picture adds to it, such as its n, is.
         words = label + picture.title.removeprefix(title) if picture.title.startswith(title) else picture.title
-        return Figure(picture.name, label, words, picture.answer, Markup(drawing))
+        return PanelFigure(picture.name, label, words, picture.answer, Markup(drawing))
 
-    def _split(self, split: Split) -> Figure:
+    def _split(self, split: Split) -> PanelFigure:
         label = LABELS[SPLIT]
         drawing = Markup(bars(split, self.numbers, f"{label}: {split.title}. {split.answer}"))
-        return Figure(SPLIT, label, f"{label}, n = {split.n}", split.answer, drawing)
+        return PanelFigure(SPLIT, label, f"{label}, n = {split.n}", split.answer, drawing)
 
     def _legend(self, pictures: Sequence[Picture]) -> Iterable[LegendEntry]:
         """Every strategy of the pictures once, with what each of them says of it."""

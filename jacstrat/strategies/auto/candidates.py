@@ -21,7 +21,7 @@ from torch import Tensor
 
 from jacstrat.available import available_bytes
 from jacstrat.core.operator import Operator
-from jacstrat.strategies.auto.counting import ProductCost, Work
+from jacstrat.strategies.auto.counting import OpCounts, ProductCost
 from jacstrat.strategies.auto.rates import rates_of
 from jacstrat.strategies.base import Args, Function, Strategy
 from jacstrat.strategies.contraction import Contraction
@@ -77,9 +77,9 @@ class Candidate:
         # A strategy that is right by a proof rests on it.
         return replace(built, is_traced=True) if self.ground else built
 
-    def work(self, x: Tensor) -> Work:
+    def work(self, x: Tensor) -> OpCounts:
         """Operations, FLOPs and bytes written of one call, by counts."""
-        stored = Work(bytes=self.stored * _points(x) * x.itemsize)
+        stored = OpCounts(bytes=self.stored * _points(x) * x.itemsize)
         return self.cost.total(self.probes, self.chunk, _points(x)) + stored
 
     def seconds(self, x: Tensor) -> float:
@@ -114,7 +114,7 @@ class Evidence:
     operator: Operator
     x: Tensor
     costs: Mapping[str, ProductCost]
-    work: Work
+    work: OpCounts
     tried: Workload | None = None
     structure: Structure | None = None
     assumed: bool = False

@@ -25,22 +25,22 @@ from jacstrat.trace.quiet import quiet
 
 
 @dataclass(frozen=True)
-class Work:
+class OpCounts:
     """Operations dispatched, floating-point operations of matrix products, bytes written by operations."""
 
     ops: float = 0
     flops: float = 0
     bytes: float = 0
 
-    def __add__(self, other: Work) -> Work:
-        return Work(self.ops + other.ops, self.flops + other.flops, self.bytes + other.bytes)
+    def __add__(self, other: OpCounts) -> OpCounts:
+        return OpCounts(self.ops + other.ops, self.flops + other.flops, self.bytes + other.bytes)
 
-    def __sub__(self, other: Work) -> Work:
+    def __sub__(self, other: OpCounts) -> OpCounts:
         return self + other.times(-1, -1)
 
-    def times(self, ops: float, rows: float) -> Work:
+    def times(self, ops: float, rows: float) -> OpCounts:
         """So many times the operations, each on so many times the rows."""
-        return Work(ops * self.ops, rows * self.flops, rows * self.bytes)
+        return OpCounts(ops * self.ops, rows * self.flops, rows * self.bytes)
 
 
 @dataclass(frozen=True)
@@ -53,11 +53,11 @@ class ProductCost:
         probe: Of each probe in a call, in FLOPs and bytes alone.
     """
 
-    once: Work
-    call: Work
-    probe: Work
+    once: OpCounts
+    call: OpCounts
+    probe: OpCounts
 
-    def total(self, probes: int, chunk: int, points: int) -> Work:
+    def total(self, probes: int, chunk: int, points: int) -> OpCounts:
         """All products with `probes` probes, `chunk` a call, at so many points."""
         calls = -(-probes // chunk)
         return (
@@ -107,12 +107,12 @@ class Evaluation:
         log: Its operations in their order, with shapes, dtypes and constants; the same where f does the same work.
     """
 
-    work: Work
+    work: OpCounts
     log: str = field(default="", repr=False)
 
 
 # What is assumed of a function whose operations cannot be counted.
-UNKNOWN = Evaluation(Work(ops=20))
+UNKNOWN = Evaluation(OpCounts(ops=20))
 
 
 def evaluation(f: Function, points: Tensor, args: Args = ()) -> Evaluation:
@@ -132,12 +132,12 @@ def evaluation(f: Function, points: Tensor, args: Args = ()) -> Evaluation:
     return Evaluation(counter.work.times(1, 1 / max(points.shape[:-1].numel(), 1)), "\n".join(counter.log))
 
 
-def product_costs(operator: Operator, f: Work) -> Mapping[str, ProductCost]:
+def product_costs(operator: Operator, f: OpCounts) -> Mapping[str, ProductCost]:
     """What each product costs for one point where f costs so much."""
 
     def cost(m: Multiples) -> ProductCost:
-        once, call, probe = (Work(0, F * f.flops, b * f.bytes) for F, b in zip(m.flops, m.bytes, strict=True))
-        return ProductCost(once + Work(m.once_ops * f.ops), call + Work(m.call_ops * f.ops), probe)
+        once, call, probe = (OpCounts(0, F * f.flops, b * f.bytes) for F, b in zip(m.flops, m.bytes, strict=True))
+        return ProductCost(once + OpCounts(m.once_ops * f.ops), call + OpCounts(m.call_ops * f.ops), probe)
 
     return {name: cost(m) for name, m in (FIRST if operator.order == 1 else SECOND).items()}
 
@@ -166,7 +166,7 @@ class _Counter(TorchDispatchMode):
 
     def __init__(self) -> None:
         super().__init__()
-        self.work = Work()
+        self.work = OpCounts()
         self.log: list[str] = []
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -176,7 +176,7 @@ class _Counter(TorchDispatchMode):
         formula = flop_registry.get(func._overloadpacket)
         flops = formula(*args, **(kwargs or {}), out_val=out) if formula else 0
         written = 0 if func.is_view else sum(t.numel() * t.itemsize for t in tree_leaves(out) if isinstance(t, Tensor))
-        self.work += Work(1, flops, written)
+        self.work += OpCounts(1, flops, written)
         self.log.append(f"{func} {tree_map_only(Tensor, _kind, (args, kwargs))}")
         return out
 

@@ -20,7 +20,7 @@ from jacstrat.strategies.base import Args, Function, Strategy
 from jacstrat.strategies.contraction import Contraction, Together
 from jacstrat.strategies.hold import Hold
 from jacstrat.strategies.limits import within_limits
-from jacstrat.strategies.points import Place, place_of
+from jacstrat.strategies.points import CallScope, place_of
 from jacstrat.strategies.probing import Vmap
 from jacstrat.strategies.process_cache import ProcessCache, circumstances_of
 from jacstrat.strategies.program import start_compiler
@@ -109,7 +109,7 @@ class Auto(Strategy):
         contraction = _contraction(chosen, choice.candidate, operator, f, x, args, choice.built)
         return replace(contraction, considered=choice.considered)
 
-    def _followed(self, kept: Chosen | None, place: Place) -> Chosen:
+    def _followed(self, kept: Chosen | None, place: CallScope) -> Chosen:
         """The choice where nothing may run but the result: what was chosen before, if it takes no trace."""
         if kept is None or kept.conditional:
             return _by_calls()

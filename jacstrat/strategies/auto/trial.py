@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 K = TypeVar("K", bound=Hashable)
-Clock = Callable[[], float]
+Timer = Callable[[], float]
 
 # Calls of the fastest that the first call may take; the last of them gives the result, outside the trial.
 CALLS = 5
@@ -64,7 +64,7 @@ def run_trial(
     works: Mapping[K, Callable[[], float | None]],
     predicted: Mapping[K, float],
     begin: float | None = None,
-    clock: Clock = time.perf_counter,
+    clock: Timer = time.perf_counter,
     setup: Mapping[K, float] | None = None,
     patience_s: float = 0.0,
     known: Mapping[K, Sequence[float]] | None = None,
@@ -102,7 +102,7 @@ class _Running(Generic[K]):
     works: Mapping[K, Callable[[], float | None]]
     predicted: Mapping[K, float]
     setup: Mapping[K, float]
-    clock: Clock
+    clock: Timer
     end: float
     trial: Trial[K]
 

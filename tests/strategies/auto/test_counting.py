@@ -14,7 +14,7 @@ from jacstrat import PROBLEMS, parse_strategy
 from jacstrat.core.operator import OPERATORS
 from jacstrat.measure.counters import OperationCounter
 from jacstrat.measure.memory import peak_bytes
-from jacstrat.strategies.auto.counting import FIRST, SECOND, UNKNOWN, Work, evaluation, looks_like, product_costs
+from jacstrat.strategies.auto.counting import FIRST, SECOND, UNKNOWN, OpCounts, evaluation, looks_like, product_costs
 from jacstrat.trace.arguments import taken
 from tests.strategies.claims import trusted
 
@@ -168,7 +168,7 @@ def test_no_probe_and_no_call_costs_less_than_nothing(problem: str, operator: st
 
 
 def test_probes_calls_and_points_are_multiplied() -> None:
-    work = Work(ops=10, flops=100, bytes=1000)
+    work = OpCounts(ops=10, flops=100, bytes=1000)
     cost = product_costs(OPERATORS["divergence"], work)["vjp"]
     m = FIRST["vjp"]
     assert cost.total(7, 3, B).ops == pytest.approx(10 * (m.once_ops + 3 * m.call_ops))
@@ -176,7 +176,7 @@ def test_probes_calls_and_points_are_multiplied() -> None:
     assert cost.total(7, 3, B).bytes == pytest.approx(1000 * B * (m.bytes[0] + 3 * m.bytes[1] + 7 * m.bytes[2]))
     assert cost.alive(3, B) == pytest.approx(1000 * B * (m.bytes[0] + m.bytes[1] + 3 * m.bytes[2]))
     assert work + work == work.times(2, 2)
-    assert work - work == Work()
+    assert work - work == OpCounts()
 
 
 @pytest.mark.parametrize(("problem", "operator", "n"), PREDICTED)

@@ -11,7 +11,7 @@ from jacstrat.core.operator import parse_operator
 from jacstrat.strategies import graphed
 from jacstrat.strategies.auto import candidates, choosing
 from jacstrat.strategies.auto.candidates import Evidence
-from jacstrat.strategies.auto.counting import Work, product_costs
+from jacstrat.strategies.auto.counting import OpCounts, product_costs
 from jacstrat.strategies.auto.offers import candidates_of
 from jacstrat.strategies.auto.rates import Rates
 from jacstrat.strategies.auto.trial import Trial
@@ -42,7 +42,7 @@ def device(monkeypatch: pytest.MonkeyPatch, recorder: Recorder) -> Recorder:
 
 
 def forms_of(leaves: tuple[Tensor, ...] = (), tried: bool = True, operator: str = "laplacian"):
-    work = Work(20, 1e4, 1e4)
+    work = OpCounts(20, 1e4, 1e4)
     plain = parse_operator(operator)
     workload = Workload(X, (), leaves) if tried else None
     evidence = Evidence(plain, X, product_costs(plain, work), work, workload)

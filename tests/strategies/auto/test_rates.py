@@ -10,7 +10,7 @@ import torch
 
 from jacstrat.strategies.auto import candidates, disk_cache, rates
 from jacstrat.strategies.auto.candidates import HOST_OP_S, KERNEL_S, Candidate
-from jacstrat.strategies.auto.counting import ProductCost, Work
+from jacstrat.strategies.auto.counting import OpCounts, ProductCost
 from jacstrat.strategies.auto.rates import (
     ACCELERATOR,
     CPU_THREAD,
@@ -126,7 +126,7 @@ def test_a_device_that_cannot_be_measured_has_a_guess(cuda: list[Bench], monkeyp
 @pytest.mark.parametrize(("op_s", "call_s"), [(12e-6, 0.0), (0.0, 24e-6)])
 def test_a_device_works_while_the_host_launches(monkeypatch: pytest.MonkeyPatch, op_s: float, call_s: float) -> None:
     x = torch.zeros(10, 3)
-    cost = ProductCost(Work(), Work(100, 1e7, 1e6), Work())
+    cost = ProductCost(OpCounts(), OpCounts(100, 1e7, 1e6), OpCounts())
     one = Candidate(Vmap(), cost, 3, 3, op_s, call_s=call_s)
     assert one.seconds(x) == pytest.approx(call_s + 100 * op_s + 1e8 / 30e9 + 1e7 / 4e9)
     monkeypatch.setattr(candidates, "rates_of", lambda device: FOUND)

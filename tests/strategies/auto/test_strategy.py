@@ -17,7 +17,7 @@ from jacstrat import PROBLEMS, STRATEGIES, ShapeError, UsageError, parse_strateg
 from jacstrat.strategies.auto import candidates, choosing, counted, disk_cache, timed
 from jacstrat.strategies.auto import strategy as auto
 from jacstrat.strategies.auto.candidates import Candidate
-from jacstrat.strategies.auto.counting import ProductCost, Work
+from jacstrat.strategies.auto.counting import OpCounts, ProductCost
 from jacstrat.strategies.auto.strategy import CHOICES, Auto
 from jacstrat.strategies.auto.trial import Trial
 from jacstrat.strategies.chain import Chain
@@ -88,7 +88,7 @@ class TestChain:
 
             @classmethod
             def candidates(cls, evidence):
-                yield Candidate(cls(), ProductCost(Work(ops=1), Work(), Work()), 1, 1, 1e-9)
+                yield Candidate(cls(), ProductCost(OpCounts(ops=1), OpCounts(), OpCounts()), 1, 1, 1e-9)
 
         monkeypatch.setattr(strategies, "STRATEGIES", {**STRATEGIES, "sooner": Sooner})
         assert prepare(lambda x: x.exp() * x.sum(-1, keepdim=True)).strategy.spec == "sooner"
