@@ -52,9 +52,9 @@ def parse_strategy(spec: str | Strategy) -> Strategy:
     """
     if isinstance(spec, Strategy):
         return spec
-    if (found := _PARSED.get(spec)) is None:
-        found = _PARSED[spec] = parse(spec, STRATEGIES, ALIASES)
-    return found
+    if (strategy := _PARSED.get(spec)) is None:
+        strategy = _PARSED[spec] = parse(spec, STRATEGIES, ALIASES)
+    return strategy
 
 
 # Specs that were read before: direct calls have one each.
@@ -67,18 +67,18 @@ def default_strategies() -> tuple[str, ...]:
     return tuple(name for name, kind in STRATEGIES.items() if not (kind.compiles or kind.captures))
 
 
-def _accepted(name: str, found: object) -> type[Strategy]:
+def _accepted(name: str, entry: object) -> type[Strategy]:
     """The entry of the table that a package registers."""
-    if not isinstance(found, type) or not issubclass(found, Strategy):
+    if not isinstance(entry, type) or not issubclass(entry, Strategy):
         raise UsageError("it is no subclass of jacstrat.Strategy")
     for word in ("name", "cost", "exact_when"):
-        if not isinstance(getattr(found, word, None), str):
+        if not isinstance(getattr(entry, word, None), str):
             raise UsageError(f"its class has no {word}")
-    if found.name != name:
-        raise UsageError(f"the strategy calls itself {found.name!r}; it must be registered under that name")
+    if entry.name != name:
+        raise UsageError(f"the strategy calls itself {entry.name!r}; it must be registered under that name")
     # Every parameter has a default, and nothing abstract is left.
-    found()
-    return found
+    entry()
+    return entry
 
 
 STRATEGIES: Mapping[str, type[Strategy]] = Registry(

@@ -51,5 +51,5 @@ class Absent(Strategy):
 def absent(spec: str, peer: str) -> Strategy:
     """What stands for a peer: equal where the specs are."""
     kind = type("Absent", (Absent,), {"name": spec, "peer": peer})
-    found: Strategy = kind()
-    return found
+    strategy: Strategy = kind()
+    return strategy

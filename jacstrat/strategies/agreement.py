@@ -24,7 +24,7 @@ SMALL_POWER_OF_EPS = 0.25
 CHUNK = 32
 
 
-def result_fault(operator: Operator, f: Function, x: Tensor, args: Args, found: Tensor, expected: Tensor) -> str:
+def result_fault(operator: Operator, f: Function, x: Tensor, args: Args, result: Tensor, expected: Tensor) -> str:
     """By how much a result is off at its worst point, of sum |J_ii| there; "" where it is not beyond rounding.
 
     Args:
@@ -33,9 +33,9 @@ def result_fault(operator: Operator, f: Function, x: Tensor, args: Args, found: 
 
     Cost: n VJPs where the results differ by more than rounding of themselves, none where not.
     """
-    if found.shape != expected.shape:
-        return f"its shape is {tuple(found.shape)} instead of {tuple(expected.shape)}"
-    off, size = (found.detach() - expected.detach()).abs(), expected.detach().abs()
+    if result.shape != expected.shape:
+        return f"its shape is {tuple(result.shape)} instead of {tuple(expected.shape)}"
+    off, size = (result.detach() - expected.detach()).abs(), expected.detach().abs()
     if not operator.is_trace:
         off, size = off.sum(-1), size.sum(-1)
     worst = _worst(off, size)
@@ -44,7 +44,7 @@ def result_fault(operator: Operator, f: Function, x: Tensor, args: Args, found: 
     return "" if worst is None else f"it is off by {worst:.2g} of the sum of |J_ii|"
 
 
-def gradient_fault(found: Tensor, expected: Tensor, leaves: Iterable[Tensor]) -> str:
+def gradient_fault(result: Tensor, expected: Tensor, leaves: Iterable[Tensor]) -> str:
     """By how much the gradient of a result is off at its worst leaf, of its size; "" where not beyond rounding.
 
     Args:
@@ -52,7 +52,7 @@ def gradient_fault(found: Tensor, expected: Tensor, leaves: Iterable[Tensor]) ->
         leaves: Tensors that require grad and that `expected` depends on.
     """
     wanted = list(leaves)
-    return gradients_fault(gradients(found, wanted), gradients(expected, wanted), expected)
+    return gradients_fault(gradients(result, wanted), gradients(expected, wanted), expected)
 
 
 LeafGradients = Sequence[Tensor | None]
@@ -67,7 +67,7 @@ def gradients(result: Tensor, leaves: Sequence[Tensor]) -> LeafGradients:
     return torch.autograd.grad((result * w).sum(), leaves, retain_graph=True, allow_unused=True)
 
 
-def gradients_fault(found: LeafGradients, expected: LeafGradients, like: Tensor) -> str:
+def gradients_fault(actual: LeafGradients, expected: LeafGradients, like: Tensor) -> str:
     """By how much gradients are off at the worst leaf, of its size; "" where not beyond rounding.
 
     Args:
@@ -77,7 +77,7 @@ def gradients_fault(found: LeafGradients, expected: LeafGradients, like: Tensor)
     if not expected:
         return ""
     none = like.new_zeros(())
-    pairs = [[none if g is None else g for g in pair] for pair in zip(found, expected, strict=True)]
+    pairs = [[none if g is None else g for g in pair] for pair in zip(actual, expected, strict=True)]
     off = torch.stack([(a - b).abs().sum().to(like) for a, b in pairs])
     size = torch.stack([b.abs().sum().to(like) for _, b in pairs])
     worst = _worst(off, size)

@@ -29,8 +29,8 @@ class Aliases(TorchFunctionMode):
 
     def of(self, tensor: Tensor) -> Tensor:
         """The alias of a tensor; itself where it has none."""
-        found = self._of.get(id(tensor))
-        return tensor if found is None else found[1]
+        alias = self._of.get(id(tensor))
+        return tensor if alias is None else alias[1]
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         return func(*tree_map_only(Tensor, self.of, args), **tree_map_only(Tensor, self.of, kwargs or {}))

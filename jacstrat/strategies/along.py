@@ -69,9 +69,9 @@ def _is_served(f: Function, x: Tensor, args: Args, V: Tensor, order: int, line: 
     if not has_numbers(x):
         return is_traced
     circumstances = (_NAME, order, is_traced, *circumstances_of(_SCALAR, x, args))
-    found = SERVED.find(f, circumstances)
-    if found is not None and found.is_own:
-        return found.value
+    served = SERVED.find(f, circumstances)
+    if served is not None and served.is_own:
+        return served.value
 
     def series(x: Tensor, V: Tensor, order: int) -> Tensor:
         return line.derivatives(x, V, order, args)

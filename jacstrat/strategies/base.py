@@ -228,7 +228,7 @@ class Strategy(ABC):
 
         What was held against a witness for f before, or for a function of the same code, is not again.
         """
-        return self._called(lambda one, given: one(x, *given), operator, f, x, generator, args, event_dim)
+        return self._called(lambda one, its_args: one(x, *its_args), operator, f, x, generator, args, event_dim)
 
     def together(
         self,
@@ -240,7 +240,9 @@ class Strategy(ABC):
         event_dim: int = 1,
     ) -> Together:
         """The result at x with f(x) and the gradient of a scalar, each found once."""
-        return self._called(lambda one, given: one.together(x, *given), operator, f, x, generator, args, event_dim)
+        return self._called(
+            lambda one, its_args: one.together(x, *its_args), operator, f, x, generator, args, event_dim
+        )
 
     def _called(
         self,
@@ -254,9 +256,9 @@ class Strategy(ABC):
     ) -> R:
         """A direct call; by what is prepared anew where f is not any more what it was."""
         direct = Direct(self, parse_operator(operator), f, x, generator, args, event_dim)
-        prepared, given = direct.served()
+        prepared, its_args = direct.served()
         try:
-            return call(prepared, given)
+            return call(prepared, its_args)
         except (MemoryError, torch.OutOfMemoryError):
             raise
         except Exception as error:
@@ -286,8 +288,8 @@ class Strategy(ABC):
         needs_scalar = self.refuse(OPERATORS["divergence"]) is not None
         with outside_inference_mode(), telling(self, f, points, args), plain_attention():
             reduced, form = reduction(operator, f, points, args, event_dim, needs_scalar, form)
-            z, given = reduced.points(points, args)
-            contraction = self.contracted(reduced.operator, reduced.function, z, given, generator)
+            z, z_args = reduced.points(points, args)
+            contraction = self.contracted(reduced.operator, reduced.function, z, z_args, generator)
 
         def again(x: Tensor, args: Args) -> Prepared:
             return self.prepare(operator, f, x, generator, args, event_dim)

@@ -34,19 +34,19 @@ def closed_over(f: Function, x: Tensor, args: Args = ()) -> tuple[Tensor, ...]:
 class _Reads(TorchDispatchMode):
     """Notes what operations are given that none of them has made."""
 
-    def __init__(self, own: Args) -> None:
+    def __init__(self, inputs: Args) -> None:
         super().__init__()
         self.tensors: list[Tensor] = []
         self.random = ""
         self._start = torch._C._autograd._get_sequence_nr()
         # Storages by their addresses, kept alive: an address is one only as long as its storage lives.
-        self._made = {storage._cdata: storage for storage in map(_storage, own) if storage is not None}
+        self._produced = {storage._cdata: storage for storage in map(_storage, inputs) if storage is not None}
         self._read: set[int] = set()
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         for leaf in tree_leaves((args, kwargs or {})):
             storage = _storage(leaf)
-            if storage is None or storage._cdata in self._made:
+            if storage is None or storage._cdata in self._produced:
                 continue
             # A view that f makes of a parameter has the parameter's storage and a node of this evaluation.
             if leaf.grad_fn is None or leaf.grad_fn._sequence_nr() < self._start:
@@ -57,7 +57,7 @@ class _Reads(TorchDispatchMode):
         out = called(func, args, kwargs)
         for leaf in tree_leaves(out):
             if (storage := _storage(leaf)) is not None and storage._cdata not in self._read:
-                self._made[storage._cdata] = storage
+                self._produced[storage._cdata] = storage
         return out
 
 

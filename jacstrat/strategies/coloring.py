@@ -94,8 +94,8 @@ class Coloring(Strategy):
         def diagonal(linear: Linearised, x: Tensor) -> Tensor:
             return fixed_diagonal(linear, V.to(x), self.chunk_size)
 
-        found = by_diagonal(operator, f, lambda x, *args: product(field, x, *args), diagonal)
-        return replace(found, reason=str(structure), is_traced=True)
+        contraction = by_diagonal(operator, f, lambda x, *args: product(field, x, *args), diagonal)
+        return replace(contraction, reason=str(structure), is_traced=True)
 
 
 def _along(

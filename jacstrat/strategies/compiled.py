@@ -162,15 +162,15 @@ class Programs:
         if (served := self._serving(ProgramSignature.of(x, args))) is not None:
             return served(x, *args)
         done = []
-        for part, given in self.parts(x, args):
-            done.append(self._part(part, given))
+        for part, part_args in self.parts(x, args):
+            done.append(self._part(part, part_args))
         return done[0] if len(done) == 1 else torch.cat(done)
 
     def prepare(self, x: Tensor, args: Args) -> None:
         """Compile for calls like the one at x."""
-        for part, given in self.parts(x, args):
-            if self._serving(ProgramSignature.of(part, given)) is None:
-                self.add(part, given)
+        for part, part_args in self.parts(x, args):
+            if self._serving(ProgramSignature.of(part, part_args)) is None:
+                self.add(part, part_args)
 
     def _serving(self, signature: ProgramSignature) -> CompiledProgram | None:
         return next((program for program in self._programs if program.serves(signature)), None)
@@ -201,11 +201,11 @@ class Programs:
         expected = self.evaluate(x, *args)
         with compiling(x.device):
             program = CompiledProgram.of(self.evaluate, x, args)
-            found = program(x, *args)
-            fault = result_fault(self.operator, self.f, x, args, found, expected)
+            result = program(x, *args)
+            fault = result_fault(self.operator, self.f, x, args, result, expected)
             if not fault and expected.requires_grad:
                 # Of f, since an eager form may make leaves of its own.
-                fault = gradient_fault(found, expected, leaves_of(self.f(x, *args)))
+                fault = gradient_fault(result, expected, leaves_of(self.f(x, *args)))
         if fault:
             plain = self.strategy.inner.spec
             raise WrongResultError(f"{self.strategy.spec} gives another result than {plain}: {fault}; use {plain}")

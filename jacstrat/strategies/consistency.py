@@ -115,13 +115,13 @@ class Consistency:
 
     @cached_property
     def _samples(self) -> tuple[Sample, ...]:
-        found = samples(self.x)
+        drawn = samples(self.x)
         try:
             with torch.no_grad():
-                self.f(found[-1].points)
+                self.f(drawn[-1].points)
         except Exception:  # f takes the real points and no others, as one that looks numbers up
-            return (Sample(self.x.detach(), found[0].rows),)
-        return found
+            return (Sample(self.x.detach(), drawn[0].rows),)
+        return drawn
 
     @cached_property
     def _lines(self) -> Tensor:
@@ -137,7 +137,7 @@ class Consistency:
         v = _unit(torch.where(v.isfinite(), v, 0)) + _unit(noise)
         return _unit(v)
 
-    def _given(
+    def _claimed(
         self, claim: DerivativeAlong, sample: Sample, seen: Tensor, is_traced: bool, highest: int = HIGHEST
     ) -> Tensor:
         """(order + 1, ...) of a claim at points in place of those that are looked at; a tape is for all rows."""
@@ -151,14 +151,14 @@ class Consistency:
     def _is_served(self, series: DerivativeAlong, sample: Sample) -> bool:
         """Whether the derivatives by a tape are right in a sample, and their gradient."""
         with torch.no_grad():
-            given = self._given(series, sample, sample.seen, True)
+            claimed = self._claimed(series, sample, sample.seen, True)
             try:
-                truth = self._given(by_nesting(self.f), sample, sample.seen, False, NESTED)
+                truth = self._claimed(by_nesting(self.f), sample, sample.seen, False, NESTED)
             except REFUSALS:
-                truth = torch.full_like(given, torch.nan)
+                truth = torch.full_like(claimed, torch.nan)
                 truth[0] = self._values(sample, sample.seen)
-            apart = torch.zeros_like(given, dtype=torch.bool)
-            apart[: len(truth)] = ~self._is_near(given[: len(truth)], truth, sample)
+            apart = torch.zeros_like(claimed, dtype=torch.bool)
+            apart[: len(truth)] = ~self._is_near(claimed[: len(truth)], truth, sample)
         is_bad, is_said = self._by_differences(series, sample, is_traced=True)
         is_undecided = apart[1:] & ~is_said
         if bool(apart[0].any()):
@@ -170,13 +170,17 @@ class Consistency:
             return False
         return not self._gradient_fault(series, sample, is_traced=True)
 
-    def _is_near(self, given: Tensor, truth: Tensor, sample: Sample) -> Tensor:
+    def _is_near(self, claimed: Tensor, truth: Tensor, sample: Sample) -> Tensor:
         """Where two ways agree but for rounding: what one unit in the last place of x changes, and some of it."""
         eps = torch.finfo(precision(sample.seen)).eps
         rows = tuple(range(1, truth.dim()))
         finite = torch.where(truth.isfinite(), truth, 0).abs()
         size = torch.maximum(finite, finite.mean(rows, keepdim=True))
-        return ((given - truth).abs() <= eps**POWER_OF_EPS * size) | (given == truth) | (given.isnan() & truth.isnan())
+        return (
+            ((claimed - truth).abs() <= eps**POWER_OF_EPS * size)
+            | (claimed == truth)
+            | (claimed.isnan() & truth.isnan())
+        )
 
     def _values(self, sample: Sample, seen: Tensor) -> Tensor:
         if sample.rows is None or self._is_apart:
@@ -187,22 +191,22 @@ class Consistency:
         """Where derivatives 1, 2, ... of a claim are not those of the order before, and where that can be said."""
         seen, lines = sample.seen, self._lines if sample.rows is None else self._lines[sample.rows]
         with torch.no_grad():
-            given = self._given(claim, sample, seen, is_traced)[1:]
+            claimed = self._claimed(claim, sample, seen, is_traced)[1:]
             dtype = precision(seen)
             if dtype not in STEPS:
-                return torch.zeros_like(given, dtype=torch.bool), torch.zeros_like(given, dtype=torch.bool)
+                return torch.zeros_like(claimed, dtype=torch.bool), torch.zeros_like(claimed, dtype=torch.bool)
 
             def before(s: float) -> Tensor:
                 moved = seen + s * lines
-                return torch.stack((self._values(sample, moved), *self._given(claim, sample, moved, is_traced)[1:-1]))
+                return torch.stack((self._values(sample, moved), *self._claimed(claim, sample, moved, is_traced)[1:-1]))
 
             for differ in (along_line, steadily):
                 value, is_smooth, noise = differ(before, 1, dtype)
-                value, noise = value.to(given.dtype), noise.to(given.dtype)
-                allowed = TOLERANCE[dtype] * torch.maximum(given.abs(), value.abs()) + noise
-                is_bad = is_smooth & given.isfinite() & ~((given - value).abs() <= allowed)
+                value, noise = value.to(claimed.dtype), noise.to(claimed.dtype)
+                allowed = TOLERANCE[dtype] * torch.maximum(claimed.abs(), value.abs()) + noise
+                is_bad = is_smooth & claimed.isfinite() & ~((claimed - value).abs() <= allowed)
                 # Behind a kink of one order the next ones are none that differences could see.
-                is_said = (is_smooth & given.isfinite()).cummin(0).values
+                is_said = (is_smooth & claimed.isfinite()).cummin(0).values
                 is_bad = is_bad & is_said
                 if not bool(is_bad.any()) and bool(is_said.all()):
                     break
@@ -219,50 +223,54 @@ class Consistency:
         if ending.goes_beyond or not line.leaves:
             return ""
         with torch.no_grad():
-            given = self._given(claim, sample, seen, is_traced, NESTED)
-            size = torch.where(given.isfinite(), given, 0).abs().flatten(1).mean(1)
-            weights = torch.linspace(1, 2, given.numel(), dtype=given.dtype, device=given.device).view_as(given)
-            weights = weights / torch.where(size > 0, size, 1.0).view(-1, *(1,) * (given.dim() - 1))
-            weights = torch.where(given.isfinite(), weights, 0)
+            claimed = self._claimed(claim, sample, seen, is_traced, NESTED)
+            size = torch.where(claimed.isfinite(), claimed, 0).abs().flatten(1).mean(1)
+            weights = torch.linspace(1, 2, claimed.numel(), dtype=claimed.dtype, device=claimed.device).view_as(claimed)
+            weights = weights / torch.where(size > 0, size, 1.0).view(-1, *(1,) * (claimed.dim() - 1))
+            weights = torch.where(claimed.isfinite(), weights, 0)
 
         def total(points: Tensor) -> Tensor:
-            numbers = self._given(claim, sample, points, is_traced, NESTED)
+            numbers = self._claimed(claim, sample, points, is_traced, NESTED)
             return (torch.where(weights != 0, numbers, 0) * weights).sum()
 
         try:
-            found, terms = line.by_autograd(total(leaf))
+            derivative, terms = line.by_autograd(total(leaf))
         except REFUSALS as error:
             return f"has no gradient: {message_of(error).split('. ')[0]}"
-        slope = self._slope(line, total, found, terms)
+        slope = self._slope(line, total, derivative, terms)
         if slope is None:
             return ""
         if slope.is_known and not has_cuts(self.f, seen):
-            return f"has a gradient of {found:.3g} where differences along the same line give {slope.value:.3g}"
+            return f"has a gradient of {derivative:.3g} where differences along the same line give {slope.value:.3g}"
         if not is_traced:
             return ""
 
-        def own(points: Tensor) -> Tensor:
-            numbers = self._given(by_nesting(self.f), sample, points, False, NESTED)
+        def total_by_nesting(points: Tensor) -> Tensor:
+            numbers = self._claimed(by_nesting(self.f), sample, points, False, NESTED)
             return (torch.where(weights != 0, numbers, 0) * weights).sum()
 
         try:
-            expected, _ = line.by_autograd(own(leaf))
+            expected, _ = line.by_autograd(total_by_nesting(leaf))
         except REFUSALS:
             return "has a gradient where autograd has none"
-        is_near = Slope(expected).is_near(found, terms, TOLERANCE[precision(seen)])
-        return "" if is_near or expected != expected else f"has a gradient of {found:.3g} for autograd's {expected:.3g}"
+        is_near = Slope(expected).is_near(derivative, terms, TOLERANCE[precision(seen)])
+        return (
+            ""
+            if is_near or expected != expected
+            else f"has a gradient of {derivative:.3g} for autograd's {expected:.3g}"
+        )
 
     @staticmethod
-    def _slope(line: LeafLine, total: Function, found: float, terms: float) -> Slope | None:
+    def _slope(line: LeafLine, total: Function, derivative: float, terms: float) -> Slope | None:
         """What differences say against a derivative along a line; None where they say the same."""
         tolerance = TOLERANCE[line.points.dtype]
         slope = line.by_differences(total)
         if not slope.is_known:  # a kink is near, as in a network of relu
             slope = line.by_differences(total, shrink=CLOSER)
-        if slope.is_known and slope.is_near(found, terms, tolerance):
+        if slope.is_known and slope.is_near(derivative, terms, tolerance):
             return None
         slope = line.by_differences(total, is_steady=True)
-        return None if slope.is_known and slope.is_near(found, terms, tolerance) else slope
+        return None if slope.is_known and slope.is_near(derivative, terms, tolerance) else slope
 
 
 def _unit(v: Tensor) -> Tensor:

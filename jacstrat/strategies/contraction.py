@@ -135,19 +135,19 @@ def of_outputs(built: Contraction, copies: Copies, operator: Operator) -> Contra
         return copies.beside(result).movedim(0, axis)
 
     def evaluate(x: Tensor, *args: Any) -> Tensor:
-        z, given = copies.points(x, args)
-        return placed(built.evaluate(z, *given))
+        z, z_args = copies.points(x, args)
+        return placed(built.evaluate(z, *z_args))
 
     def estimate(x: Tensor, *args: Any) -> Estimate:
         assert built.estimate is not None
-        z, given = copies.points(x, args)
-        value, error = built.estimate(z, *given)
+        z, z_args = copies.points(x, args)
+        value, error = built.estimate(z, *z_args)
         return Estimate(placed(value), None if error is None else placed(error))
 
     def together(x: Tensor, *args: Any) -> Together:
         assert built.together is not None
-        z, given = copies.points(x, args)
-        result, value, gradient = built.together(z, *given)
+        z, z_args = copies.points(x, args)
+        result, value, gradient = built.together(z, *z_args)
         return Together(
             placed(result),
             None if value is None else copies.beside(value).movedim(0, -1),

@@ -40,10 +40,10 @@ class Copies:
         is_point = self.is_point
 
         def one_of(x: Tensor, *args: Any) -> Tensor:
-            *given, which = args
+            *rest, which = args
             if not is_point or x.dim() == 1:
-                return pick(f(x, *given), which)
-            return torch.stack([pick(f(row, *given), unit) for row, unit in zip(x, which, strict=True)])
+                return pick(f(x, *rest), which)
+            return torch.stack([pick(f(row, *rest), unit) for row, unit in zip(x, which, strict=True)])
 
         return one_of
 

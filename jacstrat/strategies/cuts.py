@@ -33,10 +33,10 @@ def ends(f: Function, x: Tensor) -> Ends:
     with torch.enable_grad():
         number = torch._C._autograd._get_sequence_nr()
         nodes = list(nodes_of(f(x)))
-    found = (node.variable for node in nodes if hasattr(node, "variable"))
+    variables = (node.variable for node in nodes if hasattr(node, "variable"))
     # A function that takes a derivative by x inside makes a leaf of it.
-    own = x.untyped_storage().data_ptr()
-    leaves = {id(leaf): leaf for leaf in found if leaf.untyped_storage().data_ptr() != own}
+    storage_of_x = x.untyped_storage().data_ptr()
+    leaves = {id(leaf): leaf for leaf in variables if leaf.untyped_storage().data_ptr() != storage_of_x}
     beyond = any(not hasattr(node, "variable") and node._sequence_nr() < number for node in nodes)
     return Ends(tuple(leaves.values()), beyond)
 
@@ -77,11 +77,11 @@ def nodes_of(y: Tensor) -> Iterator[Any]:
 
 def nodes_from(node: Any) -> Iterator[Any]:
     """This node of a graph, if any, and those before it, each once."""
-    found: set[Any] = set()
+    seen: set[Any] = set()
     waiting = [node]
     while waiting:
         node = waiting.pop()
-        if node is not None and node not in found:
-            found.add(node)
+        if node is not None and node not in seen:
+            seen.add(node)
             yield node
             waiting += [before for before, _ in node.next_functions]

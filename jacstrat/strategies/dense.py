@@ -41,8 +41,8 @@ def _dense(
 
     def at_point(point: Tensor, *args: Any) -> Tensor:
         """The matrix at one point; f sees one-row batches, so that one written for (B, n) alone is served."""
-        found: Tensor = matrix(lambda point: g(point.unsqueeze(0), *args).squeeze(0))(point)
-        return found
+        result: Tensor = matrix(lambda point: g(point.unsqueeze(0), *args).squeeze(0))(point)
+        return result
 
     def diagonal(x: Tensor, *args: Any) -> Tensor:
         goes = of_rows(x, args)

@@ -61,11 +61,13 @@ def steadily(f: Callable[[float], Tensor], order: int, dtype: torch.dtype) -> Di
     Cost: 14 evaluations, or 21.
     """
     far, near = _by_step(f, order, dtype, 1.0), _by_step(f, order, dtype, 1 / 8)
-    found = _steady(far, near)
-    if dtype != torch.float64 or bool(found.is_smooth.all()):
-        return found
+    difference = _steady(far, near)
+    if dtype != torch.float64 or bool(difference.is_smooth.all()):
+        return difference
     nearest = _steady(near, _by_step(f, order, dtype, 1 / 64))
-    return Difference(*(torch.where(found.is_smooth, one, two) for one, two in zip(found, nearest, strict=True)))
+    return Difference(
+        *(torch.where(difference.is_smooth, one, two) for one, two in zip(difference, nearest, strict=True))
+    )
 
 
 def _steady(by_far: tuple[Difference, Tensor], by_near: tuple[Difference, Tensor]) -> Difference:

@@ -31,14 +31,14 @@ if TYPE_CHECKING:
 
 
 def _call(x: Tensor, *args: Any) -> Tensor:
-    *given, live = args
-    result: Tensor = live.f(x, *given)
+    *rest, live = args
+    result: Tensor = live.f(x, *rest)
     return result
 
 
 def _weigh(x: Tensor, *args: Any) -> Tensor:
-    *given, live = args
-    result: Tensor = live.weight(x, *given)
+    *rest, live = args
+    result: Tensor = live.weight(x, *rest)
     return result
 
 
@@ -71,22 +71,22 @@ class Direct:
         self.is_new = True
         if place_of(self.x) != "free":
             return self._anew(), self.args
-        self.found = opened(self.f)
+        self.opened = opened(self.f)
         circumstances = circumstances_of(self.operator, self.x, self.args)
         source = self.generator and Same(self.generator)
-        self.key = (self.strategy, self._weight_key(), source, self.event_dim, circumstances, self.found.key)
+        self.key = (self.strategy, self._weight_key(), source, self.event_dim, circumstances, self.opened.key)
         entry = TABLE.get(self.key)
-        if entry is not None and (more := entry.arguments(self.f, self.weight, self.found)) is not None:
+        if entry is not None and (more := entry.arguments(self.f, self.weight, self.opened)) is not None:
             self.is_new = False
             return (self._drawn(entry) if self.strategy.draws_first else entry.prepared), (*self.args, *more)
-        return self._made(entry)
+        return self._prepare(entry)
 
     def again(self) -> Prepared:
         """Prepared for this call alone, where what was kept does not serve after all; the next one keeps another."""
         TABLE.drop(self.key)
         return self._anew()
 
-    def _made(self, entry: CachedEntry | None) -> tuple[Prepared, Args]:
+    def _prepare(self, entry: CachedEntry | None) -> tuple[Prepared, Args]:
         """What serves where nothing that is kept does; and what is to serve from now on is kept."""
         if entry is not None and entry.values is None and (prepared := self._trusted(entry)) is not None:
             return prepared, self.args
@@ -111,7 +111,7 @@ class Direct:
             self._keep_live(prepared)
         elif self._is_understood(prepared):
             prepared.keep_for_others()
-            TABLE.keep(self.key, CachedEntry(prepared, self.found, is_live=False))
+            TABLE.keep(self.key, CachedEntry(prepared, self.opened, is_live=False))
         elif (unrecorded := self._unrecorded()) is not None:
             self._keep_live(unrecorded)
 
@@ -120,13 +120,13 @@ class Direct:
         live = self._live(prepared.strategy, torch.Generator() if self.strategy.draws_first else self.generator)
         live.contraction = replace(live.contraction, reason=prepared.reason)
         live.trust()
-        TABLE.keep(self.key, CachedEntry(live, self.found, is_live=True))
+        TABLE.keep(self.key, CachedEntry(live, self.opened, is_live=True))
 
     def _live(self, strategy: Strategy, generator: torch.Generator | None) -> Prepared:
         """What takes f itself as one more argument."""
         operator = self.operator if self.weight is None else replace(self.operator, weight=_weigh)
-        given = (*self.args, Live(self.f, self.weight))
-        return strategy._prepared(operator, _call, self.x, given, self.event_dim, generator, self.form)[0]
+        live_args = (*self.args, Live(self.f, self.weight))
+        return strategy._prepared(operator, _call, self.x, live_args, self.event_dim, generator, self.form)[0]
 
     def _unrecorded(self) -> Prepared | None:
         """What serves f without a recording; None where only what was asked for may."""
@@ -140,13 +140,13 @@ class Direct:
 
         A tensor that was made while f was recorded may have numbers of another, as they were then.
         """
-        if not self.found.is_exact or self.weight is not None or (own := fingerprint(self.f)) is None:
+        if not self.opened.is_exact or self.weight is not None or (fingerprint_of_f := fingerprint(self.f)) is None:
             return False
         staged: Function = _call
         for stage in prepared.reduction.stages:
             staged = stage.function(staged)
         stages = fingerprint(staged)
-        known = own.tensors | (stages.tensors if stages else frozenset())
+        known = fingerprint_of_f.tensors | (stages.tensors if stages else frozenset())
         return all(id(constant) in known for constant in prepared.contraction.constants)
 
     def _drawn(self, entry: CachedEntry) -> Prepared:
@@ -161,12 +161,12 @@ class Direct:
             prepared = self._anew(entry.prepared.strategy)
         except Exception:  # another strategy may serve it; if none does, that is told then
             return None
-        entry.integers.add(integers_of(self.found))
+        entry.integers.add(integers_of(self.opened))
         return prepared
 
     def _with_inputs(self, entry: CachedEntry) -> tuple[Prepared, Args]:
         """What serves f with what changes as inputs; where it cannot be one, what records nothing, or f alone."""
-        places = entry.places | entry.others(self.found)
+        places = entry.places | entry.others(self.opened)
         if not entry.is_apart:
             with suppress(Exception):
                 return self._recorded(entry, places)
@@ -174,10 +174,10 @@ class Direct:
         if (unrecorded := self._unrecorded()) is not None:
             self._keep_live(unrecorded)
             return unrecorded, self.args
-        values = tuple(Same(v) if isinstance(v, Tensor) else (type(v), repr(v)) for v in self.found.values)
+        values = tuple(Same(v) if isinstance(v, Tensor) else (type(v), repr(v)) for v in self.opened.values)
         self.key = (self.key, values)
-        if (own := TABLE.get(self.key)) is not None:
-            return own.prepared, self.args
+        if (entry_of_key := TABLE.get(self.key)) is not None:
+            return entry_of_key.prepared, self.args
         prepared = self._anew()
         self._keep(prepared)
         return prepared, self.args
@@ -188,19 +188,19 @@ class Direct:
         Raises:
             UnsupportedError: That cannot be had. Whatever else f raises with such values is a reason, too.
         """
-        core, given = closed(self.f, places), (*self.args, *inputs(self.found, places))
+        core, core_args = closed(self.f, places), (*self.args, *inputs(self.opened, places))
         with torch.no_grad():
-            torch.testing.assert_close(core(self.x.detach(), *given), self.f(self.x.detach(), *self.args))
+            torch.testing.assert_close(core(self.x.detach(), *core_args), self.f(self.x.detach(), *self.args))
         chosen = entry.prepared.strategy
         who = chosen if chosen.records else self.strategy
-        prepared, points, _ = who._prepared(self.operator, core, self.x, given, self.event_dim, self.generator)
+        prepared, points, _ = who._prepared(self.operator, core, self.x, core_args, self.event_dim, self.generator)
         prepared.confirm(*points)
         if not prepared.contraction.is_traced or not self._is_understood(prepared):
             raise UnsupportedError("it is not recorded, or rests on more than is known")
         prepared.contraction = replace(prepared.contraction, reason=entry.prepared.reason)
         prepared.keep_for_others()
-        TABLE.keep(self.key, CachedEntry(prepared, self.found, is_live=False, places=places))
-        return prepared, given
+        TABLE.keep(self.key, CachedEntry(prepared, self.opened, is_live=False, places=places))
+        return prepared, core_args
 
     def _weight_key(self) -> Hashable:
         weight = self.operator.weight

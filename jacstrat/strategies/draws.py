@@ -81,8 +81,8 @@ def estimated(
         result = values(linear, x).mean(0)
         return Together(result, *((None, linear.result) if operator.is_second else (linear.result, None)))
 
-    found = averaged(lambda x, *args: values(linearise(x, *args), x))
-    return replace(found, together=together, entries=entries_by(linearise, chunk_size))
+    contraction = averaged(lambda x, *args: values(linearise(x, *args), x))
+    return replace(contraction, together=together, entries=entries_by(linearise, chunk_size))
 
 
 def linearised(product: ProductMode, operator: Operator, f: Function) -> Callable[..., Linearised]:
@@ -104,10 +104,10 @@ def averaged(values: Callable[..., Tensor]) -> Contraction:
     """
 
     def estimate(x: Tensor, *args: Any) -> Estimate:
-        found = values(x, *args)
+        estimates = values(x, *args)
         # Detached: where all values agree the derivative of a standard deviation is not a number.
-        std_error = found.detach().std(0) / math.sqrt(len(found)) if len(found) > 1 else None
-        return Estimate(found.mean(0), std_error)
+        std_error = estimates.detach().std(0) / math.sqrt(len(estimates)) if len(estimates) > 1 else None
+        return Estimate(estimates.mean(0), std_error)
 
     return Contraction(lambda x, *args: values(x, *args).mean(0), estimate)
 

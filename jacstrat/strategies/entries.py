@@ -45,32 +45,32 @@ class CachedEntry:
 
     __slots__ = ("integers", "is_apart", "number_of_bytes", "places", "prepared", "values")
 
-    def __init__(self, prepared: Prepared, found: Opened, is_live: bool, places: frozenset[int] = frozenset()) -> None:
+    def __init__(self, prepared: Prepared, opened: Opened, is_live: bool, places: frozenset[int] = frozenset()) -> None:
         self.prepared, self.places = prepared, places
-        self.values = None if is_live else found.values
+        self.values = None if is_live else opened.values
         kept_bytes = prepared.contraction.kept_bytes
-        self.number_of_bytes = 0 if is_live else bytes_of(found) + (kept_bytes() if kept_bytes else 0)
-        self.integers = {integers_of(found)}
+        self.number_of_bytes = 0 if is_live else bytes_of(opened) + (kept_bytes() if kept_bytes else 0)
+        self.integers = {integers_of(opened)}
         self.is_apart = False
 
-    def arguments(self, f: Function, weight: Any, found: Opened) -> Args | None:
+    def arguments(self, f: Function, weight: Any, opened: Opened) -> Args | None:
         """What it takes beside those of f; None where it cannot serve it."""
         if self.values is None:
-            return (Live(f, weight),) if self._is_trusted(found) else None
-        if self.others(found):
+            return (Live(f, weight),) if self._is_trusted(opened) else None
+        if self.others(opened):
             return None
-        return inputs(found, self.places) if self.places else ()
+        return inputs(opened, self.places) if self.places else ()
 
-    def _is_trusted(self, found: Opened) -> bool:
-        integers = integers_of(found)
+    def _is_trusted(self, opened: Opened) -> bool:
+        integers = integers_of(opened)
         return not integers or integers in self.integers or len(self.integers) >= INTEGERS
 
-    def others(self, found: Opened) -> frozenset[int]:
+    def others(self, opened: Opened) -> frozenset[int]:
         """Places of values that are not those that it was recorded with, and no inputs."""
         assert self.values is not None
         return frozenset(
             k
-            for k, now in enumerate(found.values)
+            for k, now in enumerate(opened.values)
             if now is not self.values[k] and k not in self.places and not is_same(now, self.values[k])
         )
 
@@ -111,13 +111,13 @@ class EntryCache:
 TABLE = EntryCache()
 
 
-def inputs(found: Opened, places: frozenset[int]) -> Args:
+def inputs(opened: Opened, places: frozenset[int]) -> Args:
     """Values as further arguments: numbers as fractions, tensors with an axis in front, by which they are of no rows.
 
     Raises:
         ValueError: An integer is no fraction.
     """
-    return tuple(_input(found.values[k]) for k in sorted(places))
+    return tuple(_input(opened.values[k]) for k in sorted(places))
 
 
 def _input(value: Any) -> Any:
@@ -128,12 +128,12 @@ def _input(value: Any) -> Any:
     return float(value)
 
 
-def integers_of(found: Opened) -> tuple[int, ...]:
-    return tuple(value for value in found.values if not isinstance(value, (float, Tensor)))
+def integers_of(opened: Opened) -> tuple[int, ...]:
+    return tuple(value for value in opened.values if not isinstance(value, (float, Tensor)))
 
 
-def bytes_of(found: Opened) -> int:
+def bytes_of(opened: Opened) -> int:
     """Of parameters and buffers, and of tensors that f closes over, each once."""
-    kept = [tensor for module in found.modules for tensor in (*module.parameters(), *module.buffers())]
-    tensors = {id(one): one for one in (*kept, *found.values) if isinstance(one, Tensor)}
+    kept = [tensor for module in opened.modules for tensor in (*module.parameters(), *module.buffers())]
+    tensors = {id(one): one for one in (*kept, *opened.values) if isinstance(one, Tensor)}
     return sum(one.numel() * one.itemsize for one in tensors.values())

@@ -130,8 +130,8 @@ class _Calls:
         if way == "kernels":
             return self.lowered.result(x, *args)
         tensors = (*(arg for arg in args if isinstance(arg, Tensor)), *self._held)
-        found: Tensor = _Again.apply(self, args, x, *tensors)
-        return found
+        result: Tensor = _Again.apply(self, args, x, *tensors)
+        return result
 
     def along(self, V: Tensor, x: Tensor, *args: Any) -> Tensor:
         if self._way(x, args) == "kernels":
@@ -171,8 +171,8 @@ class _Calls:
         held = self._held
         if any(not one.is_leaf for one in held):
             return "plain"
-        given = (one.requires_grad for one in (x, *args) if isinstance(one, Tensor))
-        return "again" if held or any(given) else "kernels"
+        tracked = (one.requires_grad for one in (x, *args) if isinstance(one, Tensor))
+        return "again" if held or any(tracked) else "kernels"
 
 
 class _Again(torch.autograd.Function):
@@ -188,15 +188,15 @@ class _Again(torch.autograd.Function):
     def backward(ctx: Any, g: Tensor) -> Any:
         number = 1 + sum(isinstance(arg, Tensor) for arg in ctx.args)
         tensors = list(ctx.saved_tensors)
-        for place in range(number):  # x and arguments; what f holds it reads as it is
-            tensors[place] = tensors[place].detach().requires_grad_(ctx.needs_input_grad[2 + place])
+        for index in range(number):  # x and arguments; what f holds it reads as it is
+            tensors[index] = tensors[index].detach().requires_grad_(ctx.needs_input_grad[2 + index])
         left = iter(tensors[1:number])
         args = tuple(next(left) if isinstance(arg, Tensor) else arg for arg in ctx.args)
         with torch.enable_grad():
             result = ctx.calls.plain.evaluate(tensors[0], *args)
             wanted = [tensor for tensor in tensors if tensor.requires_grad]
-            found = iter(torch.autograd.grad(result, wanted, g.detach(), allow_unused=True))
-        gradients = [next(found) if tensor.requires_grad else None for tensor in tensors]
+            derivatives = iter(torch.autograd.grad(result, wanted, g.detach(), allow_unused=True))
+        gradients = [next(derivatives) if tensor.requires_grad else None for tensor in tensors]
         if torch.is_grad_enabled():
             gradients = [one if one is None else _Once.apply(one, g, *ctx.saved_tensors) for one in gradients]
         return (None, None, *gradients)

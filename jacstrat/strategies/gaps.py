@@ -94,8 +94,8 @@ def gap(
         return ""
     names = {_name(node) for node in nodes}
     for transform, wrong in WRONG.items():
-        if transform in transforms - _THIRD and (found := sorted(names & wrong)):
-            return _TOLD[transform].format(found[0])
+        if transform in transforms - _THIRD and (missing := sorted(names & wrong)):
+            return _TOLD[transform].format(missing[0])
     if past.wrote and (order == 2 or is_traced) and "func" in transforms:
         return PAST_DATA
     if past.turned_off and "forward" in transforms and _goes_on(f, x.detach()):
@@ -178,10 +178,10 @@ class _Carried(TorchFunctionMode):
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         out = func(*args, **(kwargs or {}))
         if not torch.is_grad_enabled() and not self.seen and getattr(func, "__name__", "") not in _FLAT:
-            made = [leaf for leaf in tree_leaves(out) if isinstance(leaf, Tensor) and leaf.is_floating_point()]
+            outputs = [leaf for leaf in tree_leaves(out) if isinstance(leaf, Tensor) and leaf.is_floating_point()]
             written = [args[0]] if _is_write(func) and isinstance(args[0], Tensor) else []
             with torch._C.DisableTorchFunction():
-                self.seen = any(forward_ad.unpack_dual(tensor).tangent is not None for tensor in (*made, *written))
+                self.seen = any(forward_ad.unpack_dual(tensor).tangent is not None for tensor in (*outputs, *written))
         return out
 
 

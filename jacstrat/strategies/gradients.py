@@ -33,7 +33,7 @@ class Gradients:
     _gradients: dict[object, list[Tensor] | None] = field(default_factory=dict)
 
     def fault(
-        self, key: object, look: ClaimLook, truth: Truth, given: Tensor, leaf: Tensor, ending: Ends, has_gap: bool
+        self, key: object, look: ClaimLook, truth: Truth, claimed: Tensor, leaf: Tensor, ending: Ends, has_gap: bool
     ) -> str:
         """What is wrong with the gradient of a claim, in words that go on behind "it"; "" where nothing is.
 
@@ -49,14 +49,14 @@ class Gradients:
         if not line.leaves:
             return ""
         known = truth.is_known.all(0)
-        weights = torch.linspace(1, 2, known.numel(), dtype=given.dtype, device=given.device).view_as(known) * known
-        weighted = (torch.where(known, given, 0) * weights).sum()
+        weights = torch.linspace(1, 2, known.numel(), dtype=claimed.dtype, device=claimed.device).view_as(known) * known
+        weighted = (torch.where(known, claimed, 0) * weights).sum()
         try:
             mine = line.gradients(weighted)
         except REFUSALS as error:
             return f"has no gradient: {message_of(error).split('. ')[0]}"
-        tolerance = TOLERANCE[given.dtype]
-        found, size = line.contracted(mine)
+        tolerance = TOLERANCE[claimed.dtype]
+        derivative, size = line.contracted(mine)
 
         def total(points: Tensor) -> Tensor:
             return look.question.total(points, truth, weights)
@@ -67,24 +67,28 @@ class Gradients:
             if is_seen and not self._slopes[key].is_known:  # a kink is near, as in a network of relu, and none nearer
                 self._slopes[key] = line.by_differences(total, shrink=CLOSER)
         if (slope := self._slopes[key]).is_known:
-            if slope.is_near(found, size, tolerance):
+            if slope.is_near(derivative, size, tolerance):
                 return self._leaf_fault(key, line, mine, total, truth)
             slope = self._slopes[key] = line.by_differences(total, is_steady=True)
-            if slope.is_known and slope.is_near(found, size, tolerance):
+            if slope.is_known and slope.is_near(derivative, size, tolerance):
                 return self._leaf_fault(key, line, mine, total, truth)
         is_seen = slope.is_known
-        if not is_seen or not (isfinite(found) or bool(truth.is_known.all())):
+        if not is_seen or not (isfinite(derivative) or bool(truth.is_known.all())):
             # By autograd, where differences do not see what is meant, or see a kink; and where a row at an edge leaves
             # no gradient to any.
-            own = None if has_gap else self._own_slope(line, total, truth)
-            if own is None and not is_seen:
+            own_slope = None if has_gap else self._own_slope(line, total, truth)
+            if own_slope is None and not is_seen:
                 return ""
-            if own is not None and (own != own or Slope(own).is_near(found, size, tolerance)):
+            if own_slope is not None and (
+                own_slope != own_slope or Slope(own_slope).is_near(derivative, size, tolerance)
+            ):
                 return ""
-            slope = slope if own is None else Slope(own)
-        share = abs(found - slope.value) / max(size, abs(slope.value), LEAST)
-        allowed = torch.finfo(given.dtype).eps ** POWER_OF_EPS
-        if share < torch.inf and abs(found - slope.value) <= allowed * self._size_of_terms(look, truth, weights, line):
+            slope = slope if own_slope is None else Slope(own_slope)
+        share = abs(derivative - slope.value) / max(size, abs(slope.value), LEAST)
+        allowed = torch.finfo(claimed.dtype).eps ** POWER_OF_EPS
+        if share < torch.inf and abs(derivative - slope.value) <= allowed * self._size_of_terms(
+            look, truth, weights, line
+        ):
             return ""  # the rounding of terms that cancel, as those of a divergence that is 0 everywhere
         if not share < torch.inf:
             return f"has a gradient that is not finite where the operator is smooth: {EDGES}"
@@ -100,7 +104,7 @@ class Gradients:
         except REFUSALS:
             return 0.0
 
-    def _leaf_fault(self, key: object, line: LeafLine, given: list[Tensor], total: Function, truth: Truth) -> str:
+    def _leaf_fault(self, key: object, line: LeafLine, claimed: list[Tensor], total: Function, truth: Truth) -> str:
         """What is wrong in the gradient of one leaf, too little of all for a line through all of them to show.
 
         Leaf by leaf against autograd; where they differ, differences along that leaf alone decide.
@@ -115,15 +119,15 @@ class Gradients:
             return ""
         dtype = line.points.dtype
         allowed = torch.finfo(dtype).eps ** POWER_OF_EPS
-        for number, (mine, own) in enumerate(zip(given, wanted, strict=True)):
-            size = float(own.abs().max()) if own.numel() else 0.0
-            if not size < torch.inf or bool(((mine - own).abs() <= allowed * size + LEAST_GRADIENT).all()):
+        for number, (mine, true) in enumerate(zip(claimed, wanted, strict=True)):
+            size = float(true.abs().max()) if true.numel() else 0.0
+            if not size < torch.inf or bool(((mine - true).abs() <= allowed * size + LEAST_GRADIENT).all()):
                 continue
             alone = line.along(number)
             slope = alone.by_differences(total, is_steady=True)
-            found, terms = alone.contracted([mine])
-            if slope.is_known and not slope.is_near(found, terms, TOLERANCE[dtype]):
-                share = abs(found - slope.value) / max(terms, abs(slope.value), LEAST)
+            derivative, terms = alone.contracted([mine])
+            if slope.is_known and not slope.is_near(derivative, terms, TOLERANCE[dtype]):
+                share = abs(derivative - slope.value) / max(terms, abs(slope.value), LEAST)
                 return f"has a gradient in what f holds that is off by {share:.2g} of its size in one tensor"
         return ""
 

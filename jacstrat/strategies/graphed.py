@@ -108,10 +108,10 @@ class Graphed(Strategy):
                         op_s=0.0,
                         call_s=call_s,
                         setup_s=setup_s,
-                        make=partial(strategy._made, one),
+                        make=partial(strategy._graphs_of, one),
                     )
 
-    def _made(self, one: Candidate, operator: Operator, f: Function, x: Tensor, args: Args) -> Contraction:
+    def _graphs_of(self, one: Candidate, operator: Operator, f: Function, x: Tensor, args: Args) -> Contraction:
         """What a candidate builds, as graphs."""
         plain = one.build(operator, f, *_like_inputs(x, args))
         return self.around(plain, backend_for(x.device), operator, f, x, args)
@@ -214,20 +214,20 @@ class Graphs:
             WrongResultError: It gives another result than the eager form; says by how much.
         """
         inputs, *rest = inputs_of(x, args)
-        given = placed(args, rest)
+        input_args = placed(args, rest)
         # Of f, since an eager form may hold constants of its own making, which nobody moves.
-        closure = Closure.of(closed_over(self.f, inputs, given), x.device)
+        closure = Closure.of(closed_over(self.f, inputs, input_args), x.device)
         leaves = [one for one in (inputs, *rest, *closure.wanted) if one.requires_grad]
-        expected = self.evaluate(inputs, *given)
+        expected = self.evaluate(inputs, *input_args)
         # The graph of the eager form ends here: nodes of leaves that are left alive would be in the capture's way.
         wanted, expected = gradients(expected, leaves), expected.detach()
         plain = self.strategy.inner.spec
         if expected.device != x.device:
             raise UnsupportedError(f"its result is on {expected.device}, which a graph of {x.device} does not compute")
-        replay = Replay(self.backend, GraphSignature.of(x, args), self.evaluate, inputs, given, closure)
-        found = replay(inputs, *given)
-        fault = result_fault(self.operator, self.f, inputs, given, found, expected)
-        fault = fault or gradients_fault(gradients(found, leaves), wanted, expected)
+        replay = Replay(self.backend, GraphSignature.of(x, args), self.evaluate, inputs, input_args, closure)
+        result = replay(inputs, *input_args)
+        fault = result_fault(self.operator, self.f, inputs, input_args, result, expected)
+        fault = fault or gradients_fault(gradients(result, leaves), wanted, expected)
         if fault:
             raise WrongResultError(f"{self.strategy.spec} gives another result than {plain}: {fault}; use {plain}")
         self._replays.append(replay)

@@ -75,10 +75,10 @@ def _laplacian(f: Function, outputs: int | None) -> Function:
     def function(x: Tensor, *args: Any) -> Tensor:
         with torch.enable_grad():
             if outputs is None:
-                found = one(f)(x, *args)
+                columns = one(f)(x, *args)
             else:
                 parts = [one(lambda x, *args, k=k: f(x, *args)[..., k])(x, *args) for k in range(outputs)]
-                found = torch.stack(parts, -1)
-        return found if torch.is_grad_enabled() else found.detach()
+                columns = torch.stack(parts, -1)
+        return columns if torch.is_grad_enabled() else columns.detach()
 
     return function

@@ -57,8 +57,8 @@ def limit(error: BaseException) -> str | None:
         return None
     text = message_of(error, MOST_SEARCHED)
     for pattern, words in _TOLD:
-        if found := re.search(pattern, text):
-            return words.format(found[1].rstrip(".,;") if found.groups() else _custom(error))
+        if match := re.search(pattern, text):
+            return words.format(match[1].rstrip(".,;") if match.groups() else _custom(error))
     if re.search("|".join(_UNTOLD), text):
         return ". ".join(text.split(". ")[:2]).removesuffix(".")
     return None

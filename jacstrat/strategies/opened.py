@@ -160,11 +160,11 @@ def is_users_module(kind: type) -> bool:
     """Whether it is a class of modules with fields of the user's own, so that one like it can be made."""
     if not issubclass(kind, Module) or issubclass(kind, torch.jit.ScriptModule):
         return False
-    own = kind.__mro__[: kind.__mro__.index(Module)]
+    classes = kind.__mro__[: kind.__mro__.index(Module)]
     return (
         type(kind) is type
-        and all(one.__module__.partition(".")[0] != "torch" and "__slots__" not in vars(one) for one in own)
-        and not any({"__new__", "__getattribute__"} & vars(one).keys() for one in own)
+        and all(one.__module__.partition(".")[0] != "torch" and "__slots__" not in vars(one) for one in classes)
+        and not any({"__new__", "__getattribute__"} & vars(one).keys() for one in classes)
     )
 
 
@@ -202,9 +202,9 @@ def closed(f: Callable[..., Any], places: frozenset[int]) -> Callable[..., Any]:
 
     def function(x: Any, *args: Any) -> Any:
         pairs = zip(args[-count:], axes, strict=True)
-        given = [one.squeeze(0) if isinstance(one, Tensor) and one.dim() > number else one for one, number in pairs]
-        made = _Copy(lambda value: given[value.number] if type(value) is _Hole else value).of(template, DEPTH)
-        return made(x, *args[:-count])
+        values = [one.squeeze(0) if isinstance(one, Tensor) and one.dim() > number else one for one, number in pairs]
+        f_of_row = _Copy(lambda value: values[value.number] if type(value) is _Hole else value).of(template, DEPTH)
+        return f_of_row(x, *args[:-count])
 
     return function
 
@@ -214,7 +214,7 @@ class _Copy:
 
     def __init__(self, leaf: Callable[[Any], Any]) -> None:
         self._leaf = leaf
-        self._made: dict[int, Any] = {}
+        self._copies: dict[int, Any] = {}
 
     def of(self, value: Any, depth: int) -> Any:
         kind = type(value)
@@ -224,43 +224,43 @@ class _Copy:
             return self._leaf(value)
         if kind in _BY_VALUE or kind is _Empty:
             return value
-        if id(value) not in self._made:
+        if id(value) not in self._copies:
             inner = _parts(value, kind) if depth else None
             if inner is None:
-                self._made[id(value)] = value
+                self._copies[id(value)] = value
             else:
                 self._make(value, kind, inner.items, depth - 1)
-        return self._made[id(value)]
+        return self._copies[id(value)]
 
     def _make(self, value: Any, kind: type, items: tuple[Any, ...], depth: int) -> None:
         if kind is types.FunctionType:  # before its parts, which may have it in turn
             cells = tuple(types.CellType() for _ in value.__closure__ or ())
             names = _globals(value)
             scope = dict(value.__globals__) if names else value.__globals__
-            made = types.FunctionType(value.__code__, scope, value.__name__, None, cells or None)
-            self._made[id(value)] = made
-            *contents, made.__defaults__, made.__kwdefaults__, fields = [self.of(item, depth) for item in items]
+            copy = types.FunctionType(value.__code__, scope, value.__name__, None, cells or None)
+            self._copies[id(value)] = copy
+            *contents, copy.__defaults__, copy.__kwdefaults__, fields = [self.of(item, depth) for item in items]
             for cell, one in zip(cells, contents, strict=False):
                 if type(one) is not _Empty:
                     cell.cell_contents = one
             scope.update(zip(names, contents[len(cells) :], strict=True))
-            made.__dict__.update(fields or {})
+            copy.__dict__.update(fields or {})
         elif isinstance(value, Module):
-            made = self._made[id(value)] = object.__new__(kind)
+            copy = self._copies[id(value)] = object.__new__(kind)
             names = _own_fields(value)
             parts = [self.of(item, depth) for item in items]
-            made.__dict__.update(value.__dict__ | dict(zip(names, parts, strict=False)))
+            copy.__dict__.update(value.__dict__ | dict(zip(names, parts, strict=False)))
             children = dict(zip(value._modules, parts[len(names) :], strict=True))
             if any(child is not value._modules[name] for name, child in children.items()):
-                made.__dict__["_modules"] = children  # else they stay the module's own, by which a guard sees another
+                copy.__dict__["_modules"] = children  # else they stay the module's own, by which a guard sees another
         elif is_plain_object(kind):
-            made = self._made[id(value)] = object.__new__(kind)
-            made.__dict__.update(zip(value.__dict__, [self.of(item, depth) for item in items], strict=True))
+            copy = self._copies[id(value)] = object.__new__(kind)
+            copy.__dict__.update(zip(value.__dict__, [self.of(item, depth) for item in items], strict=True))
         else:
             parts = [self.of(item, depth) for item in items]
             if kind is types.MethodType:
-                self._made[id(value)] = types.MethodType(*parts)
+                self._copies[id(value)] = types.MethodType(*parts)
             elif kind is functools.partial:
-                self._made[id(value)] = functools.partial(parts[0], *parts[1], **parts[2])
+                self._copies[id(value)] = functools.partial(parts[0], *parts[1], **parts[2])
             else:
-                self._made[id(value)] = dict(zip(value, parts, strict=True)) if kind is dict else kind(parts)
+                self._copies[id(value)] = dict(zip(value, parts, strict=True)) if kind is dict else kind(parts)

@@ -61,13 +61,13 @@ class Prepared:
         self._asked, self._f, self._event_dim, self._again = asked, f, event_dim, again
         self.contraction, self.strategy = contraction, contraction.chosen or asked
         self._guard: Guard | None = None
-        self._given = self._kinds(x, args)
+        self._kinds_of_args = self._kinds(x, args)
         # Where it was held against a witness: with or without gradients tracked, and those in x.
         self._confirmed: set[tuple[bool, bool]] = set()
         self._warned = self._is_kept = False
 
     def _become(self, other: Prepared) -> None:
-        self.reduction, self._given = other.reduction, other._given
+        self.reduction, self._kinds_of_args = other.reduction, other._kinds_of_args
         self.contraction, self.strategy = other.contraction, other.strategy
         self._guard, self._confirmed = other._guard, other._confirmed
 
@@ -105,8 +105,8 @@ class Prepared:
             value, error = self.contraction.estimate(*self._points(x, args))
             return Estimate(self.reduction.result(value), None if error is None else self.reduction.result(error))
 
-        found: Estimate = self._within_limits(evaluate, x, args)
-        return found
+        estimate: Estimate = self._within_limits(evaluate, x, args)
+        return estimate
 
     def together(self, x: Tensor, *args: Any) -> Together:
         """The result with f(x), and of a scalar its gradient (..., n): from one pass where the strategy can."""
@@ -126,14 +126,14 @@ class Prepared:
                 gradient = gradient_of(self._f, x, args, self._event_dim)
             return Together(reduction.result(result), value, gradient)
 
-        found: Together = self._within_limits(evaluate, x, args)
-        return found
+        together: Together = self._within_limits(evaluate, x, args)
+        return together
 
     def _points(self, x: Tensor, args: Args) -> tuple[Any, ...]:
         if not self.reduction.stages:
             return (x, *args)
-        z, given = self.reduction.points(x, args)
-        return (z, *given)
+        z, z_args = self.reduction.points(x, args)
+        return (z, *z_args)
 
     def _kinds(self, x: Tensor, args: Args) -> tuple[Hashable, ...]:
         """What is made anew for, where it changes: what arguments are, apart from the numbers of tensors and fractions.
@@ -180,8 +180,8 @@ class Prepared:
         if self._asked.is_plain or _tracking(x) in self._confirmed or not _is_seen(x):
             return
         with outside_inference_mode(), telling(self.strategy, self._f, x, args), plain_attention():
-            z, given = self.reduction.points(x, args)
-            hold = Hold(self.operator, self.reduction.function, z, given)
+            z, z_args = self.reduction.points(x, args)
+            hold = Hold(self.operator, self.reduction.function, z, z_args)
             fault = hold.fault(self.contraction, self._asked.stochastic, self.strategy.transforms)
         if fault:
             raise UnsupportedError(f"{self.strategy} is not right for this function: it {fault}")
@@ -201,7 +201,7 @@ class Prepared:
                 if self._is_kept:
                     raise StaleError(change)
                 self._renew(x, args, change)
-            elif self.reduction.is_stale or (args and self._kinds(x, args) != self._given):
+            elif self.reduction.is_stale or (args and self._kinds(x, args) != self._kinds_of_args):
                 self._become(self._again(x, args))
             try:
                 self._hold(x, args)

@@ -45,8 +45,8 @@ def by_diagonal(
     """
 
     def evaluate(x: Tensor, *args: Any) -> Tensor:
-        found: Tensor = operator.reduced(diagonal(linearise(x, *args), x))
-        return found
+        result: Tensor = operator.reduced(diagonal(linearise(x, *args), x))
+        return result
 
     def together(x: Tensor, *args: Any) -> Together:
         linear = linearise(x, *args)
@@ -211,11 +211,11 @@ class ForwardOverForward(Strategy):
         def last(products: Tensor, _: object) -> Tensor:
             return products.movedim(0, -1)
 
-        found = by_diagonal(
+        contraction = by_diagonal(
             operator,
             f,
             lambda x, *args: curvature(f, x, *args),
             lambda linear, x: unit_diagonal(linear, x, self.chunk_size, last),
             lambda linear, coordinates, x: unit_entries(linear, coordinates, x, self.chunk_size, last),
         )
-        return replace(found, together=None)
+        return replace(contraction, together=None)

@@ -58,16 +58,16 @@ class ProcessCache(Generic[V]):
 
     def get(self, f: Callable, circumstances: Hashable) -> V | None:
         """The value that `find` finds."""
-        found = self.find(f, circumstances)
-        return found.value if found else None
+        recalled = self.find(f, circumstances)
+        return recalled.value if recalled else None
 
     def find(self, f: Callable, circumstances: Hashable) -> Recalled[V] | None:
         """What was kept for f, or for one like it, under these circumstances."""
         with self._lock:
-            for key in (own := key_of(f), *self._code(f, circumstances)):
+            for key in (own_key := key_of(f), *self._code(f, circumstances)):
                 if (value := self._values.get((key, circumstances))) is not None:
                     self._values.move_to_end((key, circumstances))
-                    return Recalled(value, key is own)
+                    return Recalled(value, key is own_key)
         return None
 
     def keep(self, f: Callable, circumstances: Hashable, value: V) -> None:
@@ -101,9 +101,9 @@ def circumstances_of(operator: Operator, x: Tensor, args: Args) -> tuple[Hashabl
     kind = x.device.type
     cast = torch.get_autocast_dtype(kind) if _may_cast(kind) and torch.is_autocast_enabled(kind) else None
     modes = (torch.is_grad_enabled(), torch.get_num_threads(), torch.get_default_dtype(), cast, transformed)
-    given = tuple(_kind_of(arg) for arg in args)
+    arg_kinds = tuple(_kind_of(arg) for arg in args)
     what = (operator.name, operator.coordinates, None if operator.weight is None else key_of(operator.weight))
-    return (what, x.shape[1:], points, x.dim(), x.dtype, x.device, x.requires_grad, type(x), modes, given)
+    return (what, x.shape[1:], points, x.dim(), x.dtype, x.device, x.requires_grad, type(x), modes, arg_kinds)
 
 
 _may_cast = functools.cache(torch.amp.is_autocast_available)

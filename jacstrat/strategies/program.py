@@ -51,11 +51,13 @@ class ProgramSignature(NamedTuple):
         strides = tuple(stride if size > 1 else 0 for size, stride in zip(x.shape, x.stride(), strict=True))
         tracked = torch.is_grad_enabled()
         autocast = torch.is_autocast_enabled(x.device.type)
-        given = kinds(lifted(args)) + tuple(
+        arg_kinds = kinds(lifted(args)) + tuple(
             isinstance(arg, Tensor) and (arg.stride(), arg.requires_grad) for arg in args
         )
         threads = torch.get_num_threads()
-        return cls(x.shape, strides, x.dtype, x.device, tracked and x.requires_grad, tracked, threads, autocast, given)
+        return cls(
+            x.shape, strides, x.dtype, x.device, tracked and x.requires_grad, tracked, threads, autocast, arg_kinds
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,9 +85,11 @@ class CompiledProgram:
         """
         from torch._inductor import compile as compiled
 
-        found = capture(evaluate, x, args)
-        call = compiled(found.graph, [x, *tensors_of(args), *found.tensors])
-        return cls(ProgramSignature.of(x, args), found.tensors, tuple(t.requires_grad for t in found.tensors), call)
+        captured = capture(evaluate, x, args)
+        call = compiled(captured.graph, [x, *tensors_of(args), *captured.tensors])
+        return cls(
+            ProgramSignature.of(x, args), captured.tensors, tuple(t.requires_grad for t in captured.tensors), call
+        )
 
     def serves(self, signature: ProgramSignature) -> bool:
         """Whether it is right for a call of this signature."""

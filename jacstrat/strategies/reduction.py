@@ -199,8 +199,8 @@ def _marked(f: Function, outputs: int) -> Function:
 
 def outputs_of(f: Function) -> int | None:
     """How many outputs a reduced scalar has; None for one without an axis of its own."""
-    found: int | None = getattr(f, "outputs", None)
-    return found
+    outputs: int | None = getattr(f, "outputs", None)
+    return outputs
 
 
 def _form(f: Function, x: Tensor, args: Args) -> OutputForm:

@@ -42,9 +42,9 @@ class GraphSignature(NamedTuple):
         leaves: tuple[bool, ...] = (tracked and x.requires_grad,)
         if not args:
             return cls(x.shape, x.dtype, x.device, tracked, autocast, (), leaves)
-        given = tuple(float if type(arg) is float else kind for arg, kind in zip(args, kinds(args), strict=True))
+        arg_kinds = tuple(float if type(arg) is float else kind for arg, kind in zip(args, kinds(args), strict=True))
         leaves += tuple(tracked and isinstance(one, Tensor) and one.requires_grad for one in args)
-        return cls(x.shape, x.dtype, x.device, tracked, autocast, given, leaves)
+        return cls(x.shape, x.dtype, x.device, tracked, autocast, arg_kinds, leaves)
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,12 +111,12 @@ class Replay:
         self._turn = 0
         self._backward: DeviceGraph | None = None
         self._cotangent: Tensor | None = None
-        inputs, given = self._inputs[0], placed(args, self._inputs[1:])
+        inputs, input_args = self._inputs[0], placed(args, self._inputs[1:])
         with _uncached_autocast(x.device.type):
             if self.signature.tracked:
-                self._capture_both(backend, lambda: evaluate(inputs, *given))
+                self._capture_both(backend, lambda: evaluate(inputs, *input_args))
             else:
-                work = _same(lambda: evaluate(inputs, *given))
+                work = _same(lambda: evaluate(inputs, *input_args))
                 backend.warm_up(work, WARM_UPS)
                 self._forward = recorded(work, backend)
 
@@ -135,10 +135,10 @@ class Replay:
 
         def back() -> list[Tensor | None]:
             (y,) = graphs
-            found = torch.autograd.grad(y, leaves, self._cotangent, allow_unused=True)
+            gradients = torch.autograd.grad(y, leaves, self._cotangent, allow_unused=True)
             count = len(inputs)
-            pairs = zip(found[count : count + len(wanted)], found[count + len(wanted) :], strict=True)
-            return [*found[:count], *(_sum(*pair) for pair in pairs)]
+            pairs = zip(gradients[count : count + len(wanted)], gradients[count + len(wanted) :], strict=True)
+            return [*gradients[:count], *(_sum(*pair) for pair in pairs)]
 
         def step() -> None:
             y = there()
@@ -154,9 +154,9 @@ class Replay:
     @property
     def bytes(self) -> int:
         """Memory that it keeps."""
-        own = [*self._inputs, *([] if self._cotangent is None else [self._cotangent])]
+        tensors = [*self._inputs, *([] if self._cotangent is None else [self._cotangent])]
         graphs = self._forward.bytes + (self._backward.bytes if self._backward else 0)
-        return graphs + sum(tensor.numel() * tensor.itemsize for tensor in own)
+        return graphs + sum(tensor.numel() * tensor.itemsize for tensor in tensors)
 
     def serves(self, signature: GraphSignature) -> bool:
         """Whether it is for calls of this signature."""
@@ -177,8 +177,8 @@ class Replay:
     def run(self, values: InputValues) -> Tensor:
         """The result at these inputs."""
         with torch.no_grad():
-            for own, value in zip(self._inputs, values, strict=True):
-                own.copy_(value) if isinstance(value, Tensor) else own.fill_(value)
+            for placed_input, value in zip(self._inputs, values, strict=True):
+                placed_input.copy_(value) if isinstance(value, Tensor) else placed_input.fill_(value)
             self._turn += 1
             result = self._forward()
             assert isinstance(result, Tensor)
@@ -200,9 +200,9 @@ class Replay:
         if turn != self._turn:
             self.run(values)
         self._cotangent.copy_(cotangent)
-        found = self._backward()
-        assert isinstance(found, list)
-        left = iter(found)
+        backward = self._backward()
+        assert isinstance(backward, list)
+        left = iter(backward)
         places = [*(one.requires_grad for one in self._inputs), *self.closure.requires_grad]
         gradients = [next(left) if wanted else None for wanted in places]
         return [None if g is None else g.clone() for g in gradients]
@@ -212,13 +212,13 @@ class _Replayed(torch.autograd.Function):
     """A replay to autograd: of its inputs, and of all that it reads."""
 
     @staticmethod
-    def forward(ctx: Any, replay: Replay, *given: Tensor | float) -> Tensor:
-        count = len(given) - len(replay.closure.tensors)
-        result = replay.run(given[:count])
+    def forward(ctx: Any, replay: Replay, *values: Tensor | float) -> Tensor:
+        count = len(values) - len(replay.closure.tensors)
+        result = replay.run(values[:count])
         ctx.replay, ctx.turn, ctx.count = replay, replay.turn, count
         # What the way back reads is to be as it was: torch raises where it was written into meanwhile.
-        ctx.save_for_backward(*(one for one in given if isinstance(one, Tensor) and not one.is_inference()))
-        ctx.values = [None if isinstance(one, Tensor) else one for one in given[:count]]
+        ctx.save_for_backward(*(one for one in values if isinstance(one, Tensor) and not one.is_inference()))
+        ctx.values = [None if isinstance(one, Tensor) else one for one in values[:count]]
         return result
 
     @staticmethod
@@ -236,16 +236,16 @@ def values_of(x: Tensor, args: Args) -> InputValues:
 
 def inputs_of(x: Tensor, args: Args) -> list[Tensor]:
     """Inputs of a graph, with the numbers of these: contiguous leaves of its own, numbers as tensors of the device."""
-    tracked, found = torch.is_grad_enabled(), []
+    tracked, inputs = torch.is_grad_enabled(), []
     for value in values_of(x, args):
         if isinstance(value, Tensor):
             device = x.device if value.dim() == 0 else value.device
-            own = torch.empty(value.shape, dtype=value.dtype, device=device)
-            own.copy_(value.detach())
-            found.append(own.requires_grad_(tracked and value.requires_grad))
+            copy = torch.empty(value.shape, dtype=value.dtype, device=device)
+            copy.copy_(value.detach())
+            inputs.append(copy.requires_grad_(tracked and value.requires_grad))
         else:
-            found.append(torch.full((), value, dtype=torch.float64, device=x.device))
-    return found
+            inputs.append(torch.full((), value, dtype=torch.float64, device=x.device))
+    return inputs
 
 
 def placed(args: Args, inputs: Sequence[Tensor]) -> Args:

@@ -68,10 +68,10 @@ def _extreme(x: Tensor) -> list[int]:
 
 def _special(x: Tensor) -> list[int]:
     """The first row with a zero, and the first with two equal entries."""
-    found = [(x == 0).any(-1)]
+    masks = [(x == 0).any(-1)]
     if x.shape[-1] > 1:
-        found.append((x.sort(-1).values.diff() == 0).any(-1))
-    return [int(mask.to(torch.uint8).argmax()) for mask in found if bool(mask.any())]
+        masks.append((x.sort(-1).values.diff() == 0).any(-1))
+    return [int(mask.to(torch.uint8).argmax()) for mask in masks if bool(mask.any())]
 
 
 def _generic(x: Tensor) -> Tensor:

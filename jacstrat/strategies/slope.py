@@ -32,9 +32,9 @@ class Slope(NamedTuple):
     is_known: bool = True
     noise: float = 0.0
 
-    def is_near(self, found: float, size: float, tolerance: float) -> bool:
+    def is_near(self, derivative: float, size: float, tolerance: float) -> bool:
         """Whether another number is the same, as far as a share of the terms tells, of this size together."""
-        return abs(found - self.value) <= tolerance * (size + abs(self.value)) + self.noise + LEAST
+        return abs(derivative - self.value) <= tolerance * (size + abs(self.value)) + self.noise + LEAST
 
 
 UNKNOWN = Slope(0.0, is_known=False)
@@ -75,11 +75,11 @@ class LeafLine:
 
     def gradients(self, total: Tensor) -> list[Tensor]:
         """The gradient of a number with a graph in each leaf; raises as `by_autograd`."""
-        found: Iterable[Tensor | None] = [None] * len(self.leaves)
+        gradients: Iterable[Tensor | None] = [None] * len(self.leaves)
         if total.requires_grad:
             # What f holds may have a graph of the caller's behind it.
-            found = torch.autograd.grad(total, self.leaves, allow_unused=True, retain_graph=True)
-        return [torch.zeros_like(leaf) if g is None else g for g, leaf in zip(found, self.leaves, strict=True)]
+            gradients = torch.autograd.grad(total, self.leaves, allow_unused=True, retain_graph=True)
+        return [torch.zeros_like(leaf) if g is None else g for g, leaf in zip(gradients, self.leaves, strict=True)]
 
     def along(self, number: int) -> LeafLine:
         """The line through one of the leaves alone."""
@@ -113,8 +113,8 @@ class LeafLine:
 
         slope = self.by_differences(weighted, is_steady=True)
         with torch.enable_grad():
-            found, size = self.by_autograd(weighted(self.points))
-        return not (slope.is_known and slope.is_near(found, size, TOLERANCE[self.points.dtype]))
+            derivative, size = self.by_autograd(weighted(self.points))
+        return not (slope.is_known and slope.is_near(derivative, size, TOLERANCE[self.points.dtype]))
 
     @contextmanager
     def _moved(self, s: float) -> Iterator[None]:

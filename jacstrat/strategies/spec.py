@@ -20,10 +20,10 @@ def parse(spec: str, strategies: Mapping[str, type[Strategy]], aliases: Mapping[
 
     A peer whose package is not installed is an `Absent` one.
     """
-    found = _FORM.fullmatch(spec)
-    if found is None:
+    match = _FORM.fullmatch(spec)
+    if match is None:
         raise UsageError(f"{spec!r}: the parentheses do not match; a spec is name:key=value or name(SPEC)")
-    name, inner, text = found["name"].strip(), found["inner"], found["text"]
+    name, inner, text = match["name"].strip(), match["inner"], match["text"]
     kinds = {**strategies, **{alias: type(value) for alias, value in aliases.items()}}
     if name in PEERS and name not in kinds:
         return absent(spec.strip(), name)
@@ -36,15 +36,15 @@ def parse(spec: str, strategies: Mapping[str, type[Strategy]], aliases: Mapping[
             takers = " and ".join(form(one) for one in strategies.values() if inner_name(one))
             raise UsageError(f"{spec!r}: {name} takes no strategy in parentheses; that is for {takers}")
         parameters[within] = parse(inner, strategies, aliases)
-    given: set[str] = set()
+    keys: set[str] = set()
     for item in text.split(",") if text is not None else ():
         key, equals, value = (part.strip() for part in item.partition("="))
         if not (key and equals and value):
             raise UsageError(f"{spec!r}: expected key=value after the colon, got {item!r}")
         lookup(f"parameter of {name}", key, known)
-        if key in given:
+        if key in keys:
             raise UsageError(f"{spec!r}: {key} is given twice")
-        given.add(key)
+        keys.add(key)
         parameters[key] = _value(value)
     return kind(**parameters)
 

@@ -128,7 +128,7 @@ class Taylor(Strategy):
             value, gradient, laplacian = scalar.together(x, *args)
             return Together(laplacian, value, gradient)
 
-        found = Contraction(
+        contraction = Contraction(
             scalar.laplacian,
             reason=reason,
             passes=passes,
@@ -138,7 +138,7 @@ class Taylor(Strategy):
             constants=scalar.constants,
         )
         if K == "all" or exact:
-            return replace(found, together=together)
+            return replace(contraction, together=together)
 
         def evaluate(x: Tensor, *args: Any) -> Tensor:
             return scalar.laplacian(x, *args, V=draw("rademacher", K, x, generator)) / K
@@ -150,7 +150,7 @@ class Taylor(Strategy):
             forms = scalar.laplacian(points, *repeated(x, args, K), V=V.reshape(1, *points.shape))
             return forms.view(K, *x.shape[:-1], *forms.shape[1:])
 
-        return replace(found, evaluate=evaluate, estimate=averaged(values).estimate, parts=None)
+        return replace(contraction, evaluate=evaluate, estimate=averaged(values).estimate, parts=None)
 
 
 def _cost(f: OpCounts) -> ProductCost:

@@ -39,12 +39,14 @@ class telling:  # noqa: N801 - called as a function is
         f, x = bind(self._f, self._args), self._x
         if (words := limit(error)) is not None:
             raise UnsupportedError(f"{self._who} cannot differentiate this function: {words}") from error
-        own = _raised_by(f, x)
-        if own is None:
+        error_of_f = _raised_by(f, x)
+        if error_of_f is None:
             words = in_words(error)[:300]
             raise UnsupportedError(f"{self._who} cannot differentiate this function: {words}") from error
         if cause := _cause(f, x) or _cause_of(self._args, x):
-            raise UsageError(f"f raises {in_words(own)[:200]} for x of shape {tuple(x.shape)}; {cause}") from error
+            raise UsageError(
+                f"f raises {in_words(error_of_f)[:200]} for x of shape {tuple(x.shape)}; {cause}"
+            ) from error
         error.add_note(f"f itself raises this for x of shape {tuple(x.shape)}, whatever the strategy")
 
 

@@ -81,8 +81,8 @@ class Witness:
         with same_random_numbers(self.x.device), torch.set_grad_enabled(self._is_tracked(tracked)):
             if self._is_random:
                 return ""
-            if found := self._gap(transforms, claim.is_traced):
-                return found
+            if gap := self._gap(transforms, claim.is_traced):
+                return gap
             for sample in self._samples:
                 look = self._look(sample, claim, stochastic)
                 if look is not None and (fault := self._fault(look)):
@@ -119,13 +119,13 @@ class Witness:
 
     @cached_property
     def _samples(self) -> tuple[Sample, ...]:
-        found = samples(self.x)
+        drawn = samples(self.x)
         try:
             with torch.no_grad():
-                self.f(found[-1].points, *self.args)
+                self.f(drawn[-1].points, *self.args)
         except Exception:  # f takes the real points and no others, as one that looks numbers up
-            return (Sample(self.x.detach(), found[0].rows),)
-        return found
+            return (Sample(self.x.detach(), drawn[0].rows),)
+        return drawn
 
     def _look(self, sample: Sample, claim: Claim, stochastic: bool) -> ClaimLook | None:
         """How a claim is looked at; None where it is random and shows no product."""
@@ -148,8 +148,8 @@ class Witness:
             V = unit_rows(self.x, torch.arange(n, device=self.x.device))
 
             def numbers(points: Tensor, *args: Any) -> Tensor:
-                found = evaluate(points, *args)
-                return found.unsqueeze(0) if is_summed else found.movedim(-1, 0)
+                results = evaluate(points, *args)
+                return results.unsqueeze(0) if is_summed else results.movedim(-1, 0)
 
         is_whole = sample.rows is not None and (claim.is_traced or not self._is_apart)
         seen = self._seen(sample)
@@ -190,20 +190,20 @@ class Witness:
         tracked = torch.is_grad_enabled()
         leaf = seen.clone().requires_grad_() if tracked and self.x.requires_grad else seen
         ending = ends(look.question.f, leaf) if tracked else None
-        given = look.claimed(leaf).to(seen.dtype)
-        if fault := _value_fault(look, truth, given.detach()):
+        claimed = look.claimed(leaf).to(seen.dtype)
+        if fault := _value_fault(look, truth, claimed.detach()):
             return fault
         if ending is None or precision(seen) not in STEPS or not bool(truth.is_known.any()):
             return ""
         has_gap = bool(self._gap(frozenset({"rules", "reverse"}), False))
-        return self._gradients.fault(key, look, truth, given, leaf, ending, has_gap)
+        return self._gradients.fault(key, look, truth, claimed, leaf, ending, has_gap)
 
 
-def _value_fault(look: ClaimLook, truth: Truth, given: Tensor) -> str:
+def _value_fault(look: ClaimLook, truth: Truth, claimed: Tensor) -> str:
     expected, size = look.summed(truth.forms), truth.size
-    if given.shape != expected.shape:
-        return f"gives {tuple(given.shape[1:])} for {tuple(expected.shape[1:])}"
-    if bool((look.summed(truth.is_nan).bool() & given.isfinite()).any()):
+    if claimed.shape != expected.shape:
+        return f"gives {tuple(claimed.shape[1:])} for {tuple(expected.shape[1:])}"
+    if bool((look.summed(truth.is_nan).bool() & claimed.isfinite()).any()):
         return f"gives a finite number where reverse mode gives none: {EDGES}"
     known = truth.is_known.all(0) if look.is_summed else truth.is_known
     loose = truth.by_differences.any(0) if look.is_summed else truth.by_differences
@@ -211,7 +211,7 @@ def _value_fault(look: ClaimLook, truth: Truth, given: Tensor) -> str:
     share = torch.where(loose, TOLERANCE.get(dtype, 1.0), torch.finfo(dtype).eps ** POWER_OF_EPS)
     # Where all terms are 0 rounding may leave some units of numbers about 1.
     noise = look.summed(truth.noise) + ROUNDINGS * torch.finfo(dtype).eps * (size == 0)
-    off = ((given - expected).abs() - noise).clamp_min(0)
+    off = ((claimed - expected).abs() - noise).clamp_min(0)
     bad = known & ~(off <= share * size)
     if bool(bad.any()):  # what one unit in the last place of x changes is rounding's, but where autograd has no say
         slack = (ROUNDINGS * look.summed(look.question.rounding())).clamp_max(MOST_ROUNDING * size)
@@ -220,10 +220,10 @@ def _value_fault(look: ClaimLook, truth: Truth, given: Tensor) -> str:
     if not bool(bad.any()):
         return ""
     terms = f"the sum of |{'H' if look.question.order == 2 else 'J'}_ii|"
-    if not bool(given[bad].isfinite().all()):
+    if not bool(claimed[bad].isfinite().all()):
         return f"gives no finite number where f is smooth: {EDGES}"
     if bool((bad & (size == 0)).any()):
-        return f"gives {float(given[bad & (size == 0)].abs().max()):.2g} where {terms} is 0"
+        return f"gives {float(claimed[bad & (size == 0)].abs().max()):.2g} where {terms} is 0"
     return f"is off by {float((off / size)[bad].max()):.2g} of {terms}"
 
 

@@ -35,11 +35,11 @@ class Workload:
             x: The points.
             args: Further arguments of f.
         """
-        points, *given = (
+        points, *point_args = (
             one.detach().requires_grad_(one.requires_grad) if isinstance(one, Tensor) else one for one in (x, *args)
         )
-        leaves = tuple(leaves_of(f(points, *given))) if torch.is_grad_enabled() else ()
-        return cls(points, tuple(given), leaves)
+        leaves = tuple(leaves_of(f(points, *point_args))) if torch.is_grad_enabled() else ()
+        return cls(points, tuple(point_args), leaves)
 
     @property
     def name(self) -> str:

@@ -96,8 +96,8 @@ class XNysTrace(Strategy):
             G = inverse.square().sum(-2)
             U = F.mT @ inverse
             traces = F.square().sum((-2, -1)).unsqueeze(-1) + ((n - k + 1) / n - U.square().sum(-2)) / G
-            found = (traces - n * shift.unsqueeze(-1)).movedim(-1, 0)
-            return torch.where(size > 0, found, 0).to(x.dtype)
+            estimates = (traces - n * shift.unsqueeze(-1)).movedim(-1, 0)
+            return torch.where(size > 0, estimates, 0).to(x.dtype)
 
         return estimated(self.product, operator, f, self.chunk_size, values)
 

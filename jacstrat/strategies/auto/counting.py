@@ -126,9 +126,9 @@ def evaluation(f: Function, points: Tensor, args: Args = ()) -> Evaluation:
     """
     with quiet(), torch.no_grad(), fake_mode():
         x = torch.empty(points.shape, dtype=points.dtype, device=points.device)
-        given = [_like(arg) if isinstance(arg, Tensor) else arg for arg in args]
+        fakes = [_like(arg) if isinstance(arg, Tensor) else arg for arg in args]
         with _Counter() as counter:
-            f(x, *given)
+            f(x, *fakes)
     return Evaluation(counter.work.times(1, 1 / max(points.shape[:-1].numel(), 1)), "\n".join(counter.log))
 
 
@@ -149,8 +149,8 @@ def looks_like(operator: Operator, f: Function, x: Tensor, args: Args = ()) -> L
     By plain reverse mode.
     """
     point = x.detach()[:1] if x.dim() == 2 else x.detach()
-    given = taken(x, args, slice(1)) if x.dim() == 2 else args
-    apply = reverse(operator.field(f, reverse_gradient), point, *given)
+    point_args = taken(x, args, slice(1)) if x.dim() == 2 else args
+    apply = reverse(operator.field(f, reverse_gradient), point, *point_args)
     n = x.shape[-1]
     V = torch.zeros(3, n, dtype=x.dtype, device=x.device)
     V[[0, 1, 2], [0, n // 2, n - 1]] = 1

@@ -37,8 +37,8 @@ def folder() -> Path | None:
 
     None where $JACSTRAT_CACHE is empty or "off", and where there is no home.
     """
-    if (place := os.environ.get(VARIABLE)) is not None:
-        return None if place.lower() in OFF else Path(place)
+    if (directory := os.environ.get(VARIABLE)) is not None:
+        return None if directory.lower() in OFF else Path(directory)
     if base := os.environ.get("XDG_CACHE_HOME"):
         return Path(base) / "jacstrat"
     try:
@@ -61,9 +61,9 @@ def processor() -> str:
 
 def load(name: str) -> StoredChoice | None:
     """The choice of that name; None where there is none that can be read."""
-    found = read(name)
+    entry = read(name)
     try:
-        choice = StoredChoice(found["strategy"], found["reason"]) if found else None
+        choice = StoredChoice(entry["strategy"], entry["reason"]) if entry else None
     except KeyError:
         return None
     return choice if choice and all(isinstance(text, str) for text in choice) else None
@@ -76,26 +76,26 @@ def store(name: str, choice: StoredChoice) -> None:
 
 def read(name: str) -> dict[str, Any] | None:
     """What was written under that name; None where there is nothing that can be read."""
-    if (place := folder()) is None:
+    if (directory := folder()) is None:
         return None
     try:
-        found = parse_json((place / f"{name}.json").read_bytes())
+        entry = parse_json((directory / f"{name}.json").read_bytes())
     except (OSError, ValueError):
         return None
-    return found if isinstance(found, dict) else None
+    return entry if isinstance(entry, dict) else None
 
 
 def write(name: str, values: Mapping[str, object]) -> None:
     """Write values, where that can be done: the file is there as a whole or not at all."""
-    if (place := folder()) is None:
+    if (directory := folder()) is None:
         return
     with suppress(OSError):
-        place.mkdir(parents=True, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(dir=place, prefix=name[:8], suffix=".tmp")
+        directory.mkdir(parents=True, exist_ok=True)
+        descriptor, temporary = tempfile.mkstemp(dir=directory, prefix=name[:8], suffix=".tmp")
         try:
             with os.fdopen(descriptor, "w", encoding="utf-8") as file:
                 json.dump(dict(values), file)
-            os.replace(temporary, place / f"{name}.json")
+            os.replace(temporary, directory / f"{name}.json")
         except OSError:
             Path(temporary).unlink(missing_ok=True)
             raise

@@ -59,11 +59,11 @@ def rates_of(device: torch.device) -> Rates:
         return Rates(CPU_THREAD.flops * threads, CPU_THREAD.bytes * threads)
     with _LOCK:
         if (known := _KNOWN.get(device)) is None:
-            known = _KNOWN[device] = _found(device)
+            known = _KNOWN[device] = _stored_or_measured(device)
     return known
 
 
-def _found(device: torch.device) -> Rates:
+def _stored_or_measured(device: torch.device) -> Rates:
     """Rates from disk, or measured now."""
     module = torch.get_device_module(device)
     name = module.get_device_name(device) if hasattr(module, "get_device_name") else device.type

@@ -90,14 +90,14 @@ class Auto(Strategy):
             return _contraction(_by_calls(), None, operator, f, x, args)
         circumstances = (self, *circumstances_of(operator, x, args))
         kept = CHOICES.get(f, circumstances)
-        place = place_of(x)
-        if place == "followed" or (place == "transformed" and kept is not None):
-            return _contraction(self._followed(kept, place), None, operator, f, x, args)
+        scope = place_of(x)
+        if scope == "followed" or (scope == "transformed" and kept is not None):
+            return _contraction(self._followed(kept, scope), None, operator, f, x, args)
         import_torch_parts()
         if self.compile:
             start_compiler(x.device)
         begin = time.perf_counter()
-        free = place == "free"
+        free = scope == "free"
         if kept is not None and (contraction := self._again(kept, operator, f, x, args)) is not None:
             return contraction
         values = free and x.numel() > 0 and not x.is_meta
@@ -109,7 +109,7 @@ class Auto(Strategy):
         contraction = _contraction(chosen, choice.candidate, operator, f, x, args, choice.built)
         return replace(contraction, considered=choice.considered)
 
-    def _followed(self, kept: Chosen | None, place: CallScope) -> Chosen:
+    def _followed(self, kept: Chosen | None, scope: CallScope) -> Chosen:
         """The choice where nothing may run but the result: what was chosen before, if it takes no trace."""
         if kept is None or kept.conditional:
             return _by_calls()
@@ -122,8 +122,8 @@ class Auto(Strategy):
         candidate = None
         if kept.conditional:
             known = Evidence(operator, x, product_costs(operator, UNKNOWN.work), UNKNOWN.work, compiles=self.compile)
-            found = on_ground(self._structured(known, f, args, trace=True))
-            proved = [one for one in found if one.strategy == kept.strategy]
+            structured = on_ground(self._structured(known, f, args, trace=True))
+            proved = [one for one in structured if one.strategy == kept.strategy]
             if not proved:
                 return None
             candidate = proved[0]

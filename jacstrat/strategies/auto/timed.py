@@ -40,10 +40,10 @@ class Timed(NamedTuple):
             return sorted(self.predicted, key=self.predicted.__getitem__)
         limit_s = NEAR * min(self.seconds.values())
 
-        def place(one: Strategy) -> tuple[int, float]:
+        def rank(one: Strategy) -> tuple[int, float]:
             if one not in self.seconds:
                 return 2, self.predicted[one]
             near = self.seconds[one] <= limit_s
             return (0, self.predicted[one]) if near else (1, self.seconds[one])
 
-        return sorted(self.predicted, key=place)
+        return sorted(self.predicted, key=rank)

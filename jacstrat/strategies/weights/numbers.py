@@ -14,12 +14,12 @@ class WeightNumbers(NamedTuple):
     """The numbers of a weight at one time.
 
     On the host they are compared, so that what is written past the version (`.data`, numpy) is seen, too. To read them
-    on a device would wait for it at each call, and cannot be in a graph: there the version and the place tell.
+    on a device would wait for it at each call, and cannot be in a graph: there the version and the address tell.
     """
 
     host: Tensor | None
     version: int
-    place: int
+    address: int
 
     @classmethod
     def of(cls, weight: Any) -> WeightNumbers:
@@ -31,7 +31,7 @@ class WeightNumbers(NamedTuple):
         """Whether it has them still."""
         now = torch.as_tensor(weight)
         if self.host is None:
-            return (self.version, self.place) == _written(now)
+            return (self.version, self.address) == _written(now)
         with outside_transforms():
             return now.shape == self.host.shape and torch.equal(now, self.host)
 

@@ -30,9 +30,9 @@ class RowWeight:
         lead, n = tuple(point.shape[:-1]), point.shape[-1]
         A = self.weight(point, *rest) if callable(self.weight) and not is_array(self.weight) else self.weight
         if not is_array(self.weight) and (not is_array(A) or tuple(A.shape) not in ((*lead, n), (*lead, n, n))):
-            found = tuple(A.shape) if is_array(A) else type(A).__name__
+            got = tuple(A.shape) if is_array(A) else type(A).__name__
             raise ShapeError(
-                f"the weight must give {(*lead, n)} or {(*lead, n, n)} for x of shape {tuple(point.shape)}, got {found}"
+                f"the weight must give {(*lead, n)} or {(*lead, n, n)} for x of shape {tuple(point.shape)}, got {got}"
             )
         A = near(torch.as_tensor(A), x)
         is_constant = is_array(self.weight) and tuple(A.shape) in ((n,), (n, n))
@@ -51,8 +51,8 @@ class AlongRowFactors(RowWeight):
     def function(self, f: Function) -> Function:
         def along(z: Tensor, x: Tensor, s: Tensor, t: Tensor, *args: Any) -> Tensor:
             n = x.shape[-1]
-            found = f(x + _applied(s, z[..., :n]), *args)
-            return found if z.shape[-1] == n else found - f(x + _applied(t, z[..., n:]), *args)
+            moved = f(x + _applied(s, z[..., :n]), *args)
+            return moved if z.shape[-1] == n else moved - f(x + _applied(t, z[..., n:]), *args)
 
         return along
 
