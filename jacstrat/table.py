@@ -173,10 +173,10 @@ def typed(cells: pd.Series, column: Column, where: str, first: int = FIRST_ROW) 
     wrong = {text for text, value in values.items() if value is None if text.strip() or column.required}
     wrong |= {text for text, value in values.items() if not column.domain.holds(value)}
     if wrong:
-        place, text = next((row, text) for row, text in zip(cells.index, texts, strict=True) if text in wrong)
+        row, text = next((row, text) for row, text in zip(cells.index, texts, strict=True) if text in wrong)
         must, got = column.domain.words(column.kind), brief(text) if text else "an empty cell"
         raise UsageError(
-            f"{where}, row {place + first}: {column.name} must be {must}, got {got}; correct it, or leave the row out"
+            f"{where}, row {row + first}: {column.name} must be {must}, got {got}; correct it, or leave the row out"
         )
     return pd.Series([values[text] for text in texts], index=cells.index, name=cells.name, dtype=column.dtype)
 

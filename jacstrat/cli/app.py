@@ -124,11 +124,11 @@ def _wrong_use(error: Exception) -> str | None:
 
 def _refusal(error: OSError) -> str:
     """What the system said, of which file, and what to do."""
-    place = f"{error.filename}: " if error.filename is not None else ""
+    file = f"{error.filename}: " if error.filename is not None else ""
     # Torch's own, whose import says so of whatever it has no memory for.
     short = error.errno is None and memory_is_limited()
     remedy = "raise the limit of memory with ulimit -v" if short else REMEDIES.get(error.errno or 0, ELSE)
-    return f"{place}{error.strerror or error}; {remedy}"
+    return f"{file}{error.strerror or error}; {remedy}"
 
 
 def memory_is_limited() -> bool:

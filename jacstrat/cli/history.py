@@ -39,11 +39,11 @@ def _add(directories: list[Path], store: Path, commit: str | None) -> None:
 
     if not directories:
         raise UsageError("history add needs a directory of results; `jacstrat run` writes one")
-    found = [side for directory in directories for side in stores.directories(directory)]
-    if commit is not None and len(found) > 1:
-        raise UsageError(f"--commit is that of one directory, there are {len(found)}; add them one by one")
+    sides = [side for directory in directories for side in stores.directories(directory)]
+    if commit is not None and len(sides) > 1:
+        raise UsageError(f"--commit is that of one directory, there are {len(sides)}; add them one by one")
     with stores.opened(store) as opened:
-        for directory in found:
+        for directory in sides:
             told, date = stores.commit_in(directory)
             # A repository at hand knows the full hash, and when it was committed.
             full, committed = known_commit(Path.cwd(), commit or told)
@@ -63,8 +63,8 @@ def _show(store: Path, measure: str | None, pattern: str, plot: Path | None, csv
     from jacstrat.history.store import opened
 
     console = Terminal()
-    with opened(store, must_exist=True) as found:
-        frame = found.frame()
+    with opened(store, must_exist=True) as history:
+        frame = history.frame()
     if csv is not None:
         csv.parent.mkdir(parents=True, exist_ok=True)
         frame.to_csv(csv, index=False)

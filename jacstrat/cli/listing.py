@@ -29,7 +29,7 @@ def env() -> None:
 
     from jacstrat.measure.environment import snapshot, warnings
 
-    found = snapshot()
-    print(json.dumps(found.to_json(), indent=2))
-    for warning in warnings(found):
+    environment = snapshot()
+    print(json.dumps(environment.to_json(), indent=2))
+    for warning in warnings(environment):
         print(printable(f"warning: {warning}"), file=sys.stderr)

@@ -41,7 +41,7 @@ def update_baseline(
         gone = comparison.counts.get(Verdict.GONE, 0)
     records = [kept.get(record.case) or _without_times(record) for record in to_records(new.frame)]
     written = gone + sum(record.case not in kept for record in records)
-    if written == 0 and base is not None and base.place.torch == new.place.torch:
+    if written == 0 and base is not None and base.environment.torch == new.environment.torch:
         return 0
     directory.mkdir(parents=True, exist_ok=True)
     write_records(records, directory / RECORDS)

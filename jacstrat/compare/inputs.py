@@ -32,14 +32,14 @@ class RecordSet:
         label: As the user named it.
         frame: The records, one row a case.
         samples: Raw samples by case as in samples.jsonl; those of f under the key of its cell. May be empty.
-        place: Where they were measured.
+        environment: Where they were measured.
         notes: What there is to say of them, a line each.
     """
 
     label: str
     frame: pd.DataFrame
     samples: Mapping[str, Mapping[str, Any]]
-    place: Snapshot = UNKNOWN
+    environment: Snapshot = UNKNOWN
     notes: tuple[str, ...] = ()
 
     @cached_property
@@ -68,9 +68,9 @@ def read_side(path: Path) -> RecordSet:
     frame = read_records(file)
     # A file of records by another name stands alone: what lies beside it is another run's.
     beside = file.name in (RECORDS, PARQUET)
-    place, note = place_of(read_sessions(directory) if beside else ())
+    environment, note = place_of(read_sessions(directory) if beside else ())
     samples = read_samples(directory) if beside else {}
-    return RecordSet(str(path), frame, samples, place, tuple(f"{path} {note}" for note in [note] if note))
+    return RecordSet(str(path), frame, samples, environment, tuple(f"{path} {note}" for note in [note] if note))
 
 
 def _whole(file: Path) -> None:
@@ -114,15 +114,15 @@ def _benchmark(file: Path) -> RecordSet:
             f"{file} has {len(benchmarks)} benchmarks, none of them a case of jacstrat; `pytest bench` has"
         )
     machine = content.get("machine_info")
-    place = Snapshot.of(machine.get(PLACE_KEY) if isinstance(machine, dict) else None)
-    place = replace(place, utc=str(content.get("datetime") or ""))
-    return RecordSet(str(file), to_frame(records, str(file)), samples, place)
+    environment = Snapshot.of(machine.get(PLACE_KEY) if isinstance(machine, dict) else None)
+    environment = replace(environment, utc=str(content.get("datetime") or ""))
+    return RecordSet(str(file), to_frame(records, str(file)), samples, environment)
 
 
 def _object(benchmark: Any, name: str) -> Mapping[str, Any]:
     """A part of a benchmark; empty where it is none."""
-    found = benchmark.get(name) if isinstance(benchmark, dict) else None
-    return found if isinstance(found, dict) else {}
+    value = benchmark.get(name) if isinstance(benchmark, dict) else None
+    return value if isinstance(value, dict) else {}
 
 
 def _record(info: Mapping[str, Any], stats: Mapping[str, Any], file: Path) -> Record:

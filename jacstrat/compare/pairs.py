@@ -75,7 +75,7 @@ def centres(cases: Sequence[Sequence[Pair]]) -> list[Centre]:
     gaps = [np.array([_gap(*pair) for pair in pairs]) for pairs in cases]
     seen = [float(gap.var(ddof=1)) for gap in gaps if len(gap) >= LEAST_PAIRS]
     known = max(SPREAD**2, float(np.median(seen)) if len(seen) >= SPREAD_CASES else 0.0)
-    found = []
+    centres_of_cases = []
     for pairs, gap in zip(cases, gaps, strict=True):
         count = len(gap)
         degrees = SPREAD_DEGREES + count - 1
@@ -83,8 +83,8 @@ def centres(cases: Sequence[Sequence[Pair]]) -> list[Centre]:
         error = MEDIAN * math.sqrt(variance / count)
         half = float(stdtrit(degrees, (1 + CONFIDENCE) / 2)) * error
         base_s, new_s = (float(np.median(np.concatenate(side))) for side in zip(*pairs, strict=True))
-        found.append(Centre(base_s, new_s, float(np.median(gap)), error, half, degrees, count))
-    return found
+        centres_of_cases.append(Centre(base_s, new_s, float(np.median(gap)), error, half, degrees, count))
+    return centres_of_cases
 
 
 def _gap(base: Sequence[float], new: Sequence[float]) -> float:
@@ -103,11 +103,11 @@ def judge_pairs(
         thresholds: By case, the effect that matters: 0.05 is 5 %.
         level: Chance that any case is called SLOWER, and that any is called FASTER, that is at its threshold.
     """
-    found = centres(list(cases.values()))
+    centre_of = centres(list(cases.values()))
     effects = [math.log1p(thresholds[case]) for case in cases]
-    slower = holm([centre.chance_below(effect) for centre, effect in zip(found, effects, strict=True)])
-    faster = holm([1 - centre.chance_below(-effect) for centre, effect in zip(found, effects, strict=True)])
-    both = zip(cases, found, effects, slower <= level, faster <= level, strict=True)
+    slower = holm([centre.chance_below(effect) for centre, effect in zip(centre_of, effects, strict=True)])
+    faster = holm([1 - centre.chance_below(-effect) for centre, effect in zip(centre_of, effects, strict=True)])
+    both = zip(cases, centre_of, effects, slower <= level, faster <= level, strict=True)
     return {case: _finding(centre, effect, bool(up), bool(down)) for case, centre, effect, up, down in both}
 
 

@@ -11,9 +11,9 @@ def place_of(sessions: Sequence[Session]) -> tuple[Snapshot, str]:
     """Where the last session of a directory was, and a note where its sessions were at several places."""
     if not sessions:
         return UNKNOWN, ""
-    found = [session.start for session in sessions]
-    several = len({(place.machine, place.torch, place.python) for place in found}) > 1
-    return found[-1], "was measured in several environments; the last one counts" if several else ""
+    snapshots = [session.start for session in sessions]
+    several = len({(snapshot.machine, snapshot.torch, snapshot.python) for snapshot in snapshots}) > 1
+    return snapshots[-1], "was measured in several environments; the last one counts" if several else ""
 
 
 def differences(base: Snapshot, new: Snapshot) -> Iterator[str]:
@@ -21,7 +21,7 @@ def differences(base: Snapshot, new: Snapshot) -> Iterator[str]:
     if base.machine != new.machine:
         yield f"machine {_machine(base)} against {_machine(new)}"
     if base.accelerators != new.accelerators:
-        before, after = (", ".join(place.accelerators) or "none" for place in (base, new))
+        before, after = (", ".join(snapshot.accelerators) or "none" for snapshot in (base, new))
         yield f"accelerator {before} against {after}"
     for name in ("torch", "python"):
         before, after = getattr(base, name), getattr(new, name)
@@ -29,7 +29,7 @@ def differences(base: Snapshot, new: Snapshot) -> Iterator[str]:
             yield f"{name} {before or 'unknown'} against {after or 'unknown'}"
 
 
-def _machine(place: Snapshot) -> str:
-    cores = f"{place.logical_cores} cores" if place.logical_cores else ""
-    hardware = ", ".join(filter(None, (place.processor, cores))) or "unknown"
-    return f"{hardware} ({place.machine})" if place.machine else hardware
+def _machine(snapshot: Snapshot) -> str:
+    cores = f"{snapshot.logical_cores} cores" if snapshot.logical_cores else ""
+    hardware = ", ".join(filter(None, (snapshot.processor, cores))) or "unknown"
+    return f"{hardware} ({snapshot.machine})" if snapshot.machine else hardware

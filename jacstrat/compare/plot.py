@@ -69,10 +69,10 @@ def ratio_plot(comparison: Comparison, threshold: float) -> Figure:
     axes.spines[["top", "right"]].set_visible(False)
     left = f", {len(chosen)} of {len(timed)} shown" if len(chosen) < len(timed) else ""
     axes.set_title(f"{tally(comparison)}{left}", loc="left", fontsize=11, fontweight="bold", parse_math=False)
-    found = [verdict for verdict in LOOKS if any(finding.verdict is verdict for _, finding in chosen)]
+    drawn = [verdict for verdict in LOOKS if any(finding.verdict is verdict for _, finding in chosen)]
     axes.legend(
-        [Line2D([], [], color=LOOKS[v][0], marker=LOOKS[v][1], linewidth=1.6) for v in found],
-        [str(verdict) for verdict in found],
+        [Line2D([], [], color=LOOKS[v][0], marker=LOOKS[v][1], linewidth=1.6) for v in drawn],
+        [str(verdict) for verdict in drawn],
         loc="lower right",
         frameon=False,
         fontsize=8,

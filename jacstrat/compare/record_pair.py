@@ -87,29 +87,29 @@ class RecordPair:
     @property
     def same_machine(self) -> bool:
         """Both are of one kind of machine."""
-        base, new = self.base.place, self.new.place
+        base, new = self.base.environment, self.new.environment
         return bool(base.machine) and base.machine == new.machine and base.accelerators == new.accelerators
 
     @property
     def same_torch(self) -> bool:
         """Both are of one torch, as far as anybody knows."""
         # What follows a plus is the build, "+cpu" or "+cu126": its operations are those of the release.
-        before, after = (side.place.torch.partition("+")[0] for side in self.sides)
+        before, after = (side.environment.torch.partition("+")[0] for side in self.sides)
         return not (before and after) or before == after
 
     @property
     def same_place(self) -> bool:
         """Both say where they were measured, and nothing of it differs."""
-        base, new = self.base.place, self.new.place
+        base, new = self.base.environment, self.new.environment
         return base.known and new.known and not any(differences(base, new))
 
     def notes(self) -> Iterator[str]:
         """What there is to say of both and of where they were measured, a line each."""
         yield from self.base.notes
         yield from self.new.notes
-        base, new = self.base.place, self.new.place
+        base, new = self.base.environment, self.new.environment
         for side in self.sides:
-            if not side.place.known:
+            if not side.environment.known:
                 yield (
                     f"{side.label} does not say where it was measured: "
                     "it is taken for another machine, of the same torch"

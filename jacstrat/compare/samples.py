@@ -42,21 +42,23 @@ def cost_ratios(samples: Mapping[str, Mapping[str, Any]], cases: Mapping[str, st
         samples: By case, as in samples.jsonl.
         cases: The case of f by the case of a strategy.
     """
-    found = {}
+    ratios = {}
     rounds_of_f: dict[str, dict[int, float]] = {}
     for case, f in cases.items():
-        own, beside = samples.get(case), samples.get(f)
-        if not own or not beside or not {"rounds", "seconds", "session"} <= own.keys() & beside.keys():
+        its_samples, beside = samples.get(case), samples.get(f)
+        if not its_samples or not beside or not {"rounds", "seconds", "session"} <= its_samples.keys() & beside.keys():
             continue
-        if own["session"] != beside["session"]:
+        if its_samples["session"] != beside["session"]:
             continue
         if f not in rounds_of_f:
             rounds_of_f[f] = dict(zip(beside["rounds"], beside["seconds"], strict=True))
         rounds = rounds_of_f[f]
-        both = [s / rounds[r] for r, s in zip(own["rounds"], own["seconds"], strict=True) if r in rounds]
+        both = [
+            s / rounds[r] for r, s in zip(its_samples["rounds"], its_samples["seconds"], strict=True) if r in rounds
+        ]
         if both:
-            found[case] = both
-    return found
+            ratios[case] = both
+    return ratios
 
 
 def rank_sum_tests(
@@ -144,5 +146,5 @@ def drifts(ratios: Sequence[float], f_ratios: Sequence[float]) -> list[float]:
     logs = np.log(np.asarray(ratios, float))
     middle = float(np.median(logs))
     deviation = MAD_TO_SIGMA * float(np.median(np.abs(logs - middle)))
-    own = np.nan_to_num(np.abs(np.log(np.asarray(f_ratios, float))), nan=0.0)
-    return [float(drift) for drift in np.maximum(abs(middle) + DRIFT_SIGMAS * deviation, own)]
+    drift_of_f = np.nan_to_num(np.abs(np.log(np.asarray(f_ratios, float))), nan=0.0)
+    return [float(drift) for drift in np.maximum(abs(middle) + DRIFT_SIGMAS * deviation, drift_of_f)]

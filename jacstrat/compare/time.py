@@ -79,8 +79,8 @@ def judge_times(
         advisory: SLOWER is no regression.
     """
     slower, faster = holm([test.p_slower for test in tests]), holm([test.p_faster for test in tests])
-    given = zip(tests, thresholds, slower, faster, drifts or [0.0] * len(tests), strict=True)
-    return [_judge(*each, level, advisory) for each in given]
+    each_case = zip(tests, thresholds, slower, faster, drifts or [0.0] * len(tests), strict=True)
+    return [_judge(*each, level, advisory) for each in each_case]
 
 
 def _judge(

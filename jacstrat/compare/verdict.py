@@ -37,7 +37,7 @@ MEANING: Mapping[Verdict, str] = {
     Verdict.FASTER: "the time fell by more than the threshold",
     Verdict.SAME: "nothing moved by more than its threshold",
 }
-_GRAVITY = {verdict: place for place, verdict in enumerate(Verdict)}
+_GRAVITY = {verdict: rank for rank, verdict in enumerate(Verdict)}
 
 FINE, REGRESSION, BECAME_WRONG = 0, 1, 4
 
@@ -127,8 +127,8 @@ class Comparison:
     @property
     def counts(self) -> Mapping[Verdict, int]:
         """How many cases have each verdict, the gravest first, those that occur."""
-        found = Counter(case.verdict for case in self.cases)
-        return {verdict: found[verdict] for verdict in Verdict if found[verdict]}
+        counter = Counter(case.verdict for case in self.cases)
+        return {verdict: counter[verdict] for verdict in Verdict if counter[verdict]}
 
     @property
     def regressions(self) -> tuple[CaseVerdict, ...]:

@@ -37,7 +37,7 @@ def told(comparison: Comparison, everything: bool = False) -> list[CaseVerdict]:
     A case whose time alone is AMBIGUOUS is left out: of runs that were measured apart nearly every one is. Cases that
     one side lacks have a line for all, `lacking`, unless they are regressions.
     """
-    order = {verdict: place for place, verdict in enumerate(Verdict)}
+    order = {verdict: rank for rank, verdict in enumerate(Verdict)}
     chosen = [case for case in comparison.cases if everything or _worth(case)]
     return sorted(chosen, key=lambda case: (not _grave(case), order[case.verdict]))
 
@@ -55,10 +55,10 @@ def lacking(comparison: Comparison) -> list[str]:
     """A line for the cases of each side alone."""
     lines = []
     for verdict, side in ((Verdict.GONE, comparison.base), (Verdict.NEW, comparison.new)):
-        found = [case.case for case in comparison.cases if case.verdict is verdict and not case.regression]
-        if found:
-            more = f", and {len(found) - 3} more" if len(found) > 3 else ""
-            lines.append(f"{verdict}: {_cases(len(found))} in {side} alone: {', '.join(found[:3])}{more}")
+        lacking = [case.case for case in comparison.cases if case.verdict is verdict and not case.regression]
+        if lacking:
+            more = f", and {len(lacking) - 3} more" if len(lacking) > 3 else ""
+            lines.append(f"{verdict}: {_cases(len(lacking))} in {side} alone: {', '.join(lacking[:3])}{more}")
     return lines
 
 
@@ -70,7 +70,7 @@ def lines_of(comparison: Comparison, cases: Sequence[CaseVerdict]) -> list[CaseW
     """Lines of some of the cases; what all cases of the comparison share of their settings is left out."""
     parsed = {case.case: Case.parse(case.case) for case in comparison.cases}
     settings = zip(*(case.setting for case in parsed.values() if case), strict=True)
-    shown = [place == 0 or len(set(parts)) > 1 for place, parts in enumerate(settings)]
+    shown = [number == 0 or len(set(parts)) > 1 for number, parts in enumerate(settings)]
     lines = []
     for case in cases:
         of, strategy, setting = case.case, "", ""
@@ -89,16 +89,15 @@ def tally(comparison: Comparison) -> str:
 
 def conclusion(comparison: Comparison) -> str:
     """One sentence, which the exit code says in a number."""
-    found = comparison.regressions
+    regressions = comparison.regressions
     if comparison.exit_code == BECAME_WRONG:
-        wrong = sum(case.verdict is Verdict.WRONG for case in found)
-        rest = len(found) - wrong
+        wrong = sum(case.verdict is Verdict.WRONG for case in regressions)
+        rest = len(regressions) - wrong
         other = f", {_cases(rest)} more {'is a regression' if rest == 1 else 'are regressions'}" if rest else ""
         return f"{wrong} result{'' if wrong == 1 else 's'} became wrong{other}."
     if comparison.exit_code == REGRESSION:
-        return (
-            f"{_cases(len(found))} of {len(comparison.cases)} {'is a regression' if len(found) == 1 else 'regressed'}."
-        )
+        what = "is a regression" if len(regressions) == 1 else "regressed"
+        return f"{_cases(len(regressions))} of {len(comparison.cases)} {what}."
     times = [case.time.verdict for case in comparison.cases if case.time]
     unsure, slower = times.count(Verdict.AMBIGUOUS), times.count(Verdict.SLOWER)
     compared = sum(case.verdict not in (Verdict.GONE, Verdict.NEW) for case in comparison.cases)

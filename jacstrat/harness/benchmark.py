@@ -183,7 +183,7 @@ def benchmark(
         instance = _instance(f, x, tuple(args), operator, workload, parameters)
         cell = Cell(
             problem=instance.problem.name,
-            operator=_own(operator).spec,
+            operator=_with_spec(operator).spec,
             n=x.shape[-1],
             batch=x.numel() // x.shape[-1],
             dtype=str(x.dtype).removeprefix("torch."),
@@ -210,7 +210,7 @@ def _operator(operator: str | Operator, weight: Any) -> Operator:
     return operator if weight is None else replace(operator, weight=weight)
 
 
-def _own(operator: Operator) -> Operator:
+def _with_spec(operator: Operator) -> Operator:
     """The operator with a spec: a weight that has none is that of the problem."""
     has_none = operator.weight is not None and not isinstance(operator.weight, tuple)
     return replace(operator, weight=OWN) if has_none else operator
@@ -265,7 +265,7 @@ def _instance(
     trained = {str(i): p for i, p in enumerate(parameters or ()) if p.requires_grad}
     if workload == "train" and not trained:
         raise UsageError("f has no parameters that require grad; give those to train as parameters=net.parameters()")
-    weight = operator.weight if _own(operator).weight == OWN else None
+    weight = operator.weight if _with_spec(operator).weight == OWN else None
     problem = Problem(
         name=f.__name__ if hasattr(f, "__name__") else type(f).__name__,
         kind=None,

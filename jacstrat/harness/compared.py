@@ -74,11 +74,14 @@ def compared(
     Raises:
         NothingToCompareError: No strategy was measured in both at the same size; says what differs.
     """
-    place = Snapshot.of(snapshot().to_json())
+    environment = Snapshot.of(snapshot().to_json())
     name = base[0][0].problem
     before, after = (
         RecordSet(
-            label, to_frame([_renamed(r, name) for r in records]), {_key(k, name): v for k, v in raw.items()}, place
+            label,
+            to_frame([_renamed(r, name) for r in records]),
+            {_key(k, name): v for k, v in raw.items()},
+            environment,
         )
         for label, (records, raw) in zip(labels, (base, new), strict=True)
     )

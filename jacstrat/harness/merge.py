@@ -98,9 +98,9 @@ def _same_versions(directories: Sequence[Path], sessions: Sequence[Sequence[Sess
     for directory, several in zip(directories, sessions, strict=True):
         for session in several:
             # Where workers have measured, the client's torch has not.
-            for found in session.workers.values() or [session.start]:
+            for snapshot in session.workers.values() or [session.start]:
                 for package in PACKAGES:
-                    version = str(found.packages.get(package) or "unknown").split("+")[0]
+                    version = str(snapshot.packages.get(package) or "unknown").split("+")[0]
                     before, where = first.setdefault(package, (version, directory))
                     if version != before:
                         mine = f"{directory} was measured with {package} {version}"

@@ -105,12 +105,12 @@ def _save_beside(directory: Path, texts: Mapping[str, bytes]) -> Path:
     name = f"{directory.name or 'results'}-saved-"
     for parent in (directory.absolute().parent, Path.cwd(), Path(tempfile.gettempdir())):
         with suppress(OSError):
-            place = Path(tempfile.mkdtemp(prefix=name, dir=parent))
+            saved = Path(tempfile.mkdtemp(prefix=name, dir=parent))
             # As any directory that a run makes, for others to read.
-            place.chmod(0o777 & ~_umask())
+            saved.chmod(0o777 & ~_umask())
             for file, text in texts.items():
-                (place / file).write_bytes(text)
-            return place
+                (saved / file).write_bytes(text)
+            return saved
     raise LostError(f"{directory} is gone, and there is room for what was measured nowhere")
 
 

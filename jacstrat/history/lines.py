@@ -104,9 +104,9 @@ def line_of(case: str, measure: str, points: Sequence[HistoryPoint]) -> HistoryL
     largest = max(map(abs, values)) or 1.0
     scale = [math.log(value) if min(values) > 0 else value / largest for value in values]
     exact = measure in COUNTS
-    found = segments(scale, 1e-12 if exact else penalty_of(scale), shortest=1 if exact else 2)
-    merged = [found[0]]
-    for begin, end in found[1:]:
+    parts = segments(scale, 1e-12 if exact else penalty_of(scale), shortest=1 if exact else 2)
+    merged = [parts[0]]
+    for begin, end in parts[1:]:
         level, before = _level(values, (begin, end)), _level(values, merged[-1])
         low, high = sorted((before, level))
         if high < low * (1 + LEAST_STEP.get(measure, 0.0)):

@@ -43,11 +43,11 @@ def segments(values: Sequence[float], penalty: float, shortest: int = 1) -> list
         cost, begin = min(totals, key=lambda total: (total[0], total[1]))
         best.append(cost)
         cut.append(begin)
-    found, end = [], len(values)
+    parts, end = [], len(values)
     while end > 0:
-        found.append((cut[end], end))
+        parts.append((cut[end], end))
         end = cut[end]
-    return found[::-1]
+    return parts[::-1]
 
 
 def _deviations(values: Sequence[float], end: int) -> list[float]:
@@ -57,7 +57,7 @@ def _deviations(values: Sequence[float], end: int) -> list[float]:
     ] = []  # the smaller half, negated, so that its largest comes first; one longer where the count is odd
     high: list[float] = []
     sum_low = sum_high = 0.0
-    found = [0.0] * end
+    deviations = [0.0] * end
     for begin in range(end - 1, -1, -1):
         value = values[begin]
         if not low or value <= -low[0]:
@@ -75,8 +75,8 @@ def _deviations(values: Sequence[float], end: int) -> list[float]:
             heapq.heappush(low, -moved)
             sum_low, sum_high = sum_low + moved, sum_high - moved
         median = -low[0]
-        found[begin] = max(median * (len(low) - len(high)) - sum_low + sum_high, 0.0)
-    return found
+        deviations[begin] = max(median * (len(low) - len(high)) - sum_low + sum_high, 0.0)
+    return deviations
 
 
 def noise(values: Sequence[float]) -> float:

@@ -202,7 +202,7 @@ class Store:
         """
         import pandas as pd
 
-        own = {"machine": "COALESCE(NULLIF(results.machine, ''), runs.machine) AS machine"}
+        expressions = {"machine": "COALESCE(NULLIF(results.machine, ''), runs.machine) AS machine"}
         runs = ", ".join(f"runs.{name}" for name in RUN if name != "digest" and name not in STORED)
         with self._answered():
             have = self._columns("results")
@@ -211,12 +211,12 @@ class Store:
             if missing := [name for name in REQUIRED if name not in have]:
                 raise UsageError(f"{self.file} has lost the columns {', '.join(missing)}; name another with --store")
             names = ", ".join(
-                own.get(name, f'results."{name}"') if name in have else f'NULL AS "{name}"' for name in STORED
+                expressions.get(name, f'results."{name}"') if name in have else f'NULL AS "{name}"' for name in STORED
             )
             query = f"SELECT runs.run, {runs}, {names} FROM results JOIN runs USING (run) ORDER BY runs.date, runs.run"
-            found = self._db.execute(query)
-            titles = [column[0] for column in found.description]
-            rows = found.fetchall()
+            cursor = self._db.execute(query)
+            titles = [column[0] for column in cursor.description]
+            rows = cursor.fetchall()
         frame = pd.DataFrame(rows, columns=titles, dtype=object).rename(columns={"commit_id": "commit"})
         texts = {name: Column(name, str) for name in ("commit", "date", "measured", "torch", "source") if name in frame}
         flags = {"dirty": Column("dirty", bool, required=True)}

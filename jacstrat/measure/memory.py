@@ -41,13 +41,13 @@ class StorageMode(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         for tensor in tensors_in(args, kwargs):
-            self._note(tensor, made=False)
+            self._note(tensor, is_output=False)
         out = called(func, args, kwargs)
         for tensor in tensors_in(out):
-            self._note(tensor, made=True)
+            self._note(tensor, is_output=True)
         return out
 
-    def _note(self, tensor: Tensor, made: bool) -> None:
+    def _note(self, tensor: Tensor, is_output: bool) -> None:
         if tensor.layout is not torch.strided:
             # Sparse tensors have no storage of their own; what they are made of passes dispatch, too.
             return
@@ -55,7 +55,7 @@ class StorageMode(TorchDispatchMode):
         address = storage._cdata
         if address in self._seen:
             return
-        held = made and tensor.device.type == self._device and not tensor._is_zerotensor()
+        held = is_output and tensor.device.type == self._device and not tensor._is_zerotensor()
         size = storage.nbytes() if held else 0
         self._seen[address] = (weakref.ref(storage, lambda _: self._free(address)), size)
         self._alive += size

@@ -81,8 +81,8 @@ def measured_peaks(
 def _least_s(clock: Clock, work: Work, calls: int, beat: Callable[[], object]) -> float:
     beat()
     clock.time(work, 1)
-    found = []
+    seconds = []
     for _ in range(BLOCKS):
         beat()
-        found.append(clock.time(work, calls).seconds / calls)
-    return min(found)
+        seconds.append(clock.time(work, calls).seconds / calls)
+    return min(seconds)

@@ -129,8 +129,8 @@ def _flushes_denormals() -> bool:
 
 
 def _first(pattern: str, text: str) -> str | None:
-    found = re.search(pattern, text)
-    return found[1].strip() if found else None
+    match = re.search(pattern, text)
+    return match[1].strip() if match else None
 
 
 def read_python() -> str:
@@ -152,10 +152,10 @@ def read_packages() -> dict[str, str | None]:
 
 def read_variables(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
     """The environment variables that set threads and allocators; of preloaded libraries the file names alone."""
-    found = {name: environ[name] for name in VARIABLES if name in environ}
-    if "LD_PRELOAD" in found:
-        found["LD_PRELOAD"] = " ".join(re.split(r"[/\\]", path)[-1] for path in found["LD_PRELOAD"].split())
-    return found
+    variables = {name: environ[name] for name in VARIABLES if name in environ}
+    if "LD_PRELOAD" in variables:
+        variables["LD_PRELOAD"] = " ".join(re.split(r"[/\\]", path)[-1] for path in variables["LD_PRELOAD"].split())
+    return variables
 
 
 def read_checkout(directory: Path = PACKAGE) -> Checkout | None:

@@ -46,9 +46,9 @@ FAMILIES: Mapping[str, tuple[Problem, ...]] = MappingProxyType(
 )
 
 
-def _accepted(name: str, found: object) -> Problem:
+def _accepted(name: str, entry: object) -> Problem:
     """The entry of the table that a package registers."""
-    problem = as_problem(found, name, origin=getattr(found, "__module__", ""))
+    problem = as_problem(entry, name, origin=getattr(entry, "__module__", ""))
     if problem.name != name:
         raise UsageError(f"the problem calls itself {problem.name!r}; it must be registered under that name")
     return problem

@@ -40,8 +40,8 @@ def check_alone(function: Callable[..., Any], name: str) -> None:
     """
     x, *more = required(function) or [""]
     if more:
-        given = " ".join("rng.uniform(0, 1, (batch, 1))," for _ in more)
+        example = " ".join("rng.uniform(0, 1, (batch, 1))," for _ in more)
         raise UsageError(
             f"{name} takes {', '.join(more)} beside {x}: say what they are, "
-            f"@problem(arguments=lambda n, batch, rng: ({given})), or bind them in a function of {x} alone"
+            f"@problem(arguments=lambda n, batch, rng: ({example})), or bind them in a function of {x} alone"
         )

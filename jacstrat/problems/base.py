@@ -158,23 +158,25 @@ class Problem:
         if reason := self.refuse(n):
             raise UsageError(f"{self.name} cannot have n = {n}: {reason}")
         # A stream each, so that the weights do not move when the batch does. PCG64 is the same on every platform.
-        weights, points, own, others = (np.random.Generator(np.random.PCG64([seed, stream])) for stream in range(4))
+        weights, points, for_weight, others = (
+            np.random.Generator(np.random.PCG64([seed, stream])) for stream in range(4)
+        )
 
         def tensor(array: np.ndarray) -> Tensor:
             return torch.from_numpy(np.array(array, dtype=np.float64)).to(dtype=dtype, device=device)
 
-        def argument(given: Any) -> Tensor:
-            array = np.asarray(given)
+        def argument(values: Any) -> Tensor:
+            array = np.asarray(values)
             return tensor(array) if array.dtype.kind == "f" else torch.from_numpy(array.copy()).to(device)
 
         x = tensor(self.points(n, batch, points))
         args = tuple(argument(array) for array in self.arguments(n, batch, others))
-        weight: Any = self.weight and self.weight(n, own)
+        weight: Any = self.weight and self.weight(n, for_weight)
         if weight is not None and not callable(weight):
             # A constant has numbers, by which it is factorised, wherever the points are.
             weight = torch.from_numpy(np.array(weight, dtype=np.float64)).to(dtype)
             weight = weight if device == "meta" else weight.to(device)
-        function = self._made(n, seed) if self.factory else self.function
+        function = self._function_of(n, seed) if self.factory else self.function
         if isinstance(function, torch.nn.Module):
             module = copy.deepcopy(function).to(dtype=dtype, device=device)
             trained = {name: p for name, p in module.named_parameters() if p.requires_grad}
@@ -182,22 +184,22 @@ class Problem:
         parameters = {name: tensor(array).requires_grad_() for name, array in self.parameters(n, weights).items()}
         return Instance(self, x, partial(function, **parameters), parameters, args, weight)
 
-    def _made(self, n: int, seed: int) -> Callable[..., Tensor]:
+    def _function_of(self, n: int, seed: int) -> Callable[..., Tensor]:
         """What the factory makes for this n and seed."""
         with torch.random.fork_rng(devices=()):
             torch.default_generator.manual_seed(seed)
             try:
-                made: Any = self.function(n)
+                function: Any = self.function(n)
             except Exception as error:
                 raise UsageError(f"the factory {self.name} fails at n = {n}: {in_words(error)}") from error
-        if not callable(made) or isinstance(made, type):
+        if not callable(function) or isinstance(function, type):
             raise UsageError(
-                f"the factory {self.name} gives a {type(made).__name__} at n = {n}; "
+                f"the factory {self.name} gives a {type(function).__name__} at n = {n}; "
                 "let it return a row-wise function or an nn.Module"
             )
         if self.arguments is no_arguments:
-            check_alone(made, self.name)
-        return made
+            check_alone(function, self.name)
+        return function
 
 
 @dataclass(frozen=True, eq=False)
@@ -247,7 +249,7 @@ class Instance:
         if on_device:
             # Also where the device has no float64, or no room.
             with suppress(UntranslatedError, TypeError, RuntimeError):
-                terms = self._closed(operator, lambda *given: wide(evaluated(*given)))
+                terms = self._closed(operator, lambda *inputs: wide(evaluated(*inputs)))
                 if terms is not None:
                     source = f"closed form in float64 on {self.x.device.type}"
                     return Reference(terms, source, torch.float64, closed=True)

@@ -66,8 +66,8 @@ def _trace(n: int, hidden: Sequence[int]) -> tuple[MatrixProduct, ...]:
     if len(hidden) == 2:
         cuts.append(_through(1, [(hidden[0], hidden[1])]))
     elif len(hidden) > 2:
-        for place in range(len(hidden)):
-            ring = [*hidden[place:], *hidden[:place]]
+        for start in range(len(hidden)):
+            ring = [*hidden[start:], *hidden[:start]]
             # From the cut and back to it: the first matrix starts, the one into the cut closes.
             cuts.append(_through(ring[0], [*pairwise(ring[1:])]))
     return min(cuts, key=lambda cut: sum(product.flops(1) for product in cut))

@@ -69,14 +69,16 @@ def _of_real(y: Tensor, x: Tensor, operator: Operator, S: list[int], A: Tensor |
     if operator.kind == "field":
         # The outputs that belong to the coordinates: by their number, or in order where there are none but theirs.
         places = range(len(S)) if y.shape[-1] == len(S) < x.shape[-1] else S
-        return _contracted((y[..., place] for place in places), x, S, A)
+        return _contracted((y[..., index] for index in places), x, S, A)
     outputs = y.unbind(-1) if y.dim() == x.dim() else (y,)
     of = _twice if operator.order == 4 else _of_hessian
-    found = [of(output, x, S, A) for output in outputs]
+    terms_of_outputs = [of(output, x, S, A) for output in outputs]
     if y.dim() < x.dim():
-        return found[0]
-    sizes = [terms.sizes for terms in found if terms.sizes is not None]
-    return Terms(torch.stack([terms.values for terms in found], -2), torch.stack(sizes, -2) if sizes else None)
+        return terms_of_outputs[0]
+    sizes = [terms.sizes for terms in terms_of_outputs if terms.sizes is not None]
+    return Terms(
+        torch.stack([terms.values for terms in terms_of_outputs], -2), torch.stack(sizes, -2) if sizes else None
+    )
 
 
 def _of_hessian(u: Tensor, x: Tensor, S: list[int], A: Tensor | None) -> Terms:

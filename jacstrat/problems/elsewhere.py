@@ -44,12 +44,12 @@ class Array(np.lib.mixins.NDArrayOperatorsMixin):
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, out: Any = None, **keywords: Any) -> Any:
         if method != "__call__":
             raise UntranslatedError(f"{ufunc.__name__}.{method}")
-        found = self._called(ufunc.__name__, inputs, keywords)
+        result = self._called(ufunc.__name__, inputs, keywords)
         if out is None:
-            return found
+            return result
         # x += y, of which this is x.
         (target,) = out
-        target.tensor.copy_(found.tensor)
+        target.tensor.copy_(result.tensor)
         return target
 
     def __array_function__(self, func: Any, types: Any, args: Any, keywords: Any) -> Any:
@@ -116,8 +116,8 @@ class Array(np.lib.mixins.NDArrayOperatorsMixin):
         return lambda *args, **keywords: _wrapped(method(*args, **keywords))
 
 
-def _wrapped(found: Any) -> Any:
-    return Array(found) if isinstance(found, Tensor) else found
+def _wrapped(value: Any) -> Any:
+    return Array(value) if isinstance(value, Tensor) else value
 
 
 def _of_numpy(array: np.ndarray, device: torch.device) -> Tensor:
@@ -146,7 +146,7 @@ def evaluated(form: Callable[..., Any], x: Tensor, args: tuple[Any, ...], known:
         return Array(one.to(torch.complex128 if one.is_complex() else torch.float64))
 
     with torch.no_grad():
-        found = form(taken(x), *map(taken, args), **{name: taken(value) for name, value in known.items()})
-        if not isinstance(found, Array):
-            raise UntranslatedError(f"a result that is a {type(found).__name__}")
-        return found.tensor
+        result = form(taken(x), *map(taken, args), **{name: taken(value) for name, value in known.items()})
+        if not isinstance(result, Array):
+            raise UntranslatedError(f"a result that is a {type(result).__name__}")
+        return result.tensor

@@ -66,8 +66,8 @@ def explained(error: Exception, f: Function, x: Tensor, args: tuple[Any, ...] = 
         return error
     if isinstance(error, RuntimeError) and "not implemented for '" in text:
         return UnsupportedError(text)
-    words, place = in_words(error), _place(error)
-    said = f"{place}: {words.split('. ')[0]}".removeprefix(": ")
+    words, line = in_words(error), _line_of_f(error)
+    said = f"{line}: {words.split('. ')[0]}".removeprefix(": ")
     if "more than 1 value per channel when training" in text and (layer := mixing(f)):
         return UsageError(f"{layer} is in training mode, where it mixes the rows of x; call .eval() on it")
     for pattern, remedy in _REMEDIES:
@@ -77,7 +77,7 @@ def explained(error: Exception, f: Function, x: Tensor, args: tuple[Any, ...] = 
             return UsageError(f"{remedy.format(dtype=dtype, taken=more if args else 'x alone')} ({said})")
     if re.search(_SHAPES, text) and (n := _other_n(text, lambda z: f(z, *taken(args, len(x), [0] * len(z))), x, f)):
         return ShapeError(f"f takes n = {n}, and x has n = {x.shape[-1]}; give -n {n} ({said})")
-    return UsageError(f"{words} ({place})" if place else words)
+    return UsageError(f"{words} ({line})" if line else words)
 
 
 def takes(f: Function, x: Tensor) -> bool:
@@ -103,11 +103,11 @@ def _other_n(text: str, f: Function, x: Tensor, held: object) -> int | None:
     return next((m for m in list(suggested)[:_MOST_TRIES] if takes(f, x.new_ones(2, m))), None)
 
 
-def _place(error: Exception) -> str:
+def _line_of_f(error: Exception) -> str:
     """Where the user's own code raised it, as "model.py, line 12"; "" where none of it did."""
-    own = [
+    frames = [
         frame
         for frame in traceback.extract_tb(error.__traceback__)
         if not frame.filename.startswith((*_ELSEWHERE, "<"))
     ]
-    return f"{Path(own[-1].filename).name}, line {own[-1].lineno}" if own else ""
+    return f"{Path(frames[-1].filename).name}, line {frames[-1].lineno}" if frames else ""

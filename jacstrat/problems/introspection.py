@@ -39,8 +39,8 @@ def _training(f: object, test: Callable[[nn.Module], bool]) -> str | None:
     for name, module in modules(f).items():
         for path, layer in module.named_modules():
             if layer.training and test(layer):
-                place = f"{name}.{path}".strip(".") if name else f"layer {path}" if path else "f"
-                return f"{place} ({type(layer).__name__})"
+                where = f"{name}.{path}".strip(".") if name else f"layer {path}" if path else "f"
+                return f"{where} ({type(layer).__name__})"
     return None
 
 
@@ -67,10 +67,10 @@ def _parts(value: object) -> dict[str, object]:
         return {"": value.__func__, "self": value.__self__}
     if inspect.isfunction(value):
         try:
-            found = inspect.getclosurevars(value)
+            variables = inspect.getclosurevars(value)
         except ValueError:  # a cell that is empty
             return {}
-        return {**found.globals, **found.nonlocals}
+        return {**variables.globals, **variables.nonlocals}
     if not isinstance(value, nn.Module) and callable(value) and hasattr(value, "__dict__"):
         return vars(value)
     return {}

@@ -33,13 +33,13 @@ def find_problem(name: str) -> Problem:
         raise UsageError(f"{name} is a file: name what is in it, {name}:ATTR; it has {', '.join(names) or 'nothing'}")
     if name in PROBLEMS or ":" not in name:
         return lookup("problem", name, PROBLEMS)
-    place, _, attribute = name.rpartition(":")
-    module = _file(place) if place.endswith(".py") else _module(place)
+    origin, _, attribute = name.rpartition(":")
+    module = _file(origin) if origin.endswith(".py") else _module(origin)
     try:
-        found = getattr(module, attribute)
+        value = getattr(module, attribute)
     except AttributeError:
-        raise UsageError(f"{place}: {unknown('attribute', attribute, _public(module))}") from None
-    return as_problem(found, name, attribute, place)
+        raise UsageError(f"{origin}: {unknown('attribute', attribute, _public(module))}") from None
+    return as_problem(value, name, attribute, origin)
 
 
 def _public(module: ModuleType) -> list[str]:
@@ -53,10 +53,10 @@ def _is_of(module: ModuleType, value: object) -> bool:
     return callable(value) and getattr(value, "__module__", None) == module.__name__
 
 
-def _file(place: str) -> ModuleType:
-    path = Path(place).resolve()
+def _file(file: str) -> ModuleType:
+    path = Path(file).resolve()
     if not path.is_file():
-        raise UsageError(f"{place} does not exist")
+        raise UsageError(f"{file} does not exist")
     # A name of its own per path: two files called model.py are two modules; each runs once a process.
     name = f"jacstrat_user_{hashlib.sha256(str(path).encode()).hexdigest()[:12]}"
     if name in sys.modules:
@@ -72,14 +72,14 @@ def _file(place: str) -> ModuleType:
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:
         del sys.modules[name]
-        raise UsageError(f"{place} cannot be imported: {in_words(error)}") from error
+        raise UsageError(f"{file} cannot be imported: {in_words(error)}") from error
     finally:
         sys.path.remove(str(path.parent))
     return module
 
 
-def _module(place: str) -> ModuleType:
+def _module(name: str) -> ModuleType:
     try:
-        return importlib.import_module(place)
+        return importlib.import_module(name)
     except (Exception, SystemExit) as error:
-        raise UsageError(f"module {place} cannot be imported: {in_words(error)}") from error
+        raise UsageError(f"module {name} cannot be imported: {in_words(error)}") from error

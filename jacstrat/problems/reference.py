@@ -46,13 +46,13 @@ class Reference:
     @property
     def sizes(self) -> np.ndarray:
         """The size of each term."""
-        found: np.ndarray = np.abs(self.diagonal) if self.size is None else self.size
-        return found
+        sizes: np.ndarray = np.abs(self.diagonal) if self.size is None else self.size
+        return sizes
 
     def value(self, operator: str | Operator) -> np.ndarray:
         """The operator's answer: (B,), (B, m), or for a diagonal `diagonal` itself."""
-        found: np.ndarray = parse_operator(operator).reduced(self.diagonal)
-        return found
+        value: np.ndarray = parse_operator(operator).reduced(self.diagonal)
+        return value
 
     def scale(self, operator: str | Operator) -> np.ndarray:
         """The size of the terms, which a relative error is relative to, in the shape of `value`.
@@ -93,13 +93,13 @@ class Reference:
 
     def error(self, operator: str | Operator) -> float | None:
         """The largest of `uncertainties` over the batch that are numbers; None where there is none."""
-        found = self.uncertainties(operator)
-        return None if found is None else _largest(found[np.isfinite(found)])
+        uncertainties = self.uncertainties(operator)
+        return None if uncertainties is None else _largest(uncertainties[np.isfinite(uncertainties)])
 
     def uncertainty(self, operator: str | Operator) -> float:
         """What a tolerance is not to be below: the largest of `uncertainties` up to MOST; 0 without one."""
-        found = self.uncertainties(operator)
-        return 0.0 if found is None else _largest(found[found <= MOST]) or 0.0
+        uncertainties = self.uncertainties(operator)
+        return 0.0 if uncertainties is None else _largest(uncertainties[uncertainties <= MOST]) or 0.0
 
 
 def _largest(numbers: np.ndarray) -> float | None:
@@ -113,5 +113,5 @@ def dtype_name(dtype: torch.dtype) -> str:
 
 def wide(tensor: Tensor) -> np.ndarray:
     """The numbers of a tensor as numpy.longdouble, or clongdouble; every dtype here is a part of float64."""
-    found = tensor.detach().to("cpu", torch.complex128 if tensor.is_complex() else torch.float64).numpy()
-    return found.astype(np.clongdouble if tensor.is_complex() else np.longdouble)
+    array = tensor.detach().to("cpu", torch.complex128 if tensor.is_complex() else torch.float64).numpy()
+    return array.astype(np.clongdouble if tensor.is_complex() else np.longdouble)

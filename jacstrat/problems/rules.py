@@ -43,16 +43,16 @@ def check(f: Function, x: Tensor, operator: str | Operator, args: Args = ()) -> 
         return
     places, moved_places = _places(x.detach().reshape(batch, n)[:3])
     rows, other = _probes(x.detach().reshape(batch, n)[:3].clone())
-    own, others = (taken(args, batch, some) if x.dim() > 1 else args for some in (places, moved_places))
+    row_args, others = (taken(args, batch, some) if x.dim() > 1 else args for some in (places, moved_places))
     try:
-        first = _Chain(f, rows, operator, own)
+        first = _Chain(f, rows, operator, row_args)
     except JacstratError as error:
-        if not isinstance(error, ShapeError) and takes(lambda x: f(x, *own), rows.clone()):
+        if not isinstance(error, ShapeError) and takes(lambda x: f(x, *row_args), rows.clone()):
             raise
         raise ShapeError(
             f"f takes {batch} row{'s' * (batch > 1)} and not {len(rows)}; it must take any number of them: {error}"
         ) from error
-    again = _Chain(f, rows, operator, own)
+    again = _Chain(f, rows, operator, row_args)
     if not _alike(first.row(0), again.row(0)) or not _alike(first.row(1), again.row(1)):
         raise UsageError(f"two evaluations of f at the same x differ; {_random(f)}")
     # Row 1 may be outside the domain of f now, which is no fault.

@@ -101,13 +101,13 @@ def _residual(x: Tensor, **weights: Tensor) -> Tensor:
 
 
 def _residual_weights(n: int, rng: np.random.Generator, width: int = 128, blocks: int = 3) -> Weights:
-    found = {"W_in": rng.standard_normal((width, n)) / np.sqrt(n), "b_in": rng.standard_normal(width) / np.sqrt(n)}
+    weights = {"W_in": rng.standard_normal((width, n)) / np.sqrt(n), "b_in": rng.standard_normal(width) / np.sqrt(n)}
     for block in range(1, blocks + 1):
-        found[f"scale{block}"] = rng.uniform(0.5, 1.5, width)
-        found[f"shift{block}"] = rng.uniform(-0.5, 0.5, width)
-        found |= {f"{letter}{block}": rng.standard_normal((width, width)) / np.sqrt(width) for letter in "UV"}
-        found[f"b{block}"] = rng.standard_normal(width) / np.sqrt(width)
-    return found | {"out": rng.standard_normal(width) / np.sqrt(width)}
+        weights[f"scale{block}"] = rng.uniform(0.5, 1.5, width)
+        weights[f"shift{block}"] = rng.uniform(-0.5, 0.5, width)
+        weights |= {f"{letter}{block}": rng.standard_normal((width, width)) / np.sqrt(width) for letter in "UV"}
+        weights[f"b{block}"] = rng.standard_normal(width) / np.sqrt(width)
+    return weights | {"out": rng.standard_normal(width) / np.sqrt(width)}
 
 
 residual_64_128x3 = Problem(

@@ -71,13 +71,13 @@ def revision_pair_of(
         BuildError: A revision cannot be installed.
     """
     with ExitStack() as stack:
-        place = stack.enter_context(temporary_folder()).resolve()
-        stack.enter_context(cleared_away(here, place))
+        folder = stack.enter_context(temporary_folder()).resolve()
+        stack.enter_context(cleared_away(here, folder))
         revisions = {"base": base, "new": new}
-        trees = [stack.enter_context(checked_out(here, revisions[side], place / side)) for side in SIDES]
-        pythons = interpreters(trees, here, place, install, say)
+        trees = [stack.enter_context(checked_out(here, revisions[side], folder / side)) for side in SIDES]
+        pythons = interpreters(trees, here, folder, install, say)
         installed = [
-            Installed(tree, python, place / f"choices-{side}")
+            Installed(tree, python, folder / f"choices-{side}")
             for side, tree, python in zip(SIDES, trees, pythons, strict=True)
         ]
         yield stack.enter_context(RevisionPair(installed[0], installed[1], limit_s=step_s))
@@ -105,31 +105,31 @@ def measure(
         UsageError: Neither revision has what was asked for.
         DiedError, RefusedError: A revision cannot be imported.
     """
-    found = survey(revision_pair, selection, lambda case: attend(case, None))
-    return time_cases(revision_pair, found, thresholds, limits, seed, attend)
+    surveyed = survey(revision_pair, selection, lambda case: attend(case, None))
+    return time_cases(revision_pair, surveyed, thresholds, limits, seed, attend)
 
 
 def time_cases(
     revision_pair: RevisionPair,
-    found: Survey,
+    surveyed: Survey,
     thresholds: Thresholds,
     limits: RoundLimits,
     seed: int = 0,
     attend: Callable[[str, int | None], object] = lambda case, pair: None,
 ) -> Measured:
     """The second half of `measure`: times of what a survey found."""
-    bounds = _bounds(found, thresholds, revision_pair.share_a_parent)
+    bounds = _bounds(surveyed, thresholds, revision_pair.share_a_parent)
 
     def open_still(blocks: Mapping[str, Sequence[Blocks]]) -> set[str]:
         return undecided(_pairs(blocks), bounds)
 
-    shared_cases = found.shared_cases
+    shared_cases = surveyed.shared_cases
     threads = max((int(shared_case.new["threads"]) for shared_case in shared_cases), default=1)
     times = interleave(
         revision_pair, shared_cases, open_still, limits, random.Random(seed), lambda: idlest(threads), attend
     )
     trees = {"base": revision_pair.base.tree, "new": revision_pair.new.tree}
-    return Measured(trees, found, times, revision_pair.share_a_parent)
+    return Measured(trees, surveyed, times, revision_pair.share_a_parent)
 
 
 def verdicts(measured: Measured, thresholds: Thresholds) -> Comparison:
@@ -138,30 +138,30 @@ def verdicts(measured: Measured, thresholds: Thresholds) -> Comparison:
     Raises:
         NothingToCompareError: No case is in both, or a revision has no result of any.
     """
-    found, times = measured.survey, measured.interleaved
+    surveyed, times = measured.survey, measured.interleaved
     sides = [
         RecordSet(
             str(measured.trees[side]),
-            to_frame(list(found.records[side].values())),
+            to_frame(list(surveyed.records[side].values())),
             {},
-            Snapshot.of(environment(found.environments[side], measured.trees[side])),
+            Snapshot.of(environment(surveyed.environments[side], measured.trees[side])),
         )
         for side in SIDES
     ]
     # The rows have no times; the blocks do.
     counted = compare(sides[0], sides[1], thresholds, times=False)
-    bounds = _bounds(found, thresholds, measured.share_a_parent)
+    bounds = _bounds(surveyed, thresholds, measured.share_a_parent)
     judged = judge_pairs(_pairs(times.blocks), bounds) if times.blocks else {}
     judged |= {
         shared_case.key: _untimed(shared_case.key, times)
-        for shared_case in found.shared_cases
+        for shared_case in surveyed.shared_cases
         if shared_case.key not in judged
     }
     cases = tuple(
         replace(case, findings=(*case.findings, judged[case.case])) if case.case in judged else case
         for case in counted.cases
     )
-    return replace(counted, cases=cases, notes=(*found.notes, *counted.notes, *_about_times(measured, judged)))
+    return replace(counted, cases=cases, notes=(*surveyed.notes, *counted.notes, *_about_times(measured, judged)))
 
 
 def _untimed(case: str, times: Interleaved) -> Finding:
@@ -189,12 +189,12 @@ def _about_times(measured: Measured, judged: Mapping[str, Finding]) -> Iterator[
         )
 
 
-def _bounds(found: Survey, thresholds: Thresholds, share_a_parent: bool) -> dict[str, float]:
+def _bounds(surveyed: Survey, thresholds: Thresholds, share_a_parent: bool) -> dict[str, float]:
     def bound(record: Record) -> float:
-        own = thresholds.of(record.case, record.strategy, record.problem)
-        return own if share_a_parent else (1 + own) * (1 + APART) - 1
+        threshold = thresholds.of(record.case, record.strategy, record.problem)
+        return threshold if share_a_parent else (1 + threshold) * (1 + APART) - 1
 
-    return {case: bound(record) for case, record in found.records["new"].items()}
+    return {case: bound(record) for case, record in surveyed.records["new"].items()}
 
 
 def _pairs(blocks: Mapping[str, Sequence[Blocks]]) -> dict[str, list[Pair]]:

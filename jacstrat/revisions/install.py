@@ -87,18 +87,18 @@ def _text(file: Path) -> str:
 
 def closure(requirements: Iterable[str]) -> set[str]:
     """The packages that requirements name, and those that these bring, as far as they are installed here."""
-    found: set[str] = set()
+    packages: set[str] = set()
     left = [_package(requirement) for requirement in requirements]
     while left:
         package = left.pop()
-        if package and package not in found:
-            found.add(package)
+        if package and package not in packages:
+            packages.add(package)
             try:
                 brought = metadata.requires(package) or ()
             except metadata.PackageNotFoundError:
                 continue
             left += [_package(requirement) for requirement in brought if "extra ==" not in requirement]
-    return found
+    return packages
 
 
 def _holds(pin: str) -> bool:
@@ -119,7 +119,7 @@ def _package(requirement: str) -> str:
 def interpreters(
     trees: Iterable[Tree],
     here: Path,
-    place: Path,
+    folder: Path,
     always: bool = False,
     say: Callable[[str], object] = lambda line: None,
 ) -> list[Path]:
@@ -136,23 +136,23 @@ def interpreters(
         BuildError: pip could not install a revision.
     """
     present = needs_of(here)
-    made: dict[object, Path] = {}
-    found = []
+    installed: dict[object, Path] = {}
+    pythons = []
     for number, tree in enumerate(trees):
         needs = needs_of(tree.path)
         if needs == present and not always:
-            found.append(Path(sys.executable))
+            pythons.append(Path(sys.executable))
             continue
         key: object = number if always else needs
-        if key not in made:
+        if key not in installed:
             say(f"installing {tree}: its dependencies are not those of the working tree")
-            made[key] = _install(tree, place / f"environment-{number}")
-        found.append(made[key])
-    return found
+            installed[key] = _install(tree, folder / f"environment-{number}")
+        pythons.append(installed[key])
+    return pythons
 
 
-def _install(tree: Tree, place: Path) -> Path:
-    python = place / "bin" / "python"
+def _install(tree: Tree, folder: Path) -> Path:
+    python = folder / "bin" / "python"
     constraints = tree.path / CONSTRAINTS
     if (tree.path / "pyproject.toml").is_file() or (tree.path / "setup.py").is_file():
         what = [str(tree.path)]
@@ -162,7 +162,7 @@ def _install(tree: Tree, place: Path) -> Path:
         raise BuildError(f"{tree} does not build: it has no pyproject.toml, setup.py or requirements.txt")
     pinned = ["-c", str(constraints)] if constraints.is_file() else []
     for command in (
-        [sys.executable, "-m", "venv", str(place)],
+        [sys.executable, "-m", "venv", str(folder)],
         [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *pinned, *what],
     ):
         try:

@@ -123,15 +123,15 @@ def interleave(
         attend: Told the case and the number of the pair before it is measured.
         now: Seconds of a clock that only goes forward.
     """
-    found, begin = Interleaved(), now()
+    interleaved, begin = Interleaved(), now()
     calls: dict[str, int] = {}
     names = {case.key: case for case in cases}
     left = dict(names)
     if not left:
-        found.stopped = NO_CASE
+        interleaved.stopped = NO_CASE
     while left:
-        if found.pairs >= limits.most_pairs + len(found.failures):
-            found.stopped = MOST_PAIRS
+        if interleaved.pairs >= limits.most_pairs + len(interleaved.failures):
+            interleaved.stopped = MOST_PAIRS
             break
         todo = list(left.values())
         rng.shuffle(todo)
@@ -139,33 +139,33 @@ def interleave(
             base, new = stack.enter_context(revision_pair.pair(cores()))
             for case in todo:
                 if now() - begin >= limits.time_s:
-                    found.stopped = TIME_LIMIT
+                    interleaved.stopped = TIME_LIMIT
                     break
-                attend(case.key, found.pairs)
+                attend(case.key, interleaved.pairs)
                 try:
-                    blocks = _measure(case, base, new, found.pairs, calls.get(case.key), limits, rng)
+                    blocks = _measure(case, base, new, interleaved.pairs, calls.get(case.key), limits, rng)
                 except FailedError as error:
-                    found.failures[case.key] = error
-                    found.blocks.pop(case.key, None)
+                    interleaved.failures[case.key] = error
+                    interleaved.blocks.pop(case.key, None)
                     del names[case.key]
                     if error.dead:
                         # The cases that this pair has not come to are the first of the next.
                         break
                     continue
                 calls[case.key] = blocks.calls
-                found.blocks.setdefault(case.key, []).append(blocks)
-        found.pairs += 1
-        if found.stopped == TIME_LIMIT:
+                interleaved.blocks.setdefault(case.key, []).append(blocks)
+        interleaved.pairs += 1
+        if interleaved.stopped == TIME_LIMIT:
             break
         # All cases are judged together, also those that had their verdict: with more pairs another may lose its own.
-        going_on = set(undecided(found.blocks)) if found.blocks else set()
-        few = {key for key in names if len(found.blocks.get(key, ())) < limits.least_pairs}
-        most = {key for key, blocks in found.blocks.items() if len(blocks) >= limits.most_pairs}
+        going_on = set(undecided(interleaved.blocks)) if interleaved.blocks else set()
+        few = {key for key in names if len(interleaved.blocks.get(key, ())) < limits.least_pairs}
+        most = {key for key, blocks in interleaved.blocks.items() if len(blocks) >= limits.most_pairs}
         left = {key: names[key] for key in names if key in few or (key in going_on and key not in most)}
         if going_on and not left:
-            found.stopped = MOST_PAIRS
-    found.spent_s = now() - begin
-    return found
+            interleaved.stopped = MOST_PAIRS
+    interleaved.spent_s = now() - begin
+    return interleaved
 
 
 def _measure(

@@ -133,18 +133,18 @@ class SideProcess:
     def answer(self, limit_s: float) -> dict[str, Any]:
         """Wait for the answer to the last request; raises as `ask`."""
         try:
-            found = self._next(limit_s)
+            answer = self._next(limit_s)
         except TimeoutError:
             raise DiedError("timeout", f"no end after {limit_s:g} s") from None
         except FrameError as error:
             raise DiedError("crashed", f"f writes into the channel of the harness: {error}") from None
         except EOFError:
             raise DiedError("crashed", self._post_mortem()) from None
-        if not isinstance(found, dict):
+        if not isinstance(answer, dict):
             raise DiedError("crashed", "it sends what is no answer")
-        if "failed" in found:
-            raise RefusedError(str(found.get("status")), str(found["failed"]))
-        return found
+        if "failed" in answer:
+            raise RefusedError(str(answer.get("status")), str(answer["failed"]))
+        return answer
 
     def _next(self, limit_s: float) -> Any:
         """The next value from the side, waited for in short looks by whose number the time is taken."""

@@ -32,10 +32,10 @@ def write(directory: Path, trees: Mapping[str, Tree], survey: Survey, blocks: Ma
     """
     session = uuid.uuid4().hex[:8]
     for side in SIDES:
-        own = directory / side
-        own.mkdir(parents=True, exist_ok=True)
-        write_sessions(own, [Session({"start": environment(survey.environments[side], trees[side])})])
-        with RecordWriter(own) as writer:
+        its_directory = directory / side
+        its_directory.mkdir(parents=True, exist_ok=True)
+        write_sessions(its_directory, [Session({"start": environment(survey.environments[side], trees[side])})])
+        with RecordWriter(its_directory) as writer:
             for case, record in survey.records[side].items():
                 measured = blocks.get(case, ())
                 if measured:

@@ -197,8 +197,8 @@ def _opened(cell: Any) -> Iterator[tuple[Callable[[], object], Callable[[], obje
     # A revision may be from before functions had further arguments, and operators a weight of the problem's.
     args = getattr(instance, "args", ())
     operator = instance.operator(cell.operator) if hasattr(instance, "operator") else cell.operator
-    given = {"args": args} if args else {}
-    evaluate = parse_strategy(cell.strategies[0]).prepare(operator, instance.f, x, generator, **given)
+    keywords = {"args": args} if args else {}
+    evaluate = parse_strategy(cell.strategies[0]).prepare(operator, instance.f, x, generator, **keywords)
 
     def step() -> object:
         result = evaluate(x, *args)
@@ -208,8 +208,8 @@ def _opened(cell: Any) -> Iterator[tuple[Callable[[], object], Callable[[], obje
     work: Callable[[], object] = step if cell.workload == "train" else lambda: evaluate(x, *args)
     if cell.workload == "replay":
         # Of a revision from before strategies used graphs, too, they are in another place.
-        place = "jacstrat.graphs" if find_spec("jacstrat.graphs") else "jacstrat.measure.graphs"
-        work = import_module(place).captured(work, x.device)
+        module = "jacstrat.graphs" if find_spec("jacstrat.graphs") else "jacstrat.measure.graphs"
+        work = import_module(module).captured(work, x.device)
     device = x.device
     yield work, (lambda: None) if device.type == "cpu" else (lambda: torch.accelerator.synchronize(device))
 

@@ -135,8 +135,8 @@ class _Both:
         if not self._children:
             pair = self._stack.enter_context(self._revision_pair.pair())
             self._children = dict(zip(SIDES, pair, strict=True))
-        for side, given in arguments.items():
-            self._children[side].post(do, **given)
+        for side, parameters in arguments.items():
+            self._children[side].post(do, **parameters)
         answers: dict[str, Any] = {}
         for side in arguments:
             try:
@@ -150,21 +150,23 @@ class _Both:
 
     def rows(self, cells: Mapping[str, Mapping[str, PlainCell]], group: Sequence[str]) -> dict[str, dict[str, Record]]:
         """The rows of the cases of one cell: at once, or one by one where a side does not come through all of them."""
-        found: dict[str, dict[str, Record]] = {side: {} for side in SIDES}
+        records: dict[str, dict[str, Record]] = {side: {} for side in SIDES}
         asked = {}
         for side in SIDES:
-            if own := [cells[side][key] for key in group if key in cells[side]]:
-                asked[side] = {"cell": {**own[0], "strategies": [spec for cell in own for spec in cell["strategies"]]}}
+            if its_cells := [cells[side][key] for key in group if key in cells[side]]:
+                asked[side] = {
+                    "cell": {**its_cells[0], "strategies": [spec for cell in its_cells for spec in cell["strategies"]]}
+                }
         for side, answer in self.ask("records", asked).items():
             keys = [key for key in group if key in cells[side]]
             if isinstance(answer, dict):
-                found[side] = dict(zip(keys, _records(answer, keys), strict=True))
+                records[side] = dict(zip(keys, _records(answer, keys), strict=True))
             elif len(keys) == 1:
-                found[side] = {keys[0]: failed(keys[0], cells[side][keys[0]], answer.status, str(answer))}
+                records[side] = {keys[0]: failed(keys[0], cells[side][keys[0]], answer.status, str(answer))}
             else:
                 for key in keys:
-                    found[side] |= self.rows({side: cells[side], _other(side): {}}, [key])[side]
-        return found
+                    records[side] |= self.rows({side: cells[side], _other(side): {}}, [key])[side]
+        return records
 
 
 def failed(key: str, cell: PlainCell, status: Any, reason: str) -> Record:

@@ -96,7 +96,7 @@ def cleared_away(here: Path, folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def checked_out(here: Path, revision: str | None, place: Path) -> Iterator[Tree]:
+def checked_out(here: Path, revision: str | None, target: Path) -> Iterator[Tree]:
     """A revision's files in a directory of their own, gone after the block.
 
     A commit is a worktree of git's. The working tree is copied, so that it may be edited meanwhile: all that git
@@ -113,34 +113,34 @@ def checked_out(here: Path, revision: str | None, place: Path) -> Iterator[Tree]
     root = repository(here)
     inside = here.resolve().relative_to(root)
     if revision is None:
-        yield _copied(root, inside, place)
+        yield _copied(root, inside, target)
         return
     commit = commit_of(root, revision)
     # What a killed run left behind.
     git(root, "worktree", "prune")
     try:
-        git(root, "worktree", "add", "--detach", "--force", str(place), commit)
-        if not (place / inside).is_dir():
+        git(root, "worktree", "add", "--detach", "--force", str(target), commit)
+        if not (target / inside).is_dir():
             raise UsageError(f"{inside} does not exist at {revision}; go to a directory that both revisions have")
-        yield Tree(revision, commit, False, place, place / inside, date_of(root, commit))
+        yield Tree(revision, commit, False, target, target / inside, date_of(root, commit))
     finally:
         with suppress(UsageError):
-            git(root, "worktree", "remove", "--force", "--force", str(place))
-        shutil.rmtree(place, ignore_errors=True)
+            git(root, "worktree", "remove", "--force", "--force", str(target))
+        shutil.rmtree(target, ignore_errors=True)
         with suppress(UsageError):
             git(root, "worktree", "prune")
 
 
-def _copied(root: Path, inside: Path, place: Path) -> Tree:
+def _copied(root: Path, inside: Path, target: Path) -> Tree:
     for file in files_of_working_tree(root):
         source = root / file
         # A submodule is a directory here and empty in a worktree; a file may be deleted and not committed yet.
         if source.is_symlink() or source.is_file():
-            (place / file).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(source, place / file, follow_symlinks=False)
-    (place / inside).mkdir(parents=True, exist_ok=True)
+            (target / file).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(source, target / file, follow_symlinks=False)
+    (target / inside).mkdir(parents=True, exist_ok=True)
     try:
         commit = commit_of(root, "HEAD")
     except UsageError:
         commit = None
-    return Tree(WORKING_TREE, commit, not is_clean(root), place, place / inside)
+    return Tree(WORKING_TREE, commit, not is_clean(root), target, target / inside)

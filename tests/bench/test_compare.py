@@ -72,8 +72,8 @@ def test_files_of_the_suite_are_compared(benchmarked: Path) -> None:
     row = base.by_case.loc[case]
     assert (row["problem"], row["strategy"], row["n"], row["status"]) == ("squared_norm", "ones", 4, "ok")
     assert row[["vjp_products", "aten_ops", "peak_bytes", "rel_error", "cost_ratio", "median_s"]].notna().all()
-    assert base.place.known
-    assert base.place.utc
+    assert base.environment.known
+    assert base.environment.utc
     assert len(base.samples[case]["seconds"]) == row["samples"]
     comparison = compare(base, new)
     assert comparison.exit_code == 0

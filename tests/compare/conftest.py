@@ -50,8 +50,8 @@ def records_of(ns: Iterable[int] = (4, 16), **changes: Any) -> list[Record]:
     return [record_of(case, **changes) for n in ns for case in cell_of(n).cases]
 
 
-def side_of(records: list[Record], label: str = "NEW", place: Snapshot = HERE, samples: Any = None) -> RecordSet:
-    return RecordSet(label, _frame(tuple(records)), samples or {}, place)
+def side_of(records: list[Record], label: str = "NEW", environment: Snapshot = HERE, samples: Any = None) -> RecordSet:
+    return RecordSet(label, _frame(tuple(records)), samples or {}, environment)
 
 
 @lru_cache
@@ -88,12 +88,12 @@ def timed(
 
 
 def timed_side(
-    seed: int, factors: Mapping[int, float] | None = None, place: Snapshot = HERE, **options: Any
+    seed: int, factors: Mapping[int, float] | None = None, environment: Snapshot = HERE, **options: Any
 ) -> RecordSet:
     """A side with times: ten cases, or others by `ns`."""
     records = records_of(options.pop("ns", (4, 16)))
     found, samples = timed(records, seed, factors, **options)
-    return side_of(found, f"run {seed}", place, samples)
+    return side_of(found, f"run {seed}", environment, samples)
 
 
 def only(comparison: Comparison) -> CaseVerdict:

@@ -20,9 +20,11 @@ from .conftest import HERE, changed, only, records_of, side_of
 ELSEWHERE = replace(HERE, machine="def")
 
 
-def errors(before: float | None, after: float | None, dtype: str = "float64", place=HERE) -> Comparison:
+def errors(before: float | None, after: float | None, dtype: str = "float64", environment=HERE) -> Comparison:
     base = [replace(record, dtype=dtype) for record in records_of(rel_error=0.0)]
-    return compare(side_of(changed(base, rel_error=before)), side_of(changed(base, rel_error=after), place=place))
+    return compare(
+        side_of(changed(base, rel_error=before)), side_of(changed(base, rel_error=after), environment=environment)
+    )
 
 
 def test_epsilons_are_those_of_the_tolerances() -> None:
@@ -37,13 +39,13 @@ def test_an_error_four_times_as_large_is_found(dtype: str, place) -> None:
         replace(r, dtype=dtype, rel_error=s * EPSILON[dtype]) for r, s in zip(records_of((4,)), STARTS, strict=True)
     ]
     large = [replace(record, rel_error=4 * record.rel_error) for record in small]
-    comparison = compare(side_of(small), side_of(large, place=place))
+    comparison = compare(side_of(small), side_of(large, environment=place))
     for case in comparison.cases:
         (finding,) = case.findings
         assert (finding.gate, finding.verdict, finding.measure) == (Gate.ACCURACY, Verdict.WORSE, "rel_error")
         assert finding.ratio == pytest.approx(4)
     assert comparison.exit_code == 1
-    back = compare(side_of(large), side_of(small, place=place))
+    back = compare(side_of(large), side_of(small, environment=place))
     assert (back.counts, back.exit_code) == ({Verdict.BETTER: 5}, 0)
 
 
@@ -114,7 +116,7 @@ def test_what_another_machine_cannot_do_is_ambiguous(after: str) -> None:
     base = records_of()
     new = changed(base, status=after, reason="too large")
     assert compare(side_of(base), side_of(new)).exit_code == 1
-    comparison = compare(side_of(base), side_of(new, place=ELSEWHERE))
+    comparison = compare(side_of(base), side_of(new, environment=ELSEWHERE))
     assert (only(comparison).verdict, comparison.exit_code) == (Verdict.AMBIGUOUS, 0)
 
 

@@ -24,7 +24,7 @@ def test_cases_compare_in_ratios_where_they_can_and_else_in_seconds_of_one_place
     samples = ComparableSamples.of(pair, pair.common)
     assert ([*samples.cost_ratio], [*samples.median_s]) == (pair.common[:-4], pair.common[-4:])
     assert samples.left_out[0] == 0
-    apart = RecordPair(base, replace(without_f(new, 4), place=replace(HERE, machine="def")))
+    apart = RecordPair(base, replace(without_f(new, 4), environment=replace(HERE, machine="def")))
     elsewhere = ComparableSamples.of(apart, apart.common)
     assert not elsewhere.median_s
     assert elsewhere.left_out == (

@@ -85,7 +85,7 @@ def test_a_new_baseline_has_counts_and_no_times(written, tmp_path: Path) -> None
     assert {path.name for path in (tmp_path / "baseline").iterdir()} == {"records.csv", ENVIRONMENT, SWEEP}
     (session,) = json.loads((tmp_path / "baseline" / ENVIRONMENT).read_text())
     assert "checkout" not in session["start"]
-    assert (side.place.machine, side.place.torch) == ("abc", "2.9.0+cpu")
+    assert (side.environment.machine, side.environment.torch) == ("abc", "2.9.0+cpu")
 
 
 def test_only_what_moved_is_written(base: Path, written) -> None:
@@ -95,7 +95,7 @@ def test_only_what_moved_is_written(base: Path, written) -> None:
     assert updated(base, records_of(), new) == 1
     after = (base / "records.csv").read_text().splitlines()
     assert [place for place, (a, b) in enumerate(zip(lines, after, strict=True)) if a != b] == [4]
-    assert read_side(base).place.machine == "other"
+    assert read_side(base).environment.machine == "other"
 
 
 def test_what_did_not_move_leaves_the_directory_alone(base: Path, written) -> None:
@@ -114,4 +114,4 @@ def test_cases_that_are_new_or_gone_are_written(base: Path, written) -> None:
 def test_another_torch_is_written_though_nothing_moved(base: Path, written) -> None:
     new = written("new", records_of(), environment_of(torch={"version": "3.0"}))
     assert updated(base, records_of(), new) == 0
-    assert read_side(base).place.torch == "3.0"
+    assert read_side(base).environment.torch == "3.0"

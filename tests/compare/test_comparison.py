@@ -73,7 +73,7 @@ def test_thresholds_are_by_case_strategy_and_problem() -> None:
 
 
 def test_ratios_compare_across_machines_and_their_difference_is_named() -> None:
-    comparison = compare(timed_side(1), timed_side(2, {3: 2.0}, place=ELSEWHERE), strict_time=True)
+    comparison = compare(timed_side(1), timed_side(2, {3: 2.0}, environment=ELSEWHERE), strict_time=True)
     assert times(comparison)[3] is Verdict.SLOWER
     assert comparison.cases[3].time.measure == "cost_ratio"
     assert "environments differ: machine CPU, 2 cores (abc) against CPU, 64 cores (def)" in comparison.notes
@@ -82,7 +82,7 @@ def test_ratios_compare_across_machines_and_their_difference_is_named() -> None:
 def seconds_only(side: RecordSet) -> RecordSet:
     """The side as pytest-benchmark has it: seconds, and no rounds of f."""
     samples = {case: {"seconds": found["seconds"]} for case, found in side.samples.items() if "/f/" not in case}
-    return RecordSet(side.label, side.frame, samples, side.place)
+    return RecordSet(side.label, side.frame, samples, side.environment)
 
 
 def test_seconds_compare_on_one_machine_and_are_left_out_across() -> None:
@@ -90,7 +90,7 @@ def test_seconds_compare_on_one_machine_and_are_left_out_across() -> None:
     here = compare(base, new)
     assert times(here)[3] is Verdict.SLOWER
     assert here.cases[3].time.measure == "median_s"
-    apart = compare(base, replace(new, place=ELSEWHERE))
+    apart = compare(base, replace(new, environment=ELSEWHERE))
     assert times(apart) == [None] * 10
     assert (
         "times of 10 cases are left out: seconds of different environments do not compare, and there are no samples "

@@ -26,7 +26,7 @@ def test_counts_are_columns() -> None:
 def test_one_more_of_anything_is_a_regression_on_any_machine(name: str, place) -> None:
     base = records_of()
     more = getattr(base[3], name) + 1
-    comparison = compare(side_of(base), side_of(changed(base, **{name: more}), place=place))
+    comparison = compare(side_of(base), side_of(changed(base, **{name: more}), environment=place))
     (finding,) = only(comparison).findings
     assert (finding.gate, finding.verdict, finding.measure) == (Gate.COUNTS, Verdict.WORSE, name)
     assert (finding.base, finding.new, finding.regression) == (more - 1, more, True)
@@ -46,7 +46,7 @@ def test_one_less_is_told_and_no_regression(name: str) -> None:
 @pytest.mark.parametrize("name", COUNTS)
 def test_another_torch_explains_operations_and_no_product(name: str) -> None:
     base = records_of()
-    new = side_of(changed(base, **{name: getattr(base[3], name) + 1}), place=OTHER_TORCH)
+    new = side_of(changed(base, **{name: getattr(base[3], name) + 1}), environment=OTHER_TORCH)
     comparison = compare(side_of(base), new)
     assert only(comparison).verdict is Verdict.WORSE
     assert comparison.exit_code == (1 if name in PRODUCTS else 0)
@@ -56,14 +56,14 @@ def test_another_torch_explains_operations_and_no_product(name: str) -> None:
 
 def test_another_build_of_one_release_is_the_same_torch() -> None:
     base = records_of()
-    new = side_of(changed(base, aten_ops=53), place=replace(HERE, torch="2.9.0+cu128"))
+    new = side_of(changed(base, aten_ops=53), environment=replace(HERE, torch="2.9.0+cu128"))
     assert compare(side_of(base), new).exit_code == 1
 
 
 @pytest.mark.parametrize(("device", "code"), [("cpu", 1), ("cuda", 0)])
 def test_the_peak_of_an_accelerator_is_of_its_kind(device: str, code: int) -> None:
     base = [replace(record, device=device) for record in records_of()]
-    new = side_of(changed(base, peak_bytes=2000), place=ELSEWHERE)
+    new = side_of(changed(base, peak_bytes=2000), environment=ELSEWHERE)
     comparison = compare(side_of(base), new)
     assert comparison.exit_code == code
     assert only(comparison).verdict is Verdict.WORSE

@@ -28,17 +28,17 @@ def test_a_directory_of_a_run(written) -> None:
     records, samples = timed(records_of(), 1)
     directory = written("run", records, environment_of(), samples)
     side = read_side(directory)
-    assert (side.label, side.place.machine, side.notes) == (str(directory), "abc", ())
+    assert (side.label, side.environment.machine, side.notes) == (str(directory), "abc", ())
     assert list(side.by_case.index) == [record.case for record in records]
     assert set(side.samples) == set(samples)
 
 
 def test_a_file_of_records_has_what_lies_beside_it(written) -> None:
     directory = written("run", *timed(records_of(), 1)[:1], environment_of())
-    assert read_side(directory / "records.csv").place.machine == "abc"
+    assert read_side(directory / "records.csv").environment.machine == "abc"
     other = directory / "mine.csv"
     other.write_bytes((directory / "records.csv").read_bytes())
-    assert (read_side(other).place, read_side(other).samples) == (UNKNOWN, {})
+    assert (read_side(other).environment, read_side(other).samples) == (UNKNOWN, {})
 
 
 def test_the_last_row_of_a_case_counts(written) -> None:
@@ -136,8 +136,8 @@ def test_a_file_of_pytest_benchmark(tmp_path: Path) -> None:
     row = side.by_case.loc[case]
     assert (row["median_s"], row["samples"], row["aten_ops"], row["status"]) == (2e-5, 3, 52, "ok")
     assert side.samples == {case: {"seconds": [1.8e-5, 2e-5, 2.1e-5]}}
-    assert (side.place.machine, side.place.torch) == ("abc", "2.9.0+cpu")
-    assert side.place.utc == "2026-01-02T03:04:05.678+00:00"
+    assert (side.environment.machine, side.environment.torch) == ("abc", "2.9.0+cpu")
+    assert side.environment.utc == "2026-01-02T03:04:05.678+00:00"
 
 
 def test_a_file_of_pytest_benchmark_from_elsewhere(tmp_path: Path) -> None:

@@ -34,10 +34,12 @@ def test_places_are_alike_only_as_far_as_both_are_known() -> None:
     records = records_of()
 
     def pair(**differences: str) -> RecordPair:
-        return RecordPair(side_of(records, place=HERE), side_of(records, place=replace(HERE, **differences)))
+        return RecordPair(
+            side_of(records, environment=HERE), side_of(records, environment=replace(HERE, **differences))
+        )
 
     same, built, newer, elsewhere = pair(), pair(torch=HERE.torch + "+cu126"), pair(torch="9.9.9"), pair(machine="def")
-    unknown = RecordPair(side_of(records, place=HERE), side_of(records, place=UNKNOWN))
+    unknown = RecordPair(side_of(records, environment=HERE), side_of(records, environment=UNKNOWN))
     assert [each.same_machine for each in (same, built, newer, elsewhere, unknown)] == [True, True, True, False, False]
     assert [each.same_torch for each in (same, built, newer, elsewhere, unknown)] == [True, True, False, True, True]
     assert [each.same_place for each in (same, built, newer, elsewhere, unknown)] == [True, False, False, False, False]

@@ -38,8 +38,8 @@ class Phases:
     def taken(self) -> dict[Phase, float]:
         """Seconds by phase since the last time that this was asked, of those that were entered."""
         self._turn()
-        found, self._seconds = self._seconds, {}
-        return found
+        seconds, self._seconds = self._seconds, {}
+        return seconds
 
     def _turn(self) -> None:
         now = self._clock()

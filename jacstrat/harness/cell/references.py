@@ -59,13 +59,13 @@ def find_reference(
     operator = instance.operator(cell.operator)
     with float32_products(tf32=False):
         if cache is None:
-            return _found(instance, operator, attend)
+            return _reference(instance, operator, attend)
         file = cache / f"{_key(instance, cell)}.npz"
         with suppress(FileNotFoundError), np.load(file, allow_pickle=False) as kept:
             dtype = getattr(torch, str(kept["dtype"])) if "dtype" in kept else None
-            found = kept["diagonal"], str(kept["source"]), dtype, kept.get("change"), kept.get("size")
-            return Reference(*found, closed=bool(kept["closed"]))
-        reference = _found(instance, operator, attend)
+            stored = kept["diagonal"], str(kept["source"]), dtype, kept.get("change"), kept.get("size")
+            return Reference(*stored, closed=bool(kept["closed"]))
+        reference = _reference(instance, operator, attend)
     # Without room for it the next one computes it again.
     with suppress(OSError):
         _keep(reference, file)
@@ -85,7 +85,7 @@ def on_device(instance: Instance) -> bool:
     return x.dtype != torch.float64 or x.numel() * x.shape[-1] > WIDE_ENTRIES
 
 
-def _found(instance: Instance, operator: Operator, attend: Callable[[], object]) -> Reference:
+def _reference(instance: Instance, operator: Operator, attend: Callable[[], object]) -> Reference:
     there = on_device(instance)
     reference = _at(instance, operator, there)
     if reference.dtype is None:
@@ -126,9 +126,9 @@ def _at(instance: Instance, operator: Operator, there: bool) -> Reference:
     try:
         return instance.reference(operator, there)
     except RuntimeError as error:
-        if isinstance(error, torch.OutOfMemoryError) or not (found := _by_strategy(instance, operator)):
+        if isinstance(error, torch.OutOfMemoryError) or not (by_strategy := _by_strategy(instance, operator)):
             raise
-        return found
+        return by_strategy
 
 
 def _by_strategy(instance: Instance, operator: Operator) -> Reference | None:
@@ -188,8 +188,8 @@ def _agrees(
         if operator.is_second:
             quotient = (up - 2 * middle + down) / h**2
         else:
-            place = k if middle.shape[-1] == diagonal.shape[-1] < x.shape[-1] else i
-            quotient, middle = (up[..., place] - down[..., place]) / (2 * h), middle[..., place]
+            column = k if middle.shape[-1] == diagonal.shape[-1] < x.shape[-1] else i
+            quotient, middle = (up[..., column] - down[..., column]) / (2 * h), middle[..., column]
         slack = 0.01 * diagonal.abs().amax(-1) + 16 * eps / h**operator.order * middle.abs()
         if not bool(((quotient - diagonal[..., k]).abs() <= slack).all()):
             return False
@@ -212,8 +212,8 @@ def _key(instance: Instance, cell: Cell) -> str:
             weight = weight(instance.x, *instance.args)
     if isinstance(weight, Tensor):
         tensors["A"] = weight
-    place = instance.x.device.type if on_device(instance) else ""
-    key = hashlib.sha256(f"{cell.problem} {cell.operator} {place}".encode())
+    device = instance.x.device.type if on_device(instance) else ""
+    key = hashlib.sha256(f"{cell.problem} {cell.operator} {device}".encode())
     for name, tensor in tensors.items():
         key.update(f" {name} {tensor.dtype} {tuple(tensor.shape)} ".encode())
         key.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)

@@ -15,7 +15,7 @@ from jacstrat.harness.dispatch.strays import MARK
 
 def search_path() -> list[str]:
     """Where this process looks for modules, but for the working directory, which holds what is not meant."""
-    return [place for place in sys.path if place]
+    return [entry for entry in sys.path if entry]
 
 
 def caller_state() -> dict[str, Any]:

@@ -176,10 +176,10 @@ class Cluster:
         if time.monotonic() - since > TICK_S:
             with suppress(OSError, RuntimeError):
                 # Of a scheduler that is gone nothing is known.
-                found: Mapping[str, Any] = self._client.scheduler_info().get("workers", {})
+                workers: Mapping[str, Any] = self._client.scheduler_info().get("workers", {})
                 kinds = {
                     address: {"cpu", *(name for name, count in worker["resources"].items() if count)}
-                    for address, worker in found.items()
+                    for address, worker in workers.items()
                     if worker["resources"].get(MEASURING)
                 }
             self._seen = (time.monotonic(), kinds)

@@ -117,10 +117,10 @@ def _address_in(file: str) -> str:
         OSError, ValueError: There is none.
     """
     with open(file, encoding="utf-8") as text:
-        found = json.load(text)
-    if not isinstance(found, dict) or not isinstance(found.get("address"), str):
+        content = json.load(text)
+    if not isinstance(content, dict) or not isinstance(content.get("address"), str):
         raise ValueError("the file has no address of a scheduler")
-    return str(found["address"])
+    return str(content["address"])
 
 
 async def _greet(address: str) -> None:

@@ -55,13 +55,13 @@ class Done(NamedTuple):
     Fields:
         outcomes: Of every case of its cell; where the job was done in this process they are made as they are asked for.
         machine: The column `machine` of its rows; empty where no machine has measured it.
-        place: Where it was done, for the executor: the address of a worker.
+        ran_on: Where it was done, for the executor: the address of a worker.
         environment: What that place is, as plain JSON; None for this process, whose run records it.
     """
 
     outcomes: Iterable[Outcome]
     machine: str = ""
-    place: str = ""
+    ran_on: str = ""
     environment: Mapping[str, Any] | None = None
 
 

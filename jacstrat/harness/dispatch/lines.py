@@ -40,7 +40,7 @@ class CellQueue:
 
     Fields:
         device: Of all its cells.
-        place: Where its last cell was measured, as `Done.place`; empty before the first.
+        ran_on: Where its last cell was measured, as `Done.ran_on`; empty before the first.
         cases: How many are left, those included that will be skipped.
     """
 
@@ -49,7 +49,7 @@ class CellQueue:
         self._ended: dict[str, End] = {}
         self._machine = ""
         self.device = ""
-        self.place = ""
+        self.ran_on = ""
         for cell in cells:
             self.device = cell.device
             for case in cell.cases:

@@ -140,8 +140,8 @@ class Slots:
                 raise _LeftError
             self._attend(job.cell.case(name))
 
-        with closing(outcomes(job, attend, self._references, self._children[job.cell.device])) as found:
-            return Done(tuple(found), machine_here(), job.cell.device)
+        with closing(outcomes(job, attend, self._references, self._children[job.cell.device])) as outcomes_of_job:
+            return Done(tuple(outcomes_of_job), machine_here(), job.cell.device)
 
 
 def give_up(under_way: Collection[Future[Done]]) -> None:

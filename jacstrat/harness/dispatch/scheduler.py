@@ -37,7 +37,7 @@ def schedule(
     job: Job,
     pool: Pool,
     under_way_now: Callable[[int, int], object],
-    found: Callable[[Done], object] = lambda done: None,
+    receive: Callable[[Done], object] = lambda done: None,
 ) -> Generator[Outcome, None, None]:
     """Every case of the lines, as rows and their samples, in the order in which they end.
 
@@ -59,7 +59,7 @@ def schedule(
                 yield from skipped
                 if cell is not None:
                     one = replace(job, cell=cell)
-                    future = pool.submit(one, line.place)
+                    future = pool.submit(one, line.ran_on)
                     under_way[future], jobs[future] = (line, one), one
             if not waiting and not under_way:
                 return
@@ -70,8 +70,8 @@ def schedule(
                 if done is None:
                     under_way[pool.submit(one, "")] = (line, one)
                     continue
-                found(done)
-                line.place = done.place
+                receive(done)
+                line.ran_on = done.ran_on
                 for outcome in done.outcomes:
                     yield line.placed(outcome, done.machine)
                 # Before those not yet begun: a line is done with before the next one, where there is one place.

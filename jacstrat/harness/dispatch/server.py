@@ -90,10 +90,10 @@ class Server:
         Raises:
             ServerError: Nobody tells.
         """
-        found = self._ask({"do": "end", "pid": pid, "grace_s": grace_s})
-        for stray, command in found["left"]:
+        answer = self._ask({"do": "end", "pid": pid, "grace_s": grace_s})
+        for stray, command in answer["left"]:
             log.warning("process %d (%s), which a function has started, does not end; end it by hand", stray, command)
-        return int(found["status"])
+        return int(answer["status"])
 
     def close(self, force: bool = False) -> None:
         """End it, with its children and what these have started.
@@ -134,9 +134,9 @@ class Server:
                     self._line(START_S)
                     self._ready = True
                 self._send(json.dumps(order).encode() + b"\n", descriptors)
-                found = self._line(ANSWER_S)
+                answer = self._line(ANSWER_S)
                 self._asking = False
-                return found
+                return answer
         except (OSError, EOFError, ValueError) as error:
             said = "" if self._log.closed else last_line(self._log)
             how = f"{error}" if isinstance(error, TimeoutError) else f"has ended{f': {said}' if said else ''}"
@@ -156,8 +156,8 @@ class Server:
             if not part:
                 raise EOFError
             received += part
-        found: dict[str, Any] = json.loads(received)
-        return found
+        answer: dict[str, Any] = json.loads(received)
+        return answer
 
     def _wait(self, event: int, limit_s: float) -> None:
         """Wait for the socket, in short looks, by whose number the time is taken: a clock that jumps ends none.
@@ -185,12 +185,12 @@ def end_marked(mark: str, but: int | None = None) -> None:
         return [process for process in strays(mark) if process.pid != but]
 
     gone_by = time.monotonic() + END_S
-    while (found := left()) and time.monotonic() < gone_by:
-        for process in found:
+    while (marked := left()) and time.monotonic() < gone_by:
+        for process in marked:
             with suppress(psutil.Error):
                 process.kill()
         time.sleep(LOOK_S)
-    for process in found:
+    for process in marked:
         log.warning("%s, which a function has started, does not end; end it by hand", process_name(process))
 
 

@@ -45,13 +45,13 @@ _PROCESS = os.getpid()
 
 def strays(mark: str) -> list[psutil.Process]:
     """Processes whose mark is this one or begins with it; none that are dead and not waited for."""
-    found = []
+    marked = []
     for process in psutil.process_iter():
         with suppress(psutil.Error, OSError):
             theirs = process.environ().get(MARK, "")
             if (theirs == mark or theirs.startswith(f"{mark}.")) and process.status() != psutil.STATUS_ZOMBIE:
-                found.append(process)
-    return found
+                marked.append(process)
+    return marked
 
 
 def process_name(process: psutil.Process) -> str:
@@ -107,8 +107,8 @@ def remove_left_folders() -> None:
 
 def _is_ours(folder: Path) -> bool:
     with suppress(OSError):
-        found = folder.lstat()
-        return folder.is_dir() and not folder.is_symlink() and found.st_uid == os.getuid()
+        status = folder.lstat()
+        return folder.is_dir() and not folder.is_symlink() and status.st_uid == os.getuid()
     return False
 
 

@@ -23,7 +23,7 @@ _CHILDREN = Children()
 VISIBLE_CARDS = "CUDA_VISIBLE_DEVICES"
 
 
-def work(job: Job, run: str, place: str, scratch: str) -> Done:
+def work(job: Job, run: str, address: str, scratch: str) -> Done:
     """Do a job here, alone in the slot that it measures in.
 
     Args:
@@ -34,15 +34,15 @@ def work(job: Job, run: str, place: str, scratch: str) -> Done:
     """
     environment, described = here()
     with slot(job.cell):
-        found = tuple(outcomes(job, references=Path(_references(run, scratch).name), children=_CHILDREN))
-    return Done(found, environment.id, place, described)
+        outcomes_of_job = tuple(outcomes(job, references=Path(_references(run, scratch).name), children=_CHILDREN))
+    return Done(outcomes_of_job, environment.id, address, described)
 
 
 @cache
 def here() -> tuple[Environment, Mapping[str, Any]]:
     """This machine as it was when its worker did its first job, and the same as plain JSON with its warnings."""
-    found = snapshot()
-    return found, found.to_json() | {"warnings": list(warnings(found))}
+    environment = snapshot()
+    return environment, environment.to_json() | {"warnings": list(warnings(environment))}
 
 
 @contextmanager
@@ -107,20 +107,20 @@ def _asker() -> Callable[[], dict[str, str]]:
         from importlib.util import find_spec
         from pathlib import Path
 
-        found = {}
+        versions_here = {}
         for package in ("jacstrat", "torch"):
             try:
-                found[package] = version(package).split("+")[0]
+                versions_here[package] = version(package).split("+")[0]
             except PackageNotFoundError:
-                found[package] = "none"
+                versions_here[package] = "none"
         # Found, not imported: torch takes seconds.
         spec = find_spec("jacstrat")
         if spec is not None and spec.origin is not None:
             digest, root = hashlib.sha256(), Path(spec.origin).parent
             for file in sorted(root.rglob("*.py")):
                 digest.update(file.relative_to(root).as_posix().encode() + b"\0" + file.read_bytes())
-            found["jacstrat"] += f" (sources {digest.hexdigest()[:8]})"
-        return found
+            versions_here["jacstrat"] += f" (sources {digest.hexdigest()[:8]})"
+        return versions_here
 
     return versions
 

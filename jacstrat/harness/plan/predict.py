@@ -259,10 +259,10 @@ class _Meter(StorageMode):
         if func is not torch.ops.aten.copy_.default:
             _refuse_strays(taken)
         for tensor in taken:
-            self._note(tensor, made=False)
+            self._note(tensor, is_output=False)
         out = called(func, args, kwargs)
         for tensor in tensors_in(out):
-            self._note(tensor, made=func.namespace != "prims")
+            self._note(tensor, is_output=func.namespace != "prims")
         self.counter.note(func, args, kwargs, out)
         return out
 

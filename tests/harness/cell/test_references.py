@@ -136,13 +136,13 @@ def test_what_nothing_can_differentiate_raises_what_autograd_said(cell) -> None:
 def counted(monkeypatch) -> list[str]:
     """The names of the problems whose reference was computed."""
     computed: list[str] = []
-    found = references._found
+    found = references._reference
 
     def counting(instance, operator, attend):
         computed.append(instance.problem.name)
         return found(instance, operator, attend)
 
-    monkeypatch.setattr(references, "_found", counting)
+    monkeypatch.setattr(references, "_reference", counting)
     return computed
 
 

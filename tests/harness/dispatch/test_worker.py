@@ -111,7 +111,7 @@ def test_a_job_is_measured_by_a_daemonic_process_too(monkeypatch, tmp_path, cell
     done = work(job, "run", "tcp://here", str(tmp_path))
     assert config["daemon"]
     assert [outcome.record.status for outcome in done.outcomes] == ["crashed"]
-    assert (done.machine, done.place) == (worker.here()[0].id, "tcp://here")
+    assert (done.machine, done.ran_on) == (worker.here()[0].id, "tcp://here")
     assert done.environment["warnings"] == list(done.environment["warnings"])
 
 
