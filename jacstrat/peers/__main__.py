@@ -21,10 +21,10 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m jacstrat.peers", description="Make the environments of peers.")
     parser.add_argument("name", nargs="+", metavar="NAME", help="of a strategy that a peer's package registers")
     parser.add_argument("--python", metavar="PATH", help="the interpreter to make them of [this one, or pythonX.Y]")
-    given = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
     try:
-        for place in [lookup("peer", name, places()) for name in given.name]:
-            print(f"{place.name}: {place.make(given.python)}")
+        for peer_place in [lookup("peer", name, places()) for name in options.name]:
+            print(f"{peer_place.name}: {peer_place.make(options.python)}")
     except UsageError as error:
         print(f"jacstrat.peers: {error}", file=sys.stderr)
         sys.exit(2)

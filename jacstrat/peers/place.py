@@ -47,9 +47,9 @@ class Place:
 
     def interpreter(self) -> str | None:
         """The Python that has it: that of its environment, or this one; None where neither has."""
-        own = self.environment / "bin" / "python"
-        if own.exists():
-            return str(own)
+        python = self.environment / "bin" / "python"
+        if python.exists():
+            return str(python)
         try:
             version(self.distribution)
         except PackageNotFoundError:
@@ -74,11 +74,11 @@ class Place:
             UsageError: There is no such Python, it is too old, or pip did not install them.
         """
         python = python or self._candidate()
-        found = _version(python)
-        if found is None:
+        version = _version(python)
+        if version is None:
             raise UsageError(f"{python} does not run; name a Python for {self.name} by --python")
-        if found < self.python:
-            least, its = ".".join(map(str, self.python)), ".".join(map(str, found))
+        if version < self.python:
+            least, its = ".".join(map(str, self.python)), ".".join(map(str, version))
             raise UsageError(f"{self.name} needs Python {least} or newer, and {python} is {its}; name one by --python")
         environment = self.environment
         install = [environment / "bin" / "python", "-m", "pip", "install", "--quiet", "-r", self.requirements]
@@ -97,8 +97,8 @@ class Place:
 
 def environments() -> Path:
     """Where environments are: $JACSTRAT_PEERS, else peers in $XDG_CACHE_HOME/jacstrat, else in ~/.cache/jacstrat."""
-    if place := os.environ.get(VARIABLE):
-        return Path(place)
+    if directory := os.environ.get(VARIABLE):
+        return Path(directory)
     base = os.environ.get("XDG_CACHE_HOME")
     return (Path(base) if base else Path.home() / ".cache") / "jacstrat" / "peers"
 
@@ -135,8 +135,8 @@ def _version(python: str) -> tuple[int, int] | None:
         )
     except (OSError, subprocess.SubprocessError):
         return None
-    found = re.fullmatch(r"(\d+) (\d+)\s*", done.stdout)
-    return (int(found[1]), int(found[2])) if found else None
+    match = re.fullmatch(r"(\d+) (\d+)\s*", done.stdout)
+    return (int(match[1]), int(match[2])) if match else None
 
 
 def _plain_environment() -> dict[str, str]:

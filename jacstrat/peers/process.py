@@ -77,8 +77,8 @@ class Process:
         with self._file("arrays.npz") as file, self._file("result.npy") as result:
             np.savez(file, **arrays)  # type: ignore[arg-type]
             self._ask({"evaluate": handle, "arrays": str(file), "result": str(result)})
-            found: np.ndarray = np.load(result)
-        return found
+            array: np.ndarray = np.load(result)
+        return array
 
     def seconds(self, handle: int, calls: int) -> float:
         """Seconds of so many calls at the points of the last evaluation."""

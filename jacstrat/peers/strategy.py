@@ -88,8 +88,8 @@ class Peer(Strategy):
         def evaluate(x: Tensor, *args: Any) -> Tensor:
             _refuse_what_cannot_be_told(x)
             _refuse_gradients(x, program)
-            found = process.evaluate(handle, program.inputs(x, args))
-            result = torch.from_numpy(found).to(x)
+            array = process.evaluate(handle, program.inputs(x, args))
+            result = torch.from_numpy(array).to(x)
             return result if x.dim() == 2 else result.squeeze(0)
 
         # What was prepared lives as long as who may call it.

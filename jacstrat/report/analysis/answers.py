@@ -68,14 +68,14 @@ def over_best_flops(record: Record) -> float | None:
 
 def winners(source: Source) -> tuple[Winner, ...]:
     """The winner at each n of each setting; an n at which no result is right has none."""
-    found = []
+    of_sizes = []
     for setting, group in by_setting(to_records(source)).items():
         times: dict[int, list[tuple[float, Record]]] = {}
         for record in group:
             if record.status == "ok" and record.median_s and not record.draws:
                 times.setdefault(record.n, []).append((record.median_s, record))
-        found += [_winner(setting, n, sorted(pairs, key=lambda pair: pair[0])) for n, pairs in times.items()]
-    return tuple(found)
+        of_sizes += [_winner(setting, n, sorted(pairs, key=lambda pair: pair[0])) for n, pairs in times.items()]
+    return tuple(of_sizes)
 
 
 def _winner(setting: Setting, n: int, ranking: Sequence[tuple[float, Record]]) -> Winner:
@@ -131,17 +131,17 @@ class WinnerRange:
 def winner_ranges(source: Source) -> tuple[WinnerRange, ...]:
     """The winners condensed into as few ranges of n as their levels allow."""
     by_n = {(winner.setting, winner.n): winner for winner in winners(source)}
-    found: list[WinnerRange] = []
+    ranges: list[WinnerRange] = []
     for setting, group in by_setting(to_records(source)).items():
         run: list[tuple[int, Winner | None]] = []
         for n in sorted({record.n for record in group}):
             winner = by_n.get((setting, n))
             if run and not _common([*(w for _, w in run), winner]):
-                found.append(_range(setting, run))
+                ranges.append(_range(setting, run))
                 run = []
             run.append((n, winner))
-        found.append(_range(setting, run))
-    return tuple(found)
+        ranges.append(_range(setting, run))
+    return tuple(ranges)
 
 
 def _common(run: Sequence[Winner | None]) -> set[str | None]:
@@ -181,15 +181,15 @@ class Wrong:
 def wrong(source: Source) -> tuple[Wrong, ...]:
     """Every strategy that was wrong, by problem and operator."""
     judged = (record for record in to_records(source) if record.status in MEASURED)
-    found = []
+    groups = []
     for (problem, operator, strategy), group in _grouped(judged, LINE).items():
         bad = [record for record in group if record.status == "wrong"]
         if bad:
             ns = spans((record.n for record in bad), (record.n for record in group))
             errors = [record.rel_error for record in bad if record.rel_error is not None]
             low, high = min(errors, default=None), max(errors, default=None)
-            found.append(Wrong(problem, operator, strategy, ns, len(bad), len(group), low, high))
-    return tuple(found)
+            groups.append(Wrong(problem, operator, strategy, ns, len(bad), len(group), low, high))
+    return tuple(groups)
 
 
 @dataclass(frozen=True)
@@ -225,12 +225,12 @@ def _unmeasured(source: Source, belongs: Callable[[str], bool]) -> tuple[Unmeasu
     records = to_records(source)
     tried = _grouped(records, LINE)
     chosen = (record for record in records if belongs(record.status))
-    found = []
+    groups = []
     for (*line, status, reason), group in _grouped(chosen, (*LINE, "status", "reason")).items():
         problem, operator, strategy = line
         ns = spans((record.n for record in group), (record.n for record in tried[tuple(line)]))
-        found.append(Unmeasured(problem, operator, strategy, status, reason, ns, len(group)))
-    return tuple(found)
+        groups.append(Unmeasured(problem, operator, strategy, status, reason, ns, len(group)))
+    return tuple(groups)
 
 
 def _grouped(records: Iterable[Record], columns: Sequence[str]) -> dict[tuple[Any, ...], list[Record]]:
@@ -273,15 +273,15 @@ def growths(source: Source, column: str = "median_s") -> tuple[Growth, ...]:
     result is as true as any; its error grows with what the strategy leaves out, not with rounding, and does not count.
     """
     statuses = ("ok",) if column.endswith("_error") else MEASURED
-    found = []
+    fits = []
     for setting, group in by_setting(to_records(source)).items():
         valued = [r for r in group if r.status in statuses and r.n > 0 and 0 < (getattr(r, column) or 0) < math.inf]
         for (strategy,), line in _grouped(valued, ("strategy",)).items():
             half = line[len(line) // 2 :]
             if len(half) >= 3:
                 slope, error = _slope([(math.log(r.n), math.log(getattr(r, column))) for r in half])
-                found.append(Growth(setting, strategy, slope, error, half[0].n, half[-1].n, len(half)))
-    return tuple(found)
+                fits.append(Growth(setting, strategy, slope, error, half[0].n, half[-1].n, len(half)))
+    return tuple(fits)
 
 
 def _slope(points: Sequence[tuple[float, float]]) -> tuple[float, float]:

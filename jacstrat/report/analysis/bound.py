@@ -47,11 +47,11 @@ def bound_of(record: Record) -> str | None:
 
 def bound_sentences(source: Source) -> tuple[str, ...]:
     """How many cases each bound holds for, and where the strategies stand, by kind of device."""
-    found: dict[str, list[tuple[str, Record]]] = {}
+    by_device: dict[str, list[tuple[str, Record]]] = {}
     for record in to_records(source):
         if (bound := bound_of(record)) is not None:
-            found.setdefault(record.device.partition(":")[0], []).append((bound, record))
-    return tuple(_sentence(device, cases) for device, cases in found.items())
+            by_device.setdefault(record.device.partition(":")[0], []).append((bound, record))
+    return tuple(_sentence(device, cases) for device, cases in by_device.items())
 
 
 def _sentence(device: str, cases: list[tuple[str, Record]]) -> str:

@@ -46,19 +46,19 @@ class RunSide:
 
 def sides(runs: Sequence[Run]) -> tuple[RunSide, ...]:
     """Every run, parted where it has several devices, machines or numbers of threads, which the label then names."""
-    found = []
+    run_sides = []
     for run in runs:
         parts: dict[Setting, list[Record]] = {}
         for setting, records in by_setting(run.records).items():
-            parts.setdefault(_place(setting), []).extend(records)
+            parts.setdefault(_circumstances(setting), []).extend(records)
         differing = varying(parts)
-        for place, records in parts.items():
-            words = f"{run.label}: {place.words(differing)}"
-            found.append(RunSide(words if differing else run.label, tuple(records)))
-    return tuple(found)
+        for part, records in parts.items():
+            words = f"{run.label}: {part.words(differing)}"
+            run_sides.append(RunSide(words if differing else run.label, tuple(records)))
+    return tuple(run_sides)
 
 
-def _place(setting: Setting) -> Setting:
+def _circumstances(setting: Setting) -> Setting:
     """What of a setting is where it was measured."""
     return Setting("", "", 0, "", setting.device, "", setting.threads, 0, setting.machine)
 
@@ -71,25 +71,24 @@ def anywhere(setting: Setting) -> Setting:
 def shared(compared: Sequence[RunSide]) -> tuple[Shared, ...]:
     """Every n of every setting that two sides or more have a winner at, in the order of the first."""
     by_side = [{(anywhere(w.setting), w.n): w for w in winners(side.records)} for side in compared]
-    keys = dict.fromkeys(key for found in by_side for key in found)
+    keys = dict.fromkeys(key for of_side in by_side for key in of_side)
     order = {setting: i for i, setting in enumerate(dict.fromkeys(setting for setting, _ in keys))}
-    found = []
+    in_common = []
     for setting, n in sorted(keys, key=lambda key: (order[key[0]], key[1])):
         best = tuple(winners_of.get((setting, n)) for winners_of in by_side)
         if sum(winner is not None for winner in best) > 1:
-            found.append(Shared(setting, n, best))
-    return tuple(found)
+            in_common.append(Shared(setting, n, best))
+    return tuple(in_common)
 
 
 def agreement(compared: Sequence[RunSide]) -> str:
     """At how many of the sizes that sides share one strategy is fastest on all, in a sentence; "" where none is."""
-    found = shared(compared)
-    if not found:
+    in_common = shared(compared)
+    if not in_common:
         return ""
-    agree = sum(one.agree for one in found)
-    return (
-        f"At {agree} of {len(found)} sizes that they share, one strategy is fastest, or level with it, on every side."
-    )
+    agree = sum(one.agree for one in in_common)
+    sizes = f"At {agree} of {len(in_common)} sizes that they share"
+    return f"{sizes}, one strategy is fastest, or level with it, on every side."
 
 
 def cross_run_table(compared: Sequence[RunSide]) -> Sheet:
@@ -97,13 +96,15 @@ def cross_run_table(compared: Sequence[RunSide]) -> Sheet:
 
     The last column says whether one strategy is fastest, or level with the fastest, on all sides.
     """
-    found = shared(compared)
-    differing = [name for name in varying(one.setting for one in found) if name not in ("device", "threads", "machine")]
+    in_common = shared(compared)
+    differing = [
+        name for name in varying(one.setting for one in in_common) if name not in ("device", "threads", "machine")
+    ]
     columns = [SheetColumn("problem"), SheetColumn("case"), SheetColumn("n", numeric=True)]
     columns += [SheetColumn(side.label) for side in compared]
     columns += [SheetColumn("same", rank=1)]
     groups: list[list[Shared]] = []
-    for one in found:
+    for one in in_common:
         last = groups[-1][-1] if groups else None
         if last and last.setting == one.setting and _names(last) == _names(one) and last.agree == one.agree:
             groups[-1].append(one)

@@ -30,7 +30,7 @@ class Crossing:
     n: float | None
 
     @property
-    def place(self) -> float:
+    def drawn_at(self) -> float:
         """The n at which to show it: `n`, or else the middle of the neighbours on a logarithmic axis."""
         return self.n if self.n is not None else math.sqrt(self.n_low * self.n_high)
 
@@ -45,14 +45,14 @@ def crossings(source: Source) -> tuple[Crossing, ...]:
     """Every change of the fastest right strategy, by setting and n; strategies that are level count as one."""
     records = to_records(source)
     times = {setting: _times(group) for setting, group in by_setting(records).items()}
-    found = []
+    crossed = []
     for before, after in pairwise(winner_ranges(records)):
         if before.setting == after.setting and before.strategy and after.strategy:
             at = times[before.setting]
             low, high = before.n_high, after.n_low
             n = _meet(low, high, *(at.get((s, n)) for s in (before.strategy, after.strategy) for n in (low, high)))
-            found.append(Crossing(before.setting, before.strategy, after.strategy, low, high, n))
-    return tuple(found)
+            crossed.append(Crossing(before.setting, before.strategy, after.strategy, low, high, n))
+    return tuple(crossed)
 
 
 def _times(group: list[Record]) -> dict[tuple[str, int], float]:

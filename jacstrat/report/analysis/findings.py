@@ -38,23 +38,23 @@ def findings(source: Source, ranges: Sequence[WinnerRange] | None = None) -> tup
     records = to_records(source)
     if not records:
         return ("No case was run.",)
-    found: list[Sheet | str] = [winners_table(records, ranges)]
+    parts_of_report: list[Sheet | str] = [winners_table(records, ranges)]
     if any(record.draws for record in records):
-        found.append(stochastic_table(records))
-    found.append(wrong_table(records) if any(r.status == "wrong" for r in records) else "No result is wrong.")
+        parts_of_report.append(stochastic_table(records))
+    parts_of_report.append(wrong_table(records) if any(r.status == "wrong" for r in records) else "No result is wrong.")
     if (growth := growth_table(records, fastest_only=True)).rows:
-        found.append(growth)
-    found += bound_sentences(records)
-    found += [cache_sentence(records) or ""] if cache_sentence(records) else []
+        parts_of_report.append(growth)
+    parts_of_report += bound_sentences(records)
+    parts_of_report += [cache_sentence(records) or ""] if cache_sentence(records) else []
     if (payback := paybacks_table(records)).rows:
-        found.append(payback)
-    found += [failures_table(records)] if failures(records) else []
-    found += [unsupported_table(records)] if unsupported(records) else []
+        parts_of_report.append(payback)
+    parts_of_report += [failures_table(records)] if failures(records) else []
+    parts_of_report += [unsupported_table(records)] if unsupported(records) else []
     counts = Counter(record.status for record in records if record.status not in MEASURED)
     if counts:
         parts = ", ".join(f"{count} {status}" for status, count in counts.most_common())
-        found.append(f"{counts.total()} of {len(records)} cases have no result: {parts}.")
-    return tuple(found)
+        parts_of_report.append(f"{counts.total()} of {len(records)} cases have no result: {parts}.")
+    return tuple(parts_of_report)
 
 
 def print_findings(source: Source, console: Console) -> None:
@@ -105,13 +105,13 @@ def print_screen(told: Sequence[Sheet | str], console: Console, command: str) ->
 
 def print_told(told: Sequence[Sheet | str], console: Console) -> None:
     """Sheets and sentences on a console of any width."""
-    for before, found in zip((None, *told), told, strict=False):
-        if before is not None and Sheet in (type(before), type(found)):
+    for before, part in zip((None, *told), told, strict=False):
+        if before is not None and Sheet in (type(before), type(part)):
             console.print()
-        if isinstance(found, Sheet):
-            rows = len(found.rows)
-            console.print(replace(found, rows=found.rows[:MOST_ROWS], styles=found.styles[:MOST_ROWS]))
+        if isinstance(part, Sheet):
+            rows = len(part.rows)
+            console.print(replace(part, rows=part.rows[:MOST_ROWS], styles=part.styles[:MOST_ROWS]))
             if rows > MOST_ROWS:
                 console.print(f"{MOST_ROWS} of {rows} rows; --format csv or json has all", highlight=False)
         else:
-            console.print(found, markup=False, highlight=False)
+            console.print(part, markup=False, highlight=False)

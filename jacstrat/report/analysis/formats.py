@@ -30,10 +30,10 @@ def told(runs: Sequence[Run]) -> tuple[Sheet | str, ...]:
     if len(runs) == 1:
         return runs[0].findings
     compared = sides(runs)
-    found: list[Sheet | str] = [cross_run_table(compared)]
+    parts: list[Sheet | str] = [cross_run_table(compared)]
     for run in runs:
-        found += [f"{run.label}:", *run.findings]
-    return tuple(found)
+        parts += [f"{run.label}:", *run.findings]
+    return tuple(parts)
 
 
 def markdown(runs: Sequence[Run]) -> str:
@@ -53,15 +53,15 @@ def as_csv(runs: Sequence[Run]) -> str:
     rows.writerow(["run", *SETTING, *WINNER])
     for run in runs:
         for winner in winners(run.records):
-            found = {**_winner(winner), "level": " ".join(winner.level)}
-            row = [run.label, *(found[name] for name in (*SETTING, *WINNER))]
+            columns = {**_winner(winner), "level": " ".join(winner.level)}
+            row = [run.label, *(columns[name] for name in (*SETTING, *WINNER))]
             rows.writerow([printable(each) if isinstance(each, str) else each for each in row])
     return out.getvalue()
 
 
 def as_json(runs: Sequence[Run]) -> str:
     """Everything that is found, by run, as one object of JSON."""
-    return show_json(_finite([_found(run) for run in runs]), indent=2)
+    return show_json(_finite([_facts_of(run) for run in runs]), indent=2)
 
 
 def _finite(value: Any) -> Any:
@@ -85,7 +85,7 @@ def _winner(winner: Winner) -> dict[str, Any]:
     return {**values.pop("setting"), **values}
 
 
-def _found(run: Run) -> dict[str, Any]:
+def _facts_of(run: Run) -> dict[str, Any]:
     records = run.records
 
     def flat(values: Sequence[Any]) -> list[dict[str, Any]]:
@@ -106,8 +106,8 @@ def _found(run: Run) -> dict[str, Any]:
     }
 
 
-def _blocks(found: Told, table: Callable[[Sheet], str], text: Callable[[str], str]) -> list[str]:
-    return [table(each) if isinstance(each, Sheet) else f"{text(each)}\n" for each in found]
+def _blocks(parts: Told, table: Callable[[Sheet], str], text: Callable[[str], str]) -> list[str]:
+    return [table(each) if isinstance(each, Sheet) else f"{text(each)}\n" for each in parts]
 
 
 def _plain(text: str) -> str:

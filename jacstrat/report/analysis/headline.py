@@ -176,11 +176,11 @@ def headline(
         ranges, doubtful: Their `winner_ranges` and `noisy_times`, where they are at hand.
     """
     records = to_records(source)
-    found = statements(records, winner_ranges(records) if ranges is None else ranges)
-    differing = varying(setting for one in found for setting in one.settings)
+    stated = statements(records, winner_ranges(records) if ranges is None else ranges)
+    differing = varying(setting for one in stated for setting in one.settings)
     random = [_sooner(one) for one in _soonest(crossovers(records))] if any(r.draws for r in records) else []
     return Headline(
-        found,
+        stated,
         tuple(name for name in differing if name != "seed"),
         tuple(random),
         totals(records, noisy_times(records) if doubtful is None else doubtful),
@@ -195,14 +195,16 @@ def statements(records: Sequence[Record], found_ranges: Sequence[WinnerRange]) -
         ranges.setdefault(one.setting, []).append(one)
     alike: dict[tuple[object, ...], list[Setting]] = {}
     kinds: dict[tuple[object, ...], set[tuple[object, ...]]] = {}
-    for setting, own in ranges.items():
-        kinds.setdefault(_quantity(setting), set()).add(_kind(own))
-    for setting, own in ranges.items():
-        place = (setting.operator, setting.device, setting.machine, setting.threads, setting.workload)
+    for setting, its_ranges in ranges.items():
+        kinds.setdefault(_quantity(setting), set()).add(_kind(its_ranges))
+    for setting, its_ranges in ranges.items():
+        circumstances = (setting.operator, setting.device, setting.machine, setting.threads, setting.workload)
         many = len(kinds[_quantity(setting)]) > MOST_RANGES
-        alike.setdefault((*place, setting.problem) if many else (*place, *_kind(own)), []).append(setting)
-    found = [_statement({one: ranges[one] for one in settings}, groups) for settings in alike.values()]
-    return tuple(sorted(found, key=lambda one: all(won.sizes == 1 for won in one.won)))
+        alike.setdefault(
+            (*circumstances, setting.problem) if many else (*circumstances, *_kind(its_ranges)), []
+        ).append(setting)
+    stated = [_statement({one: ranges[one] for one in settings}, groups) for settings in alike.values()]
+    return tuple(sorted(stated, key=lambda one: all(won.sizes == 1 for won in one.won)))
 
 
 def statement_of(setting: Setting, records: Sequence[Record]) -> Statement:
@@ -230,7 +232,7 @@ def _statement(
     ranges: Mapping[Setting, Sequence[WinnerRange]], groups: Mapping[Setting, Sequence[Record]]
 ) -> Statement:
     leads, level, alone = [], Counter[str](), 0
-    for one in (one for own in ranges.values() for one in own):
+    for one in (one for its_ranges in ranges.values() for one in its_ranges):
         for winner in one.winners:
             following, factor = _next(winner, one.strategy)
             if following is None:
@@ -239,10 +241,10 @@ def _statement(
                 level[following] += 1
             else:
                 leads.append(factor)
-    won = [_won(one, groups[setting]) for setting, own in ranges.items() for one in own]
+    won = [_won(one, groups[setting]) for setting, its_ranges in ranges.items() for one in its_ranges]
     everywhere = all(map(_everywhere, ranges.values()))
     # Settings that are counted together because they are many keep each range; those won alike share it.
-    distinct = len({_kind(own) for own in ranges.values()}) > 1
+    distinct = len({_kind(its_ranges) for its_ranges in ranges.values()}) > 1
     return Statement(
         tuple(ranges),
         tuple(won) if distinct else tuple(dict.fromkeys(won)),
@@ -254,9 +256,9 @@ def _statement(
     )
 
 
-def _won(found: WinnerRange, records: Sequence[Record]) -> Won:
-    sizes = {record.n for record in records if found.n_low <= record.n <= found.n_high}
-    return Won(found.n_low, found.n_high, len(sizes), found.strategy)
+def _won(winner_range: WinnerRange, records: Sequence[Record]) -> Won:
+    sizes = {record.n for record in records if winner_range.n_low <= record.n <= winner_range.n_high}
+    return Won(winner_range.n_low, winner_range.n_high, len(sizes), winner_range.strategy)
 
 
 def _next(winner: Winner, strategy: str | None) -> tuple[str | None, float | None]:
@@ -271,8 +273,8 @@ def _wrong(records: Iterable[Record]) -> tuple[WrongCount, ...]:
     for record in records:
         judged[record.strategy] += record.status in MEASURED
         wrong[record.strategy] += record.status == "wrong"
-    found = [WrongCount(name, count, judged[name]) for name, count in wrong.items() if count]
-    return tuple(sorted(found, key=lambda one: (-one.wrong, one.strategy)))
+    counts = [WrongCount(name, count, judged[name]) for name, count in wrong.items() if count]
+    return tuple(sorted(counts, key=lambda one: (-one.wrong, one.strategy)))
 
 
 def totals(records: Sequence[Record], doubtful_times: Sequence[NoisyTime]) -> str:
@@ -287,19 +289,19 @@ def totals(records: Sequence[Record], doubtful_times: Sequence[NoisyTime]) -> st
     return f"{listed(parts)}."
 
 
-def _soonest(found: Iterable[Crossover]) -> list[Crossover]:
+def _soonest(of_families: Iterable[Crossover]) -> list[Crossover]:
     """Of each setting the family of random probes that is soonest at the target, at the largest n; none without."""
     best: dict[Setting, Crossover] = {}
-    for one in found:
+    for one in of_families:
         time = one.largest.over_exact
         if time is not None and (one.setting not in best or time < (best[one.setting].largest.over_exact or 0)):
             best[one.setting] = one
     return list(best.values())
 
 
-def _sooner(found: Crossover) -> str:
-    family = found.largest
+def _sooner(first: Crossover) -> str:
+    family = first.largest
     return (
-        f"{found.setting.title()}: random probes by {found.strategy} are within a relative error of {TARGET:g} in "
+        f"{first.setting.title()}: random probes by {first.strategy} are within a relative error of {TARGET:g} in "
         f"{format_multiple(family.over_exact or 0)} times the time of {family.exact} at n = {family.n}."
     )

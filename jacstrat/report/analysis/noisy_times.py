@@ -35,8 +35,8 @@ class NoisyTime:
 
 def noisy_times(records: Iterable[Record]) -> tuple[NoisyTime, ...]:
     """Every time that is to be doubted, the worst first."""
-    found = [doubt for record in records if (doubt := _doubt(record)) is not None]
-    return tuple(sorted(found, key=lambda doubt: (-doubt.weight, doubt.record.case)))
+    noisy = [doubt for record in records if (doubt := _doubt(record)) is not None]
+    return tuple(sorted(noisy, key=lambda doubt: (-doubt.weight, doubt.record.case)))
 
 
 def _doubt(record: Record) -> NoisyTime | None:
@@ -64,8 +64,8 @@ def _doubt(record: Record) -> NoisyTime | None:
 
 def noisy_times_table(source: Source) -> Sheet:
     """Every doubtful time, the worst first, with why."""
-    found = noisy_times(to_records(source))
-    settings = [setting for doubt in found for setting in by_setting([doubt.record])]
+    noisy = noisy_times(to_records(source))
+    settings = [setting for doubt in noisy for setting in by_setting([doubt.record])]
     differing = varying(settings)
     columns = [
         SheetColumn("problem"),
@@ -84,6 +84,6 @@ def noisy_times_table(source: Source) -> Sheet:
             format_seconds(doubt.record.median_s),
             ", ".join(doubt.reasons),
         ]
-        for doubt, setting in zip(found, settings, strict=True)
+        for doubt, setting in zip(noisy, settings, strict=True)
     ]
     return sheet_of("Doubtful times, the worst first", columns, rows)

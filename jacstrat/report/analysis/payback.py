@@ -47,15 +47,15 @@ def paybacks(source: Source) -> tuple[Payback, ...]:
         for setting, records in by_setting(to_records(source)).items()
         for record in records
     }
-    found = []
+    of_winners = []
     for winner in winners(source):
         if winner.runner_up is None or winner.runner_up in winner.level:
             continue
         first, second = (cases[winner.setting, winner.n, name] for name in (winner.strategy, winner.runner_up))
         extra_s, saved_s = _more(first, second, "prepare_s"), _more(second, first, "median_s")
         if extra_s and saved_s and extra_s > NEGLIGIBLE_S:
-            found.append(Payback(winner.setting, winner.n, winner.strategy, winner.runner_up, extra_s, saved_s))
-    return tuple(found)
+            of_winners.append(Payback(winner.setting, winner.n, winner.strategy, winner.runner_up, extra_s, saved_s))
+    return tuple(of_winners)
 
 
 def _more(one: Record, other: Record, column: str) -> float | None:

@@ -89,7 +89,7 @@ def families(source: Source, target: float = TARGET) -> tuple[Family, ...]:
         target: The relative error that `reach_s` is for.
     """
     exact = {(winner.setting, winner.n): winner for winner in winners(source)}
-    found = []
+    of_strategies = []
     for setting, group in by_setting(to_records(source)).items():
         lines: dict[tuple[str, int], list[Budget]] = {}
         for record in group:
@@ -98,7 +98,7 @@ def families(source: Source, target: float = TARGET) -> tuple[Family, ...]:
         for (strategy, n), budgets in lines.items():
             budgets.sort(key=lambda budget: budget.products)
             best = exact.get((setting, n))
-            found.append(
+            of_strategies.append(
                 Family(
                     setting,
                     n,
@@ -109,7 +109,7 @@ def families(source: Source, target: float = TARGET) -> tuple[Family, ...]:
                     best.median_s if best else None,
                 )
             )
-    return tuple(found)
+    return tuple(of_strategies)
 
 
 def family(spec: str) -> str:
@@ -159,15 +159,15 @@ def _between(short: Budget, within: Budget, target: float) -> float:
 def crossovers(source: Source, target: float = TARGET) -> tuple[Crossover, ...]:
     """For each family of each setting, the n from which on it wins; arguments as of `families`."""
     lines: dict[tuple[Setting, str], list[Family]] = {}
-    for found in families(source, target):
-        lines.setdefault((found.setting, found.strategy), []).append(found)
+    for family in families(source, target):
+        lines.setdefault((family.setting, family.strategy), []).append(family)
     result = []
     for (setting, strategy), line in lines.items():
-        line.sort(key=lambda found: found.n)
+        line.sort(key=lambda family: family.n)
         first = None
-        for found in reversed(line):
-            if found.over_exact is None or found.over_exact >= 1:
+        for family in reversed(line):
+            if family.over_exact is None or family.over_exact >= 1:
                 break
-            first = found.n
+            first = family.n
         result.append(Crossover(setting, strategy, first, line[-1]))
     return tuple(result)

@@ -34,8 +34,8 @@ def what(records: Sequence[Record]) -> str:
 def where(records: Sequence[Record], sessions: Sequence[Session]) -> str:
     """Where: "2 CPU threads of AMD EPYC", "NVIDIA H100"; several places are joined, of many machines the number."""
     machines = {record.machine for record in records if record.machine}
-    found = [_device(device, records, sessions) for device in dict.fromkeys(record.device for record in records)]
-    return listed(found) + (f", {len(machines)} machines" if len(machines) > 1 else "")
+    devices = [_device(device, records, sessions) for device in dict.fromkeys(record.device for record in records)]
+    return listed(devices) + (f", {len(machines)} machines" if len(machines) > 1 else "")
 
 
 def _device(device: str, records: Sequence[Record], sessions: Sequence[Session]) -> str:

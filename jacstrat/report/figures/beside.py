@@ -48,21 +48,21 @@ class Beside:
 def besides(compared: Sequence[RunSide]) -> tuple[Beside, ...]:
     """Every setting that two sides or more have, with the strategies that are the best three, or wrong, on any side."""
     parts = [{anywhere(setting): (setting, rows) for setting, rows in by_setting(s.records).items()} for s in compared]
-    found = []
+    pairs = []
     for setting in dict.fromkeys(setting for part in parts for setting in part):
         there = [(side, *part[setting]) for side, part in zip(compared, parts, strict=True) if setting in part]
         names = {line.strategy for _, _, rows in there for line in chosen(rows)}
         column = LIGHT if LIGHT in COLUMNS and all(_has(rows, LIGHT) for _, _, rows in there) else RATIO_COLUMN
-        drawn = [(side, own, _series(rows, names, column)) for side, own, rows in there]
+        drawn = [(side, its_setting, _series(rows, names, column)) for side, its_setting, rows in there]
         drawn = [one for one in drawn if one[2]]
         if len(drawn) > 1:
             span = _span([line for _, _, series in drawn for line in series])
             pictures = tuple(
-                Picture(BESIDE, own, side.label, "", N, LABELS[column], RATIO, series, span=span)
-                for side, own, series in drawn
+                Picture(BESIDE, its_setting, side.label, "", N, LABELS[column], RATIO, series, span=span)
+                for side, its_setting, series in drawn
             )
-            found.append(Beside(setting, column, pictures))
-    return tuple(found)
+            pairs.append(Beside(setting, column, pictures))
+    return tuple(pairs)
 
 
 def _has(rows: Sequence[Record], column: str) -> bool:
@@ -70,8 +70,8 @@ def _has(rows: Sequence[Record], column: str) -> bool:
 
 
 def _series(rows: Sequence[Record], names: set[str], column: str) -> tuple[Curve, ...]:
-    found = series_of(rows, column, f"{column}_low", f"{column}_high")
-    return tuple(line for line in found if line.strategy in names)
+    curves = series_of(rows, column, f"{column}_low", f"{column}_high")
+    return tuple(line for line in curves if line.strategy in names)
 
 
 def _span(series: Sequence[Curve]) -> tuple[float, float]:
@@ -79,15 +79,15 @@ def _span(series: Sequence[Curve]) -> tuple[float, float]:
     return min(values) / 1.1, max(values) * 1.1
 
 
-def draw_beside(found: Beside, width_inches: float | None = None) -> Figure:
+def draw_beside(beside: Beside, width_inches: float | None = None) -> Figure:
     """The sides beside each other, below each other where the width has no room; one y axis for all."""
     width = width_inches or WIDE.width
     below = width < NARROW_INCHES
-    count = len(found.pictures)
+    count = len(beside.pictures)
     rows, columns = (count, 1) if below else (1, count)
     figure = ShownFigure(figsize=(width, rows * AXES_INCHES + 0.6), layout="constrained", facecolor="white")
     grid = figure.subplots(rows, columns, squeeze=False)
-    for axes, picture in zip(grid.flat, found.pictures, strict=True):
+    for axes, picture in zip(grid.flat, beside.pictures, strict=True):
         draw_small(axes, picture, width / columns, picture.title)
-    figure.supylabel(LABELS[found.column], fontsize=7.5)
+    figure.supylabel(LABELS[beside.column], fontsize=7.5)
     return figure

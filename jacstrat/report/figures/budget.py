@@ -83,9 +83,9 @@ def products_picture(setting: Setting, records: Sequence[Record], title: str) ->
 
 def _largest(records: Sequence[Record]) -> tuple[list[Family], int, tuple[int, ...]]:
     """The families at the largest n that has any, that n, and all their products; ([], 0, ()) where there is none."""
-    found = families(records)
-    n = max((family.n for family in found), default=0)
-    shown = [family for family in found if family.n == n]
+    all_families = families(records)
+    n = max((family.n for family in all_families), default=0)
+    shown = [family for family in all_families if family.n == n]
     return shown, n, tuple(sorted({budget.products for family in shown for budget in family.budgets}))
 
 

@@ -134,7 +134,7 @@ def draw(
     axes: Axes,
     series: Sequence[Curve],
     describe: Callable[[float], str],
-    place: ValueOf = own_value,
+    y_of: ValueOf = own_value,
     look: FigureLook = WIDE,
 ) -> None:
     """Every series with its band; wrong points are hollow, and lines that touch them dashed.
@@ -146,32 +146,32 @@ def draw(
         axes: From `empty_chart` for the same series.
         series: In the order of `series_of`.
         describe: A value as text, for the labels of points side by side.
-        place: Where a point stands in y.
+        y_of: Where a point stands in y.
         look: The sizes of lines and markers.
     """
     if single(series) is None:
         for i, line in enumerate(series):
-            _draw_line(axes, line, place, sum(_coincide(line, later, place) for later in series[i + 1 :]), look)
+            _draw_line(axes, line, y_of, sum(_coincide(line, later, y_of) for later in series[i + 1 :]), look)
         return
     for rank, line in enumerate(series, start=1):
-        _draw_rank(axes, rank, line, place, look)
+        _draw_rank(axes, rank, line, y_of, look)
     if len(series) <= ANNOTATED_LIMIT:
-        _annotate(axes, series, describe, place, look)
+        _annotate(axes, series, describe, y_of, look)
 
 
-def _coincide(line: Curve, other: Curve, place: ValueOf) -> bool:
+def _coincide(line: Curve, other: Curve, y_of: ValueOf) -> bool:
     """The points of two series at most of their common n's lie within 3 % of each other."""
-    others = {point.n: place(other, point) for point in other.points}
-    shared = [(place(line, point), others[point.n]) for point in line.points if point.n in others]
+    others = {point.n: y_of(other, point) for point in other.points}
+    shared = [(y_of(line, point), others[point.n]) for point in line.points if point.n in others]
     return 2 * sum(abs(y - z) <= 0.03 * z for y, z in shared) > len(shared)
 
 
-def _draw_line(axes: Axes, line: Curve, place: ValueOf, covers: int, sizes: FigureLook) -> None:
+def _draw_line(axes: Axes, line: Curve, y_of: ValueOf, covers: int, sizes: FigureLook) -> None:
     """One series, wider and larger the more others cover it, so that it shows on both sides of them."""
     extra = min(covers, 3) * 2.0 * sizes.line / WIDE.line
     look = style(line.strategy)
     for run in line.runs():
-        xs, ys = [point.n for point in run], [place(line, point) for point in run]
+        xs, ys = [point.n for point in run], [y_of(line, point) for point in run]
         dash = WRONG_DASH if touches_wrong(run) else look.dash
         axes.plot(xs, ys, color=look.color, linestyle=dash, linewidth=sizes.line + extra, label=line.strategy)
         band = [(point.low, point.high) for point in run]
@@ -181,15 +181,15 @@ def _draw_line(axes: Axes, line: Curve, place: ValueOf, covers: int, sizes: Figu
     for wrong in (False, True):
         points = [point for point in line.points if point.wrong is wrong]
         size = sizes.marker + extra - (4.0 if len(line.points) > CROWDED else 0.0)
-        _markers(axes, line, [(point.n, place(line, point)) for point in points], wrong, max(size, 1.5))
+        _markers(axes, line, [(point.n, y_of(line, point)) for point in points], wrong, max(size, 1.5))
 
 
-def _draw_rank(axes: Axes, rank: int, line: Curve, place: ValueOf, look: FigureLook) -> None:
+def _draw_rank(axes: Axes, rank: int, line: Curve, y_of: ValueOf, look: FigureLook) -> None:
     (point,) = line.points
     if point.low is not None and point.high is not None:
         color = style(line.strategy).color
         axes.vlines(rank, point.low, point.high, colors=color, linewidth=1.6, label=line.strategy)
-    _markers(axes, line, [(rank, place(line, point))], point.wrong, look.marker)
+    _markers(axes, line, [(rank, y_of(line, point))], point.wrong, look.marker)
 
 
 def _markers(axes: Axes, line: Curve, at: Sequence[tuple[float, float]], hollow: bool, size: float) -> None:
@@ -214,13 +214,13 @@ def marker(strategy: str, hollow: bool, size: float = WIDE.marker) -> dict[str, 
 
 
 def _annotate(
-    axes: Axes, series: Sequence[Curve], describe: Callable[[float], str], place: ValueOf, look: FigureLook
+    axes: Axes, series: Sequence[Curve], describe: Callable[[float], str], y_of: ValueOf, look: FigureLook
 ) -> None:
     """The value above each point side by side, turned where many stand in the way of each other."""
     turned = len(series) > (3 if look.below else 8)
     for rank, line in enumerate(series, start=1):
         (point,) = line.points
-        y = max(place(line, point), point.high or 0.0)
+        y = max(y_of(line, point), point.high or 0.0)
         axes.annotate(
             describe(point.value),
             (rank, y),

@@ -22,13 +22,13 @@ def cross_run_pictures(compared: Sequence[RunSide]) -> tuple[tuple[str, Picture]
     grouped = [
         {anywhere(setting): records for setting, records in by_setting(side.records).items()} for side in compared
     ]
-    found = []
+    pictures = []
     for setting, base in grouped[0].items() if grouped else ():
         for side, other in zip(compared[1:], grouped[1:], strict=True):
             series = _series(base, other.get(setting, []))
             if series:
-                found.append((side.label, _picture(setting, series, compared[0].label, side.label)))
-    return tuple(found)
+                pictures.append((side.label, _picture(setting, series, compared[0].label, side.label)))
+    return tuple(pictures)
 
 
 def _picture(setting: Setting, series: tuple[Curve, ...], base: str, other: str) -> Picture:
@@ -54,8 +54,8 @@ def _series(base: Sequence[Record], other: Sequence[Record]) -> tuple[Curve, ...
             wrong = "wrong" in (r.status, was.status)
             lines.setdefault(r.strategy, []).append(CurvePoint(r.n, r.cost_ratio / was.cost_ratio, low, high, wrong))
     ns = tuple(sorted({point.n for points in lines.values() for point in points}))
-    found = [Curve(name, ns, tuple(points), "") for name, points in lines.items()]
-    return tuple(sorted(found, key=lambda line: (-line.points[-1].n, -line.points[-1].value, line.strategy)))
+    curves = [Curve(name, ns, tuple(points), "") for name, points in lines.items()]
+    return tuple(sorted(curves, key=lambda line: (-line.points[-1].n, -line.points[-1].value, line.strategy)))
 
 
 def _over(numerator: float | None, denominator: float | None) -> float | None:

@@ -77,16 +77,16 @@ def _draw_run(run: Run, names: Sequence[str], width_inches: float | None) -> lis
             written += save(figure, directory / (ANSWER if number == 1 else f"{ANSWER}-{number}"))
     if WINNER_MAP in names:
         maps = winner_maps(run.records)
-        differing = [name for name in varying(found.setting for found in maps) if name != "batch"]
+        differing = [name for name in varying(winner_map.setting for winner_map in maps) if name != "batch"]
         for grid in maps:
             stem = f"{file_stem(grid.setting, differing)}-{WINNER_MAP}"
             written += save(draw_map(grid, width_inches), directory / stem)
     if SPLIT in names:
         divided = splits(run.records)
-        differing = list(varying(found.setting for found in divided))
-        for found in divided:
+        differing = list(varying(split.setting for split in divided))
+        for one_split in divided:
             written += save(
-                draw_split(found, width_inches), directory / f"{file_stem(found.setting, differing)}-{SPLIT}"
+                draw_split(one_split, width_inches), directory / f"{file_stem(one_split.setting, differing)}-{SPLIT}"
             )
     if plain := [name for name in names if name in PLOTS]:
         doubtful = {doubt.record.case for doubt in noisy_times(run.records)} if SAMPLES in names else ()
@@ -100,9 +100,9 @@ def _draw_sides(runs: Sequence[Run], names: Sequence[str], width_inches: float |
     directory, compared = runs[0].directory / PLOTS_DIRECTORY, sides(runs)
     written = []
     if BESIDE in names and not any(map(too_many, runs)):
-        found = besides(compared)
-        differing = varying(one.setting for one in found)
-        for one in found:
+        figures = besides(compared)
+        differing = varying(one.setting for one in figures)
+        for one in figures:
             written += save(draw_beside(one, width_inches), directory / f"{file_stem(one.setting, differing)}-{BESIDE}")
     if BETWEEN in names:
         pictures = cross_run_pictures(compared)

@@ -46,7 +46,7 @@ class ErrorScale:
         """Height of each band, in decades: a lane is 6 % of the axis, all lanes are 15 to 40 %."""
         return (self.high - self.low) * min(max(0.06 * len(self.exact), 0.15), 0.4)
 
-    def place(self, series: Curve, point: CurvePoint) -> float:
+    def height(self, series: Curve, point: CurvePoint) -> float:
         """The height at which a point stands: its error, or inside the band for 0 or infinity."""
         if point.value == 0:
             lane = (self.exact.index(series.strategy) + 0.75) / (len(self.exact) + 0.5)

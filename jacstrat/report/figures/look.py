@@ -61,8 +61,8 @@ def parse_width(text: str) -> float:
     Raises:
         UsageError: It is none, or not between LEAST_INCHES and MOST_INCHES.
     """
-    found = re.fullmatch(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*(in|cm|mm|pt)\s*", text)
-    width = float(found[1]) * INCHES[found[2]] if found else 0.0
+    match = re.fullmatch(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*(in|cm|mm|pt)\s*", text)
+    width = float(match[1]) * INCHES[match[2]] if match else 0.0
     if not LEAST_INCHES <= width <= MOST_INCHES:
         raise UsageError(
             f"--width must be from {LEAST_INCHES:g}in to {MOST_INCHES:g}in, in in, cm, mm or pt such as 3.4in, "

@@ -33,14 +33,14 @@ NAMES = 16
 LETTERS = FigureLook(WIDE.width, WIDE.height, 8.5, 7.0, 7.5, 7.0, 7.0, 7.0, 4.5, 1.3)
 
 
-def draw_smalls(found: Sequence[Small], width_inches: float | None = None) -> tuple[Figure, ...]:
+def draw_smalls(smalls: Sequence[Small], width_inches: float | None = None) -> tuple[Figure, ...]:
     """The small multiples, three a row, fewer where there are or the width has room for fewer; MOST_AXES a figure."""
     width = width_inches or WIDE.width
-    columns = min(1 if width < NARROW_INCHES else 2 if width < THREE_INCHES else 3, max(len(found), 1))
+    columns = min(1 if width < NARROW_INCHES else 2 if width < THREE_INCHES else 3, max(len(smalls), 1))
     height = max(AXES_INCHES, width / columns * LEAST_HEIGHT)
     figures = []
-    for first in range(0, len(found), MOST_AXES):
-        part = found[first : first + MOST_AXES]
+    for first in range(0, len(smalls), MOST_AXES):
+        part = smalls[first : first + MOST_AXES]
         rows = math.ceil(len(part) / columns)
         size = (width, rows * height + 0.1)
         figure = ShownFigure(figsize=size, layout="constrained", facecolor="white")
@@ -65,7 +65,7 @@ def draw_strip(records: Sequence[Record]) -> ShownFigure | None:
     return figure
 
 
-def draw_small(axes: Axes, picture: Picture, width_inches: float, place: str = "") -> None:
+def draw_small(axes: Axes, picture: Picture, width_inches: float, heading: str = "") -> None:
     """A picture on small axes: a line a strategy with its name at its end, or of a single n a row a strategy.
 
     Args:
@@ -84,7 +84,7 @@ def draw_small(axes: Axes, picture: Picture, width_inches: float, place: str = "
         f"{title}\n", loc="left", fontsize=LETTERS.title, fontweight="bold", parse_math=False, pad=3, linespacing=1.1
     )
     axes.annotate(
-        place or picture.setting.words(["device", "dtype", "workload", "batch"]),
+        heading or picture.setting.words(["device", "dtype", "workload", "batch"]),
         (0, 1),
         xycoords="axes fraction",
         xytext=(0, 4),
@@ -118,10 +118,10 @@ def _lines(axes: Axes, picture: Picture) -> None:
     _ticked(axes.yaxis, low, high, picture, 1 / 5)
     height = math.log(high / low)
     ends = sorted((math.log(line.points[-1].value / low) / height, line.strategy, line.wrong) for line in series)
-    for (_, strategy, wrong), place in zip(ends, spaced([end[0] for end in ends], 0.11, 0.0, 1.0), strict=True):
+    for (_, strategy, wrong), y in zip(ends, spaced([end[0] for end in ends], 0.11, 0.0, 1.0), strict=True):
         axes.annotate(
             shortened(strategy, NAMES) + ", wrong" * wrong,
-            (1.03, place),
+            (1.03, y),
             xycoords="axes fraction",
             va="center",
             fontsize=LETTERS.tick,

@@ -145,8 +145,8 @@ def _fitted(series: tuple[Curve, ...], records: Sequence[Record], column: str) -
 
 
 def _marks(records: Sequence[Record]) -> tuple[Mark, ...]:
-    return tuple(Mark(found.place, found.words) for found in crossings(records))
+    return tuple(Mark(crossing.drawn_at, crossing.words) for crossing in crossings(records))
 
 
-def _last(found: Sequence[Winner]) -> Winner | None:
-    return max(found, key=lambda winner: winner.n, default=None)
+def _last(of_sizes: Sequence[Winner]) -> Winner | None:
+    return max(of_sizes, key=lambda winner: winner.n, default=None)

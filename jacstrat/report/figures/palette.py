@@ -80,7 +80,7 @@ def style(spec: str) -> Style:
     color = known.color if known else _COLORS[_hash(name) % len(_COLORS)]
     # There are 13 * 3 * 5 = 195 variants. A number moves along them by itself: 1, 2, 3, ..., 195 are distinct, and so
     # are the powers of two to 2048. A hash alone would make two of ten chunk sizes alike in every third plot.
-    steps = sum(place * int(number) for place, number in enumerate(_NUMBER.findall(spec), start=1))
+    steps = sum(weight * int(number) for weight, number in enumerate(_NUMBER.findall(spec), start=1))
     index = _hash(_NUMBER.sub("", spec)) + steps
     marker = _MARKERS[index % len(_MARKERS)]
     dash = _DASHES[index // len(_MARKERS) % len(_DASHES)]

@@ -53,12 +53,12 @@ def pareto_picture(setting: Setting, records: Sequence[Record], title: str) -> P
 
 def pareto_front(series: Sequence[Curve]) -> tuple[tuple[Curve, CurvePoint], ...]:
     """The points, one a series, that no other one equals or beats in both x and value; by x."""
-    found: list[tuple[Curve, CurvePoint]] = []
+    front: list[tuple[Curve, CurvePoint]] = []
     for line in sorted(series, key=lambda line: (line.points[0].n, line.points[0].value)):
         (point,) = line.points
-        if not found or point.value < found[-1][1].value:
-            found.append((line, point))
-    return tuple(found)
+        if not front or point.value < front[-1][1].value:
+            front.append((line, point))
+    return tuple(front)
 
 
 def _remark(record: Record) -> str:

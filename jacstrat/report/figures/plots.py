@@ -103,7 +103,7 @@ def draw_picture(picture: Picture, width_inches: float | None = None) -> Figure:
     zero = scale is None and any(point.value == 0 for line in series for point in line.points)
     if zero:
         axes.set_yscale("symlog", base=picture.unit.base, linthresh=1)  # a logarithm has no place for 0 bytes
-    draw(axes, series, picture.unit.show, scale.place if scale else own_value, look)
+    draw(axes, series, picture.unit.show, scale.height if scale else own_value, look)
     if scale:
         scale.apply(axes)
     ends = []
@@ -111,7 +111,7 @@ def draw_picture(picture: Picture, width_inches: float | None = None) -> Figure:
         at = line.points or [(x, line.curve(x)) for x in positions(axes, series) if line.curve]
         ends.append(reference(axes, series, at, line.label))
     if picture.front:
-        height_of = scale.place if scale else own_value
+        height_of = scale.height if scale else own_value
         axes.plot(
             [point.n for _, point in picture.front],
             [height_of(line, point) for line, point in picture.front],

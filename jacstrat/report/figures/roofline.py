@@ -40,8 +40,8 @@ WHY: Mapping[str, str] = MappingProxyType(
 
 def value_of(record: Record, column: str) -> float | None:
     """A number of a record by its column; None where the record has no number, or there is no such column."""
-    found: float | None = getattr(record, column, None)
-    return found
+    value: float | None = getattr(record, column, None)
+    return value
 
 
 def absent(name: str, records: Sequence[Record]) -> str:

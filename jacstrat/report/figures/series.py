@@ -50,10 +50,10 @@ class Curve:
 
     def runs(self) -> tuple[tuple[CurvePoint, ...], ...]:
         """Points that one line joins: of neighbouring n's, and in each run every stretch, or none, has a wrong end."""
-        place = {n: i for i, n in enumerate(self.ns)}
+        rank = {n: i for i, n in enumerate(self.ns)}
         runs: list[tuple[CurvePoint, ...]] = []
         for left, right in pairwise(self.points):
-            if place[right.n] != place[left.n] + 1:
+            if rank[right.n] != rank[left.n] + 1:
                 continue
             if runs and runs[-1][-1] is left and touches_wrong(runs[-1][:2]) == touches_wrong((left, right)):
                 runs[-1] = (*runs[-1], right)
@@ -81,23 +81,23 @@ def series_of(
     lines: dict[str, list[Record]] = {}
     for record in records:
         lines.setdefault(record.strategy, []).append(record)
-    found = []
-    for strategy, own in lines.items():
+    curves = []
+    for strategy, its_records in lines.items():
         points = tuple(
             CurvePoint(r.n, number, getattr(r, low, None), getattr(r, high, None), r.status == "wrong")
-            for r in own
+            for r in its_records
             if r.status in MEASURED and (number := read(r)) is not None
         )
         if points:
-            found.append(Curve(strategy, ns, points, _remark(own)))
-    return tuple(sorted(found, key=lambda line: (-line.points[-1].n, -line.points[-1].value, line.strategy)))
+            curves.append(Curve(strategy, ns, points, _remark(its_records)))
+    return tuple(sorted(curves, key=lambda line: (-line.points[-1].n, -line.points[-1].value, line.strategy)))
 
 
-def _remark(own: Sequence[Record]) -> str:
+def _remark(records: Sequence[Record]) -> str:
     """Where a strategy is wrong, and its first failure: a line each."""
-    judged = [record.n for record in own if record.status in MEASURED]
-    wrong = [record.n for record in own if record.status == "wrong"]
-    failed = [record for record in own if record.status not in MEASURED]
+    judged = [record.n for record in records if record.status in MEASURED]
+    wrong = [record.n for record in records if record.status == "wrong"]
+    failed = [record for record in records if record.status not in MEASURED]
     lines = []
     if wrong:
         lines.append("wrong" if wrong == judged else f"wrong at n = {format_spans(spans(wrong, judged))}")
@@ -105,5 +105,5 @@ def _remark(own: Sequence[Record]) -> str:
         # A skipped case follows from another one, so the other one says more.
         status = min(failed, key=lambda record: record.status == "skipped").status
         ns = [record.n for record in failed if record.status == status]
-        lines.append(f"{status} at n = {format_spans(spans(ns, (record.n for record in own)))}")
+        lines.append(f"{status} at n = {format_spans(spans(ns, (record.n for record in records)))}")
     return "\n".join(lines)

@@ -45,11 +45,11 @@ def smalls(source: Source) -> tuple[Small, ...]:
 
 def places(source: Source) -> tuple[Group, ...]:
     """What `smalls` draws, in its order, before it is drawn; a place without a time is left out."""
-    found: dict[Setting, dict[Setting, list[Record]]] = {}
+    groups: dict[Setting, dict[Setting, list[Record]]] = {}
     for setting, records in by_setting(to_records(source)).items():
         if any(record.status in MEASURED and record.median_s is not None for record in records):
-            found.setdefault(replace(setting, batch=0, seed=0), {})[setting] = records
-    return tuple(sorted(found.values(), key=lambda group: len(_sizes(group[_fullest(group)])) == 1))
+            groups.setdefault(replace(setting, batch=0, seed=0), {})[setting] = records
+    return tuple(sorted(groups.values(), key=lambda group: len(_sizes(group[_fullest(group)])) == 1))
 
 
 def small_of(group: Group) -> Small:

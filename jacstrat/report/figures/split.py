@@ -75,7 +75,7 @@ class Split:
 
 def splits(source: Source) -> tuple[Split, ...]:
     """The split of each setting whose records have `kernel_s` and `gap_s`."""
-    found = []
+    of_settings = []
     for setting, records in by_setting(to_records(source)).items():
         parts: dict[int, list[TimeSplit]] = {}
         for record in records:
@@ -84,8 +84,8 @@ def splits(source: Source) -> tuple[Split, ...]:
         if parts:
             n = max(parts)
             ordered = sorted(parts[n], key=lambda part: part.kernel_s + part.gap_s)
-            found.append(Split(setting, n, tuple(ordered)))
-    return tuple(found)
+            of_settings.append(Split(setting, n, tuple(ordered)))
+    return tuple(of_settings)
 
 
 def _part(record: Record) -> TimeSplit | None:
@@ -97,13 +97,13 @@ def _part(record: Record) -> TimeSplit | None:
     )
 
 
-def draw_split(found: Split, width_inches: float | None = None) -> Figure:
+def draw_split(split: Split, width_inches: float | None = None) -> Figure:
     """A bar a strategy, all of one length: the share of kernels in its colour, that of gaps in grey."""
     look = look_of(width_inches)
-    height = 1.1 + (0.26 if look.below else 0.34) * len(found.parts)
+    height = 1.1 + (0.26 if look.below else 0.34) * len(split.parts)
     figure = ShownFigure(figsize=(look.width, height), layout="constrained", facecolor="white")
     axes = figure.add_subplot()
-    for row, part in enumerate(found.parts):
+    for row, part in enumerate(split.parts):
         hatch = "////" if part.wrong else None
         color = style(part.strategy).color
         axes.barh(row, part.share, color=color, hatch=hatch, edgecolor="white", label=part.strategy)
@@ -118,7 +118,7 @@ def draw_split(found: Split, width_inches: float | None = None) -> Figure:
             color=DARK,
             annotation_clip=False,
         )
-    names = [shortened(part.strategy, 20) for part in found.parts]
+    names = [shortened(part.strategy, 20) for part in split.parts]
     axes.set_yticks(range(len(names)), names, parse_math=False)
     axes.invert_yaxis()
     axes.set_xlim(0, 1)
@@ -126,6 +126,6 @@ def draw_split(found: Split, width_inches: float | None = None) -> Figure:
     axes.tick_params(labelsize=look.tick, colors=DARK)
     axes.spines[["top", "right"]].set_visible(False)
     axes.set_xlabel("share of a call: in kernels, in colour; waiting, in grey", fontsize=look.note, color=DARK)
-    title = "\n".join(wrap(found.title.replace("B = ", "B\u00a0=\u00a0"), round(look.letters(look.title) * 0.85)))
+    title = "\n".join(wrap(split.title.replace("B = ", "B\u00a0=\u00a0"), round(look.letters(look.title) * 0.85)))
     figure.suptitle(title, x=0.01, ha="left", fontsize=look.title, fontweight="bold", parse_math=False)
     return figure

@@ -45,10 +45,10 @@ def linear_ticks(low: float, high: float, most: int = 8) -> list[float]:
 
 def spaced(places: Sequence[float], least: float, low: float, high: float) -> list[float]:
     """The places, ascending, moved apart to a distance of `least`, between low and high while there is room."""
-    found: list[float] = []
-    for place in places:
-        found.append(max(place, found[-1] + least) if found else max(place, low))
-    for i in reversed(range(len(found))):
-        limit = found[i + 1] - least if i + 1 < len(found) else high
-        found[i] = min(found[i], limit)
-    return found
+    positions: list[float] = []
+    for position in places:
+        positions.append(max(position, positions[-1] + least) if positions else max(position, low))
+    for i in reversed(range(len(positions))):
+        limit = positions[i + 1] - least if i + 1 < len(positions) else high
+        positions[i] = min(positions[i], limit)
+    return positions

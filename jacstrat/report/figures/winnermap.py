@@ -51,12 +51,12 @@ def winner_maps(source: Source) -> tuple[WinnerMap, ...]:
     for setting, group in by_setting(records).items():
         cells = parts.setdefault(replace(setting, batch=0), {})
         cells.update({(n, setting.batch): won.get((setting, n)) for n in {record.n for record in group}})
-    found = []
+    maps = []
     for setting, cells in parts.items():
         if grid := _grid(cells):
             ns, batches = (tuple(sorted({key[i] for key in grid})) for i in (0, 1))
-            found.append(WinnerMap(setting, ns, batches, grid))
-    return tuple(found)
+            maps.append(WinnerMap(setting, ns, batches, grid))
+    return tuple(maps)
 
 
 def _grid(cells: Mapping[tuple[int, int], Winner | None]) -> dict[tuple[int, int], Winner | None]:
@@ -65,19 +65,19 @@ def _grid(cells: Mapping[tuple[int, int], Winner | None]) -> dict[tuple[int, int
     for n, batch in cells:
         rows.setdefault(batch, set()).add(n)
     kept = {b for b, ns in rows.items() if any(len(ns & other) > 1 for c, other in rows.items() if c != b)}
-    return {place: winner for place, winner in cells.items() if place[1] in kept}
+    return {cell: winner for cell, winner in cells.items() if cell[1] in kept}
 
 
-def draw_map(found: WinnerMap, width_inches: float | None = None) -> Figure:
+def draw_map(winner_map: WinnerMap, width_inches: float | None = None) -> Figure:
     """The map as a figure, 8 inches wide unless given: n and B in their winner's colour, with its name and lead."""
     look = look_of(width_inches)
-    height = min(look.height, 1.2 + (0.42 if look.below else 0.62) * len(found.batches))
+    height = min(look.height, 1.2 + (0.42 if look.below else 0.62) * len(winner_map.batches))
     figure = ShownFigure(figsize=(look.width, height), layout="constrained", facecolor="white")
     axes = figure.add_subplot()
     # A cell has room for about ten letters of its size.
-    size = max(4.5, min(9.0, look.width * 72 / (len(found.ns) + 1) / 7))
-    for (n, batch), winner in found.cells.items():
-        x, y = found.ns.index(n), found.batches.index(batch)
+    size = max(4.5, min(9.0, look.width * 72 / (len(winner_map.ns) + 1) / 7))
+    for (n, batch), winner in winner_map.cells.items():
+        x, y = winner_map.ns.index(n), winner_map.batches.index(batch)
         color = style(winner.strategy).color if winner else NOTHING
         label = winner.strategy if winner else "no right result"
         axes.add_patch(Rectangle((x, y), 1, 1, facecolor=color, edgecolor="white", linewidth=2, label=label))
@@ -88,15 +88,15 @@ def draw_map(found: WinnerMap, width_inches: float | None = None) -> Figure:
         axes.annotate(
             text, (x + 0.5, y + 0.5), ha="center", va="center", fontsize=size, color=ink, parse_math=False
         ).set_in_layout(False)
-    axes.set_xlim(0, len(found.ns))
-    axes.set_ylim(0, len(found.batches))
-    axes.set_xticks([i + 0.5 for i in range(len(found.ns))], [str(n) for n in found.ns])
-    axes.set_yticks([i + 0.5 for i in range(len(found.batches))], [str(batch) for batch in found.batches])
+    axes.set_xlim(0, len(winner_map.ns))
+    axes.set_ylim(0, len(winner_map.batches))
+    axes.set_xticks([i + 0.5 for i in range(len(winner_map.ns))], [str(n) for n in winner_map.ns])
+    axes.set_yticks([i + 0.5 for i in range(len(winner_map.batches))], [str(batch) for batch in winner_map.batches])
     axes.tick_params(length=0, labelsize=look.tick, colors=DARK)
     axes.spines[:].set_visible(False)
     axes.set_xlabel("n, number of inputs", fontsize=look.label, color=DARK)
     axes.set_ylabel("B, points", fontsize=look.label, color=DARK)
-    title = "\n".join(wrap(found.title, round(look.letters(look.title) * 0.85)))
+    title = "\n".join(wrap(winner_map.title, round(look.letters(look.title) * 0.85)))
     axes.set_title(title, loc="left", fontsize=look.title, fontweight="bold", parse_math=False)
     note = "below a name: the next one's multiple of its time, or level where the two cannot be told apart"
     wrapped = "\n".join(wrap(note, round(look.letters(look.note) * 0.9)))

@@ -20,7 +20,7 @@ def answer_sheet(records: Sequence[Record], ranges: Sequence[WinnerRange]) -> Sh
         records: Those of a run.
         ranges: Their `winner_ranges`.
     """
-    differing = varying(found.setting for found in ranges)
+    differing = varying(one.setting for one in ranges)
     settings = by_setting(records)
     columns = [
         SheetColumn("problem"),
@@ -37,24 +37,24 @@ def answer_sheet(records: Sequence[Record], ranges: Sequence[WinnerRange]) -> Sh
     ]
     rows = [
         [
-            found.setting.name,
-            found.setting.words(differing, brief=True),
-            format_range(str(found.n_low), str(found.n_high)),
-            found.strategy or "no right result",
-            _extent([winner.median_s for winner in found.winners], format_seconds),
-            _extent([winner.cost_ratio for winner in found.winners], format_ratio),
-            _extent([winner.over_best_flops for winner in found.winners], format_factor),
-            _extent([winner.over_floor for winner in found.winners], format_factor),
-            _others(over_next(found.winners), [winner.runner_up for winner in found.winners]),
+            winner_range.setting.name,
+            winner_range.setting.words(differing, brief=True),
+            format_range(str(winner_range.n_low), str(winner_range.n_high)),
+            winner_range.strategy or "no right result",
+            _extent([winner.median_s for winner in winner_range.winners], format_seconds),
+            _extent([winner.cost_ratio for winner in winner_range.winners], format_ratio),
+            _extent([winner.over_best_flops for winner in winner_range.winners], format_factor),
+            _extent([winner.over_floor for winner in winner_range.winners], format_factor),
+            _others(over_next(winner_range.winners), [winner.runner_up for winner in winner_range.winners]),
             _others(
-                _extent([winner.over_slowest for winner in found.winners], format_factor),
-                [winner.slowest for winner in found.winners],
+                _extent([winner.over_slowest for winner in winner_range.winners], format_factor),
+                [winner.slowest for winner in winner_range.winners],
             ),
-            _wrong(found, settings),
+            _wrong(winner_range, settings),
         ]
-        for found in ranges
+        for winner_range in ranges
     ]
-    styles = ["" if found.strategy else "yellow" for found in ranges]
+    styles = ["" if winner_range.strategy else "yellow" for winner_range in ranges]
     title = "The fastest right strategy; the next and the slowest as multiples of its time; and who is wrong there"
     return sheet_of(title, columns, rows, styles)
 
@@ -71,11 +71,11 @@ def _others(multiples: str, ordered: Sequence[str | None]) -> str:
     return f"{multiples} {several}".strip()
 
 
-def _wrong(found: WinnerRange, settings: dict[Setting, list[Record]]) -> str:
+def _wrong(winner_range: WinnerRange, settings: dict[Setting, list[Record]]) -> str:
     """Who is wrong in the range, the worst first."""
     worst: dict[str, float] = {}
-    for record in settings[found.setting]:
-        if found.n_low <= record.n <= found.n_high and record.status == "wrong":
+    for record in settings[winner_range.setting]:
+        if winner_range.n_low <= record.n <= winner_range.n_high and record.status == "wrong":
             error = math.inf if record.rel_error is None else record.rel_error
             worst[record.strategy] = max(worst.get(record.strategy, 0.0), error)
     return ", ".join(sorted(worst, key=lambda strategy: (-worst[strategy], strategy)))

@@ -39,8 +39,8 @@ class Axis:
         """The share of the axis at which a value stands; outside 0 to 1 where the axis does not reach."""
         if self.log and value <= 0:
             return self.floor
-        place = math.log10(value) if self.log else value
-        return 2 * self.floor + (1 - 2 * self.floor) * (place - self.low) / (self.high - self.low)
+        scaled = math.log10(value) if self.log else value
+        return 2 * self.floor + (1 - 2 * self.floor) * (scaled - self.low) / (self.high - self.low)
 
 
 def x_axis(picture: Picture, single: bool, room: float = 1 / 9) -> Axis:
@@ -75,7 +75,7 @@ def y_axis(picture: Picture, most: int = 7) -> tuple[Axis, Callable[[Curve, Curv
         ticks = [(axis.at(10.0**k), "10" + str(k).translate(SUPERSCRIPTS)) for k in scale.powers]
         spans = {name: (axis.at(10**a), axis.at(10**b)) for name, (a, b) in scale.bands.items()}
         ticks += [((a + b) / 2, name) for name, (a, b) in spans.items()]
-        return Axis(low, high, True, tuple(sorted(ticks)), tuple(spans.values())), scale.place
+        return Axis(low, high, True, tuple(sorted(ticks)), tuple(spans.values())), scale.height
     values = _values(picture)
     low, high = (math.log10(end) for end in picture.span or (min(values), max(values)))
     # At least a factor of 5, so that noise does not look like a difference; then a margin.
@@ -92,9 +92,9 @@ def y_axis(picture: Picture, most: int = 7) -> tuple[Axis, Callable[[Curve, Curv
 def _values(picture: Picture) -> Sequence[float]:
     """Every positive value that is to be on the axis: points, bands, references that are points."""
     points = [point for line in picture.series for point in line.points]
-    found = [value for p in points for value in (p.value, p.low, p.high) if value and 0 < value < math.inf]
-    found += [y for line in picture.references for _, y in line.points if y > 0]
-    return found or [1.0]
+    values = [value for p in points for value in (p.value, p.low, p.high) if value and 0 < value < math.inf]
+    values += [y for line in picture.references for _, y in line.points if y > 0]
+    return values or [1.0]
 
 
 def _ticked(axis: Axis, values: Sequence[float], label: Callable[[float], str]) -> Axis:

@@ -13,14 +13,14 @@ WIDTH, LEFT, RIGHT = 560, 122, 210
 ROW, THICK, TOP, BOTTOM = 26, 16, 6, 24
 
 
-def bars(found: Split, number: Callable[[str], int], label: str) -> str:
+def bars(split: Split, number: Callable[[str], int], label: str) -> str:
     """A split as one `<svg>` element; arguments as of `page.svg.svg`."""
-    height = TOP + ROW * len(found.parts) + BOTTOM
+    height = TOP + ROW * len(split.parts) + BOTTOM
     across = WIDTH - LEFT - RIGHT
     parts = [
         f'<svg class="plot bars" viewBox="0 0 {WIDTH} {height}" role="img" tabindex="0" aria-label="{escape(label)}">'
     ]
-    for row, part in enumerate(found.parts):
+    for row, part in enumerate(split.parts):
         y = TOP + ROW * row + (ROW - THICK) / 2
         kernels, gap = part.share * across, (1 - part.share) * across
         text = y + THICK / 2 + 4

@@ -60,8 +60,8 @@ def chips_of(settings: Sequence[Setting]) -> tuple[Chip, ...]:
 
 def cards_of(run: Run, numbers: Numbering, most: int = MOST_CARDS) -> tuple[tuple[PageCard, ...], int]:
     """The cards of a run, and how many there are not room for."""
-    found = places(run.records)
-    return tuple(_card(small_of(group), numbers) for group in found[:most]), max(len(found) - most, 0)
+    groups = places(run.records)
+    return tuple(_card(small_of(group), numbers) for group in groups[:most]), max(len(groups) - most, 0)
 
 
 @dataclass(frozen=True)
@@ -75,8 +75,8 @@ class Row:
 
 def rows_of(runs: Sequence[Run], numbers: Numbering, most: int = MOST_CARDS) -> tuple[tuple[Row, ...], int]:
     """What several runs have in common, side by side, and how many settings there is not room for."""
-    found = besides(sides(runs))
-    return tuple(_row(one, numbers) for one in found[:most]), max(len(found) - most, 0)
+    figures = besides(sides(runs))
+    return tuple(_row(one, numbers) for one in figures[:most]), max(len(figures) - most, 0)
 
 
 def _row(beside: Beside, numbers: Numbering) -> Row:

@@ -138,7 +138,7 @@ def _cell(kind: str, value: Value) -> str:
 
 def for_script(columns: Sequence[CaseColumn]) -> dict[str, Any]:
     """The columns for the script: texts as numbers of an own list, infinity as "inf"."""
-    found = []
+    entries = []
     for column in columns:
         entry: dict[str, Any] = {"title": column.title, "kind": column.kind}
         if column.numeric:
@@ -148,8 +148,8 @@ def for_script(columns: Sequence[CaseColumn]) -> dict[str, Any]:
         else:
             places = {text: i for i, text in enumerate(dict.fromkeys(column.values))}
             entry |= {"texts": list(places), "values": [places[value] for value in column.values]}
-        found.append(entry)
-    return {"columns": found, "rows": len(columns[0].values) if columns else 0, "page": PAGE_ROWS}
+        entries.append(entry)
+    return {"columns": entries, "rows": len(columns[0].values) if columns else 0, "page": PAGE_ROWS}
 
 
 def _whole(value: Value) -> Value:

@@ -83,7 +83,7 @@ class _Plot:
         self.picture, self.box = picture, box
         self.single = len({point.n for line in picture.series for point in line.points}) == 1
         self.xs = x_axis(picture, self.single, box.room)
-        self.ys, self.place = y_axis(picture, box.ticks)
+        self.ys, self.value_of = y_axis(picture, box.ticks)
         self.right = box.width - (box.notes if picture.references else box.right)
 
     def x(self, value: float) -> float:
@@ -148,7 +148,7 @@ class _Plot:
         if self.picture.front:
             steps: list[str] = []
             for series, point in self.picture.front:
-                x, y = self.x(point.n), self.y(self.place(series, point))
+                x, y = self.x(point.n), self.y(self.value_of(series, point))
                 steps.append(f"H{x:.1f}V{y:.1f}" if steps else f"M{x:.1f} {y:.1f}")
             parts.append(f'<path class="front" d="{"".join(steps)}"/>')
         for mark in () if self.single else self.picture.marks:
@@ -164,7 +164,7 @@ class _Plot:
         """A strategy: its band, its line, its points."""
         parts = []
         for run in () if self.single else line.runs():
-            at = [(self.x(point.n), self.y(self.place(line, point))) for point in run]
+            at = [(self.x(point.n), self.y(self.value_of(line, point))) for point in run]
             lows = [(self.x(p.n), self.y(p.low)) for p in run if p.low is not None]
             highs = [(self.x(p.n), self.y(p.high)) for p in run if p.high is not None]
             if len(lows) == len(highs) == len(run):
@@ -175,7 +175,7 @@ class _Plot:
         small = ' class="p tiny"' if len(line.points) > CROWDED else ' class="p"'
         for point in line.points:
             x = self.x(rank if self.single else point.n)
-            y = self.y(self.place(line, point))
+            y = self.y(self.value_of(line, point))
             if self.single and point.low is not None and point.high is not None:
                 parts.append(f'<path class="l" d="M{x:.1f} {self.y(point.low):.1f}V{self.y(point.high):.1f}"/>')
             look = ' class="p w"' if point.wrong else small
@@ -193,7 +193,7 @@ class _Plot:
 
     def names(self, number: Callable[[str], int]) -> str:
         """The names of the lines right of the axes, in the order of their ends, each joined to its end by a hair."""
-        ends = [(self.y(self.place(line, line.points[-1])), line) for line in self.picture.series]
+        ends = [(self.y(self.value_of(line, line.points[-1])), line) for line in self.picture.series]
         ends.sort(key=lambda end: end[0])
         heights = spaced([y for y, _ in ends], LINE_HEIGHT, self.box.top + 4, self.box.base)
         parts = []

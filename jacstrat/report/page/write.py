@@ -140,8 +140,8 @@ def _data(value: object) -> str:
 def _lead(run: Run, several: bool) -> str:
     """Where and when a run was measured, after its label where there are several."""
     torch = f"torch {run.facts['torch'].partition(',')[0]}" if "torch" in run.facts else ""
-    place = where(run.records, run.sessions) if run.records else ""
-    words = ", ".join(filter(None, (place, when(run.sessions), torch)))
+    machine = where(run.records, run.sessions) if run.records else ""
+    words = ", ".join(filter(None, (machine, when(run.sessions), torch)))
     return f"{run.label}: {words}" if several else words
 
 
@@ -163,7 +163,7 @@ def _head(run: Run, numbers: Numbering) -> dict[str, Any]:
         "totals": told.totals,
         "cards": cards,
         "more": more,
-        "maps": [_map(found) for found in winner_maps(run.records)],
+        "maps": [_map(winner_map) for winner_map in winner_maps(run.records)],
     }
 
 
@@ -183,41 +183,41 @@ def _counts(runs: Sequence[Run]) -> list[dict[str, Any]]:
 
 def _answers(run: Run) -> list[Sheet | str]:
     """What was found: the winners with who is wrong, then the rest but for failures, which have a part of their own."""
-    told = [found for found in run.findings if not isinstance(found, Sheet) or found.title not in FAILED]
+    told = [part for part in run.findings if not isinstance(part, Sheet) or part.title not in FAILED]
     if run.records:
         told[0] = answer_sheet(run.records, run.ranges)  # the first thing found is who wins
     return told
 
 
 def _failed(run: Run) -> list[Sheet | str]:
-    found: list[Sheet | str] = [each for each in run.findings if isinstance(each, Sheet) and each.title in FAILED]
+    failed: list[Sheet | str] = [each for each in run.findings if isinstance(each, Sheet) and each.title in FAILED]
     return [
-        *(found or ["Every case has a result."]),
+        *(failed or ["Every case has a result."]),
         noisy_times_table(run.records) if run.doubts else "No time is doubtful.",
     ]
 
 
 def _facts(runs: Sequence[Run]) -> list[dict[str, Any]]:
-    found = [run.facts for run in runs]
+    of_runs = [run.facts for run in runs]
     rows = []
-    for name in dict.fromkeys(name for facts in found for name in facts):
-        texts = [facts.get(name, "") for facts in found]
+    for name in dict.fromkeys(name for facts in of_runs for name in facts):
+        texts = [facts.get(name, "") for facts in of_runs]
         rows.append({"name": name, "texts": texts, "differs": len(set(texts)) > 1})
     return rows
 
 
-def _map(found: WinnerMap) -> dict[str, Any]:
+def _map(winner_map: WinnerMap) -> dict[str, Any]:
     def cell(n: int, batch: int) -> dict[str, str]:
-        if (n, batch) not in found.cells:
+        if (n, batch) not in winner_map.cells:
             return {"strategy": "", "lead": ""}
-        winner = found.cells[n, batch]
+        winner = winner_map.cells[n, batch]
         if winner is None:
             return {"strategy": "", "lead": "no right result"}
         lead = format_factor(winner.over_next) or ("level" if winner.runner_up else "")
         return {"strategy": winner.strategy, "lead": lead}
 
-    rows = [{"batch": batch, "cells": [cell(n, batch) for n in found.ns]} for batch in found.batches]
-    return {"title": found.title, "ns": found.ns, "rows": rows}
+    rows = [{"batch": batch, "cells": [cell(n, batch) for n in winner_map.ns]} for batch in winner_map.batches]
+    return {"title": winner_map.title, "ns": winner_map.ns, "rows": rows}
 
 
 def _rows(columns: Sequence[CaseColumn]) -> list[dict[str, Any]]:
@@ -238,12 +238,12 @@ def _shown(cases: int) -> str:
 
 
 def _filters(columns: Sequence[CaseColumn]) -> list[dict[str, Any]]:
-    found = []
+    filters = []
     for column in columns:
         texts = sorted({str(value) for value in column.values})
         if column.title in FILTERS and 1 < len(texts) <= MOST_CHOICES:
-            found.append({"title": column.title, "texts": texts})
-    return found
+            filters.append({"title": column.title, "texts": texts})
+    return filters
 
 
 def _links(plots: bool) -> list[dict[str, str]]:

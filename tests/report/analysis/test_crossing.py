@@ -16,7 +16,7 @@ def test_lines_that_cross_meet_where_their_powers_are_equal(record: Make) -> Non
     (found,) = crossings(rows)
     assert (found.before, found.after, found.n_low, found.n_high) == ("identity", "vmap", 4, 16)
     assert found.n == pytest.approx(8)
-    assert found.place == found.n
+    assert found.drawn_at == found.n
     assert found.words == "vmap from n ≈ 8 (4–16)"
 
 
@@ -24,7 +24,7 @@ def test_without_one_of_the_four_times_there_is_no_n(record: Make) -> None:
     rows = [record(strategy="identity", n=4), record(strategy="vmap", n=16)]
     (found,) = crossings(rows)
     assert found.n is None
-    assert found.place == math.sqrt(4 * 16)
+    assert found.drawn_at == math.sqrt(4 * 16)
     assert found.words == "vmap from n = 4–16"
 
 

@@ -31,7 +31,7 @@ def test_errors_of_no_size_have_a_scale(values: tuple[float, ...]) -> None:
     series = line("a", *values)
     scale = ErrorScale.of([series], None)
     assert scale.low < scale.high
-    assert [0 < scale.place(series, point) < math.inf for point in series.points] == [True] * len(values)
+    assert [0 < scale.height(series, point) < math.inf for point in series.points] == [True] * len(values)
 
 
 @given(st.lists(st.sampled_from([0.0, 1e-17, 2e-16, 1e-3, 4.0, math.inf]), min_size=1, max_size=60))
@@ -42,7 +42,7 @@ def test_exact_and_infinite_stand_in_bands_of_their_own(values: list[float]) -> 
     axes.set_yscale("log")
     scale.apply(axes)
     bottom, top = axes.get_ylim()
-    places = [scale.place(each, each.points[0]) for each in series]
+    places = [scale.height(each, each.points[0]) for each in series]
     exact = [place for place, value in zip(places, values, strict=True) if value == 0]
     assert all(bottom < place < 10.0**scale.low for place in exact)
     assert len(set(exact)) == len(exact)
