@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from jacstrat.compare.inputs import PLACE_KEY
-from jacstrat.core.environment import KEPT
+from jacstrat.core.environment import STABLE_FACTS
 from jacstrat.measure.environment import snapshot
 
 
@@ -23,4 +23,4 @@ def pytest_benchmark_update_machine_info(config: pytest.Config, machine_info: di
     # What `jacstrat compare` reads of the environment. What moves is left out: `--benchmark-compare` warns of a machine
     # whenever anything of its description differs.
     environment = snapshot().to_json()
-    machine_info[PLACE_KEY] = {name: environment[name] for name in KEPT}
+    machine_info[PLACE_KEY] = {name: environment[name] for name in STABLE_FACTS}

@@ -37,18 +37,18 @@ def test_case(benchmark, case: Case) -> None:
     with surroundings(cell):
         bench = set_up(cell)
         try:
-            contestant = prepare_case(case, bench, lambda name: None)
+            prepared_case = prepare_case(case, bench, lambda name: None)
         except UnsupportedError as error:
             pytest.skip(str(error))
-        works = {"work": synchronised(contestant.work, cell.device), "f": lambda: bench.instance.f(bench.instance.x)}
+        works = {"work": synchronised(prepared_case.work, cell.device), "f": lambda: bench.instance.f(bench.instance.x)}
         series = sample(works, clock_for(cell.device), SETTINGS, random.Random(cell.seed), "f")
         cost = ratio(series["work"].seconds, series["f"].seconds)
-        status, reason = verdict(contestant.errors, bench)
+        status, reason = verdict(prepared_case.errors, bench)
         benchmark.group = cell.key
         benchmark.extra_info.update(
             {**asdict(case), "case": case.key, "status": status, "reason": reason},
-            **asdict(contestant.counts),
-            **asdict(contestant.errors),
+            **asdict(prepared_case.counts),
+            **asdict(prepared_case.errors),
             cost_ratio=cost.median if cost else None,
             cost_ratio_low=cost.low if cost else None,
             cost_ratio_high=cost.high if cost else None,

@@ -13,9 +13,9 @@ from jacstrat.core.operator import OPERATORS, Operator
 from jacstrat.strategies import Strategy, parse_strategy
 from jacstrat.strategies.along import check_direction, check_order, derivatives
 from jacstrat.strategies.checked import checked, plain_attention
+from jacstrat.strategies.error_hints import hinted
 from jacstrat.strategies.points import check_points, outside_inference_mode, usable
 from jacstrat.strategies.products import gradient_of, vjp
-from jacstrat.strategies.told import telling
 from jacstrat.trace.arguments import Args, Function, bind
 
 DEFAULT = "auto"
@@ -247,7 +247,7 @@ def gradient(scalar: Function, x: Tensor, args: Args = ()) -> Tensor:
     Cost: one evaluation and one VJP for the whole batch, of each output.
     """
     check_points(x)
-    with outside_inference_mode(), telling("gradient", scalar, x, args), plain_attention():
+    with outside_inference_mode(), hinted("gradient", scalar, x, args), plain_attention():
         return gradient_of(checked(scalar, OPERATORS["laplacian"]), usable(x), args)
 
 
@@ -267,7 +267,7 @@ def curl(field: Function, x: Tensor, args: Args = ()) -> Tensor:
     check_points(x)
     if x.shape[-1] != 3:
         raise ShapeError(f"curl needs n = 3, got x of shape {tuple(x.shape)}")
-    with outside_inference_mode(), telling("curl", field, x, args), plain_attention():
+    with outside_inference_mode(), hinted("curl", field, x, args), plain_attention():
         x = usable(x)
         linear = vjp(bind(checked(field, OPERATORS["divergence"]), args), x)
         J = torch.func.vmap(linear.apply)(torch.eye(3, dtype=x.dtype, device=x.device))

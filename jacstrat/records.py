@@ -28,7 +28,7 @@ from jacstrat.table import FIRST_ROW, read_text, typed
 if TYPE_CHECKING:
     import pandas as pd
 
-TOLD: Mapping[str, Cause] = {
+CAUSES_BY_WORDS: Mapping[str, Cause] = {
     "predicted peak of ": "memory",
     "skipped at n = ": "after_memory",
     "timeout at n = ": "after_timeout",
@@ -201,15 +201,15 @@ def _whole_table(frame: pd.DataFrame, file: Path) -> pd.DataFrame:
     others = [name for name in frame.columns if name not in COLUMNS]
     added: dict[str, Any] = {name: "" for name in COLUMNS if name not in frame.columns}
     if "cause" in added and "reason" in frame.columns:
-        added["cause"] = [_told(*row) for row in zip(frame["status"], frame["reason"], strict=True)]
+        added["cause"] = [_cause_before_6(*row) for row in zip(frame["status"], frame["reason"], strict=True)]
     return frame.assign(**added)[[*COLUMNS, *others]]
 
 
-def _told(status: Any, reason: Any) -> Cause:
+def _cause_before_6(status: Any, reason: Any) -> Cause:
     """The cause of a row of before schema 6, told by the reason's first words, which those versions went by."""
     if status != "skipped":
         return ""
-    return next((cause for words, cause in TOLD.items() if str(reason).startswith(words)), "")
+    return next((cause for words, cause in CAUSES_BY_WORDS.items() if str(reason).startswith(words)), "")
 
 
 def _later(schema: str) -> bool:

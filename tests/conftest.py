@@ -16,7 +16,7 @@ from hypothesis import settings
 from jacstrat import plugins
 from jacstrat.strategies.absent import PEERS
 from jacstrat.strategies.auto import trial
-from jacstrat.strategies.auto.strategy import CHOICES
+from jacstrat.strategies.auto.strategy import CHOICE_CACHE
 from jacstrat.strategies.entries import TABLE
 
 # Timing decides no test, and CI repeats what failed.
@@ -63,7 +63,7 @@ def _places_of_choices(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pat
 def _no_choices_of_other_tests(monkeypatch, _places_of_choices) -> None:
     """What `auto` chose in other tests, or on this machine at all, is not to be found."""
     monkeypatch.setenv("JACSTRAT_CACHE", str(next(_places_of_choices)))
-    CHOICES.forget()
+    CHOICE_CACHE.forget()
     TABLE.forget()
     # A trial calls the most promising a few times and is over.
     monkeypatch.setattr(trial, "ALLOWANCE_S", 0.0)

@@ -21,7 +21,7 @@ TEXT_OF_LAYERS = "tests/fused/test_wide.py: text that means something where a ke
 REAL_PROCESSES = "tests/revisions/test_compare.py: ends of real processes, which take seconds to start together"
 COMMANDS = "tests/test_cli.py: commands as a user meets them, from their words to what they print"
 CORRIDOR = "tests/harness/cell/test_measuring.py: a part of one cell's way, which is measured there"
-CHOICES = "tests/strategies/auto/test_strategy.py: steps of one choice, told by what is chosen"
+CHOICE_CACHE = "tests/strategies/auto/test_strategy.py: steps of one choice, told by what is chosen"
 OWN_FUNCTIONS = "tests/problems/test_own.py: what a user's function is asked, told by the message of each refusal"
 # Module: why it has no file of tests under its name.
 ELSEWHERE = {
@@ -86,11 +86,11 @@ ELSEWHERE = {
     "series/pointwise.py": RULES_OF_SERIES,
     "series/products.py": RULES_OF_SERIES,
     "series/rule.py": RULES_OF_SERIES,
-    "strategies/auto/candidates.py": CHOICES,
-    "strategies/auto/choosing.py": CHOICES,
-    "strategies/auto/counted.py": CHOICES,
+    "strategies/auto/candidates.py": CHOICE_CACHE,
+    "strategies/auto/choosing.py": CHOICE_CACHE,
+    "strategies/auto/counted.py": CHOICE_CACHE,
     "strategies/auto/offers.py": "tests/strategies/auto/test_offered.py: what every strategy offers",
-    "strategies/auto/timed.py": CHOICES,
+    "strategies/auto/timed.py": CHOICE_CACHE,
     "strategies/look.py": "tests/strategies/test_witness.py: what of a claim is looked at",
     "strategies/weights/constant.py": "tests/strategies/weights/test_weighing.py: stages that a weight is made into",
     "strategies/weights/rows.py": "tests/strategies/weights/test_weighing.py: stages that a weight is made into",

@@ -179,9 +179,9 @@ def _begin() -> None:
 
 def _first(prepare: Callable[[], Prepared], work: Callable[[Prepared], Callable[[], object]]) -> tuple[Prepared, float]:
     """What auto prepares, nothing known of before, and the seconds of that and of the first call."""
-    from jacstrat.strategies.auto.strategy import CHOICES
+    from jacstrat.strategies.auto.strategy import CHOICE_CACHE
 
-    CHOICES.forget()
+    CHOICE_CACHE.forget()
     begin = time.perf_counter()
     prepared = prepare()
     work(prepared)()

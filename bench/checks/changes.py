@@ -81,32 +81,32 @@ def columns(random: Random, content: bytes) -> bytes:
 
 def rows(random: Random, content: bytes) -> bytes:
     """Rows left out, doubled, blank, cut short or too long; or none but the header."""
-    held = _rows(content)
-    place = random.randrange(1, len(held))
+    rows = _rows(content)
+    place = random.randrange(1, len(rows))
     how = random.choice(("none", "fewer", "doubled", "blank", "short", "long", "headless", "mixed"))
     changed = {
-        "none": held[:1],
-        "fewer": held[:place],
-        "doubled": [*held, held[place]],
-        "blank": [*held[:place], [], *held[place:]],
-        "short": [*held[:place], held[place][: random.randrange(len(held[place]))], *held[place + 1 :]],
-        "long": [*held[:place], [*held[place], "more"], *held[place + 1 :]],
-        "headless": held[1:],
-        "mixed": [held[0], *random.sample(held[1:], len(held) - 1)],
+        "none": rows[:1],
+        "fewer": rows[:place],
+        "doubled": [*rows, rows[place]],
+        "blank": [*rows[:place], [], *rows[place:]],
+        "short": [*rows[:place], rows[place][: random.randrange(len(rows[place]))], *rows[place + 1 :]],
+        "long": [*rows[:place], [*rows[place], "more"], *rows[place + 1 :]],
+        "headless": rows[1:],
+        "mixed": [rows[0], *random.sample(rows[1:], len(rows) - 1)],
     }
     return _written(changed[how])
 
 
 def form(random: Random, content: bytes) -> bytes:
     """Another separator, line end, quoting or encoding."""
-    held = _rows(content)
+    rows = _rows(content)
     how = random.choice((";", "\t", "|", "quoted", "\r\n", "\r", "bom", "utf-16", "latin-1", "open quote", "no end"))
     if how in (";", "\t", "|"):
-        return _written(held, delimiter=how)
+        return _written(rows, delimiter=how)
     if how == "quoted":
-        return _written(held, quoting=csv.QUOTE_ALL)
+        return _written(rows, quoting=csv.QUOTE_ALL)
     if how in ("\r\n", "\r"):
-        return _written(held, lineterminator=how)
+        return _written(rows, lineterminator=how)
     text = content.decode("utf-8", "replace")
     return {
         "bom": b"\xef\xbb\xbf" + content,
@@ -142,23 +142,23 @@ def value(random: Random, content: bytes) -> bytes:
 
 def line(random: Random, content: bytes) -> bytes:
     """JSON Lines with one of its lines changed as JSON is, or left out, doubled, blank."""
-    held = content.decode().splitlines()
-    place = random.randrange(len(held))
+    lines = content.decode().splitlines()
+    place = random.randrange(len(lines))
     how = random.choice(("value", "value", "value", "fewer", "doubled", "blank", "scalar"))
     if how == "value":
-        held[place] = _plain(json.dumps(_replaced(random, json.loads(held[place])))).decode("utf-8", "replace")
+        lines[place] = _plain(json.dumps(_replaced(random, json.loads(lines[place])))).decode("utf-8", "replace")
     elif how == "fewer":
-        del held[place]
+        del lines[place]
     else:
-        held.insert(place, {"doubled": held[place], "blank": "", "scalar": json.dumps(random.choice(VALUES))}[how])
-    return "".join(f"{text}\n" for text in held).encode("utf-8", "replace")
+        lines.insert(place, {"doubled": lines[place], "blank": "", "scalar": json.dumps(random.choice(VALUES))}[how])
+    return "".join(f"{text}\n" for text in lines).encode("utf-8", "replace")
 
 
 def setting(random: Random, content: bytes) -> bytes:
     """TOML with a line left out, or with another value."""
-    held = content.decode().splitlines()
-    place = random.choice([i for i, text in enumerate(held) if "=" in text])
-    key = held[place].partition("=")[0]
+    lines = content.decode().splitlines()
+    place = random.choice([i for i, text in enumerate(lines) if "=" in text])
+    key = lines[place].partition("=")[0]
     values = (
         "0",
         "-1",
@@ -174,8 +174,8 @@ def setting(random: Random, content: bytes) -> bytes:
         "{}",
         "'\x1b'",
     )
-    held[place] = random.choice(("", held[place], f"{key}= {random.choice(values)}", f"x = {random.choice(values)}"))
-    return "\n".join([*held, ""]).encode()
+    lines[place] = random.choice(("", lines[place], f"{key}= {random.choice(values)}", f"x = {random.choice(values)}"))
+    return "\n".join([*lines, ""]).encode()
 
 
 def stored(random: Random, content: bytes) -> bytes:
@@ -241,7 +241,7 @@ def _plain(text: str) -> bytes:
 
 def _replaced(random: Random, plain: Any) -> Any:
     """The plain JSON with one thing in it replaced or left out."""
-    parents = [held for held in _walk(plain) if held]
+    parents = [parent for parent in _walk(plain) if parent]
     parent = random.choice(parents)
     key = random.choice([*parent] if isinstance(parent, dict) else range(len(parent)))
     if random.random() < 0.15:
@@ -256,4 +256,4 @@ def _replaced(random: Random, plain: Any) -> Any:
 def _walk(plain: Any) -> list[Any]:
     """Every object and every list in it."""
     inside = plain.values() if isinstance(plain, dict) else plain if isinstance(plain, list) else ()
-    return [*([plain] if isinstance(plain, dict | list) else []), *(held for part in inside for held in _walk(part))]
+    return [*([plain] if isinstance(plain, dict | list) else []), *(inner for part in inside for inner in _walk(part))]

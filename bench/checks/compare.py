@@ -42,7 +42,7 @@ def found(quick: bool) -> list[Figure]:
                 _figure(plain, changed, column, f"{what}, {'another' if other else 'the same'} machine", other)
             )
     again = [record for cell in cells for record in _counted(cell)]
-    moved = _told(plain, again, False)
+    moved = _by_verdict(plain, again, False)
     figures.append(Figure("found", "cases told of where nothing changed", len(moved), 0, note=f"of {len(plain)} cases"))
     return figures
 
@@ -97,11 +97,11 @@ def _more_bytes(bench: Any, f: Any, evaluate: Any, peak: int) -> Any:
 
     import torch
 
-    held = {}
+    holding = {}
 
     def work(x: Any) -> Any:
         # Until the next call: where the workload is to train, the peak is on the way back.
-        held["more"] = torch.empty(math.ceil(BYTES * peak), dtype=torch.uint8)
+        holding["more"] = torch.empty(math.ceil(BYTES * peak), dtype=torch.uint8)
         return evaluate(x)
 
     return work
@@ -138,23 +138,25 @@ def _figure(plain: list[Record], changed: list[Record], column: str, what: str, 
         # What stays below half an epsilon is the rounding of an exact answer.
         can = {r.case for r in plain if r.status == "ok" and (r.rel_error or 0) > EPSILON[r.dtype] / 2 / GROWTH}
         note = f"in the {len(can)} of {len(plain)} cases whose error shows at all"
-    told = _told(plain, changed, other)
-    hits = sum(column in told.get(case, ()) for case in can)
+    by_verdict = _by_verdict(plain, changed, other)
+    hits = sum(column in by_verdict.get(case, ()) for case in can)
     return Figure("found", what, hits / len(can), 1.0, unit="%", at_least=True, note=note or f"{hits} of {len(can)}")
 
 
-def _told(plain: list[Record], changed: list[Record], other: bool) -> Mapping[str, set[str]]:
+def _by_verdict(plain: list[Record], changed: list[Record], other: bool) -> Mapping[str, set[str]]:
     """The columns of the regressions by case."""
     from jacstrat.compare.comparison import compare
     from jacstrat.compare.verdict import Verdict
 
     comparison = compare(_side("BASE", plain, "here"), _side("NEW", changed, "elsewhere" if other else "here"))
-    told: dict[str, set[str]] = {}
+    by_verdict: dict[str, set[str]] = {}
     for case in comparison.regressions:
         for finding in case.findings:
             if finding.regression or finding.verdict is Verdict.WRONG:
-                told.setdefault(case.case, set()).add("rel_error" if finding.measure == "status" else finding.measure)
-    return told
+                by_verdict.setdefault(case.case, set()).add(
+                    "rel_error" if finding.measure == "status" else finding.measure
+                )
+    return by_verdict
 
 
 def _side(label: str, records: list[Record], machine: str) -> RecordSet:

@@ -240,11 +240,11 @@ def _measured(random: Random):
             "exact": status == "ok",
         }
         chance = {"std_error": 0.1, "coverage": 0.7, "draws": 64} if strategy == "hutchinson" else {}
-        told = {"ci_high_s": max(seconds), "stop_reason": "precise", "prepare_s": 1e-3, "peak_bytes": 64 * n}
+        filled = {"ci_high_s": max(seconds), "stop_reason": "precise", "prepare_s": 1e-3, "peak_bytes": 64 * n}
         line = {"session": f"s{n}", "calls": 9, "rounds": rounds, "seconds": seconds, "host_s": seconds}
         samples = {case.key: line, str(beside(case.key, F)): {**line, "seconds": [1e-6] * 12}}
         yield (
-            Record.of(case, status, **times, **counts, **ratios, **errors, **chance, **told, machine="0a1b2c3d-1"),
+            Record.of(case, status, **times, **counts, **ratios, **errors, **chance, **filled, machine="0a1b2c3d-1"),
             samples,
         )
 
@@ -252,7 +252,7 @@ def _measured(random: Random):
 def _extra(record) -> dict:
     from dataclasses import asdict
 
-    return {name: held for name, held in asdict(record).items() if held is not None}
+    return {name: value for name, value in asdict(record).items() if value is not None}
 
 
 SWEEP_TOML = """seed = 0

@@ -76,8 +76,8 @@ class HostilePlace:
     def environment(self, folder: Path) -> dict[str, str]:
         """Variables of the environment, for a trial in the folder."""
         given = {name: None if text is None else text.format(folder=folder) for name, text in self.variables.items()}
-        kept = os.environ | {"TMPDIR": str(folder / "tmp")} | given
-        return {name: text for name, text in kept.items() if text is not None}
+        environ = os.environ | {"TMPDIR": str(folder / "tmp")} | given
+        return {name: text for name, text in environ.items() if text is not None}
 
     def limit(self) -> None:
         """Set the limits of this process."""

@@ -203,11 +203,11 @@ def judge(
     """The share of false alarms, of slow cases that were found, and of slow cases that were called FASTER or SAME."""
     same = [*quiet, *busy]
     alarms = [one for one in same if one.cries_wolf]
-    told = Counter(case.verdict for one in same for case in one.comparison.cases)
+    counts = Counter(case.verdict for one in same for case in one.comparison.cases)
     what = "the same revision twice, half of it beside a busy core: comparisons with SLOWER, FASTER or exit code 1"
     notes = (
         f"{len(alarms)} of {len(same)}, {sum(one in alarms for one in busy)} of them beside a busy core",
-        _told(told),
+        _counted(counts),
         _effort(same),
         note,
         *(f"{case.case}: {case.reason}" for one in alarms for case in one.comparison.cases if case.reason),
@@ -222,7 +222,7 @@ def judge(
             FOUND,
             "%",
             at_least=True,
-            note=f"{_told(found)}; {_effort(slower)}",
+            note=f"{_counted(found)}; {_effort(slower)}",
         )
     )
     passed = Counter(one.verdict for one in slightly)
@@ -234,13 +234,13 @@ def judge(
                 passed[verdict] / len(slightly),
                 0.0 if verdict is Verdict.FASTER else 0.05,
                 "%",
-                note=f"{_told(passed)}; {_effort(slightly)}",
+                note=f"{_counted(passed)}; {_effort(slightly)}",
             )
         )
     return figures
 
 
-def _told(counts: Counter[Verdict]) -> str:
+def _counted(counts: Counter[Verdict]) -> str:
     return ", ".join(f"{count} {verdict}" for verdict, count in counts.most_common())
 
 

@@ -115,8 +115,8 @@ def throughput(quick: bool) -> list[Figure]:
         # The first job of a worker imports torch, and says what machine it is.
         measured(sweep_of(8 * WORKERS), pool)
         for a_cell in (1, 10):
-            seconds, folder, kept = measured(sweep_of(cases, a_cell), pool)
-            with kept:
+            seconds, folder, kept_bytes = measured(sweep_of(cases, a_cell), pool)
+            with kept_bytes:
                 rows = len(read_records(folder))
             what = f"{cases} cases of {CASE_S * 1e3:g} ms on {WORKERS} workers, {a_cell} a cell"
             share = rows * CASE_S / WORKERS / seconds
@@ -148,8 +148,8 @@ def kills(quick: bool) -> list[Figure]:
         stack.callback(killer.join)
         stack.callback(ended.set)
         sweep = sweep_of(cases)
-        _, folder, kept = measured(sweep, pool)
-        stack.enter_context(kept)
+        _, folder, kept_bytes = measured(sweep, pool)
+        stack.enter_context(kept_bytes)
         frame = read_records(folder)
     asked = {case.key for cell in sweep.cells() for case in cell.cases}
     what = f"{cases} cases on {WORKERS} workers"
@@ -179,10 +179,10 @@ def merging(quick: bool) -> list[Figure]:
             file: (folder / where / file).stat().st_size / merged.rows
             for where, file in (("all", "records.csv"), ("parquet", "records.parquet"), ("all", "samples.jsonl"))
         }
-    told = ", ".join(f"{file} {size:.0f} bytes a case" for file, size in sizes.items())
+    text = ", ".join(f"{file} {size:.0f} bytes a case" for file, size in sizes.items())
     what = f"{merged.rows} cases of {len(parts)} directories"
     return [
-        Figure("merging", f"{what}: time", seconds, 30.0, note=f"{merged.overlapping} overlapping; {told}"),
+        Figure("merging", f"{what}: time", seconds, 30.0, note=f"{merged.overlapping} overlapping; {text}"),
         Figure("merging", f"{what}: cases missing", merged.missing, 0),
         Figure("merging", f"{what}: cases found to overlap", merged.overlapping, cases / 10, at_least=True),
     ]

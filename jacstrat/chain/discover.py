@@ -52,33 +52,35 @@ class Discovered:
     _map: Map | None = None
     _trial: Tensor | None = None
 
-    def map(self, held: Sequence[Tensor]) -> Map:
+    def map(self, operands: Sequence[Tensor]) -> Map:
         """The map with these tensors.
 
         Raises:
             Opaque: It does not act on each point alone and alike.
             UnsupportedError: A graph of a device is being captured, whose replays could not follow an index.
         """
-        if is_capturing() and held and not self.is_weighted:
+        if is_capturing() and operands and not self.is_weighted:
             raise UnsupportedError(f"chain looks at the index of {self.name} at each call, and no replay can; use vmap")
-        tracked = self.is_weighted and in_a_graph(held)
-        if not tracked and self._map is not None and same(self._of, held):
+        tracked = self.is_weighted and in_a_graph(operands)
+        if not tracked and self._map is not None and same(self._of, operands):
             return self._map
-        linear_map = self._discovered(held)
+        linear_map = self._discovered(operands)
         if not tracked:
-            self._of, self._map = [tensor.detach().clone() for tensor in held], linear_map
+            self._of, self._map = [tensor.detach().clone() for tensor in operands], linear_map
         return linear_map
 
-    def _discovered(self, held: Sequence[Tensor]) -> Map:
+    def _discovered(self, operands: Sequence[Tensor]) -> Map:
         is_weighted = self.is_weighted
         if is_weighted:
             like = torch.empty((), dtype=self.dtype, device=self.device)
-        elif any(tensor.is_meta for tensor in held):
+        elif any(tensor.is_meta for tensor in operands):
             raise Opaque(f"{self.name} has a tensor without values, on the meta device")
         else:
             # What moves entries does the same in any type and on any device.
             like = torch.empty((), dtype=torch.float64)
-        act = self.apply([tensor.to(like) if tensor.is_floating_point() else tensor.to(like.device) for tensor in held])
+        act = self.apply(
+            [tensor.to(like) if tensor.is_floating_point() else tensor.to(like.device) for tensor in operands]
+        )
         B, d = self.batch, self.shape.numel() // self.batch
         zero = torch.zeros(self.shape, dtype=like.dtype, device=like.device)
         shift = act(zero)

@@ -44,13 +44,13 @@ class FieldChain:
         self.diagonal = diagonal
         values = reading.values
         operands = (leaf for node in values.nodes for leaf in leaves((node.args, *node.kwargs.values())))
-        self._held = list({id(leaf): leaf for leaf in operands if isinstance(leaf, Tensor)}.values())
+        self._operands = list({id(leaf): leaf for leaf in operands if isinstance(leaf, Tensor)}.values())
         changing = values.varying | values.moving | set(values.fixed)
         self._constant = [node for node in values.nodes if not changing.intersection(node.outs)]
         with torch.no_grad():
             constants = self._constants()
             self.start, best = self._best(constants)
-            self._kept = Contracted(constants, best, self._copies())
+            self._cached = Contracted(constants, best, self._copies())
         self.factors: TapeFactors = factors(reading, best.stages)
 
     def _best(self, constants: list[Any]) -> tuple[int, ChainPlan]:
@@ -77,21 +77,21 @@ class FieldChain:
         return environment
 
     def _copies(self) -> list[Tensor]:
-        return [tensor.detach().clone() for tensor in self._held]
+        return [tensor.detach().clone() for tensor in self._operands]
 
     def contracted(self) -> Contracted:
         """The constants, contracted again where a graph of that is wanted, a device's, too, or they have changed."""
-        tracked = in_a_graph(self._held)
-        if not tracked and same(self._kept.of, self._held):
-            return self._kept
+        tracked = in_a_graph(self._operands)
+        if not tracked and same(self._cached.of, self._operands):
+            return self._cached
         constants = self._constants()
         chain_plan = plan(self.reading, constants, self.start, self.diagonal)
         if not chain_plan.stages <= set(self.factors.stages):  # an index that the function holds has moved
             self.factors = factors(self.reading, chain_plan.stages)
         if tracked:
             return Contracted(constants, chain_plan, [])
-        self._kept = Contracted(constants, chain_plan, self._copies())
-        return self._kept
+        self._cached = Contracted(constants, chain_plan, self._copies())
+        return self._cached
 
     def __call__(self, x: Tensor, *args: Any) -> Tensor:
         constants, chain_plan, _ = self.contracted()
@@ -103,7 +103,7 @@ class FieldChain:
     @property
     def reason(self) -> str:
         """How it is contracted, in words."""
-        chain_plan = self._kept.plan
+        chain_plan = self._cached.plan
         number = len(chain_plan.stages)
         layers = f"{number} pointwise factor{'' if number == 1 else 's'}"
         if not chain_plan.pushes:

@@ -216,7 +216,7 @@ def hadamard(C: Map, R: Map) -> Map:
     return Map(C.rows, C.columns, tuple(picks), total(dense) if dense else None)
 
 
-def between(left: Tensor, K: Map, right: Tensor) -> Tensor:
+def bilinear(left: Tensor, K: Map, right: Tensor) -> Tensor:
     """left^T K right, (B, p) and (B, q) -> (B,)."""
     return (left * K(right)).sum(-1)
 

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from jacstrat.chain.maps import Map, between, hadamard, total
+from jacstrat.chain.maps import Map, bilinear, hadamard, total
 from jacstrat.chain.reading import ChainStage, Reading
 
 # A source of a base: a stage, or where the chain is cut open.
@@ -96,7 +96,7 @@ class ChainPlan:
         parts = [self.constant.expand(batch, *self.constant.shape)]
         for j, k in self.singles.items():
             parts.append(k(d[j]) if diagonal else d[j] @ k)
-        parts += [between(d[j], K, d[i]) for j, i, K in self.pairs]
+        parts += [bilinear(d[j], K, d[i]) for j, i, K in self.pairs]
         U: dict[ChainStage, Tensor] = {}
         for j, push in self.pushes.items():
             U[j] = total([_pushed(d[i], C, seed, U.get(i)) for i, C, seed in push.inputs])

@@ -273,11 +273,11 @@ def maker(reading: Reading, node: Node, a: int, number: int) -> MapMaker:
     if any(slot in values.moving - apart for slot in node.slots):
         raise Opaque(f"{_name(node.op)} has an argument that depends on x without a derivative")
     v, x = values.sample[a], values.sample[0]
-    held = [leaf for leaf in leaves((node.args, *node.kwargs.values())) if isinstance(leaf, Tensor | Slot)]
-    held = [leaf for leaf in held if not (isinstance(leaf, Slot) and leaf.index in apart)]
+    operands = [leaf for leaf in leaves((node.args, *node.kwargs.values())) if isinstance(leaf, Tensor | Slot)]
+    operands = [leaf for leaf in operands if not (isinstance(leaf, Slot) and leaf.index in apart)]
 
     def apply(tensors: Any) -> Callable[[Tensor], Tensor]:
-        tensor_of = dict(zip(map(id, held), tensors, strict=True))
+        tensor_of = dict(zip(map(id, operands), tensors, strict=True))
 
         def at(tree: Any, v: Tensor) -> Any:
             if id(tree) in tensor_of:
@@ -293,8 +293,8 @@ def maker(reading: Reading, node: Node, a: int, number: int) -> MapMaker:
         return act
 
     discovered = Discovered(_name(node.op), apply, v.shape, values.batch, x.dtype, x.device, is_bilinear(node.op))
-    discovered.map(bound(held, values.sample))
-    return lambda constants: discovered.map(bound(held, constants))
+    discovered.map(bound(operands, values.sample))
+    return lambda constants: discovered.map(bound(operands, constants))
 
 
 def _of_weights(reading: Reading, node: Node, a: int) -> MapMaker | None:

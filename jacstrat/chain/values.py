@@ -100,13 +100,20 @@ def values_of(tape: Tape, x: Tensor, args: Args = ()) -> Values:
     output = tape.output if isinstance(tape.output, int) and tape.output in varying else -1
     # What depends on the shape of x alone is known, and nothing that it was made of has to be.
     needed = {tape.output} if isinstance(tape.output, int) else set()
-    kept: list[Node] = []
+    needed_nodes: list[Node] = []
     for node in reversed(nodes):
         if needed.intersection(node.outs) and not set(node.outs) & set(fixed):
-            kept.append(node)
+            needed_nodes.append(node)
             needed.update(node.slots)
     return Values(
-        tuple(reversed(kept)), output, len(x) if x.dim() == 2 else 1, sample, varying, moving, fixed, len(tensors)
+        tuple(reversed(needed_nodes)),
+        output,
+        len(x) if x.dim() == 2 else 1,
+        sample,
+        varying,
+        moving,
+        fixed,
+        len(tensors),
     )
 
 

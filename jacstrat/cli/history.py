@@ -44,9 +44,9 @@ def _add(directories: list[Path], store: Path, commit: str | None) -> None:
         raise UsageError(f"--commit is that of one directory, there are {len(sides)}; add them one by one")
     with stores.opened(store) as opened:
         for directory in sides:
-            told, date = stores.commit_in(directory)
+            commit_there, date = stores.commit_in(directory)
             # A repository at hand knows the full hash, and when it was committed.
-            full, committed = known_commit(Path.cwd(), commit or told)
+            full, committed = known_commit(Path.cwd(), commit or commit_there)
             added = opened.add(directory, full if commit else None, date or committed)
             if added is None:
                 tell(f"{directory} is in {store} already")

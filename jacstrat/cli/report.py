@@ -73,7 +73,7 @@ def show(
     from jacstrat.records import PAGE, PLOTS_DIRECTORY, records_file
     from jacstrat.report.analysis.cross_run import agreement, sides
     from jacstrat.report.analysis.findings import print_headline, print_screen, print_told
-    from jacstrat.report.analysis.formats import told
+    from jacstrat.report.analysis.formats import blocks_of
     from jacstrat.report.analysis.runs import read_runs
     from jacstrat.report.figures.drawing import CHOICES, FIRST, MOST_CASES, MOST_SETTINGS, draw_plots, too_many
     from jacstrat.report.page.write import write_page
@@ -87,9 +87,9 @@ def show(
         if agreed := agreement(sides(runs)) if len(runs) > 1 else "":
             console.print(f"{agreed}\n", markup=False, highlight=False)
         if brief:
-            print_screen(told(runs), console, f"jacstrat report {' '.join(map(str, directories))}")
+            print_screen(blocks_of(runs), console, f"jacstrat report {' '.join(map(str, directories))}")
         else:
-            print_told(told(runs), console)
+            print_told(blocks_of(runs), console)
     finally:
         # Also where nobody reads the findings, or the terminal is gone.
         drawn_files = draw_plots(runs, () if names == FIRST else names, width_inches)
@@ -151,8 +151,8 @@ def show_counts(directory: Path, console: Terminal) -> None:
     from jacstrat.records import read_records, records_file
 
     statuses = Counter(read_records(directory)["status"])
-    told = ", ".join(f"{count} {status}" for status, count in statuses.most_common())
-    console.say(f"{statuses.total()} cases in {records_file(directory)}, counted and not timed: {told}")
+    counts = ", ".join(f"{count} {status}" for status, count in statuses.most_common())
+    console.say(f"{statuses.total()} cases in {records_file(directory)}, counted and not timed: {counts}")
     if not statuses["ok"] + statuses["wrong"]:
         console.say("nothing was measured")
         raise typer.Exit(EXIT_NOTHING_MEASURED)

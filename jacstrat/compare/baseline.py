@@ -32,15 +32,15 @@ def update_baseline(
     Returns:
         How many rows are new, gone, or written anew; 0 leaves the directory alone.
     """
-    kept: dict[str, Record] = {}
+    same_records: dict[str, Record] = {}
     gone = 0
     if base is not None and comparison is not None:
         old = {record.case: record for record in to_records(base.frame)}
         same = {c.case for c in comparison.cases if all(finding.gate is Gate.TIME for finding in c.findings)}
-        kept = {case: record for case, record in old.items() if case in same}
+        same_records = {case: record for case, record in old.items() if case in same}
         gone = comparison.counts.get(Verdict.GONE, 0)
-    records = [kept.get(record.case) or _without_times(record) for record in to_records(new.frame)]
-    written = gone + sum(record.case not in kept for record in records)
+    records = [same_records.get(record.case) or _without_times(record) for record in to_records(new.frame)]
+    written = gone + sum(record.case not in same_records for record in records)
     if written == 0 and base is not None and base.environment.torch == new.environment.torch:
         return 0
     directory.mkdir(parents=True, exist_ok=True)

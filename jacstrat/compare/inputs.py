@@ -57,8 +57,8 @@ def read_side(path: Path) -> RecordSet:
     if not path.exists():
         raise UsageError(f"{path} does not exist; `jacstrat run --out {path}` writes results")
     if path.is_dir() and not records_file(path).is_file():
-        held = "is empty" if not any(path.iterdir()) else f"has no {RECORDS}"
-        raise UsageError(f"{path} {held}: no run wrote it; `jacstrat run --out {path}` does")
+        problem = "is empty" if not any(path.iterdir()) else f"has no {RECORDS}"
+        raise UsageError(f"{path} {problem}: no run wrote it; `jacstrat run --out {path}` does")
     if path.suffix == ".json":
         return _benchmark(path)
     directory = path if path.is_dir() else path.parent

@@ -118,11 +118,11 @@ def undecided(cases: Mapping[str, Sequence[Pair]], thresholds: Mapping[str, floa
         case
         for case, finding in findings.items()
         if finding.verdict is Verdict.AMBIGUOUS
-        and not (len(cases[case]) >= SETTLED_PAIRS and _between(finding, thresholds[case]))
+        and not (len(cases[case]) >= SETTLED_PAIRS and _is_within(finding, thresholds[case]))
     }
 
 
-def _between(finding: Finding, threshold: float) -> bool:
+def _is_within(finding: Finding, threshold: float) -> bool:
     """Whether the interval lies on one side of 1, and within the threshold."""
     low, high = finding.low or 0.0, finding.high or math.inf
     return 1 < low <= high <= 1 + threshold or 1 / (1 + threshold) <= low <= high < 1

@@ -7,7 +7,7 @@ import re
 from rich.console import Console
 
 from jacstrat.compare.verdict import CaseVerdict, Comparison, Verdict
-from jacstrat.compare.wording import CaseWords, conclusion, lacking, lines_of, tally, told
+from jacstrat.compare.wording import CaseWords, cases_shown, conclusion, lacking, lines_of, tally
 from jacstrat.core.text import printable
 from jacstrat.report.analysis.sheet import Sheet, SheetColumn, sheet_of
 
@@ -49,7 +49,7 @@ def print_comparison(comparison: Comparison, console: Console, everything: bool 
     def say(text: str) -> None:
         console.print(text, markup=False, highlight=False, soft_wrap=True)
 
-    cases = told(comparison, everything)
+    cases = cases_shown(comparison, everything)
     if cases:
         console.print(comparison_sheet(comparison, cases[:MOST_ROWS]))
         if len(cases) > MOST_ROWS:
@@ -67,7 +67,7 @@ def print_comparison(comparison: Comparison, console: Console, everything: bool 
 
 def to_markdown(comparison: Comparison, everything: bool = False) -> str:
     """The same as Markdown, for a step summary or a comment."""
-    cases = told(comparison, everything)
+    cases = cases_shown(comparison, everything)
     parts = [f"### {_escaped(conclusion(comparison))}", "", f"{tally(comparison)}."]
     parts += ["", f"{_code(comparison.new)} against {_code(comparison.base)}"]
     if cases:

@@ -105,8 +105,10 @@ class CaseVerdict:
     @property
     def reason(self) -> str:
         """Why, the gravest first; empty where it is SAME."""
-        told = sorted((f for f in self.findings if f.verdict is not Verdict.SAME), key=lambda f: _GRAVITY[f.verdict])
-        return "; ".join(finding.reason for finding in told if finding.reason)
+        findings = sorted(
+            (f for f in self.findings if f.verdict is not Verdict.SAME), key=lambda f: _GRAVITY[f.verdict]
+        )
+        return "; ".join(finding.reason for finding in findings if finding.reason)
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ class CaseWords:
     regression: bool
 
 
-def told(comparison: Comparison, everything: bool = False) -> list[CaseVerdict]:
+def cases_shown(comparison: Comparison, everything: bool = False) -> list[CaseVerdict]:
     """The cases worth a line, the gravest first; all of them where everything is asked for.
 
     A case whose time alone is AMBIGUOUS is left out: of runs that were measured apart nearly every one is. Cases that

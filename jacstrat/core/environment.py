@@ -19,7 +19,7 @@ from jacstrat.core.whole import write_whole
 
 ENVIRONMENT = "environment.json"
 # What tells machines apart and stays while nothing changes but the time.
-KEPT = ("machine", "hardware", "accelerator", "cards", "python", "torch")
+STABLE_FACTS = ("machine", "hardware", "accelerator", "cards", "python", "torch")
 
 
 # A file that came from elsewhere may name any number of them.
@@ -157,11 +157,11 @@ class Session:
 
     def brief(self) -> Session:
         """What a comparison reads of it: nothing that moves while nothing changes but the time."""
-        told = self.start
-        hardware = {"cpu_model": told.processor, "logical_cores": told.logical_cores}
-        some = {"hardware": hardware, "torch": {"version": told.torch}, "start": {"utc": told.utc}}
+        snapshot = self.start
+        hardware = {"cpu_model": snapshot.processor, "logical_cores": snapshot.logical_cores}
+        some = {"hardware": hardware, "torch": {"version": snapshot.torch}, "start": {"utc": snapshot.utc}}
         start = plain if isinstance(plain := self.plain.get("start"), Mapping) else {}
-        return Session({"start": {name: start.get(name) for name in KEPT} | some})
+        return Session({"start": {name: start.get(name) for name in STABLE_FACTS} | some})
 
 
 def moment(text: str) -> datetime | None:

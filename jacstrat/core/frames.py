@@ -78,7 +78,7 @@ class Receiver:
     def __init__(self, descriptor: int, key: bytes) -> None:
         os.set_blocking(descriptor, False)
         self._descriptor, self._key, self._number = descriptor, key, 0
-        self._held = bytearray()
+        self._buffer = bytearray()
 
     def receive(self) -> list[Any]:
         """The values that are there, none to all.
@@ -95,7 +95,7 @@ class Receiver:
             part = b""
         if not part:
             raise EOFError
-        self._held += part
+        self._buffer += part
         messages = []
         while (value := self._first()) is not None:
             messages.append(value[0])
@@ -103,20 +103,20 @@ class Receiver:
 
     def _first(self) -> tuple[Any] | None:
         """The value of the first frame, taken out of what is held; None where it is not whole yet."""
-        held, key, number = self._held, self._key, self._number
-        if len(held) < _HEAD_BYTES:
+        buffer, key, number = self._buffer, self._key, self._number
+        if len(buffer) < _HEAD_BYTES:
             return None
-        packed = bytes(held[: _LENGTH.size])
-        tags = bytes(held[_LENGTH.size : _HEAD_BYTES])
+        packed = bytes(buffer[: _LENGTH.size])
+        tags = bytes(buffer[_LENGTH.size : _HEAD_BYTES])
         length = _LENGTH.unpack(packed)[0]
         if length > MOST_BYTES or not secrets.compare_digest(tags[:TAG_BYTES], _tag(key, number, packed)):
             raise FrameError("what comes is no message")
-        if len(held) < _HEAD_BYTES + length:
+        if len(buffer) < _HEAD_BYTES + length:
             return None
-        payload = bytes(held[_HEAD_BYTES : _HEAD_BYTES + length])
+        payload = bytes(buffer[_HEAD_BYTES : _HEAD_BYTES + length])
         if not secrets.compare_digest(tags[TAG_BYTES:], _tag(key, number, payload)):
             raise FrameError("a message has been changed on its way")
-        del held[: _HEAD_BYTES + length]
+        del buffer[: _HEAD_BYTES + length]
         self._number += 1
         try:
             return (json.loads(payload),)

@@ -58,9 +58,9 @@ class Operands:
         idle = [node for node in values.nodes if not values.varying.intersection(_outs(node))]
         self._constant = [node for node in idle if not values.moving.intersection(_outs(node))]
         self._moving = [node for node in idle if values.moving.intersection(_outs(node))]
-        held = (leaf for node in values.nodes for leaf in leaves((node.args, *node.kwargs.values())))
-        self.held = tuple({id(leaf): leaf for leaf in held if isinstance(leaf, Tensor)}.values())
-        self._kept: tuple[Any, list[Any], list[Tensor | None], Ready | None] | None = None
+        operands = (leaf for node in values.nodes for leaf in leaves((node.args, *node.kwargs.values())))
+        self.constants = tuple({id(leaf): leaf for leaf in operands if isinstance(leaf, Tensor)}.values())
+        self._cached: tuple[Any, list[Any], list[Tensor | None], Ready | None] | None = None
         self._size = len(values.sample)
 
     def at(self, x: Tensor, args: Args, V: Tensor | None = None) -> Ready:
@@ -70,14 +70,14 @@ class Operands:
             environment, constants, _ = self._constants_now()
             return self._completed(environment, constants, x, args, V, may_compress=False)
         state = self._state() if x.device.type != "cpu" else None
-        if state is None or self._kept is None or self._kept[0] != state:
-            self._kept = (state, *self._constants_now())
-        _, environment, constants, ready = self._kept
+        if state is None or self._cached is None or self._cached[0] != state:
+            self._cached = (state, *self._constants_now())
+        _, environment, constants, ready = self._cached
         if V is None and ready is not None:
             return ready
         ready = self._completed(environment, constants, x, args, V, self.may_compress)
         if V is None and not any(self.read.moving):
-            self._kept = (state, environment, constants, ready)
+            self._cached = (state, environment, constants, ready)
         return ready
 
     def _completed(
@@ -101,7 +101,7 @@ class Operands:
         return self._ready(operands, V, may_compress)
 
     def _state(self) -> tuple[tuple[int, int], ...]:
-        return tuple((0 if one.is_inference() else one._version, one.data_ptr()) for one in self.held)
+        return tuple((0 if one.is_inference() else one._version, one.data_ptr()) for one in self.constants)
 
     def _constants_now(self) -> tuple[list[Any], list[Tensor | None], Ready | None]:
         environment: list[Any] = [None] * self._size

@@ -72,8 +72,8 @@ def _number(value: float) -> str:
 
 def _parametrised(name: str, values: tuple[float, ...], text: str, **kind: bool) -> Formula:
     """A formula with numbers in place of {0}, {1}, ...; they are part of its name."""
-    told = "_".join(float(value).hex().translate(_PLAIN) for value in values)
-    return Formula(f"{name}_{told}", _lines(text.format(*map(_number, values))), **kind)
+    suffix = "_".join(float(value).hex().translate(_PLAIN) for value in values)
+    return Formula(f"{name}_{suffix}", _lines(text.format(*map(_number, values))), **kind)
 
 
 _PLAIN = str.maketrans({".": "p", "-": "m", "+": "q"})

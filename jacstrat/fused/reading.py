@@ -179,9 +179,9 @@ class _Reader:
 
     def _shift(self, node: Node, number: int, taken: list[int]) -> Form:
         """What an operation gives where all that depends on x or on an argument is zero."""
-        held = [leaf for leaf in leaves((node.args, *node.kwargs.values())) if isinstance(leaf, Slot | Tensor)]
-        held = [leaf for leaf in held if not (isinstance(leaf, Slot) and leaf.index in taken)]
-        if node.op not in _FILLS and not held:
+        operands = [leaf for leaf in leaves((node.args, *node.kwargs.values())) if isinstance(leaf, Slot | Tensor)]
+        operands = [leaf for leaf in operands if not (isinstance(leaf, Slot) and leaf.index in taken)]
+        if node.op not in _FILLS and not operands:
             return ()
         shapes = {taken_slot: self.values.sample[taken_slot] for taken_slot in taken}
         like, batch = self.like, self.batch

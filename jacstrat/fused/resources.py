@@ -52,12 +52,12 @@ def resources(
     source = ASTSource(function, signature, constexprs=dict(constants), attrs=aligned)
     options: dict[str, Any] = {"num_warps": warps, "enable_fp_fusion": True}
     compiled = triton.compile(source, target=GPUTarget("cuda", capability, 32), options=options)
-    told = _told(compiled.asm["cubin"])
+    registers_and_stack = _registers_and_stack(compiled.asm["cubin"])
     products = frozenset(re.findall(r"\b(wgmma|mma)\.\S*?sync\S*?\.(?:f64|tf32|bf16|f16)", compiled.asm["ptx"]))
-    return Resources(compiled.metadata.shared, *told, products)
+    return Resources(compiled.metadata.shared, *registers_and_stack, products)
 
 
-def _told(cubin: bytes) -> tuple[int, int]:
+def _registers_and_stack(cubin: bytes) -> tuple[int, int]:
     """Registers and bytes of the stack of a thread."""
     import triton
 

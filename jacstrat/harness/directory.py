@@ -82,7 +82,7 @@ def finished(directory: Path, sweep: Sweep, resume: bool, retry: Collection[str]
         drop_rows(file, again)
         frame = frame.drop(again)
     standing = frame[["case", *Standing._fields]].itertuples(index=False, name=None)
-    return {case: Standing(*stands) for case, *stands in standing}
+    return {case: Standing(*standing_of_case) for case, *standing_of_case in standing}
 
 
 def _same_sweep(file: Path, sweep: Sweep) -> None:

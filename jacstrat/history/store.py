@@ -135,12 +135,12 @@ class Store:
 
     def _check(self) -> None:
         version = self._db.execute("PRAGMA user_version").fetchone()[0]
-        held = {row[0] for row in self._db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        tables = {row[0] for row in self._db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
         # A version before this one was killed while it made the tables, and had not said so yet.
-        begun = version == 0 and held <= {"runs", "results"}
+        begun = version == 0 and tables <= {"runs", "results"}
         if version != VERSION and not begun:
             raise UsageError(f"{self.file} is another program's, or a later version's; name another with --store")
-        if version == VERSION and not {"runs", "results"} <= held:
+        if version == VERSION and not {"runs", "results"} <= tables:
             raise UsageError(f"{self.file} has lost its tables; name another with --store")
 
     def _make_tables(self) -> None:
@@ -176,8 +176,8 @@ class Store:
         run = _run(directory, commit, date)
         digest = hashlib.sha256(records_file(directory).read_bytes() + run.commit.encode()).hexdigest()
         rows = [tuple(map(_plain, row)) for row in frame.loc[:, list(STORED)].itertuples(index=False)]
-        told = (run.commit, run.date, run.measured, run.dirty, run.machine, run.torch, run.source, digest)
-        values = tuple(map(_plain, told))
+        row_of_run = (run.commit, run.date, run.measured, run.dirty, run.machine, run.torch, run.source, digest)
+        values = tuple(map(_plain, row_of_run))
         with self._answered(), self._writing():
             if self._db.execute("SELECT 1 FROM runs WHERE digest = ?", (digest,)).fetchone():
                 return None
@@ -257,8 +257,8 @@ def opened(file: Path, must_exist: bool = False) -> Iterator[Store]:
 
 def commit_in(directory: Path) -> tuple[str, str]:
     """The commit that a directory says it measured, and when that was committed; "" for what it does not say."""
-    told = _last(directory)
-    return told.commit[0], told.date
+    session = _last(directory)
+    return session.commit[0], session.date
 
 
 def _last(directory: Path) -> Snapshot:
@@ -268,21 +268,21 @@ def _last(directory: Path) -> Snapshot:
 
 
 def _run(directory: Path, commit: str | None, date: str | None) -> StoredRun:
-    told = _last(directory)
-    measured, dirty = told.commit
+    session = _last(directory)
+    measured, dirty = session.commit
     if not (commit or measured):
         raise UsageError(f"{directory} does not say which commit it measured; give it with --commit")
     commit, dirty = (commit, False) if commit else (measured, dirty)
-    date = date or told.date or told.utc
+    date = date or session.date or session.utc
     if not date:
         raise UsageError(f"{directory} does not say when it was measured, nor git when {commit} was committed")
     return StoredRun(
         commit=commit,
         date=_utc(date),
-        measured=told.utc,
+        measured=session.utc,
         dirty=dirty,
-        machine=told.machine,
-        torch=told.torch,
+        machine=session.machine,
+        torch=session.torch,
         source=str(directory),
     )
 

@@ -143,12 +143,12 @@ class DeviceClock:
         if HOLD * host_s > MOST_HOLDS * held_s:
             return None
         for _ in range(HOLD_TRIES):
-            held = device.event()
+            hold = device.event()
             for _ in range(math.ceil(HOLD * host_s / held_s)):
                 device.hold()
-            device.record(held)
+            device.record(hold)
             work()
-            waited = device.passed(held)
+            waited = device.passed(hold)
             device.synchronize()
             if not waited:
                 return False

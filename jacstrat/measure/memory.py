@@ -55,8 +55,8 @@ class StorageMode(TorchDispatchMode):
         address = storage._cdata
         if address in self._seen:
             return
-        held = is_output and tensor.device.type == self._device and not tensor._is_zerotensor()
-        size = storage.nbytes() if held else 0
+        is_held = is_output and tensor.device.type == self._device and not tensor._is_zerotensor()
+        size = storage.nbytes() if is_held else 0
         self._seen[address] = (weakref.ref(storage, lambda _: self._free(address)), size)
         self._alive += size
         self.peak_bytes = max(self.peak_bytes, self._alive)

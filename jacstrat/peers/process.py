@@ -159,14 +159,14 @@ def surroundings(environ: Mapping[str, str], device: str, threads: int, is_ours:
         device, threads: As of a Process.
         is_ours: It runs on this Python, and is to find what this one finds; else that is none of its business.
     """
-    kept = {name: value for name, value in environ.items() if is_ours or not name.startswith("PYTHON")}
+    variables = {name: value for name, value in environ.items() if is_ours or not name.startswith("PYTHON")}
     if is_ours:
-        kept["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
+        variables["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
     kind, _, index = device.partition(":")
     cards = [card for card in environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if card]
     number = int(index or 0)
     card = cards[number] if number < len(cards) else str(number)
-    return kept | {
+    return variables | {
         "OMP_NUM_THREADS": str(threads),
         "MKL_NUM_THREADS": str(threads),
         # What XLA takes for the number of cores.

@@ -97,12 +97,12 @@ def _recorded(f: Function, x: Tensor, args: Args) -> tuple[Tape, bool]:
 def _needed(tape: Tape) -> list[Node]:
     """The nodes that the result depends on."""
     needed = {tape.output} if isinstance(tape.output, int) else set()
-    kept = []
+    nodes = []
     for node in reversed(tape.nodes):
         if needed.intersection(node.outs):
-            kept.append(node)
+            nodes.append(node)
             needed.update(node.slots)
-    return kept[::-1]
+    return nodes[::-1]
 
 
 class _Writer:

@@ -138,8 +138,8 @@ def _seconds(call: Call, calls: int) -> float:
 
 
 def _load(file: str) -> dict[str, np.ndarray]:
-    with np.load(file) as kept:
-        return {name: kept[name] for name in kept.files}
+    with np.load(file) as arrays:
+        return {name: arrays[name] for name in arrays.files}
 
 
 def _line(error: BaseException) -> str:

@@ -89,7 +89,7 @@ def takes(f: Function, x: Tensor) -> bool:
         return False
 
 
-def _other_n(text: str, f: Function, x: Tensor, held: object) -> int | None:
+def _other_n(text: str, f: Function, x: Tensor, function: object) -> int | None:
     """An n that f takes, of those that the layers it holds or the message of its error suggest; each is tried."""
     n = x.shape[-1]
     numbers = [int(number) for number in re.findall(r"\d+", text)]
@@ -99,7 +99,7 @@ def _other_n(text: str, f: Function, x: Tensor, held: object) -> int | None:
         # A view of each row as so many by so many numbers.
         sizes = [int(size) for size in shape[1].split(", ")][1:]
         numbers.insert(0, abs(int(torch.tensor(sizes).prod())))
-    suggested = dict.fromkeys(m for m in (*inputs(held), *numbers) if m != n and 0 < m < 10**5)
+    suggested = dict.fromkeys(m for m in (*inputs(function), *numbers) if m != n and 0 < m < 10**5)
     return next((m for m in list(suggested)[:_MOST_TRIES] if takes(f, x.new_ones(2, m))), None)
 
 

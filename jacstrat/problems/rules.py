@@ -61,7 +61,7 @@ def check(f: Function, x: Tensor, operator: str | Operator, args: Args = ()) -> 
         moved = _Chain(f, other, operator, others)
     if moved:
         _compare(f, first, moved)
-    if not _alike(y.reshape(batch, -1)[0], first.row(0), floor=1.0):
+    if not _alike(y.reshape(batch, -1)[0], first.row(0), atol=1.0):
         raise UsageError(f"row 0 of f(x) is another with {batch} rows than with {len(rows)}; {_mixing(f)}")
 
 
@@ -217,12 +217,12 @@ def _probes(some: Tensor) -> tuple[Tensor, Tensor]:
     return torch.stack([first, second, *tail]), torch.stack([first, other, *tail])
 
 
-def _alike(a: Tensor, b: Tensor, floor: float = 0.0) -> bool:
+def _alike(a: Tensor, b: Tensor, atol: float = 0.0) -> bool:
     """Whether two rows are the same but for rounding: to half the digits of their dtype, of numbers of size `floor` at
     least."""
     wide, other = a.cpu().double(), b.cpu().double()
     size = float(wide[wide.isfinite()].abs().amax()) if wide.isfinite().any() else 0.0
-    tolerance = math.sqrt(torch.finfo(a.dtype).eps) * max(size, floor)
+    tolerance = math.sqrt(torch.finfo(a.dtype).eps) * max(size, atol)
     return torch.allclose(wide, other, rtol=0, atol=tolerance, equal_nan=True)
 
 

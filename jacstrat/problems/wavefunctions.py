@@ -29,14 +29,14 @@ def _wavefunction(x: Tensor, **weights: Tensor) -> Tensor:
     r = x.unflatten(-1, (-1, 3))
     to_nuclei = _distance(r.unsqueeze(-2) - weights["nuclei"]).squeeze(-1)
     apart = r.unsqueeze(-2) - r.unsqueeze(-3)
-    between = _distance(apart)
+    distance_apart = _distance(apart)
     # Each electron's distances from the nuclei, and the mean of its features with every electron, as in FermiNet.
-    pairs = torch.tanh(linear(torch.cat((apart, between), -1), weights["W_pair"], weights["b_pair"]))
+    pairs = torch.tanh(linear(torch.cat((apart, distance_apart), -1), weights["W_pair"], weights["b_pair"]))
     h = linear(to_nuclei, weights["W_one"], weights["b_one"]) + pairs.mean(-2)
     h = h + _attention(_normalised(h, weights["scale"], weights["shift"]), weights)
     # Orbital k at electron i, (N, N), falls off from nucleus k.
     orbitals = linear(h, weights["W_orbital"], weights["b_orbital"]) * torch.exp(-weights["decay"] * to_nuclei)
-    return _log_determinant(orbitals) + _jastrow(between, weights["cusp"])
+    return _log_determinant(orbitals) + _jastrow(distance_apart, weights["cusp"])
 
 
 def _distance(d: Tensor) -> Tensor:
@@ -61,9 +61,9 @@ def _log_determinant(A: Tensor) -> Tensor:
     return torch.linalg.lu_factor(A).LU.diagonal(dim1=-2, dim2=-1).abs().log().sum(-1)
 
 
-def _jastrow(between: Tensor, cusp: Tensor) -> Tensor:
+def _jastrow(distances: Tensor, cusp: Tensor) -> Tensor:
     """-1/4 sum a^2/(a + r_ij), a = cusp, over pairs of like spin, with its constant i = j: the cusp of Psiformer."""
-    return -(cusp * cusp / (cusp + between)).sum((-3, -2, -1)) / 8
+    return -(cusp * cusp / (cusp + distances)).sum((-3, -2, -1)) / 8
 
 
 def _log_psi(x: Tensor, charge: Tensor, decay: Tensor) -> Tensor:
@@ -71,8 +71,8 @@ def _log_psi(x: Tensor, charge: Tensor, decay: Tensor) -> Tensor:
     N = r.shape[-2]
     i, j = torch.triu_indices(N, N, 1, device=x.device)
     to_nucleus = r.square().sum(-1).sqrt()
-    between = (r.index_select(-2, i) - r.index_select(-2, j)).square().sum(-1).sqrt()
-    return (between / (2 + 2 * decay * between)).sum(-1) - charge * to_nucleus.sum(-1)
+    distances = (r.index_select(-2, i) - r.index_select(-2, j)).square().sum(-1).sqrt()
+    return (distances / (2 + 2 * decay * distances)).sum(-1) - charge * to_nucleus.sum(-1)
 
 
 def _log_psi_diagonal(x: np.ndarray, charge: np.ndarray, decay: np.ndarray) -> np.ndarray:

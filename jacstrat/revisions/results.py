@@ -43,10 +43,15 @@ def write(directory: Path, trees: Mapping[str, Tree], survey: Survey, blocks: Ma
                 writer.write(timed(record, measured, side))
 
 
-def environment(told: Mapping[str, Any], tree: Tree) -> dict[str, Any]:
+def environment(environment_told: Mapping[str, Any], tree: Tree) -> dict[str, Any]:
     """What a side tells of its environment, with the revision."""
     return of_revision(
-        told, name=tree.name, commit=tree.commit, dirty=tree.dirty, date=tree.date, is_jacstrat=tree.has_jacstrat
+        environment_told,
+        name=tree.name,
+        commit=tree.commit,
+        dirty=tree.dirty,
+        date=tree.date,
+        is_jacstrat=tree.has_jacstrat,
     )
 
 

@@ -107,8 +107,8 @@ def survey(
             attend(group[0])
             for side, rows in both.rows(cells, group).items():
                 records[side] |= rows
-        told = both.ask("environment", {side: {} for side in SIDES})
-    environments = {side: told[side] if isinstance(told[side], dict) else {} for side in SIDES}
+        answers = both.ask("environment", {side: {} for side in SIDES})
+    environments = {side: answers[side] if isinstance(answers[side], dict) else {} for side in SIDES}
     ordered = {side: {key: records[side][key] for key in cells[side] if key in records[side]} for side in SIDES}
     return Survey(cells, ordered, environments, notes)
 

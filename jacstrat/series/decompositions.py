@@ -72,7 +72,7 @@ def _add_quotient(v: Tensor, a: Tensor, b: Tensor, *, value: float = 1) -> Tenso
     return v + a / b * value
 
 
-def _between(a: Tensor, b: Tensor, weight: Any) -> Tensor:
+def _lerp(a: Tensor, b: Tensor, weight: Any) -> Tensor:
     return a + (b - a) * weight
 
 
@@ -174,8 +174,8 @@ DECOMPOSITIONS: Mapping[Any, Callable[..., Any]] = MappingProxyType(
         aten.hypot.default: _hypot,
         aten.addcmul.default: _add_product,
         aten.addcdiv.default: _add_quotient,
-        aten.lerp.Scalar: _between,
-        aten.lerp.Tensor: _between,
+        aten.lerp.Scalar: _lerp,
+        aten.lerp.Tensor: _lerp,
         aten.linalg_vector_norm.default: _norm,
         aten.norm.ScalarOpt_dim: _norm_along,
         aten._safe_softmax.default: _safe_softmax,

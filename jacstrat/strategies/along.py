@@ -12,10 +12,10 @@ from jacstrat.core.operator import OPERATORS
 from jacstrat.series import TapedLine
 from jacstrat.strategies.checked import eager, plain_attention
 from jacstrat.strategies.consistency import Consistency, by_nesting
+from jacstrat.strategies.error_hints import hinted
 from jacstrat.strategies.look import has_numbers
 from jacstrat.strategies.points import check_points, outside_inference_mode, usable
 from jacstrat.strategies.process_cache import ProcessCache, circumstances_of
-from jacstrat.strategies.told import telling
 from jacstrat.trace import Untraceable
 from jacstrat.trace.arguments import Args, Function, bind
 
@@ -50,7 +50,7 @@ def derivatives(u: Function, x: Tensor, V: Tensor, order: int, args: Args = ()) 
     check_directions(x, V)
     f = _checked(eager(u))
     x, V = usable(x), V.to(x.dtype)
-    with outside_inference_mode(), telling(_NAME, f, x, args), plain_attention():
+    with outside_inference_mode(), hinted(_NAME, f, x, args), plain_attention():
         V = V.clone() if V.is_inference() else V
         line = TapedLine(f)
         is_traced = not (torch.compiler.is_compiling() or isinstance(line.tape(x, args), Untraceable))

@@ -22,11 +22,11 @@ from jacstrat.strategies.contraction import (
 )
 from jacstrat.strategies.copies import Copies, output
 from jacstrat.strategies.direct import Direct
+from jacstrat.strategies.error_hints import hinted
 from jacstrat.strategies.gaps import Transform
 from jacstrat.strategies.points import check_points, outside_inference_mode, usable
 from jacstrat.strategies.prepared import Prepared, StaleError
 from jacstrat.strategies.reduction import FormError, OutputForm, outputs_of, reduction
-from jacstrat.strategies.told import telling
 from jacstrat.trace.arguments import Args, Function
 
 if TYPE_CHECKING:
@@ -286,7 +286,7 @@ class Strategy(ABC):
             check_points(x)
         points = usable(x)
         needs_scalar = self.refuse(OPERATORS["divergence"]) is not None
-        with outside_inference_mode(), telling(self, f, points, args), plain_attention():
+        with outside_inference_mode(), hinted(self, f, points, args), plain_attention():
             reduced, form = reduction(operator, f, points, args, event_dim, needs_scalar, form)
             z, z_args = reduced.points(points, args)
             contraction = self.contracted(reduced.operator, reduced.function, z, z_args, generator)

@@ -15,7 +15,7 @@ from jacstrat.trace.arguments import Args, Function
 
 # Functions that are kept, and bytes of the parameters that those with a recording keep alive: the latest one may have
 # MOST_BYTES, all together ALL_BYTES.
-KEPT, ALL_BYTES, MOST_BYTES = 64, 2**28, 2**30
+MOST_ENTRIES, ALL_BYTES, MOST_BYTES = 64, 2**28, 2**30
 # Integers of a function that is called itself, by which it may take another way: so many are held against a witness.
 INTEGERS = 4
 # Integers up to this are fractions without loss.
@@ -95,7 +95,7 @@ class EntryCache:
                 return
             self._entries[key] = entry
             total = sum(one.number_of_bytes for one in self._entries.values())
-            while len(self._entries) > 1 and (len(self._entries) > KEPT or total > ALL_BYTES):
+            while len(self._entries) > 1 and (len(self._entries) > MOST_ENTRIES or total > ALL_BYTES):
                 total -= self._entries.popitem(last=False)[1].number_of_bytes
 
     def drop(self, key: Hashable) -> None:
@@ -134,6 +134,6 @@ def integers_of(opened: Opened) -> tuple[int, ...]:
 
 def bytes_of(opened: Opened) -> int:
     """Of parameters and buffers, and of tensors that f closes over, each once."""
-    kept = [tensor for module in opened.modules for tensor in (*module.parameters(), *module.buffers())]
-    tensors = {id(one): one for one in (*kept, *opened.values) if isinstance(one, Tensor)}
+    stored = [tensor for module in opened.modules for tensor in (*module.parameters(), *module.buffers())]
+    tensors = {id(one): one for one in (*stored, *opened.values) if isinstance(one, Tensor)}
     return sum(one.numel() * one.itemsize for one in tensors.values())

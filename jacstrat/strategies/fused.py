@@ -129,7 +129,7 @@ class _Calls:
             return self.plain.evaluate(x, *args)
         if way == "kernels":
             return self.lowered.result(x, *args)
-        tensors = (*(arg for arg in args if isinstance(arg, Tensor)), *self._held)
+        tensors = (*(arg for arg in args if isinstance(arg, Tensor)), *self._tracked_constants)
         result: Tensor = _Again.apply(self, args, x, *tensors)
         return result
 
@@ -156,7 +156,7 @@ class _Calls:
             return Vmap().contracted(self.operator, self.f, x, args, None)
 
     @property
-    def _held(self) -> tuple[Tensor, ...]:
+    def _tracked_constants(self) -> tuple[Tensor, ...]:
         return tuple(one for one in self.lowered.constants if one.requires_grad)
 
     def _way(self, x: Tensor, args: Args) -> Literal["kernels", "again", "plain"]:
@@ -168,11 +168,11 @@ class _Calls:
             return "plain"
         if not torch.is_grad_enabled():
             return "kernels"
-        held = self._held
-        if any(not one.is_leaf for one in held):
+        constants = self._tracked_constants
+        if any(not one.is_leaf for one in constants):
             return "plain"
         tracked = (one.requires_grad for one in (x, *args) if isinstance(one, Tensor))
-        return "again" if held or any(tracked) else "kernels"
+        return "again" if constants or any(tracked) else "kernels"
 
 
 class _Again(torch.autograd.Function):

@@ -26,7 +26,7 @@ from jacstrat.trace.arguments import Function
 # torch.func, or a recording; vmap over the points; forward mode; that twice.
 Transform = Literal["rules", "reverse", "func", "rows", "forward", "twice"]
 
-_TOLD: Mapping[Transform, str] = MappingProxyType(
+_WORDS_OF_GAPS: Mapping[Transform, str] = MappingProxyType(
     {
         "rules": "has a gradient that is not right, since third derivatives of torch's {} are wrong",
         "reverse": "has a gradient that is not right, since torch's {} is wrong three times by reverse mode",
@@ -95,7 +95,7 @@ def gap(
     names = {_name(node) for node in nodes}
     for transform, wrong in WRONG.items():
         if transform in transforms - _THIRD and (missing := sorted(names & wrong)):
-            return _TOLD[transform].format(missing[0])
+            return _WORDS_OF_GAPS[transform].format(missing[0])
     if past.wrote and (order == 2 or is_traced) and "func" in transforms:
         return PAST_DATA
     if past.turned_off and "forward" in transforms and _goes_on(f, x.detach()):
@@ -116,9 +116,9 @@ def _third_gap(nodes: list[Any], transforms: frozenset[Transform], constant: Ten
             and name in WRONG["rules"]
             and _has_leaf(nodes_from(node.next_functions[0][0]), constant)
         ):
-            return _TOLD["rules"].format(name)
+            return _WORDS_OF_GAPS["rules"].format(name)
         if "reverse" in transforms and name in WRONG["reverse"] and _has_leaf(nodes, constant):
-            return _TOLD["reverse"].format(name)
+            return _WORDS_OF_GAPS["reverse"].format(name)
     return ""
 
 

@@ -96,14 +96,14 @@ class Hutchinson(Strategy):
             return lambda x: draw(self.distribution, self.probes, x, generator)
         V = draw(self.distribution, self.probes, x, generator)
 
-        def kept(x: Tensor) -> Tensor:
+        def fixed(x: Tensor) -> Tensor:
             if x.shape != V.shape[1:]:
                 raise ShapeError(
                     f"fixed probes were drawn for x of shape {tuple(V.shape[1:])}, got {tuple(x.shape)}; prepare again"
                 )
             return V
 
-        return kept
+        return fixed
 
 
 def _ratio(V: Tensor, terms: Tensor) -> Tensor:

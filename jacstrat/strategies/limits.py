@@ -13,7 +13,7 @@ from jacstrat.core.errors import MOST_SEARCHED, UnsupportedError, message_of
 
 # What torch says when a transform cannot pass an operation: a limit of the strategy, no fault of f. Beside it what is
 # said here, {} standing for the operation that the pattern captures, or for the autograd.Function at work.
-_TOLD = (
+_EXPLAINED_LIMITS = (
     (r"must override the setup_context", "{} has no setup_context, without which torch.func cannot pass it"),
     (r"tried to vmap over \S+, but it does not have vmap", "{} has no vmap rule; set generate_vmap_rule = True in it"),
     (r"must implement the jvp function for custom", "{} has no jvp, the rule of forward mode"),
@@ -39,7 +39,7 @@ _TOLD = (
     (r"data pointer of Tensor that doesn't have storage", "f reads the numbers of a tensor, as by .numpy()"),
 )
 # The same, told by torch's own first two sentences.
-_UNTOLD = (
+_KNOWN_LIMITS = (
     r"[Bb]atching rule not implemented",
     r"does not support.{0,40}vmap",
     r"vmap: ",
@@ -56,10 +56,10 @@ def limit(error: BaseException) -> str | None:
     if not isinstance(error, RuntimeError) or isinstance(error, torch.OutOfMemoryError):
         return None
     text = message_of(error, MOST_SEARCHED)
-    for pattern, words in _TOLD:
+    for pattern, words in _EXPLAINED_LIMITS:
         if match := re.search(pattern, text):
             return words.format(match[1].rstrip(".,;") if match.groups() else _custom(error))
-    if re.search("|".join(_UNTOLD), text):
+    if re.search("|".join(_KNOWN_LIMITS), text):
         return ". ".join(text.split(". ")[:2]).removesuffix(".")
     return None
 

@@ -14,12 +14,12 @@ from jacstrat.core.errors import ShapeError, UnsupportedError
 from jacstrat.core.operator import Operator
 from jacstrat.strategies.checked import plain_attention
 from jacstrat.strategies.contraction import Contraction, Estimate, Together
+from jacstrat.strategies.error_hints import hinted
 from jacstrat.strategies.hold import Hold
 from jacstrat.strategies.look import has_numbers
 from jacstrat.strategies.points import check_points, outside_inference_mode, usable
 from jacstrat.strategies.products import gradient_of
 from jacstrat.strategies.reduction import Reduction
-from jacstrat.strategies.told import telling
 from jacstrat.trace.arguments import Args, Function, is_immutable
 from jacstrat.trace.guard import Guard
 
@@ -179,7 +179,7 @@ class Prepared:
     def _hold(self, x: Tensor, args: Args) -> None:
         if self._asked.is_plain or _tracking(x) in self._confirmed or not _is_seen(x):
             return
-        with outside_inference_mode(), telling(self.strategy, self._f, x, args), plain_attention():
+        with outside_inference_mode(), hinted(self.strategy, self._f, x, args), plain_attention():
             z, z_args = self.reduction.points(x, args)
             hold = Hold(self.operator, self.reduction.function, z, z_args)
             fault = hold.fault(self.contraction, self._asked.stochastic, self.strategy.transforms)
@@ -209,7 +209,7 @@ class Prepared:
                 if self.contraction.chosen is None:
                     raise
                 self._become(self._again(x, args))  # another one may be right with gradients
-        with outside_inference_mode(), telling(self.strategy, self._f, x, args), plain_attention():
+        with outside_inference_mode(), hinted(self.strategy, self._f, x, args), plain_attention():
             return work(x, *args)
 
     def _renew(self, x: Tensor, args: Args, change: str) -> None:

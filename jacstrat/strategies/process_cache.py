@@ -31,7 +31,7 @@ _BY_VALUE = (int, str, bytes, types.NoneType, torch.dtype, torch.device, torch.S
 DEPTH = 6
 
 
-class Recalled(NamedTuple, Generic[V]):
+class CacheHit(NamedTuple, Generic[V]):
     """What was kept.
 
     Fields:
@@ -58,16 +58,16 @@ class ProcessCache(Generic[V]):
 
     def get(self, f: Callable, circumstances: Hashable) -> V | None:
         """The value that `find` finds."""
-        recalled = self.find(f, circumstances)
-        return recalled.value if recalled else None
+        hit = self.find(f, circumstances)
+        return hit.value if hit else None
 
-    def find(self, f: Callable, circumstances: Hashable) -> Recalled[V] | None:
+    def find(self, f: Callable, circumstances: Hashable) -> CacheHit[V] | None:
         """What was kept for f, or for one like it, under these circumstances."""
         with self._lock:
             for key in (own_key := key_of(f), *self._code(f, circumstances)):
                 if (value := self._values.get((key, circumstances))) is not None:
                     self._values.move_to_end((key, circumstances))
-                    return Recalled(value, key is own_key)
+                    return CacheHit(value, key is own_key)
         return None
 
     def keep(self, f: Callable, circumstances: Hashable, value: V) -> None:

@@ -22,7 +22,7 @@ from jacstrat.trace.arguments import Args, Function, kinds, lifted
 from jacstrat.trace.capture import capture, tensors_of
 
 # What tracers and compilers raise, by the names of their errors, in words with the remedy.
-_TOLD = {
+_REMEDIES = {
     "InvalidCxxCompiler": "here: no C++ compiler was found; install g++ or clang, or name one in $CXX",
     "TritonMissing": "here: there is no working Triton; install the triton that this torch wants",
 } | dict.fromkeys(
@@ -141,7 +141,7 @@ def _words(error: Exception) -> str:
     while (cause := getattr(causes[-1], "inner_exception", None) or causes[-1].__cause__) and cause not in causes:
         causes.append(cause)
     for cause in causes:
-        if words := _TOLD.get(type(cause).__name__):
+        if words := _REMEDIES.get(type(cause).__name__):
             return f"torch cannot compile {words}"
     text = next((line.strip() for line in str(causes[-1]).splitlines() if line.strip()), "no message")
     return f"torch cannot compile this function: {type(causes[-1]).__name__}: {text[:200]}"

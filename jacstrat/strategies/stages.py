@@ -214,11 +214,11 @@ class Restricted:
     def function(self, f: Function) -> Function:
         S, n, m = self.coordinates, self.n, self.outputs
         # The outputs that belong to the coordinates: by their number, or in order where there are none but theirs.
-        kept = None if m is None or m == len(S) < n else S
+        coordinates = None if m is None or m == len(S) < n else S
 
         def restricted(z: Tensor, x: Tensor, *args: Any) -> Tensor:
             y = f(placed(z, x, S, n), *args)
-            return y if kept is None else chosen(y, kept)
+            return y if coordinates is None else chosen(y, coordinates)
 
         return restricted
 

@@ -159,16 +159,16 @@ class _ConstantValues:
             raise UnknownError
         if node not in self._values:
             with torch.no_grad():
-                self._values[node] = self._held(node) if node.op == "get_attr" else self._computed(node)
+                self._values[node] = self._attribute(node) if node.op == "get_attr" else self._computed(node)
         return self._values[node]
 
-    def _held(self, node: Node) -> Any:
-        held = operator.attrgetter(str(node.target))(self._graph)
-        if not isinstance(held, Tensor) or held.requires_grad:
+    def _attribute(self, node: Node) -> Any:
+        attribute = operator.attrgetter(str(node.target))(self._graph)
+        if not isinstance(attribute, Tensor) or attribute.requires_grad:
             raise UnknownError
-        if held.is_meta:
+        if attribute.is_meta:
             raise UntracedError("an index that it holds has no values on the meta device")
-        return held.cpu()
+        return attribute.cpu()
 
     def _computed(self, node: Node) -> Any:
         shaped = takes_shapes_only(node.target)

@@ -87,11 +87,11 @@ RULES: dict[AtenKind, PatternRule] = {}
 def rule(*kinds: AtenKind) -> Callable[[PatternRule], PatternRule]:
     """Enters a rule for kinds of operations."""
 
-    def enter(function: PatternRule) -> PatternRule:
+    def register(function: PatternRule) -> PatternRule:
         RULES.update(dict.fromkeys(kinds, function))
         return function
 
-    return enter
+    return register
 
 
 def everything(call: PatternCall) -> list[Sets]:

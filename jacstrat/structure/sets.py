@@ -60,9 +60,9 @@ class Sets:
         ids = ids[
             tuple(slice(0, 1) if ids.stride(dim) == 0 and size else slice(None) for dim, size in enumerate(ids.shape))
         ]
-        kept = [dim for dim in every if dim not in dims]
-        count = math.prod(ids.shape[dim] for dim in kept)
-        rows = ids.permute([*kept, *dims]).reshape(count, math.prod(ids.shape[dim] for dim in dims))
+        dims_left = [dim for dim in every if dim not in dims]
+        count = math.prod(ids.shape[dim] for dim in dims_left)
+        rows = ids.permute([*dims_left, *dims]).reshape(count, math.prod(ids.shape[dim] for dim in dims))
         united, table = unite(rows.numpy(), self.table)
         shape = [1 if dim in dims else ids.shape[dim] for dim in every]
         whole = [1 if dim in dims else self.ids.shape[dim] for dim in every]

@@ -60,15 +60,15 @@ def _run(
     for number, node in enumerate(program.nodes[:until]):
         plan = node.plan if is_planned else None
         if plan is not None:
-            kept = {slot: environment[slot] for slot in plan.before}
+            jets_before = {slot: environment[slot] for slot in plan.before}
             for argument, convert in plan.before.items():
                 environment[argument] = convert(environment[argument])
         inputs = node.take(environment) if node.take else bound(node.args, environment)
         kwargs = {key: bound(item, environment) for key, item in node.kwargs.items()} if node.kwargs else {}
         if plan is not None:
-            for argument, jet in kept.items():
+            for argument, jet in jets_before.items():
                 environment[argument] = jet
-            del kept
+            del jets_before
         for slot, out in zip(node.outs, _outputs(node, inputs, kwargs, tracked, plan), strict=True):
             if slot is not None:
                 environment[slot] = out

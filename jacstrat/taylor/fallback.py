@@ -35,20 +35,20 @@ def _any(call: TaylorCall) -> Any:
     jets = list(dict.fromkeys(leaf for leaf in leaves((call.args, *call.kwargs.values())) if isinstance(leaf, Jet)))
     out = _done(call, None)
     outs = out if isinstance(out, (tuple, list)) else (out,)
-    kept = [number for number, y in enumerate(outs) if call.used[number] and _is_real(y)]
-    if not kept:
+    followed = [number for number, y in enumerate(outs) if call.used[number] and _is_real(y)]
+    if not followed:
         return out
     if torch.Tag.nondeterministic_seeded in getattr(call.op, "tags", ()):
         raise UnsupportedError(f"taylor cannot differentiate {call.op}, which draws other numbers at every call")
 
     def function(*values: Tensor) -> Tensors:
         y = _done(call, dict(zip(map(id, jets), values, strict=True)))
-        return tuple((y if isinstance(y, (tuple, list)) else (y,))[number] for number in kept)
+        return tuple((y if isinstance(y, (tuple, list)) else (y,))[number] for number in followed)
 
-    real = [outs[number] for number in kept]
+    real = [outs[number] for number in followed]
     results = _derived(call, function, jets, real, FORWARD if call.op in FORWARD_TWICE else REVERSE)
     everything: list[Any] = list(outs)
-    for number, result in zip(kept, results, strict=True):
+    for number, result in zip(followed, results, strict=True):
         everything[number] = result
     return tuple(everything) if isinstance(out, (tuple, list)) else everything[0]
 

@@ -20,7 +20,7 @@ from jacstrat.trace.tape import Tape, leaves
 from jacstrat.trace.tracers import is_transformed
 
 # Shapes whose tapes are kept; tapes are small, but shapes may be without end.
-KEPT = 32
+MOST_ENTRIES = 32
 # Tapes that serve later calls.
 MOST = 128
 
@@ -52,12 +52,12 @@ class Tapes(Generic[T]):
         self.weak_factory = weak_factory
         # Tensors that the recordings have as they are.
         self.constants: dict[int, Tensor] = {}
-        self._kept: OrderedDict[Any, T | Untraceable] = OrderedDict()
+        self._entries: OrderedDict[Any, T | Untraceable] = OrderedDict()
 
     def at(self, x: Tensor, args: Args = ()) -> T | Untraceable:
         """What is kept for points like x, and arguments like these, or why there is no tape."""
         key = _key(x, args)
-        if (value := self._kept.get(key)) is not None:
+        if (value := self._entries.get(key)) is not None:
             return value
         try:
             value = self._shared(x, args)
@@ -66,17 +66,17 @@ class Tapes(Generic[T]):
         except Untraceable as reason:
             value = reason
         if not is_transformed():
-            self._kept[key] = value
-            if len(self._kept) > KEPT:
-                self._kept.popitem(last=False)
+            self._entries[key] = value
+            if len(self._entries) > MOST_ENTRIES:
+                self._entries.popitem(last=False)
         return value
 
     def is_shared(self, x: Tensor, args: Args = ()) -> bool:
         """Whether what is kept for points like x is there before anything is recorded."""
         key = _key(x, args)
-        if key not in self._kept and (shared := self._shared(x, args)) is not None:
-            self._kept[key] = shared
-        return key in self._kept
+        if key not in self._entries and (shared := self._shared(x, args)) is not None:
+            self._entries[key] = shared
+        return key in self._entries
 
     def _shared(self, x: Tensor, args: Args) -> T | None:
         if self.weak_factory is None or (now := switches(x)) is None or (alike := fingerprint(self.f)) is None:
@@ -119,29 +119,29 @@ class _Shared:
 
     def __init__(self, size: int) -> None:
         self._size = size
-        self._kept: OrderedDict[Hashable, Callable[[], Any]] = OrderedDict()
+        self._entries: OrderedDict[Hashable, Callable[[], Any]] = OrderedDict()
         self._lock = threading.Lock()
 
     def get(self, key: Hashable) -> Any:
         with self._lock:
-            revive = self._kept.get(key)
+            revive = self._entries.get(key)
             if revive is None:
                 return None
-            self._kept.move_to_end(key)
+            self._entries.move_to_end(key)
         return revive()
 
     def keep(self, key: Hashable, revive: Callable[[], Any] | None) -> None:
         if revive is None:
             return
         with self._lock:
-            self._kept[key] = revive
-            while len(self._kept) > self._size:
-                self._kept.popitem(last=False)
+            self._entries[key] = revive
+            while len(self._entries) > self._size:
+                self._entries.popitem(last=False)
 
     def forget(self) -> None:
         """Forget everything."""
         with self._lock:
-            self._kept.clear()
+            self._entries.clear()
 
 
 SHARED = _Shared(MOST)

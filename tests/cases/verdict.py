@@ -12,7 +12,7 @@ from torch import Tensor
 
 from jacstrat import JacstratError, parse_strategy
 from jacstrat.core.errors import in_words
-from jacstrat.strategies.auto.strategy import CHOICES
+from jacstrat.strategies.auto.strategy import CHOICE_CACHE
 from tests.cases.case import LAPLACIAN, Case, Sample
 from tests.cases.truth import Answer, along, answer, directions_of, error_of, gradients_of
 from tests.share import shared
@@ -70,7 +70,7 @@ def judged(case: Case, operator: str, strategies: Sequence[str], watch: Callable
     seen = []
     with tempfile.TemporaryDirectory() as folder:
         os.environ["JACSTRAT_CACHE"] = folder
-        CHOICES.forget()
+        CHOICE_CACHE.forget()
         for strategy in strategies:
             watch(strategy)
             seen += _seen(strategy, operator, sample, expected)

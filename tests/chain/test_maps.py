@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from jacstrat.chain.maps import MAX_PICKS, Map, Pick, between, hadamard, identity
+from jacstrat.chain.maps import MAX_PICKS, Map, Pick, bilinear, hadamard, identity
 
 GENERATOR = torch.Generator().manual_seed(0)
 LIKE = torch.empty((), dtype=torch.float64)
@@ -56,7 +56,7 @@ def test_what_makes_a_trace(p: int, q: int) -> None:
         K = hadamard(C, R)
         torch.testing.assert_close(K.matrix(LIKE), C.matrix(LIKE) * R.matrix(LIKE).mT)
         product_ = C.matrix(LIKE) @ (e.unsqueeze(2) * R.matrix(LIKE))
-        torch.testing.assert_close(between(d, K, e), torch.einsum("bi,bii->b", d, product_))
+        torch.testing.assert_close(bilinear(d, K, e), torch.einsum("bi,bii->b", d, product_))
         square = (C @ R).diagonal(LIKE)
         torch.testing.assert_close(square, (C.matrix(LIKE) @ R.matrix(LIKE)).diagonal())
 

@@ -10,7 +10,7 @@ from rich.console import Console
 from jacstrat.compare.comparison import compare
 from jacstrat.compare.tables import MOST_ROWS, print_comparison, to_markdown
 from jacstrat.compare.verdict import CaseVerdict, Comparison, Finding, Gate, Verdict
-from jacstrat.compare.wording import conclusion, lines_of, tally, told
+from jacstrat.compare.wording import cases_shown, conclusion, lines_of, tally
 
 from .conftest import changed, records_of, side_of, timed_side
 
@@ -50,13 +50,13 @@ def test_the_table_fits_any_terminal(worse: Comparison, width: int) -> None:
 
 def test_everything_has_a_line_where_it_is_asked_for(worse: Comparison) -> None:
     assert printed(worse).count("divergence of sin") == 1
-    assert len(told(worse, everything=True)) == 10
-    assert told(worse, everything=True)[0] == worse.regressions[0]
+    assert len(cases_shown(worse, everything=True)) == 10
+    assert cases_shown(worse, everything=True)[0] == worse.regressions[0]
 
 
 def test_times_that_cannot_be_told_have_no_line() -> None:
     comparison = compare(timed_side(1, count=7), timed_side(2, count=7))
-    assert told(comparison) == []
+    assert cases_shown(comparison) == []
     assert conclusion(comparison) == (
         "No regression of counts or accuracy in the 10 cases that both have; "
         "of 10 times none is known to be slower, 10 cannot be told."
@@ -66,7 +66,7 @@ def test_times_that_cannot_be_told_have_no_line() -> None:
 def test_a_time_that_seems_slower_is_said() -> None:
     comparison = compare(timed_side(1), timed_side(2, {3: 2.0}))
     assert "of 10 times 1 seem slower" in conclusion(comparison)
-    assert [line.verdict for line in lines_of(comparison, told(comparison))] == [Verdict.SLOWER]
+    assert [line.verdict for line in lines_of(comparison, cases_shown(comparison))] == [Verdict.SLOWER]
 
 
 def test_cases_of_one_side_share_a_line() -> None:

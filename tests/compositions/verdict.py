@@ -16,7 +16,7 @@ from torch import Tensor
 from jacstrat import JacstratError, parse_strategy
 from jacstrat.core.errors import in_words
 from jacstrat.strategies.auto import trial
-from jacstrat.strategies.auto.strategy import CHOICES
+from jacstrat.strategies.auto.strategy import CHOICE_CACHE
 from tests.compositions.programs import Program
 from tests.compositions.shared import shared
 from tests.compositions.truth import (
@@ -118,7 +118,7 @@ def judge(program: Program, strategies: tuple[str, ...], watch: Callable[[str], 
     verdict.truth_s = time.perf_counter() - begin
     with tempfile.TemporaryDirectory() as folder, shared():
         os.environ["JACSTRAT_CACHE"] = folder
-        CHOICES.forget()
+        CHOICE_CACHE.forget()
         for strategy in strategies:
             watch(strategy)
             _Trial(program, strategy, verdict, at, elsewhere, slope).run()

@@ -15,7 +15,7 @@ from tests.strategies.makers import D, X
 
 
 def test_what_is_kept_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(entries, "KEPT", 3)
+    monkeypatch.setattr(entries, "MOST_ENTRIES", 3)
     for number in range(6):
         divergence(eval(f"lambda x: x * {number}.5"), X, "vmap")  # each of a code of its own
     assert len(TABLE._entries) == 3

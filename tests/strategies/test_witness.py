@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from jacstrat import UnsupportedError, laplacian, parse_strategy
 from jacstrat.core.operator import OPERATORS
 from jacstrat.strategies.auto import disk_cache
-from jacstrat.strategies.auto.strategy import CHOICES
+from jacstrat.strategies.auto.strategy import CHOICE_CACHE
 from jacstrat.strategies.contraction import Contraction
 from jacstrat.strategies.look import has_numbers
 from jacstrat.strategies.witness import Witness
@@ -314,7 +314,7 @@ def test_auto_takes_none_that_is_wrong_whatever_was_kept_on_disk() -> None:
     first = parse_strategy("auto").prepare("laplacian", log_determinant, x)
     for path in disk_cache.folder().iterdir():
         path.write_text(json.dumps({"strategy": "jvp", "reason": "kept"}))
-    CHOICES.forget()
+    CHOICE_CACHE.forget()
     prepared = parse_strategy("auto").prepare("laplacian", lambda x: log_determinant(x), x)
     assert prepared.strategy.name != "jvp"
     assert "without jvp: UnsupportedError: it has a gradient in what f holds that is off by " in prepared.reason

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from jacstrat.taylor import Scalar
 from jacstrat.taylor.scalar import CACHE_BYTES, MODEST_BYTES, _tiles
-from jacstrat.trace.cache import KEPT
+from jacstrat.trace.cache import MOST_ENTRIES
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 
@@ -45,7 +45,7 @@ def test_only_so_many_tapes_are_kept() -> None:
     scalar = Scalar(lambda x: x.square().sum(-1))
     first = scalar.tape(torch.zeros(1, 2))
     assert scalar.tape(torch.ones(1, 2)) is first
-    for B in range(2, KEPT + 2):
+    for B in range(2, MOST_ENTRIES + 2):
         scalar.tape(torch.zeros(B, 2))
     assert scalar.tape(torch.zeros(1, 2)) is not first
 

@@ -41,7 +41,7 @@ def test_what_is_prepared_for_other_points_or_another_dtype_is_recorded() -> Non
     assert not is_traced(f, X.float())
 
 
-def test_nothing_is_kept_alive() -> None:
+def test_nothing_is_entries_alive() -> None:
     net = nn.Sequential(nn.Linear(4, 5), nn.Tanh(), nn.Linear(5, 1)).double()
     W = torch.ones(4, dtype=torch.float64)
     gone = [weakref.ref(net), weakref.ref(net[0].weight), weakref.ref(W)]
@@ -50,7 +50,7 @@ def test_nothing_is_kept_alive() -> None:
         laplacian(lambda x: net(W * x).squeeze(-1), X, "taylor")
 
     use(net, W)
-    assert len(SHARED._kept) == 1
+    assert len(SHARED._entries) == 1
     del net, W
     TABLE.forget()
     gc.collect()

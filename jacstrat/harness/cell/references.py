@@ -61,10 +61,10 @@ def find_reference(
         if cache is None:
             return _reference(instance, operator, attend)
         file = cache / f"{_key(instance, cell)}.npz"
-        with suppress(FileNotFoundError), np.load(file, allow_pickle=False) as kept:
-            dtype = getattr(torch, str(kept["dtype"])) if "dtype" in kept else None
-            stored = kept["diagonal"], str(kept["source"]), dtype, kept.get("change"), kept.get("size")
-            return Reference(*stored, closed=bool(kept["closed"]))
+        with suppress(FileNotFoundError), np.load(file, allow_pickle=False) as archive:
+            dtype = getattr(torch, str(archive["dtype"])) if "dtype" in archive else None
+            stored = archive["diagonal"], str(archive["source"]), dtype, archive.get("change"), archive.get("size")
+            return Reference(*stored, closed=bool(archive["closed"]))
         reference = _reference(instance, operator, attend)
     # Without room for it the next one computes it again.
     with suppress(OSError):
@@ -222,18 +222,18 @@ def _key(instance: Instance, cell: Cell) -> str:
 
 def _keep(reference: Reference, file: Path) -> None:
     """Write the file whole or not at all: another process may look for it, and this one may be killed."""
-    held: dict[str, Any] = {
+    content: dict[str, Any] = {
         "diagonal": reference.diagonal,
         "source": np.array(reference.source),
         "closed": np.array(reference.closed),
     }
     if reference.dtype is not None:
-        held["dtype"] = np.array(dtype_name(reference.dtype))
+        content["dtype"] = np.array(dtype_name(reference.dtype))
     if reference.change is not None:
-        held["change"] = reference.change
+        content["change"] = reference.change
     if reference.size is not None:
-        held["size"] = reference.size
+        content["size"] = reference.size
     descriptor, name = tempfile.mkstemp(suffix=".part", dir=file.parent)
     with os.fdopen(descriptor, "wb") as part:
-        np.savez(part, **held)
+        np.savez(part, **content)
     os.replace(name, file)

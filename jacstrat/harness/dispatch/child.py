@@ -67,8 +67,8 @@ def main() -> None:
         die_with(server)
         detach()
         # A child that is kept has a fourth: the socket that its next order comes from, as the first one came.
-        first, kept = descriptors[:DESCRIPTORS], descriptors[DESCRIPTORS:]
-        orders = [socket.socket(fileno=out_of_the_way(descriptor)) for descriptor in kept]
+        first, inherited = descriptors[:DESCRIPTORS], descriptors[DESCRIPTORS:]
+        orders = [socket.socket(fileno=out_of_the_way(descriptor)) for descriptor in inherited]
         asked: tuple[dict[str, Any], Sequence[int]] | None = (order, first)
         while asked is not None and _do_next(*asked) and orders:
             asked = request(orders[0])

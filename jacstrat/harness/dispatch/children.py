@@ -46,11 +46,11 @@ class Child:
         is_free: Whether its last task has come to its end; for who works with it to say.
     """
 
-    def __init__(self, whose: str = "", kept: bool = False) -> None:
+    def __init__(self, whose: str = "", reused: bool = False) -> None:
         self.whose = whose
         self.tasks = 0
         self.is_free = False
-        self._kept = kept
+        self._is_reused = reused
         self._orders: socket.socket | None = None
         self._server: Server | None = None
         self._pid = 0
@@ -76,7 +76,7 @@ class Child:
                 self._orders.sendall(line[sent:])
 
     def _start(self, order: Mapping[str, Any], descriptors: Sequence[int]) -> None:
-        if not self._kept:
+        if not self._is_reused:
             self._server, self._pid = SERVERS.fork(order, descriptors)
             return
         ours, theirs = socket.socketpair()
@@ -131,14 +131,14 @@ class Children:
 
     def __init__(self, keeps: Callable[[Cell], bool] = on_accelerator) -> None:
         self._keeps = keeps
-        self._kept: dict[str, Child] = {}
+        self._by_device: dict[str, Child] = {}
 
     @contextmanager
     def one_for(self, cell: Cell) -> Iterator[Child]:
         """A child for the cell: the one that is kept for it, or a fresh one. It is kept where it is free at the end of
         the block, and else ended, with what it has started."""
         keeps, whose = self._keeps(cell), "" if cell.problem in PROBLEMS else cell.problem
-        child = self._kept.pop(cell.device, None)
+        child = self._by_device.pop(cell.device, None)
         if child is not None and (child.whose != whose or not keeps or child.is_dead()):
             child.close()
             child = None
@@ -147,11 +147,11 @@ class Children:
             yield child
         finally:
             if keeps and child.is_free:
-                self._kept[cell.device] = child
+                self._by_device[cell.device] = child
             else:
                 child.close()
 
     def close(self) -> None:
         """End those that are kept."""
-        while self._kept:
-            self._kept.popitem()[1].close()
+        while self._by_device:
+            self._by_device.popitem()[1].close()

@@ -156,9 +156,9 @@ class Cluster:
         if not any(self._workers().values()):
             return set()
         with suppress(OSError, RuntimeError):
-            held = {str(key) for keys in self._client.processing().values() for key in keys}
+            pending = {str(key) for keys in self._client.processing().values() for key in keys}
             for future in under_way:
-                self._idle[future] = 0 if self._keys[future] in held else self._idle.get(future, 0) + 1
+                self._idle[future] = 0 if self._keys[future] in pending else self._idle.get(future, 0) + 1
         stranded = {future for future in under_way if self._idle.get(future, 0) >= MOST_IDLE}
         if stranded:
             # Submitted anew it is another task, on which no worker has died yet: what kills the only worker would go on

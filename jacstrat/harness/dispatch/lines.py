@@ -84,9 +84,9 @@ class CellQueue:
         self._note(record.strategy, record.n, Standing(record.status, record.reason, record.cause, machine))
         return outcome._replace(record=replace(record, machine=machine or self._machine))
 
-    def _note(self, strategy: str, n: int, stands: Standing) -> None:
-        self._machine = stands.machine or self._machine
-        if end := end_of_line(n, stands.status, stands.reason, stands.cause):
+    def _note(self, strategy: str, n: int, standing: Standing) -> None:
+        self._machine = standing.machine or self._machine
+        if end := end_of_line(n, standing.status, standing.reason, standing.cause):
             self._ended[strategy] = min(self._ended.get(strategy, end), end)
 
 

@@ -86,18 +86,18 @@ def temporary_folder() -> Iterator[Path]:
 def remove_left_folders() -> None:
     """Remove the temporary folders that no process holds, and end the processes of their runs."""
     left: dict[Path, int] = {}
-    held = set()
+    locked = set()
     with suppress(OSError):
         for folder in Path(tempfile.gettempdir()).glob("jacstrat-run-*"):
             if (name := _FOLDER.fullmatch(folder.name)) is None or not _is_ours(folder):
                 continue
             if (lock := _lock(folder)) is None:
-                held.add(name[1])
+                locked.add(name[1])
             else:
                 left[folder] = lock
     for folder, lock in left.items():
         # A process may hold another folder still.
-        if (mark := folder.name.split("-")[2]) not in held:
+        if (mark := folder.name.split("-")[2]) not in locked:
             for process in strays(mark):
                 with suppress(psutil.Error):
                     process.kill()

@@ -114,7 +114,7 @@ def advice_table(records: Sequence[Record], kinds: Mapping[str, Kind], evidence:
     )
     groups = _groups(ranked(records, kinds))
     rows = [_row(group, kinds[group[0].strategy], best, evidence) for group in groups]
-    kept = [i for i in range(len(columns)) if any(row[i] for row in rows)]
+    columns_shown = [i for i in range(len(columns)) if any(row[i] for row in rows)]
     first = records[0]
     title = (
         f"{quantity(first.operator, first.problem)}, n = {first.n}, B = {first.batch}, {first.dtype}, {first.device}, "
@@ -122,8 +122,8 @@ def advice_table(records: Sequence[Record], kinds: Mapping[str, Kind], evidence:
     )
     return Sheet(
         title[:1].upper() + title[1:],
-        tuple(columns[i] for i in kept),
-        tuple(tuple(row[i] for i in kept) for row in rows),
+        tuple(columns[i] for i in columns_shown),
+        tuple(tuple(row[i] for i in columns_shown) for row in rows),
         tuple(ROW_STYLES.get(group[0].status, "dim") for group in groups),
     )
 
@@ -157,11 +157,11 @@ def considered_table(considered: Sequence[Considered]) -> Sheet:
         )
         for one in considered
     )
-    kept = [i for i in range(len(columns)) if any(row[i] for row in rows)]
+    columns_shown = [i for i in range(len(columns)) if any(row[i] for row in rows)]
     return Sheet(
         "What auto chose among",
-        tuple(columns[i] for i in kept),
-        tuple(tuple(row[i] for i in kept) for row in rows),
+        tuple(columns[i] for i in columns_shown),
+        tuple(tuple(row[i] for i in columns_shown) for row in rows),
         tuple("dim" if one.failure else "" for one in considered),
     )
 

@@ -83,7 +83,7 @@ def print_headline(label: str, title: str, said: Headline, console: Console) -> 
     say(f"{said.totals}\n")
 
 
-def print_screen(told: Sequence[Sheet | str], console: Console, command: str) -> None:
+def print_screen(blocks: Sequence[Sheet | str], console: Console, command: str) -> None:
     """As much of the findings as one screen of the console holds, and the command that prints the rest.
 
     Args:
@@ -92,7 +92,7 @@ def print_screen(told: Sequence[Sheet | str], console: Console, command: str) ->
         command: What prints all.
     """
     with console.capture() as captured:
-        print_told(told, console)
+        print_told(blocks, console)
     lines = captured.get().splitlines()
     # The command, the summary below it and the next prompt are on the screen as well.
     room = max(console.height - 4, 8)
@@ -103,9 +103,9 @@ def print_screen(told: Sequence[Sheet | str], console: Console, command: str) ->
         console.print(f"... {rest} more lines: {command}", markup=False, highlight=False, soft_wrap=True)
 
 
-def print_told(told: Sequence[Sheet | str], console: Console) -> None:
+def print_told(blocks: Sequence[Sheet | str], console: Console) -> None:
     """Sheets and sentences on a console of any width."""
-    for before, part in zip((None, *told), told, strict=False):
+    for before, part in zip((None, *blocks), blocks, strict=False):
         if before is not None and Sheet in (type(before), type(part)):
             console.print()
         if isinstance(part, Sheet):

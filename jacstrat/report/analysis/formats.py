@@ -22,10 +22,10 @@ from jacstrat.report.analysis.runs import Run
 from jacstrat.report.analysis.setting import SETTING
 from jacstrat.report.analysis.sheet import Sheet
 
-Told = Sequence[Sheet | str]
+ReportBlocks = Sequence[Sheet | str]
 
 
-def told(runs: Sequence[Run]) -> tuple[Sheet | str, ...]:
+def blocks_of(runs: Sequence[Run]) -> tuple[Sheet | str, ...]:
     """What is to be said: of one run its findings, of several the runs beside each other, then what each found."""
     if len(runs) == 1:
         return runs[0].findings
@@ -38,12 +38,12 @@ def told(runs: Sequence[Run]) -> tuple[Sheet | str, ...]:
 
 def markdown(runs: Sequence[Run]) -> str:
     """Tables as GitHub has them, sentences between them."""
-    return "\n".join(_blocks(told(runs), _markdown_table, _plain))
+    return "\n".join(_blocks(blocks_of(runs), _markdown_table, _plain))
 
 
 def latex(runs: Sequence[Run]) -> str:
     """Tabulars for the package booktabs, each below its title, sentences between them."""
-    return "% needs \\usepackage{booktabs}\n" + "\n".join(_blocks(told(runs), _latex_table, _latex_text))
+    return "% needs \\usepackage{booktabs}\n" + "\n".join(_blocks(blocks_of(runs), _latex_table, _latex_text))
 
 
 def as_csv(runs: Sequence[Run]) -> str:
@@ -106,7 +106,7 @@ def _facts_of(run: Run) -> dict[str, Any]:
     }
 
 
-def _blocks(parts: Told, table: Callable[[Sheet], str], text: Callable[[str], str]) -> list[str]:
+def _blocks(parts: ReportBlocks, table: Callable[[Sheet], str], text: Callable[[str], str]) -> list[str]:
     return [table(each) if isinstance(each, Sheet) else f"{text(each)}\n" for each in parts]
 
 

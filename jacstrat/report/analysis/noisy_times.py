@@ -35,11 +35,11 @@ class NoisyTime:
 
 def noisy_times(records: Iterable[Record]) -> tuple[NoisyTime, ...]:
     """Every time that is to be doubted, the worst first."""
-    noisy = [doubt for record in records if (doubt := _doubt(record)) is not None]
-    return tuple(sorted(noisy, key=lambda doubt: (-doubt.weight, doubt.record.case)))
+    noisy = [noisy_time for record in records if (noisy_time := _noisy_time(record)) is not None]
+    return tuple(sorted(noisy, key=lambda noisy_time: (-noisy_time.weight, noisy_time.record.case)))
 
 
-def _doubt(record: Record) -> NoisyTime | None:
+def _noisy_time(record: Record) -> NoisyTime | None:
     if not record.median_s or record.samples is None:
         return None
     reasons, weight = [], 0.0
@@ -65,7 +65,7 @@ def _doubt(record: Record) -> NoisyTime | None:
 def noisy_times_table(source: Source) -> Sheet:
     """Every doubtful time, the worst first, with why."""
     noisy = noisy_times(to_records(source))
-    settings = [setting for doubt in noisy for setting in by_setting([doubt.record])]
+    settings = [setting for noisy_time in noisy for setting in by_setting([noisy_time.record])]
     differing = varying(settings)
     columns = [
         SheetColumn("problem"),
@@ -79,11 +79,11 @@ def noisy_times_table(source: Source) -> Sheet:
         [
             setting.name,
             setting.words(differing, brief=True),
-            doubt.record.strategy,
-            str(doubt.record.n),
-            format_seconds(doubt.record.median_s),
-            ", ".join(doubt.reasons),
+            noisy_time.record.strategy,
+            str(noisy_time.record.n),
+            format_seconds(noisy_time.record.median_s),
+            ", ".join(noisy_time.reasons),
         ]
-        for doubt, setting in zip(noisy, settings, strict=True)
+        for noisy_time, setting in zip(noisy, settings, strict=True)
     ]
     return sheet_of("Doubtful times, the worst first", columns, rows)

@@ -117,9 +117,9 @@ def _torch(start: Snapshot) -> str:
 def _peers(start: Snapshot) -> str:
     """Other libraries that were measured, with their versions: "folx 0.2.30, jax 0.10.2 (CPython 3.11.7)"."""
     # Strategies of one package have one environment.
-    told = {str(sorted(one.items())): one for one in start.peers.values() if isinstance(one, Mapping)}
+    peers = {str(sorted(one.items())): one for one in start.peers.values() if isinstance(one, Mapping)}
     words = []
-    for one in told.values():
+    for one in peers.values():
         versions = ", ".join(f"{name} {version}" for name, version in one.items() if name != "python")
         words.append(f"{versions} ({one['python']})" if "python" in one else versions)
     return "; ".join(words)

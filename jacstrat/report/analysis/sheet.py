@@ -57,28 +57,28 @@ class Sheet:
     styles: tuple[str, ...]
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        kept = list(range(len(self.columns)))
+        shown = list(range(len(self.columns)))
         unbounded = options.update(max_width=100_000)
 
         def fits(limit: int | None) -> bool:
-            wanted = Measurement.get(console, unbounded, self._table(kept, limit, options))
+            wanted = Measurement.get(console, unbounded, self._table(shown, limit, options))
             return wanted.maximum <= options.max_width
 
         limit = None if fits(None) else NARROW
-        while limit and not fits(limit) and any(self.columns[i].rank for i in kept):
-            kept.remove(max(kept, key=lambda i: self.columns[i].rank))
+        while limit and not fits(limit) and any(self.columns[i].rank for i in shown):
+            shown.remove(max(shown, key=lambda i: self.columns[i].rank))
         yield _text(self.title, options, "bold")
         if not self.rows:
             yield _text("none", options)
             return
-        yield self._table(kept, limit, options, free=True)
-        if hidden := [self.columns[i].header for i in range(len(self.columns)) if i not in kept]:
+        yield self._table(shown, limit, options, free=True)
+        if hidden := [self.columns[i].header for i in range(len(self.columns)) if i not in shown]:
             yield _text(f"not shown at this width: {', '.join(hidden)}", options, "dim")
 
-    def _table(self, kept: Sequence[int], limit: int | None, options: ConsoleOptions, free: bool = False) -> Table:
+    def _table(self, shown: Sequence[int], limit: int | None, options: ConsoleOptions, free: bool = False) -> Table:
         """The columns kept, those that fold no wider than the limit, prose only unless it is free."""
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
-        for i in kept:
+        for i in shown:
             column = self.columns[i]
             table.add_column(
                 _text(column.header, options),
@@ -88,7 +88,7 @@ class Sheet:
                 max_width=None if column.numeric or (free and column.prose) else limit,
             )
         for row, style in zip(self.rows, self.styles, strict=True):
-            table.add_row(*(_text(row[i], options) for i in kept), style=style)
+            table.add_row(*(_text(row[i], options) for i in shown), style=style)
         return table
 
 
@@ -104,9 +104,9 @@ def sheet_of(
     title: str, columns: Sequence[SheetColumn], rows: Sequence[Sequence[str]], styles: Sequence[str] = ()
 ) -> Sheet:
     """A sheet without the columns that are empty in every row; a problem that repeats is named once."""
-    kept = [i for i in range(len(columns)) if any(row[i] for row in rows)]
-    cells = [[row[i] for i in kept] for row in rows]
+    shown = [i for i in range(len(columns)) if any(row[i] for row in rows)]
+    cells = [[row[i] for i in shown] for row in rows]
     for above, row in reversed([*pairwise(cells)]):
         if columns[0].header == "problem" and above[0] == row[0]:
             row[0] = ""
-    return Sheet(title, tuple(columns[i] for i in kept), tuple(map(tuple, cells)), tuple(styles) or ("",) * len(rows))
+    return Sheet(title, tuple(columns[i] for i in shown), tuple(map(tuple, cells)), tuple(styles) or ("",) * len(rows))

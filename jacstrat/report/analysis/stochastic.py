@@ -144,11 +144,11 @@ def time_to_reach(strategy: str, budgets: Sequence[Budget], target: float) -> fl
         times += [b.median_s * (b.rel_error / target) ** 2 for b in budgets if target < b.rel_error < math.inf]
     else:
         pairs = [(short, within) for short, within in pairwise(budgets) if within.rel_error <= target < short.rel_error]
-        times += [_between(short, within, target) for short, within in pairs]
+        times += [_interpolated(short, within, target) for short, within in pairs]
     return min(times, default=None)
 
 
-def _between(short: Budget, within: Budget, target: float) -> float:
+def _interpolated(short: Budget, within: Budget, target: float) -> float:
     """The time at the target between two budgets; that of the second where its error is 0, which has no logarithm."""
     if within.rel_error == 0 or short.rel_error == math.inf:
         return within.median_s

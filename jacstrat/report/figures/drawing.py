@@ -21,10 +21,10 @@ from jacstrat.report.figures.split import draw_split, splits
 from jacstrat.report.figures.winnermap import draw_map, winner_maps
 from jacstrat.samples import read_samples
 
-ANSWER, WINNER_MAP, BETWEEN, SAMPLES = "answer", "winner-map", "between", "samples"
+ANSWER, WINNER_MAP, CROSS_RUN, SAMPLES = "answer", "winner-map", "between", "samples"
 FIRST = (ANSWER, WINNER_MAP, BESIDE)
 """What the page shows first, and what is drawn unasked."""
-NAMES = (*FIRST, *PLOTS, SPLIT, BETWEEN)
+NAMES = (*FIRST, *PLOTS, SPLIT, CROSS_RUN)
 CHOICES = {"first": FIRST, "all": NAMES}
 MOST_SETTINGS, MOST_CASES = 40, 10_000
 """Of more settings or cases no plots are drawn unless they are asked for by name: a file takes a fifth of a second."""
@@ -89,7 +89,7 @@ def _draw_run(run: Run, names: Sequence[str], width_inches: float | None) -> lis
                 draw_split(one_split, width_inches), directory / f"{file_stem(one_split.setting, differing)}-{SPLIT}"
             )
     if plain := [name for name in names if name in PLOTS]:
-        doubtful = {doubt.record.case for doubt in noisy_times(run.records)} if SAMPLES in names else ()
+        doubtful = {noisy_time.record.case for noisy_time in noisy_times(run.records)} if SAMPLES in names else ()
         samples = read_samples(run.directory, doubtful)
         written += write_plots(run.records, directory, samples, plain, width_inches)
     return written
@@ -104,10 +104,10 @@ def _draw_sides(runs: Sequence[Run], names: Sequence[str], width_inches: float |
         differing = varying(one.setting for one in figures)
         for one in figures:
             written += save(draw_beside(one, width_inches), directory / f"{file_stem(one.setting, differing)}-{BESIDE}")
-    if BETWEEN in names:
+    if CROSS_RUN in names:
         pictures = cross_run_pictures(compared)
         differing = varying(picture.setting for _, picture in pictures)
         for label, picture in pictures:
-            stem = f"{file_stem(picture.setting, differing)}-{BETWEEN}-{slug(label)}"
+            stem = f"{file_stem(picture.setting, differing)}-{CROSS_RUN}-{slug(label)}"
             written += save(draw_picture(picture, width_inches), directory / stem)
     return written

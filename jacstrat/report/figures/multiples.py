@@ -169,7 +169,7 @@ def _rows(axes: Axes, picture: Picture) -> None:
 def _ticked(axis: Axis, low: float, high: float, picture: Picture, room: float) -> None:
     """Round values on an axis, each of which takes that share of it, in the unit of the picture."""
     ticks = [tick for tick in log_ticks(low, high, picture.unit.base, most=4) if low <= tick <= high]
-    kept = spread(ticks, room) if len(ticks) > 1 else ticks
-    axis.set_major_locator(FixedLocator(kept))
+    shown = spread(ticks, room) if len(ticks) > 1 else ticks
+    axis.set_major_locator(FixedLocator(shown))
     axis.set_minor_locator(NullLocator())
     axis.set_major_formatter(FuncFormatter(lambda value, _: picture.unit.tick(value)))

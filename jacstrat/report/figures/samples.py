@@ -31,12 +31,14 @@ def samples_picture(setting: Setting, records: Sequence[Record], title: str, sam
 
     Of more than MOST_POINTS rounds neighbours share a point: their median, with their extent as its band.
     """
-    doubtful = [doubt for doubt in noisy_times(records) if samples.get(doubt.record.case, {}).get("seconds")]
+    doubtful = [
+        noisy_time for noisy_time in noisy_times(records) if samples.get(noisy_time.record.case, {}).get("seconds")
+    ]
     if not doubtful:
         return None
     n = doubtful[0].record.n
-    worst = [doubt for doubt in doubtful if doubt.record.n == n][:MOST_LINES]
-    series = [_series(doubt, samples[doubt.record.case]) for doubt in worst]
+    worst = [noisy_time for noisy_time in doubtful if noisy_time.record.n == n][:MOST_LINES]
+    series = [_series(noisy_time, samples[noisy_time.record.case]) for noisy_time in worst]
     first = worst[0]
     return Picture(
         "samples",
@@ -52,7 +54,7 @@ def samples_picture(setting: Setting, records: Sequence[Record], title: str, sam
     )
 
 
-def _series(doubt: NoisyTime, raw: Mapping[str, Any]) -> Curve:
+def _series(noisy_time: NoisyTime, raw: Mapping[str, Any]) -> Curve:
     seconds = raw["seconds"]
     rounds = raw.get("rounds") or range(len(seconds))
     middle = median(seconds)
@@ -61,11 +63,11 @@ def _series(doubt: NoisyTime, raw: Mapping[str, Any]) -> Curve:
     for i in range(0, len(seconds), size):
         part = [value / middle for value in seconds[i : i + size]]
         low, high = (min(part), max(part)) if size > 1 else (None, None)
-        points.append(CurvePoint(rounds[i], median(part), low, high, wrong=doubt.record.status == "wrong"))
+        points.append(CurvePoint(rounds[i], median(part), low, high, wrong=noisy_time.record.status == "wrong"))
     remarks = [f"median {format_seconds(middle)}"]
     moved = drift(seconds)
     if moved is not None and not 1 / DRIFT < moved < DRIFT:
         remarks.append(f"drifts by {format_factor(moved)}")
     if raw.get("dropped"):
         remarks.append(f"{len(raw['dropped'])} samples dropped")
-    return Curve(doubt.record.strategy, tuple(point.n for point in points), tuple(points), "\n".join(remarks))
+    return Curve(noisy_time.record.strategy, tuple(point.n for point in points), tuple(points), "\n".join(remarks))

@@ -14,11 +14,11 @@ def spread(values: Sequence[float], room: float = 1 / 12) -> list[float]:
         room: The share of the axis that a label takes.
     """
     least = math.log(values[-1] / values[0]) * room
-    kept = [values[-1]]
+    shown = [values[-1]]
     for value in reversed(values[:-1]):
-        if math.log(kept[-1] / value) >= least:
-            kept.append(value)
-    return kept[::-1]
+        if math.log(shown[-1] / value) >= least:
+            shown.append(value)
+    return shown[::-1]
 
 
 def log_ticks(low: float, high: float, base: int = 10, most: int = 9) -> list[float]:

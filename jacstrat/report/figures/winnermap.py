@@ -64,8 +64,8 @@ def _grid(cells: Mapping[tuple[int, int], Winner | None]) -> dict[tuple[int, int
     rows: dict[int, set[int]] = {}
     for n, batch in cells:
         rows.setdefault(batch, set()).add(n)
-    kept = {b for b, ns in rows.items() if any(len(ns & other) > 1 for c, other in rows.items() if c != b)}
-    return {cell: winner for cell, winner in cells.items() if cell[1] in kept}
+    shown = {b for b, ns in rows.items() if any(len(ns & other) > 1 for c, other in rows.items() if c != b)}
+    return {cell: winner for cell, winner in cells.items() if cell[1] in shown}
 
 
 def draw_map(winner_map: WinnerMap, width_inches: float | None = None) -> Figure:

@@ -148,19 +148,19 @@ def _lead(run: Run, several: bool) -> str:
 def _head(run: Run, numbers: Numbering) -> dict[str, Any]:
     """The headline of a run, and its cards."""
     cards, more = cards_of(run, numbers)
-    told = run.headline
+    headline = run.headline
     points = [
-        {"subject": one.subject, "scope": one.scope(told.differing), "answer": one.answer, "faults": one.faults}
-        for one in told.statements
+        {"subject": one.subject, "scope": one.scope(headline.differing), "answer": one.answer, "faults": one.faults}
+        for one in headline.statements
     ]
-    points += [{"subject": "", "scope": "", "answer": sentence, "faults": ""} for sentence in told.random]
+    points += [{"subject": "", "scope": "", "answer": sentence, "faults": ""} for sentence in headline.random]
     # One sentence more is no reason to fold.
     first = MOST_SENTENCES if len(points) > MOST_SENTENCES + 1 else len(points)
     return {
         "label": run.label,
         "first": points[:first],
         "rest": points[first:],
-        "totals": told.totals,
+        "totals": headline.totals,
         "cards": cards,
         "more": more,
         "maps": [_map(winner_map) for winner_map in winner_maps(run.records)],
@@ -183,10 +183,10 @@ def _counts(runs: Sequence[Run]) -> list[dict[str, Any]]:
 
 def _answers(run: Run) -> list[Sheet | str]:
     """What was found: the winners with who is wrong, then the rest but for failures, which have a part of their own."""
-    told = [part for part in run.findings if not isinstance(part, Sheet) or part.title not in FAILED]
+    blocks = [part for part in run.findings if not isinstance(part, Sheet) or part.title not in FAILED]
     if run.records:
-        told[0] = answer_sheet(run.records, run.ranges)  # the first thing found is who wins
-    return told
+        blocks[0] = answer_sheet(run.records, run.ranges)  # the first thing found is who wins
+    return blocks
 
 
 def _failed(run: Run) -> list[Sheet | str]:

@@ -46,7 +46,7 @@ class Chosen(NamedTuple):
     single: Strategy | None = None
 
 
-CHOICES: ProcessCache[Chosen] = ProcessCache()
+CHOICE_CACHE: ProcessCache[Chosen] = ProcessCache()
 
 
 @dataclass(frozen=True)
@@ -89,47 +89,47 @@ class Auto(Strategy):
         if torch.compiler.is_compiling():
             return _contraction(_by_calls(), None, operator, f, x, args)
         circumstances = (self, *circumstances_of(operator, x, args))
-        kept = CHOICES.get(f, circumstances)
+        earlier = CHOICE_CACHE.get(f, circumstances)
         scope = place_of(x)
-        if scope == "followed" or (scope == "transformed" and kept is not None):
-            return _contraction(self._followed(kept, scope), None, operator, f, x, args)
+        if scope == "followed" or (scope == "transformed" and earlier is not None):
+            return _contraction(self._followed(earlier, scope), None, operator, f, x, args)
         import_torch_parts()
         if self.compile:
             start_compiler(x.device)
         begin = time.perf_counter()
         free = scope == "free"
-        if kept is not None and (contraction := self._again(kept, operator, f, x, args)) is not None:
+        if earlier is not None and (contraction := self._again(earlier, operator, f, x, args)) is not None:
             return contraction
         values = free and x.numel() > 0 and not x.is_meta
         timed = values and self.trial
         choosing = Choosing(operator, f, x, args, begin, values=values, timed=timed, compiles=timed and self.compile)
         choice = choosing.choose(lambda sparse, known: self._structured(known, f, args, free and sparse))
         chosen = Chosen(choice.candidate.strategy, choice.reason, bool(choice.candidate.ground), choice.single)
-        CHOICES.keep(f, circumstances, chosen)
+        CHOICE_CACHE.keep(f, circumstances, chosen)
         contraction = _contraction(chosen, choice.candidate, operator, f, x, args, choice.built)
         return replace(contraction, considered=choice.considered)
 
-    def _followed(self, kept: Chosen | None, scope: CallScope) -> Chosen:
+    def _followed(self, earlier: Chosen | None, scope: CallScope) -> Chosen:
         """The choice where nothing may run but the result: what was chosen before, if it takes no trace."""
-        if kept is None or kept.conditional:
+        if earlier is None or earlier.conditional:
             return _by_calls()
-        if kept.strategy.records:  # what follows would take in the trace
-            return kept._replace(strategy=kept.single or Vmap())
-        return kept
+        if earlier.strategy.records:  # what follows would take in the trace
+            return earlier._replace(strategy=earlier.single or Vmap())
+        return earlier
 
-    def _again(self, kept: Chosen, operator: Operator, f: Function, x: Tensor, args: Args) -> Contraction | None:
+    def _again(self, earlier: Chosen, operator: Operator, f: Function, x: Tensor, args: Args) -> Contraction | None:
         """What was chosen for f, or for a function that looks the same, built and held against a witness anew."""
         candidate = None
-        if kept.conditional:
+        if earlier.conditional:
             known = Evidence(operator, x, product_costs(operator, UNKNOWN.work), UNKNOWN.work, compiles=self.compile)
             structured = on_ground(self._structured(known, f, args, trace=True))
-            proved = [one for one in structured if one.strategy == kept.strategy]
+            proved = [one for one in structured if one.strategy == earlier.strategy]
             if not proved:
                 return None
             candidate = proved[0]
         try:
-            contraction = _contraction(kept, candidate, operator, f, x, args)
-            fault = Hold(operator, f, x, args).fault(contraction, transforms=kept.strategy.transforms)
+            contraction = _contraction(earlier, candidate, operator, f, x, args)
+            fault = Hold(operator, f, x, args).fault(contraction, transforms=earlier.strategy.transforms)
             return None if fault else contraction
         except UnsupportedError:
             return None

@@ -52,12 +52,12 @@ def test_the_sentence_counts_bounds_and_says_where_each_holds() -> None:
 
 
 def test_findings_say_what_bounds_and_of_which_calls_the_times_are() -> None:
-    told = findings(
+    blocks_of = findings(
         [case(cache="cold", cold_s=100e-6, warm_s=80e-6), case(n=8, cache="cold", cold_s=90e-6, warm_s=30e-6)]
     )
-    (bound,) = [sentence for sentence in told if isinstance(sentence, str) and sentence.startswith("On cuda")]
+    (bound,) = [sentence for sentence in blocks_of if isinstance(sentence, str) and sentence.startswith("On cuda")]
     assert "2 memory-bound" in bound
-    assert "Times are of calls with a cold cache; a cold call takes 1.2 to 3 times as long as a warm one." in told
+    assert "Times are of calls with a cold cache; a cold call takes 1.2 to 3 times as long as a warm one." in blocks_of
 
 
 def test_records_of_before_say_nothing_of_caches() -> None:

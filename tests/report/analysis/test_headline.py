@@ -128,16 +128,16 @@ def expected(rows: list[Row]) -> set[str]:
     groups: dict[tuple[str, ...], list[Row]] = defaultdict(list)
     for row in latest.values():
         groups[tuple(row[name] for name in KEY)].append(row)
-    told = {key: Told(own) for key, own in groups.items()}
-    differing = [name for name in KEY[2:] if name != "seed" and len({named(k)[name] for k in told}) > 1]
+    blocks_of = {key: Told(own) for key, own in groups.items()}
+    differing = [name for name in KEY[2:] if name != "seed" and len({named(k)[name] for k in blocks_of}) > 1]
     kinds = defaultdict(set)
     alike = defaultdict(list)
-    for key, one in told.items():
+    for key, one in blocks_of.items():
         at = named(key)
         kinds[tuple(at[name] for name in ("problem", "operator", "device", "machine", "threads", "workload"))].add(
             one.kind
         )
-    for key, one in told.items():
+    for key, one in blocks_of.items():
         at = named(key)
         place = tuple(at[name] for name in ("operator", "device", "machine", "threads", "workload"))
         many = len(kinds[(at["problem"], *place)]) > MOST_RANGES

@@ -9,7 +9,7 @@ from torch import Tensor
 import jacstrat
 from jacstrat import parse_strategy
 from jacstrat.strategies.auto import choosing
-from jacstrat.strategies.auto.strategy import CHOICES, Auto
+from jacstrat.strategies.auto.strategy import CHOICE_CACHE, Auto
 from jacstrat.strategies.auto.trial import Trial
 from jacstrat.strategies.compiled import Compiled
 
@@ -38,7 +38,7 @@ def tried(monkeypatch) -> list[str]:
 
     monkeypatch.setattr(choosing, "run_trial", run)
     monkeypatch.setenv("JACSTRAT_CACHE", "off")
-    CHOICES.forget()
+    CHOICE_CACHE.forget()
     return specs
 
 
@@ -69,7 +69,7 @@ def test_loops_through_f_are_not_compiled(tried) -> None:
 @pytest.mark.parametrize("train", [False, True])
 def test_a_program_is_chosen_and_right(train: bool, monkeypatch) -> None:
     monkeypatch.setenv("JACSTRAT_CACHE", "off")
-    CHOICES.forget()
+    CHOICE_CACHE.forget()
     net = torch.nn.Sequential(torch.nn.Linear(6, 8), torch.nn.Tanh(), torch.nn.Linear(8, 6)).double()
     with torch.set_grad_enabled(train):
         prepared = parse_strategy("auto:compile=true").prepare("divergence", net, X)
@@ -88,7 +88,7 @@ def test_where_nothing_can_be_compiled_an_eager_form_serves(monkeypatch) -> None
 
     monkeypatch.setattr(Compiled, "build", build)
     monkeypatch.setenv("JACSTRAT_CACHE", "off")
-    CHOICES.forget()
+    CHOICE_CACHE.forget()
     prepared = Auto(compile=True).prepare("divergence", field, X)
     assert not prepared.strategy.compiles
     assert "without compiled(vmap): RuntimeError: no compiler" in prepared.reason

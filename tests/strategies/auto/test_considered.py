@@ -41,7 +41,7 @@ def test_without_a_trial_nothing_is_measured_and_the_order_is_that_of_the_counts
 
 
 def test_a_proof_is_the_ground_of_what_rests_on_it() -> None:
-    strategy_module.CHOICES.forget()
+    strategy_module.CHOICE_CACHE.forget()
     prepared = parse_strategy("auto").prepare("divergence", lambda x: x.sin(), torch.randn(64, 300))
     grounds = {one.strategy: one.ground for one in prepared.considered}
     assert not grounds["vmap"]

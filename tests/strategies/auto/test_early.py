@@ -12,7 +12,7 @@ from jacstrat.strategies.auto.candidates import Candidate, Evidence
 from jacstrat.strategies.auto.counting import UNKNOWN, product_costs
 from jacstrat.strategies.auto.early import at_best, beats, calls_of, soon
 from jacstrat.strategies.auto.offers import on_ground
-from jacstrat.strategies.auto.strategy import CHOICES, Auto
+from jacstrat.strategies.auto.strategy import CHOICE_CACHE, Auto
 from jacstrat.strategies.auto.trial import SETTLED
 from jacstrat.strategies.chain import Chain
 from jacstrat.strategies.probing import Identity, Vmap
@@ -31,7 +31,7 @@ def candidate(strategy=None, op_s: float = 1e-6, setup_s: float = 0.01) -> Candi
 def proofs(monkeypatch) -> list[int]:
     """One entry for each proof that is looked for."""
     monkeypatch.setenv("JACSTRAT_CACHE", "off")
-    CHOICES.forget()
+    CHOICE_CACHE.forget()
     made, original = [], auto.prove_structure
     monkeypatch.setattr(auto, "prove_structure", lambda *args: made.append(1) or original(*args))
     return made

@@ -18,7 +18,7 @@ from jacstrat.strategies.auto import candidates, choosing, counted, disk_cache, 
 from jacstrat.strategies.auto import strategy as auto
 from jacstrat.strategies.auto.candidates import Candidate
 from jacstrat.strategies.auto.counting import OpCounts, ProductCost
-from jacstrat.strategies.auto.strategy import CHOICES, Auto
+from jacstrat.strategies.auto.strategy import CHOICE_CACHE, Auto
 from jacstrat.strategies.auto.trial import Trial
 from jacstrat.strategies.chain import Chain
 from jacstrat.strategies.probing import Identity
@@ -222,7 +222,7 @@ class TestFallsOut:
 
         def tried(available_bytes: float) -> set[str]:
             monkeypatch.setattr(candidates, "available_bytes", lambda: available_bytes)
-            CHOICES.forget()
+            CHOICE_CACHE.forget()
             prepare(f, x)
             return set(trials.pop())
 
@@ -281,7 +281,7 @@ class TestKept:
 
     def test_on_disk_it_needs_no_trial_in_the_next_process(self, trials) -> None:
         first = prepare(dense)
-        CHOICES.forget()
+        CHOICE_CACHE.forget()
         again = prepare(dense)
         assert (again.strategy, again.reason) == (first.strategy, first.reason)
         assert len(trials) == 1
@@ -302,7 +302,7 @@ class TestKept:
     )
     def test_on_disk_it_is_another_elsewhere(self, trials, monkeypatch, change) -> None:
         prepare(dense)
-        CHOICES.forget()
+        CHOICE_CACHE.forget()
         change(monkeypatch)
         prepare(dense)
         assert len(trials) == 2
@@ -317,7 +317,7 @@ class TestKept:
     @pytest.mark.parametrize("planted", ["ones", "coloring", "hutchinson", "vmap:chunk_size=7", "no such", ""])
     def test_a_choice_on_disk_is_a_hint_that_makes_nothing_wrong(self, trials, planted: str) -> None:
         prepare(dense)
-        CHOICES.forget()
+        CHOICE_CACHE.forget()
         for file in disk_cache.folder().iterdir():
             file.write_text(json.dumps({"strategy": planted, "reason": "planted"}))
         prepared = prepare(dense)
@@ -326,10 +326,10 @@ class TestKept:
 
     def test_a_structural_choice_on_disk_is_proved_again(self, trials) -> None:
         first = prepare(torch.sin)
-        CHOICES.forget()
+        CHOICE_CACHE.forget()
         assert prepare(torch.sin).reason == first.reason
         assert len(trials) == 1
-        CHOICES.forget()
+        CHOICE_CACHE.forget()
         # The same operations on these values, and another structure for others.
         prepared = prepare(lambda x: torch.sin(x) if bool((x < 2).all()) else x.flip(-1))
         assert prepared.strategy.spec != "ones"
@@ -507,7 +507,7 @@ def test_what_is_as_fast_as_a_few_calls_tell_is_chosen_by_counts(monkeypatch) ->
     for seconds in (0.9, 1.0 + 0.9 * (timed.NEAR - 1), 1.1 * timed.NEAR):
         monkeypatch.setattr(choosing, "run_trial", run(seconds))
         monkeypatch.setenv("JACSTRAT_CACHE", "off")
-        CHOICES.forget()
+        CHOICE_CACHE.forget()
         chosen.append(prepare(dense).strategy)
     assert chosen[0] == chosen[1] != chosen[2]
 
@@ -523,7 +523,7 @@ def test_without_a_trial_counts_decide(trials) -> None:
 
 
 def test_the_same_without_a_trial_on_every_machine() -> None:
-    found = [prepare(scalar, operator="laplacian", trial=False) for _ in range(2) if CHOICES.forget() is None]
+    found = [prepare(scalar, operator="laplacian", trial=False) for _ in range(2) if CHOICE_CACHE.forget() is None]
     assert found[0].reason == found[1].reason
 
 

@@ -10,25 +10,25 @@ import torch
 from torch import Tensor
 
 from jacstrat import ShapeError, UnsupportedError, UsageError
-from jacstrat.strategies.told import telling
+from jacstrat.strategies.error_hints import hinted
 
 X = torch.ones(2, 3)
 T = torch.arange(5.0).unsqueeze(-1)
 
 
 def fails(error: BaseException, f: Callable[[Tensor], Tensor] = torch.sin, x: Tensor = X) -> None:
-    with telling("s", f, x):
+    with hinted("s", f, x):
         raise error
 
 
 def runs(f: Callable[[Tensor], Tensor], x: Tensor = X) -> None:
-    with telling("s", f, x):
+    with hinted("s", f, x):
         f(x)
 
 
 def test_nothing_is_told_where_nothing_is_raised() -> None:
     called = []
-    with telling("s", called.append, X):
+    with hinted("s", called.append, X):
         pass
     assert called == []
 

@@ -11,7 +11,7 @@ from jacstrat.trace.arguments import Args, Function, bind
 from jacstrat.trace.tracers import is_transformed
 
 
-class telling:  # noqa: N801 - called as a function is
+class hinted:  # noqa: N801 - called as a function is
     """Turn what is raised into an error of jacstrat's where f itself is not at fault, or is so in a known way.
 
     Args:
@@ -96,10 +96,10 @@ def _takes_a_point(f: Function, point: Tensor) -> bool:
 def _rows_held(f: Function) -> set[int]:
     """Lengths of the first axes of tensors that f closes over, or has as globals."""
     scope, code = getattr(f, "__globals__", {}), getattr(f, "__code__", None)
-    held = [scope.get(name) for name in (code.co_names if code else ())]
+    globals_read = [scope.get(name) for name in (code.co_names if code else ())]
     for cell in getattr(f, "__closure__", None) or ():
         try:
-            held.append(cell.cell_contents)
+            globals_read.append(cell.cell_contents)
         except ValueError:  # empty yet
             continue
-    return {len(tensor) for tensor in held if isinstance(tensor, Tensor) and tensor.dim() > 0}
+    return {len(tensor) for tensor in globals_read if isinstance(tensor, Tensor) and tensor.dim() > 0}
