@@ -8,9 +8,12 @@ from pathlib import Path
 import pytest
 import torch
 
+from jacstrat import benchmark
+from jacstrat.harness.benchmark import Benchmark
 from jacstrat.harness.dispatch.child import ChildLimits
 from jacstrat.harness.plan.cases import Cell
 from jacstrat.measure.sampling import Settings
+from tests.harness.benchmarked import BRIEF_S, coupled
 
 FUNCTIONS = Path(__file__).with_name("functions.py")
 QUICK = Settings(limit_s=0.02, warmup_s=0.01, block_s=1e-4, min_samples=6)
@@ -42,3 +45,10 @@ def cell() -> Callable[..., Cell]:
         )
 
     return make
+
+
+@pytest.fixture(scope="module")
+def result() -> Benchmark:
+    """One result that most tests look at: two that are right, one that is wrong, one that cannot."""
+    x = torch.ones(1, 3, dtype=torch.float64)
+    return benchmark(coupled, x, strategies=["identity", "ones", "vmap", "hessian"], sample_s=BRIEF_S)

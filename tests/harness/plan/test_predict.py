@@ -1,4 +1,4 @@
-"""Predictions against measurements: bytes, FLOPs, what has none and why, and what a run leaves out for them."""
+"""Predictions against measurements: bytes, FLOPs, and what has none and why."""
 
 from __future__ import annotations
 
@@ -11,14 +11,13 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
-from jacstrat import PROBLEMS, STRATEGIES, parse_strategy, read_records
+from jacstrat import PROBLEMS, STRATEGIES, parse_strategy
 from jacstrat.core.case import Case
 from jacstrat.core.operator import parse_operator
 from jacstrat.harness.cell import setup
 from jacstrat.harness.cell.measuring import measure
 from jacstrat.harness.cell.setup import instantiate, one_call
 from jacstrat.harness.cell.surroundings import surroundings
-from jacstrat.harness.dispatch import job
 from jacstrat.harness.plan import predict as predicting
 from jacstrat.harness.plan.cases import Cell
 from jacstrat.harness.plan.predict import (
@@ -31,70 +30,12 @@ from jacstrat.harness.plan.predict import (
     might_not_fit,
     predict,
 )
-from jacstrat.harness.plan.sweep import Grid, Sweep
 from jacstrat.measure.memory import StorageMode
 from jacstrat.problems.base import no_parameters
 from jacstrat.strategies import default_strategies
-from tests.harness.conftest import QUICK
-from tests.harness.conftest import mine as shared_function
-from tests.harness.functions import in_transform
-from tests.harness.test_run import Log, go
+from tests.harness.conftest import QUICK, mine
+from tests.harness.plan.functions import unpredictable
 from tests.share import shared
-
-# Loaded by the harness from this file, by path.
-W = torch.ones(3, 3)
-
-
-def holds_weights(x):
-    return x @ W.to(x.dtype)
-
-
-def makes_a_cpu_tensor(x):
-    return x * torch.arange(x.shape[-1])
-
-
-def asks_for_a_value(x):
-    return x * x.sum().item()
-
-
-def branches_on_a_value(x):
-    return x if bool((x > 0).all()) else -x
-
-
-def makes_a_number(x):
-    return x * torch.tensor(2.0)
-
-
-def raises(x):
-    raise ValueError("mine,\nover two lines " + "and more " * 100)
-
-
-def raises_in_transform(x):
-    if in_transform():
-        raise ValueError("mine")
-    return torch.sin(x)
-
-
-def exits(x):
-    raise SystemExit(5)
-
-
-def hides_errors(x):
-    try:
-        for _ in range(100):
-            x = torch.sin(x)
-    except Exception:
-        return x * 2
-    return x
-
-
-def never_on_data_in_transform(x):
-    assert x.is_meta or not in_transform()
-    return torch.sin(x)
-
-
-def mine(attribute: str) -> str:
-    return f"{__file__}:{attribute}"
 
 
 def case_of(cell: Cell) -> Case:
@@ -215,7 +156,7 @@ def test_a_record_has_what_was_predicted(cell, workload: str) -> None:
 
 
 def test_a_plain_function_is_predicted_without_its_data(cell) -> None:
-    case = case_of(cell(mine("makes_a_number"), "vmap", n=10**5, batch=10))
+    case = case_of(cell(unpredictable("makes_a_number"), "vmap", n=10**5, batch=10))
     assert predict(case).peak_bytes > 10 * 10**10 * 8
 
 
@@ -235,7 +176,7 @@ def test_a_long_loop_gives_a_lower_bound(cell, monkeypatch) -> None:
 
 def test_a_function_that_hides_errors_ends_all_the_same(cell, monkeypatch) -> None:
     monkeypatch.setattr(predicting, "MAX_OPS", 50)
-    assert predict(case_of(cell(mine("hides_errors"), "vmap"))).is_bound
+    assert predict(case_of(cell(unpredictable("hides_errors"), "vmap"))).is_bound
 
 
 CPU_TENSOR = (
@@ -249,18 +190,18 @@ NO_VALUE = "f itself: RuntimeError: Tensor.item() cannot be called on meta tenso
 @pytest.mark.parametrize(
     ("problem", "strategy", "values", "reason"),
     [
-        (mine("holds_weights"), "vmap", {}, f"f itself: {CPU_TENSOR.format('(3, 3)')}"),
-        (mine("makes_a_cpu_tensor"), "vmap", {}, f"f itself: {CPU_TENSOR.format('(3,)')}"),
+        (unpredictable("holds_weights"), "vmap", {}, f"f itself: {CPU_TENSOR.format('(3, 3)')}"),
+        (unpredictable("makes_a_cpu_tensor"), "vmap", {}, f"f itself: {CPU_TENSOR.format('(3,)')}"),
         (
-            mine("asks_for_a_value"),
+            unpredictable("asks_for_a_value"),
             "vmap",
             {},
             NO_VALUE,
         ),
-        (mine("branches_on_a_value"), "vmap", {}, NO_VALUE),
-        (mine("raises"), "vmap", {}, "f itself: ValueError: mine, over two lines and more"),
-        (mine("raises_in_transform"), "vmap", {}, "vmap cannot differentiate this function: ValueError: mine"),
-        (mine("exits"), "vmap", {}, "f itself: SystemExit: 5"),
+        (unpredictable("branches_on_a_value"), "vmap", {}, NO_VALUE),
+        (unpredictable("raises"), "vmap", {}, "f itself: ValueError: mine, over two lines and more"),
+        (unpredictable("raises_in_transform"), "vmap", {}, "vmap cannot differentiate this function: ValueError: mine"),
+        (unpredictable("exits"), "vmap", {}, "f itself: SystemExit: 5"),
         ("sin", "hessian", {}, "hessian cannot serve the divergence: a field has no Hessian; use jacrev or jacfwd"),
         ("sin", "vmap", {"workload": "train"}, "f itself: it has no parameters to train"),
         ("seed_coupled", "vmap", {"n": 5}, "f itself: seed_coupled cannot have n = 5"),
@@ -275,7 +216,7 @@ def test_what_has_no_prediction_says_why(cell, problem: str, strategy: str, valu
 
 
 def test_a_cpu_number_is_no_stray(cell) -> None:
-    assert predict(case_of(cell(mine("makes_a_number"), "jvp"))).reason == ""
+    assert predict(case_of(cell(unpredictable("makes_a_number"), "jvp"))).reason == ""
 
 
 def test_small_cells_are_not_worth_a_prediction(cell) -> None:
@@ -349,57 +290,9 @@ def test_a_child_predicts_what_this_process_does(cell) -> None:
 
 
 def test_what_hangs_or_dies_in_the_child_has_no_prediction(cell) -> None:
-    hung = list(forecasts_isolated(cell(shared_function("hangs_in_transform"), "identity", "vmap"), 2**30, 0.7))
+    hung = list(forecasts_isolated(cell(mine("hangs_in_transform"), "identity", "vmap"), 2**30, 0.7))
     assert [(f.case.strategy, f.death) for f in hung] == [("identity", None), ("vmap", "timeout")]
     assert hung[0].prediction.peak_bytes > 0
     assert hung[1].prediction == Prediction(reason="no end after 0.7 s")
-    dead = list(forecasts_isolated(cell(shared_function("exits"), "identity", "vmap"), 2**30, 20))
+    dead = list(forecasts_isolated(cell(mine("exits"), "identity", "vmap"), 2**30, 20))
     assert {(f.death, f.prediction.reason) for f in dead} == {("crashed", "f itself: exited with code 3")}
-
-
-# 64 arrays of 100 x 64 x 256 numbers are beyond it, and so is the one of 64 x 100 x 64 that vmap takes; what identity
-# takes is not.
-LARGE = Sweep(
-    (Grid(problems=(mine("never_on_data_in_transform"),), operators=("divergence",), n=(4, 64, 96), batch=(100,)),),
-    sample_s=0.01,
-    max_memory_bytes=2**20,
-).override(strategies=("identity", "vmap"))
-
-
-def rows(directory):
-    return {(r.strategy, r.n): (r.status, r.reason) for r in read_records(directory).itertuples()}
-
-
-def test_what_cannot_fit_is_skipped_before_it_allocates_and_so_are_larger_sizes(tmp_path) -> None:
-    go(tmp_path, LARGE)
-    found = rows(tmp_path)
-    # On data f fails in a transform: at n = 4 nothing is predicted.
-    assert found["vmap", 4][0] == "unsupported"
-    reason = "predicted peak of 3.25 MiB is beyond the 1.00 MiB available"
-    assert found["vmap", 64] == ("skipped", reason)
-    assert found["vmap", 96] == ("skipped", f"skipped at n = 64: {reason}")
-    assert [found["identity", n] for n in (4, 64, 96)] == [("ok", "")] * 3
-
-
-def test_an_isolated_run_skips_too(tmp_path) -> None:
-    go(tmp_path, LARGE.override(strategies=("vmap",), n=(64, 96)), isolate=True)
-    assert {status for status, _ in rows(tmp_path).values()} == {"skipped"}
-
-
-def test_a_resumed_run_knows_what_was_beyond(tmp_path) -> None:
-    sweep = LARGE.override(strategies=("vmap",), n=(64, 96))
-    with pytest.raises(KeyboardInterrupt):
-        go(tmp_path, sweep, Log(interrupt_after=1))
-    before = rows(tmp_path)
-    assert list(before) == [("vmap", 64)]
-    go(tmp_path, sweep, resume=True)
-    assert rows(tmp_path)["vmap", 96] == ("skipped", f"skipped at n = 64: {before['vmap', 64][1]}")
-    # With more memory, on request, they are tried: f then fails on data.
-    log = go(tmp_path, replace(sweep, max_memory_bytes=2**34), resume=True, retry=("skipped",))
-    assert [(r.n, r.status) for r in log.records] == [(64, "unsupported"), (96, "unsupported")]
-
-
-def test_a_small_run_makes_no_prediction(tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(job, "forecasts", None)
-    log = go(tmp_path)
-    assert len(log.records) == 6

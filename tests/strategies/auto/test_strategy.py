@@ -2,96 +2,19 @@
 
 from __future__ import annotations
 
-import json
-import re
-from dataclasses import dataclass
-from typing import ClassVar
-
-import numpy
 import pytest
 import torch
 from torch.fx.experimental.proxy_tensor import make_fx
 
 import jacstrat
-from jacstrat import PROBLEMS, STRATEGIES, ShapeError, UsageError, parse_strategy, strategies
-from jacstrat.strategies.auto import candidates, choosing, counted, disk_cache, timed
+from jacstrat import PROBLEMS, ShapeError, UsageError, parse_strategy
+from jacstrat.strategies.auto import candidates, choosing, timed
 from jacstrat.strategies.auto import strategy as auto
-from jacstrat.strategies.auto.candidates import Candidate
-from jacstrat.strategies.auto.counting import OpCounts, ProductCost
-from jacstrat.strategies.auto.strategy import CHOICE_CACHE, Auto
+from jacstrat.strategies.auto.strategy import CHOICE_CACHE
 from jacstrat.strategies.auto.trial import Trial
 from jacstrat.strategies.chain import Chain
-from jacstrat.strategies.probing import Identity
-from jacstrat.trace import cache
-from jacstrat.trace.cache import SHARED
+from tests.strategies.auto.chosen import B, N, W, X, dense, prepare, scalar, trace_of
 from tests.strategies.test_base import _OldStyle
-
-B, N = 3, 6
-X = torch.linspace(-1, 1, B * N, dtype=torch.float64).reshape(B, N)
-W = torch.linspace(0.1, 1, N * N, dtype=torch.float64).reshape(N, N).sin()
-
-
-def dense(x):
-    return torch.tanh(x @ W)
-
-
-def scalar(x):
-    return dense(x).square().sum(-1)
-
-
-def tridiagonal(x):
-    return x.sin() + x.roll(1, -1) * torch.tensor([0.0] + [1.0] * (N - 1)).to(x)
-
-
-def trace_of(f, x=X):
-    return torch.stack([torch.func.jacrev(lambda p: f(p[None])[0])(p).trace() for p in x.detach()])
-
-
-def prepare(f, x=X, operator="divergence", **parameters):
-    return Auto(**parameters).prepare(operator, f, x)
-
-
-@pytest.fixture
-def trials(monkeypatch) -> list[dict]:
-    """The trials that take place; each with the seconds predicted of each candidate, which are those measured."""
-    held = []
-
-    def run(works, predicted, begin, setup, patience_s, known):
-        held.append({strategy.spec: seconds for strategy, seconds in predicted.items()})
-        trial: Trial = Trial()
-        for strategy, work in works.items():
-            try:
-                work()
-            except Exception as error:
-                trial.failures[strategy] = error
-            else:
-                trial.calls[strategy] = [predicted[strategy]]
-        return trial
-
-    monkeypatch.setattr(choosing, "run_trial", run)
-    return held
-
-
-class TestChain:
-    def test_a_network_of_two_layers_is_folded(self) -> None:
-        net = torch.nn.Sequential(torch.nn.Linear(64, 16), torch.nn.Tanh(), torch.nn.Linear(16, 64)).double()
-        x = torch.rand(256, 64, dtype=torch.float64)
-        with torch.no_grad():
-            prepared = prepare(net, x)
-            assert prepared.strategy.spec == "chain"
-            torch.testing.assert_close(prepared(x), parse_strategy("vmap").prepare("divergence", net, x)(x))
-
-    def test_what_packages_add_is_a_candidate(self, trials, monkeypatch) -> None:
-        @dataclass(frozen=True)
-        class Sooner(Identity):
-            name: ClassVar[str] = "sooner"
-
-            @classmethod
-            def candidates(cls, evidence):
-                yield Candidate(cls(), ProductCost(OpCounts(ops=1), OpCounts(), OpCounts()), 1, 1, 1e-9)
-
-        monkeypatch.setattr(strategies, "STRATEGIES", {**STRATEGIES, "sooner": Sooner})
-        assert prepare(lambda x: x.exp() * x.sum(-1, keepdim=True)).strategy.spec == "sooner"
 
 
 class TestProof:
@@ -236,105 +159,6 @@ class TestFallsOut:
         assert none == {"identity", "jvp", "vmap:chunk_size=1", "chain"}
 
 
-class TestKept:
-    def test_a_second_preparation_needs_no_trial(self, trials) -> None:
-        first = prepare(dense)
-        assert prepare(dense).strategy == first.strategy
-        assert prepare(dense).reason == first.reason
-        assert len(trials) == 1
-
-    def test_a_new_lambda_in_every_step_needs_no_trial(self, trials) -> None:
-        w = W.clone()
-        for step in range(5):
-            jacstrat.divergence(lambda x, w=w: torch.tanh(x @ w), X + step)
-            w = w + 0.1
-        assert len(trials) == 1
-
-    @pytest.mark.parametrize(
-        "other",
-        [
-            lambda: prepare(dense, X[:1]),
-            lambda: prepare(dense, X.float().double().requires_grad_()),
-            lambda: prepare(dense, operator="jacobian_diagonal"),
-            lambda: torch.no_grad()(prepare)(dense),
-        ],
-    )
-    def test_other_circumstances_need_their_own(self, trials, other) -> None:
-        prepare(dense)
-        other()
-        assert len(trials) == 2
-
-    def test_a_single_call_makes_no_trace_where_that_takes_longer_than_it_saves(self, monkeypatch) -> None:
-        for _ in range(2):
-            torch.testing.assert_close(jacstrat.divergence(torch.sin, X), X.cos().sum(-1))
-        monkeypatch.setattr(auto, "prove_structure", None)
-        torch.testing.assert_close(jacstrat.divergence(torch.sin, X), X.cos().sum(-1))
-
-    def test_a_function_that_changed_in_place_is_chosen_for_anew(self, trials) -> None:
-        net = torch.nn.Sequential(torch.nn.Linear(N, N), torch.nn.Tanh(), torch.nn.Linear(N, N)).double()
-        jacstrat.divergence(net, X)
-        net[1] = type("Old", (torch.nn.Module,), {"forward": lambda self, x: _OldStyle.apply(x)})()
-        monkey = [trials[0]]
-        result = jacstrat.divergence(net, X)
-        torch.testing.assert_close(result, jacstrat.divergence(net, X, "identity"))
-        assert trials[:1] == monkey
-
-    def test_on_disk_it_needs_no_trial_in_the_next_process(self, trials) -> None:
-        first = prepare(dense)
-        CHOICE_CACHE.forget()
-        again = prepare(dense)
-        assert (again.strategy, again.reason) == (first.strategy, first.reason)
-        assert len(trials) == 1
-        # Nor for an equal function that is another object, as it is in another process.
-        assert prepare(lambda x: torch.tanh(x @ W)).strategy == first.strategy
-        assert len(trials) == 1
-
-    @pytest.mark.parametrize(
-        "change",
-        [
-            lambda patch: patch.setattr(torch, "__version__", "0.0"),
-            lambda patch: patch.setattr(counted, "read_version", lambda: "0.0"),
-            lambda patch: patch.setattr(disk_cache, "processor", lambda: "another"),
-            lambda patch: patch.setattr(torch, "get_num_threads", lambda: 77),
-            lambda patch: patch.setenv("JACSTRAT_CACHE", "off"),
-            lambda patch: [file.write_text("{") for file in disk_cache.folder().iterdir()],
-        ],
-    )
-    def test_on_disk_it_is_another_elsewhere(self, trials, monkeypatch, change) -> None:
-        prepare(dense)
-        CHOICE_CACHE.forget()
-        change(monkeypatch)
-        prepare(dense)
-        assert len(trials) == 2
-
-    def test_other_work_is_another_on_disk(self, trials) -> None:
-        prepare(dense)
-        prepare(lambda x: torch.tanh(x @ W) + x)
-        prepare(lambda x: torch.tanh(x @ W) * 2)
-        prepare(lambda x: torch.tanh(x @ W) * 3)
-        assert len(trials) == 4
-
-    @pytest.mark.parametrize("planted", ["ones", "coloring", "hutchinson", "vmap:chunk_size=7", "no such", ""])
-    def test_a_choice_on_disk_is_a_hint_that_makes_nothing_wrong(self, trials, planted: str) -> None:
-        prepare(dense)
-        CHOICE_CACHE.forget()
-        for file in disk_cache.folder().iterdir():
-            file.write_text(json.dumps({"strategy": planted, "reason": "planted"}))
-        prepared = prepare(dense)
-        assert prepared.reason != "planted"
-        torch.testing.assert_close(prepared(X), trace_of(dense))
-
-    def test_a_structural_choice_on_disk_is_proved_again(self, trials) -> None:
-        first = prepare(torch.sin)
-        CHOICE_CACHE.forget()
-        assert prepare(torch.sin).reason == first.reason
-        assert len(trials) == 1
-        CHOICE_CACHE.forget()
-        # The same operations on these values, and another structure for others.
-        prepared = prepare(lambda x: torch.sin(x) if bool((x < 2).all()) else x.flip(-1))
-        assert prepared.strategy.spec != "ones"
-
-
 class TestLeavesNoMark:
     def test_random_numbers_are_as_without_it(self) -> None:
         def noisy(x):
@@ -424,75 +248,6 @@ class TestComposes:
     def test_a_point_without_a_batch(self) -> None:
         assert prepare(torch.sin, X[0])(X[0]).shape == ()
         torch.testing.assert_close(jacstrat.laplacian(scalar, X[0]), jacstrat.laplacian(scalar, X, "identity")[0])
-
-
-class TestTaylor:
-    """Chosen where it is the fastest, and never traced for a call that would be done sooner without."""
-
-    @pytest.fixture
-    def records(self, monkeypatch) -> list[int]:
-        """One entry for each recording."""
-        made, original = [], cache.record
-        SHARED.forget()
-        monkeypatch.setattr(cache, "record", lambda *args: made.append(1) or original(*args))
-        return made
-
-    def test_it_is_chosen_and_traced_once(self, trials, records) -> None:
-        prepared = prepare(scalar, operator="laplacian")
-        assert prepared.strategy.spec == "taylor"
-        assert re.match(r"taylor: [\d.]+ [um]s against [\d.]+ [um]s of taylor:compress=false", prepared.reason)
-        torch.testing.assert_close(prepared(X), jacstrat.laplacian(scalar, X, "vmap"))
-        assert len(records) == 1
-
-    def test_in_training_it_may_be_differentiated_twice(self, trials) -> None:
-        w = W.clone().requires_grad_()
-        prepared = prepare(lambda x: torch.tanh(x @ w).square().sum(-1), operator="laplacian")
-        assert prepared.strategy.spec == "taylor:compress=false"
-        (slope,) = torch.autograd.grad(prepared(X).sum(), w, create_graph=True)
-        assert slope.requires_grad
-
-    def test_direct_calls_use_the_trace_of_the_first(self, trials, records) -> None:
-        for _ in range(3):
-            torch.testing.assert_close(
-                jacstrat.laplacian(lambda x: scalar(x), X), jacstrat.laplacian(scalar, X, "vmap")
-            )
-        assert len(records) == len(trials) == 1
-
-    def test_a_direct_call_that_cannot_uses_what_needs_none(self, trials, records) -> None:
-        class Settings:
-            scale = 2.0
-
-        settings = Settings()
-        numbers = numpy.ones(1)
-
-        def opaque(x):
-            return scalar(settings.scale * float(numbers[0]) * x)
-
-        for _ in range(3):
-            torch.testing.assert_close(jacstrat.laplacian(opaque, X), jacstrat.laplacian(opaque, X, "vmap"))
-        assert len(records) == 2, "in the first call, for each of its two forms"
-        settings.scale = 3.0
-        numbers[0] = 2.0
-        torch.testing.assert_close(jacstrat.laplacian(opaque, X), jacstrat.laplacian(opaque, X, "vmap"))
-
-    def test_another_shape_is_traced_when_it_comes_again(self, trials, records) -> None:
-        prepared = prepare(scalar, operator="laplacian")
-        for count in (1, 2, 2):
-            torch.testing.assert_close(prepared(X[:2]), jacstrat.laplacian(scalar, X[:2], "vmap"))
-            assert len(records) == count
-
-    def test_what_cannot_be_traced_drops_out_and_is_named(self, trials) -> None:
-        prepared = prepare(lambda x: scalar(x) * (1 if x.sum() > 100 else 2), operator="laplacian")
-        assert prepared.strategy.spec != "taylor"
-        assert "; without taylor: UnsupportedError: n VJPs of the gradient" in prepared.reason
-
-    def test_nothing_is_traced_under_a_tracer_or_in_a_transform(self, trials, records) -> None:
-        prepare(scalar, operator="laplacian")
-        graph = make_fx(lambda x: jacstrat.laplacian(scalar, x))(X)
-        torch.testing.assert_close(graph(X + 1), jacstrat.laplacian(scalar, X + 1, "vmap"))
-        rows = torch.func.vmap(lambda x: jacstrat.laplacian(scalar, x))(X)
-        torch.testing.assert_close(rows, jacstrat.laplacian(scalar, X, "vmap"))
-        assert len(records) == 1
 
 
 def test_what_is_as_fast_as_a_few_calls_tell_is_chosen_by_counts(monkeypatch) -> None:
