@@ -18,6 +18,7 @@ from jacstrat.core.errors import UnsupportedError
 from jacstrat.trace import Tape, Tapes, Untraceable, leaves
 from jacstrat.trace.arguments import Args
 from jacstrat.trace.decompositions import CHAINED
+from jacstrat.trace.operations import is_random
 
 # Cuts that are looked at, the narrowest first.
 MOST_CUTS = 4
@@ -157,7 +158,7 @@ class Field:
 
     def _evaluate_of(self, tape: Tape, x: Tensor, args: Args) -> Callable[..., Tensor] | str:
         # Of the tape: the nodes of its values are those that depend on x, and a draw may not.
-        if random := [n.op for n in tape.nodes if torch.Tag.nondeterministic_seeded in getattr(n.op, "tags", ())]:
+        if random := [node.op for node in tape.nodes if is_random(node.op)]:
             return f"chain cannot serve this function: {random[0]} draws random numbers; use identity"
         values = values_of(tape, x, args)
         chain = self._read(values, args)

@@ -21,6 +21,7 @@ from jacstrat.fused.spec import Products, Spec
 from jacstrat.fused.wide import Wide
 from jacstrat.trace import Tape, Tapes
 from jacstrat.trace.arguments import Args
+from jacstrat.trace.operations import is_random
 
 # Types that kernels compute with, as Triton calls them.
 TYPES = {
@@ -146,7 +147,7 @@ class Lowered:
             return f"no kernel computes in {x.dtype}"
         if fault := fault_of(x.device):
             return fault
-        if random := [n.op for n in tape.nodes if torch.Tag.nondeterministic_seeded in getattr(n.op, "tags", ())]:
+        if random := [node.op for node in tape.nodes if is_random(node.op)]:
             return f"{random[0]} draws random numbers"
         values = values_of(tape, x, args)
         if values.output < 0:

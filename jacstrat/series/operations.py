@@ -17,7 +17,7 @@ from jacstrat.series.series import TaylorSeries, value_of
 from jacstrat.taylor.fallback import FORWARD, REVERSE, Tensors
 from jacstrat.taylor.forward import FORWARD_TWICE
 from jacstrat.taylor.rule import TaylorCall
-from jacstrat.trace.operations import operation_of
+from jacstrat.trace.operations import is_random, operation_of
 from jacstrat.trace.tape import leaves
 
 _NAMES = (
@@ -117,7 +117,7 @@ def by_derivatives(call: TaylorCall, K: int) -> Any:
     Raises:
         UnsupportedError: torch cannot differentiate it so often; names it.
     """
-    if torch.Tag.nondeterministic_seeded in getattr(call.op, "tags", ()):
+    if is_random(call.op):
         raise UnsupportedError(f"no derivatives of {call.op}, which draws other numbers at every call")
     operation = Operation(call)
     if not operation.followed:

@@ -11,6 +11,7 @@ from torch.utils._pytree import tree_leaves
 
 from jacstrat.core.errors import UnsupportedError
 from jacstrat.trace.arguments import Args, Function
+from jacstrat.trace.operations import is_random
 from jacstrat.zeros import called
 
 
@@ -52,7 +53,7 @@ class _Reads(TorchDispatchMode):
             if leaf.grad_fn is None or leaf.grad_fn._sequence_nr() < self._start:
                 self._read.add(storage._cdata)
                 self.tensors.append(leaf)
-        if torch.Tag.nondeterministic_seeded in getattr(func, "tags", ()):
+        if is_random(func):
             self.random = str(func)
         out = called(func, args, kwargs)
         for leaf in tree_leaves(out):

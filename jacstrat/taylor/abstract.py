@@ -11,6 +11,7 @@ from torch import Tensor
 from jacstrat.taylor.node import TaylorNode
 from jacstrat.trace import Slot, bound, leaves
 from jacstrat.trace.arguments import Args
+from jacstrat.trace.operations import is_random
 
 # Values and supports of more numbers are not followed.
 MOST = 2**22
@@ -85,8 +86,7 @@ class AbstractValues:
     def evaluate(self, node: TaylorNode) -> None:
         """Note what a node gives that does not depend on x, where it makes an index."""
         self._note_shapes(node)
-        is_random = torch.Tag.nondeterministic_seeded in getattr(node.op, "tags", ())
-        if is_random or self.of(node) or node.numel > MOST or not self.look_at(node.slots):
+        if is_random(node.op) or self.of(node) or node.numel > MOST or not self.look_at(node.slots):
             return
         kwargs = {key: bound(item, self.slots) for key, item in node.kwargs.items()}
         if "device" in kwargs:

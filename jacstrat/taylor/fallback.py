@@ -18,6 +18,7 @@ from jacstrat.taylor.forward import FORWARD_TWICE
 from jacstrat.taylor.jet import Jet, plus
 from jacstrat.taylor.pointwise import propagated
 from jacstrat.taylor.rule import Rule, TaylorCall
+from jacstrat.trace.operations import is_random
 from jacstrat.trace.tape import leaves
 
 Tensors = tuple[Tensor, ...]
@@ -38,7 +39,7 @@ def _any(call: TaylorCall) -> Any:
     followed = [number for number, y in enumerate(outs) if call.used[number] and _is_real(y)]
     if not followed:
         return out
-    if torch.Tag.nondeterministic_seeded in getattr(call.op, "tags", ()):
+    if is_random(call.op):
         raise UnsupportedError(f"taylor cannot differentiate {call.op}, which draws other numbers at every call")
 
     def function(*values: Tensor) -> Tensors:

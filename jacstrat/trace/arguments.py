@@ -46,6 +46,17 @@ def bind(f: Function, args: Args) -> Callable[[Tensor], Tensor]:
     return (lambda x: f(x, *args)) if args else f
 
 
+def of_tensors(f: Function, args: Args) -> Function:
+    """f as a function of x and of the tensors among these arguments; what is no tensor stays as it is."""
+    is_tensor = [isinstance(arg, Tensor) for arg in args]
+
+    def function(x: Tensor, *tensors: Tensor) -> Tensor:
+        left = iter(tensors)
+        return f(x, *(next(left) if goes else arg for arg, goes in zip(args, is_tensor, strict=True)))
+
+    return function
+
+
 def lifted(args: Args) -> Args:
     """The arguments with fractions as tensors, so that a recording holds for others: t changes at every step."""
     return tuple(torch.tensor(arg, dtype=torch.float64) if type(arg) is float else arg for arg in args)

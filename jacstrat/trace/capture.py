@@ -5,7 +5,6 @@ That makes parameters followed: a program is handed them at each call, as they a
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,9 +14,10 @@ from torch._subclasses.fake_tensor import FakeTensor
 from torch.overrides import TorchFunctionMode
 
 from jacstrat.core.errors import UnsupportedError
-from jacstrat.trace.arguments import Args, Function, lifted
+from jacstrat.trace.arguments import Args, Function, lifted, of_tensors
+from jacstrat.trace.fx import fx_graph, random_operation
 from jacstrat.trace.operations import AtenKind, operation_of
-from jacstrat.trace.quiet import quiet
+from jacstrat.trace.record import DETACHING
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,19 +40,12 @@ def capture(evaluate: Function, x: Tensor, args: Args = ()) -> Captured:
         UnsupportedError: It draws random numbers, of which a program would draw others.
         Whatever it raises where it looks at the numbers of x.
     """
-    from torch.fx.experimental.proxy_tensor import make_fx
-
-    def function(x: Tensor, *tensors: Tensor) -> Tensor:
-        left = iter(tensors)
-        return evaluate(x, *(next(left) if isinstance(arg, Tensor) else arg for arg in lifted(args)))
-
-    with quiet(), _CutNotes() as cuts:
-        # A function of its own: make_fx counts the arguments of a bound method wrongly.
-        module = make_fx(function, tracing_mode="fake", _allow_non_fake_inputs=True)(x, *tensors_of(args))
+    with _CutNotes() as cuts:
+        module = fx_graph(of_tensors(evaluate, lifted(args)), (x, *tensors_of(args)))
+    if (operation := random_operation(module)) is not None:
+        raise UnsupportedError(f"the function draws random numbers, by {operation}, at every call others")
     graph = module.graph
     for node in list(graph.nodes):
-        if torch.Tag.nondeterministic_seeded in getattr(node.target, "tags", ()):
-            raise UnsupportedError(f"the function draws random numbers, by {node.target}, at every call others")
         # Autograd hands on what it keeps through a `detach`, which is no end of a derivative; one of f's own is.
         if node.target is torch.ops.aten.detach.default and node.name not in cuts.names:
             node.replace_all_uses_with(node.args[0])
@@ -130,15 +123,12 @@ class _CutNotes(TorchFunctionMode):
         self.names: set[str] = set()
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if func not in _DETACHING or (nodes := _nodes()) is None:
+        if func not in DETACHING or (nodes := _nodes()) is None:
             return func(*args, **(kwargs or {}))
         before = {node.name for node in nodes}
         out = func(*args, **(kwargs or {}))
         self.names.update(node.name for node in nodes if node.name not in before)
         return out
-
-
-_DETACHING: set[Callable[..., Any]] = {Tensor.detach, torch.detach, Tensor.data.__get__}  # type: ignore[attr-defined]
 
 
 def _nodes() -> Any:

@@ -12,9 +12,9 @@ from torch.fx import GraphModule
 
 from jacstrat.core.errors import ShapeError, message_of
 from jacstrat.core.operator import Operator
-from jacstrat.trace.arguments import Args, Function, lifted, of_rows
+from jacstrat.trace.arguments import Args, Function, lifted, of_rows, of_tensors
 from jacstrat.trace.fake import fake_mode
-from jacstrat.trace.quiet import quiet
+from jacstrat.trace.fx import fx_graph, random_operation
 from jacstrat.trace.tracers import is_transformed
 
 # What a decomposition makes of elementary operations, beside those of the core set.
@@ -54,8 +54,6 @@ def traced(f: Function, x: Tensor, operator: Operator, args: Args = ()) -> Graph
     if is_transformed():
         # What f closes over may be batched or tracked by a transform around, and is not seen to be here.
         raise UntracedError("it is called inside a torch.func transform; prepare outside of it")
-    from torch.fx.experimental.proxy_tensor import make_fx
-
     mode = fake_mode(allow_fallback_kernels=False)
     with mode:
         points = torch.empty(few(x), dtype=x.dtype, device=x.device)
@@ -67,23 +65,16 @@ def traced(f: Function, x: Tensor, operator: Operator, args: Args = ()) -> Graph
             for arg, mine in compress(zip(inputs, its, strict=True), goes)
         ]
 
-    def bound(x: Tensor, *tensors: Tensor) -> Tensor:
-        left = iter(tensors)
-        return f(x, *(next(left) if is_tensor else arg for arg, is_tensor in zip(inputs, goes, strict=True)))
-
     try:
-        with quiet(), torch.inference_mode(False), torch.enable_grad():
-            field = torch.func.functionalize(_as_differentiated(_checked(bound, operator), operator))
-            graph = make_fx(field, _decompositions(), tracing_mode="fake", _allow_non_fake_inputs=True)(
-                points, *tensors
-            )
+        with torch.inference_mode(False), torch.enable_grad():
+            differentiated = _as_differentiated(_checked(of_tensors(f, inputs), operator), operator)
+            graph = fx_graph(torch.func.functionalize(differentiated), (points, *tensors), _decompositions())
     except ShapeError:
         raise
     except Exception as error:
         raise UntracedError(_headline(error)) from error
-    for node in graph.graph.nodes:
-        if torch.Tag.nondeterministic_seeded in getattr(node.target, "tags", ()):
-            raise UntracedError(f"it draws random numbers: {node.target}")
+    if (operation := random_operation(graph)) is not None:
+        raise UntracedError(f"it draws random numbers: {operation}")
     return graph
 
 

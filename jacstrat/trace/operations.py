@@ -215,6 +215,11 @@ def is_pointwise(op: Any) -> bool:
     return is_known or torch.Tag.pointwise in getattr(op, "tags", ())
 
 
+def is_random(op: Any) -> bool:
+    """Whether an operation draws random numbers."""
+    return torch.Tag.nondeterministic_seeded in getattr(op, "tags", ())
+
+
 def takes_shapes_only(op: Any) -> bool:
     """Whether an operation does not look at numbers: zeros_like, rand_like, new_full, ..."""
     name = getattr(op, "_opname", "")

@@ -22,7 +22,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
 
 from jacstrat.core.errors import ShapeError
-from jacstrat.trace.arguments import Args, lifted
+from jacstrat.trace.arguments import Args, lifted, of_tensors
 from jacstrat.trace.decompositions import ALWAYS
 from jacstrat.trace.fake import fake_mode
 from jacstrat.trace.operations import takes_shapes_only
@@ -84,12 +84,7 @@ def _functional(f: Callable[..., Tensor], args: Args) -> Callable[..., Tensor]:
 
     def function(x: Tensor, *its_args: Any) -> Tensor:
         tensors = [one for one in its_args if isinstance(one, Tensor)]
-
-        def plain(x: Tensor, *tensors: Tensor) -> Tensor:
-            left = iter(tensors)
-            return f(x, *(next(left) if isinstance(one, Tensor) else one for one in its_args))
-
-        return torch.func.functionalize(plain)(x, *tensors)
+        return torch.func.functionalize(of_tensors(f, its_args))(x, *tensors)
 
     return function
 
@@ -241,7 +236,7 @@ class _CutTeller(TorchFunctionMode):
         if func in _READING:
             # A constant has numbers, which would be those of now for good, or, copied below the recording, no numbers.
             raise Untraceable(f"it reads the numbers of a tensor by {func.__name__}")
-        if func not in _DETACHING:
+        if func not in DETACHING:
             return func(*args, **(kwargs or {}))
         self.recorder.cutting = True
         try:
@@ -251,7 +246,7 @@ class _CutTeller(TorchFunctionMode):
 
 
 _READING = {Tensor.numpy, Tensor.__array__, Tensor.tolist}
-_DETACHING = {Tensor.detach, torch.detach, Tensor.data.__get__}  # type: ignore[attr-defined]
+DETACHING = {Tensor.detach, torch.detach, Tensor.data.__get__}  # type: ignore[attr-defined]
 
 
 @contextmanager

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jacstrat.trace.arguments import bind, is_immutable, kinds, lifted, of_rows, repeated, split, taken
+from jacstrat.trace.arguments import bind, is_immutable, kinds, lifted, of_rows, of_tensors, repeated, split, taken
 
 X = torch.arange(12.0).view(4, 3)
 ROWS, OTHER, NUMBER = torch.arange(8.0).view(4, 2), torch.ones(3, 2), 2.0
@@ -52,6 +52,12 @@ def test_a_function_of_x_alone() -> None:
 
     assert bind(f, ()) is f
     assert bind(f, (1, 2))(X) == (X, 1, 2)
+
+
+def test_a_function_of_the_tensors_among_arguments() -> None:
+    one, other = torch.ones(1), torch.zeros(1)
+    f = of_tensors(lambda x, *args: (x, *args), (one, 2, one, "a"))
+    assert f(X, other, one) == (X, other, 2, one, "a")
 
 
 def test_fractions_are_lifted_to_tensors_and_nothing_else() -> None:

@@ -23,6 +23,7 @@ from jacstrat.trace.operations import (
     AtenOperation,
     axes_of,
     is_pointwise,
+    is_random,
     operation_of,
     rows,
     takes_shapes_only,
@@ -316,3 +317,8 @@ def test_what_looks_at_shapes_alone() -> None:
     assert takes_shapes_only(aten.zeros_like.default)
     assert takes_shapes_only(aten.new_full.default)
     assert not takes_shapes_only(aten.clone.default)
+
+
+def test_what_draws_random_numbers() -> None:
+    drawing = (aten.rand_like.default, aten.bernoulli.default, aten.native_dropout.default)
+    assert [is_random(op) for op in (*drawing, aten.sin.default, torch.sin)] == [True, True, True, False, False]

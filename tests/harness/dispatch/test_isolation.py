@@ -154,8 +154,8 @@ def test_no_file_is_left_in_the_temporary_directory(cell, tmp_path, monkeypatch)
         ("sends_by_the_harness", "crashed", "it sends what is no message: ValueError"),
         ("says_it_is_done", "crashed", "it ended before its time"),
         ("points_at_no_strategy", "crashed", "exited with code 9"),
-        ("raises_what_cannot_be_said", "error", "MineError: no message: its own __str__ raises RuntimeError"),
-        ("raises_its_own_base", "error", "Mine: mine"),
+        ("raises_what_cannot_be_said", "error", "UnsayableError: no message: its own __str__ raises RuntimeError"),
+        ("raises_its_own_base", "error", "NoExceptionOfPythons: mine"),
         ("closes_everything", "crashed", "exited with code 1; last words: OSError: [Errno 9] Bad file descriptor"),
     ],
 )
