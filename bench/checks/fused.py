@@ -23,6 +23,7 @@ import torch
 from torch import Tensor
 
 from jacstrat import parse_strategy
+from jacstrat.core.operator import OPERATORS
 from jacstrat.strategies.fused import POINTS
 
 from .program import QUICK
@@ -58,7 +59,7 @@ class FusedCell:
     @property
     def specs(self) -> tuple[str, ...]:
         """What is measured, the best that there was before it last."""
-        other = "taylor" if self.operator == "laplacian" else "chain"
+        other = "taylor" if OPERATORS[self.operator].is_second else "chain"
         if self.is_trained:
             return ("fused", other, f"compiled({other})")
         tiles = tuple(f"fused:tile={points}" for points in POINTS) if max(self.widths[1:-1]) <= WIDEST else ()
@@ -73,7 +74,7 @@ class FusedCell:
             shapes = ((fan_out, fan_in), (fan_out,))
             drawn = (torch.randn(shape, generator=generator, dtype=torch.float64) / sqrt(fan_in) for shape in shapes)
             weights += [one.to(device, dtype).requires_grad_(self.is_trained) for one in drawn]
-        is_scalar = self.operator == "laplacian"
+        is_scalar = OPERATORS[self.operator].kind == "scalar"
 
         def network(x: Tensor) -> Tensor:
             for place in range(0, len(weights), 2):
@@ -139,7 +140,7 @@ def rows(cells: Sequence[FusedCell], device: str, limit_s: float, specs: Sequenc
 
 def _truth(cell: FusedCell, device: str) -> Tensor:
     network, _, x = cell.function(device, torch.float64)
-    strategy = parse_strategy("taylor" if cell.operator == "laplacian" else "chain")
+    strategy = parse_strategy("taylor" if OPERATORS[cell.operator].is_second else "chain")
     with torch.no_grad():
         return strategy.prepare(cell.operator, network, x)(x)
 

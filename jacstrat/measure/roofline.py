@@ -9,6 +9,7 @@ import torch
 
 from jacstrat.graphs import Work
 from jacstrat.measure.clocks import Clock
+from jacstrat.torch_errors import is_out_of_memory
 
 # Square matrices whose product fills the device, and bytes that are copied: on a CPU as small as will do, since a run
 # measures these once for each dtype and number of threads.
@@ -69,10 +70,8 @@ def measured_peaks(
         numbers = torch.ones(size, dtype=torch.uint8, device=device)
         copy = torch.empty_like(numbers)
         copy_s = _least_s(clock, lambda: copy.copy_(numbers), 1 if is_cpu else 5, beat)
-    except (MemoryError, torch.OutOfMemoryError):
-        return None
-    except RuntimeError as error:
-        if "can't allocate memory" in str(error):
+    except (MemoryError, RuntimeError) as error:
+        if is_out_of_memory(error):
             return None
         raise
     return Peaks(2 * n**3 / product_s, 2 * size / copy_s) if product_s > 0 < copy_s else None

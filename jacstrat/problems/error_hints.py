@@ -23,6 +23,7 @@ from jacstrat.core.errors import (
 )
 from jacstrat.problems.arguments import taken
 from jacstrat.problems.introspection import inputs, mixing
+from jacstrat.torch_errors import is_not_implemented, is_out_of_memory
 
 Function = Callable[..., Tensor]
 # Code that f calls, whose lines say nothing to the one who wrote f.
@@ -62,9 +63,9 @@ _SHAPES = r"shape|size|dimension|out of bounds|out of range|normalized_shape|sho
 def explained(error: Exception, f: Function, x: Tensor, args: tuple[Any, ...] = ()) -> Exception:
     """What to raise in place of an exception of f(x, *args): its fault in one line, or itself where that says all."""
     text = message_of(error, MOST_SEARCHED)
-    if isinstance(error, JacstratError | MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in text:
+    if isinstance(error, JacstratError) or is_out_of_memory(error):
         return error
-    if isinstance(error, RuntimeError) and "not implemented for '" in text:
+    if is_not_implemented(error):
         return UnsupportedError(text)
     words, line = in_words(error), _line_of_f(error)
     said = f"{line}: {words.split('. ')[0]}".removeprefix(": ")

@@ -20,6 +20,7 @@ def git(root: Path, *arguments: str) -> str:
     """
     # A hook of git's runs its children with GIT_DIR and others set, which would override the directory.
     environ = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    environ |= {"LC_ALL": "C", "LANGUAGE": ""}  # `repository` tells one of its refusals by git's own words
     # The repository's hooks and monitor have no business in a checkout that lasts for minutes.
     settings = ["-c", f"core.hooksPath={os.devnull}", "-c", "core.fsmonitor=false"]
     command = ["git", "-C", str(root), *settings, *arguments]

@@ -70,14 +70,24 @@ class Structure:
             return "tridiagonal"
         if len(self.blocks) > 1:
             return f"{len(self.blocks)} blocks of up to {max(self.blocks)}"
+        return "sparse" if self._ring_bandwidth is None else f"banded around the ring, bandwidth {self._ring_bandwidth}"
+
+    @property
+    def _ring_bandwidth(self) -> int | None:
+        """The bandwidth with coordinates in a ring, of blocks or where that is no smaller None."""
+        if len(self.blocks) > 1:
+            return None
         assert self.pattern is not None
         rows, columns = self.pattern.nonzero()
         apart = np.abs(rows - columns)
         around = int(np.minimum(apart, self.n - apart).max())
-        return f"banded around the ring, bandwidth {around}" if around < min(self.bandwidth, self.n // 2) else "sparse"
+        return around if around < min(self.bandwidth, self.n // 2) else None
 
     def __str__(self) -> str:
-        what = f", bandwidth {self.bandwidth}" if self.form in ("tridiagonal", "sparse") else ""
+        is_band = self.kind == "sparse" and (
+            self.bandwidth == 1 or (len(self.blocks) <= 1 and self._ring_bandwidth is None)
+        )
+        what = f", bandwidth {self.bandwidth}" if is_band else ""
         colors = f"{self.colors} {'colour' if self.colors == 1 else 'colours'}"
         return f"{self.source}: {self.form}{what}, {colors} of n = {self.n}"
 

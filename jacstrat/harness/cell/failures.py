@@ -15,6 +15,7 @@ from jacstrat.core.errors import (
 )
 from jacstrat.core.status import Status
 from jacstrat.measure.context import ContextLostError, is_lost
+from jacstrat.torch_errors import is_not_implemented, is_out_of_memory
 
 
 def failure(error: BaseException) -> tuple[Status, str]:
@@ -28,9 +29,9 @@ def failure(error: BaseException) -> tuple[Status, str]:
         return "skipped", text
     if isinstance(error, CrashedError):
         return "crashed", text
-    if isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in text:
+    if is_out_of_memory(error):
         return "oom", text
-    if isinstance(error, RuntimeError) and "not implemented for '" in text:
+    if is_not_implemented(error):
         return "unsupported", text
     return "error", text if isinstance(error, JacstratError) else f"{type(error).__name__}: {text}"
 

@@ -49,12 +49,14 @@ class Sheet:
         columns: From left to right.
         rows: Cells, as plain text.
         styles: The rich style of each row.
+        is_unmeasured: Whether it is of cases without a result.
     """
 
     title: str
     columns: tuple[SheetColumn, ...]
     rows: tuple[tuple[str, ...], ...]
     styles: tuple[str, ...]
+    is_unmeasured: bool = False
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         shown = list(range(len(self.columns)))

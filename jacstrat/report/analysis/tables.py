@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from jacstrat.report.analysis.answers import (
     Growth,
@@ -28,9 +29,6 @@ from jacstrat.report.analysis.units import (
     format_seconds,
     format_spans,
 )
-
-FAILED = ("Failed and skipped", "Unsupported")
-"""The titles of the tables of cases without a result."""
 
 
 def _extent(values: Sequence[float | None], show: Callable[[float], str]) -> str:
@@ -156,12 +154,12 @@ def stochastic_table(source: Source) -> Sheet:
 
 def failures_table(source: Source) -> Sheet:
     """What was skipped or did not come to its end, with reasons."""
-    return _unmeasured(FAILED[0], failures(source))
+    return _unmeasured("Failed and skipped", failures(source))
 
 
 def unsupported_table(source: Source) -> Sheet:
     """What strategies cannot do, with reasons."""
-    return _unmeasured(FAILED[1], unsupported(source))
+    return _unmeasured("Unsupported", unsupported(source))
 
 
 def _unmeasured(title: str, unmeasured: Sequence[Unmeasured]) -> Sheet:
@@ -173,7 +171,7 @@ def _unmeasured(title: str, unmeasured: Sequence[Unmeasured]) -> Sheet:
         SheetColumn("reason", prose=True),
     ]
     rows = [[quantity(f.operator, f.problem), f.strategy, format_spans(f.ns), f.status, f.reason] for f in unmeasured]
-    return sheet_of(title, columns, rows)
+    return replace(sheet_of(title, columns, rows), is_unmeasured=True)
 
 
 def growth_table(source: Source, fastest_only: bool = False) -> Sheet:

@@ -23,7 +23,6 @@ from jacstrat.report.analysis.noisy_times import noisy_times_table
 from jacstrat.report.analysis.runs import Run
 from jacstrat.report.analysis.setting import by_setting
 from jacstrat.report.analysis.sheet import ROW_STYLES, Sheet
-from jacstrat.report.analysis.tables import FAILED
 from jacstrat.report.analysis.title import what, when, where
 from jacstrat.report.analysis.units import format_factor
 from jacstrat.report.figures.palette import on_dark, style
@@ -183,14 +182,14 @@ def _counts(runs: Sequence[Run]) -> list[dict[str, Any]]:
 
 def _answers(run: Run) -> list[Sheet | str]:
     """What was found: the winners with who is wrong, then the rest but for failures, which have a part of their own."""
-    blocks = [part for part in run.findings if not isinstance(part, Sheet) or part.title not in FAILED]
+    blocks = [part for part in run.findings if not (isinstance(part, Sheet) and part.is_unmeasured)]
     if run.records:
         blocks[0] = answer_sheet(run.records, run.ranges)  # the first thing found is who wins
     return blocks
 
 
 def _failed(run: Run) -> list[Sheet | str]:
-    failed: list[Sheet | str] = [each for each in run.findings if isinstance(each, Sheet) and each.title in FAILED]
+    failed: list[Sheet | str] = [each for each in run.findings if isinstance(each, Sheet) and each.is_unmeasured]
     return [
         *(failed or ["Every case has a result."]),
         noisy_times_table(run.records) if run.doubts else "No time is doubtful.",
