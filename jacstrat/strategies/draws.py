@@ -35,6 +35,11 @@ def refuse_nested(operator: Operator) -> str | None:
     return "it would differentiate its own draws; use taylor" if operator.order == 4 else None
 
 
+def refuse_but_traces(operator: Operator) -> str | None:
+    """Why what estimates the trace of a matrix as a whole cannot serve an operator."""
+    return refuse_nested(operator) if operator.is_trace else "it estimates a trace alone; use hutchinson"
+
+
 def draw(distribution: Distribution, count: int, x: Tensor, generator: torch.Generator | None) -> Tensor:
     """Probes v with E[v v^T] = I, own ones for each point: (count, ..., n), dtype and device of x.
 

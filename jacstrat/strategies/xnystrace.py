@@ -20,7 +20,7 @@ from jacstrat.strategies.draws import (
     estimated,
     orthonormal,
     rate_of,
-    refuse_nested,
+    refuse_but_traces,
     rows,
 )
 from jacstrat.strategies.probes import ChunkSize, products_of, unit_diagonal
@@ -60,10 +60,8 @@ class XNysTrace(Strategy):
         return rate_of(self.probes, exchangeable=True)
 
     def refuse(self, operator: Operator) -> str | None:
-        if not operator.is_trace:
-            return "it estimates a trace alone; use hutchinson"
-        if operator.order > 1:
-            return refuse_nested(operator)
+        if operator.order > 1 or not operator.is_trace:
+            return refuse_but_traces(operator)
         return "it needs a symmetric positive semidefinite matrix, which a field's Jacobian need not be; use xtrace"
 
     def build(

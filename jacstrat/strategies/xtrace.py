@@ -18,7 +18,7 @@ from jacstrat.strategies.draws import (
     estimated,
     orthonormal,
     rate_of,
-    refuse_nested,
+    refuse_but_traces,
     rows,
 )
 from jacstrat.strategies.probes import ChunkSize, products_of, unit_diagonal
@@ -54,9 +54,7 @@ class XTrace(Strategy):
         return rate_of(self.probes // 2, exchangeable=True)
 
     def refuse(self, operator: Operator) -> str | None:
-        if not operator.is_trace:
-            return "it estimates a trace alone; use hutchinson"
-        return refuse_nested(operator)
+        return refuse_but_traces(operator)
 
     def build(
         self, operator: Operator, f: Function, x: Tensor, args: Args, generator: torch.Generator | None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,26 +14,14 @@ from jacstrat.history.lines import HistoryPoint
 from jacstrat.history.store import Store
 from jacstrat.record import Record
 from jacstrat.records import RecordWriter
+from tests.rows import BARE
 
 
 def row(strategy: str = "ones", **values) -> Record:
     """A record of sin at n = 4; what is not given is fine."""
-    given = {"status": "ok", "median_s": 1e-4, "cost_ratio": 50.0, "aten_ops": 13, "rel_error": 1e-16} | values
+    values = {"status": "ok", "median_s": 1e-4, "cost_ratio": 50.0, "aten_ops": 13, "rel_error": 1e-16} | values
     case = f"sin/divergence/{strategy}/n=4/batch=1/float64/cpu/evaluate/threads=1/seed=0"
-    return Record(
-        case=case,
-        problem="sin",
-        operator="divergence",
-        strategy=strategy,
-        n=4,
-        batch=1,
-        dtype="float64",
-        device="cpu",
-        workload="evaluate",
-        threads=1,
-        seed=0,
-        **given,
-    )
+    return replace(BARE, case=case, strategy=strategy, **values)
 
 
 @pytest.fixture

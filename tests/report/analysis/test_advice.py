@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
 
 from jacstrat.record import Record
 from jacstrat.report.analysis.advice import FunctionFacts, Kind, advice_table, ranked, recommendation, recommended
+from tests.rows import BARE
 
 KINDS = {
     "auto": Kind("always"),
@@ -23,22 +25,8 @@ DENSE = FunctionFacts("traced: dense, 4 colours of n = 4", True, False, "vmap", 
 
 
 def record(strategy: str, median_s: float | None = None, status: str = "ok", **values) -> Record:
-    return Record(
-        case=strategy,
-        problem="mine",
-        operator="divergence",
-        strategy=strategy,
-        n=4,
-        batch=2,
-        dtype="float64",
-        device="cpu",
-        workload="evaluate",
-        threads=1,
-        seed=0,
-        status=status,
-        median_s=median_s,
-        **values,
-    )
+    row = replace(BARE, case=strategy, problem="mine", strategy=strategy, batch=2, status=status)
+    return replace(row, median_s=median_s, **values)
 
 
 RECORDS = [
