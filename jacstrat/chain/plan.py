@@ -138,16 +138,17 @@ def plan(reading: Reading, constants: list[Any], start: int, diagonal: bool) -> 
         diagonal: Whether the diagonal of J is wanted, which is not cyclic: only with start 0.
     """
     forms, closing = _forms(reading, constants, start)
-    like, w = reading.values.sample[0], reading.widths[start]
+    like, width = reading.values.sample[0], reading.widths[start]
     into = {stage: forms[stage.base] for stage in _stages(reading)}
     live = _live(into, closing)
     before = {j: [i for i in live if i in into[j] and not into[j][i].is_zero] for j in live}
-    seeds = {j: into[j].get(CUT, Map(reading.widths[j.slot], w)) for j in live}
+    seeds = {j: into[j].get(CUT, Map(_width(reading, j), width)) for j in live}
     ends = {j: closing[j] for j in live if j in closing and not closing[j].is_zero}
 
+    by_tangents = [j for j in ends if before[j] and (diagonal or any(before[i] for i in before[j]))]
+    pushes = _pushes(live, before, into, seeds, by_tangents, like)
     singles: dict[ChainStage, Any] = {}
     pairs = []
-    by_tangents = [j for j in ends if before[j] and (diagonal or any(before[i] for i in before[j]))]
     for j, C in ends.items():
         K = hadamard(C, seeds[j]) if diagonal else hadamard(seeds[j], C)
         if not K.is_zero:
@@ -158,26 +159,27 @@ def plan(reading: Reading, constants: list[Any], start: int, diagonal: bool) -> 
             K = hadamard(into[j][i], seeds[i] @ C)
             if not K.is_zero:
                 pairs.append((j, i, K))
-    pushes = _pushes(live, before, into, seeds, by_tangents, like)
-    C = closing.get(CUT, Map(w, w))
-    constant = C.diagonal(like)
-    flops = sum(K.rows * K.columns for *_, K in pairs if K.dense is not None)
-    for j, push in pushes.items():
-        for i, M, seed in push.inputs:
-            flops += (
-                _width(reading, j)
-                * _width(reading, i)
-                * (1 if M.dense is None or (seed.is_unit and i not in pushes) else w)
-            )
+    constant = closing.get(CUT, Map(width, width)).diagonal(like)
+    flops = sum(K.rows * K.columns for *_, K in pairs if K.dense is not None) + _flops(reading, pushes, width)
     return ChainPlan(
         constant if diagonal else constant.sum(),
         singles,
         tuple(pairs),
         pushes,
         {j: ends[j] for j in by_tangents},
-        w,
+        width,
         flops,
     )
+
+
+def _flops(reading: Reading, pushes: Mapping[ChainStage, Push], width: int) -> int:
+    """FLOPs of tangents: of a map that is no matrix, or of what the unit vectors are put into, one column's."""
+    flops = 0
+    for j, push in pushes.items():
+        for i, M, seed in push.inputs:
+            columns = 1 if M.dense is None or (seed.is_unit and i not in pushes) else width
+            flops += _width(reading, j) * _width(reading, i) * columns
+    return flops
 
 
 def _pushes(

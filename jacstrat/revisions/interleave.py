@@ -6,7 +6,7 @@ import math
 import random
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -95,10 +95,10 @@ class Interleaved:
 
 
 class Starter(Protocol):
-    """What makes pairs, such as `processes.Arena`."""
+    """What makes pairs, such as `processes.RevisionPair`."""
 
     def pair(self, cores: Sequence[int] = ()) -> AbstractContextManager[tuple[SideProcess, SideProcess]]:
-        """A child of each revision; see `processes.Arena.pair`."""
+        """A child of each revision; see `processes.RevisionPair.pair`."""
 
 
 def interleave(
@@ -125,43 +125,46 @@ def interleave(
     """
     interleaved, begin = Interleaved(), now()
     calls: dict[str, int] = {}
-    names = {case.key: case for case in cases}
-    left = dict(names)
+    by_key = {case.key: case for case in cases}
+    left = list(by_key.values())
     if not left:
         interleaved.stopped = NO_CASE
+
+    def measure_in(pair: tuple[SideProcess, SideProcess], todo: Sequence[SharedCase]) -> None:
+        """One block of each case by each side, until the time is up or a process is dead."""
+        for case in todo:
+            if now() - begin >= limits.time_s:
+                interleaved.stopped = TIME_LIMIT
+                return
+            attend(case.key, interleaved.pairs)
+            try:
+                blocks = _measure(case, *pair, interleaved.pairs, calls.get(case.key), limits, rng)
+            except FailedError as error:
+                interleaved.failures[case.key] = error
+                interleaved.blocks.pop(case.key, None)
+                del by_key[case.key]
+                if error.dead:  # the cases that this pair has not come to are the first of the next
+                    return
+            else:
+                calls[case.key] = blocks.calls
+                interleaved.blocks.setdefault(case.key, []).append(blocks)
+
     while left:
         if interleaved.pairs >= limits.most_pairs + len(interleaved.failures):
             interleaved.stopped = MOST_PAIRS
             break
-        todo = list(left.values())
-        rng.shuffle(todo)
-        with ExitStack() as stack:
-            base, new = stack.enter_context(revision_pair.pair(cores()))
-            for case in todo:
-                if now() - begin >= limits.time_s:
-                    interleaved.stopped = TIME_LIMIT
-                    break
-                attend(case.key, interleaved.pairs)
-                try:
-                    blocks = _measure(case, base, new, interleaved.pairs, calls.get(case.key), limits, rng)
-                except FailedError as error:
-                    interleaved.failures[case.key] = error
-                    interleaved.blocks.pop(case.key, None)
-                    del names[case.key]
-                    if error.dead:
-                        # The cases that this pair has not come to are the first of the next.
-                        break
-                    continue
-                calls[case.key] = blocks.calls
-                interleaved.blocks.setdefault(case.key, []).append(blocks)
+        rng.shuffle(left)
+        with revision_pair.pair(cores()) as pair:
+            measure_in(pair, left)
         interleaved.pairs += 1
         if interleaved.stopped == TIME_LIMIT:
             break
         # All cases are judged together, also those that had their verdict: with more pairs another may lose its own.
         going_on = set(undecided(interleaved.blocks)) if interleaved.blocks else set()
-        few = {key for key in names if len(interleaved.blocks.get(key, ())) < limits.least_pairs}
-        most = {key for key, blocks in interleaved.blocks.items() if len(blocks) >= limits.most_pairs}
-        left = {key: names[key] for key in names if key in few or (key in going_on and key not in most)}
+        measured = {key: len(interleaved.blocks.get(key, ())) for key in by_key}
+        few = {key for key, pairs in measured.items() if pairs < limits.least_pairs}
+        more = {key for key, pairs in measured.items() if key in going_on and pairs < limits.most_pairs}
+        left = [case for key, case in by_key.items() if key in few | more]
         if going_on and not left:
             interleaved.stopped = MOST_PAIRS
     interleaved.spent_s = now() - begin

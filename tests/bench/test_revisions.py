@@ -72,12 +72,12 @@ def bench(tmp_path) -> RevisionBench:
         def shared_cases(self) -> list[SharedCase]:
             return [SharedCase(key, cell, cell) for key, cell in cells.items()]
 
-    class Arena:
+    class NoProcesses:
         class new:  # noqa: N801 (a field of an arena)
             tree = Tree(tmp_path)
 
     found = Found({"base": cells, "new": cells}, {"base": {}, "new": {}}, {}, [])
-    return RevisionBench(Arena(), found, random.Random(0), RoundLimits())  # type: ignore[arg-type]
+    return RevisionBench(NoProcesses(), found, random.Random(0), RoundLimits())  # type: ignore[arg-type]
 
 
 def test_each_try_slows_another_case_that_evaluates(bench, tmp_path, monkeypatch) -> None:

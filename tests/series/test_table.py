@@ -20,7 +20,7 @@ from jacstrat.taylor.rule import TaylorCall
 from jacstrat.taylor.table import RULES as LINEAR
 from tests.series.samples import OWN
 from tests.taylor.samples import SAMPLES, draw
-from tests.taylor.test_table import WORDS, marked, replaced
+from tests.taylor.test_table import DECOMPOSED, marked, replaced
 
 aten = torch.ops.aten
 K, D = 3, 2
@@ -84,5 +84,5 @@ def test_a_rule_agrees_with_the_operation_differentiated(op: Any, args: Any, kwa
             used = USED.get(op, (True,) * 9)
             node = TaylorNode(op, replaced(args, given()), kwargs, (), 0, False, rule=LINEAR.get(op, ANY), used=used)
             found = outputs(_done(node, node.args, kwargs, K), used)
-            call = TaylorCall(WORDS.get(op, op), replaced(args, given()), kwargs, used=used)
+            call = TaylorCall(DECOMPOSED.get(op, op), replaced(args, given()), kwargs, used=used)
             torch.testing.assert_close(found, outputs(by_derivatives(call, K), used), **tolerance)

@@ -116,13 +116,13 @@ def test_a_closure_that_is_not_filled_yet_and_one_that_holds_itself() -> None:
 
 
 def test_keys_keep_nothing_alive_and_a_new_object_is_not_an_old_one() -> None:
-    recall: ProcessCache[str] = ProcessCache()
+    cache: ProcessCache[str] = ProcessCache()
     net = torch.nn.Linear(3, 3)
     gone = weakref.ref(net)
-    recall.keep(net, "", "vmap")
-    recall.keep(closing_over(net), "", "jvp")
-    assert recall.get(net, "") == "vmap"
-    assert recall.get(closing_over(net), "") == "jvp"
+    cache.keep(net, "", "vmap")
+    cache.keep(closing_over(net), "", "jvp")
+    assert cache.get(net, "") == "vmap"
+    assert cache.get(closing_over(net), "") == "jvp"
     stale = key_of(net)
     del net
     gc.collect()
@@ -131,19 +131,19 @@ def test_keys_keep_nothing_alive_and_a_new_object_is_not_an_old_one() -> None:
 
 
 def test_the_latest_are_kept() -> None:
-    recall: ProcessCache[int] = ProcessCache(size=4)
+    cache: ProcessCache[int] = ProcessCache(size=4)
     for n in range(10):
-        recall.keep(torch.sin, n, n)
-    assert [recall.get(torch.sin, n) for n in range(10)] == [None] * 6 + [6, 7, 8, 9]
-    recall.forget()
-    assert recall.get(torch.sin, 9) is None
+        cache.keep(torch.sin, n, n)
+    assert [cache.get(torch.sin, n) for n in range(10)] == [None] * 6 + [6, 7, 8, 9]
+    cache.forget()
+    assert cache.get(torch.sin, 9) is None
 
 
 def test_code_that_is_ever_new_in_what_it_closes_over_is_known_after_some_time() -> None:
-    recall: ProcessCache[int] = ProcessCache(most=3)
+    cache: ProcessCache[int] = ProcessCache(most=3)
     for step in range(3):
-        assert recall.get(closing_over(step), "") is None
-        recall.keep(closing_over(step), "", step)
-    assert recall.get(closing_over(100), "") == 2
-    assert recall.get(closing_over(100), "elsewhere") is None
-    assert recall.get(lambda x: x, "") is None
+        assert cache.get(closing_over(step), "") is None
+        cache.keep(closing_over(step), "", step)
+    assert cache.get(closing_over(100), "") == 2
+    assert cache.get(closing_over(100), "elsewhere") is None
+    assert cache.get(lambda x: x, "") is None

@@ -20,7 +20,7 @@ K = 3
 REVALUED = draw(3, 4)
 aten = torch.ops.aten
 # What autograd has no derivative of, or one of its own, in other words.
-WORDS = {
+DECOMPOSED = {
     aten.detach.default: aten.alias.default,
     aten.copy.default: lambda v, source, _: 0 * v + source,
     # The value of its sample is known.
@@ -94,7 +94,7 @@ def test_a_rule_agrees_with_the_one_for_any_operation(op: Any, args: Any, kwargs
             except NotCovered:
                 continue
             covered += 1
-            expected = results(WORDS.get(op, op), ANY.apply, args, kwargs, jets())
+            expected = results(DECOMPOSED.get(op, op), ANY.apply, args, kwargs, jets())
             torch.testing.assert_close(found, expected, **tolerance)
             for made, was in zip(given, jets(), strict=True):
                 if isinstance(made, Jet):
@@ -123,7 +123,7 @@ def test_what_a_rule_calls_linear_has_no_second_derivative(op: Any, args: Any, k
         ]
         arguments = [any(isinstance(leaf, Jet) for leaf in _flat(a)) for a in replaced(args, list(given))]
         if any(varies) and RULES[op].is_linear(arguments):
-            found = results(WORDS.get(op, op), ANY.apply, args, kwargs, given)
+            found = results(DECOMPOSED.get(op, op), ANY.apply, args, kwargs, given)
             assert all(not laplacian.any() for laplacian in found[2::3])
 
 
