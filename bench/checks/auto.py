@@ -80,22 +80,24 @@ class AutoOutcome:
         )
 
 
-def judge(found: Sequence[AutoOutcome]) -> list[Figure]:
+def judge(outcomes: Sequence[AutoOutcome]) -> list[Figure]:
     """The figures, with the cells that missed in their notes."""
-    slow = [one for one in found if one.over_fastest > WITHIN]
-    dear = [one for one in found if one.beside_calls_s > ALLOWANCE_S]
-    share = 1 - len(slow) / len(found)
-    worst = max(found, key=lambda one: one.over_fastest)
-    largest_s = max(one.beside_calls_s for one in found)
+    slow = [one for one in outcomes if one.over_fastest > WITHIN]
+    dear = [one for one in outcomes if one.beside_calls_s > ALLOWANCE_S]
+    share = 1 - len(slow) / len(outcomes)
+    worst = max(outcomes, key=lambda one: one.over_fastest)
+    largest_s = max(one.beside_calls_s for one in outcomes)
     return [
-        Figure("auto", "cells within 10 % of the fastest", share, SHARE, "%", at_least=True, note=_cells(slow, found)),
+        Figure(
+            "auto", "cells within 10 % of the fastest", share, SHARE, "%", at_least=True, note=_cells(slow, outcomes)
+        ),
         Figure("auto", "over the fastest, the worst cell", worst.over_fastest, WORST, note=worst.cell),
-        Figure("auto", "first call beside 5 of the fastest", largest_s, ALLOWANCE_S, "ms", note=_cells(dear, found)),
+        Figure("auto", "first call beside 5 of the fastest", largest_s, ALLOWANCE_S, "ms", note=_cells(dear, outcomes)),
     ]
 
 
-def _cells(missed: Sequence[AutoOutcome], found: Sequence[AutoOutcome]) -> str:
-    return f"{len(missed)} of {len(found)} cells missed" + "".join(f"; {one}" for one in missed)
+def _cells(missed: Sequence[AutoOutcome], outcomes: Sequence[AutoOutcome]) -> str:
+    return f"{len(missed)} of {len(outcomes)} cells missed" + "".join(f"; {one}" for one in missed)
 
 
 def measured(keys: Iterable[str] = (), sample_s: float = 0.25, sweep: str = "default") -> Iterator[AutoOutcome]:
@@ -138,8 +140,8 @@ def _right(spec: str, bench: Any) -> Callable[[], object] | None:
         result = evaluate(instance.x, *instance.args)
     except UnsupportedError:
         return None
-    found = errors(result, reference.value(bench.operator), reference.scale(bench.operator))
-    return bench.work(evaluate) if verdict(found, bench)[0] == "ok" else None
+    off = errors(result, reference.value(bench.operator), reference.scale(bench.operator))
+    return bench.work(evaluate) if verdict(off, bench)[0] == "ok" else None
 
 
 def measured_networks(keys: Iterable[str] = (), sample_s: float = 0.25) -> Iterator[AutoOutcome]:
@@ -268,11 +270,11 @@ SETS: Mapping[str, Callable[..., Iterator[AutoOutcome]]] = {
 
 def _of_cells(name: str) -> Callable[[Sequence[str], bool], list[Figure]]:
     def check(texts: Sequence[str], quick: bool) -> list[Figure]:
-        found = []
+        outcomes = []
         for one in SETS[name](texts, sample_s=0.02 if quick else 0.25):
-            found.append(one)
+            outcomes.append(one)
             print(one, file=sys.stderr, flush=True)
-        return judge(found) if found else []
+        return judge(outcomes) if outcomes else []
 
     return check
 
@@ -280,8 +282,8 @@ def _of_cells(name: str) -> Callable[[Sequence[str], bool], list[Figure]]:
 def _of_calls(module: str, name: str) -> Callable[[Sequence[str], bool], list[Figure]]:
     def check(texts: Sequence[str], quick: bool) -> list[Figure]:
         os.environ["JACSTRAT_CACHE"] = "off"
-        found: list[Figure] = getattr(import_module(f"{__package__}.{module}"), name)(texts, quick)
-        return found
+        figures: list[Figure] = getattr(import_module(f"{__package__}.{module}"), name)(texts, quick)
+        return figures
 
     return check
 
@@ -303,9 +305,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         help=f"{', '.join(CHECKS)} [default], and texts, one of which the key of a cell contains [every cell]",
     )
     parser.add_argument("--quick", action="store_true", help="sample briefly, to try the script")
-    given = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
     name, texts = (
-        (given.cells[0], given.cells[1:]) if given.cells[:1] and given.cells[0] in CHECKS else ("default", given.cells)
+        (options.cells[0], options.cells[1:])
+        if options.cells[:1] and options.cells[0] in CHECKS
+        else ("default", options.cells)
     )
 
     from jacstrat.measure.environment import snapshot
@@ -313,9 +317,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     from .program import QUICK, essentials
 
     environment = snapshot()
-    figures = CHECKS[name](texts, given.quick)
+    figures = CHECKS[name](texts, options.quick)
     if not figures:
         parser.error(f"no cell of {name} has {' or '.join(texts)} in its key")
-    print(f"{QUICK}\n" if given.quick else "", end="")
+    print(f"{QUICK}\n" if options.quick else "", end="")
     print(f"{essentials(environment)}\n\n{table(figures)}", end="")
     sys.exit(0 if all(figure.met for figure in figures) else EXIT_MISSED)

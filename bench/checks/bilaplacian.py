@@ -33,9 +33,9 @@ def _against(cells: Sequence[MeasuredCell], others: Sequence[str], words: str) -
         if theirs is None:
             notes.append(f"{cell.name}: not compared, {'; '.join(f'{one} is {cell.fault(one)}' for one in others)}")
             continue
-        found = cell.ratio(theirs, mine) if mine else None
-        ratios.append(found.median if found else math.nan)
-        notes.append(f"{cell.name}: {mine} against {theirs}, {shown(found)} times")
+        summary = cell.ratio(theirs, mine) if mine else None
+        ratios.append(summary.median if summary else math.nan)
+        notes.append(f"{cell.name}: {mine} against {theirs}, {shown(summary)} times")
     return Figure(
         "bilaplacian", f"times faster than {words}, least", least(ratios), LEAST, at_least=True, note="; ".join(notes)
     )

@@ -51,8 +51,8 @@ def call(place: HostilePlace, arguments: Sequence[str], folder: Path, mark: Mapp
     here, copied = folder / "here", folder / "copied"
     command = closing([*(AS_A_USER if os.geteuid() == 0 else ()), *arguments], place)
     if place.room_bytes is not None:
-        own = ["unshare", "--mount"] if os.geteuid() == 0 else ["unshare", "--map-root-user", "--mount"]
-        command = [*own, "sh", "-c", ON_A_DISK, "sh", str(place.room_bytes), str(here), str(copied), *command]
+        namespace = ["unshare", "--mount"] if os.geteuid() == 0 else ["unshare", "--map-root-user", "--mount"]
+        command = [*namespace, "sh", "-c", ON_A_DISK, "sh", str(place.room_bytes), str(here), str(copied), *command]
     processes = []
     for number in range(place.beside):
         with (

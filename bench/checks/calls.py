@@ -46,15 +46,15 @@ def seconds(calls: Mapping[str, Work], quick: bool) -> dict[str, list[float]]:
         start = time.perf_counter()
         call()
         blocks[name] = 1 if quick else max(round(ROUND_S / len(names) / (time.perf_counter() - start)), 1)
-    found: dict[str, list[float]] = {name: [] for name in names}
+    times: dict[str, list[float]] = {name: [] for name in names}
     for round_ in range(3 if quick else ROUNDS):
         shift = round_ % len(names)
         for name in names[shift:] + names[:shift]:
             start = time.perf_counter()
             for _ in range(blocks[name]):
                 calls[name]()
-            found[name].append((time.perf_counter() - start) / blocks[name])
-    return found
+            times[name].append((time.perf_counter() - start) / blocks[name])
+    return times
 
 
 def evaluations(texts: Sequence[str] = (), quick: bool = False) -> list[Figure]:
@@ -69,15 +69,15 @@ def evaluations(texts: Sequence[str] = (), quick: bool = False) -> list[Figure]:
                 torch.manual_seed(0)
                 (f, args), x = make(n), torch.randn(BATCH, n)
                 f.requires_grad_(False)
-                found = seconds(
+                times = seconds(
                     {
                         "f": lambda f=f, x=x, args=args: f(x, *args),
                         "direct": lambda f=f, x=x, args=args: divergence(f, x, args=args),
                     },
                     quick,
                 )
-                ratio = statistics.median(map(_over, found["direct"], found["f"]))
-                figures.append(shown(Figure("evaluations", key, ratio, EVALUATIONS, note=_median("f", found))))
+                ratio = statistics.median(map(_over, times["direct"], times["f"]))
+                figures.append(shown(Figure("evaluations", key, ratio, EVALUATIONS, note=_median("f", times))))
     return figures
 
 
@@ -121,23 +121,23 @@ def direct(texts: Sequence[str] = (), quick: bool = False) -> list[Figure]:
                 def call(operator=operator, inner=inner, x=x, kind=kind) -> Tensor:
                     nonlocal count
                     count += 1
-                    return operator(_made(inner, _changing(kind, count)), x)
+                    return operator(_with_value(inner, _changing(kind, count)), x)
 
-                with recordings() as made:
-                    prepared = parse_strategy("auto").prepare(spec, _made(inner, _changing(kind, 0)), x)
+                with recordings() as recorded:
+                    prepared = parse_strategy("auto").prepare(spec, _with_value(inner, _changing(kind, 0)), x)
                     for _ in range(3):
                         call()
-                    before = len(made)
-                    found = seconds({"prepared": lambda p=prepared, x=x: p(x), "direct": call}, quick)
-                    anew = len(made) - before
-                over = statistics.median(d - SHARE * p for d, p in zip(found["direct"], found["prepared"], strict=True))
-                note = f"{prepared.strategy}; {_median('prepared', found)}"
+                    before = len(recorded)
+                    times = seconds({"prepared": lambda p=prepared, x=x: p(x), "direct": call}, quick)
+                    anew = len(recorded) - before
+                over = statistics.median(d - SHARE * p for d, p in zip(times["direct"], times["prepared"], strict=True))
+                note = f"{prepared.strategy}; {_median('prepared', times)}"
                 figures.append(shown(Figure("direct", f"beside 1.05 prepared, {key}", over, DIRECT_S, "us", note=note)))
                 figures.append(shown(Figure("direct", f"recordings in {count} calls, {key}", anew, 0)))
     return figures
 
 
-def _made(inner: Callable[[Tensor], Tensor], value: object) -> Callable[[Tensor], Tensor]:
+def _with_value(inner: Callable[[Tensor], Tensor], value: object) -> Callable[[Tensor], Tensor]:
     if isinstance(value, _Held):
         return lambda x: value.value * inner(x)
     return lambda x: value * inner(x)  # type: ignore[operator, no-any-return]
@@ -148,16 +148,16 @@ def recordings() -> Iterator[list[object]]:
     """Collects what is recorded: the functions, in their order."""
     from jacstrat.trace import cache
 
-    made: list[object] = []
+    recorded: list[object] = []
     original = cache.record
 
     def record(f: object, *rest: object, **options: object) -> object:
-        made.append(f)
+        recorded.append(f)
         return original(f, *rest, **options)  # type: ignore[arg-type]
 
     cache.record = record  # type: ignore[assignment]
     try:
-        yield made
+        yield recorded
     finally:
         cache.record = original
 
@@ -166,8 +166,8 @@ def _over(one: float, other: float) -> float:
     return one / other
 
 
-def _median(name: str, found: Mapping[str, Sequence[float]]) -> str:
-    return f"{name} takes {1e6 * statistics.median(found[name]):.3g} us"
+def _median(name: str, times: Mapping[str, Sequence[float]]) -> str:
+    return f"{name} takes {1e6 * statistics.median(times[name]):.3g} us"
 
 
 def shown(figure: Figure) -> Figure:

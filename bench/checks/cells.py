@@ -121,14 +121,14 @@ def residual(n: int = 64, width: int = 128, blocks: int = 3, batch: int = 128) -
     """GELU and LayerNorm in residual blocks."""
 
     def weights(_: int, rng: np.random.Generator) -> LayerWeights:
-        found = {"W_in": rng.standard_normal((width, n)) / sqrt(n), "b_in": rng.standard_normal(width) / sqrt(n)}
+        layers = {"W_in": rng.standard_normal((width, n)) / sqrt(n), "b_in": rng.standard_normal(width) / sqrt(n)}
         for block in range(1, blocks + 1):
-            found[f"scale{block}"] = rng.uniform(0.5, 1.5, width)
-            found[f"shift{block}"] = rng.uniform(-0.5, 0.5, width)
+            layers[f"scale{block}"] = rng.uniform(0.5, 1.5, width)
+            layers[f"shift{block}"] = rng.uniform(-0.5, 0.5, width)
             for letter in "UV":
-                found[f"{letter}{block}"] = rng.standard_normal((width, width)) / sqrt(width)
-            found[f"b{block}"] = rng.standard_normal(width) / sqrt(width)
-        return found | {"out": rng.standard_normal(width) / sqrt(width)}
+                layers[f"{letter}{block}"] = rng.standard_normal((width, width)) / sqrt(width)
+            layers[f"b{block}"] = rng.standard_normal(width) / sqrt(width)
+        return layers | {"out": rng.standard_normal(width) / sqrt(width)}
 
     return CellNetwork(_problem(f"gelu-layernorm-{n}-{width}x{blocks}", functions.residual, weights), n, batch)
 
@@ -138,11 +138,11 @@ def attention(features: int = 4, width: int = 32, batch: int = 64) -> CellNetwor
     tokens = functions.TOKENS
 
     def weights(_: int, rng: np.random.Generator) -> LayerWeights:
-        found = {name: rng.standard_normal((width, width)) / sqrt(width) for name in ("W_query", "W_key", "W_value")}
+        layers = {name: rng.standard_normal((width, width)) / sqrt(width) for name in ("W_query", "W_key", "W_value")}
         return {
             "W_in": rng.standard_normal((width, features)) / sqrt(features),
             "position": rng.standard_normal((tokens, width)) / 2,
-            **found,
+            **layers,
             "W_hidden": rng.standard_normal((2 * width, width)) / sqrt(width),
             "b_hidden": rng.standard_normal(2 * width) / sqrt(width),
             "out": rng.standard_normal(2 * width) / sqrt(2 * width * tokens),

@@ -52,11 +52,11 @@ def cell(random: Random, content: bytes) -> bytes:
 def column(random: Random, content: bytes) -> bytes:
     """A whole column of one text, of numbers with a fraction, or of truth values spelled otherwise."""
     rows = _rows(content)
-    place = random.randrange(len(rows[0]))
+    index = random.randrange(len(rows[0]))
     text = random.choice(CELLS)
     how = random.choice((lambda _: text, lambda old: f"{old}.0" if old.isdigit() else old, str.upper, str.lower))
     for row in rows[1:]:
-        row[place] = how(row[place])
+        row[index] = how(row[index])
     return _written(rows)
 
 
@@ -82,15 +82,15 @@ def columns(random: Random, content: bytes) -> bytes:
 def rows(random: Random, content: bytes) -> bytes:
     """Rows left out, doubled, blank, cut short or too long; or none but the header."""
     rows = _rows(content)
-    place = random.randrange(1, len(rows))
+    index = random.randrange(1, len(rows))
     how = random.choice(("none", "fewer", "doubled", "blank", "short", "long", "headless", "mixed"))
     changed = {
         "none": rows[:1],
-        "fewer": rows[:place],
-        "doubled": [*rows, rows[place]],
-        "blank": [*rows[:place], [], *rows[place:]],
-        "short": [*rows[:place], rows[place][: random.randrange(len(rows[place]))], *rows[place + 1 :]],
-        "long": [*rows[:place], [*rows[place], "more"], *rows[place + 1 :]],
+        "fewer": rows[:index],
+        "doubled": [*rows, rows[index]],
+        "blank": [*rows[:index], [], *rows[index:]],
+        "short": [*rows[:index], rows[index][: random.randrange(len(rows[index]))], *rows[index + 1 :]],
+        "long": [*rows[:index], [*rows[index], "more"], *rows[index + 1 :]],
         "headless": rows[1:],
         "mixed": [rows[0], *random.sample(rows[1:], len(rows) - 1)],
     }
@@ -119,15 +119,15 @@ def form(random: Random, content: bytes) -> bytes:
 
 def raw(random: Random, content: bytes) -> bytes:
     """Bytes flipped, put in, left out, cut off; or other content altogether."""
-    place = random.randrange(len(content) or 1)
+    index = random.randrange(len(content) or 1)
     some = bytes(random.randrange(256) for _ in range(random.randint(1, 8)))
     how = random.choice(("flip", "flip", "put in", "leave out", "cut", "nothing", "zeros", "noise", "text"))
     if how == "flip":
-        return content[:place] + some + content[place + len(some) :]
+        return content[:index] + some + content[index + len(some) :]
     return {
-        "put in": content[:place] + some + content[place:],
-        "leave out": content[:place] + content[place + random.randint(1, 200) :],
-        "cut": content[:place],
+        "put in": content[:index] + some + content[index:],
+        "leave out": content[:index] + content[index + random.randint(1, 200) :],
+        "cut": content[:index],
         "nothing": b"",
         "zeros": bytes(len(content)),
         "noise": random.randbytes(300),
@@ -143,22 +143,22 @@ def value(random: Random, content: bytes) -> bytes:
 def line(random: Random, content: bytes) -> bytes:
     """JSON Lines with one of its lines changed as JSON is, or left out, doubled, blank."""
     lines = content.decode().splitlines()
-    place = random.randrange(len(lines))
+    index = random.randrange(len(lines))
     how = random.choice(("value", "value", "value", "fewer", "doubled", "blank", "scalar"))
     if how == "value":
-        lines[place] = _plain(json.dumps(_replaced(random, json.loads(lines[place])))).decode("utf-8", "replace")
+        lines[index] = _plain(json.dumps(_replaced(random, json.loads(lines[index])))).decode("utf-8", "replace")
     elif how == "fewer":
-        del lines[place]
+        del lines[index]
     else:
-        lines.insert(place, {"doubled": lines[place], "blank": "", "scalar": json.dumps(random.choice(VALUES))}[how])
+        lines.insert(index, {"doubled": lines[index], "blank": "", "scalar": json.dumps(random.choice(VALUES))}[how])
     return "".join(f"{text}\n" for text in lines).encode("utf-8", "replace")
 
 
 def setting(random: Random, content: bytes) -> bytes:
     """TOML with a line left out, or with another value."""
     lines = content.decode().splitlines()
-    place = random.choice([i for i, text in enumerate(lines) if "=" in text])
-    key = lines[place].partition("=")[0]
+    index = random.choice([i for i, text in enumerate(lines) if "=" in text])
+    key = lines[index].partition("=")[0]
     values = (
         "0",
         "-1",
@@ -174,7 +174,7 @@ def setting(random: Random, content: bytes) -> bytes:
         "{}",
         "'\x1b'",
     )
-    lines[place] = random.choice(("", lines[place], f"{key}= {random.choice(values)}", f"x = {random.choice(values)}"))
+    lines[index] = random.choice(("", lines[index], f"{key}= {random.choice(values)}", f"x = {random.choice(values)}"))
     return "\n".join([*lines, ""]).encode()
 
 

@@ -61,9 +61,9 @@ class ClusterBench:
     def worker(self, *options: str, **variables: str) -> subprocess.Popen[bytes]:
         """Start a worker with its nanny; it passes for a machine of its own."""
         common = ["--nthreads", "1", "--host", "127.0.0.1", "--no-dashboard", "--memory-limit", "0"]
-        place = ["--local-directory", str(self.folder)]
+        directory = ["--local-directory", str(self.folder)]
         machine = {MACHINE_VARIABLE: uuid.uuid4().hex}
-        command = ["-m", "distributed.cli.dask_worker", self.address, *common, *place, *options]
+        command = ["-m", "distributed.cli.dask_worker", self.address, *common, *directory, *options]
         return self._start(command, machine | variables)
 
     def run(self, *options: str, problems: Sequence[str] = PROBLEMS, sizes: str = "2,3,4") -> subprocess.Popen[bytes]:

@@ -177,9 +177,9 @@ def dask(names: Sequence[str] = tuple(SCENARIOS)) -> list[Figure]:
     for name in names:
         mark = uuid.uuid4().hex
         with benched(mark) as bench:
-            found = list(SCENARIOS[name](bench))
-        found += [f"{line} stays" for line in stayers(mark, GRACE_S)]
+            faults_there = list(SCENARIOS[name](bench))
+        faults_there += [f"{line} stays" for line in stayers(mark, GRACE_S)]
         what = f"{SCENARIOS[name].__doc__}: what is wrong with its rows, its end or what is left"
-        figures.append(Figure("dask", what, len(found), 0, note=found[0] if found else ""))
+        figures.append(Figure("dask", what, len(faults_there), 0, note=faults_there[0] if faults_there else ""))
         print(figures[-1], file=sys.stderr, flush=True)
     return figures

@@ -23,7 +23,7 @@ CASES, ROUNDS, SECONDS = 10_000, 60, 5.0
 GROWTH, BYTES = 4, 0.01
 
 
-def found(quick: bool) -> list[Figure]:
+def real_changes(quick: bool) -> list[Figure]:
     """A real change of each kind in every case of the quick sweep, counted by the harness, against the sweep itself."""
     import torch
 
@@ -207,18 +207,18 @@ def write_run(directory: Path, count: int, seed: int) -> None:
             f_s = [1e-5 * rng.gauss(1, 0.05) for _ in rounds]
             shared = {"session": f"{n}", "calls": 1, "rounds": rounds, "host_s": f_s}
             writer.write_samples(cell.case("f").key, {**shared, "seconds": f_s})
-            for place, case in enumerate(cell.cases):
-                seconds = [f * 10 * (1 + place) * rng.gauss(1, 0.05) for f in f_s]
+            for number, case in enumerate(cell.cases):
+                seconds = [f * 10 * (1 + number) * rng.gauss(1, 0.05) for f in f_s]
                 writer.write_samples(case.key, {**shared, "seconds": seconds})
                 # One in 500 of NEW has an operation more.
-                extra = bool(seed) and place == 0 and n % 50 == 0
+                extra = bool(seed) and number == 0 and n % 50 == 0
                 writer.write(
                     Record.of(
                         case,
                         "ok",
                         median_s=sorted(seconds)[ROUNDS // 2],
                         f_median_s=sorted(f_s)[ROUNDS // 2],
-                        cost_ratio=10.0 * (1 + place),
+                        cost_ratio=10.0 * (1 + number),
                         aten_ops=52 + extra,
                         vjp_products=n,
                         jvp_products=0,
@@ -271,5 +271,5 @@ def _is_found(base: RecordSet, new: RecordSet, case: str, factor: float) -> bool
 
 
 CHECKS: Mapping[str, Callable[[bool], list[Figure]]] = MappingProxyType(
-    {"found": found, "speed": speed, "apart": apart}
+    {"found": real_changes, "speed": speed, "apart": apart}
 )

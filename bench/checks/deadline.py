@@ -32,6 +32,6 @@ class Deadline:
 
     def share(self, part: float) -> Deadline:
         """One that is over when such a part of the time is."""
-        found = Deadline(self.limit_s * part, self.now)
-        found.begin = self.begin
-        return found
+        part_of_it = Deadline(self.limit_s * part, self.now)
+        part_of_it.begin = self.begin
+        return part_of_it

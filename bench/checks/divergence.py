@@ -34,11 +34,11 @@ def _of_depth(layers: str, cells: Sequence[MeasuredCell]) -> list[Figure]:
             ratios.append(math.nan)
             notes.append(f"{cell.name}: {fault}")
             continue
-        record, found = cell.records[CHAIN], cell.ratio(CHAIN, "f")
-        ratios.append(found.median if found else math.nan)
-        notes.append(f"{cell.name}: {(record.median_s or math.nan) * 1e3:.3g} ms, {shown(found)} times f")
-        if found and record.n >= FROM_N:
-            lines.setdefault(record.dtype, {})[record.n] = found.median
+        record, summary = cell.records[CHAIN], cell.ratio(CHAIN, "f")
+        ratios.append(summary.median if summary else math.nan)
+        notes.append(f"{cell.name}: {(record.median_s or math.nan) * 1e3:.3g} ms, {shown(summary)} times f")
+        if summary and record.n >= FROM_N:
+            lines.setdefault(record.dtype, {})[record.n] = summary.median
     growths = [by_n[max(by_n)] / by_n[min(by_n)] for by_n in lines.values() if len(by_n) > 1]
     note = NOT_THERE if any(CHAIN in cell.missing for cell in cells) else "; ".join(notes)
     return [

@@ -42,11 +42,14 @@ def products(draws: int, n: int) -> list[Figure]:
     """The fewest products with which the root mean square error is within ERROR, against Hutchinson's."""
     instance = PROBLEMS[SPECTRUM].instance(n, 1)
     truth = float(instance.reference("laplacian").value("laplacian")[0])
-    found = {name: fewest(name, instance, truth, draws) for name in ("hutchinson", "hutch++", "xtrace", "xnystrace")}
-    plain = found.pop("hutchinson")
+    products_of = {
+        name: fewest(name, instance, truth, draws) for name in ("hutchinson", "hutch++", "xtrace", "xnystrace")
+    }
+    plain = products_of.pop("hutchinson")
     what = f"products to relative error {ERROR:g} on {SPECTRUM}, n = {n}"
     return [
-        Figure("products", f"{name}: {what}", m, plain - 1, note=f"hutchinson: {plain}") for name, m in found.items()
+        Figure("products", f"{name}: {what}", m, plain - 1, note=f"hutchinson: {plain}")
+        for name, m in products_of.items()
     ]
 
 

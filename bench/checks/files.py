@@ -220,11 +220,11 @@ def _measured(random: Random):
     from jacstrat.record import Record
 
     statuses = [*STATUSES]
-    for place, (strategy, n) in enumerate(
+    for number, (strategy, n) in enumerate(
         (s, n) for s in ("identity", "ones", "vmap", "hutchinson") for n in (2, 4, 8)
     ):
         case = Case("sin", "divergence", strategy, n, 1, "float64", "cpu", "evaluate", 1, 0)
-        status = "ok" if place % 2 else statuses[place // 2 % len(statuses)]
+        status = "ok" if number % 2 else statuses[number // 2 % len(statuses)]
         if status not in ("ok", "wrong"):
             yield Record.of(case, status, f"{status} at n = {n}"), {}
             continue
@@ -232,7 +232,7 @@ def _measured(random: Random):
         rounds = [*range(12)]
         times = {"median_s": sorted(seconds)[6], "q1_s": min(seconds), "q3_s": max(seconds), "min_s": min(seconds)}
         counts = {"samples": 12, "vjp_products": n, "jvp_products": 0, "f_evaluations": 1, "aten_ops": 13, "flops": 0}
-        ratios = {"cost_ratio": 9.0 * n, "over_fastest": 1.0 + place, "f_median_s": 1e-6, "ci_low_s": min(seconds)}
+        ratios = {"cost_ratio": 9.0 * n, "over_fastest": 1.0 + number, "f_median_s": 1e-6, "ci_low_s": min(seconds)}
         errors = {
             "abs_error": 0.0,
             "rel_error": 0.0 if status == "ok" else 1.6,

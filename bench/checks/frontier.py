@@ -219,10 +219,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         metavar="S",
         help="seconds after which no further cell is begun [on a card 540, else none]",
     )
-    given = parser.parse_args(arguments)
-    if unknown := [part for part in given.part if part not in PARTS and part not in GROUPS]:
+    options = parser.parse_args(arguments)
+    if unknown := [part for part in options.part if part not in PARTS and part not in GROUPS]:
         parser.error(f"no part is called {unknown[0]}; there are {', '.join((*GROUPS, *PARTS))}")
-    parts = tuple(dict.fromkeys(part for named in given.part for part in GROUPS.get(named, (named,))))
+    parts = tuple(dict.fromkeys(part for named in options.part for part in GROUPS.get(named, (named,))))
 
     from jacstrat.core.errors import JacstratError
     from jacstrat.harness.plan.devices import missing_device
@@ -231,17 +231,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     from .program import EXIT_MISSED, QUICK, essentials
 
-    if missing := missing_device(given.device):
+    if missing := missing_device(options.device):
         parser.error(missing)
-    on_card = given.device != "cpu"
-    if on_card and given.part == ["all"]:
+    on_card = options.device != "cpu"
+    if on_card and options.part == ["all"]:
         # The default sweep is that of the CPU.
         parts = tuple(part for part in parts if part != "sweep")
-    limit_s = given.limit or (CARD_TOTAL_S if on_card else math.inf)
+    limit_s = options.limit or (CARD_TOTAL_S if on_card else math.inf)
     environment = snapshot()
-    plan = Plan(tuple(given.cells), given.quick, given.records, given.device, Deadline(limit_s))
+    plan = Plan(tuple(options.cells), options.quick, options.records, options.device, Deadline(limit_s))
     figures: list[Figure] = []
-    with _writing(given.out, plan):
+    with _writing(options.out, plan):
         try:
             if on_card:
                 from .warm import warm
@@ -253,10 +253,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
             parser.error(str(error))
         finally:
             end_all()
-            if given.out:
-                found = [figure.to_json() for figure in figures]
-                _write(given.out / FIGURES, {"environment": environment.at_end().to_json(), "figures": found})
-    print(f"{QUICK}\n" if given.quick else "", end="")
+            if options.out:
+                plain = [figure.to_json() for figure in figures]
+                _write(options.out / FIGURES, {"environment": environment.at_end().to_json(), "figures": plain})
+    print(f"{QUICK}\n" if options.quick else "", end="")
     print(f"{essentials(environment)}\n\n{table(figures)}", end="")
     sys.exit(0 if all(figure.met for figure in figures) else EXIT_MISSED)
 

@@ -77,8 +77,8 @@ class FusedCell:
         is_scalar = OPERATORS[self.operator].kind == "scalar"
 
         def network(x: Tensor) -> Tensor:
-            for place in range(0, len(weights), 2):
-                x = torch.nn.functional.linear(x if place == 0 else x.tanh(), weights[place], weights[place + 1])
+            for layer in range(0, len(weights), 2):
+                x = torch.nn.functional.linear(x if layer == 0 else x.tanh(), weights[layer], weights[layer + 1])
             return x.squeeze(-1) if is_scalar else x
 
         x = torch.randn(self.batch, self.widths[0], generator=generator, dtype=torch.float64)
@@ -187,10 +187,10 @@ def _synchronize(device: str) -> None:
         torch.accelerator.synchronize()
 
 
-def table(found: Sequence[FusedRow]) -> str:
+def table(rows_measured: Sequence[FusedRow]) -> str:
     """The rows as a table of Markdown."""
     lines = ["| cell | spec | us a call | prepare s | error | |", "|---|---|---|---|---|---|"]
-    for row in found:
+    for row in rows_measured:
         numbers = (
             "" if row.call_s is None else f"{row.call_s * 1e6:.4g}",
             "" if row.prepare_s is None else f"{row.prepare_s:.3g}",
@@ -207,19 +207,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, metavar="DIR", help="write fused.json there")
     parser.add_argument("--limit-s", type=float, default=LIMIT_S, metavar="S", help="start nothing after so long")
     parser.add_argument("--quick", action="store_true", help="a little of it, to try the script")
-    given = parser.parse_args(arguments)
-    if given.device != "cpu" and not torch.accelerator.is_available():
-        parser.error(f"torch finds no accelerator for --device {given.device}; --quick --device cpu tries the script")
-    cells, specs = (SMALL, ("fused",)) if given.quick else (CELLS, ())
-    found: list[FusedRow] = []
+    options = parser.parse_args(arguments)
+    if options.device != "cpu" and not torch.accelerator.is_available():
+        parser.error(f"torch finds no accelerator for --device {options.device}; --quick --device cpu tries the script")
+    cells, specs = (SMALL, ("fused",)) if options.quick else (CELLS, ())
+    rows_measured: list[FusedRow] = []
     try:
-        for row in rows(cells, given.device, given.limit_s, specs):
-            found.append(row)
+        for row in rows(cells, options.device, options.limit_s, specs):
+            rows_measured.append(row)
             print(table([row]).splitlines()[-1], flush=True)
     finally:
-        if given.out:
-            given.out.mkdir(parents=True, exist_ok=True)
-            name = torch.cuda.get_device_name() if given.device == "cuda" else given.device
-            content = {"device": name, "torch": torch.__version__, "rows": [asdict(row) for row in found]}
-            (given.out / "fused.json").write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-    print(f"{QUICK}\n" if given.quick else "", table(found), sep="\n", end="")
+        if options.out:
+            options.out.mkdir(parents=True, exist_ok=True)
+            name = torch.cuda.get_device_name() if options.device == "cuda" else options.device
+            content = {"device": name, "torch": torch.__version__, "rows": [asdict(row) for row in rows_measured]}
+            (options.out / "fused.json").write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    print(f"{QUICK}\n" if options.quick else "", table(rows_measured), sep="\n", end="")

@@ -104,14 +104,14 @@ def found_of(problems: Sequence[str], folder: Path) -> HostileOutcome:
     return HostileOutcome(code, seconds, rows, staying, left_folders(temporary))
 
 
-def judge(names: Sequence[str], found: HostileOutcome) -> list[Figure]:
+def judge(names: Sequence[str], outcome: HostileOutcome) -> list[Figure]:
     """How many functions have other rows than they should, and what was left."""
-    astray = [line for name in names for line in _astray(name, found)]
+    astray = [line for name in names for line in _astray(name, outcome)]
     others = {
-        (problem, strategy): found.rows.get((problem, strategy), []) for problem in CLEAN for strategy in STRATEGIES
+        (problem, strategy): outcome.rows.get((problem, strategy), []) for problem in CLEAN for strategy in STRATEGIES
     }
     harmed = [f"{case} has {rows}" for case, rows in others.items() if [status for status, _ in rows] != ["ok"]]
-    note = f"{len(names)} functions in {found.seconds:.0f} s"
+    note = f"{len(names)} functions in {outcome.seconds:.0f} s"
 
     def figure(what: str, faults: Sequence[str], note: str = "") -> Figure:
         first = f"for one, {faults[0]}" if faults else ""
@@ -120,16 +120,16 @@ def judge(names: Sequence[str], found: HostileOutcome) -> list[Figure]:
     return [
         figure("hostile functions with another row than their own", astray, note),
         figure("rows of other functions that are not ok", harmed),
-        figure("the run does not end with exit code 0", [] if found.code == 0 else [f"{found.code}"]),
-        figure("processes that stay", found.staying),
-        figure("temporary files and folders that stay", found.folders),
+        figure("the run does not end with exit code 0", [] if outcome.code == 0 else [f"{outcome.code}"]),
+        figure("processes that stay", outcome.staying),
+        figure("temporary files and folders that stay", outcome.folders),
     ]
 
 
-def _astray(name: str, found: HostileOutcome) -> Iterator[str]:
+def _astray(name: str, outcome: HostileOutcome) -> Iterator[str]:
     """What is wrong with the rows of a function."""
     for strategy in STRATEGIES:
-        rows = found.rows.get((spec(name), strategy), [])
+        rows = outcome.rows.get((spec(name), strategy), [])
         if len(rows) != 1:
             yield f"{name} by {strategy} has {len(rows)} rows"
         elif rows[0][0] not in statuses(name) or (rows[0][0] != "ok" and not rows[0][1]):

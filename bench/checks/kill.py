@@ -128,12 +128,12 @@ def kills(count: int = 200, seed: int = 1, beside: int = 2) -> list[Figure]:
         def one(number: int) -> Attempt:
             draw = random.Random(f"{seed} {number}")
             victim, signal_number = draw.choice(VICTIMS), draw.choice(SIGNALS)
-            place = Path(folder) / str(number)
+            directory = Path(folder) / str(number)
             after_rows = draw.randrange(1, len(expected)) if number % 2 else 0
             moment_s = draw.uniform(0, AMID_S if after_rows else whole_s)
             return attempt(
                 sweep,
-                place,
+                directory,
                 moment_s,
                 expected,
                 victim=victim,
@@ -145,9 +145,9 @@ def kills(count: int = 200, seed: int = 1, beside: int = 2) -> list[Figure]:
         numbers = rng.sample(range(10 * count), count)
         attempts = []
         with ThreadPoolExecutor(beside) as executor:
-            for found in executor.map(one, numbers):
-                attempts.append(found)
-                print(f"{len(attempts)} of {count}: {found}", file=sys.stderr, flush=True)
+            for one_attempt in executor.map(one, numbers):
+                attempts.append(one_attempt)
+                print(f"{len(attempts)} of {count}: {one_attempt}", file=sys.stderr, flush=True)
     return judge(attempts, len(expected), whole_s)
 
 
@@ -226,12 +226,12 @@ def incomplete(directory: Path, before: bytes, expected: Collection[str]) -> lis
         expected: Keys of the cases that its sweep has.
     """
     after = completed(directory)
-    found = flaws(directory, expected)
+    harm = flaws(directory, expected)
     if not after.startswith(before):
-        found.append("rows that were completed before are not there as they were")
+        harm.append("rows that were completed before are not there as they were")
     if (rows := rows_of(directory)) < len(expected):
-        found.append(f"{len(expected) - rows} cases are missing")
-    return found
+        harm.append(f"{len(expected) - rows} cases are missing")
+    return harm
 
 
 def command(sweep: Path, directory: Path, *options: str) -> list[str]:
@@ -276,12 +276,12 @@ def stayers(mark: str, grace_s: float) -> list[str]:
 
 def marked(mark: str) -> list[psutil.Process]:
     """Processes that run with the mark in their environment."""
-    found = []
+    processes = []
     for process in psutil.process_iter():
         with suppress(psutil.Error):
             if process.environ().get(MARK) == mark and process.status() != psutil.STATUS_ZOMBIE:
-                found.append(process)
-    return found
+                processes.append(process)
+    return processes
 
 
 def judge(attempts: Sequence[Attempt], cases: int, whole_s: float) -> list[Figure]:
@@ -290,8 +290,8 @@ def judge(attempts: Sequence[Attempt], cases: int, whole_s: float) -> list[Figur
     note = f"{len(attempts)} kills within {whole_s:.1f} s, {amid} of them with some of {cases} rows on disk"
 
     def figure(what: str, harms: Sequence[tuple[str, ...]], note: str = "") -> Figure:
-        found = ((one, harm) for one, harm in zip(attempts, harms, strict=True) if harm)
-        first = next((f"for one, of {one.killed} at {one.moment_s:.1f} s, {harm[0]}" for one, harm in found), "")
+        harmed = ((one, harm) for one, harm in zip(attempts, harms, strict=True) if harm)
+        first = next((f"for one, of {one.killed} at {one.moment_s:.1f} s, {harm[0]}" for one, harm in harmed), "")
         return Figure("kill", what, sum(map(bool, harms)), 0, note="; ".join(filter(None, (note, first))))
 
     return [

@@ -89,12 +89,12 @@ def kills_rev(count: int = 40, seed: int = 2, beside: int = 2) -> list[Figure]:
             victim, signal_number = draw.choice(VICTIMS), draw.choice(SIGNALS)
             return attempt(folder / str(number), draw.uniform(0, whole_s), victim, signal_number)
 
-        found = []
+        kills = []
         with ThreadPoolExecutor(beside) as executor:
             for killed in executor.map(one, range(count)):
-                found.append(killed)
-                print(f"{len(found)} of {count}: {killed}", file=sys.stderr, flush=True)
-    return [judge(found)]
+                kills.append(killed)
+                print(f"{len(kills)} of {count}: {killed}", file=sys.stderr, flush=True)
+    return [judge(kills)]
 
 
 def attempt(folder: Path, moment_s: float, victim: str, number: signal.Signals) -> Kill:
@@ -159,10 +159,10 @@ def known(repository: Path) -> list[str]:
     return [line for arguments in asked for line in git(repository, *arguments).splitlines()]
 
 
-def judge(found: Sequence[Kill]) -> Figure:
+def judge(kills: Sequence[Kill]) -> Figure:
     """How many kills leave something behind."""
-    bad = [one for one in found if one.left]
-    amid = f"{sum(one.is_amid for one in found)} of {len(found)} amid the comparison"
+    bad = [one for one in kills if one.left]
+    amid = f"{sum(one.is_amid for one in kills)} of {len(kills)} amid the comparison"
     first = [f"for one, of {one.killed} at {one.moment_s:.1f} s, {one.left[0]}" for one in bad[:1]]
-    what = f"of {len(found)} kills of compare --rev, those that leave a worktree, a branch, a process or a file"
+    what = f"of {len(kills)} kills of compare --rev, those that leave a worktree, a branch, a process or a file"
     return Figure("kills_rev", what, len(bad), 0, note="; ".join([amid, *first]))

@@ -35,9 +35,9 @@ def _hessian(cells: Sequence[MeasuredCell], strategy: str) -> list[Figure]:
             faster.append(math.nan)
             notes.append(f"{cell.name}: {fault}")
         else:
-            found = cell.ratio(HESSIAN, strategy)
-            faster.append(found.median if found else math.nan)
-            notes.append(f"{cell.name}: {_ms(cell, strategy)} against {_ms(cell, HESSIAN)}, {shown(found)} times")
+            summary = cell.ratio(HESSIAN, strategy)
+            faster.append(summary.median if summary else math.nan)
+            notes.append(f"{cell.name}: {_ms(cell, strategy)} against {_ms(cell, HESSIAN)}, {shown(summary)} times")
     note = NOT_THERE if any(strategy in cell.missing for cell in cells) else "; ".join(notes)
     what = f"times faster than torch.func's vmapped Hessian trace, `{strategy}`"
     return [
@@ -58,11 +58,11 @@ def floor(cells: Sequence[MeasuredCell], ours: Sequence[str] = OURS) -> list[Fig
                 dominated.append(math.nan)
                 notes.append(f"{cell.name}: {fault}")
                 continue
-            record, found = cell.records[strategy], cell.ratio(strategy, "floor")
-            if found and found.median < DOMINATED:
-                dominated.append(found.median)
+            record, summary = cell.records[strategy], cell.ratio(strategy, "floor")
+            if summary and summary.median < DOMINATED:
+                dominated.append(summary.median)
             counted = record.flops / record.best_flops if record.flops and record.best_flops else math.nan
-            notes.append(f"{cell.name}: {shown(found)} times the floor, {counted:.3g} times the FLOPs")
+            notes.append(f"{cell.name}: {shown(summary)} times the floor, {counted:.3g} times the FLOPs")
         note = NOT_THERE if any(strategy in cell.missing for cell in cells) else "; ".join(notes)
         what = f"`{strategy}`: most times the floor, of {len(dominated)} cells where it is over half of the time"
         figures.append(Figure("floor", what, most(dominated), FLOOR, note=note))

@@ -100,9 +100,9 @@ def is_there(spec: str) -> bool:
     return True
 
 
-def shown(found: Summary | None) -> str:
+def shown(summary: Summary | None) -> str:
     """A ratio with its interval."""
-    if found is None:
+    if summary is None:
         return "no ratio"
-    interval = "" if found.low is None or found.high is None else f" [{found.low:.2f}, {found.high:.2f}]"
-    return f"{found.median:.2f}{interval}"
+    interval = "" if summary.low is None or summary.high is None else f" [{summary.low:.2f}, {summary.high:.2f}]"
+    return f"{summary.median:.2f}{interval}"

@@ -95,11 +95,11 @@ def coordinates(quick: bool) -> list[Figure]:
     u, x = _network(50, 64, 64, 1), _points(50)
     some = parse_operator("laplacian:coordinates=0+1")
     for spec in ("identity", "vmap", "jvp", "coloring", "jacfwd", "forward_over_forward", "taylor"):
-        found = [_products(spec, operator, u, x) for operator in (some, parse_operator("laplacian"))]
+        products = [_products(spec, operator, u, x) for operator in (some, parse_operator("laplacian"))]
         calls = [partial(parse_strategy(spec).prepare(o, u, x), x) for o in (some, parse_operator("laplacian"))]
         value, note = ratio(*calls, quick)
-        share = found[0] / found[1]
-        note = f"{found[0]} of {found[1]} products; time {value:.3f} of all, {note}"
+        share = products[0] / products[1]
+        note = f"{products[0]} of {products[1]} products; time {value:.3f} of all, {note}"
         figures.append(Figure("coordinates", f"2 of 50, {spec}", share, SHARE, note=note))
     u, x, v = _network(200, 64, 1), _points(200), torch.randn(200, dtype=torch.float64)
     weighted = Operator("laplacian", "scalar", 2, "trace", weight=torch.outer(v, v))
@@ -142,8 +142,8 @@ def flow(quick: bool) -> list[Figure]:
         prepared = parse_strategy("auto").prepare("divergence", f, x, args=(t,))
 
         def by_prepared(x: Tensor, t: Tensor, prepared=prepared) -> tuple[Tensor, Tensor]:
-            found = prepared.together(x, t)
-            return found.value, found.result
+            together = prepared.together(x, t)
+            return together.value, together.result
 
         by_direct = partial(_direct, f)
         by_hand = partial(_by_hand, f)
@@ -160,8 +160,8 @@ def flow(quick: bool) -> list[Figure]:
         random = spec.prepare("divergence", f, x, torch.Generator().manual_seed(0), args=(t,))
 
         def by_noise(x: Tensor, t: Tensor, random=random) -> tuple[Tensor, Tensor]:
-            found = random.together(x, t)
-            return found.value, found.result
+            together = random.together(x, t)
+            return together.value, together.result
 
         loops = [partial(_runge_kutta, each, x, steps) for each in (by_noise, partial(_noise_by_hand, f, noise))]
         with torch.no_grad():

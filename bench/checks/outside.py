@@ -36,9 +36,9 @@ def outside(sizes: tuple[int, ...] = (2, 4, 8, 16), sample_s: float = Sweep(()).
     """
     with tempfile.TemporaryDirectory() as folder:
         # The probe writes beside itself.
-        place = Path(shutil.copy(probe.__file__, folder))
-        sweep = small_cases(str(place), sizes, sample_s)
-        directory = place.with_name("run")
+        file = Path(shutil.copy(probe.__file__, folder))
+        sweep = small_cases(str(file), sizes, sample_s)
+        directory = file.with_name("run")
         begin = time.perf_counter()
         run(sweep, directory, Silent(), Options(), lambda: snapshot().to_json())
         wall_s = time.perf_counter() - begin
@@ -46,13 +46,13 @@ def outside(sizes: tuple[int, ...] = (2, 4, 8, 16), sample_s: float = Sweep(()).
         if reasons := set(frame["reason"][frame["median_s"].isna()]):
             raise RuntimeError(f"a case of the sweep was not measured: {reasons.pop()}")
         blocks_s = sum(sum(one["seconds"]) * one["calls"] for one in read_samples(directory).values())
-        return [judge(wall_s, len(sweep.cells()), spans(place.with_name(probe.SPANS)), blocks_s)]
+        return [judge(wall_s, len(sweep.cells()), spans(file.with_name(probe.SPANS)), blocks_s)]
 
 
-def small_cases(place: str, sizes: tuple[int, ...], sample_s: float) -> Sweep:
+def small_cases(problem_file: str, sizes: tuple[int, ...], sample_s: float) -> Sweep:
     """Two problems, five strategies and five batches at each size; tens to hundreds of microseconds a call."""
     grid = Grid(
-        problems=(f"{place}:sin", f"{place}:linear"),
+        problems=(f"{problem_file}:sin", f"{problem_file}:linear"),
         operators=("divergence",),
         strategies=("identity", "ones", "vmap", "jvp", "jacrev"),
         n=sizes,

@@ -64,10 +64,10 @@ def _against(peer: str, cells: Sequence[MeasuredCell], ours: Sequence[str]) -> t
     for cell in cells:
         settings = [name for name in cell.records if _peer_of(name) == peer]
         mine, theirs = best(cell, ours), best(cell, settings)
-        found = cell.ratio(theirs, mine) if theirs and mine else None
+        summary = cell.ratio(theirs, mine) if theirs and mine else None
         if theirs is not None:
-            ratios.append(found.median if found else math.nan)
-        notes.append(f"{cell.name}: {shown(found)} times faster ({_times(cell, (*ours, *settings))})")
+            ratios.append(summary.median if summary else math.nan)
+        notes.append(f"{cell.name}: {shown(summary)} times faster ({_times(cell, (*ours, *settings))})")
     return ratios, notes
 
 

@@ -78,15 +78,15 @@ def planned(quick: bool = False) -> list[Figure]:
     Args:
         quick: Of `gpu-quick` alone, one case of which is predicted.
     """
-    found = []
+    plans = []
     for name, most_s in PLANNED_S.items():
         sweep = load_sweep(name).override(threads=(1,))
         if quick and name == "gpu":
             continue
         seconds, cases = predicted(sweep if not quick else sweep.override(problems=("tanh_field",), n=(8,)))
         what = f"the sweep {name} on an H100, as planned"
-        found.append(Figure("planned", what, seconds, most_s, "s", note=f"{cases} cases"))
-    return found
+        plans.append(Figure("planned", what, seconds, most_s, "s", note=f"{cases} cases"))
+    return plans
 
 
 def predicted(sweep: Sweep) -> tuple[float, int]:

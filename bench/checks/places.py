@@ -75,8 +75,10 @@ class HostilePlace:
 
     def environment(self, folder: Path) -> dict[str, str]:
         """Variables of the environment, for a trial in the folder."""
-        given = {name: None if text is None else text.format(folder=folder) for name, text in self.variables.items()}
-        environ = os.environ | {"TMPDIR": str(folder / "tmp")} | given
+        variables = {
+            name: None if text is None else text.format(folder=folder) for name, text in self.variables.items()
+        }
+        environ = os.environ | {"TMPDIR": str(folder / "tmp")} | variables
         return {name: text for name, text in environ.items() if text is not None}
 
     def limit(self) -> None:

@@ -124,25 +124,25 @@ def main(
     parser.add_argument("check", nargs="?", default="all", choices=[*checks, "all"])
     parser.add_argument("--out", type=Path, metavar="FILE.json", help="write the figures there, too")
     parser.add_argument("--quick", action="store_true", help="a little of everything, to try the script")
-    given = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
 
     from jacstrat.measure.environment import snapshot
 
     # Before the checks, since the load at the start is somebody else's work.
     environment = snapshot()
     figures = []
-    for name in checks if given.check == "all" else [given.check]:
+    for name in checks if options.check == "all" else [options.check]:
         print(f"{name} ...", file=sys.stderr, flush=True)
-        figures += checks[name](given.quick)
-    print(f"{QUICK}\n" if given.quick else "", end="")
+        figures += checks[name](options.quick)
+    print(f"{QUICK}\n" if options.quick else "", end="")
     print(f"{essentials(environment)}\n\n{table(figures)}", end="")
-    if given.out:
-        found = {
-            "quick": given.quick,
+    if options.out:
+        content = {
+            "quick": options.quick,
             "environment": environment.at_end().to_json(),
             "figures": [figure.to_json() for figure in figures],
         }
-        given.out.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+        options.out.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
     sys.exit(0 if all(figure.met for figure in figures) else EXIT_MISSED)
 
 

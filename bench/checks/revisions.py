@@ -119,7 +119,7 @@ class RevisionBench:
     """Both revisions, ready, and what they have."""
 
     revision_pair: RevisionPair
-    found: Survey
+    surveyed: Survey
     rng: random.Random
     limits: RoundLimits
 
@@ -127,13 +127,13 @@ class RevisionBench:
         """One comparison of CASES random cases, the first of which is slower by a share."""
         # What trains does more in a call than its strategy, so that a share of the latter is not one of the call.
         chosen = self.rng.choice(
-            [shared_case.key for shared_case in self.found.shared_cases if not share or _evaluates(shared_case)]
+            [shared_case.key for shared_case in self.surveyed.shared_cases if not share or _evaluates(shared_case)]
         )
-        others = [shared_case.key for shared_case in self.found.shared_cases if shared_case.key != chosen]
+        others = [shared_case.key for shared_case in self.surveyed.shared_cases if shared_case.key != chosen]
         cases = [chosen, *self.rng.sample(others, CASES - 1)]
         self._slow(cases[0] if share else "", share)
         measured = time_cases(
-            self.revision_pair, self.found.only(cases), Thresholds(), self.limits, seed=self.rng.getrandbits(32)
+            self.revision_pair, self.surveyed.only(cases), Thresholds(), self.limits, seed=self.rng.getrandbits(32)
         )
         times = measured.interleaved
         return Try(verdicts(measured, Thresholds()), cases[0] if share else "", times.pairs, times.spent_s)
@@ -141,7 +141,7 @@ class RevisionBench:
     def _slow(self, case: str, share: float) -> None:
         identity: list[object] = []
         if case:
-            cell = self.found.cells["new"][case]
+            cell = self.surveyed.cells["new"][case]
             shape = [cell["batch"], cell["n"]]
             identity = [cell["strategies"][0], cell["operator"], shape, cell["dtype"], False]
         file = self.revision_pair.new.tree.path / SWITCH
@@ -213,16 +213,16 @@ def judge(
         *(f"{case.case}: {case.reason}" for one in alarms for case in one.comparison.cases if case.reason),
     )
     figures = [Figure("aa", what, len(alarms) / len(same), FALSE_ALARMS, "%", note="; ".join(filter(None, notes)))]
-    found = Counter(one.verdict for one in slower)
+    verdicts_of_slower = Counter(one.verdict for one in slower)
     figures.append(
         Figure(
             "ab",
             f"a random case slower by {SLOWER:.0%}: found",
-            found[Verdict.SLOWER] / len(slower),
+            verdicts_of_slower[Verdict.SLOWER] / len(slower),
             FOUND,
             "%",
             at_least=True,
-            note=f"{_counted(found)}; {_effort(slower)}",
+            note=f"{_counted(verdicts_of_slower)}; {_effort(slower)}",
         )
     )
     passed = Counter(one.verdict for one in slightly)
@@ -255,18 +255,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--tries", type=int, default=100, help="comparisons of a check [100]")
     parser.add_argument("--time-limit", type=float, default=15.0, help="seconds of a comparison [15]")
     parser.add_argument("--out", type=Path, metavar="FILE.json", help="write the figures there, too")
-    given = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
 
     from jacstrat.measure.environment import snapshot
 
     # Before the checks, since the load at the start is somebody else's work.
     environment = snapshot()
     begin = time.monotonic()
-    figures = compare_revisions(given.tries, RoundLimits(time_s=given.time_limit))
+    figures = compare_revisions(options.tries, RoundLimits(time_s=options.time_limit))
     print(
         f"{essentials(environment)}\n\n{table(figures)}\nall of it took {(time.monotonic() - begin) / 60:.0f} minutes"
     )
-    if given.out:
-        found = {"environment": environment.at_end().to_json(), "figures": [figure.to_json() for figure in figures]}
-        given.out.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+    if options.out:
+        content = {"environment": environment.at_end().to_json(), "figures": [figure.to_json() for figure in figures]}
+        options.out.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
     sys.exit(0 if all(figure.met for figure in figures) else EXIT_MISSED)

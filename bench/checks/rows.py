@@ -54,10 +54,10 @@ def flaws(directory: Path, expected: Collection[str]) -> list[str]:
     except (JacstratError, ValueError, KeyError) as error:
         return [f"cannot be read: {type(error).__name__}: {error}"]
     rows = lines.count(b"\n") - 1
-    found = [] if len(frame) == rows else [f"{rows} completed lines, {len(frame)} rows read"]
-    found += [f"{case} is there {count} times" for case, count in frame["case"].value_counts().items() if count > 1]
-    found += [f"{case} is no case of the sweep" for case in frame["case"] if case not in expected]
-    return found + [flaw for _, row in frame.iterrows() for flaw in _row(row, samples)]
+    harm = [] if len(frame) == rows else [f"{rows} completed lines, {len(frame)} rows read"]
+    harm += [f"{case} is there {count} times" for case, count in frame["case"].value_counts().items() if count > 1]
+    harm += [f"{case} is no case of the sweep" for case in frame["case"] if case not in expected]
+    return harm + [flaw for _, row in frame.iterrows() for flaw in _row(row, samples)]
 
 
 def _row(row: pd.Series, samples: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:

@@ -59,7 +59,7 @@ def sleeping(case_s: float) -> Callable[[Job, str, str, str], Done]:
     """What does a job by sleeping in its slot; made within a function, so that pickle sends it whole."""
     samples = {"seconds": [case_s] * SAMPLES, "rounds": list(range(SAMPLES)), "session": "0"}
 
-    def do(job: Job, run: str, place: str, scratch: str) -> Done:
+    def do(job: Job, run: str, address: str, scratch: str) -> Done:
         import time
 
         from jacstrat.harness.cell.outcomes import Outcome
@@ -67,12 +67,12 @@ def sleeping(case_s: float) -> Callable[[Job, str, str, str], Done]:
         from jacstrat.harness.dispatch.worker import here, slot
 
         environment, described = here()
-        found = []
+        outcomes = []
         with slot(job.cell):
             for case in job.cell.cases:
                 time.sleep(case_s)
-                found.append(Outcome(case.key, Record.of(case, "ok", median_s=case_s), samples))
-        return Done(tuple(found), environment.id, place, described)
+                outcomes.append(Outcome(case.key, Record.of(case, "ok", median_s=case_s), samples))
+        return Done(tuple(outcomes), environment.id, address, described)
 
     return do
 
@@ -225,10 +225,10 @@ def planning(quick: bool) -> list[Figure]:
     prediction = Prediction(peak_bytes=10**6, flops=10**10, aten_ops=100)
     forecasts = [Forecast(case, prediction) for cell in sweep.cells() for case in cell.cases]
     begin = time.perf_counter()
-    found = estimate(sweep, forecasts, workers)
+    estimated = estimate(sweep, forecasts, workers)
     took = time.perf_counter() - begin
-    busy = found.busy_s / (workers * found.seconds)
-    note = f"{in_words(found, workers)} Simulated in {took:.1f} s."
+    busy = estimated.busy_s / (workers * estimated.seconds)
+    note = f"{in_words(estimated, workers)} Simulated in {took:.1f} s."
     what = f"{cases} cases on {workers} workers: share of the time that workers are busy"
     return [Figure("planning", what, busy, 0.9, "%", at_least=True, note=note)]
 

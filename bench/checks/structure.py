@@ -75,9 +75,9 @@ def detection(quick: bool) -> list[Figure]:
     for name in SPARSE:
         instance = PROBLEMS[name].instance(n, 1)
         begin = time.perf_counter()
-        found = detect_structure(instance.f, instance.x)
+        structure = detect_structure(instance.f, instance.x)
         seconds = time.perf_counter() - begin
-        figures.append(Figure("detection", f"of {name}, n = {n}", seconds, DETECTION_S, "ms", note=str(found)))
+        figures.append(Figure("detection", f"of {name}, n = {n}", seconds, DETECTION_S, "ms", note=str(structure)))
     return figures
 
 

@@ -62,6 +62,6 @@ def is_exact(spec: str) -> bool:
 def _ratio(samples: Mapping[str, Mapping[str, Any]], mine: pd.Series, other: pd.Series) -> float:
     """By round where the samples of both are there, else of the medians."""
     both = [samples.get(row["case"]) for row in (mine, other)]
-    if both[0] and both[1] and (found := ratio(by_round(both[0]), by_round(both[1]))):
-        return found.median
+    if both[0] and both[1] and (summary := ratio(by_round(both[0]), by_round(both[1]))):
+        return summary.median
     return float(mine["median_s"] / other["median_s"])

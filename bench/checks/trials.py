@@ -121,8 +121,8 @@ def trial(place: HostilePlace, command: str, whole: WholeRun, above: Path) -> Pl
     before = completed(run)
     files = {file: file.read_bytes() for file in run.glob("*") if file.suffix in (".csv", ".jsonl", ".json", ".toml")}
     mark = uuid.uuid4().hex
-    given = {"sweep": str(whole.sweep), "whole": str(whole.run), "run": place.directory}
-    arguments = [sys.executable, "-m", "jacstrat", *(part.format(**given) for part in COMMANDS[command])]
+    paths = {"sweep": str(whole.sweep), "whole": str(whole.run), "run": place.directory}
+    arguments = [sys.executable, "-m", "jacstrat", *(part.format(**paths) for part in COMMANDS[command])]
     if place.read_only:
         change_rights(here, 0o222, take=True)
     try:

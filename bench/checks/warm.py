@@ -50,20 +50,20 @@ def jobs_of(cells: Iterable[Cell]) -> list[Case]:
 
     Of a graph of a program the program alone: to capture it takes no time.
     """
-    found: dict[Case, None] = {}
+    cases: dict[Case, None] = {}
     for cell in cells:
         for spec in cell.strategies:
             strategy = parse_strategy(spec)
             while strategy.captures and (within := inner_name(type(strategy))):
                 strategy = getattr(strategy, within)
             if strategy.missing is None and (strategy.compiles or strategy.starts_compiler):
-                found[cell.case(strategy.spec)] = None
-    return list(found)
+                cases[cell.case(strategy.spec)] = None
+    return list(cases)
 
 
 def caches(environ: Mapping[str, str], folder: Path) -> dict[str, str]:
     """The variables that name the caches, those left as they are that are set."""
-    return {name: environ.get(name, str(folder / own)) for name, own in CACHES.items()} | {
+    return {name: environ.get(name, str(folder / its_folder)) for name, its_folder in CACHES.items()} | {
         name: environ.get(name, value) for name, value in ALL_OF_JAX.items()
     }
 

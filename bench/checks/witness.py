@@ -28,8 +28,8 @@ def turns(quick: bool) -> tuple[list[dict], list[dict]]:
     others: list[dict] = []
     for turn in range(1 if quick else TURNS):
         sides = [(mine, CHECKOUT)] + ([(others, Path(base))] if base else [])
-        for found, checkout in sides if turn % 2 == 0 else reversed(sides):
-            found.append(_child(checkout))
+        for times, checkout in sides if turn % 2 == 0 else reversed(sides):
+            times.append(_child(checkout))
     return mine, others
 
 
@@ -79,8 +79,8 @@ def direct_of(mine: list[dict], others: list[dict]) -> list[Figure]:
 
 def both(quick: bool) -> list[Figure]:
     """Both of the above, from the same turns."""
-    found = turns(quick)
-    return [*first_of(*found), *direct_of(*found)]
+    times = turns(quick)
+    return [*first_of(*times), *direct_of(*times)]
 
 
 CHECKS: Mapping[str, Callable[[bool], list[Figure]]] = MappingProxyType(

@@ -97,7 +97,7 @@ def test_each_try_slows_another_case_that_evaluates(bench, tmp_path, monkeypatch
     names = [bench.compare(0.1).slowed for _ in range(60)]
     assert set(names) == {f"case{i}" for i in range(6)}
     for name, (case, share) in zip(names, chosen, strict=True):
-        cell = bench.found.cells["new"][name]
+        cell = bench.surveyed.cells["new"][name]
         assert (case, share) == ([*cell["strategies"], "divergence", [1, cell["n"]], "float64", False], 0.1)
     assert bench.compare().slowed == ""
     assert chosen[-1] == ([], 0.0)

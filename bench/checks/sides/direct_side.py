@@ -53,20 +53,20 @@ def seconds_of(call: Callable[[], object]) -> float:
     """The shortest mean time of a round of calls."""
     call()
     call()
-    found = []
+    seconds = []
     for _ in range(ROUNDS):
         begin, count = time.perf_counter(), 0
         while (now := time.perf_counter()) - begin < ROUND_S:
             call()
             count += 1
-        found.append((now - begin) / count)
-    return min(found)
+        seconds.append((now - begin) / count)
+    return min(seconds)
 
 
 def main() -> None:
     warnings.filterwarnings("ignore")
     torch.set_num_threads(1)
-    found = {}
+    times = {}
     for tracked in (False, True):
         with torch.set_grad_enabled(tracked):
             for name, direct, operator, f, x, strategies in cases():
@@ -75,11 +75,11 @@ def main() -> None:
                     strategy.prepare(operator, f, x)  # what torch imports, and what is found once in a process
                     begin = time.perf_counter()
                     strategy.prepare(operator, f, x)
-                    found[key] = {
+                    times[key] = {
                         "prepare_s": time.perf_counter() - begin,
                         "direct_s": seconds_of(lambda direct=direct, spec=spec: direct(spec)),
                     }
-    json.dump(found, sys.stdout)
+    json.dump(times, sys.stdout)
 
 
 if __name__ == "__main__":
