@@ -16,7 +16,7 @@ from jacstrat.core.errors import UnsupportedError
 from jacstrat.series.decompositions import DECOMPOSITIONS
 from jacstrat.series.operations import by_derivatives, by_slope, is_piecewise
 from jacstrat.series.series import TaylorSeries, from_jet, value_of
-from jacstrat.series.table import RULES
+from jacstrat.series.table import SERIES_RULES
 from jacstrat.taylor.node import TaylorNode
 from jacstrat.taylor.preparation import ready
 from jacstrat.taylor.program import TaylorProgram, weak_factory
@@ -112,7 +112,9 @@ def _done(node: TaylorNode, args: tuple[Any, ...], kwargs: dict[str, Any], order
     try:
         if is_linear:
             return _linear(node, call, varying)
-        return by_slope(call, order) if is_piecewise(node.op) else RULES.get(node.op, by_derivatives)(call, order)
+        return (
+            by_slope(call, order) if is_piecewise(node.op) else SERIES_RULES.get(node.op, by_derivatives)(call, order)
+        )
     except NotCovered:
         return by_slope(call, order) if is_linear else by_derivatives(call, order)
 

@@ -11,4 +11,4 @@ from jacstrat.series.pointwise import POINTWISE
 from jacstrat.series.products import PRODUCTS
 from jacstrat.series.rule import SeriesRule
 
-RULES: Mapping[Any, SeriesRule] = MappingProxyType({**POINTWISE, **PRODUCTS, **MATRICES})
+SERIES_RULES: Mapping[Any, SeriesRule] = MappingProxyType({**POINTWISE, **PRODUCTS, **MATRICES})

@@ -15,7 +15,15 @@ from torch.fx.node import map_arg
 
 # Imported for the rules that they enter.
 from jacstrat.structure import rules_index, rules_window  # noqa: F401
-from jacstrat.structure.rules import RULES, ArgumentSlot, PatternCall, PatternRule, UnknownError, everything, pointwise
+from jacstrat.structure.rules import (
+    PATTERN_RULES,
+    ArgumentSlot,
+    PatternCall,
+    PatternRule,
+    UnknownError,
+    everything,
+    pointwise,
+)
 from jacstrat.structure.sets import Sets
 from jacstrat.trace.graph import UntracedError
 from jacstrat.trace.operations import is_pointwise, operation_of, takes_shapes_only
@@ -100,8 +108,8 @@ def _rule(node: Node) -> PatternRule:
     if not isinstance(node.target, OpOverload) or node.target.namespace != "aten":
         return everything
     operation = operation_of(node.target)
-    if operation is not None and operation.kind in RULES:
-        return RULES[operation.kind]
+    if operation is not None and operation.kind in PATTERN_RULES:
+        return PATTERN_RULES[operation.kind]
     return pointwise if is_pointwise(node.target) else everything
 
 

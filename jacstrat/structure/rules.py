@@ -81,14 +81,14 @@ class PatternCall:
 
 
 PatternRule = Callable[[PatternCall], Sets | list[Sets]]
-RULES: dict[AtenKind, PatternRule] = {}
+PATTERN_RULES: dict[AtenKind, PatternRule] = {}
 
 
 def rule(*kinds: AtenKind) -> Callable[[PatternRule], PatternRule]:
     """Enters a rule for kinds of operations."""
 
     def register(function: PatternRule) -> PatternRule:
-        RULES.update(dict.fromkeys(kinds, function))
+        PATTERN_RULES.update(dict.fromkeys(kinds, function))
         return function
 
     return register

@@ -15,6 +15,6 @@ from jacstrat.taylor.products import PRODUCTS
 from jacstrat.taylor.rule import Rule
 from jacstrat.taylor.written import WRITTEN
 
-RULES: Mapping[Any, Rule] = MappingProxyType(
+TAYLOR_RULES: Mapping[Any, Rule] = MappingProxyType(
     {**POINTWISE, **LINEAR, **PRODUCTS, **MATRICES, **NORMALISED, **PROD, **WRITTEN}
 )

@@ -17,8 +17,7 @@ from jacstrat.harness.results import LostError, Results
 from jacstrat.harness.run import Options, run
 from jacstrat.record import Record
 from jacstrat.records import RECORDS, SAMPLES, SWEEP, RecordWriter, read_samples
-from tests.harness.test_run import SWEEP as ASKED
-from tests.harness.test_run import Log, go
+from tests.harness.test_run import SMALL_SWEEP, Log, go
 
 CASES = [Case("sin", "divergence", "vmap", n, 1, "float64", "cpu", "evaluate", 1, 0) for n in (1, 2, 3)]
 
@@ -79,7 +78,7 @@ def test_what_was_measured_is_written_beside(tmp_path, change: Callable[[Path], 
         # Of an earlier run that this one goes on with.
         writer.write_samples(CASES[0].key, {"seconds": [2.0]})
         writer.write(Record.of(CASES[0], "ok", median_s=2.0))
-    with Results(directory, ASKED.to_toml()) as results:
+    with Results(directory, SMALL_SWEEP.to_toml()) as results:
         write(results, CASES[1])
         change(directory)
         after = sorted(directory.rglob("*"))
@@ -91,7 +90,7 @@ def test_what_was_measured_is_written_beside(tmp_path, change: Callable[[Path], 
     assert place.parent == tmp_path
     assert list(read_records(place)["case"]) == [case.key for case in CASES[:2]]
     assert read_samples(place) == {CASES[0].key: {"seconds": [2.0]}, CASES[1].key: {"seconds": [1.0]}}
-    assert load_sweep(str(place / SWEEP)) == ASKED
+    assert load_sweep(str(place / SWEEP)) == SMALL_SWEEP
 
 
 def test_where_there_is_no_room_beside_it_is_here_or_among_temporary_files(tmp_path, monkeypatch) -> None:
@@ -99,7 +98,7 @@ def test_where_there_is_no_room_beside_it_is_here_or_among_temporary_files(tmp_p
     directory.mkdir(parents=True)
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
-    with Results(directory, ASKED.to_toml()) as results:
+    with Results(directory, SMALL_SWEEP.to_toml()) as results:
         shutil.rmtree(tmp_path / "gone")
         with pytest.raises(LostError):
             results.check()
@@ -111,7 +110,7 @@ def test_where_there_is_room_nowhere_that_is_told(tmp_path, monkeypatch) -> None
         raise OSError("full")
 
     monkeypatch.setattr(tempfile, "mkdtemp", full)
-    with Results(tmp_path, ASKED.to_toml()) as results:
+    with Results(tmp_path, SMALL_SWEEP.to_toml()) as results:
         (tmp_path / RECORDS).unlink()
         with pytest.raises(LostError, match="is gone, and there is room for what was measured nowhere"):
             results.check()
@@ -131,6 +130,6 @@ def test_a_run_whose_directory_goes_ends_in_a_line_and_resumes_beside(tmp_path, 
     assert len(read_records(place)) == 2
     assert (place / "environment.json").is_file()
     options = Options(isolate=False, resume=True)
-    run(ASKED, place, log := Log(), options, lambda: {"machine": "test"})
+    run(SMALL_SWEEP, place, log := Log(), options, lambda: {"machine": "test"})
     assert log.begun == (2, 6)
     assert read_records(place)["case"].nunique() == len(read_records(place)) == 6

@@ -26,7 +26,7 @@ from jacstrat.harness.run import Options, run
 from jacstrat.records import read_samples
 from tests.harness.conftest import mine
 
-SWEEP = Sweep(
+SMALL_SWEEP = Sweep(
     (Grid(problems=("sin",), operators=("divergence",), strategies=("identity", "vmap", "hessian"), n=(2, 4)),),
     sample_s=0.01,
 )
@@ -55,7 +55,7 @@ class Log:
             raise KeyboardInterrupt
 
 
-def go(directory: Path, sweep: Sweep = SWEEP, log: Log | None = None, **options) -> Log:
+def go(directory: Path, sweep: Sweep = SMALL_SWEEP, log: Log | None = None, **options) -> Log:
     log = log or Log()
     run(sweep, directory, log, Options(**{"isolate": False} | options), lambda: {"machine": "test"})
     return log
@@ -68,7 +68,7 @@ def test_a_directory_holds_all_that_was_asked_and_found(tmp_path) -> None:
     frame = read_records(directory)
     assert len(frame) == frame["case"].nunique() == len(log.records) == 6
     assert frame["status"].value_counts().to_dict() == {"ok": 4, "unsupported": 2}
-    assert load_sweep(str(directory / "sweep.toml")) == SWEEP.pinned()
+    assert load_sweep(str(directory / "sweep.toml")) == SMALL_SWEEP.pinned()
     session = {"machine": "test"}
     assert json.loads((directory / "environment.json").read_text()) == [{"start": session, "end": session}]
     samples = read_samples(directory)
@@ -87,7 +87,7 @@ def test_an_interrupted_run_is_readable_and_resumes_to_the_same_cases(tmp_path) 
     assert log.begun == (2, 6)
     assert len(log.records) == 4
     frame = read_records(tmp_path)
-    assert sorted(frame["case"]) == sorted(case.key for cell in SWEEP.cells() for case in cell.cases)
+    assert sorted(frame["case"]) == sorted(case.key for cell in SMALL_SWEEP.cells() for case in cell.cases)
     assert len(json.loads((tmp_path / "environment.json").read_text())) == 2
     assert go(tmp_path, resume=True).records == []
 
@@ -140,7 +140,7 @@ def test_another_sweep_is_refused_with_the_difference(tmp_path, change, differen
     go(tmp_path)
     before = (tmp_path / "records.csv").read_bytes()
     with pytest.raises(UsageError, match=f"holds another sweep: {difference}; name another with --out"):
-        go(tmp_path, SWEEP.override(**change), resume=True)
+        go(tmp_path, SMALL_SWEEP.override(**change), resume=True)
     assert (tmp_path / "records.csv").read_bytes() == before
 
 
@@ -154,8 +154,8 @@ def test_a_reference_is_found_once_a_run_and_does_not_outlive_it(tmp_path, monke
             super().finished(record)
             kept.append(len(list(tmp_path.glob("jacstrat-*/*.npz"))))
 
-    (grid,) = SWEEP.grids
-    sweep = replace(SWEEP, grids=(replace(grid, problems=("linear",), n=(2,), workload=("evaluate", "train")),))
+    (grid,) = SMALL_SWEEP.grids
+    sweep = replace(SMALL_SWEEP, grids=(replace(grid, problems=("linear",), n=(2,), workload=("evaluate", "train")),))
     log = go(tmp_path / "out", sweep, Looking(), isolate=isolate)
     assert {r.reference for r in log.records if r.status == "ok"} == {"closed form in numpy.longdouble"}
     assert kept == [1] * 6

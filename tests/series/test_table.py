@@ -9,15 +9,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from jacstrat.series.decompositions import DECOMPOSITIONS as REWRITTEN
+from jacstrat.series.decompositions import DECOMPOSITIONS
 from jacstrat.series.engine import _done
 from jacstrat.series.operations import by_derivatives
 from jacstrat.series.series import TaylorSeries, value_of
-from jacstrat.series.table import RULES
+from jacstrat.series.table import SERIES_RULES
 from jacstrat.taylor.fallback import ANY
 from jacstrat.taylor.node import TaylorNode
 from jacstrat.taylor.rule import TaylorCall
-from jacstrat.taylor.table import RULES as LINEAR
+from jacstrat.taylor.table import TAYLOR_RULES
 from tests.series.samples import OWN
 from tests.taylor.samples import SAMPLES, draw
 from tests.taylor.test_table import DECOMPOSED, marked, replaced
@@ -30,7 +30,7 @@ CASES = [
     for op, samples in table.items()
     for number, (args, kwargs) in enumerate(samples)
     # What is recorded in words of others never comes; torch's derivatives of it may be wrong.
-    if op not in REWRITTEN
+    if op not in DECOMPOSITIONS
 ]
 
 
@@ -65,7 +65,7 @@ def outputs(out: Any, used: tuple[bool, ...]) -> list[Tensor]:
 
 
 def test_every_rule_has_samples() -> None:
-    assert set(RULES) <= {*SAMPLES, *OWN}
+    assert set(SERIES_RULES) <= {*SAMPLES, *OWN}
 
 
 @pytest.mark.parametrize(("op", "args", "kwargs"), CASES)
@@ -82,7 +82,9 @@ def test_a_rule_agrees_with_the_operation_differentiated(op: Any, args: Any, kwa
                 return [series(t, degree, number) if yes else t for number, (t, yes) in pairs]
 
             used = USED.get(op, (True,) * 9)
-            node = TaylorNode(op, replaced(args, given()), kwargs, (), 0, False, rule=LINEAR.get(op, ANY), used=used)
+            node = TaylorNode(
+                op, replaced(args, given()), kwargs, (), 0, False, rule=TAYLOR_RULES.get(op, ANY), used=used
+            )
             found = outputs(_done(node, node.args, kwargs, K), used)
             call = TaylorCall(DECOMPOSED.get(op, op), replaced(args, given()), kwargs, used=used)
             torch.testing.assert_close(found, outputs(by_derivatives(call, K), used), **tolerance)

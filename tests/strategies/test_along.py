@@ -9,7 +9,7 @@ from torch import Tensor
 
 from jacstrat import ShapeError, UnsupportedError, UsageError, derivatives_along, laplacian
 from jacstrat.series import TapedLine, nested
-from jacstrat.series.table import RULES
+from jacstrat.series.table import SERIES_RULES
 from jacstrat.strategies import along
 from jacstrat.strategies.along import derivatives
 from tests.taylor.samples import draw
@@ -138,11 +138,11 @@ def test_a_training_loop_records_and_looks_once(monkeypatch: pytest.MonkeyPatch)
 
 def test_a_wrong_rule_is_found_and_nested_reverse_mode_serves(monkeypatch: pytest.MonkeyPatch) -> None:
     def wrong(call, K):
-        y = RULES[aten.tanh.default](call, K)
+        y = SERIES_RULES[aten.tanh.default](call, K)
         y.tail = y.tail * torch.cat((y.tail.new_ones(2), y.tail.new_full((len(y.tail) - 2,), 1.01))).view(-1, 1, 1, 1)
         return y
 
-    monkeypatch.setattr("jacstrat.series.engine.RULES", {**RULES, aten.tanh.default: wrong})
+    monkeypatch.setattr("jacstrat.series.engine.SERIES_RULES", {**SERIES_RULES, aten.tanh.default: wrong})
 
     def u(x):
         return torch.tanh(1.1 * x).sum(-1)
@@ -155,11 +155,11 @@ def test_a_wrong_rule_is_found_and_nested_reverse_mode_serves(monkeypatch: pytes
 
 def test_a_wrong_gradient_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     def cut(call, K):
-        y = RULES[aten.sin.default](call, K)
+        y = SERIES_RULES[aten.sin.default](call, K)
         y.tail = y.tail.detach()
         return y
 
-    monkeypatch.setattr("jacstrat.series.engine.RULES", {**RULES, aten.sin.default: cut})
+    monkeypatch.setattr("jacstrat.series.engine.SERIES_RULES", {**SERIES_RULES, aten.sin.default: cut})
     weight = (draw(4) + 0.2).requires_grad_()
 
     def u(x):

@@ -13,7 +13,7 @@ from jacstrat.strategies.contraction import Contraction
 from jacstrat.strategies.witness import Witness
 from jacstrat.taylor import Scalar, Untraceable, fallback
 from jacstrat.taylor.forward import FORWARD_TWICE, NAMES
-from jacstrat.taylor.table import RULES
+from jacstrat.taylor.table import TAYLOR_RULES
 from tests.taylor.forward import FUNCTIONS, Function, N, other, square
 
 D = torch.float64
@@ -37,7 +37,7 @@ def test_every_operation_has_a_function() -> None:
 
 
 def test_what_has_a_rule_needs_no_other() -> None:
-    assert RULES.keys().isdisjoint(FORWARD_TWICE)
+    assert TAYLOR_RULES.keys().isdisjoint(FORWARD_TWICE)
 
 
 def faults(f: Function) -> tuple[str, str]:

@@ -11,7 +11,7 @@ from torch import Tensor
 from jacstrat.taylor.fallback import ANY
 from jacstrat.taylor.liveness import analysed
 from jacstrat.taylor.node import TaylorNode
-from jacstrat.taylor.table import RULES
+from jacstrat.taylor.table import TAYLOR_RULES
 from jacstrat.trace import record
 
 X = torch.ones(2, 3, dtype=torch.float64)
@@ -20,7 +20,7 @@ W = torch.ones(3, 3, dtype=torch.float64)
 
 def nodes(f: Callable[..., Tensor], *args: Tensor, with_tangents: bool = False) -> dict[str, TaylorNode]:
     tape = record(f, X, args)
-    ruled = [TaylorNode.of(node, RULES.get(node.op, ANY)) for node in tape.nodes]
+    ruled = [TaylorNode.of(node, TAYLOR_RULES.get(node.op, ANY)) for node in tape.nodes]
     live = analysed(ruled, tape.output, tape.arguments, with_tangents)
     return {str(node.op).split(".")[1]: node for node in live}
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from jacstrat.taylor.fallback import ANY, FORWARD, REVERSE
 from jacstrat.taylor.jet import Jet
 from jacstrat.taylor.rule import NotCovered, TaylorCall
-from jacstrat.taylor.table import RULES
+from jacstrat.taylor.table import TAYLOR_RULES
 from jacstrat.trace.record import revalued
 from tests.taylor.samples import SAMPLES, V, draw
 
@@ -69,7 +69,7 @@ def results(op: Any, apply: Any, args: Any, kwargs: Any, jets: list[Any], **more
 
 
 def test_every_rule_has_samples() -> None:
-    assert set(SAMPLES) == set(RULES)
+    assert set(SAMPLES) == set(TAYLOR_RULES)
 
 
 @pytest.mark.parametrize(("op", "args", "kwargs"), CASES)
@@ -90,7 +90,7 @@ def test_a_rule_agrees_with_the_one_for_any_operation(op: Any, args: Any, kwargs
                 continue
             given = jets()
             try:
-                found = results(op, RULES[op].apply, args, kwargs, given)
+                found = results(op, TAYLOR_RULES[op].apply, args, kwargs, given)
             except NotCovered:
                 continue
             covered += 1
@@ -105,9 +105,9 @@ def test_a_rule_agrees_with_the_one_for_any_operation(op: Any, args: Any, kwargs
                 if isinstance(tangents, Jet):
                     tangents.owned = True
             torch.testing.assert_close(
-                results(op, RULES[op].apply, args, kwargs, spent, may_overwrite=True), expected, **tolerance
+                results(op, TAYLOR_RULES[op].apply, args, kwargs, spent, may_overwrite=True), expected, **tolerance
             )
-            unwanted = results(op, RULES[op].apply, args, kwargs, jets(), wants_tangents=False)
+            unwanted = results(op, TAYLOR_RULES[op].apply, args, kwargs, jets(), wants_tangents=False)
             torch.testing.assert_close(unwanted[2], expected[2], **tolerance)
     is_left_out = (op is aten.linalg_vector_norm.default and args[1] == 3) or (op is aten.index_put.default and args[3])
     assert bool(covered) is not is_left_out
@@ -122,7 +122,7 @@ def test_what_a_rule_calls_linear_has_no_second_derivative(op: Any, args: Any, k
             for number, (t, yes) in enumerate(zip(tensors, varies, strict=True))
         ]
         arguments = [any(isinstance(leaf, Jet) for leaf in _flat(a)) for a in replaced(args, list(given))]
-        if any(varies) and RULES[op].is_linear(arguments):
+        if any(varies) and TAYLOR_RULES[op].is_linear(arguments):
             found = results(DECOMPOSED.get(op, op), ANY.apply, args, kwargs, given)
             assert all(not laplacian.any() for laplacian in found[2::3])
 

@@ -12,7 +12,7 @@ from jacstrat.taylor.abstract import AbstractValue, AbstractValues
 from jacstrat.taylor.fallback import ANY
 from jacstrat.taylor.node import TaylorNode
 from jacstrat.taylor.plan import Summed
-from jacstrat.taylor.table import RULES
+from jacstrat.taylor.table import TAYLOR_RULES
 from jacstrat.taylor.transfer import Transfer, transfer
 from jacstrat.trace import Slot
 
@@ -42,7 +42,14 @@ def result(op: Any, *args: Any, second: Tensor = SUPPORT, **kwargs: Any) -> Tran
     outs = tuple(out) if isinstance(out, (tuple, list)) else (out,)
     shapes = tuple(one.shape for one in outs)
     node = TaylorNode(
-        op, args, kwargs, tuple(range(3, 3 + len(outs))), 1, len(outs) > 1, shapes=shapes, rule=RULES.get(op, ANY)
+        op,
+        args,
+        kwargs,
+        tuple(range(3, 3 + len(outs))),
+        1,
+        len(outs) > 1,
+        shapes=shapes,
+        rule=TAYLOR_RULES.get(op, ANY),
     )
     found = transfer(node, values.of(node), values, N)
     if found is not None:
@@ -104,7 +111,7 @@ def test_a_sum_of_all_goes_into_the_n_directions_at_once() -> None:
     values.slots[1] = AbstractValue(torch.Size((2, 4, 3)), SUPPORT)
     node = TaylorNode(
         aten.mean.dim, (V, [1, 2], False), {}, (3,), 2, False, shapes=(torch.Size((2,)),),
-        rule=RULES[aten.mean.dim], wants_tangents=True,
+        rule=TAYLOR_RULES[aten.mean.dim], wants_tangents=True,
     )  # fmt: skip
     found = transfer(node, values.of(node), values, N)
     assert found is not None

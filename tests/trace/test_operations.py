@@ -10,13 +10,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from jacstrat.structure.rules import RULES as PATTERN_RULES
-from jacstrat.structure.rules import moved, viewed
+from jacstrat.structure.rules import PATTERN_RULES, moved, viewed
 from jacstrat.structure.rules_index import read
-from jacstrat.taylor.kinds import MOVES as TAYLOR_MOVES
-from jacstrat.taylor.kinds import covered, matrices, taken_together
+from jacstrat.taylor.kinds import MOVES, covered, matrices, taken_together
 from jacstrat.taylor.node import TaylorNode
-from jacstrat.taylor.table import RULES as TAYLOR_RULES
+from jacstrat.taylor.table import TAYLOR_RULES
 from jacstrat.trace.operations import (
     OPERATIONS,
     AtenKind,
@@ -284,8 +282,8 @@ def node_of(op: Any, args: Any = ()) -> TaylorNode:
 
 def test_what_taylor_mode_moves_patterns_move_too() -> None:
     kinds = {covered(node_of(op)).kind for op in TAYLOR_RULES if covered(node_of(op)) is not None}
-    assert kinds >= TAYLOR_MOVES
-    assert {PATTERN_RULES[kind] for kind in TAYLOR_MOVES} == {moved, viewed, read}
+    assert kinds >= MOVES
+    assert {PATTERN_RULES[kind] for kind in MOVES} == {moved, viewed, read}
 
 
 def test_an_axis_that_taylor_mode_takes_together_is_one_of_the_operation() -> None:
