@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -69,13 +69,8 @@ class Values:
 
 def values_of(tape: Tape, x: Tensor, args: Args = ()) -> Values:
     """The tape at x and further arguments, whose numbers are of no consequence: tensors of them are to be at hand."""
-    needed = {tape.output} if isinstance(tape.output, int) else set()
-    nodes: list[Node] = []
-    for node in reversed(tape.nodes):
-        if needed.intersection(node.outs):
-            nodes.append(replace(node, outs=tuple(slot if slot in needed else None for slot in node.outs)))
-            needed.update(node.slots)
-    nodes.reverse()
+    nodes, needed = _needed(tape.nodes, tape.output)
+    nodes = [replace(node, outs=tuple(slot if slot in needed else None for slot in node.outs)) for node in nodes]
     sample: list[Any] = [None] * tape.size
     tensors = [arg.detach() for arg in args if isinstance(arg, Tensor)]
     sample[: 1 + len(tensors)] = x.detach(), *tensors
@@ -99,22 +94,20 @@ def values_of(tape: Tape, x: Tensor, args: Args = ()) -> Values:
                     moving.add(slot)
     output = tape.output if isinstance(tape.output, int) and tape.output in varying else -1
     # What depends on the shape of x alone is known, and nothing that it was made of has to be.
-    needed = {tape.output} if isinstance(tape.output, int) else set()
-    needed_nodes: list[Node] = []
+    nodes, _ = _needed(nodes, tape.output, known=fixed)
+    batch = len(x) if x.dim() == 2 else 1
+    return Values(tuple(nodes), output, batch, sample, varying, moving, fixed, len(tensors))
+
+
+def _needed(nodes: Sequence[Node], output: Any, known: Collection[int] = ()) -> tuple[list[Node], set[int]]:
+    """The operations that an output needs, in their order, and the slots; what is `known` already needs none."""
+    slots, known = {output} if isinstance(output, int) else set(), set(known)
+    reached = []
     for node in reversed(nodes):
-        if needed.intersection(node.outs) and not set(node.outs) & set(fixed):
-            needed_nodes.append(node)
-            needed.update(node.slots)
-    return Values(
-        tuple(reversed(needed_nodes)),
-        output,
-        len(x) if x.dim() == 2 else 1,
-        sample,
-        varying,
-        moving,
-        fixed,
-        len(tensors),
-    )
+        if slots.intersection(node.outs) and not known.intersection(node.outs):
+            reached.append(node)
+            slots.update(node.slots)
+    return reached[::-1], slots
 
 
 def run(node: Node, environment: list[Any]) -> tuple[Any, ...]:

@@ -99,23 +99,13 @@ def launch(layer: Layer, dtype: str, products: Products, directions: int) -> tup
     sums = torch.empty((columns, M), dtype=accumulates, device=W.device) if has_sums else None
     is_shared = layer.rows is None
 
-    def or_after(tensor: Tensor | None) -> Tensor:
+    def filled(tensor: Tensor | None) -> Tensor:
         return after if tensor is None else tensor
 
-    seed, entries = or_after(layer.seed), or_after(layer.entries)
+    seed, squares, entries = filled(layer.seed), filled(layer.squares), filled(layer.entries)
     options: dict[str, Any] = {} if interprets() else {"num_warps": warps, "enable_fp_fusion": True}
     kernel(text(dtype, products))[(columns, -(-M // BM))](
-        *(
-            or_after(layer.rows),
-            or_after(layer.slope),
-            seed,
-            W,
-            or_after(layer.squares),
-            entries,
-            after,
-            or_after(out),
-            or_after(sums),
-        ),
+        *(filled(layer.rows), filled(layer.slope), seed, W, squares, entries, after, filled(out), filled(sums)),
         *(M, K, W.stride(0), W.stride(1), seed.stride(0), seed.stride(1), entries.stride(0), entries.stride(1)),
         HI=inputs,
         HO=units,

@@ -76,19 +76,16 @@ class Gradients:
         if not is_seen or not (isfinite(derivative) or bool(truth.is_known.all())):
             # By autograd, where differences do not see what is meant, or see a kink; and where a row at an edge leaves
             # no gradient to any.
-            own_slope = None if has_gap else self._own_slope(line, total, truth)
-            if own_slope is None and not is_seen:
+            nested = None if has_gap else self._own_slope(line, total, truth)
+            if nested is None and not is_seen:
                 return ""
-            if own_slope is not None and (
-                own_slope != own_slope or Slope(own_slope).is_near(derivative, size, tolerance)
-            ):
+            if nested is not None and (nested != nested or Slope(nested).is_near(derivative, size, tolerance)):
                 return ""
-            slope = slope if own_slope is None else Slope(own_slope)
-        share = abs(derivative - slope.value) / max(size, abs(slope.value), LEAST)
+            slope = slope if nested is None else Slope(nested)
+        off = abs(derivative - slope.value)
+        share = off / max(size, abs(slope.value), LEAST)
         allowed = torch.finfo(claimed.dtype).eps ** POWER_OF_EPS
-        if share < torch.inf and abs(derivative - slope.value) <= allowed * self._size_of_terms(
-            look, truth, weights, line
-        ):
+        if share < torch.inf and off <= allowed * self._size_of_terms(look, truth, weights, line):
             return ""  # the rounding of terms that cancel, as those of a divergence that is 0 everywhere
         if not share < torch.inf:
             return f"has a gradient that is not finite where the operator is smooth: {EDGES}"
