@@ -75,7 +75,7 @@ def centres(cases: Sequence[Sequence[Pair]]) -> list[Centre]:
     gaps = [np.array([_gap(*pair) for pair in pairs]) for pairs in cases]
     seen = [float(gap.var(ddof=1)) for gap in gaps if len(gap) >= LEAST_PAIRS]
     known = max(SPREAD**2, float(np.median(seen)) if len(seen) >= SPREAD_CASES else 0.0)
-    centres_of_cases = []
+    centred = []
     for pairs, gap in zip(cases, gaps, strict=True):
         count = len(gap)
         degrees = SPREAD_DEGREES + count - 1
@@ -83,8 +83,8 @@ def centres(cases: Sequence[Sequence[Pair]]) -> list[Centre]:
         error = MEDIAN * math.sqrt(variance / count)
         half = float(stdtrit(degrees, (1 + CONFIDENCE) / 2)) * error
         base_s, new_s = (float(np.median(np.concatenate(side))) for side in zip(*pairs, strict=True))
-        centres_of_cases.append(Centre(base_s, new_s, float(np.median(gap)), error, half, degrees, count))
-    return centres_of_cases
+        centred.append(Centre(base_s, new_s, float(np.median(gap)), error, half, degrees, count))
+    return centred
 
 
 def _gap(base: Sequence[float], new: Sequence[float]) -> float:

@@ -124,19 +124,19 @@ class Operator:
         """
         if not hasattr(y, "shape"):
             raise ShapeError(f"the {self.kind} must return one tensor, got {type(y).__name__}; return its one output")
-        expected, shape_of_y = self.expected(shape), tuple(y.shape)
-        if shape_of_y == expected:
+        expected, actual = self.expected(shape), tuple(y.shape)
+        if actual == expected:
             return
         is_scalar = self.kind == "scalar"
-        is_by_rows = len(shape_of_y) == len(shape) and shape_of_y[:-1] == tuple(shape[:-1])
-        if is_by_rows and (is_scalar or self._has_outputs(shape_of_y[-1])):
+        is_by_rows = len(actual) == len(shape) and actual[:-1] == tuple(shape[:-1])
+        if is_by_rows and (is_scalar or self._has_outputs(actual[-1])):
             return
         remedy = ""
-        if len(shape) == 2 and shape_of_y == (() if is_scalar else tuple(shape[-1:])):
+        if len(shape) == 2 and actual == (() if is_scalar else tuple(shape[-1:])):
             remedy = "; if f takes one point and not a batch, give torch.func.vmap(f)"
         elif is_by_rows and self.coordinates is not None:
             remedy = f"; it needs an output for each of the coordinates {'+'.join(map(str, self.coordinates))}"
-        raise ShapeError(f"the {self.kind} must map {tuple(shape)} to {expected}, got {shape_of_y}{remedy}")
+        raise ShapeError(f"the {self.kind} must map {tuple(shape)} to {expected}, got {actual}{remedy}")
 
     def _has_outputs(self, outputs: int) -> bool:
         """Whether a field of so many outputs has one for each of the coordinates: by its number, or in their order."""
@@ -204,21 +204,21 @@ def parse_operator(spec: str | Operator) -> Operator:
         return spec
     name, colon, text = str(spec).partition(":")
     operator = lookup("operator", name.strip(), OPERATORS)
-    fields_given: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     for item in text.split(",") if colon else ():
         key, equals, value = (part.strip() for part in item.partition("="))
         if not (key and equals and value):
             raise UsageError(f"{spec!r}: expected key=value after the colon, got {item!r}")
         read = lookup(f"field of {operator.name}", key, _READERS)
-        if key in fields_given:
+        if key in values:
             raise UsageError(f"{spec!r}: {key} is given twice")
         try:
-            fields_given[key] = read(value)
+            values[key] = read(value)
         except ValueError:
             raise UsageError(
                 f"{spec!r}: {key} must be numbers joined by +, as {_EXAMPLES[key]}, got {value!r}"
             ) from None
-    return replace(operator, **fields_given) if fields_given else operator
+    return replace(operator, **values) if values else operator
 
 
 _READERS: Mapping[str, Callable[[str], Any]] = {

@@ -43,15 +43,15 @@ class Kernels:
     """
 
     def __init__(
-        self, values: Values, network_read: ReadNetwork, operator: Operator, products: Products, points: int | None
+        self, values: Values, read_network: ReadNetwork, operator: Operator, products: Products, points: int | None
     ) -> None:
-        self.network, self.operator, self.products, self.points = network_read.network, operator, products, points
+        self.network, self.operator, self.products, self.points = read_network.network, operator, products, points
         self.dtype = TYPES[values.sample[0].dtype]
         blank = self._spec(False, False, ())
-        self.operands = Operands(values, network_read, blank.seeded, may_compress=operator.order == 2)
+        self.operands = Operands(values, read_network, blank.seeded, may_compress=operator.order == 2)
         self._kernels: dict[Any, tuple[Spec, Any]] = {}
-        self.misfit = misfit(network_read.network, values.sample[0].element_size())
-        self._wide = Wide(network_read.network, operator, self.dtype, products) if self.misfit else None
+        self.misfit = misfit(read_network.network, values.sample[0].element_size())
+        self._wide = Wide(read_network.network, operator, self.dtype, products) if self.misfit else None
 
     def at(self, x: Tensor, args: Args, V: Tensor | None = None, together: bool = False) -> KernelResult:
         """The operator at x, (B, n), along directions V or all of them; together with value and gradient."""
@@ -128,13 +128,13 @@ class Lowered:
 
     def together(self, x: Tensor, *args: Any) -> tuple[Tensor, Tensor, Tensor | None]:
         """The operator, the value of f, and of a scalar its gradient."""
-        pass_of_all = self._at(x, args, together=True)
-        value, gradient = pass_of_all.value, pass_of_all.gradient
+        results = self._at(x, args, together=True)
+        value, gradient = results.value, results.gradient
         assert value is not None
         value = value.squeeze(-1) if self.operator.order == 2 else value
         if x.dim() == 1:
-            return pass_of_all.result.squeeze(0), value.squeeze(0), None if gradient is None else gradient.squeeze(0)
-        return pass_of_all.result, value, gradient
+            return results.result.squeeze(0), value.squeeze(0), None if gradient is None else gradient.squeeze(0)
+        return results.result, value, gradient
 
     def _at(self, x: Tensor, args: Args, V: Tensor | None = None, together: bool = False) -> KernelResult:
         kernels = self.prepared(x, args)
@@ -154,7 +154,7 @@ class Lowered:
             return "it does not depend on x"
         try:
             with torch.no_grad():
-                network_read = read(values)
+                read_network = read(values)
         except Opaque as reason:
             return str(reason)
-        return Kernels(values, network_read, self.operator, self.products(x.device), self.points)
+        return Kernels(values, read_network, self.operator, self.products(x.device), self.points)

@@ -82,7 +82,7 @@ def finished(directory: Path, sweep: Sweep, resume: bool, retry: Collection[str]
         drop_rows(file, again)
         frame = frame.drop(again)
     standing = frame[["case", *Standing._fields]].itertuples(index=False, name=None)
-    return {case: Standing(*standing_of_case) for case, *standing_of_case in standing}
+    return {case: Standing(*fields) for case, *fields in standing}
 
 
 def _same_sweep(file: Path, sweep: Sweep) -> None:

@@ -113,9 +113,9 @@ def _joined(frames: Sequence[pd.DataFrame], directories: Sequence[Path]) -> tupl
 
     frame = pd.concat([one.assign(**{"from": number}) for number, one in enumerate(frames)], ignore_index=True)
     others = frame[frame.duplicated("case", keep="first")]
-    merged_rows = frame.drop_duplicates("case", keep="first")
+    merged = frame.drop_duplicates("case", keep="first")
     if len(others):
-        pairs = others.merge(merged_rows, on="case", suffixes=("", "_kept"))
+        pairs = others.merge(merged, on="case", suffixes=("", "_kept"))
         for column in SAME:
             mine, kepts = pairs[column], pairs[f"{column}_kept"]
             # A case that has no result says nothing of counts.
@@ -127,7 +127,7 @@ def _joined(frames: Sequence[pd.DataFrame], directories: Sequence[Path]) -> tupl
                     f"{row['case']} has {column} {row[column]} in {new}, {row[f'{column}_kept']} in {old}; "
                     "leave one of them out, or measure the case again with --resume --retry"
                 )
-    return merged_rows, others["case"].nunique()
+    return merged, others["case"].nunique()
 
 
 def _write_samples(frame: pd.DataFrame, directories: Sequence[Path], file: Path) -> None:

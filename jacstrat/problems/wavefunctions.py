@@ -29,14 +29,14 @@ def _wavefunction(x: Tensor, **weights: Tensor) -> Tensor:
     r = x.unflatten(-1, (-1, 3))
     to_nuclei = _distance(r.unsqueeze(-2) - weights["nuclei"]).squeeze(-1)
     apart = r.unsqueeze(-2) - r.unsqueeze(-3)
-    distance_apart = _distance(apart)
+    distance = _distance(apart)
     # Each electron's distances from the nuclei, and the mean of its features with every electron, as in FermiNet.
-    pairs = torch.tanh(linear(torch.cat((apart, distance_apart), -1), weights["W_pair"], weights["b_pair"]))
+    pairs = torch.tanh(linear(torch.cat((apart, distance), -1), weights["W_pair"], weights["b_pair"]))
     h = linear(to_nuclei, weights["W_one"], weights["b_one"]) + pairs.mean(-2)
     h = h + _attention(_normalised(h, weights["scale"], weights["shift"]), weights)
     # Orbital k at electron i, (N, N), falls off from nucleus k.
     orbitals = linear(h, weights["W_orbital"], weights["b_orbital"]) * torch.exp(-weights["decay"] * to_nuclei)
-    return _log_determinant(orbitals) + _jastrow(distance_apart, weights["cusp"])
+    return _log_determinant(orbitals) + _jastrow(distance, weights["cusp"])
 
 
 def _distance(d: Tensor) -> Tensor:

@@ -43,10 +43,10 @@ def write(directory: Path, trees: Mapping[str, Tree], survey: Survey, blocks: Ma
                 writer.write(timed(record, measured, side))
 
 
-def environment(environment_told: Mapping[str, Any], tree: Tree) -> dict[str, Any]:
+def environment(plain: Mapping[str, Any], tree: Tree) -> dict[str, Any]:
     """What a side tells of its environment, with the revision."""
     return of_revision(
-        environment_told,
+        plain,
         name=tree.name,
         commit=tree.commit,
         dirty=tree.dirty,

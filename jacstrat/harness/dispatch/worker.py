@@ -107,20 +107,20 @@ def _asker() -> Callable[[], dict[str, str]]:
         from importlib.util import find_spec
         from pathlib import Path
 
-        versions_here = {}
+        installed = {}
         for package in ("jacstrat", "torch"):
             try:
-                versions_here[package] = version(package).split("+")[0]
+                installed[package] = version(package).split("+")[0]
             except PackageNotFoundError:
-                versions_here[package] = "none"
+                installed[package] = "none"
         # Found, not imported: torch takes seconds.
         spec = find_spec("jacstrat")
         if spec is not None and spec.origin is not None:
             digest, root = hashlib.sha256(), Path(spec.origin).parent
             for file in sorted(root.rglob("*.py")):
                 digest.update(file.relative_to(root).as_posix().encode() + b"\0" + file.read_bytes())
-            versions_here["jacstrat"] += f" (sources {digest.hexdigest()[:8]})"
-        return versions_here
+            installed["jacstrat"] += f" (sources {digest.hexdigest()[:8]})"
+        return installed
 
     return versions
 

@@ -38,23 +38,23 @@ def findings(source: Source, ranges: Sequence[WinnerRange] | None = None) -> tup
     records = to_records(source)
     if not records:
         return ("No case was run.",)
-    parts_of_report: list[Sheet | str] = [winners_table(records, ranges)]
+    blocks: list[Sheet | str] = [winners_table(records, ranges)]
     if any(record.draws for record in records):
-        parts_of_report.append(stochastic_table(records))
-    parts_of_report.append(wrong_table(records) if any(r.status == "wrong" for r in records) else "No result is wrong.")
+        blocks.append(stochastic_table(records))
+    blocks.append(wrong_table(records) if any(r.status == "wrong" for r in records) else "No result is wrong.")
     if (growth := growth_table(records, fastest_only=True)).rows:
-        parts_of_report.append(growth)
-    parts_of_report += bound_sentences(records)
-    parts_of_report += [cache_sentence(records) or ""] if cache_sentence(records) else []
+        blocks.append(growth)
+    blocks += bound_sentences(records)
+    blocks += [cache_sentence(records) or ""] if cache_sentence(records) else []
     if (payback := paybacks_table(records)).rows:
-        parts_of_report.append(payback)
-    parts_of_report += [failures_table(records)] if failures(records) else []
-    parts_of_report += [unsupported_table(records)] if unsupported(records) else []
+        blocks.append(payback)
+    blocks += [failures_table(records)] if failures(records) else []
+    blocks += [unsupported_table(records)] if unsupported(records) else []
     counts = Counter(record.status for record in records if record.status not in MEASURED)
     if counts:
         parts = ", ".join(f"{count} {status}" for status, count in counts.most_common())
-        parts_of_report.append(f"{counts.total()} of {len(records)} cases have no result: {parts}.")
-    return tuple(parts_of_report)
+        blocks.append(f"{counts.total()} of {len(records)} cases have no result: {parts}.")
+    return tuple(blocks)
 
 
 def print_findings(source: Source, console: Console) -> None:
