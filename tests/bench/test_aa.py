@@ -91,7 +91,7 @@ def test_coverage_is_the_share_of_pairs_and_names_those_that_miss() -> None:
 
 
 def test_a_pair_without_a_ratio_is_a_miss_and_not_an_error() -> None:
-    figure = aa.judge([aa.RunPair("none", None, (1, 1)), aa.Pair("few", summary(1.0, None, None), (1, 2))], "quiet")
+    figure = aa.judge([aa.RunPair("none", None, (1, 1)), aa.RunPair("few", summary(1.0, None, None), (1, 2))], "quiet")
     assert figure.value == 0
     assert "none: no rounds in common" in figure.note
     assert "few: 1.000, no interval, 12 rounds, blocks of 1 and 2" in figure.note
