@@ -188,7 +188,7 @@ class Witness:
         )
 
     def _fault(self, look: ClaimLook) -> str:
-        key = (id(look.sample.points), len(look.question.V), look.is_summed)
+        key = (id(look.sample), len(look.question.V), look.is_summed)
         if key not in self._truths:
             self._truths[key] = look.question.answer()
         truth, seen = self._truths[key], look.sample.seen
