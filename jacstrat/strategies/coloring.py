@@ -64,7 +64,7 @@ class Coloring(Strategy):
                 # Colours that a trace has found are not found again.
                 return strategy.along(structure, operator, f, x)
 
-            yield Candidate(strategy, evidence.costs[product], K, K, op_s, ground=evidence.ground, make=make)
+            yield Candidate(strategy, evidence.costs[product], K, K, op_s, ground=evidence.ground, guard=evidence.guard, make=make)
 
     def build(
         self, operator: Operator, f: Function, x: Tensor, args: Args, generator: torch.Generator | None
@@ -97,7 +97,7 @@ class Coloring(Strategy):
             return fixed_diagonal(linear, V.to(x), self.chunk_size)
 
         found = by_diagonal(operator, f, lambda x, *args: product(field, x, *args), diagonal)
-        return replace(found, reason=str(structure), is_traced=True)
+        return replace(found, reason=str(structure), is_traced=True, guard=structure.guard)
 
 
 def _along(
