@@ -64,7 +64,8 @@ class Coloring(Strategy):
                 # Colours that a trace has found are not found again.
                 return strategy.along(structure, operator, f, x)
 
-            yield Candidate(strategy, evidence.costs[product], K, K, op_s, ground=evidence.ground, guard=evidence.guard, make=make)
+            found = Candidate(strategy, evidence.costs[product], K, K, op_s, make=make)
+            yield replace(found, ground=evidence.ground, guard=evidence.guard)
 
     def build(
         self, operator: Operator, f: Function, x: Tensor, args: Args, generator: torch.Generator | None

@@ -8,17 +8,21 @@ Of a module the parameters, buffers, modules, hooks and `training` always count,
 
 from __future__ import annotations
 
+import array
 import contextlib
+import contextvars
 import functools
 import logging
 import sys
 import sysconfig
+import threading
 import types
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from operator import attrgetter
 from typing import Any, Literal, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import Module
@@ -56,6 +60,9 @@ _PARTS: dict[type, tuple[str, ...]] = {
     classmethod: ("__func__",),
 }
 _BASES = (dict, list, tuple, set)
+# Numbers in a row, whose bytes are looked at, up to so many.
+_BUFFERS = (array.array, bytearray, np.ndarray)
+BYTES = 4096
 _ENTRIES = ("_parameters", "_buffers", "_modules")
 _HOOKS = ("_forward_pre_hooks", "_forward_hooks", "_backward_pre_hooks", "_backward_hooks")
 _CORE = ("torch", "numpy", "jacstrat")
@@ -143,8 +150,16 @@ class Walk:
             self._container(value, kind, place)
             if issubclass(kind, Module):
                 self._module(value, kind)
+            elif kind is contextvars.ContextVar:
+                read = functools.partial(contextvars.ContextVar.get, value)
+                self._note(read, None, read(None), ("the value of a {}", kind.__name__))
+            elif kind in _BUFFERS and memoryview(value).nbytes <= BYTES:
+                self._note(functools.partial(_has_bytes, memoryview(value).tobytes()), value, True, place)
             if kind not in (list, tuple, dict, set, frozenset, OrderedDict):
                 fields = _fields(value, kind)
+                if fields and issubclass(kind, Collection) and origin(kind.__module__) == "core":
+                    for name in fields:  # what a ChainMap or a UserDict is made of, under whatever names
+                        self._entry(fields, name, (_ATTRIBUTE, name, kind.__name__))
                 if scopes := [*([] if fields is None else [fields]), *self._class(kind)]:
                     self._reads.append(Read(type, value, kind, ("the class of a {}", kind.__name__)))
                     self._own(value, scopes, kind.__name__)
@@ -163,6 +178,15 @@ class Walk:
                     self._note(read, index, item, (_ITEM, index, place))
             elif all(type(item) in IMMUTABLE for item in frozenset(value)):
                 self._note(frozenset(value).__eq__, value, True, place)
+        elif (kind is deque or kind is types.MappingProxyType) and len(value) <= ITEMS:
+            self._row(value, tuple if kind is deque else _values, place)
+
+    def _row(self, value: Any, items_of: Callable[[Any], tuple[Any, ...]], place: Place) -> None:
+        """Guard the items of a container all at once, in their order."""
+        items = items_of(value)
+        self._note(functools.partial(_has_items, items_of, items), value, True, ("the items of {}", place))
+        for index, item in enumerate(items):
+            self._see(item, (_ITEM, index, place))
 
     def _length(self, value: Any, base: Any, place: Place) -> int:
         length = base.__len__(value)
@@ -178,8 +202,8 @@ class Walk:
         for key, item in dict.items(value):
             if _is_plain(key):
                 self._note(read, key, item, (template, key, owner))
-            else:  # to look it up is to run the user's `__hash__`
-                self._see(item, ("an item of {}", owner))
+        if not all(map(_is_plain, dict.keys(value))):  # to look one up is to run the user's `__hash__`
+            self._row(value, _values, owner if isinstance(owner, tuple) else (owner,))
 
     def _module(self, module: Module, kind: type) -> None:
         owner, is_users = kind.__name__, bool(self._class(kind))
@@ -278,10 +302,31 @@ def origin(module: str) -> Literal["own", "installed", "core"]:
     return "core" if file.startswith(_STDLIB) else "own"
 
 
+def _values(container: Mapping[Any, Any]) -> tuple[Any, ...]:
+    return tuple(dict.values(container) if isinstance(container, dict) else container.values())
+
+
+def _has_items(items_of: Callable[[Any], tuple[Any, ...]], before: tuple[Any, ...], container: Any) -> bool:
+    items = items_of(container)
+    return len(items) == len(before) and all(map(_is_alike, items, before))
+
+
+def _is_alike(item: Any, before: Any) -> bool:
+    return item is before or (type(before) in IMMUTABLE and type(item) is type(before) and bool(item == before))
+
+
+def _has_bytes(before: bytes, buffer: Any) -> bool:
+    return memoryview(buffer).tobytes() == before
+
+
 def _fields(value: Any, kind: type) -> Fields | None:
     """`vars` of an object, by the way that no user's code can take over."""
+    if kind is threading.local:  # those of this thread
+        return vars(value)
     descriptor = next((vars(one)["__dict__"] for one in kind.__mro__ if "__dict__" in vars(one)), None)
-    fields = descriptor.__get__(value) if type(descriptor) is types.GetSetDescriptorType else None
+    # A member is that of a class written in C, as of a SimpleNamespace.
+    known = (types.GetSetDescriptorType, types.MemberDescriptorType)
+    fields = descriptor.__get__(value) if descriptor is not None and type(descriptor) in known else None
     return fields if type(fields) is dict else None
 
 
