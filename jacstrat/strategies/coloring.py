@@ -62,7 +62,8 @@ class Coloring(Strategy):
                 # Colours that a trace has found are not found again.
                 return strategy.along(structure, operator, f, x)
 
-            yield Candidate(strategy, evidence.costs[product], K, K, op_s, ground=evidence.ground, make=make)
+            candidate = Candidate(strategy, evidence.costs[product], K, K, op_s, make=make)
+            yield replace(candidate, ground=evidence.ground, guard=evidence.guard)
 
     def build(
         self, operator: Operator, f: Function, x: Tensor, args: Args, generator: torch.Generator | None
@@ -95,7 +96,7 @@ class Coloring(Strategy):
             return fixed_diagonal(linear, V.to(x), self.chunk_size)
 
         contraction = by_diagonal(operator, f, lambda x, *args: product(field, x, *args), diagonal)
-        return replace(contraction, reason=str(structure), is_traced=True)
+        return replace(contraction, reason=str(structure), is_traced=True, guard=structure.guard)
 
 
 def _along(

@@ -13,6 +13,7 @@ from jacstrat.core.operator import Operator
 from jacstrat.strategies.copies import Copies
 from jacstrat.strategies.reduction import outputs_of
 from jacstrat.trace.arguments import Args, Function
+from jacstrat.trace.numbers import NumbersGuard
 
 if TYPE_CHECKING:
     from jacstrat.strategies.base import Strategy
@@ -89,6 +90,7 @@ class Contraction:
         is_traced: It rests on a recording of f: a change of what f reads makes it stale, and it is for points of the
             shape that it was made with.
         constants: Tensors that the recordings have as they are: those of f, or made while it was recorded.
+        guard: Of the numbers of tensors, where what is claimed rests on these.
         is_confirmed: It was held against a witness already.
         kept_bytes: () -> memory that it keeps between calls, beside what f has.
         considered: What it was chosen among, with the evidence; empty where nothing was compared now.
@@ -106,6 +108,7 @@ class Contraction:
     along: Function | None = None
     is_traced: bool = False
     constants: tuple[Tensor, ...] = ()
+    guard: NumbersGuard | None = None
     is_confirmed: bool = False
     kept_bytes: Callable[[], int] | None = None
     considered: tuple[Considered, ...] = ()

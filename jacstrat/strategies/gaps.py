@@ -36,14 +36,15 @@ _WORDS_OF_GAPS: Mapping[Transform, str] = MappingProxyType(
     }
 )
 # Operations by the nodes of autograd's graph. Under vmap over points the LU of a point meets the products of all unit
-# vectors, by a broadcast that lu_solve takes for another; twice in forward mode, terms are dropped.
+# vectors, by a broadcast that lu_solve takes for another, and the points meet them in prelu's backward, where the axes
+# of both are mixed up, which is an error unless B = n; twice in forward mode, terms are dropped.
 _SOLVING = "LinalgDet LinalgLuSolve LinalgSlogdet LinalgSolveEx"
 _TWICE = "CholeskyInverse LinalgDet LinalgSlogdet LinalgSolveEx NativeBatchNorm NativeLayerNorm ScatterReduce"
 WRONG: Mapping[Transform, frozenset[str]] = MappingProxyType(
     {
         "rules": frozenset(("NativeBatchNorm", "NativeLayerNorm")),
         "reverse": frozenset(("Logcumsumexp",)),
-        "rows": frozenset(_SOLVING.split()),
+        "rows": frozenset(("PreluKernel", *_SOLVING.split())),
         "forward": frozenset(("CholeskyInverse", "ScatterReduce")),
         "twice": frozenset(_TWICE.split()),
     }

@@ -197,7 +197,7 @@ class Prepared:
             return work(x, *args)  # with fullgraph=True, too: a program can hold nothing of what is looked at below
         x = usable(x)
         if not torch.compiler.is_compiling():
-            if self._guard is not None and (change := self._guard.change()) is not None:
+            if (change := self._change()) is not None:
                 if self._is_kept:
                     raise StaleError(change)
                 self._renew(x, args, change)
@@ -211,6 +211,12 @@ class Prepared:
                 self._become(self._again(x, args))  # another one may be right with gradients
         with outside_inference_mode(), hinted(self.strategy, self._f, x, args), plain_attention():
             return work(x, *args)
+
+    def _change(self) -> str | None:
+        """What a recording or a proof rests on and is not as it was; None where all is."""
+        change = None if self._guard is None else self._guard.change()
+        numbers = self.contraction.guard
+        return numbers.change() if change is None and numbers is not None else change
 
     def _renew(self, x: Tensor, args: Args, change: str) -> None:
         """Prepare anew, since what f reads has changed; said once."""

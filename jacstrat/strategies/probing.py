@@ -117,7 +117,7 @@ class Ones(Strategy):
     @classmethod
     def candidates(cls, evidence: Evidence) -> Iterator[Candidate]:
         if evidence.is_diagonal:
-            yield Candidate(cls(), evidence.costs["reverse"], 1, 1, 4e-6, ground=evidence.ground)
+            yield Candidate(cls(), evidence.costs["reverse"], 1, 1, 4e-6, ground=evidence.ground, guard=evidence.guard)
 
     def build(
         self, operator: Operator, f: Function, x: Tensor, args: Args, generator: torch.Generator | None

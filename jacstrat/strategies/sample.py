@@ -45,11 +45,16 @@ class Sample(NamedTuple):
 def samples(x: Tensor) -> tuple[Sample, ...]:
     """Rows from all parts, the smallest and the largest, those with a zero and with a tie, and two with random numbers.
 
-    Few rows are all looked at, and then all with random numbers.
+    Few rows are all looked at, and then all with random numbers. With as many rows as coordinates what mixes up the two
+    may show nothing: then once more with the first row twice.
     """
     x = x.detach()
     if x.dim() == 1 or len(x) < SPARE:
-        return (Sample(x, None), Sample(_generic(x), None))
+        generic = _generic(x)
+        found = (Sample(x, None), Sample(generic, None))
+        if x.dim() == 1 or len(x) != x.shape[-1] or len(x) == 1:
+            return found
+        return (*found, Sample(generic, torch.tensor([*range(len(x)), 0], device=x.device)))
     B = len(x)
     spread = (k * B // PARTS for k in range(1, PARTS))
     real = dict.fromkeys((0, B // 2, B - 1, *_special(x), *_extreme(x), *spread))

@@ -18,6 +18,8 @@ from jacstrat.trace.arguments import Function
 TOLERANCE = {torch.float64: 1e-5, torch.float32: 3e-2}
 # Units in the last place of numbers about 1 that rounding may leave where all terms are 0, as those of a dead relu.
 ROUNDINGS = 64
+# How often the last places of x are changed, to see whether f is nothing else.
+MOVES = 4
 # Of the terms: what changes by more is at an edge, from which autograd itself jumps.
 MOST_ROUNDING = 0.01
 # Pairs of directions in which the forms are to be quadratic where differences are to win over autograd.
@@ -153,11 +155,21 @@ class Question:
     def least(self, size: Tensor) -> Tensor:
         """What rounding may leave of terms that cancel, given the size of the terms at each point.
 
-        So much of those of other points, or of 1 where f is 0, as behind a dead relu.
+        So much of those of other points, or of 1 where f is 0, as behind a dead relu, or nothing but rounding, as the
+        mean of what is normalised: then it changes as a whole with the last places of x.
         """
+        if not bool((size <= _rounding(size.dtype) * size.max().clamp_min(1)).any()):
+            return torch.zeros_like(size)
+        generator = torch.Generator().manual_seed(self.V.shape[-1])
+        eps = torch.finfo(precision(self.points)).eps
         with torch.no_grad():
             y = self.f(self.points)
-        is_dead = (y == 0) if self.order == 2 else (y == 0).all(-1)
+            change = torch.zeros_like(y.abs())
+            for _ in range(MOVES):
+                noise = torch.randn(self.points.shape, generator=generator, dtype=torch.float64).to(self.points)
+                change = torch.maximum(change, (self.f(self.points * (1 + 2 * eps * noise)) - y).abs())
+        size_of_f, change = (y.abs(), change) if self.order == 2 else (y.abs().amax(-1), change.amax(-1))
+        is_dead = size_of_f <= ROUNDINGS * change
         least = _rounding(size.dtype) * torch.where(is_dead, 1.0, size.max()).to(size)
         return least * (size <= least)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -35,8 +35,15 @@ MAX_ELEMENTS = 4_000_000
 Known = Sets | list[Sets | None] | None
 
 
-def propagate(graph: GraphModule, n: int) -> Sets:
-    """Sets of the graph's one result, whose first input is x with n coordinates; on the others it does not depend.
+class Propagated(NamedTuple):
+    """Sets of a graph's one result, and the tensors that f holds whose numbers were looked at."""
+
+    sets: Sets
+    looked_at: tuple[Tensor, ...]
+
+
+def propagate(graph: GraphModule, n: int) -> Propagated:
+    """Those of a graph whose first input is x with n coordinates; on the others its result does not depend.
 
     Raises:
         UntracedError: An index that f holds has no values, being on the meta device.
@@ -53,7 +60,8 @@ def propagate(graph: GraphModule, n: int) -> Sets:
         elif node.op == "output":
             (last,) = node.all_input_nodes
             output = known.get(last)
-            return output if isinstance(output, Sets) else Sets.constant(_example(last).shape, n)
+            sets = output if isinstance(output, Sets) else Sets.constant(_example(last).shape, n)
+            return Propagated(sets, tuple(constants.looked_at))
         for argument in node.all_input_nodes:
             left[argument] -= 1
             if left[argument] == 0:
@@ -150,11 +158,16 @@ def _differentiable(tensor: Tensor) -> bool:
 
 
 class _ConstantValues:
-    """Values of nodes that do not depend on x, computed on the CPU when first asked for."""
+    """Values of nodes that do not depend on x, computed on the CPU when first asked for.
+
+    Attributes:
+        looked_at: The tensors that f holds among these.
+    """
 
     def __init__(self, graph: GraphModule) -> None:
         self._graph = graph
         self._values: dict[Node, Any] = {}
+        self.looked_at: list[Tensor] = []
 
     def value(self, node: Node, sets: Sets | None = None) -> Any:
         """The tensor that the node gives.
@@ -176,6 +189,7 @@ class _ConstantValues:
             raise UnknownError
         if attribute.is_meta:
             raise UntracedError("an index that it holds has no values on the meta device")
+        self.looked_at.append(attribute)
         return attribute.cpu()
 
     def _computed(self, node: Node) -> Any:

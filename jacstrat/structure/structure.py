@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -19,6 +19,7 @@ from jacstrat.structure.propagate import propagate
 from jacstrat.structure.sets import ALL, MAX_ENTRIES, NONE, Sets
 from jacstrat.trace.arguments import Args
 from jacstrat.trace.graph import UntracedError, traced
+from jacstrat.trace.numbers import NumbersGuard
 from jacstrat.trace.tracers import is_transformed
 
 StructureKind = Literal["diagonal", "sparse", "dense"]
@@ -41,6 +42,7 @@ class Structure:
         reason: Why it is only sampled; "" where it is traced.
         bandwidth: The largest |i - j| of an entry.
         blocks: Sizes of the blocks that J falls into when indices are permuted, ordered by their first index.
+        guard: Of the numbers of tensors that f holds, such as an index, which the proof looked at.
     """
 
     kind: StructureKind
@@ -50,6 +52,7 @@ class Structure:
     reason: str
     bandwidth: int
     blocks: tuple[int, ...]
+    guard: NumbersGuard | None = None
 
     @property
     def n(self) -> int:
@@ -143,7 +146,8 @@ def prove_structure(f: Callable[..., Tensor], x: Tensor, operator: Operator, arg
     Raises:
         UntracedError: f cannot be traced; says why.
     """
-    return _from_sets(propagate(traced(f, x, operator, args), x.shape[-1]))
+    found = propagate(traced(f, x, operator, args), x.shape[-1])
+    return replace(_from_sets(found.sets), guard=NumbersGuard.of(found.looked_at))
 
 
 def _from_sets(sets: Sets) -> Structure:

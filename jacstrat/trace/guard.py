@@ -5,8 +5,8 @@ read and looks it up again at each call. Where `fingerprint` is exact, it is bes
 understand: it tells that a tape is stale, and not that it may serve another function.
 
 What is read is told by `reach`. Tensors are compared by identity, since a tape follows what is written into them. Not
-seen: what is written into arrays of numpy, the order of a dict, an attribute that did not exist, and names that are
-computed (`getattr(self, f"w{i}")`).
+seen: what is written into arrays of more than 4 KiB, the order of a dict of plain keys, an attribute that did not
+exist, names that are computed (`getattr(self, f"w{i}")`), the environment, and what the standard library itself holds.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from dataclasses import dataclass, field
 from operator import call, is_
 from typing import Any
 
-from jacstrat.trace.reach import CHECKS, IMMUTABLE, ITEMS, AccessPath, Read, Walk
+from jacstrat.trace.contents import IMMUTABLE
+from jacstrat.trace.reach import CHECKS, ITEMS, AccessPath, Read, Walk
 
 __all__ = ["CHECKS", "ITEMS", "Check", "Guard"]
 

@@ -9,13 +9,15 @@ Of a module the parameters, buffers, modules, hooks and `training` always count,
 from __future__ import annotations
 
 import contextlib
+import contextvars
 import functools
 import logging
 import sys
 import sysconfig
+import threading
 import types
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from operator import attrgetter
 from typing import Any, Literal, NamedTuple
 
@@ -24,6 +26,7 @@ from torch import Tensor
 from torch.nn import Module
 from torch.nn.modules import module as hooks_of_all
 
+from jacstrat.trace.contents import BUFFERS, IMMUTABLE, Bytes, Items
 from jacstrat.trace.names import names_read, words
 
 log = logging.getLogger("jacstrat")
@@ -34,8 +37,6 @@ ITEMS = 256
 OBJECTS = 5_000
 CHECKS = 50_000
 
-IMMUTABLE = {int, float, complex, bool, str, bytes, range, type(None), type(...), type(NotImplemented)}
-IMMUTABLE |= {torch.dtype, torch.device, torch.layout, torch.memory_format}
 # What code calls without naming it.
 IMPLICIT = words(
     "forward __wrapped__ __call__ __getattr__ __getattribute__ __get__ __getitem__ __len__ __iter__ __next__ "
@@ -143,8 +144,16 @@ class Walk:
             self._container(value, kind, access)
             if issubclass(kind, Module):
                 self._module(value, kind)
+            elif kind is contextvars.ContextVar:
+                read = functools.partial(contextvars.ContextVar.get, value)
+                self._note(read, None, read(None), ("the value of a {}", kind.__name__))
+            elif kind in BUFFERS and (contents := Bytes.of(value)) is not None:
+                self._note(contents.holds, value, True, access)
             if kind not in (list, tuple, dict, set, frozenset, OrderedDict):
                 fields = _fields(value, kind)
+                if fields and issubclass(kind, Collection) and origin(kind.__module__) == "core":
+                    for name in fields:  # what a ChainMap or a UserDict is made of, under whatever names
+                        self._entry(fields, name, (_ATTRIBUTE, name, kind.__name__))
                 if scopes := [*([] if fields is None else [fields]), *self._class(kind)]:
                     self._reads.append(Read(type, value, kind, ("the class of a {}", kind.__name__)))
                     self._attributes_read(value, scopes, kind.__name__)
@@ -163,6 +172,15 @@ class Walk:
                     self._note(read, index, item, (_ITEM, index, access))
             elif all(type(item) in IMMUTABLE for item in frozenset(value)):
                 self._note(frozenset(value).__eq__, value, True, access)
+        elif (kind is deque or kind is types.MappingProxyType) and len(value) <= ITEMS:
+            self._row(value, access)
+
+    def _row(self, value: Any, access: AccessPath) -> None:
+        """Guard the items of a container all at once, in their order."""
+        contents = Items.of(value)
+        self._note(contents.holds, value, True, ("the items of {}", access))
+        for index, item in enumerate(contents.items):
+            self._see(item, (_ITEM, index, access))
 
     def _length(self, value: Any, base: Any, access: AccessPath) -> int:
         length = base.__len__(value)
@@ -178,8 +196,8 @@ class Walk:
         for key, item in dict.items(value):
             if _is_plain(key):
                 self._note(read, key, item, (template, key, owner))
-            else:  # to look it up is to run the user's `__hash__`
-                self._see(item, ("an item of {}", owner))
+        if not all(map(_is_plain, dict.keys(value))):  # to look one up is to run the user's `__hash__`
+            self._row(value, owner if isinstance(owner, tuple) else (owner,))
 
     def _module(self, module: Module, kind: type) -> None:
         owner, is_users = kind.__name__, bool(self._class(kind))
@@ -280,8 +298,12 @@ def origin(module: str) -> Literal["own", "installed", "core"]:
 
 def _fields(value: Any, kind: type) -> Fields | None:
     """`vars` of an object, by the way that no user's code can take over."""
+    if kind is threading.local:  # those of this thread
+        return vars(value)
     descriptor = next((vars(one)["__dict__"] for one in kind.__mro__ if "__dict__" in vars(one)), None)
-    fields = descriptor.__get__(value) if type(descriptor) is types.GetSetDescriptorType else None
+    # A member is that of a class written in C, as of a SimpleNamespace.
+    known = (types.GetSetDescriptorType, types.MemberDescriptorType)
+    fields = descriptor.__get__(value) if descriptor is not None and type(descriptor) in known else None
     return fields if type(fields) is dict else None
 
 

@@ -24,3 +24,10 @@ def newton(x, c):
         if residual.abs().max() < 1e-13:
             break
     return (y**2).sum(-1)
+
+
+@case(LAPLACIAN, "a seed that f sets by itself: a recording would draw other numbers")
+def seed_inside(x, c):
+    torch.manual_seed(5)
+    noise = torch.randn(x.shape[-1], dtype=x.dtype)
+    return (c * x * noise).sin().sum(-1)

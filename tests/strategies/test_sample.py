@@ -28,6 +28,13 @@ def test_few_points_are_all_looked_at_and_once_more_with_random_numbers(x: Tenso
     assert not torch.equal(generic.seen, x)
 
 
+def test_as_many_rows_as_coordinates_are_looked_at_once_more_with_one_twice() -> None:
+    *_, generic, more = samples(points(3, 3))
+    assert torch.equal(more.seen, generic.points[[0, 1, 2, 0]])
+    assert torch.equal(more.placed(more.seen), generic.points)
+    assert len(samples(points(1, 1))) == 2
+
+
 def test_random_numbers_lie_near_and_are_the_same_each_time() -> None:
     x = points(5)
     generic = samples(x)[1].points

@@ -219,6 +219,16 @@ def test_what_autograd_leaves_of_terms_that_cancel_is_rounding() -> None:
     assert (question.least(size) > 0).tolist() == [True, False]
 
 
+def test_a_function_that_is_nothing_but_rounding_has_no_say_about_its_last_places() -> None:
+    def centred(x: Tensor) -> Tensor:
+        return x * (x - x.mean(-1, keepdim=True)).mean(-1, keepdim=True).sin()
+
+    x = torch.tensor([[-0.9521, -0.3997, 0.7677], [0.6904, 0.2367, 0.4605]], dtype=D)
+    size = torch.full((2,), 1e-16, dtype=D)
+    assert (asked(centred, x, "divergence").least(size) > 1e-15).all()
+    assert not bool((asked(lambda x: 1e-16 * x.sin(), x, "divergence").least(size) > 1e-15).any())
+
+
 def test_differences_beside_a_kink_are_followed_by_the_step_that_sees_them() -> None:
     # The first point is smooth by steps of h / 8 alone, and torch's derivative of a product is wrong at both.
     x = X.clone()

@@ -213,6 +213,16 @@ class TestNotJudged:
         assert fault(uncalled, f=lambda x: cubes(x) + torch.rand(len(x))) == ""
         assert torch.equal(torch.get_rng_state(), before)
 
+    def test_one_that_sets_a_seed_is_not_random_wherever_the_generator_is(self) -> None:
+        def seeded(x: Tensor) -> Tensor:
+            torch.manual_seed(5)
+            return cubes(x) * torch.rand(())
+
+        for seed in (5, 77):
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(seed)
+                assert "is off by" in fault(lambda x: right(x) * torch.rand(()), f=seeded)
+
     @pytest.mark.parametrize("x", [torch.ones(2, 4, device="meta"), torch.ones(0, 4)], ids=["meta", "none"])
     def test_nothing_is_where_there_are_no_numbers(self, x: Tensor) -> None:
         assert fault(uncalled, x, uncalled) == ""

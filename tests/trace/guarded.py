@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import array
+import contextvars
 import functools
+import threading
 import types
-from collections import OrderedDict
+from collections import ChainMap, OrderedDict, UserDict, deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations
@@ -171,6 +175,12 @@ class Trainer:
             self.best = min(self.losses)
 
 
+def local() -> threading.local:
+    found = threading.local()
+    found.a = 1.0
+    return found
+
+
 Change = Callable[[Any], object]
 # What is changed, and how the change is told.
 OF_VELOCITY: list[tuple[str, Change]] = [
@@ -240,6 +250,42 @@ OTHERS: list[tuple[Callable[[], Any], Callable[[Any], Any], Change, str]] = [
     ),
     (lambda: OrderedDict(a=1), lambda d: lambda x: d, sets_item("a", 2), "item 'a' of `d`, which a lambda closes over"),
     (lambda: {"a"}, lambda s: lambda x: s, lambda s: (s.clear(), s.add("b")), "`s`, which a lambda closes over"),
+    (
+        lambda: deque([1.0]),
+        lambda d: lambda x: x * d[0],
+        sets_item(0, 2.0),
+        "the items of `d`, which a lambda closes over",
+    ),
+    (lambda: array.array("d", [1.0]), lambda p: lambda x: x * p[0], sets_item(0, 2.0), P),
+    (lambda: bytearray(b"a"), lambda p: lambda x: x * p[0], sets_item(0, 2), P),
+    (lambda: np.ones(3), lambda p: lambda x: x * p[0], sets_item(0, 2.0), P),
+    (lambda: UserDict(a=1.0), lambda d: lambda x: x * d["a"], sets_item("a", 2.0), "item 'a' of `data` of UserDict"),
+    (
+        lambda: ChainMap({"a": 1.0}),
+        lambda d: lambda x: d["a"],
+        sets_item("a", 2.0),
+        "item 'a' of item 0 of `maps` of ChainMap",
+    ),
+    (
+        lambda: {torch.sin: 1.0},
+        lambda d: lambda x: x * d[torch.sin],
+        sets_item(torch.sin, 2.0),
+        "the items of `d`, which a lambda closes over",
+    ),
+    (
+        lambda: {"a": 1.0},
+        lambda d: (lambda view: lambda x: x * view["a"])(types.MappingProxyType(d)),
+        sets_item("a", 2.0),
+        "the items of `view`, which a lambda closes over",
+    ),
+    (lambda: types.SimpleNamespace(a=1.0), lambda o: lambda x: x * o.a, sets(a=2.0), "`a` of SimpleNamespace"),
+    (local, lambda o: lambda x: x * o.a, sets(a=2.0), "`a` of _local"),
+    (
+        lambda: contextvars.ContextVar("a", default=1.0),
+        lambda v: lambda x: x * v.get(),
+        lambda v: v.set(2.0),
+        "the value of a ContextVar",
+    ),
     (lambda: [0] * 999, lambda n: lambda x: n, lambda n: n.pop(), "the length of `n`, which a lambda closes over"),
     (lambda: Pair(1, [2]), lambda p: lambda x: p, lambda p: sets_item(0, 3)(p.layers), f"item 0 of item 1 of {P}"),
     (lambda: Pair(1, [2]), lambda p: lambda x: p, lambda p: p.layers.pop(), f"the length of item 1 of {P}"),

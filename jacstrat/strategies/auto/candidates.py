@@ -27,6 +27,7 @@ from jacstrat.strategies.base import Args, Function, Strategy
 from jacstrat.strategies.contraction import Contraction
 from jacstrat.strategies.workload import Workload
 from jacstrat.structure import Structure
+from jacstrat.trace.numbers import NumbersGuard
 
 # What an operation of plain reverse mode takes on the host that overheads were fitted on; where another host takes
 # longer to launch one, all overheads grow alike.
@@ -52,6 +53,7 @@ class Candidate:
         op_s: Overhead of one operation, seconds.
         stored: Numbers that it keeps for each point besides, such as the n^2 of a dense matrix.
         ground: Why it is exact for this function, where it is not always; "" where it is.
+        guard: Of the numbers that this rests on.
         make: What it builds, (operator, f, x, args), where there is more known than the strategy would find.
         setup_s: Time to prepare it, where that is far from nothing, predicted.
         call_s: Time of a call beside its operations.
@@ -64,6 +66,7 @@ class Candidate:
     op_s: float
     stored: int = 0
     ground: str = ""
+    guard: NumbersGuard | None = None
     make: Callable[[Operator, Function, Tensor, Args], Contraction] | None = None
     setup_s: float = 0.0
     call_s: float = 0.0
@@ -75,7 +78,7 @@ class Candidate:
         else:
             built = self.strategy.contracted(operator, f, x, args, None)
         # A strategy that is right by a proof rests on it.
-        return replace(built, is_traced=True) if self.ground else built
+        return replace(built, is_traced=True, guard=self.guard) if self.ground else built
 
     def work(self, x: Tensor) -> OpCounts:
         """Operations, FLOPs and bytes written of one call, by counts."""
@@ -139,6 +142,11 @@ class Evidence:
             return ""
         K = self.structure.colors
         return f"{self.structure.source} {self.structure.form}, {K} product{'' if K == 1 else 's'} instead of {self.n}"
+
+    @property
+    def guard(self) -> NumbersGuard | None:
+        """Of the numbers that this rests on."""
+        return None if self.structure is None else self.structure.guard
 
     @property
     def is_diagonal(self) -> bool:
