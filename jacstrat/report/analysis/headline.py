@@ -31,17 +31,19 @@ class Won:
     Fields:
         n_low, n_high, sizes: The ends, and how many n's.
         strategy: Which; None where no result is right.
+        size: The letter of what the ends are: n or B.
     """
 
     n_low: int
     n_high: int
     sizes: int
     strategy: str | None
+    size: str = "n"
 
     @property
     def at(self) -> str:
         """Where, in words: "n = 8 to 128"."""
-        return f"n = {self.n_low}" + (f" to {self.n_high}" if self.n_high > self.n_low else "")
+        return f"{self.size} = {self.n_low}" + (f" to {self.n_high}" if self.n_high > self.n_low else "")
 
 
 @dataclass(frozen=True)
@@ -103,7 +105,10 @@ class Statement:
         if self.everywhere:
             ends = {one.at for one in self.won}
             where = f" from {self.won[0].n_low} to {self.won[0].n_high}" if len(ends) == 1 else ""
-            return f"{self.won[0].strategy}, {self._lead(sizes)} at every n{where}"
+            first, everywhere = self.won[0], f"at every {self.won[0].size}{where}"
+            if self.level and self.leads:
+                return f"{first.strategy} {everywhere}, {self._lead(sizes)}"
+            return f"{first.strategy}, {self._lead(sizes)} {everywhere}"
         return f"{self._who()}, {self._lead(sizes)}"
 
     def _who(self) -> str:
@@ -256,7 +261,7 @@ def _statement(
 
 def _won(found: WinnerRange, records: Sequence[Record]) -> Won:
     sizes = {record.n for record in records if found.n_low <= record.n <= found.n_high}
-    return Won(found.n_low, found.n_high, len(sizes), found.strategy)
+    return Won(found.n_low, found.n_high, len(sizes), found.strategy, found.setting.size)
 
 
 def _next(winner: Winner, strategy: str | None) -> tuple[str | None, float | None]:

@@ -162,6 +162,7 @@ def _head(run: Run, numbers: Numbering) -> dict[str, Any]:
         "rest": points[first:],
         "totals": told.totals,
         "cards": cards,
+        "sizes": " or ".join(dict.fromkeys(card.size for card in cards)),
         "more": more,
         "maps": [_map(found) for found in winner_maps(run.records)],
     }
