@@ -166,8 +166,8 @@ def benchmark(
         progress: Show how far it is, or not; unless given, on a terminal and in a notebook.
 
     Returns:
-        A result that prints as a headline and a table, with `.to_dataframe()`, `.plot()`, `.compare(other)` and `.samples`. A
-        strategy that cannot serve f is a row of it, with the reason.
+        A result that prints as a headline and a table, with `.to_dataframe()`, `.plot()`, `.compare(other)` and
+        `.samples`. A strategy that cannot serve f is a row of it, with the reason.
 
     Raises:
         UsageError: An argument is none that can be, or f breaks a rule or raises; says which, where, and the remedy.
