@@ -21,6 +21,8 @@ MOST_RANGES = 3
 MOST_NAMES = 3
 MOST_SENTENCES = 6
 """Sentences that are read at a glance; the others are folded on the page, and counted on a terminal."""
+MOST_TIMES = 100
+"""Of random probes that take longer than so many times an exact strategy it does not matter how long."""
 NOTHING_RIGHT = "no right result"
 
 
@@ -303,8 +305,14 @@ def _soonest(found: Iterable[Crossover]) -> list[Crossover]:
 
 
 def _sooner(found: Crossover) -> str:
-    family = found.largest
+    family, over = found.largest, found.largest.over_exact or 0.0
+    who = f"{found.setting.title()}: random probes by {found.strategy}"
+    if over > MOST_TIMES:
+        return (
+            f"{who} would take more than {MOST_TIMES} times the time of {family.exact} for a relative error of "
+            f"{TARGET:g} at n = {family.n}."
+        )
     return (
-        f"{found.setting.title()}: random probes by {found.strategy} are within a relative error of {TARGET:g} in "
-        f"{format_multiple(family.over_exact or 0)} times the time of {family.exact} at n = {family.n}."
+        f"{who} are within a relative error of {TARGET:g} in {format_multiple(over)} times the time of {family.exact} "
+        f"at n = {family.n}."
     )

@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 from collections import defaultdict
 from collections.abc import Callable, Iterable
+from dataclasses import replace
+from math import log
 from pathlib import Path
 
 import pandas as pd
@@ -15,7 +17,7 @@ from hypothesis import strategies as st
 from jacstrat.record import Record
 from jacstrat.records import RecordWriter, read_records
 from jacstrat.report.analysis.headline import MOST_RANGES, headline
-from tests.report.conftest import make
+from tests.report.conftest import make, stochastic_rows
 
 Make = Callable[..., Record]
 FrameOf = Callable[[Iterable[Record]], pd.DataFrame]
@@ -288,3 +290,48 @@ def test_the_totals_are_counts_of_the_csv(record: Make, frame_of: FrameOf) -> No
     said = headline(frame_of(rows)).totals
     assert said == "2 of 4 results are right, 1 wrong, 1 missing and 1 time is doubtful."
     assert headline(frame_of(rows[:1])).totals == "1 of 1 results are right."
+
+
+def drawn_sentence(rows: list[Row]) -> str:
+    """What the rows of one setting say of random probes at the largest n: the soonest family within 0.01."""
+    told = Told(rows)
+    n = told.ns[-1]
+    first = told.right[n][0]
+    budgets = defaultdict(list)
+    for row in rows:
+        if int(row["n"]) == n and number(row["draws"]):
+            products = int(row["vjp_products"] or 0) + int(row["jvp_products"] or 0)
+            name = row["strategy"].split(":")[0]
+            budgets[name].append((products, float(row["rel_error"]), float(row["median_s"])))
+    reached = []
+    for name, line in budgets.items():
+        line.sort()
+        for (_, error, time), (_, next_error, next_time) in zip(line, [*line[1:], line[-1]], strict=True):
+            if error <= 0.01:
+                reached.append((time, name))
+            elif name == "hutchinson":
+                reached.append((time * (error / 0.01) ** 2, name))
+            elif next_error <= 0.01:
+                # On the straight line through both in logarithms.
+                slope = log(next_time / time) / log(next_error / error)
+                reached.append((time * (0.01 / error) ** slope, name))
+    time, name = min(reached)
+    over = time / float(first["median_s"])
+    where, at = f"Divergence of sin, float64, cpu, B = 1: random probes by {name}", f"at n = {n}."
+    exact = first["strategy"]
+    if over > 100:
+        return f"{where} would take more than 100 times the time of {exact} for a relative error of 0.01 {at}"
+    multiple = shown(over) if over >= 1 else f"{over:.3f}"
+    return f"{where} are within a relative error of 0.01 in {multiple} times the time of {exact} {at}"
+
+
+@pytest.mark.parametrize("slower", [1, 10, 1000])
+def test_what_is_said_of_random_probes_is_what_the_csv_says(
+    slower: float, record: Make, drawn: Make, tmp_path: Path
+) -> None:
+    with RecordWriter(tmp_path) as writer:
+        for row in stochastic_rows(record, drawn):
+            writer.write(replace(row, median_s=row.median_s * slower) if row.draws else row)
+    (said,) = headline(read_records(tmp_path)).random
+    assert said == drawn_sentence(rows_of(tmp_path / "records.csv"))
+    assert ("more than 100" in said) == (slower == 1000)
