@@ -82,10 +82,10 @@ def shared(compared: Sequence[RunSide]) -> tuple[Shared, ...]:
 
 
 def agreement(compared: Sequence[RunSide]) -> str:
-    """At how many of the sizes that sides share one strategy is fastest on all, in a sentence; "" where none is."""
+    """At how many of the sizes that sides share one strategy is fastest on all, or that they share none: a sentence."""
     found = shared(compared)
     if not found:
-        return ""
+        return "They share no n of a problem, B, dtype and workload: nothing compares; run one sweep in each place."
     agree = sum(one.agree for one in found)
     return (
         f"At {agree} of {len(found)} sizes that they share, one strategy is fastest, or level with it, on every side."
