@@ -71,7 +71,7 @@ def empty_chart(
     _x_axis(axes, series, x, look)
     # Text is drawn as it is: a "$" in a name starts no formula.
     if look.below:
-        unbroken = title.replace("B = ", "B\u00a0=\u00a0")
+        unbroken = title.replace(" = ", "\u00a0=\u00a0")
         wrapped = "\n".join(wrap(unbroken, round(look.letters(look.title) * 0.85)))
         axes.set_title(wrapped, loc="left", pad=6, fontsize=look.title, fontweight="bold", parse_math=False)
         return figure, axes
