@@ -3,8 +3,10 @@ that there is."""
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
+import subprocess
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -132,6 +134,11 @@ def test_the_action_declares_what_it_uses_and_uses_what_it_declares() -> None:
         assert named[1] in identities
         assert f"{named[2]}=" in (ROOT / "scripts" / "gate").read_text(encoding="utf-8")
     assert ACTION["inputs"]["sweep"]["default"] in shipped_sweeps()
+    page = (ROOT / "docs" / "ci.md").read_text(encoding="utf-8")
+    rows = dict(re.findall(r"^\| `(\w+)` \|.*\| (.*) \|$", page, re.MULTILINE))
+    assert set(ACTION["inputs"]) <= set(rows)
+    for name in ("sweep", "gate"):
+        assert rows[name] == f"`{ACTION['inputs'][name]['default']}`"
 
 
 def test_a_step_of_the_action_has_a_shell_and_no_word_of_others_in_its_command() -> None:
@@ -145,6 +152,59 @@ def test_a_step_of_the_action_has_a_shell_and_no_word_of_others_in_its_command()
     script = (ROOT / "scripts" / "gate").read_text(encoding="utf-8")
     (given,) = (step["env"] for step in steps if "scripts/gate" in step["run"])
     assert set(given) == set(re.findall(r"^\w+=\$\{([A-Z]+):", script, re.MULTILINE))
+
+
+def stand_in(file: Path, code: int) -> None:
+    """A program that writes down what it is called with."""
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(f'#!/bin/bash\necho "${{0##*/}} $*" >>"$LOG"\nexit {code}\n', encoding="utf-8")
+    file.chmod(0o755)
+
+
+@pytest.mark.parametrize(("gate", "code"), [("regression", 1), ("wrong", 0), ("all", 2)])
+def test_the_steps_of_the_action_run_as_a_runner_runs_them(tmp_path: Path, gate: str, code: int) -> None:
+    stand_in(tmp_path / "bin" / "python", 0)
+    stand_in(tmp_path / "bin" / "jacstrat", 1)
+    given = {"sweep": "my sweep.toml", "base": "origin/main", "gate": gate}
+    environ = {
+        "PATH": f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}",
+        "LOG": str(tmp_path / "log"),
+        "GITHUB_ACTION_PATH": str(ROOT),
+        "GITHUB_OUTPUT": str(tmp_path / "output"),
+        "RUNNER_TEMP": str(tmp_path),
+    }
+    codes = []
+    for step in ACTION["runs"]["steps"]:
+        own = {name: given[value.strip("${} ").removeprefix("inputs.")] for name, value in step.get("env", {}).items()}
+        (tmp_path / "step.sh").write_text(step["run"], encoding="utf-8")
+        command = ["bash", "--noprofile", "--norc", "-eo", "pipefail", tmp_path / "step.sh"]
+        codes.append(subprocess.run(command, env=environ | own, cwd=tmp_path, capture_output=True).returncode)
+    assert codes == [0, code]
+    installed, *compared = (tmp_path / "log").read_text(encoding="utf-8").splitlines()
+    assert installed == f"python -m pip install {ROOT}"
+    if gate == "all":
+        assert compared == []
+        return
+    directory = (tmp_path / "output").read_text(encoding="utf-8").strip().removeprefix("directory=")
+    assert compared == [
+        f"jacstrat compare --rev origin/main --sweep my sweep.toml --keep {directory}/compared"
+        f" --plot {directory}/ratios.svg"
+    ]
+
+
+@every_workflow
+def test_every_command_is_one_that_bash_reads(text: str) -> None:
+    for step in steps_of(load(text)):
+        if "run" in step:
+            done = subprocess.run(["bash", "-n"], input=step["run"], capture_output=True, text=True)
+            assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("file", OWN, ids=lambda file: file.name)
+def test_a_checkout_of_this_project_keeps_no_credentials(file: Path) -> None:
+    for step in steps_of(load(file.read_text(encoding="utf-8"))):
+        if step.get("uses", "").startswith("actions/checkout@"):
+            assert step["with"]["persist-credentials"] is False
 
 
 @every_workflow

@@ -108,17 +108,18 @@ class Benchmark:
         return sheets + ([unsupported_table(frame)] if unsupported(frame) else [])
 
     def __repr__(self) -> str:
-        """The tables as plain text, as wide as the terminal."""
+        """The headline on a line, and the tables as wide as the terminal, as plain text."""
         from rich.console import Console
 
         encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
         with io.TextIOWrapper(io.BytesIO(), encoding=encoding) as file:
             console = Console(file=file, color_system=None, force_terminal=False, force_jupyter=False)
+            console.print(f"{self.headline}\n", markup=False, highlight=False, soft_wrap=True)
             for sheet in self._sheets():
                 console.print(sheet)
                 console.print()
             file.seek(0)
-            return "\n".join(line.rstrip() for line in file.read().rstrip().splitlines())
+            return "\n".join(line.rstrip() for line in file.read().strip().splitlines())
 
     def _repr_html_(self) -> str:
         from jacstrat.report.figures.multiples import draw_strip
@@ -165,8 +166,8 @@ def benchmark(
         progress: Show how far it is, or not; unless given, on a terminal and in a notebook.
 
     Returns:
-        A result that prints as a table, with `.to_dataframe()`, `.plot()`, `.compare(other)` and `.samples`. A
-        strategy that cannot serve f is a row of it, with the reason.
+        A result that prints as a headline and a table, with `.to_dataframe()`, `.plot()`, `.compare(other)` and
+        `.samples`. A strategy that cannot serve f is a row of it, with the reason.
 
     Raises:
         UsageError: An argument is none that can be, or f breaks a rule or raises; says which, where, and the remedy.

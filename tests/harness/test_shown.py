@@ -19,11 +19,14 @@ from jacstrat.report.figures.plots import PLOTS
 from tests.harness.benchmarked import BRIEF_S
 
 
-def test_it_prints_as_a_table_fastest_first(result: Benchmark, monkeypatch) -> None:
+def test_it_prints_as_a_headline_and_a_table_fastest_first(result: Benchmark, monkeypatch) -> None:
     monkeypatch.setenv("COLUMNS", "160")
     text = str(result)
     assert text == repr(result)
-    title, header, _, *lines = text.splitlines()
+    said, blank, title, header, _, *lines = text.splitlines()
+    assert (said, blank) == (result.headline, "")
+    assert said.startswith("Divergence of coupled: ")
+    assert said.endswith("; ones is wrong in 1 of 1 cases.")
     assert title == "divergence of coupled, B = 1, float64, cpu, evaluate, 1 thread, seed 0"
     assert header.split()[:3] == ["strategy", "n", "status"]
     rows = {line.split()[0]: line for line in lines[:4]}
@@ -34,9 +37,9 @@ def test_it_prints_as_a_table_fastest_first(result: Benchmark, monkeypatch) -> N
     assert text == "\n".join(line.rstrip() for line in text.splitlines())
 
 
-def test_the_text_is_as_wide_as_the_terminal_and_of_its_signs(result: Benchmark, monkeypatch) -> None:
+def test_the_tables_are_as_wide_as_the_terminal_and_of_its_signs(result: Benchmark, monkeypatch) -> None:
     monkeypatch.setenv("COLUMNS", "40")
-    assert max(map(len, str(result).splitlines())) <= 40
+    assert max(map(len, str(result).splitlines()[1:])) <= 40
     assert not str(result).isascii()
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), encoding="ascii"))
     assert str(result).isascii()

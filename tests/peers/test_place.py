@@ -11,6 +11,7 @@ from jacstrat import UsageError
 from jacstrat.peers import Place
 from jacstrat.peers.__main__ import main
 from jacstrat.peers.place import environments
+from jacstrat.strategies.base import Strategy
 
 from .toy import HERE_PLACE, NOWHERE
 
@@ -58,3 +59,22 @@ def test_the_command_makes_those_that_are_registered(capsys: pytest.CaptureFixtu
         main(["nobody"])
     assert ended.value.code == 2
     assert capsys.readouterr().err.startswith("jacstrat.peers: unknown peer 'nobody'; ")
+
+
+@pytest.mark.parametrize(
+    ("registered", "told"),
+    [
+        ({}, "deepxde is not installed; run `pip install ./peers/jacstrat-recipes` in a checkout of jacstrat"),
+        ({"deepxde": Strategy}, "deepxde has no environment of its own; it is installed, and works in this process"),
+    ],
+)
+def test_a_peer_that_has_no_environment_says_why(
+    registered: dict, told: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("jacstrat.peers.__main__.STRATEGIES", registered)
+    with pytest.raises(SystemExit) as ended:
+        main(["deepxde"])
+    assert (ended.value.code, capsys.readouterr().err) == (2, f"jacstrat.peers: {told}\n")
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    assert "Installed: none. See docs/peers.md." in capsys.readouterr().out

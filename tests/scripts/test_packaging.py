@@ -13,6 +13,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
+from jacstrat.strategies.absent import PEERS
 from tests.reader import COMMANDS
 
 ROOT = Path(__file__).parents[2]
@@ -142,3 +143,16 @@ def test_the_conda_recipe_asks_for_what_the_package_asks_for() -> None:
 def test_the_tests_bring_what_a_build_needs() -> None:
     system = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["build-system"]
     assert {Requirement(line).name for line in system["requires"]} <= {requirement.name for requirement in REQUIREMENTS}
+
+
+@pytest.mark.parametrize("package", sorted((ROOT / "peers").glob("jacstrat-*")), ids=lambda path: path.name)
+def test_a_peers_package_says_what_it_registers_and_how_it_is_installed(package: Path) -> None:
+    project = tomllib.loads((package / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    text = (package / project["readme"]).read_text(encoding="utf-8")
+    assert project["name"] == package.name
+    assert f"$ pip install ./peers/{package.name}" in text
+    for name in project["entry-points"]["jacstrat.strategies"]:
+        assert f"`{name}`" in text
+        assert PEERS[name] == package.name
+    for line in re.findall(r"^\$ (jacstrat .*)$", text, re.MULTILINE):
+        COMMANDS["run"].make_context("run", shlex.split(line)[2:])

@@ -32,7 +32,7 @@ class Winner:
         median_s: Its median time of one call, seconds.
         cost_ratio: Its time over the time of f, or None.
         level: Itself, and every strategy that cannot be told from it: the 95 % interval of the ratio by round covers 1,
-            or where that was not recorded the intervals of the medians overlap.
+            or where that was not recorded the ratio is not above 1 or the intervals of the medians overlap.
         runner_up, over_runner_up: The next one, and its time over the winner's; None where there is no other.
         slowest, over_slowest: The last one, likewise.
         over_best_flops, over_floor, over_light: Of a network, how many times above the best-known cost it is, in FLOPs,
@@ -79,11 +79,16 @@ def winners(source: Source) -> tuple[Winner, ...]:
 
 
 def _winner(setting: Setting, n: int, ranking: Sequence[tuple[float, Record]]) -> Winner:
-    (best_s, first), *others = ranking
+    (best_s, first), *behind = ranking
+    # By what is said of them, the ratios by round: another order than that of the medians where times are noisy.
+    others = sorted(((record.over_fastest or median_s / best_s, record) for median_s, record in behind), key=_multiple)
 
     def meets(other: Record) -> bool:
         if other.over_fastest_low is not None:
             return other.over_fastest_low <= 1
+        # Slower by its median, faster by the rounds: of too few of them for an interval nothing is known.
+        if other.over_fastest is not None and other.over_fastest <= 1:
+            return True
         return other.ci_low_s is not None and first.ci_high_s is not None and other.ci_low_s <= first.ci_high_s
 
     level = (first.strategy, *(other.strategy for _, other in others if meets(other)))
@@ -101,14 +106,18 @@ def _winner(setting: Setting, n: int, ranking: Sequence[tuple[float, Record]]) -
     )
     if not others:
         return winner
-    (second_s, second), (last_s, last) = others[0], others[-1]
+    (over_second, second), (over_last, last) = others[0], others[-1]
     return replace(
         winner,
         runner_up=second.strategy,
-        over_runner_up=second.over_fastest or second_s / best_s,
+        over_runner_up=over_second,
         slowest=last.strategy,
-        over_slowest=last.over_fastest or last_s / best_s,
+        over_slowest=over_last,
     )
+
+
+def _multiple(pair: tuple[float, Record]) -> float:
+    return pair[0]
 
 
 @dataclass(frozen=True)

@@ -82,12 +82,11 @@ def shared(compared: Sequence[RunSide]) -> tuple[Shared, ...]:
 
 
 def agreement(compared: Sequence[RunSide]) -> str:
-    """At how many of the sizes that sides share one strategy is fastest on all, in a sentence; "" where none is."""
+    """At how many of the sizes that sides share one strategy is fastest on all, or that they share none: a sentence."""
     in_common = shared(compared)
     if not in_common:
-        return ""
-    agree = sum(one.agree for one in in_common)
-    sizes = f"At {agree} of {len(in_common)} sizes that they share"
+        return "They share no n of a problem, B, dtype and workload: nothing compares; run one sweep in each place."
+    sizes = f"At {sum(one.agree for one in in_common)} of {len(in_common)} sizes that they share"
     return f"{sizes}, one strategy is fastest, or level with it, on every side."
 
 

@@ -38,7 +38,9 @@ class Crossing:
     def words(self) -> str:
         """Such as "vmap from n ≈ 12 (8–16)"; without a fit "vmap from n = 8–16"."""
         measured = f"{self.n_low}–{self.n_high}"
-        return f"{self.after} from n " + (f"= {measured}" if self.n is None else f"≈ {self.n:.3g} ({measured})")
+        return f"{self.after} from {self.setting.size} " + (
+            f"= {measured}" if self.n is None else f"≈ {self.n:.3g} ({measured})"
+        )
 
 
 def crossings(source: Source) -> tuple[Crossing, ...]:

@@ -24,6 +24,9 @@ from jacstrat.report.analysis.tables import (
     wrong_table,
 )
 
+LEAST_OF_A_SHEET = 8
+"""Lines at the foot of a screen in which no sheet begins: a blank one, a title of three, the header and its rule, a row
+of two."""
 MOST_ROWS = 300
 """Rows of a sheet on a console: more take minutes to lay out, and nobody reads them."""
 
@@ -91,16 +94,31 @@ def print_screen(blocks: Sequence[Sheet | str], console: Console, command: str) 
         console: Where to; one that is no terminal counts as 25 lines high.
         command: What prints all.
     """
-    with console.capture() as captured:
-        print_told(blocks, console)
-    lines = captured.get().splitlines()
+    lines = _lines(blocks, console)
     # The command, the summary below it and the next prompt are on the screen as well.
-    room = max(console.height - 4, 8)
-    shown = lines if len(lines) <= room else lines[:room]
+    room = max(console.height - 4, LEAST_OF_A_SHEET)
+    shown = lines if len(lines) <= room else lines[: _room_of_whole_heads(blocks, console, room)]
     for line in shown:
         console.print(Text.from_ansi(line), soft_wrap=True)
     if rest := len(lines) - len(shown):
         console.print(f"... {rest} more lines: {command}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _lines(blocks: Sequence[Sheet | str], console: Console) -> list[str]:
+    with console.capture() as captured:
+        print_told(blocks, console)
+    return captured.get().splitlines()
+
+
+def _room_of_whole_heads(blocks: Sequence[Sheet | str], console: Console, room: int) -> int:
+    """So many lines of the room that no sheet ends in its head: the one that would is left to the command."""
+    for count in range(1, len(blocks)):
+        before = len(_lines(blocks[:count], console))
+        if before >= room:
+            break
+        if room - before < LEAST_OF_A_SHEET and isinstance(blocks[count], Sheet):
+            return before
+    return room
 
 
 def print_told(blocks: Sequence[Sheet | str], console: Console) -> None:

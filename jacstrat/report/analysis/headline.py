@@ -21,6 +21,8 @@ MOST_RANGES = 3
 MOST_NAMES = 3
 MOST_SENTENCES = 6
 """Sentences that are read at a glance; the others are folded on the page, and counted on a terminal."""
+MOST_TIMES = 100
+"""Of random probes that take longer than so many times an exact strategy it does not matter how long."""
 NOTHING_RIGHT = "no right result"
 
 
@@ -31,17 +33,19 @@ class Won:
     Fields:
         n_low, n_high, sizes: The ends, and how many n's.
         strategy: Which; None where no result is right.
+        size: The letter of what the ends are: n or B.
     """
 
     n_low: int
     n_high: int
     sizes: int
     strategy: str | None
+    size: str = "n"
 
     @property
     def at(self) -> str:
         """Where, in words: "n = 8 to 128"."""
-        return f"n = {self.n_low}" + (f" to {self.n_high}" if self.n_high > self.n_low else "")
+        return f"{self.size} = {self.n_low}" + (f" to {self.n_high}" if self.n_high > self.n_low else "")
 
 
 @dataclass(frozen=True)
@@ -103,7 +107,10 @@ class Statement:
         if self.everywhere:
             ends = {one.at for one in self.won}
             where = f" from {self.won[0].n_low} to {self.won[0].n_high}" if len(ends) == 1 else ""
-            return f"{self.won[0].strategy}, {self._lead(sizes)} at every n{where}"
+            first, everywhere = self.won[0], f"at every {self.won[0].size}{where}"
+            if self.level and self.leads:
+                return f"{first.strategy} {everywhere}, {self._lead(sizes)}"
+            return f"{first.strategy}, {self._lead(sizes)} {everywhere}"
         return f"{self._who()}, {self._lead(sizes)}"
 
     def _who(self) -> str:
@@ -258,7 +265,7 @@ def _statement(
 
 def _won(winner_range: WinnerRange, records: Sequence[Record]) -> Won:
     sizes = {record.n for record in records if winner_range.n_low <= record.n <= winner_range.n_high}
-    return Won(winner_range.n_low, winner_range.n_high, len(sizes), winner_range.strategy)
+    return Won(winner_range.n_low, winner_range.n_high, len(sizes), winner_range.strategy, winner_range.setting.size)
 
 
 def _next(winner: Winner, strategy: str | None) -> tuple[str | None, float | None]:
@@ -300,8 +307,14 @@ def _soonest(of_families: Iterable[Crossover]) -> list[Crossover]:
 
 
 def _sooner(first: Crossover) -> str:
-    family = first.largest
+    family, over = first.largest, first.largest.over_exact or 0.0
+    who = f"{first.setting.title()}: random probes by {first.strategy}"
+    if over > MOST_TIMES:
+        return (
+            f"{who} would take more than {MOST_TIMES} times the time of {family.exact} for a relative error of "
+            f"{TARGET:g} at n = {family.n}."
+        )
     return (
-        f"{first.setting.title()}: random probes by {first.strategy} are within a relative error of {TARGET:g} in "
-        f"{format_multiple(family.over_exact or 0)} times the time of {family.exact} at n = {family.n}."
+        f"{who} are within a relative error of {TARGET:g} in {format_multiple(over)} times the time of {family.exact} "
+        f"at n = {family.n}."
     )

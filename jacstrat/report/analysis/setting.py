@@ -40,6 +40,11 @@ class Setting:
     machine: str = ""
 
     @property
+    def size(self) -> str:
+        """The letter of what its records are over: n, or B where its batch is 0, all of them (`batch_sweeps`)."""
+        return size_of(self.batch)
+
+    @property
     def name(self) -> str:
         """The quantity, in words: "divergence of sin"."""
         return quantity(self.operator, self.problem)
@@ -48,7 +53,8 @@ class Setting:
         """Some of the columns, in words: "float64, cpu, B = 1"; in brief without the workload "evaluate"."""
         if brief and self.workload == "evaluate":
             columns = [column for column in columns if column != "workload"]
-        columns = [column for column in columns if column != "machine" or self.machine]
+        missing = {column for column in ("machine", "batch") if not getattr(self, column)}
+        columns = [column for column in columns if column not in missing]
         threads = "1 thread" if self.threads == 1 else f"{self.threads} threads"
         special = {"batch": f"B = {self.batch}", "threads": threads, "seed": f"seed {self.seed}"}
         special["machine"] = f"machine {self.machine}"
@@ -71,6 +77,11 @@ SETTING = tuple(column.name for column in fields(Setting))
 assert {*SETTING, "strategy", "n"} == {*KEY, "machine"}
 REQUIRED = {column.name for column in fields(Record) if column.default is MISSING}
 _SETTING, _KEY = attrgetter(*SETTING), attrgetter(*KEY)
+
+
+def size_of(batch: int) -> str:
+    """The letter of what records of that batch are over: n; B where the batch is 0."""
+    return "n" if batch else "B"
 
 
 def quantity(operator: str, problem: str) -> str:

@@ -19,7 +19,7 @@ from jacstrat.report.figures.notebook import ShownFigure
 from jacstrat.report.figures.palette import WRONG_DASH, style
 from jacstrat.report.figures.picture import TIME, XKind
 from jacstrat.report.figures.series import Curve, CurvePoint, touches_wrong
-from jacstrat.report.figures.ticks import linear_ticks, log_ticks, spread
+from jacstrat.report.figures.ticks import even_ticks, linear_ticks, spread
 
 GREY = "#808080"
 DARK = "#404040"
@@ -71,7 +71,7 @@ def empty_chart(
     _x_axis(axes, series, x, look)
     # Text is drawn as it is: a "$" in a name starts no formula.
     if look.below:
-        unbroken = title.replace("B = ", "B\u00a0=\u00a0")
+        unbroken = title.replace(" = ", "\u00a0=\u00a0")
         wrapped = "\n".join(wrap(unbroken, round(look.letters(look.title) * 0.85)))
         axes.set_title(wrapped, loc="left", pad=6, fontsize=look.title, fontweight="bold", parse_math=False)
         return figure, axes
@@ -116,7 +116,7 @@ def _x_axis(axes: Axes, series: Sequence[Curve], x: XKind, look: FigureLook = WI
     low, high = limits(ns)
     axes.set_xlim(low, high)
     crowd = 2 if look.below else 1
-    ticks = spread(ns, crowd / 12) if x == "n" else spread(log_ticks(low, high), crowd / 7)
+    ticks = spread(ns, crowd / 12) if x == "n" else even_ticks(low, high, crowd / 7)
     axes.xaxis.set_major_locator(FixedLocator(ticks))
     axes.xaxis.set_major_formatter(
         FixedFormatter([TIME.tick(tick) if x == "seconds" else f"{tick:g}" for tick in ticks])

@@ -21,7 +21,7 @@ from jacstrat.report.figures.palette import style
 from jacstrat.report.figures.picture import TIME, Picture
 from jacstrat.report.figures.series import series_of
 from jacstrat.report.figures.small import Small
-from jacstrat.report.figures.ticks import log_ticks, spaced, spread
+from jacstrat.report.figures.ticks import even_ticks, log_ticks, spaced, spread, tick_labels
 
 MOST_AXES = 12
 """Small multiples in a figure; the next figure has the others."""
@@ -48,7 +48,8 @@ def draw_smalls(smalls: Sequence[Small], width_inches: float | None = None) -> t
         for axes in grid.flat[len(part) :]:
             axes.set_axis_off()
         for axes, small in zip(grid.flat, part, strict=False):
-            draw_small(axes, small.picture, width / columns)
+            words = small.picture.setting.words(["device", "dtype", "workload"])
+            draw_small(axes, small.picture, width / columns, f"{words}, {small.fixed_words}")
         figures.append(figure)
     return tuple(figures)
 
@@ -108,7 +109,7 @@ def _lines(axes: Axes, picture: Picture) -> None:
     axes.set_xlim(*limits(ns))
     ticks = spread(ns, 1 / 5)
     axes.xaxis.set_major_locator(FixedLocator(ticks))
-    axes.xaxis.set_major_formatter(FixedFormatter([f"{tick:g}" for tick in ticks]))
+    axes.xaxis.set_major_formatter(FixedFormatter(tick_labels(ticks, picture.setting.size)))
     axes.xaxis.set_minor_locator(NullLocator())
     low, high = picture.span or axes.get_ylim()
     if high / low < 5:
@@ -162,14 +163,15 @@ def _rows(axes: Axes, picture: Picture) -> None:
     values = [value for line in lines for p in line.points for value in (p.value, p.low, p.high) if value]
     low, high = min(values) / 1.3, max(values) * 2.2
     axes.set_xlim(low, high)
-    axes.set_xlabel(f"n = {lines[0].points[0].n:g}", fontsize=LETTERS.tick, color=DARK)
+    axes.set_xlabel(f"{picture.setting.size} = {lines[0].points[0].n:g}", fontsize=LETTERS.tick, color=DARK)
     _ticked(axes.xaxis, low, high, picture, 1 / 3)
 
 
 def _ticked(axis: Axis, low: float, high: float, picture: Picture, room: float) -> None:
     """Round values on an axis, each of which takes that share of it, in the unit of the picture."""
-    ticks = [tick for tick in log_ticks(low, high, picture.unit.base, most=4) if low <= tick <= high]
-    shown = spread(ticks, room) if len(ticks) > 1 else ticks
+    base = picture.unit.base
+    ticks = even_ticks(low, high, room) if base == 10 else spread(log_ticks(low, high, base, most=4), room)
+    shown = [tick for tick in ticks if low <= tick <= high]
     axis.set_major_locator(FixedLocator(shown))
     axis.set_minor_locator(NullLocator())
     axis.set_major_formatter(FuncFormatter(lambda value, _: picture.unit.tick(value)))

@@ -1,4 +1,4 @@
-"""The pictures over n: time, cost ratio, error and memory of one setting."""
+"""The pictures over n: time, cost ratio, error and memory of one setting; time and memory over B, too."""
 
 from __future__ import annotations
 
@@ -24,29 +24,32 @@ from jacstrat.report.figures.series import Curve, series_of
 THEORY: Mapping[str, Callable[[float], float]] = {"1": lambda n: 1.0, "n": lambda n: n, "n + 2": lambda n: n + 2.0}
 """Evaluations of f: the least there is, one product an input, and collapsed Taylor mode."""
 
-N = "n, number of inputs"
+SIZES = {"n": "n, number of inputs", "B": "B, number of points"}
+N = SIZES["n"]
 NOTHING_RIGHT = "No right result."
 MOST_FITS = 13
 """Of more strategies a legend names no exponents: it would have no room."""
 
 
 def time_picture(setting: Setting, records: Sequence[Record], title: str) -> Picture | None:
-    """Median time of a call against n with its quartile band, and f itself as a grey line."""
+    """Median time of a call against n, or B, with its quartile band, and f itself as a grey line."""
     series = _fitted(series_of(records, "median_s", "q1_s", "q3_s"), records, "median_s")
     if not series:
         return None
     answer = NOTHING_RIGHT
     if best := _last(winners(records)):
-        answer = f"Fastest at n = {best.n}: {shortened(best.strategy)}, {format_seconds(best.median_s)}"
+        answer = f"Fastest at {setting.size} = {best.n}: {shortened(best.strategy)}, {format_seconds(best.median_s)}"
         if best.runner_up:
-            answer += f"; next {shortened(best.runner_up)}, {format_factor(best.over_runner_up)} the time"
+            lead = format_factor(best.over_next)
+            name = shortened(best.runner_up)
+            answer += f"; next {name}, {lead} the time" if lead else f"; level with {name}"
     f_times = _f_times(records, series)
     return Picture(
         "time",
         setting,
         title,
         answer,
-        N,
+        SIZES[setting.size],
         "time of one call",
         TIME,
         series,
@@ -116,7 +119,7 @@ def error_picture(setting: Setting, records: Sequence[Record], title: str) -> Pi
 
 
 def memory_picture(setting: Setting, records: Sequence[Record], title: str) -> Picture | None:
-    """Peak bytes of a call against n."""
+    """Peak bytes of a call against n, or B."""
     series = _fitted(series_of(records, "peak_bytes"), records, "peak_bytes")
     if not series:
         return None
@@ -124,8 +127,8 @@ def memory_picture(setting: Setting, records: Sequence[Record], title: str) -> P
     answer = NOTHING_RIGHT
     if right:
         n, size, strategy = max(right)
-        answer = f"Least at n = {n}: {shortened(strategy)}, {format_bytes(-size)}"
-    return Picture("memory", setting, title, answer, N, "peak memory of one call", SIZE, series)
+        answer = f"Least at {setting.size} = {n}: {shortened(strategy)}, {format_bytes(-size)}"
+    return Picture("memory", setting, title, answer, SIZES[setting.size], "peak memory of one call", SIZE, series)
 
 
 def _fitted(series: tuple[Curve, ...], records: Sequence[Record], column: str) -> tuple[Curve, ...]:
@@ -138,7 +141,7 @@ def _fitted(series: tuple[Curve, ...], records: Sequence[Record], column: str) -
         if (fit := fits.get(line.strategy)) is None:
             return line
         low, high = fit.interval
-        words = f"~ n^{fit.exponent:.2f} [{low:.2f}, {high:.2f}]"
+        words = f"~ {fit.setting.size}^{fit.exponent:.2f} [{low:.2f}, {high:.2f}]"
         return replace(line, remark="\n".join(filter(None, (words, line.remark))))
 
     return tuple(map(remarked, series))

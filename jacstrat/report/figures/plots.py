@@ -23,9 +23,20 @@ from jacstrat.core.errors import UsageError
 from jacstrat.core.text import printable
 from jacstrat.core.whole import write_whole
 from jacstrat.record import Record
+from jacstrat.report.analysis.batches import batch_sweeps
 from jacstrat.report.analysis.setting import SETTING, Setting, Source, by_setting, to_records, varying
 from jacstrat.report.figures.budget import BUDGET, PRODUCTS, budget_picture, products_picture
-from jacstrat.report.figures.chart import DARK, GREY, draw, empty_chart, own_value, positions, reference, scale_y
+from jacstrat.report.figures.chart import (
+    DARK,
+    GREY,
+    draw,
+    empty_chart,
+    own_value,
+    positions,
+    reference,
+    scale_y,
+    single,
+)
 from jacstrat.report.figures.errorscale import ErrorScale
 from jacstrat.report.figures.legend import legend, legend_below, notes
 from jacstrat.report.figures.look import FigureLook, look_of
@@ -63,19 +74,21 @@ class PlotKind:
         label: Its name on the page.
         build: Its picture of the records of a setting; None where they have nothing to show.
         note_width: Room for the labels of references right of the axes, in points.
+        over_batches: It is drawn over B, too, where a run has several at one n (`batch_sweeps`).
     """
 
     label: str
     build: Build
     note_width: int = 64
+    over_batches: bool = False
 
 
 PICTURES: Mapping[str, PlotKind] = MappingProxyType(
     {
-        "time": PlotKind("Time", _without_samples(time_picture), note_width=40),
+        "time": PlotKind("Time", _without_samples(time_picture), note_width=40, over_batches=True),
         "cost-ratio": PlotKind("Cost ratio", _without_samples(cost_ratio_picture), note_width=38),
         "error": PlotKind("Error", _without_samples(error_picture)),
-        "memory": PlotKind("Memory", _without_samples(memory_picture)),
+        "memory": PlotKind("Memory", _without_samples(memory_picture), over_batches=True),
         "pareto": PlotKind("Time and error", _without_samples(pareto_picture)),
         "floor": PlotKind("Over the floor", _without_samples(floor_picture)),
         "best-flops": PlotKind("Over the best FLOPs", _without_samples(best_flops_picture)),
@@ -98,7 +111,8 @@ def draw_picture(picture: Picture, width_inches: float | None = None) -> Figure:
         picture.title, picture.answer, picture.ylabel, series, base=picture.unit.base, x=picture.x, look=look
     )
     if picture.xlabel != N:
-        axes.set_xlabel(picture.xlabel)
+        alone = single(series) if picture.setting.size == "B" else None
+        axes.set_xlabel(picture.xlabel if alone is None else f"B = {alone:g}; strategies in the order of the legend")
     scale = ErrorScale.of(series, picture.epsilon) if picture.errors else None
     zero = scale is None and any(point.value == 0 for line in series for point in line.points)
     if zero:
@@ -206,7 +220,7 @@ def write_plots(
     names: Iterable[str] | None = None,
     width_inches: float | None = None,
 ) -> list[Path]:
-    """Plots of every setting as PNG, SVG and PDF, 8 by 5 inches; a plot without data is left out.
+    """Plots of every setting, and of every n over B, as PNG, SVG and PDF, 8 by 5 inches; one without data is left out.
 
     Args:
         source: Records.
@@ -216,16 +230,24 @@ def write_plots(
         width_inches: Of each, see `draw_picture`.
 
     Returns:
-        The files written, `<operator>-<problem>[-<what else differs>]-<plot>.png`, `.svg` and `.pdf`.
+        The files written, `<operator>-<problem>[-<what else differs>]-<plot>.png`, `.svg` and `.pdf`; over B
+        `over-b-<plot>`.
     """
-    settings = by_setting(to_records(source))
+    records = to_records(source)
+    settings = by_setting(records)
     differing = varying(settings)
+    asked = list(PLOTS if names is None else names)
+    # A row each: the beginning of the file names, the title, the records, the plots.
+    drawn = [(file_stem(one, differing), one.title(also=differing), own, asked) for one, own in settings.items()]
+    over_b = [name for name in asked if name in PICTURES and PICTURES[name].over_batches]
+    for sweep in batch_sweeps(records) if over_b else ():
+        stem = file_stem(sweep.setting, [name for name in differing if name != "batch"])
+        drawn.append((f"{stem}-over-b", sweep.title(also=differing), [*sweep.records], over_b))
     directory.mkdir(parents=True, exist_ok=True)
     written = []
-    for setting, records in settings.items():
-        stem = file_stem(setting, differing)
-        for name in PLOTS if names is None else names:
-            figure = PLOTS[name](records, setting.title(also=differing), samples, width_inches)
+    for stem, title, own, wanted in drawn:
+        for name in wanted:
+            figure = PLOTS[name](own, title, samples, width_inches)
             if figure is not None:
                 written += save(figure, directory / f"{stem}-{name}")
     return written

@@ -15,8 +15,9 @@ from jacstrat.report.figures.series import Curve, CurvePoint
 
 DRIFT = 1.1
 """The factor between the medians of the first and the last third of the samples from which they drift."""
-MOST_LINES = 6
-MOST_POINTS = 100
+MOST_LINES = 3
+"""More that jitter about 1 hide each other."""
+MOST_POINTS = 36
 Samples = Mapping[str, Mapping[str, Any]]
 
 

@@ -9,7 +9,7 @@ from operator import attrgetter
 
 from jacstrat.record import Record
 from jacstrat.report.analysis.answers import MEASURED
-from jacstrat.report.analysis.setting import spans
+from jacstrat.report.analysis.setting import size_of, spans
 from jacstrat.report.analysis.units import format_spans
 
 
@@ -98,12 +98,13 @@ def _remark(records: Sequence[Record]) -> str:
     judged = [record.n for record in records if record.status in MEASURED]
     wrong = [record.n for record in records if record.status == "wrong"]
     failed = [record for record in records if record.status not in MEASURED]
+    size = size_of(records[0].batch)
     lines = []
     if wrong:
-        lines.append("wrong" if wrong == judged else f"wrong at n = {format_spans(spans(wrong, judged))}")
+        lines.append("wrong" if wrong == judged else f"wrong at {size} = {format_spans(spans(wrong, judged))}")
     if failed:
         # A skipped case follows from another one, so the other one says more.
         status = min(failed, key=lambda record: record.status == "skipped").status
         ns = [record.n for record in failed if record.status == status]
-        lines.append(f"{status} at n = {format_spans(spans(ns, (record.n for record in records)))}")
+        lines.append(f"{status} at {size} = {format_spans(spans(ns, (record.n for record in records)))}")
     return "\n".join(lines)

@@ -43,6 +43,27 @@ def linear_ticks(low: float, high: float, most: int = 8) -> list[float]:
     return [step * k for k in range(math.ceil(low / step), math.floor(high / step) + 1)]
 
 
+def even_ticks(low: float, high: float, room: float) -> list[float]:
+    """Ticks of a logarithmic axis of which each takes that share, as evenly as that goes.
+
+    1, 2 and 5 times powers of 10 where all of them have room; else the powers where three have; else what has room.
+    """
+
+    def fitting(ticks: Sequence[float]) -> list[float]:
+        # `spread` counts in shares of the way between the outer ticks, which is shorter than the axis.
+        between = math.log(ticks[-1] / ticks[0]) if ticks[0] > 0 else 0.0
+        return spread(ticks, room * math.log(high / low) / between) if between else list(ticks)
+
+    ticks = log_ticks(low, high)
+    powers = [tick for tick in ticks if math.isclose(tick, 10.0 ** round(math.log10(tick)))]
+    return fitting(powers if len(powers) >= 3 and fitting(ticks) != ticks else ticks)
+
+
+def tick_labels(values: Sequence[float], size: str) -> list[str]:
+    """Of n, or B, at ticks of an axis that has no title: what is not n is named at the first."""
+    return [f"{size} = {value:g}" if size != "n" and i == 0 else f"{value:g}" for i, value in enumerate(values)]
+
+
 def spaced(places: Sequence[float], least: float, low: float, high: float) -> list[float]:
     """The places, ascending, moved apart to a distance of `least`, between low and high while there is room."""
     positions: list[float] = []

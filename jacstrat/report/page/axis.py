@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from jacstrat.report.figures.errorscale import ErrorScale
 from jacstrat.report.figures.picture import TIME, Picture
 from jacstrat.report.figures.series import Curve, CurvePoint
-from jacstrat.report.figures.ticks import linear_ticks, log_ticks, spread
+from jacstrat.report.figures.ticks import even_ticks, linear_ticks, log_ticks, spread, tick_labels
 
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 ZERO_BAND = 0.1
@@ -43,8 +43,8 @@ class Axis:
         return 2 * self.floor + (1 - 2 * self.floor) * (scaled - self.low) / (self.high - self.low)
 
 
-def x_axis(picture: Picture, single: bool, room: float = 1 / 9) -> Axis:
-    """The x axis, of which a tick takes that share.
+def x_axis(picture: Picture, single: bool, room: float = 1 / 9, named: bool = False) -> Axis:
+    """The x axis, of which a tick takes that share; without a title where the lines are named.
 
     Where all points share one n they stand side by side, at 1, 2, ..., without ticks.
     """
@@ -58,9 +58,19 @@ def x_axis(picture: Picture, single: bool, room: float = 1 / 9) -> Axis:
     margin = math.log10(xs[-1] / xs[0]) * 0.03
     axis = Axis(math.log10(xs[0]) - margin, math.log10(xs[-1]) + margin, True, ())
     if picture.x == "n":
-        return _ticked(axis, spread(xs, room), "{:g}".format)
+        kept = spread(xs, room)
+        labels = dict(zip(kept, tick_labels(kept, picture.setting.size if named else "n"), strict=True))
+        return _ticked(axis, kept, labels.__getitem__)
     label = TIME.tick if picture.x == "seconds" else "{:g}".format
-    return _ticked(axis, spread(log_ticks(10**axis.low, 10**axis.high), 1 / 5), label)
+    return _ticked(axis, even_ticks(10**axis.low, 10**axis.high, 1 / 5), label)
+
+
+def value_axis(picture: Picture, room: float) -> Axis:
+    """The values of a picture as an x axis, of which a tick takes that share."""
+    axis, _ = y_axis(picture)
+    if picture.errors:
+        return axis
+    return _ticked(axis, even_ticks(10**axis.low, 10**axis.high, room), picture.unit.tick)
 
 
 def y_axis(picture: Picture, most: int = 7) -> tuple[Axis, Callable[[Curve, CurvePoint], float]]:
@@ -76,14 +86,16 @@ def y_axis(picture: Picture, most: int = 7) -> tuple[Axis, Callable[[Curve, Curv
         spans = {name: (axis.at(10**a), axis.at(10**b)) for name, (a, b) in scale.bands.items()}
         ticks += [((a + b) / 2, name) for name, (a, b) in spans.items()]
         return Axis(low, high, True, tuple(sorted(ticks)), tuple(spans.values())), scale.height
-    values = _values(picture)
-    low, high = (math.log10(end) for end in picture.span or (min(values), max(values)))
+    shown = _values(picture)
+    low, high = (math.log10(end) for end in picture.span or (min(shown), max(shown)))
     # At least a factor of 5, so that noise does not look like a difference; then a margin.
     short = max(0.0, math.log10(5) - (high - low)) / 2
     margin = (high - low + 2 * short) * 0.05
     zero = any(point.value == 0 for line in picture.series for point in line.points)
     axis = Axis(low - short - margin, high + short + margin, True, (), floor=ZERO_BAND / 2 if zero else 0.0)
-    axis = _ticked(axis, log_ticks(10**axis.low, 10**axis.high, picture.unit.base, most), picture.unit.tick)
+    ends = 10**axis.low, 10**axis.high
+    values = even_ticks(*ends, 0.5 / most) if picture.unit.base == 10 else log_ticks(*ends, picture.unit.base, most)
+    axis = _ticked(axis, values, picture.unit.tick)
     if zero:
         axis = Axis(axis.low, axis.high, True, ((axis.floor, "0"), *axis.ticks), ((0, ZERO_BAND),), axis.floor)
     return axis, lambda line, point: point.value

@@ -17,7 +17,8 @@ from jacstrat.report.page.panels import Numbering
 from jacstrat.report.page.strip import strip
 from jacstrat.report.page.svg import SMALL, svg
 
-MOST_BATCHES = 3
+MOST_OTHERS = 3
+"""Of B, or n, that are named; of more the number is."""
 MOST_CARDS = 24
 """Cards of a run; what is beyond is named."""
 
@@ -41,6 +42,7 @@ class PageCard:
     svg: Markup
     more: str
     device: str
+    size: str
 
 
 def chips(setting: Setting) -> tuple[Chip, ...]:
@@ -85,7 +87,9 @@ def _row(beside: Beside, numbers: Numbering) -> Row:
         setting = picture.setting
         label = f"{LABELS[beside.column]}: {setting.name}, {picture.title}"
         drawing = Markup(svg(picture, numbers, label, SMALL))
-        cards.append(PageCard(picture.title, chips(setting), "", "", drawing, f"B = {setting.batch}", _look(setting)))
+        cards.append(
+            PageCard(picture.title, chips(setting), "", "", drawing, f"B = {setting.batch}", _look(setting), "n")
+        )
     name = beside.setting.name
     words = beside.setting.words(["dtype", "workload", "batch"])
     return Row(f"{name[:1].upper()}{name[1:]}, {words}", LABELS[beside.column], tuple(cards))
@@ -102,6 +106,14 @@ def _card(small: Small, numbers: Numbering) -> PageCard:
     alone = len({point.n for line in picture.series for point in line.points}) == 1
     drawing = strip(picture, numbers, label) if alone else svg(picture, numbers, label, SMALL)
     title = f"{setting.name[:1].upper()}{setting.name[1:]}"
-    others = listed(map(str, small.others)) if len(small.others) <= MOST_BATCHES else f"{len(small.others)} more"
-    more = f"B = {setting.batch}" + (f" (B = {others} below)" if others else "")
-    return PageCard(title, chips(setting), statement.answer, statement.faults, Markup(drawing), more, _look(setting))
+    more = small.fixed_words + (f" ({_others(small)} below)" if small.others else "")
+    return PageCard(
+        title, chips(setting), statement.answer, statement.faults, Markup(drawing), more, _look(setting), setting.size
+    )
+
+
+def _others(small: Small) -> str:
+    """What is not drawn, in words: "B = 1 and 4", "5 more B"."""
+    if len(small.others) > MOST_OTHERS:
+        return f"{len(small.others)} more {small.fixed_letter}"
+    return f"{small.fixed_letter} = {listed(map(str, small.others))}"

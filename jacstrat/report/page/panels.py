@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from jacstrat.record import Record
+from jacstrat.report.analysis.batches import batch_sweeps
 from jacstrat.report.analysis.cross_run import sides
 from jacstrat.report.analysis.runs import Run
 from jacstrat.report.analysis.setting import Setting, by_setting, varying
@@ -101,6 +102,13 @@ def sections_of(runs: Sequence[Run], numbers: Numbering, most: int = MOST_POINTS
         pictures.add(panels, picture.setting, picture.title, [picture])
     settings = [(run, setting, group) for run in runs for setting, group in by_setting(run.records).items()]
     differing = varying(setting for _, setting, _ in settings)
+    over_b = [name for name, kind in PICTURES.items() if kind.over_batches]
+    for run, sweep in [(each, sweep) for each in runs for sweep in batch_sweeps(each.records)]:
+        title = sweep.title(also=differing) + (f": {run.label}" if len(runs) > 1 else "")
+        if pictures.full or len(sweep.records) > most:
+            pictures.left_out.append(title)
+            continue
+        pictures.add(panels, sweep.setting, title, _pictures(sweep.setting, sweep.records, title, {}, over_b))
     samples: dict[str, Samples] = {}
     for run, setting, group in settings:
         title = setting.title(also=differing) + (f": {run.label}" if len(runs) > 1 else "")
@@ -118,8 +126,10 @@ def sections_of(runs: Sequence[Run], numbers: Numbering, most: int = MOST_POINTS
     return sections, _left_out(pictures.left_out)
 
 
-def _pictures(setting: Setting, records: Sequence[Record], title: str, samples: Samples) -> list[Picture]:
-    pictures = (kind.build(setting, records, title, samples) for kind in PICTURES.values())
+def _pictures(
+    setting: Setting, records: Sequence[Record], title: str, samples: Samples, names: Iterable[str] = PICTURES
+) -> list[Picture]:
+    pictures = (PICTURES[name].build(setting, records, title, samples) for name in names)
     return [picture for picture in pictures if picture is not None]
 
 

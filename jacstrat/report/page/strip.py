@@ -7,18 +7,20 @@ from html import escape
 
 from jacstrat.report.analysis.units import shortened
 from jacstrat.report.figures.picture import Picture
-from jacstrat.report.page.axis import y_axis
+from jacstrat.report.page.axis import value_axis
 from jacstrat.report.page.markers import marker_id
 from jacstrat.report.page.svg import NAME_LIMIT
 
 WIDTH, LEFT, RIGHT = 340, 112, 100
 ROW, TOP, BOTTOM = 26, 6, 24
+TICK = 46 / (WIDTH - LEFT - RIGHT)
+"""The share of the axis that the label of a tick takes, such as "200 ms"."""
 
 
 def strip(picture: Picture, number: Callable[[str], int], label: str) -> str:
     """The points of a picture that share one n, the fastest on top; arguments as of `page.svg.svg`."""
     lines = sorted(picture.series, key=lambda line: line.points[0].value)
-    axis, _ = y_axis(picture, 4)
+    axis = value_axis(picture, TICK)
     height = TOP + ROW * len(lines) + BOTTOM
     base, across = height - BOTTOM, WIDTH - LEFT - RIGHT
     ticks = [(LEFT + share * across, text) for share, text in axis.ticks]
@@ -37,7 +39,7 @@ def strip(picture: Picture, number: Callable[[str], int], label: str) -> str:
             ends = [LEFT + axis.at(value) * across for value in (point.low, point.high)]
             right = max(x, ends[1])
             band = f'<path class="l" d="M{ends[0]:.1f} {y:.1f}H{ends[1]:.1f}"/>'
-        words = f"{line.strategy}, n = {point.n:g}: {show(point.value)}{', wrong' * wrong}"
+        words = f"{line.strategy}, {picture.setting.size} = {point.n:g}: {show(point.value)}{', wrong' * wrong}"
         parts.append(
             f'<g class="s k{number(line.strategy)}"><path class="hair" d="M{LEFT} {y:.1f}H{x:.1f}"/>{band}'
             f'<text class="end e{" w" * wrong}" x="{LEFT - 8}" y="{y + 4:.1f}">'

@@ -82,7 +82,7 @@ class _Plot:
     def __init__(self, picture: Picture, box: Box) -> None:
         self.picture, self.box = picture, box
         self.single = len({point.n for line in picture.series for point in line.points}) == 1
-        self.xs = x_axis(picture, self.single, box.room)
+        self.xs = x_axis(picture, self.single, box.room, box.named)
         self.ys, self.value_of = y_axis(picture, box.ticks)
         self.right = box.width - (box.notes if picture.references else box.right)
 
@@ -111,7 +111,8 @@ class _Plot:
         texts = "".join(f'<text x="{left - 8}" y="{y + 4:.1f}" class="e">{escape(t)}</text>' for y, t in across)
         texts += "".join(f'<text x="{x:.1f}" y="{base + 18}" class="c">{escape(t)}</text>' for x, t in up)
         n = next(point.n for line in self.picture.series for point in line.points)
-        alone = f"n = {n:g}; in the order of the legend" if self.picture.x == "n" else self.picture.xlabel
+        size = self.picture.setting.size
+        alone = f"{size} = {n:g}; in the order of the legend" if self.picture.x == "n" else self.picture.xlabel
         title = alone if self.single and "legend" not in self.picture.xlabel else self.picture.xlabel
         axes = (
             f'{bands}<path class="grid" d="{grid}"/><path class="base" d="M{left} {top}V{base}H{self.right}"/>{texts}'
@@ -212,7 +213,10 @@ class _Plot:
         """A point in words: the strategy, where it is, its value and its band."""
         show, kind = self.picture.unit.show, self.picture.x
         budget = self.picture.name in (BUDGET, PRODUCTS)
-        name = "products" if budget else {"n": "n", "seconds": "", "rounds": "round", "intensity": "FLOPs a byte"}[kind]
+        size = self.picture.setting.size
+        name = (
+            "products" if budget else {"n": size, "seconds": "", "rounds": "round", "intensity": "FLOPs a byte"}[kind]
+        )
         where = TIME.show(point.n) if kind == "seconds" else f"{name} = {point.n:.4g}"
         value = "exact" if self.picture.errors and point.value == 0 else show(point.value)
         band = ""

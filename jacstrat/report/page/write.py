@@ -161,6 +161,7 @@ def _head(run: Run, numbers: Numbering) -> dict[str, Any]:
         "rest": points[first:],
         "totals": headline.totals,
         "cards": cards,
+        "sizes": " or ".join(dict.fromkeys(card.size for card in cards)),
         "more": more,
         "maps": [_map(winner_map) for winner_map in winner_maps(run.records)],
     }

@@ -50,6 +50,19 @@ def test_ratios_by_round_go_before_those_of_medians(record: Make, frame_of: Fram
     assert winner.level == ("vmap", "jvp")
 
 
+def test_one_that_is_slower_by_its_median_and_not_by_the_rounds_is_level_with_the_fastest(record: Make) -> None:
+    rows = [
+        record(strategy="identity", median_s=2.86e-3, over_fastest=1.0),
+        record(strategy="taylor", median_s=3.24e-3, over_fastest=0.231),
+        record(strategy="jvp", median_s=3.0e-3, over_fastest=1.5),
+        record(strategy="vmap", median_s=4.4e-3, over_fastest=1.4),
+    ]
+    (winner,) = winners(rows)
+    assert winner.level == ("identity", "taylor")
+    assert (winner.runner_up, winner.over_next) == ("taylor", None)
+    assert (winner.slowest, winner.over_slowest) == ("jvp", 1.5)
+
+
 @pytest.mark.parametrize("status", [status for status in STATUSES if status != "ok"])
 def test_only_a_right_result_wins(record: Make, frame_of: FrameOf, status: str) -> None:
     rows = [record(strategy="ones", median_s=1e-6, status=status), record(strategy="vmap")]

@@ -9,7 +9,7 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from jacstrat.record import Record
-from jacstrat.report.analysis.findings import print_findings
+from jacstrat.report.analysis.findings import LEAST_OF_A_SHEET, findings, print_findings, print_screen
 from tests.report.analysis.printed import everything, rows_of
 
 Make = Callable[..., Record]
@@ -55,3 +55,20 @@ def test_findings_fit_narrow_terminals(width: int, record: Make, sweep: Sweep, f
     text = findings_of(frame_of(everything(record, sweep)), width)
     assert max(cell_len(line) for line in text.splitlines()) <= width
     assert "vmap" in text
+
+
+@pytest.mark.parametrize("height", range(8, 60))
+def test_a_screen_is_no_longer_than_the_console_and_ends_in_no_head_of_a_sheet(height: int, sweep: Sweep) -> None:
+    told = findings([row for problem in ("linear", "tanh_field", "bratu") for row in sweep(problem, ns=(1, 2, 4))])
+    file = io.StringIO()
+    print_screen(told, Console(file=file, width=80, height=height), "jacstrat report DIR")
+    lines = file.getvalue().splitlines()
+    assert len(lines) <= max(height - 4, LEAST_OF_A_SHEET) + 1
+    if lines[-1].startswith("... "):
+        assert lines[-1].endswith(" more lines: jacstrat report DIR")
+        above = [line for line in lines[:-1] if line.strip()]
+        assert not set(above[-1]) <= {"─"}, "a rule below which nothing stands"
+        assert above[-1] != "Wrong results"
+        assert not above[-1].startswith("problem ")
+    else:
+        assert "Wrong results" in lines

@@ -28,7 +28,7 @@ def test_sides_share_strategies_and_the_ends_of_y(sweep: Sweep) -> None:
 def test_what_one_side_alone_has_is_not_there(record: Make) -> None:
     mine, its = record(cost_ratio=2.0), record(problem="cos", cost_ratio=2.0)
     assert besides([RunSide("one", (mine,)), RunSide("two", (its,))]) == ()
-    assert agreement([RunSide("one", (mine,)), RunSide("two", (its,))]) == ""
+    assert agreement([RunSide("one", (mine,)), RunSide("two", (its,))]).startswith("They share no n of a problem, B,")
 
 
 def test_the_sentence_counts_the_sizes_at_which_sides_agree(record: Make) -> None:

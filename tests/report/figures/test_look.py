@@ -12,14 +12,17 @@ from matplotlib.text import Text
 
 from jacstrat.core.errors import UsageError
 from jacstrat.record import Record
+from jacstrat.report.figures.chart import empty_chart
 from jacstrat.report.figures.look import LEAST_POINTS, NARROW_INCHES, WIDE, look_of, parse_width
 from jacstrat.report.figures.multiples import draw_smalls
 from jacstrat.report.figures.plots import PLOTS, write_figure
+from jacstrat.report.figures.series import Curve, CurvePoint
 from jacstrat.report.figures.small import smalls
 from jacstrat.report.figures.winnermap import draw_map, winner_maps
 
 Make = Callable[..., Record]
 Sweep = Callable[..., list[Record]]
+LINES = (Curve("vmap", (1, 2), (CurvePoint(1, 1.0, None, None, False), CurvePoint(2, 1.0, None, None, False)), ""),)
 
 
 @pytest.mark.parametrize(
@@ -88,3 +91,10 @@ def test_fonts_are_inside_and_the_bytes_are_the_same_again(record: Make, tmp_pat
     assert b"/Type3" not in pdf
     write_figure(figure, tmp_path / "three", "svg")
     assert "<text" not in (tmp_path / "three").read_text()
+
+
+@pytest.mark.parametrize("size", ["B = 16", "n = 16"])
+def test_a_title_of_a_column_is_not_broken_between_a_letter_and_its_number(size: str) -> None:
+    for letters in range(1, 60):
+        _, axes = empty_chart(f"{'x' * letters}, {size}", "", "y", LINES, look=look_of(3.4))
+        assert size in axes.get_title(loc="left").replace("\u00a0", " ")

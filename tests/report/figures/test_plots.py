@@ -12,6 +12,7 @@ from matplotlib.image import imread
 from jacstrat.core.errors import UsageError
 from jacstrat.core.status import STATUSES
 from jacstrat.record import Record
+from jacstrat.report.analysis.batches import batch_sweeps
 from jacstrat.report.analysis.setting import Setting
 from jacstrat.report.figures.palette import style
 from jacstrat.report.figures.plots import PICTURES, PLOTS, file_stem, picture_of, write_plots
@@ -157,3 +158,24 @@ def test_reports_load_neither_torch_nor_pyplot() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_time_and_memory_are_drawn_over_batches_too(record: Make, frame_of: FrameOf, tmp_path: Path) -> None:
+    rows = [
+        record(strategy=name, batch=b, n=16, peak_bytes=64 * b, median_s=1e-6 * b**k)
+        for b in (1, 4, 16, 64, 256)
+        for k, name in enumerate(("vmap", "jvp"))
+    ]
+    rows += [record(strategy="vmap", batch=1024, n=16, status="oom", median_s=None)]
+    files = write_plots(frame_of(rows), tmp_path, names=["time", "memory", "pareto"])
+    assert [f.name for f in files[::3] if "over-b" in f.name] == [
+        "divergence-sin-over-b-time.png",
+        "divergence-sin-over-b-memory.png",
+    ]
+    (sweep,) = batch_sweeps(rows)
+    figure = PLOTS["time"](list(sweep.records), sweep.title())
+    assert axes_of(figure).get_xlabel() == "B, number of points"
+    texts = texts_of(figure)
+    assert texts[0] == "Divergence of sin, float64, cpu, n = 16"
+    assert any(text.startswith("vmap\n~ B^0.00 [") and text.endswith("\noom at B = 1024") for text in texts)
+    assert any(text.startswith("Fastest at B = 256: vmap, 1.00 µs") for text in texts)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable
+from itertools import pairwise
 
 from jacstrat.record import Record
 from jacstrat.report.figures.plots import picture_of
@@ -42,3 +43,10 @@ def test_a_wrong_one_says_so_and_no_name_is_markup(record: Make) -> None:
     assert wrong[1].startswith(f"{EVIL}, n = 4: ")
     assert wrong[1].endswith(", wrong")
     assert root.get("aria-label") == EVIL
+
+
+def test_labels_of_ticks_do_not_run_into_each_other(record: Make) -> None:
+    root = drawn([record(strategy=f"s{k}", median_s=time) for k, time in enumerate((17.5e-3, 33e-3, 87e-3, 195e-3))])
+    places = [float(text.get("x", "")) for text in root.iter("text") if text.get("class") == "c"]
+    assert len(places) >= 2
+    assert all(right - left >= 45.9 for left, right in pairwise(places)), "room for such as 200 ms"

@@ -154,6 +154,20 @@ def test_several_runs_are_labelled_and_compared(sweep: Sweep) -> None:
     assert "right over left" in text
 
 
+def test_a_run_over_batches_is_shown_against_them(record: Make) -> None:
+    rows = [record(strategy=name, batch=b, n=16, peak_bytes=8) for b in (1, 4, 16, 64, 256) for name in ("vmap", "jvp")]
+    text = page([Run("run", Path("run"), rows)])
+    assert "Time of one call against B, of the best three" in text
+    assert ">n = 16<" in text
+    assert ">B = 1<" in text
+    assert "vmap, B = 256: 10.0 µs" in text
+    assert text.index("Divergence of sin, float64, cpu, n = 16</h") < text.index(
+        "Divergence of sin, float64, cpu, B = 1</h"
+    )
+    both = page([Run("run", Path("run"), [*rows, record(problem="cos", n=1), record(problem="cos", n=2)])])
+    assert "Time of one call against B or n, of the best three" in both
+
+
 def test_what_does_not_fit_is_named(sweep: Sweep, monkeypatch: pytest.MonkeyPatch) -> None:
     rows = [*sweep("sin"), *sweep("linear"), *sweep("cos")]
     assert "Not drawn here" not in page([run(*rows)])
