@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+import torch.utils.checkpoint
 
 from jacstrat.core.errors import MOST_SEARCHED, message_of
 
@@ -12,6 +13,11 @@ def is_out_of_memory(error: BaseException) -> bool:
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
     return "can't allocate memory" in message_of(error, MOST_SEARCHED)
+
+
+def is_no_error(error: BaseException) -> bool:
+    """Whether a checkpoint around has all that it wants, and ends what it computes again."""
+    return isinstance(error, getattr(torch.utils.checkpoint, "_StopRecomputationError", ()))
 
 
 def is_not_implemented(error: BaseException) -> bool:

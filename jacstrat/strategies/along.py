@@ -18,6 +18,7 @@ from jacstrat.strategies.points import check_points, outside_inference_mode, usa
 from jacstrat.strategies.process_cache import ProcessCache, circumstances_of
 from jacstrat.trace import Untraceable
 from jacstrat.trace.arguments import Args, Function, bind
+from jacstrat.trace.tracers import outside_hooks
 
 # Whether the tape serves, by what the function is; else nested reverse mode does.
 SERVED: ProcessCache[bool] = ProcessCache()
@@ -53,8 +54,10 @@ def derivatives(u: Function, x: Tensor, V: Tensor, order: int, args: Args = ()) 
     with outside_inference_mode(), hinted(_NAME, f, x, args), plain_attention():
         V = V.clone() if V.is_inference() else V
         line = TapedLine(f)
-        is_traced = not (torch.compiler.is_compiling() or isinstance(line.tape(x, args), Untraceable))
-        if _is_served(f, x, args, V, order, line, is_traced):
+        with outside_hooks():
+            is_traced = not (torch.compiler.is_compiling() or isinstance(line.tape(x, args), Untraceable))
+            is_served = _is_served(f, x, args, V, order, line, is_traced)
+        if is_served:
             try:
                 return line.derivatives(x, V, order, args)
             except UnsupportedError:

@@ -24,9 +24,10 @@ from jacstrat.strategies.copies import Copies, output
 from jacstrat.strategies.direct import Direct
 from jacstrat.strategies.error_hints import hinted
 from jacstrat.strategies.gaps import Transform
-from jacstrat.strategies.points import check_points, outside_inference_mode, usable
+from jacstrat.strategies.points import beside_the_result, check_points, usable
 from jacstrat.strategies.prepared import Prepared, StaleError
 from jacstrat.strategies.reduction import FormError, OutputForm, outputs_of, reduction
+from jacstrat.torch_errors import is_no_error
 from jacstrat.trace.arguments import Args, Function
 
 if TYPE_CHECKING:
@@ -262,7 +263,7 @@ class Strategy(ABC):
         except (MemoryError, torch.OutOfMemoryError):
             raise
         except Exception as error:
-            if direct.is_new and not isinstance(error, (FormError, StaleError)):
+            if is_no_error(error) or (direct.is_new and not isinstance(error, (FormError, StaleError))):
                 raise
             # What was kept does not serve; if nothing does, this says so of f itself.
             return call(direct.again(), args)
@@ -286,7 +287,7 @@ class Strategy(ABC):
             check_points(x)
         points = usable(x)
         needs_scalar = self.refuse(OPERATORS["divergence"]) is not None
-        with outside_inference_mode(), hinted(self, f, points, args), plain_attention():
+        with beside_the_result(), hinted(self, f, points, args), plain_attention():
             reduced, form = reduction(operator, f, points, args, event_dim, needs_scalar, form)
             z, z_args = reduced.points(points, args)
             contraction = self.contracted(reduced.operator, reduced.function, z, z_args, generator)

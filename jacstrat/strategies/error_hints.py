@@ -7,6 +7,7 @@ from torch import Tensor
 
 from jacstrat.core.errors import JacstratError, UnsupportedError, UsageError, in_words
 from jacstrat.strategies.limits import limit
+from jacstrat.torch_errors import is_no_error
 from jacstrat.trace.arguments import Args, Function, bind
 from jacstrat.trace.tracers import is_transformed
 
@@ -35,6 +36,8 @@ class hinted:  # noqa: N801 - called as a function is
 
     def __exit__(self, kind: object, error: BaseException | None, _: object) -> None:
         if not isinstance(error, Exception) or isinstance(error, (JacstratError, MemoryError, torch.OutOfMemoryError)):
+            return
+        if is_no_error(error):
             return
         f, x = bind(self._f, self._args), self._x
         if (words := limit(error)) is not None:

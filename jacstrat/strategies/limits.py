@@ -35,7 +35,10 @@ _EXPLAINED_LIMITS = (
     ),
     (r"called random operation", "vmap: random numbers are drawn in it; draw none in f, or give vmap a randomness"),
     (r"call Tensor\.requires_grad_\(\)", "f calls requires_grad_(), which torch.func refuses; use torch.func.grad"),
-    (r"saved tensor hooks", "f saves its graph by hooks, as torch.utils.checkpoint does, which torch.func refuses"),
+    (
+        r"saved tensor hooks",
+        "hooks save the graph, as of a torch.utils.checkpoint in f or around the call, which torch.func refuses",
+    ),
     (r"data pointer of Tensor that doesn't have storage", "f reads the numbers of a tensor, as by .numpy()"),
 )
 # The same, told by torch's own first two sentences.

@@ -14,7 +14,7 @@ from torch.utils._python_dispatch import _disable_current_modes
 
 from jacstrat.core.errors import ShapeError, UsageError
 from jacstrat.graphs import is_capturing
-from jacstrat.trace.tracers import has_modes, is_transformed
+from jacstrat.trace.tracers import has_modes, is_transformed, outside_hooks
 
 
 def check_points(x: Tensor) -> None:
@@ -46,6 +46,13 @@ def outside_inference_mode() -> Iterator[None]:
         with torch.inference_mode(False), torch.no_grad():
             yield
     else:
+        yield
+
+
+@contextmanager
+def beside_the_result() -> Iterator[None]:
+    """Where something is found out about f: no graph that the caller records, nor a checkpoint around, is to see it."""
+    with outside_inference_mode(), outside_hooks():
         yield
 
 

@@ -17,7 +17,7 @@ from jacstrat.strategies.contraction import Contraction, Estimate, Together
 from jacstrat.strategies.error_hints import hinted
 from jacstrat.strategies.hold import Hold
 from jacstrat.strategies.look import has_numbers
-from jacstrat.strategies.points import check_points, outside_inference_mode, usable
+from jacstrat.strategies.points import beside_the_result, check_points, outside_inference_mode, usable
 from jacstrat.strategies.products import gradient_of
 from jacstrat.strategies.reduction import Reduction
 from jacstrat.trace.arguments import Args, Function, is_immutable
@@ -179,7 +179,7 @@ class Prepared:
     def _hold(self, x: Tensor, args: Args) -> None:
         if self._asked.is_plain or _tracking(x) in self._confirmed or not _is_seen(x):
             return
-        with outside_inference_mode(), hinted(self.strategy, self._f, x, args), plain_attention():
+        with beside_the_result(), hinted(self.strategy, self._f, x, args), plain_attention():
             z, z_args = self.reduction.points(x, args)
             hold = Hold(self.operator, self.reduction.function, z, z_args)
             fault = hold.fault(self.contraction, self._asked.stochastic, self.strategy.transforms)

@@ -22,7 +22,7 @@ from torch import Tensor
 from jacstrat.core.operator import Operator
 from jacstrat.trace.arguments import Args
 from jacstrat.trace.fingerprint import Same
-from jacstrat.trace.tracers import is_transformed
+from jacstrat.trace.tracers import has_hooks, is_transformed
 
 V = TypeVar("V")
 
@@ -100,7 +100,8 @@ def circumstances_of(operator: Operator, x: Tensor, args: Args) -> tuple[Hashabl
     points = x.shape[0].bit_length() if x.dim() > 1 else None
     kind = x.device.type
     cast = torch.get_autocast_dtype(kind) if _may_cast(kind) and torch.is_autocast_enabled(kind) else None
-    modes = (torch.is_grad_enabled(), torch.get_num_threads(), torch.get_default_dtype(), cast, transformed)
+    around = (transformed, has_hooks())
+    modes = (torch.is_grad_enabled(), torch.get_num_threads(), torch.get_default_dtype(), cast, around)
     arg_kinds = tuple(_kind_of(arg) for arg in args)
     what = (operator.name, operator.coordinates, None if operator.weight is None else key_of(operator.weight))
     return (what, x.shape[1:], points, x.dim(), x.dtype, x.device, x.requires_grad, type(x), modes, arg_kinds)

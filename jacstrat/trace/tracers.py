@@ -1,9 +1,14 @@
-"""Who follows what is done here, by what torch does not tell in public: transforms of torch.func, modes, tracers.
+"""Who follows what is done here, by what torch does not tell in public: transforms, modes, tracers, hooks.
 
 A compiler is asked for by `torch.compiler.is_compiling`, a graph that is being captured by `graphs.is_capturing`.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -32,3 +37,35 @@ def has_modes() -> bool:
 def is_proxied() -> bool:
     """Whether operations are written down as a graph of torch.fx."""
     return get_proxy_mode() is not None
+
+
+_set_aside: ContextVar[bool] = ContextVar("_set_aside", default=False)
+
+
+def has_hooks() -> bool:
+    """Whether hooks are around on what graphs save, as a checkpoint has them; also where they are set aside."""
+    if torch.compiler.is_compiling() or is_transformed():  # where there can be none
+        return False
+    return _set_aside.get() or _innermost() is not None
+
+
+def _innermost() -> Any:
+    return torch._C._autograd._top_saved_tensors_default_hooks(True)
+
+
+@contextmanager
+def outside_hooks() -> Iterator[None]:
+    """Hooks on what graphs save set aside: a checkpoint counts that, and whoever goes back in it fails."""
+    if not has_hooks():
+        yield
+        return
+    autograd, hooks, token = torch._C._autograd, [], _set_aside.set(True)
+    while (pair := _innermost()) is not None:
+        hooks.append(pair)
+        autograd._pop_saved_tensors_default_hooks()
+    try:
+        yield
+    finally:
+        _set_aside.reset(token)
+        for pack, unpack in reversed(hooks):
+            autograd._push_saved_tensors_default_hooks(pack, unpack)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from jacstrat import UnsupportedError, divergence, laplacian, value_gradient_laplacian
 from jacstrat.strategies.entries import INTEGERS
@@ -163,3 +164,46 @@ def test_what_a_kept_recording_rests_on_is_looked_at_anew_when_it_changes() -> N
         net[0].scale.value = value
         for _ in range(2):
             torch.testing.assert_close(divergence(net, X, "chain"), divergence(net, X, "identity"))
+
+
+class TestInsideACheckpoint:
+    """Where the caller computes a block again on the way back, which counts what a graph saves."""
+
+    X = X.clone().requires_grad_()
+
+    @staticmethod
+    def network(outputs: int) -> nn.Module:
+        torch.manual_seed(0)
+        return nn.Sequential(nn.Linear(4, 6), nn.Tanh(), nn.Linear(6, outputs)).to(D)
+
+    def slopes(self, operator: Any, net: Any, spec: str, is_checkpointed: bool, use_reentrant: bool = False) -> Any:
+        def block(x: Tensor) -> Tensor:
+            return operator(net, x, spec).square()
+
+        y = checkpoint(block, self.X, use_reentrant=use_reentrant) if is_checkpointed else block(self.X)
+        for p in net.parameters():
+            p.grad = None
+        y.sum().backward(inputs=None if use_reentrant else [*net.parameters()])
+        return [y.detach(), *(torch.zeros_like(p) if p.grad is None else p.grad for p in net.parameters())]
+
+    @pytest.mark.parametrize("use_reentrant", [False, True])
+    @pytest.mark.parametrize("spec", ["identity", "chain", "auto"])
+    def test_a_divergence_is_differentiated(self, spec: str, use_reentrant: bool) -> None:
+        net = self.network(4)
+        expected = self.slopes(divergence, net, "identity", False)
+        for _ in range(2):
+            found = self.slopes(divergence, net, spec, True, use_reentrant)
+            torch.testing.assert_close(found, expected)
+
+    @pytest.mark.parametrize("use_reentrant", [False, True])
+    @pytest.mark.parametrize("spec", ["identity", "taylor", "taylor:checkpoint=true", "auto"])
+    def test_a_laplacian_is_differentiated(self, spec: str, use_reentrant: bool) -> None:
+        net = self.network(1)
+        expected = self.slopes(laplacian, net, "identity", False)
+        for _ in range(2):
+            found = self.slopes(laplacian, net, spec, True, use_reentrant)
+            torch.testing.assert_close(found, expected)
+
+    def test_what_torch_refuses_there_is_told(self) -> None:
+        with pytest.raises(UnsupportedError, match="checkpoint in f or around the call, which torch.func refuses"):
+            self.slopes(laplacian, self.network(1), "vmap", True)

@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 from torch._functorch.pyfunctorch import temporarily_clear_interpreter_stack
 from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.autograd.graph import saved_tensors_hooks
 from torch.fx.experimental.proxy_tensor import make_fx
 
-from jacstrat.trace.tracers import has_modes, is_proxied, is_transformed, is_wrapped
+from jacstrat.trace.tracers import has_hooks, has_modes, is_proxied, is_transformed, is_wrapped, outside_hooks
 
 X = torch.ones(3, 2)
 
@@ -68,3 +69,25 @@ def test_a_compiler_is_told_of_no_transform_where_there_is_none() -> None:
     compiled = torch.compile(f, backend="eager", fullgraph=True)
     torch.testing.assert_close(compiled(X), X + 2)
     torch.testing.assert_close(torch.compile(torch.func.vmap(f), backend="eager", fullgraph=True)(X), X + 1)
+
+
+def test_hooks_are_set_aside_and_put_back() -> None:
+    saved: list[Tensor] = []
+
+    def pack(tensor: Tensor) -> Tensor:
+        saved.append(tensor)
+        return tensor
+
+    assert not has_hooks()
+    x = X.clone().requires_grad_()
+    with saved_tensors_hooks(pack, lambda t: t), saved_tensors_hooks(pack, lambda t: t):
+        assert has_hooks()
+        with outside_hooks():
+            assert has_hooks()
+            torch.func.grad(lambda x: (x * x).sum())(x)  # which refuses hooks
+            with outside_hooks():
+                x.sin()
+        assert saved == []
+        x.sin()
+        assert len(saved) == 1
+    assert not has_hooks()

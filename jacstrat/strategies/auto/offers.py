@@ -5,14 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from jacstrat.strategies.auto.candidates import Candidate, Evidence
+from jacstrat.strategies.base import Strategy
+from jacstrat.trace.tracers import has_hooks
 
 
 def candidates_of(evidence: Evidence) -> Iterator[Candidate]:
     """The candidates of every strategy that has any, those that packages register among them."""
     from jacstrat.strategies import STRATEGIES
 
+    # Where a checkpoint is around torch.func cannot be, but loops of reverse mode can, and what was recorded before.
+    is_hooked = has_hooks()
     for kind in STRATEGIES.values():
-        yield from (one for one in kind.candidates(evidence) if one.strategy.refuse(evidence.operator) is None)
+        for one in kind.candidates(evidence):
+            if one.strategy.refuse(evidence.operator) is None and not (is_hooked and _is_by_func(one.strategy)):
+                yield one
+
+
+def _is_by_func(strategy: Strategy) -> bool:
+    return "func" in strategy.transforms and not strategy.records
 
 
 def on_ground(evidence: Evidence) -> list[Candidate]:
