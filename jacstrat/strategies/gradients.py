@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from jacstrat.core.errors import message_of
-from jacstrat.strategies.cuts import Ends
+from jacstrat.strategies.cuts import Ends, has_cuts
 from jacstrat.strategies.look import ClaimLook
 from jacstrat.strategies.slope import LEAST, UNKNOWN, LeafLine, Slope
 from jacstrat.strategies.truth import REFUSALS, TOLERANCE, Truth
@@ -73,9 +73,10 @@ class Gradients:
             if slope.is_known and slope.is_near(derivative, size, tolerance):
                 return self._leaf_fault(key, line, mine, total, truth)
         is_seen = slope.is_known
-        if not is_seen or not (isfinite(derivative) or bool(truth.is_known.all())):
-            # By autograd, where differences do not see what is meant, or see a kink; and where a row at an edge leaves
-            # no gradient to any.
+        is_finite = isfinite(derivative) or bool(truth.is_known.all())
+        if not is_seen or not is_finite or has_cuts(look.question.f, line.points):
+            # By autograd, where differences do not see what is meant, or see a kink; where a row at an edge leaves no
+            # gradient to any; and where f cuts off so little that its value hardly shows it.
             nested = None if has_gap else self._own_slope(line, total, truth)
             if nested is None and not is_seen:
                 return ""

@@ -72,6 +72,19 @@ class TestGradients:
         assert fault(lambda x: 6 * (P.detach() * P * x).sum(-1), f=cut) == ""
         assert fault(lambda x: 6 * (P * P * x).sum(-1), f=cut).startswith("has a gradient in what f holds that is off")
 
+    def test_a_cut_that_the_value_hardly_shows_is_seen_in_the_second_derivative(self) -> None:
+        x = X[:3].clone()
+
+        def clamped(x: Tensor) -> Tensor:
+            z = P * x
+            with torch.no_grad():
+                z.clamp_(min=0.2)
+            return (1e3 * P * x + 3e-4 * (40 * z).sin()).sum(-1)
+
+        assert bool((P * x < 0.2).any())
+        for strategy in ("identity", "vmap"):
+            assert fault_of(strategy, clamped, x) == ""
+
     def test_a_cut_that_cuts_nothing_off_hides_no_fault(self) -> None:
         def softmax(x: Tensor) -> Tensor:
             e = (P * x - (P * x).amax(-1, keepdim=True).detach()).exp()  # as people write it against overflow
