@@ -37,7 +37,7 @@ _EXPLAINED_LIMITS = (
     (r"call Tensor\.requires_grad_\(\)", "f calls requires_grad_(), which torch.func refuses; use torch.func.grad"),
     (
         r"saved tensor hooks",
-        "hooks save the graph, as of a torch.utils.checkpoint in f or around the call, which torch.func refuses",
+        "a checkpoint, in f or around the call, saves by hooks, which torch.func refuses",
     ),
     (r"data pointer of Tensor that doesn't have storage", "f reads the numbers of a tensor, as by .numpy()"),
 )

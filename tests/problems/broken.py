@@ -611,7 +611,7 @@ CONTEXT = "autograd.Function OldStyle has no setup_context, without which torch.
 VMAP = "autograd.Function Bare has no vmap rule; set generate_vmap_rule = True in it"
 REQUIRES = "f calls requires_grad_(), which torch.func refuses; use torch.func.grad"
 ATTENTION = "_scaled_dot_product_flash_attention_for_cpu has no forward-mode rule in torch"
-HOOKS = "hooks save the graph, as of a torch.utils.checkpoint in f or around the call, which torch.func refuses"
+HOOKS = "a checkpoint, in f or around the call, saves by hooks, which torch.func refuses"
 
 # By function, the strategies that it is refused by and why; every other exact one of a field is `ok`.
 REFUSED = {

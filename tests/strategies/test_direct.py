@@ -205,5 +205,5 @@ class TestInsideACheckpoint:
             torch.testing.assert_close(found, expected)
 
     def test_what_torch_refuses_there_is_told(self) -> None:
-        with pytest.raises(UnsupportedError, match="checkpoint in f or around the call, which torch.func refuses"):
+        with pytest.raises(UnsupportedError, match="checkpoint, in f or around the call, saves by hooks"):
             self.slopes(laplacian, self.network(1), "vmap", True)
