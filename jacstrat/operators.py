@@ -15,7 +15,7 @@ from jacstrat.strategies.along import check_direction, check_order, derivatives
 from jacstrat.strategies.checked import checked, plain_attention
 from jacstrat.strategies.error_hints import hinted
 from jacstrat.strategies.points import check_points, outside_inference_mode, usable
-from jacstrat.strategies.products import gradient_of, vjp
+from jacstrat.strategies.products import gradient_of, pullback
 from jacstrat.trace.arguments import Args, Function, bind
 
 DEFAULT = "auto"
@@ -262,15 +262,15 @@ def curl(field: Function, x: Tensor, args: Args = ()) -> Tensor:
     Raises:
         ShapeError: n is not 3, or field does not map (B, 3) to (B, 3).
 
-    Cost: one evaluation and three batched VJPs.
+    Cost: one evaluation and three VJPs for the whole batch.
     """
     check_points(x)
     if x.shape[-1] != 3:
         raise ShapeError(f"curl needs n = 3, got x of shape {tuple(x.shape)}")
     with outside_inference_mode(), hinted("curl", field, x, args), plain_attention():
         x = usable(x)
-        linear = vjp(bind(checked(field, OPERATORS["divergence"]), args), x)
-        J = torch.func.vmap(linear.apply)(torch.eye(3, dtype=x.dtype, device=x.device))
+        linear = pullback(bind(checked(field, OPERATORS["divergence"]), args), x)
+        J = torch.stack([linear(unit) for unit in torch.eye(3, dtype=x.dtype, device=x.device)])
         return torch.stack((J[2, ..., 1] - J[1, ..., 2], J[0, ..., 2] - J[2, ..., 0], J[1, ..., 0] - J[0, ..., 1]), -1)
 
 

@@ -92,6 +92,11 @@ def vjp(field: Function, x: Tensor, *args: Any) -> Linearised:
     return Linearised(lambda v: pull(v.expand_as(y))[0], y)
 
 
+def pullback(field: Function, x: Tensor, *args: Any) -> Linearised:
+    """v -> v^T J for a few probes one after the other: by a graph of autograd, but in a program, which takes none."""
+    return (vjp if torch.compiler.is_compiling() else reverse)(field, x, *args)
+
+
 def jvp(field: Function, x: Tensor, *args: Any) -> Linearised:
     """v -> J v by torch.func.jvp; evaluates the field with every product, or once where it is vmapped."""
     return Linearised(lambda v: torch.func.jvp(lambda x: field(x, *args), (x,), (v.expand_as(x),))[1])
@@ -109,7 +114,7 @@ def gradient_of(scalar: Function, x: Tensor, args: tuple[Any, ...] = (), event_d
         scalar, x, args: A scalar of real or complex values at x.
         event_dim: Axes of a point.
     """
-    linear, lead = vjp(scalar, x, *args), x.dim() - event_dim
+    linear, lead = pullback(scalar, x, *args), x.dim() - event_dim
     value = linear.value
     assert value is not None
     if value.is_complex():

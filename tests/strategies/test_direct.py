@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,15 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from jacstrat import UnsupportedError, divergence, laplacian, value_gradient_laplacian
+from jacstrat import (
+    UnsupportedError,
+    curl,
+    derivatives_along,
+    divergence,
+    gradient,
+    laplacian,
+    value_gradient_laplacian,
+)
 from jacstrat.strategies.entries import INTEGERS
 from jacstrat.strategies.prepared import Prepared
 from tests.strategies.makers import NET, D, Field, X, scalar, with_float, with_matrix_of_one_row, with_tensor
@@ -203,6 +212,25 @@ class TestInsideACheckpoint:
         for _ in range(2):
             found = self.slopes(laplacian, net, spec, True, use_reentrant)
             torch.testing.assert_close(found, expected)
+
+    @pytest.mark.parametrize(
+        "function", [gradient, curl, partial(derivatives_along, v=torch.ones(3, dtype=D), order=3)]
+    )
+    def test_so_is_what_has_no_strategy(self, function: Any) -> None:
+        x = self.X.detach()[:, :3].clone().requires_grad_()
+        net = nn.Linear(3, 3).to(D)
+
+        def f(x: Tensor) -> Tensor:
+            return net(x).sin() if function is curl else net(x).sin().sum(-1)
+
+        found, expected = [
+            torch.autograd.grad(one(x).square().sum(), x)
+            for one in (
+                lambda x: checkpoint(lambda x: function(f, x), x, use_reentrant=False),
+                lambda x: function(f, x),
+            )
+        ]
+        torch.testing.assert_close(found, expected)
 
     def test_what_torch_refuses_there_is_told(self) -> None:
         with pytest.raises(UnsupportedError, match="checkpoint, in f or around the call, saves by hooks"):
