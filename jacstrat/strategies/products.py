@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from jacstrat.trace.arguments import Function
-from jacstrat.trace.tracers import is_transformed
+from jacstrat.trace.tracers import has_hooks, is_transformed
 
 Apply = Callable[[Tensor], Tensor]
 
@@ -93,8 +93,8 @@ def vjp(field: Function, x: Tensor, *args: Any) -> Linearised:
 
 
 def pullback(field: Function, x: Tensor, *args: Any) -> Linearised:
-    """v -> v^T J for a few probes one after the other: by a graph of autograd, but in a program, which takes none."""
-    return (vjp if torch.compiler.is_compiling() else reverse)(field, x, *args)
+    """v -> v^T J by torch.func.vjp, or inside a checkpoint, whose hooks that refuses, by torch.autograd.grad."""
+    return (reverse if has_hooks() else vjp)(field, x, *args)
 
 
 def jvp(field: Function, x: Tensor, *args: Any) -> Linearised:
