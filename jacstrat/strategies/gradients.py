@@ -56,6 +56,7 @@ class Gradients:
         except REFUSALS as error:
             return f"has no gradient: {message_of(error).split('. ')[0]}"
         tolerance = TOLERANCE[claimed.dtype]
+        is_told = not has_gap and has_cuts(look.question.f, line.points)
         derivative, size = line.contracted(mine)
 
         def total(points: Tensor) -> Tensor:
@@ -68,20 +69,20 @@ class Gradients:
                 self._slopes[key] = line.by_differences(total, shrink=CLOSER)
         if (slope := self._slopes[key]).is_known:
             if slope.is_near(derivative, size, tolerance):
-                return self._leaf_fault(key, line, mine, total, truth)
+                return self._leaf_fault(key, line, mine, total, truth, is_told)
             slope = self._slopes[key] = line.by_differences(total, is_steady=True)
             if slope.is_known and slope.is_near(derivative, size, tolerance):
-                return self._leaf_fault(key, line, mine, total, truth)
+                return self._leaf_fault(key, line, mine, total, truth, is_told)
         is_seen = slope.is_known
         is_finite = isfinite(derivative) or bool(truth.is_known.all())
-        if not is_seen or not is_finite or has_cuts(look.question.f, line.points):
+        if not is_seen or not is_finite or is_told:
             # By autograd, where differences do not see what is meant, or see a kink; where a row at an edge leaves no
             # gradient to any; and where f cuts off so little that its value hardly shows it.
             nested = None if has_gap else self._own_slope(line, total, truth)
             if nested is None and not is_seen:
                 return ""
             if nested is not None and (nested != nested or Slope(nested).is_near(derivative, size, tolerance)):
-                return ""
+                return self._leaf_fault(key, line, mine, total, truth, is_told) if is_told else ""
             slope = slope if nested is None else Slope(nested)
         off = abs(derivative - slope.value)
         share = off / max(size, abs(slope.value), LEAST)
@@ -102,10 +103,13 @@ class Gradients:
         except REFUSALS:
             return 0.0
 
-    def _leaf_fault(self, key: object, line: LeafLine, claimed: list[Tensor], total: Function, truth: Truth) -> str:
+    def _leaf_fault(
+        self, key: object, line: LeafLine, claimed: list[Tensor], total: Function, truth: Truth, is_told: bool
+    ) -> str:
         """What is wrong in the gradient of one leaf, too little of all for a line through all of them to show.
 
-        Leaf by leaf against autograd; where they differ, differences along that leaf alone decide.
+        Leaf by leaf against autograd; where they differ, differences along that leaf alone decide, or where f cuts off
+        derivatives, which these do not see, autograd itself.
         """
         if key not in self._gradients:
             try:
@@ -122,8 +126,8 @@ class Gradients:
             if not size < torch.inf or bool(((mine - true).abs() <= allowed * size + LEAST_GRADIENT).all()):
                 continue
             alone = line.along(number)
-            slope = alone.by_differences(total, is_steady=True)
             derivative, terms = alone.contracted([mine])
+            slope = Slope(alone.contracted([true])[0]) if is_told else alone.by_differences(total, is_steady=True)
             if slope.is_known and not slope.is_near(derivative, terms, TOLERANCE[dtype]):
                 share = abs(derivative - slope.value) / max(terms, abs(slope.value), LEAST)
                 return f"has a gradient in what f holds that is off by {share:.2g} of its size in one tensor"
