@@ -73,13 +73,13 @@ class TestGradients:
         assert fault(lambda x: 6 * (P * P * x).sum(-1), f=cut).startswith("has a gradient in what f holds that is off")
 
     def test_where_f_cuts_off_a_tensor_of_little_weight_is_looked_at_by_itself(self) -> None:
-        large = torch.tensor(1e4, dtype=D, requires_grad=True)
+        gain, little = torch.ones((), dtype=D, requires_grad=True), 1e-6
 
         def cut(x: Tensor) -> Tensor:
-            return (P.detach() * P * x**3 + large * x**2).sum(-1)
+            return (little * P.detach() * P * x**3 + gain * x**2).sum(-1)
 
-        assert fault(lambda x: (6 * P.detach() * P * x + 2 * large).sum(-1), f=cut) == ""
-        message = fault(lambda x: (6 * P * P * x + 2 * large).sum(-1), f=cut)
+        assert fault(lambda x: (6 * little * P.detach() * P * x + 2 * gain).sum(-1), f=cut) == ""
+        message = fault(lambda x: (6 * little * P * P * x + 2 * gain).sum(-1), f=cut)
         assert message.endswith("of its size in one tensor")
 
     def test_a_cut_that_the_value_hardly_shows_is_seen_in_the_second_derivative(self) -> None:
