@@ -20,7 +20,7 @@ class Registry(Mapping[str, T]):
     server must not run what they run. While they are imported, the table holds our own entries.
 
     Args:
-        own: Our own entries, by name.
+        built_in: Our own entries, by name.
         group: Of entry points: "jacstrat.problems" or "jacstrat.strategies".
         accept: accept(name, loaded) gives the entry; raises where it cannot be one, saying why.
         taken: Further names that no package may take.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from dataclasses import fields
 from importlib import import_module
@@ -164,3 +165,26 @@ def test_every_plot_and_format_of_a_report_is_on_its_page() -> None:
         assert f"`{name}`" in page["For papers and programs"]
     for number in (MOST_ROWS, MOST_POINTS, MOST_SETTINGS, MOST_CASES):
         assert f"{number:,}".replace(",", " ") in read("report.md")
+
+
+def parameters(node: ast.FunctionDef | ast.ClassDef) -> set[str]:
+    """Names that a call of it may give, and of a class its fields."""
+    if isinstance(node, ast.FunctionDef):
+        given = node.args
+        every = (*given.posonlyargs, *given.args, *given.kwonlyargs, given.vararg, given.kwarg)
+        return {one.arg for one in every if one}
+    fields = {one.target.id for one in node.body if isinstance(one, ast.AnnAssign) and isinstance(one.target, ast.Name)}
+    return fields.union(*(parameters(one) for one in node.body if getattr(one, "name", "") in ("__init__", "__call__")))
+
+
+def test_what_a_docstring_calls_an_argument_is_one() -> None:
+    wrong = []
+    for file in [path for room in ("jacstrat", "bench", "peers") for path in (ROOT / room).rglob("*.py")]:
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if not isinstance(node, ast.FunctionDef | ast.ClassDef):
+                continue
+            _, _, section = (ast.get_docstring(node) or "").partition("Args:\n")
+            entries = re.findall(r"^    ([\w*]+(?:, [\w*]+)*): ", re.split(r"\n(?=\S)", section)[0], re.MULTILINE)
+            names = {name.lstrip("*") for entry in entries for name in entry.split(", ")}
+            wrong += [f"{file.name}: {node.name}: {name}" for name in names - parameters(node)]
+    assert wrong == []

@@ -36,7 +36,7 @@ class Kernels:
     """What computes an operator at one shape of x.
 
     Args:
-        values, found: The tape and its network; one that does not fit into a kernel is computed layer by layer.
+        values, read_network: The tape and its network; one that does not fit into a kernel is computed layer by layer.
         operator: A plain one: the Laplacian, the divergence or the Jacobian diagonal.
         products: How products of float32 are made.
         points: Of a tile; by rule where not given.

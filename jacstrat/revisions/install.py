@@ -128,7 +128,7 @@ def interpreters(
     Args:
         trees: Revisions.
         here: The repository as it is on disk, which this environment is that of.
-        place: A directory for environments.
+        folder: A directory for environments.
         always: Make one for every revision, as for one that compiles something.
         say: Told what takes long.
 

@@ -105,7 +105,7 @@ def checked_out(here: Path, revision: str | None, target: Path) -> Iterator[Tree
     Args:
         here: The user's working directory, in a repository.
         revision: What git understands, or None for the working tree.
-        place: A path that does not exist yet, in a directory that does.
+        target: A path that does not exist yet, in a directory that does.
 
     Raises:
         UsageError: There is no repository, no such revision, or the working directory is not in it.

@@ -53,7 +53,7 @@ class Operation:
     Fields:
         series: Its arguments that vary, each once.
         outs: What the operation gives at their values.
-        kept: Which of the outputs are real and used.
+        followed: Numbers of the outputs that are real and used.
     """
 
     def __init__(self, call: TaylorCall) -> None:

@@ -29,7 +29,7 @@ def result_fault(operator: Operator, f: Function, x: Tensor, args: Args, result:
 
     Args:
         operator, f, x, args: What was evaluated.
-        found, expected: Results, (B,) or (B, n) for the diagonal.
+        result, expected: Results, (B,) or (B, n) for the diagonal.
 
     Cost: n VJPs where the results differ by more than rounding of themselves, none where not.
     """
@@ -48,7 +48,7 @@ def gradient_fault(result: Tensor, expected: Tensor, leaves: Iterable[Tensor]) -
     """By how much the gradient of a result is off at its worst leaf, of its size; "" where not beyond rounding.
 
     Args:
-        found, expected: Results, of which the gradients of one and the same combination are compared.
+        result, expected: Results, of which the gradients of one and the same combination are compared.
         leaves: Tensors that require grad and that `expected` depends on.
     """
     wanted = list(leaves)
@@ -71,7 +71,7 @@ def gradients_fault(actual: LeafGradients, expected: LeafGradients, like: Tensor
     """By how much gradients are off at the worst leaf, of its size; "" where not beyond rounding.
 
     Args:
-        found, expected: As `gradients` gives them.
+        actual, expected: As `gradients` gives them.
         like: A tensor of the dtype of the result.
     """
     if not expected:

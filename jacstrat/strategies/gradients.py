@@ -31,6 +31,7 @@ class Gradients:
 
     _slopes: dict[object, Slope] = field(default_factory=dict)
     _gradients: dict[object, list[Tensor] | None] = field(default_factory=dict)
+    _cuts: dict[object, bool] = field(default_factory=dict)
 
     def fault(
         self, key: object, look: ClaimLook, truth: Truth, claimed: Tensor, leaf: Tensor, ending: Ends, has_gap: bool
@@ -40,7 +41,7 @@ class Gradients:
         Args:
             key: Of the look, the same for all claims.
             look, truth: At what, and what is right.
-            given: The claim's numbers, with a graph.
+            claimed: The claim's numbers, with a graph.
             leaf: The points, a leaf where they require grad.
             ending: Where the graph of f ends.
             has_gap: Whether autograd's own gradient is known to be wrong.
@@ -56,33 +57,35 @@ class Gradients:
         except REFUSALS as error:
             return f"has no gradient: {message_of(error).split('. ')[0]}"
         tolerance = TOLERANCE[claimed.dtype]
-        is_told = not has_gap and has_cuts(look.question.f, line.points)
+        if key not in self._cuts:
+            self._cuts[key] = has_cuts(look.question.f, line.points)
+        autograd_decides = self._cuts[key] and not has_gap
         derivative, size = line.contracted(mine)
 
         def total(points: Tensor) -> Tensor:
             return look.question.total(points, truth, weights)
 
         if key not in self._slopes:
-            is_seen = not ending.goes_beyond and not line.is_cut(look.question.f)
+            is_seen = not ending.goes_beyond and not (self._cuts[key] and line.is_cut(look.question.f))
             self._slopes[key] = line.by_differences(total) if is_seen else UNKNOWN
             if is_seen and not self._slopes[key].is_known:  # a kink is near, as in a network of relu, and none nearer
                 self._slopes[key] = line.by_differences(total, shrink=CLOSER)
         if (slope := self._slopes[key]).is_known:
             if slope.is_near(derivative, size, tolerance):
-                return self._leaf_fault(key, line, mine, total, truth, is_told)
+                return self._leaf_fault(key, line, mine, total, truth, autograd_decides)
             slope = self._slopes[key] = line.by_differences(total, is_steady=True)
             if slope.is_known and slope.is_near(derivative, size, tolerance):
-                return self._leaf_fault(key, line, mine, total, truth, is_told)
+                return self._leaf_fault(key, line, mine, total, truth, autograd_decides)
         is_seen = slope.is_known
         is_finite = isfinite(derivative) or bool(truth.is_known.all())
-        if not is_seen or not is_finite or is_told:
+        if not is_seen or not is_finite or autograd_decides:
             # By autograd, where differences do not see what is meant, or see a kink; where a row at an edge leaves no
             # gradient to any; and where f cuts off so little that its value hardly shows it.
             nested = None if has_gap else self._own_slope(line, total, truth)
             if nested is None and not is_seen:
                 return ""
             if nested is not None and (nested != nested or Slope(nested).is_near(derivative, size, tolerance)):
-                return self._leaf_fault(key, line, mine, total, truth, is_told) if is_told else ""
+                return self._leaf_fault(key, line, mine, total, truth, autograd_decides) if autograd_decides else ""
             slope = slope if nested is None else Slope(nested)
         off = abs(derivative - slope.value)
         share = off / max(size, abs(slope.value), LEAST)
@@ -104,7 +107,7 @@ class Gradients:
             return 0.0
 
     def _leaf_fault(
-        self, key: object, line: LeafLine, claimed: list[Tensor], total: Function, truth: Truth, is_told: bool
+        self, key: object, line: LeafLine, claimed: list[Tensor], total: Function, truth: Truth, autograd_decides: bool
     ) -> str:
         """What is wrong in the gradient of one leaf, too little of all for a line through all of them to show.
 
@@ -127,7 +130,9 @@ class Gradients:
                 continue
             alone = line.along(number)
             derivative, terms = alone.contracted([mine])
-            slope = Slope(alone.contracted([true])[0]) if is_told else alone.by_differences(total, is_steady=True)
+            slope = (
+                Slope(alone.contracted([true])[0]) if autograd_decides else alone.by_differences(total, is_steady=True)
+            )
             if slope.is_known and not slope.is_near(derivative, terms, TOLERANCE[dtype]):
                 share = abs(derivative - slope.value) / max(terms, abs(slope.value), LEAST)
                 return f"has a gradient in what f holds that is off by {share:.2g} of its size in one tensor"

@@ -32,7 +32,7 @@ class Tapes(Generic[T]):
 
     Args:
         f: Row-wise function.
-        made: From a tape, points like those that it is for, and further arguments of f, to what is kept.
+        build: From a tape, points like those that it is for, and further arguments of f, to what is kept.
         decompositions: Operations to be recorded in other words, see `record`.
         weak_factory: From what was made, and the identities of tensors that the function reaches, to a function that
             gives it again and keeps no tensor alive; None where it has a tensor that is not among them. With it, what

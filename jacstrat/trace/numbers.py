@@ -19,7 +19,7 @@ class NumbersGuard:
 
     Fields:
         tensors: As the function holds them.
-        before: Copies; of those on an accelerator None, where a comparison would wait for it.
+        before: Copies; None of those on an accelerator that count their writes, where a comparison would wait for it.
         versions: How often each had been written to; -1 of one of inference mode, which does not count.
     """
 
@@ -31,7 +31,7 @@ class NumbersGuard:
     def of(cls, tensors: Iterable[Tensor]) -> NumbersGuard | None:
         """That of tensors as they are now; None of none."""
         held = tuple({id(tensor): tensor for tensor in tensors}.values())
-        copies = tuple(tensor.detach().clone() if tensor.device.type == "cpu" else None for tensor in held)
+        copies = tuple(one.detach().clone() if one.device.type == "cpu" or one.is_inference() else None for one in held)
         return cls(held, copies, tuple(map(_version, held))) if held else None
 
     def change(self) -> str | None:

@@ -39,7 +39,7 @@ class Child:
 
     Args:
         whose: The function that it is for; empty for those of jacstrat.
-        kept: Whether it waits for another task at the end of one.
+        reused: Whether it waits for another task at the end of one.
 
     Fields:
         tasks: How many it was given.

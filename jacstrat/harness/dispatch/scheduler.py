@@ -46,7 +46,7 @@ def schedule(
         job: How to measure each cell; its own cell is of no account.
         pool: Where.
         under_way_now: Told how many cells are under way, and how many workers there are.
-        found: Told of each result before its outcomes.
+        receive: Told of each result before its outcomes.
     """
     waiting = deque(left)
     under_way: dict[Future[Done], tuple[CellQueue, Job]] = {}

@@ -29,7 +29,7 @@ def work(job: Job, run: str, address: str, scratch: str) -> Done:
     Args:
         job: What to do.
         run: Name of the run, whose references are kept until a job of another run comes.
-        place: Address of this worker.
+        address: Address of this worker.
         scratch: A directory of this worker's.
     """
     environment, described = here()

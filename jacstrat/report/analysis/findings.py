@@ -90,7 +90,7 @@ def print_screen(blocks: Sequence[Sheet | str], console: Console, command: str) 
     """As much of the findings as one screen of the console holds, and the command that prints the rest.
 
     Args:
-        told: Sheets and sentences.
+        blocks: Sheets and sentences.
         console: Where to; one that is no terminal counts as 25 lines high.
         command: What prints all.
     """

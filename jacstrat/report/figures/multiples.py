@@ -73,7 +73,7 @@ def draw_small(axes: Axes, picture: Picture, width_inches: float, heading: str =
         axes: To draw on.
         picture: Of times, or of ratios.
         width_inches: What the axes have with all that stands around them, to which the titles are wrapped.
-        place: Where it was measured, in the words of the second title; device, dtype, workload and B unless given.
+        heading: Where it was measured, in the words of the second title; device, dtype, workload and B unless given.
     """
     axes.spines[["top", "right"]].set_visible(False)
     axes.tick_params(labelsize=LETTERS.tick, colors=DARK, length=2)

@@ -22,7 +22,7 @@ def candidates_of(evidence: Evidence) -> Iterator[Candidate]:
 
 
 def _is_by_func(strategy: Strategy) -> bool:
-    return "func" in strategy.transforms and not strategy.records
+    return "func" in strategy.transforms and (strategy.captures or not strategy.records)
 
 
 def on_ground(evidence: Evidence) -> list[Candidate]:
