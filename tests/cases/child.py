@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import warnings
+from contextlib import suppress
 from pathlib import Path
 
 import torch
@@ -57,6 +58,7 @@ class Child:
     def kill(self) -> None:
         """End the process as a segmentation fault does, behind the back of this object."""
         self._started().kill()
+        self._started().wait()
 
     def _started(self) -> subprocess.Popen[str]:
         if self._process is None:
@@ -77,7 +79,8 @@ class Child:
         if self._process is not None:
             self._process.kill()
             self._process.wait()
-            self._process.stdin.close()
+            with suppress(BrokenPipeError):  # what was not sent is for nobody any more
+                self._process.stdin.close()
             self._process.stdout.close()
             self._process = None
 
