@@ -121,9 +121,15 @@ class Operator:
 
         Raises:
             ShapeError: f(x) is no tensor, or has a shape that does not fit; names the shapes and the likely cause.
+            UsageError: Its numbers are neither real nor complex ones; names their type.
         """
-        if not hasattr(y, "shape"):
+        dtype = getattr(y, "dtype", None)
+        if not hasattr(dtype, "is_floating_point"):
             raise ShapeError(f"the {self.kind} must return one tensor, got {type(y).__name__}; return its one output")
+        if not (dtype.is_floating_point or dtype.is_complex):
+            raise UsageError(
+                f"the {self.kind} must return floating-point numbers, got {dtype}, which have no derivative"
+            )
         expected, actual = self.expected(shape), tuple(y.shape)
         if actual == expected:
             return

@@ -10,7 +10,7 @@ from torch import Tensor
 from jacstrat.core.errors import ShapeError, UnsupportedError, UsageError
 from jacstrat.core.operator import OPERATORS
 from jacstrat.series import TapedLine
-from jacstrat.strategies.checked import eager, plain_attention
+from jacstrat.strategies.checked import eager, plain_attention, wrapping
 from jacstrat.strategies.consistency import Consistency, by_nesting
 from jacstrat.strategies.error_hints import hinted
 from jacstrat.strategies.look import has_numbers
@@ -94,9 +94,7 @@ def _checked(u: Function) -> Function:
             raise UsageError(f"u must return real floating-point numbers, got {y.dtype}")
         return y
 
-    # As functools.wraps leaves it: what this is a wrapping of.
-    function.__wrapped__ = u  # type: ignore[attr-defined]
-    return function
+    return wrapping(function, u)
 
 
 def check_order(order: object) -> None:

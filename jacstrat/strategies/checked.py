@@ -26,7 +26,11 @@ def checked(f: Function, operator: Operator) -> Function:
         operator.check_result(y, x.shape)
         return y
 
-    # As functools.wraps leaves it: what this is a wrapping of.
+    return wrapping(function, f)
+
+
+def wrapping(function: Function, f: Function) -> Function:
+    """A function, marked as one around f, as functools.wraps does: what is known of f serves it, too."""
     function.__wrapped__ = f  # type: ignore[attr-defined]
     return function
 

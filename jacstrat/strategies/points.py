@@ -14,13 +14,21 @@ from torch.utils._python_dispatch import _disable_current_modes
 
 from jacstrat.core.errors import ShapeError, UsageError
 from jacstrat.graphs import is_capturing
-from jacstrat.trace.tracers import has_modes, is_transformed, outside_hooks
+from jacstrat.trace.tracers import has_modes, is_recorded, is_transformed, outside_hooks
+
+
+def check_tensor(x: object) -> None:
+    """Refuse what is no tensor, or one that torch.jit.trace follows, to which sizes are tensors, too."""
+    if not isinstance(x, Tensor):
+        remedy = "; use torch.from_numpy(x)" if type(x).__module__ == "numpy" else ""
+        raise UsageError(f"x must be a torch.Tensor, got {type(x).__name__}{remedy}")
+    if is_recorded():
+        raise UsageError("torch.jit.trace records no derivatives; use torch.export.export")
 
 
 def check_points(x: Tensor) -> None:
     """Refuse what is no point (n,) or batch of points (B, n) of real floating-point numbers."""
-    if not isinstance(x, Tensor):
-        raise UsageError(f"x must be a torch.Tensor, got {type(x).__name__}")
+    check_tensor(x)
     if not x.is_floating_point():
         raise UsageError(f"x must be real and floating-point, got {x.dtype}; use x.double()")
     if x.dim() not in (1, 2) or x.shape[-1] == 0:
@@ -68,7 +76,7 @@ def outside_transforms() -> Iterator[None]:
 
 def usable(x: Tensor) -> Tensor:
     """x, or a copy where autograd would refuse it: made in inference mode, or expanded, so that rows share memory."""
-    if x.is_inference():
+    if not torch.compiler.is_compiling() and x.is_inference():
         with torch.inference_mode(False):
             return x.clone()
     return x.contiguous() if any(s == 0 and n > 1 for s, n in zip(x.stride(), x.shape, strict=True)) else x

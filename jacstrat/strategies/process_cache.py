@@ -10,6 +10,7 @@ the same code alone is a guess, and is held against a witness again.
 from __future__ import annotations
 
 import functools
+import inspect
 import threading
 import types
 from collections import Counter, OrderedDict
@@ -175,6 +176,6 @@ def _identity(value: object) -> Same | type:
 
 
 def _code_of(f: Callable) -> Hashable | None:
-    """The code of a plain function, whatever it closes over; None of anything else."""
-    f = getattr(f, "__wrapped__", f)
+    """The code of a plain function, whatever it closes over and however often it is wrapped; None of anything else."""
+    f = inspect.unwrap(f)
     return f.__code__ if isinstance(f, types.FunctionType) else None

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from jacstrat.core.errors import ShapeError, UnsupportedError
 from jacstrat.core.operator import FunctionKind, Operator
-from jacstrat.strategies.checked import checked
+from jacstrat.strategies.checked import checked, wrapping
 from jacstrat.strategies.copies import Copies
 from jacstrat.strategies.points import check_points
 from jacstrat.strategies.stages import (
@@ -126,7 +126,7 @@ def reduction(
     def add(stage: Stage) -> None:
         nonlocal f, x, args
         stages.append(stage)
-        f = stage.function(f)
+        f = wrapping(stage.function(f), f)
         x, args = stage.points(x, args)
 
     if event_dim != 1:
@@ -182,8 +182,7 @@ def _formed(f: Function, outputs: int | None, is_complex: bool) -> Function:
             raise FormError(f"prepared for f(x) with {was}, got {tuple(y.shape)} {y.dtype}; prepare again")
         return y
 
-    function.__wrapped__ = f  # type: ignore[attr-defined]
-    return function
+    return wrapping(function, f)
 
 
 def _marked(f: Function, outputs: int) -> Function:
@@ -192,7 +191,7 @@ def _marked(f: Function, outputs: int) -> Function:
     def function(x: Tensor, *args: Any) -> Tensor:
         return f(x, *args)
 
-    function.__wrapped__ = f  # type: ignore[attr-defined]
+    wrapping(function, f)
     function.outputs = outputs  # type: ignore[attr-defined]
     return function
 

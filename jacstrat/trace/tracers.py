@@ -34,6 +34,16 @@ def has_modes() -> bool:
     return bool(_get_current_dispatch_mode_stack())
 
 
+def is_recorded() -> bool:
+    """Whether operations are written down by torch.jit.trace."""
+    return torch.jit.is_tracing()
+
+
+def is_exported() -> bool:
+    """Whether torch.export follows, under which torch's own vmap fails."""
+    return torch.compiler.is_exporting()
+
+
 def is_proxied() -> bool:
     """Whether operations are written down as a graph of torch.fx."""
     return get_proxy_mode() is not None

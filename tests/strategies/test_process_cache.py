@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import gc
 import weakref
+from dataclasses import replace
 
 import pytest
 import torch
@@ -12,6 +13,7 @@ import torch
 from jacstrat.core.operator import OPERATORS
 from jacstrat.strategies.checked import checked
 from jacstrat.strategies.process_cache import ProcessCache, key_of
+from jacstrat.strategies.reduction import reduction
 
 NET = torch.nn.Linear(3, 3)
 GLOBAL = 2
@@ -147,3 +149,16 @@ def test_code_that_is_ever_new_in_what_it_closes_over_is_known_after_some_time()
     assert cache.get(closing_over(100), "") == 2
     assert cache.get(closing_over(100), "elsewhere") is None
     assert cache.get(lambda x: x, "") is None
+
+
+@pytest.mark.parametrize("coordinates", [None, (0, 2)])
+def test_it_is_the_code_of_f_that_is_known_and_none_of_what_is_put_around_it(coordinates) -> None:
+    def reduced(f):
+        operator, x = replace(OPERATORS["divergence"], coordinates=coordinates), torch.rand(2, 3)
+        return reduction(operator, f, x, (), 1, needs_scalar=False)[0].function
+
+    cache: ProcessCache[int] = ProcessCache(most=3)
+    for step in range(3):
+        cache.keep(reduced(closing_over(step)), "", step)
+    assert cache.get(reduced(closing_over(100)), "") == 2
+    assert cache.get(reduced(lambda x: x), "") is None

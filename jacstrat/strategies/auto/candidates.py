@@ -88,11 +88,12 @@ class Candidate:
     def seconds(self, x: Tensor) -> float:
         """The time of one call, predicted."""
         work, rates = self.work(x), rates_of(x.device)
+        ops = max(work.ops, 1)  # of x -> x nothing is counted, but no call takes no time
         moved_s = work.flops / rates.flops + work.bytes / rates.bytes
         if not rates.launch_s:
-            return self.call_s + work.ops * self.op_s + moved_s
-        host_s = work.ops * self.op_s * rates.launch_s / HOST_OP_S
-        return self.call_s + max(host_s, work.ops * KERNEL_S + moved_s)
+            return self.call_s + ops * self.op_s + moved_s
+        host_s = ops * self.op_s * rates.launch_s / HOST_OP_S
+        return self.call_s + max(host_s, ops * KERNEL_S + moved_s)
 
     def bytes(self, x: Tensor) -> float:
         """Memory of one call, an upper bound."""

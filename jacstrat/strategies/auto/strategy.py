@@ -21,11 +21,12 @@ from jacstrat.strategies.contraction import Contraction, Together
 from jacstrat.strategies.hold import Hold
 from jacstrat.strategies.limits import within_limits
 from jacstrat.strategies.points import CallScope, place_of
-from jacstrat.strategies.probing import Vmap
+from jacstrat.strategies.probing import Identity, Vmap
 from jacstrat.strategies.process_cache import ProcessCache, circumstances_of
 from jacstrat.strategies.program import start_compiler
 from jacstrat.strategies.reduction import outputs_of
 from jacstrat.structure import Structure, UntracedError, detect_structure, prove_structure
+from jacstrat.trace.tracers import is_exported
 
 ASSUMPTIONS = ("diagonal", "sampled")
 
@@ -114,7 +115,7 @@ class Auto(Strategy):
         if earlier is None or earlier.conditional:
             return _by_calls()
         if earlier.strategy.records:  # what follows would take in the trace
-            return earlier._replace(strategy=earlier.single or Vmap())
+            return earlier._replace(strategy=earlier.single or _by_calls().strategy)
         return earlier
 
     def _again(self, earlier: Chosen, operator: Operator, f: Function, x: Tensor, args: Args) -> Contraction | None:
@@ -130,9 +131,9 @@ class Auto(Strategy):
         try:
             contraction = _contraction(earlier, candidate, operator, f, x, args)
             fault = Hold(operator, f, x, args).fault(contraction, transforms=earlier.strategy.transforms)
-            return None if fault else contraction
-        except UnsupportedError:
+        except Exception:  # what served another function may fail at this one in any way; if nothing serves, that is told
             return None
+        return None if fault else contraction
 
     def _structured(self, known: Evidence, f: Function, args: Args, trace: bool) -> Evidence:
         """With the structure of J, as assumed or as proved now."""
@@ -197,4 +198,6 @@ def _by_shape(
 
 def _by_calls(why: str = ", where a tracer allows neither counts nor a trial") -> Chosen:
     """The choice where nothing may be run but the result: the fewest calls through f."""
+    if is_exported():
+        return Chosen(Identity(), "identity: what torch.export can follow")
     return Chosen(Vmap(), f"vmap: all products in one call{why}")

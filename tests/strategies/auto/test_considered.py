@@ -8,6 +8,7 @@ from torch import nn
 
 from jacstrat import parse_strategy
 from jacstrat.strategies.auto import strategy as strategy_module
+from jacstrat.strategies.auto import trial
 
 
 @pytest.fixture
@@ -48,7 +49,10 @@ def test_a_proof_is_the_ground_of_what_rests_on_it() -> None:
     assert all("diagonal" in ground for spec, ground in grounds.items() if spec in ("ones", "coloring"))
 
 
-def test_what_fell_out_comes_last_with_the_reason() -> None:
+def test_what_fell_out_comes_last_with_the_reason(monkeypatch) -> None:
+    monkeypatch.setattr(trial, "ALLOWANCE_S", 5.0)  # on a busy machine, too, all are tried
+    strategy_module.CHOICE_CACHE.forget()
+
     class Once(torch.autograd.Function):  # no rule for vmap: all that batches its products falls out
         @staticmethod
         def forward(ctx, x):
