@@ -35,6 +35,7 @@ _WORDS_OF_GAPS: Mapping[Transform, str] = MappingProxyType(
         "twice": "goes by forward mode twice, in which torch's {} is wrong",
     }
 )
+_WORDS_OF_CARRIED = "goes by forward mode, whose tangents of torch's {} have a wrong gradient"
 # Operations by the nodes of autograd's graph. Under vmap over points the LU of a point meets the products of all unit
 # vectors, by a broadcast that lu_solve takes for another, and the points meet them in prelu's backward, where the axes
 # of both are mixed up, which is an error unless B = n; twice in forward mode, terms are dropped.
@@ -51,6 +52,9 @@ WRONG: Mapping[Transform, frozenset[str]] = MappingProxyType(
 )
 # Wrong in third derivatives alone, the gradient of a Laplacian.
 _THIRD: frozenset[Transform] = frozenset(("rules", "reverse"))
+# Right by forward mode, but not the gradient of that: what a forward rule takes from the operation's other results, as
+# an LU or a mean, is no function of what came before to it.
+WRONG_CARRIED = frozenset((*_TWICE.split(), "LinalgHouseholderProduct")) - {"ScatterReduce"}
 # Only with these arguments.
 _ONLY: Mapping[str, tuple[str, Any]] = MappingProxyType(
     {"NativeBatchNorm": ("training", True), "ScatterReduce": ("reduce", "prod")}
@@ -84,7 +88,7 @@ def gap(
     Cost: one evaluation; of what does something under no_grad, one in forward mode besides.
     """
     transforms = frozenset(transforms)
-    is_third = order == 2 and is_tracked
+    is_third, is_carried = order == 2 and is_tracked, is_tracked and "forward" in transforms
     if not transforms or not (is_third or transforms - _THIRD):
         return ""
     point, past = x.detach().requires_grad_(), _Past()
@@ -101,7 +105,17 @@ def gap(
         return PAST_DATA
     if past.turned_off and "forward" in transforms and _goes_on(f, x.detach()):
         return PAST_NO_GRAD
-    return _third_gap(nodes, transforms & _THIRD, None if x.requires_grad else point) if is_third else ""
+    constant = None if x.requires_grad else point
+    third = _third_gap(nodes, transforms & _THIRD, constant) if is_third else ""
+    return third or (_carried_gap(nodes, order, constant) if is_carried else "")
+
+
+def _carried_gap(nodes: list[Any], order: int, constant: Tensor | None) -> str:
+    """What of tangents has a wrong gradient: in what comes before the operation, and of a gradient's in all."""
+    for node in nodes:
+        if (name := _name(node)) in WRONG_CARRIED and _has_leaf(nodes if order == 2 else nodes_from(node), constant):
+            return _WORDS_OF_CARRIED.format(name)
+    return ""
 
 
 def _third_gap(nodes: list[Any], transforms: frozenset[Transform], constant: Tensor | None) -> str:

@@ -13,7 +13,7 @@ from jacstrat import UnsupportedError, laplacian, parse_strategy
 from jacstrat.core.operator import OPERATORS
 from jacstrat.strategies.checked import checked
 from jacstrat.strategies.contraction import Contraction
-from jacstrat.strategies.gaps import PAST_DATA, PAST_NO_GRAD, WRONG, Transform, gap
+from jacstrat.strategies.gaps import PAST_DATA, PAST_NO_GRAD, WRONG, WRONG_CARRIED, Transform, gap
 from tests.strategies.claims import D, trusted
 
 Function = Callable[[Tensor], Tensor]
@@ -47,6 +47,7 @@ def instance_norm(x: Tensor) -> Tensor:
 
 FUNCTIONS: dict[str, Function] = {
     "CholeskyInverse": cholesky_inverse,
+    "LinalgHouseholderProduct": lambda x: torch.linalg.householder_product(matrices(x), x[..., :2]).flatten(-2),
     "LinalgDet": lambda x: torch.linalg.det(matrices(x)).unsqueeze(-1),
     "LinalgLuSolve": lu_solve,
     "LinalgSlogdet": lambda x: torch.linalg.slogdet(matrices(x))[1].unsqueeze(-1),
@@ -99,6 +100,48 @@ def test_the_same_operations_with_other_arguments_have_none() -> None:
 
     for function in (summed, by_constants):
         assert gap(lambda x, function=function: function(x).sin().sum(-1), X, TRANSFORMS, order=2) == ""
+
+
+class TestGradientsOfTangents:
+    """Of products by forward mode, in what stands before an operation."""
+
+    GAIN = torch.linspace(0.5, 1.5, 4, dtype=D)
+
+    def gradient(self, name: str, spec: str, operator: str) -> Tensor:
+        f, gain = FUNCTIONS[name], self.GAIN.clone().requires_grad_()
+        functions: dict[str, Function] = {
+            "divergence": lambda x: x * f(gain * x).sum(-1, keepdim=True),
+            "laplacian": lambda x: f(gain * x).sin().sum(-1),
+        }
+        result = trusted(spec, operator, checked(functions[operator], OPERATORS[operator]), X)(X)
+        return torch.autograd.grad(result.sum(), gain)[0]
+
+    @pytest.mark.parametrize("operator", ["divergence", "laplacian"])
+    @pytest.mark.parametrize("name", sorted(WRONG_CARRIED))
+    def test_what_is_in_the_table_is_wrong_and_refused_by_name(self, name: str, operator: str) -> None:
+        wanted = "taylor" if operator == "laplacian" else "identity"  # whose third derivatives may be wrong
+        off = self.gradient(name, "jvp", operator) - self.gradient(name, wanted, operator)
+        assert not float(off.abs().max()) < 1e-3, f"{name} is right with torch {torch.__version__}: out of the table"
+        f, gain = FUNCTIONS[name], self.GAIN.clone().requires_grad_()
+        for spec in ("jvp", "coloring:product=forward"):
+            with pytest.raises(UnsupportedError, match=f"forward mode, .*torch's {name} "):
+                parse_strategy(spec).prepare("divergence", lambda x: x * f(gain * x).sum(-1, keepdim=True), X)
+
+    def test_behind_it_they_are_right_in_a_field_and_not_in_a_gradient(self) -> None:
+        gain = self.GAIN.clone().requires_grad_()
+
+        def f(x: Tensor) -> Tensor:
+            return (torch.linalg.solve(matrices(x), x[..., :2]) * gain[:2]).sin().repeat(1, 2)
+
+        assert gap(f, X, {"forward"}, order=1, is_tracked=True) == ""
+        assert gap(f, X, {"forward"}, order=1, is_tracked=False) == ""
+        assert "have a wrong gradient" in gap(f, X.clone().requires_grad_(), {"forward"}, order=1, is_tracked=True)
+        assert "have a wrong gradient" in gap(lambda x: f(x).sum(-1), X, {"forward"}, order=2, is_tracked=True)
+
+        def total(spec: str) -> Tensor:
+            return torch.autograd.grad(trusted(spec, "divergence", f, X)(X).sum(), gain)[0]
+
+        torch.testing.assert_close(total("jvp"), total("identity"))
 
 
 class TestThirdDerivatives:
