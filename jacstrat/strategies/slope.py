@@ -10,8 +10,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from jacstrat.strategies.cuts import has_cuts
+from jacstrat.strategies.cuts import has_cuts, nodes_of
 from jacstrat.strategies.differences import along_line, steadily
+from jacstrat.strategies.stand_ins import StandIns
 from jacstrat.strategies.truth import REFUSALS, TOLERANCE
 from jacstrat.trace.arguments import Function
 
@@ -87,12 +88,13 @@ class LeafLine:
 
     def by_differences(self, total: Function, is_steady: bool = False, shrink: float = 1.0) -> Slope:
         """The derivative of total(points), without a graph; by a share of the step, or with `is_steady` by several."""
-
-        def value(s: float) -> Tensor:
-            with self._moved(s):
-                return total(self.points.detach())
-
         try:
+            moved = self._replaced if self._is_replaceable(total) else self._written
+
+            def value(s: float) -> Tensor:
+                with moved(s) as points:
+                    return total(points)
+
             with torch.no_grad():
                 dtype = self.points.dtype
                 slope, is_smooth, noise = (
@@ -116,9 +118,28 @@ class LeafLine:
             derivative, size = self.by_autograd(weighted(self.points))
         return not (slope.is_known and slope.is_near(derivative, size, TOLERANCE[self.points.dtype]))
 
+    def _is_replaceable(self, total: Function) -> bool:
+        """Whether all that total(points) reads of the leaves is seen, so that none of them is left in its graph."""
+        with torch.enable_grad(), self._replaced(0.0) as points:
+            nodes = nodes_of(total(points))
+        return not {id(getattr(node, "variable", None)) for node in nodes} & set(map(id, self.leaves))
+
     @contextmanager
-    def _moved(self, s: float) -> Iterator[None]:
-        """The leaves moved along the line, and back to the bit.
+    def _replaced(self, s: float) -> Iterator[Tensor]:
+        """The points, where others along the line stand in for the leaves, which other threads may be reading."""
+        others = [
+            (leaf.detach() + s * direction).requires_grad_()
+            for leaf, direction in zip(self.leaves, self.directions, strict=True)
+        ]
+        points = next(
+            (other for leaf, other in zip(self.leaves, others, strict=True) if leaf is self.points), self.points
+        )
+        with StandIns(self.leaves, others):
+            yield points.detach()
+
+    @contextmanager
+    def _written(self, s: float) -> Iterator[Tensor]:
+        """The points, with the leaves moved along the line, and back to the bit.
 
         By `.data`, so that no graph of the caller's takes it for a write, and nothing is left of it in any case.
         """
@@ -126,7 +147,7 @@ class LeafLine:
         try:
             for leaf, direction in zip(self.leaves, self.directions, strict=True):
                 leaf.data.add_(direction, alpha=s)
-            yield
+            yield self.points.detach()
         finally:
             for leaf, value in zip(self.leaves, before, strict=True):
                 leaf.data.copy_(value)

@@ -83,21 +83,67 @@ def test_a_share_of_the_step_stays_clear_of_a_kink_that_is_near() -> None:
         assert slope.value == pytest.approx(4.0)
 
 
-def test_leaves_are_moved_and_put_back() -> None:
+def itself(p: Tensor) -> Tensor:
+    """A copy of the numbers of a tensor, whatever stands in for it."""
+    with torch._C.DisableTorchFunction():
+        return p.detach().clone()
+
+
+@pytest.mark.parametrize(
+    ("read", "wanted"),
+    [
+        (lambda p: p.sum(), lambda d: float(d.sum())),
+        (lambda p: torch.cat([p, 2 * p]).sum(), lambda d: 3 * float(d.sum())),
+        (lambda p: torch.stack((p[0], p.data.sum())).sum(), lambda d: float(d[0] + d.sum())),
+    ],
+    ids=["argument", "list", "data"],
+)
+def test_others_stand_in_for_leaves_which_no_thread_sees_moving(read, wanted) -> None:
     p = leaf()
-    before, version, seen = p.detach().clone(), p._version, []
+    before, found = itself(p), []
     line = LeafLine.through(X, [p])
 
     def watched(x: Tensor) -> Tensor:
-        seen.append(p.detach().clone())
-        if len(seen) == 7:
+        assert torch.equal(itself(p), before)
+        assert p.requires_grad
+        assert p.is_leaf
+        found.append(float(p.sum()))
+        return read(p)
+
+    slope = line.by_differences(watched)
+    assert slope.is_known
+    assert len(set(found)) == 7
+    assert slope.value == pytest.approx(wanted(line.directions[0]))
+
+
+class Hidden(torch.autograd.Function):
+    """What is handed over to it is not seen."""
+
+    @staticmethod
+    def forward(ctx, p):
+        return p.numpy().sum() * torch.ones((), dtype=p.dtype)
+
+    @staticmethod
+    def backward(ctx, cotangent):
+        return cotangent.expand(4)
+
+
+def test_leaves_that_are_not_seen_are_moved_and_put_back() -> None:
+    p = leaf()
+    before, version, seen = itself(p), p._version, []
+    line = LeafLine.through(X, [p])
+
+    def watched(x: Tensor) -> Tensor:
+        seen.append(itself(p))
+        if len(seen) == 9:
             raise ZeroDivisionError
-        return p.sum()
+        return Hidden.apply(p)
 
     with pytest.raises(ZeroDivisionError):
-        line.by_differences(watched)
+        for _ in range(2):
+            assert line.by_differences(watched).value == pytest.approx(float(line.directions[0].sum()))
     assert len({tuple(one.tolist()) for one in seen}) == 7
-    assert torch.equal(p.detach(), before)
+    assert torch.equal(itself(p), before)
     assert p._version == version
 
 
