@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch.autograd import forward_ad
+from torch.overrides import TorchFunctionMode
 
 import jacstrat
 from jacstrat import ShapeError, UsageError
@@ -202,3 +204,96 @@ def test_bad_input_is_named() -> None:
         jacstrat.gradient(lambda x: x.mT, X)
     with pytest.raises(ShapeError, match=r"the field must map \(3, 4\) to \(3, 4\), got \(3,\)"):
         jacstrat.divergence(scalar, X, "identity")
+
+
+class Cube(torch.autograd.Function):
+    """Of the old style, which torch.func refuses."""
+
+    @staticmethod
+    def forward(ctx, x):
+        ctx.save_for_backward(x)
+        return x**3
+
+    @staticmethod
+    def backward(ctx, cotangent):
+        (x,) = ctx.saved_tensors
+        return 3 * x**2 * cotangent
+
+
+def test_functions_of_the_old_style_have_gradients_and_curls() -> None:
+    x = torch.randn(4, 3, dtype=torch.float64)
+    torch.testing.assert_close(jacstrat.gradient(lambda x: Cube.apply(x).sum(-1), x), 3 * x**2)
+    # Of (z^3, x^3, y^3): what y^3 has in y, z^3 in z and x^3 in x.
+    torch.testing.assert_close(jacstrat.curl(lambda x: Cube.apply(x).roll(1, -1), x), 3 * x.square()[:, [1, 2, 0]])
+    torch.testing.assert_close(jacstrat.laplacian(lambda x: Cube.apply(x).sum(-1), x), 6 * x.sum(-1))
+
+
+def test_many_functions_that_are_alike_to_the_eye_are_each_served_by_what_serves_them() -> None:
+    """More than are told apart by what they close over, and then one that the choice for these does not serve."""
+    x = torch.randn(4, 3, dtype=torch.float64)
+    for k in range(40):
+        jacstrat.laplacian(lambda x, k=k: (x * k).sin().sum(-1), x)
+    torch.testing.assert_close(jacstrat.laplacian(lambda x: Cube.apply(x).sum(-1), x), 6 * x.sum(-1))
+
+
+@pytest.mark.parametrize("strategy", ["auto", "identity", "vmap"])
+def test_frozen_parameters_leave_no_graph(strategy: str) -> None:
+    layer, x = torch.nn.Linear(3, 3), torch.randn(4, 3)
+    for is_trained in (True, False, True):
+        layer.requires_grad_(is_trained)
+        assert jacstrat.divergence(lambda x: layer(x).sin(), x, strategy).requires_grad is is_trained
+
+
+def test_a_mode_of_the_callers_is_seen_and_where_tensors_are_made_is_none() -> None:
+    class Doubling(TorchFunctionMode):
+        def __torch_function__(self, func, types, args=(), kwargs=None):
+            out = func(*args, **(kwargs or {}))
+            return 2 * out if func is torch.Tensor.sin else out
+
+    def f(x: torch.Tensor) -> torch.Tensor:
+        return (x * torch.full((3,), 2.0, dtype=x.dtype)).sin().sum(-1)
+
+    x = torch.randn(4, 3, dtype=torch.float64)
+    wanted = -4 * (2 * x).sin().sum(-1)
+    torch.testing.assert_close(jacstrat.laplacian(f, x), wanted)
+    with Doubling():
+        torch.testing.assert_close(jacstrat.laplacian(f, x), 2 * wanted)
+    with torch.device("cpu"):
+        torch.testing.assert_close(jacstrat.laplacian(f, x), wanted)
+
+
+def test_what_is_exported_has_the_derivative_in_it() -> None:
+    class Module(torch.nn.Module):
+        def forward(self, x):
+            return jacstrat.laplacian(lambda x: (1.5 * x).sin().sum(-1), x)
+
+    x = torch.randn(4, 3, dtype=torch.float64)
+    program = torch.export.export(Module(), (x,), strict=False).module()
+    torch.testing.assert_close(program(x + 1), -(1.5**2) * (1.5 * (x + 1)).sin().sum(-1))
+    with pytest.raises(jacstrat.UsageError, match="torch.jit.trace records no derivatives; use torch.export.export"):
+        torch.jit.trace(Module(), x)
+
+
+def test_x_that_is_no_tensor_or_is_written_to() -> None:
+    x = torch.randn(4, 3)
+    with pytest.raises(jacstrat.UsageError, match="x must be a torch.Tensor, got ndarray; use torch.from_numpy.x."):
+        jacstrat.laplacian(lambda x: x.sum(-1), x.numpy())
+    before = x.clone()
+    for strategy in ("auto", "identity", "vmap", "taylor"):
+        with pytest.raises(jacstrat.UsageError, match="f writes into x, which is the caller's; have it write int"):
+            jacstrat.laplacian(lambda x: x.mul_(2).sin().sum(-1), x, strategy)
+    assert torch.equal(x, before)
+
+
+def test_a_field_of_no_operation_is_served() -> None:
+    assert torch.equal(jacstrat.divergence(lambda x: x, torch.randn(4, 3)), torch.full((4,), 3.0))
+
+
+@pytest.mark.parametrize("strategy", ["auto", "identity", "vmap", "taylor"])
+def test_a_tangent_of_the_callers_goes_through(strategy: str) -> None:
+    x, v = torch.randn(4, 3, dtype=torch.float64), torch.randn(4, 3, dtype=torch.float64)
+    with forward_ad.dual_level():
+        dual = forward_ad.make_dual(x, v)
+        value, tangent = forward_ad.unpack_dual(jacstrat.laplacian(lambda x: x.sin().sum(-1), dual, strategy))
+    torch.testing.assert_close(value, -x.sin().sum(-1))
+    torch.testing.assert_close(tangent, -(v * x.cos()).sum(-1))

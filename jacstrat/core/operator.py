@@ -124,12 +124,12 @@ class Operator:
             UsageError: Its numbers are neither real nor complex ones; names their type.
         """
         dtype = getattr(y, "dtype", None)
-        if not hasattr(dtype, "is_floating_point"):
-            raise ShapeError(f"the {self.kind} must return one tensor, got {type(y).__name__}; return its one output")
+        if dtype is None or not hasattr(dtype, "is_floating_point"):  # as numpy's have none
+            remedy = _REMEDIES.get(type(y).__name__, "return its one output")
+            raise ShapeError(f"the {self.kind} must return one tensor, got {type(y).__name__}; {remedy}")
         if not (dtype.is_floating_point or dtype.is_complex):
-            raise UsageError(
-                f"the {self.kind} must return floating-point numbers, got {dtype}, which have no derivative"
-            )
+            name = str(dtype).removeprefix("torch.")
+            raise UsageError(f"f(x) is {name}, which has no derivative; return floating-point numbers")
         expected, actual = self.expected(shape), tuple(y.shape)
         if actual == expected:
             return
@@ -158,6 +158,17 @@ class Operator:
         for i in self.coordinates or ():
             if i >= n:
                 raise UsageError(f"coordinates: {i} is out of range for n = {n}; the last one is {n - 1}")
+
+
+# By the type of what f returns in place of a tensor.
+_REMEDIES: Mapping[str, str] = MappingProxyType(
+    {
+        "NoneType": "does it end with return?",
+        "ndarray": "write it with torch's functions, which have derivatives",
+        "float": "return a tensor, without .item()",
+        "int": "return a tensor, without .item()",
+    }
+)
 
 
 def is_array(value: object) -> bool:

@@ -12,11 +12,12 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_map_only
 
+from jacstrat.trace.tracers import Watch
 
-class Aliases(TorchFunctionMode):
+
+class Aliases(Watch):
     """While it is entered torch's functions are given aliases where they are called with the originals.
 
     Not by what takes its tensors past them, such as a custom autograd.Function: there the original is read.

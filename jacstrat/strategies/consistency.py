@@ -269,8 +269,11 @@ class Consistency:
             slope = line.by_differences(total, shrink=CLOSER)
         if slope.is_known and slope.is_near(derivative, terms, tolerance):
             return None
-        slope = line.by_differences(total, is_steady=True)
-        return None if slope.is_known and slope.is_near(derivative, terms, tolerance) else slope
+        for is_written in (False, True):
+            slope = line.by_differences(total, is_steady=True, is_written=is_written)
+            if slope.is_known and slope.is_near(derivative, terms, tolerance):
+                return None
+        return slope
 
 
 def _unit(v: Tensor) -> Tensor:

@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.overrides import TorchFunctionMode
 
 from jacstrat.trace.arguments import Function
+from jacstrat.trace.tracers import Watch
 
 
 class Ends(NamedTuple):
@@ -52,7 +52,29 @@ def has_cuts(f: Function, x: Tensor) -> bool:
     return cuts.seen or any(isinstance(node, torch.autograd.function.BackwardCFunction) for node in nodes_of(y))
 
 
-class _CutWatch(TorchFunctionMode):
+def is_differentiable_once(f: Function, x: Tensor) -> bool:
+    """Whether f has an autograd.Function that is marked as `once_differentiable`.
+
+    What it refuses is not on the way to x, where autograd would meet it: a second derivative is 0 without a word.
+    """
+    x = x.detach().requires_grad_()
+    with torch.enable_grad():
+        y = f(x)
+    functions = (getattr(node, "_forward_cls", None) for node in nodes_of(y))
+    ways = (getattr(one, name, None) for one in functions for name in ("backward", "vjp"))
+    return any(getattr(way, "__code__", None) is _ONCE for way in ways)
+
+
+# What every function that is marked so runs.
+_ONCE = torch.autograd.function.once_differentiable(lambda ctx, *_: None).__code__
+
+
+def has_other_leaf(y: Tensor, x: Tensor) -> bool:
+    """Whether the graph of y ends in another leaf than x."""
+    return any(getattr(node, "variable", x) is not x for node in nodes_of(y))
+
+
+class _CutWatch(Watch):
     """Sees whether a function cuts derivatives off."""
 
     def __init__(self) -> None:

@@ -16,11 +16,11 @@ from typing import Any, Literal
 import torch
 import torch.autograd.forward_ad as forward_ad
 from torch import Tensor
-from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves
 
 from jacstrat.strategies.cuts import nodes_from, nodes_of
 from jacstrat.trace.arguments import Function
+from jacstrat.trace.tracers import Watch
 
 # What a strategy rests on: torch's own derivatives of each operation; reverse mode, over itself for a Hessian;
 # torch.func, or a recording; vmap over the points; forward mode; that twice.
@@ -159,7 +159,7 @@ def _goes_on(f: Function, x: Tensor) -> bool:
     return carried.seen
 
 
-class _Past(TorchFunctionMode):
+class _Past(Watch):
     """Sees what a function does past autograd.
 
     Attributes:
@@ -183,7 +183,7 @@ class _Past(TorchFunctionMode):
         return out
 
 
-class _Carried(TorchFunctionMode):
+class _Carried(Watch):
     """Sees whether a tangent is carried with gradients turned off."""
 
     def __init__(self) -> None:

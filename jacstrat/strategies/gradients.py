@@ -73,9 +73,10 @@ class Gradients:
         if (slope := self._slopes[key]).is_known:
             if slope.is_near(derivative, size, tolerance):
                 return self._leaf_fault(key, line, mine, total, truth, autograd_decides)
-            slope = self._slopes[key] = line.by_differences(total, is_steady=True)
-            if slope.is_known and slope.is_near(derivative, size, tolerance):
-                return self._leaf_fault(key, line, mine, total, truth, autograd_decides)
+            for is_written in (False, True):
+                slope = self._slopes[key] = line.by_differences(total, is_steady=True, is_written=is_written)
+                if slope.is_known and slope.is_near(derivative, size, tolerance):
+                    return self._leaf_fault(key, line, mine, total, truth, autograd_decides)
         is_seen = slope.is_known
         is_finite = isfinite(derivative) or bool(truth.is_known.all())
         if not is_seen or not is_finite or autograd_decides:
@@ -130,10 +131,15 @@ class Gradients:
                 continue
             alone = line.along(number)
             derivative, terms = alone.contracted([mine])
-            slope = (
-                Slope(alone.contracted([true])[0]) if autograd_decides else alone.by_differences(total, is_steady=True)
+            slopes = (
+                [Slope(alone.contracted([true])[0])]
+                if autograd_decides
+                else (alone.by_differences(total, is_steady=True, is_written=it) for it in (False, True))
             )
-            if slope.is_known and not slope.is_near(derivative, terms, TOLERANCE[dtype]):
+            for slope in slopes:
+                if not slope.is_known or slope.is_near(derivative, terms, TOLERANCE[dtype]):
+                    break
+            else:
                 share = abs(derivative - slope.value) / max(terms, abs(slope.value), LEAST)
                 return f"has a gradient in what f holds that is off by {share:.2g} of its size in one tensor"
         return ""

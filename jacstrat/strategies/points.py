@@ -14,7 +14,7 @@ from torch.utils._python_dispatch import _disable_current_modes
 
 from jacstrat.core.errors import ShapeError, UsageError
 from jacstrat.graphs import is_capturing
-from jacstrat.trace.tracers import has_modes, is_recorded, is_transformed, outside_hooks
+from jacstrat.trace.tracers import has_function_modes, has_modes, is_recorded, is_transformed, outside_hooks
 
 
 def check_tensor(x: object) -> None:
@@ -42,7 +42,9 @@ CallScope = Literal["free", "transformed", "followed"]
 
 def place_of(x: Tensor) -> CallScope:
     """Where a call at x stands."""
-    if torch.compiler.is_compiling() or is_capturing() or isinstance(x, FakeTensor) or has_modes():
+    if torch.compiler.is_compiling() or is_capturing() or isinstance(x, FakeTensor):
+        return "followed"
+    if has_modes() or has_function_modes():
         return "followed"
     return "transformed" if is_transformed() else "free"
 

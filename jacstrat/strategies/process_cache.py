@@ -23,7 +23,7 @@ from torch import Tensor
 from jacstrat.core.operator import Operator
 from jacstrat.trace.arguments import Args
 from jacstrat.trace.fingerprint import Same
-from jacstrat.trace.tracers import has_hooks, is_transformed
+from jacstrat.trace.tracers import default_device, has_hooks, is_transformed
 
 V = TypeVar("V")
 
@@ -101,7 +101,7 @@ def circumstances_of(operator: Operator, x: Tensor, args: Args) -> tuple[Hashabl
     points = x.shape[0].bit_length() if x.dim() > 1 else None
     kind = x.device.type
     cast = torch.get_autocast_dtype(kind) if _may_cast(kind) and torch.is_autocast_enabled(kind) else None
-    around = (transformed, has_hooks())
+    around = (transformed, has_hooks(), default_device())
     modes = (torch.is_grad_enabled(), torch.get_num_threads(), torch.get_default_dtype(), cast, around)
     arg_kinds = tuple(_kind_of(arg) for arg in args)
     what = (operator.name, operator.coordinates, None if operator.weight is None else key_of(operator.weight))

@@ -17,8 +17,9 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from jacstrat.strategies.cuts import has_other_leaf
 from jacstrat.trace.arguments import Function
-from jacstrat.trace.tracers import has_hooks, is_transformed
+from jacstrat.trace.tracers import is_transformed
 
 Apply = Callable[[Tensor], Tensor]
 
@@ -32,10 +33,12 @@ class Linearised:
     Fields:
         apply: From a probe to its product.
         value: The field at x, perhaps with a graph, where linearising gives it; None where each product would.
+        is_tracked: Whether that graph leads to anything but x itself.
     """
 
     apply: Apply
     value: Tensor | None = None
+    is_tracked: bool = True
 
     def __call__(self, v: Tensor) -> Tensor:
         return self.apply(v)
@@ -43,7 +46,8 @@ class Linearised:
     @property
     def result(self) -> Tensor | None:
         """The value as it is handed out: without a graph where none is tracked."""
-        return self.value if self.value is None or torch.is_grad_enabled() else self.value.detach()
+        is_tracked = self.is_tracked and torch.is_grad_enabled()
+        return self.value if self.value is None or is_tracked else self.value.detach()
 
 
 def reverse(field: Function, x: Tensor, *args: Any) -> Linearised:
@@ -54,13 +58,17 @@ def reverse(field: Function, x: Tensor, *args: Any) -> Linearised:
     """
     if is_transformed():
         return vjp(field, x, *args)
-    tracked = torch.is_grad_enabled()
+    tracked, is_own = torch.is_grad_enabled(), not x.requires_grad
     with torch.enable_grad():
         # A view of its own: were f to close over x itself, that path is no derivative with respect to the argument.
-        x = x.view_as(x) if tracked and x.requires_grad else x.detach().requires_grad_()
+        # And no detached one where that will do: the caller's forward mode may be at work on x.
+        x = x.detach().requires_grad_() if x.requires_grad and not tracked else x.view_as(x)
+        x = x.requires_grad_() if is_own else x
         y = field(x, *args)
     if not y.requires_grad:
         return Linearised(lambda v: torch.zeros_like(x), y)
+    if tracked and is_own and not has_other_leaf(y, x):
+        tracked = False
 
     def apply(v: Tensor) -> Tensor:
         (product,) = torch.autograd.grad(
@@ -68,7 +76,7 @@ def reverse(field: Function, x: Tensor, *args: Any) -> Linearised:
         )
         return product
 
-    return Linearised(apply, y)
+    return Linearised(apply, y, tracked)
 
 
 def reverse_gradient(scalar: Function) -> Function:
@@ -93,8 +101,8 @@ def vjp(field: Function, x: Tensor, *args: Any) -> Linearised:
 
 
 def pullback(field: Function, x: Tensor, *args: Any) -> Linearised:
-    """v -> v^T J by torch.func.vjp, or inside a checkpoint, whose hooks that refuses, by torch.autograd.grad."""
-    return (reverse if has_hooks() else vjp)(field, x, *args)
+    """v -> v^T J by torch.autograd.grad, or under a compiler, which cannot follow that, by torch.func.vjp."""
+    return (vjp if torch.compiler.is_compiling() else reverse)(field, x, *args)
 
 
 def jvp(field: Function, x: Tensor, *args: Any) -> Linearised:

@@ -19,11 +19,12 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from jacstrat.core.errors import ShapeError, UnsupportedError
+from jacstrat.core.errors import ShapeError, UnsupportedError, UsageError
 from jacstrat.core.operator import FunctionKind, Operator
 from jacstrat.strategies.checked import checked, wrapping
 from jacstrat.strategies.copies import Copies
 from jacstrat.strategies.points import check_points
+from jacstrat.strategies.sets_data import DataSets, kept_from_data
 from jacstrat.strategies.stages import (
     ComplexField,
     ComplexScalar,
@@ -39,6 +40,7 @@ from jacstrat.strategies.stages import (
 from jacstrat.strategies.weights import weighing
 from jacstrat.strategies.workload import same_random_numbers
 from jacstrat.trace.arguments import Args, Function
+from jacstrat.trace.tracers import is_transformed
 
 
 class OutputForm(NamedTuple):
@@ -47,10 +49,12 @@ class OutputForm(NamedTuple):
     Fields:
         outputs: Of a scalar: m for (B, m), None for (B,). Of a field: how many it has.
         is_complex: Whether its numbers are.
+        sets_data: Whether f sets `.data` of a tensor on the way.
     """
 
     outputs: int | None
     is_complex: bool
+    sets_data: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,7 +123,7 @@ def reduction(
 
     Raises:
         ShapeError: x or f(x) has a shape that does not fit; names the shapes.
-        UsageError: Coordinates or a weight that x cannot have; names them.
+        UsageError: Coordinates or a weight that x cannot have; names them. Or f writes into x.
     """
     stages: list[Stage] = []
 
@@ -139,7 +143,9 @@ def reduction(
         add(Whole(whole))
         operator = bare_weight(operator, whole)
     form = form or _form(f, x, args)
-    f = _formed(f, *form)
+    if form.sets_data:
+        f = kept_from_data(f)
+    f = _formed(f, form.outputs, form.is_complex)
     if operator.kind == "scalar":
         axis = -1 if operator.is_trace else -2
         if form.outputs == 1:
@@ -203,7 +209,10 @@ def outputs_of(f: Function) -> int | None:
 
 
 def _form(f: Function, x: Tensor, args: Args) -> OutputForm:
+    point = x.detach().clone()
     # That f was called once more changes nothing that it draws later.
-    with torch.no_grad(), same_random_numbers(x.device):
-        y = f(x.detach(), *args)
-    return OutputForm(y.shape[-1] if y.dim() == x.dim() else None, y.is_complex())
+    with torch.no_grad(), same_random_numbers(x.device), DataSets() as sets:
+        y = f(point, *args)
+    if not (torch.compiler.is_compiling() or is_transformed()) and point._version > 0:
+        raise UsageError("f writes into x, which is the caller's; have it write into x.clone()")
+    return OutputForm(y.shape[-1] if y.dim() == x.dim() else None, y.is_complex(), sets.seen)

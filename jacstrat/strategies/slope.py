@@ -86,10 +86,16 @@ class LeafLine:
         """The line through one of the leaves alone."""
         return LeafLine(self.points, self.leaves[number : number + 1], self.directions[number : number + 1])
 
-    def by_differences(self, total: Function, is_steady: bool = False, shrink: float = 1.0) -> Slope:
-        """The derivative of total(points), without a graph; by a share of the step, or with `is_steady` by several."""
+    def by_differences(
+        self, total: Function, is_steady: bool = False, shrink: float = 1.0, is_written: bool = False
+    ) -> Slope:
+        """The derivative of total(points), without a graph; by a share of the step, or with `is_steady` by several.
+
+        Other tensors stand in for the leaves; with `is_written`, and where these are seen not to reach all, the leaves
+        are written to. They reach no second run of f, as a checkpoint has it on the way back.
+        """
         try:
-            moved = self._replaced if self._is_replaceable(total) else self._written
+            moved = self._written if is_written or not self._is_replaceable(total) else self._replaced
 
             def value(s: float) -> Tensor:
                 with moved(s) as points:

@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from torch import Tensor
-from torch.overrides import TorchFunctionMode
+
+from jacstrat.trace.tracers import Watch
 
 # Of what is asked of a tensor itself, what has its numbers.
 _NUMBERS = frozenset(("data", "T", "H", "mT", "mH", "real", "imag"))
 
 
-class StandIns(TorchFunctionMode):
+class StandIns(Watch):
     """Gives an operation other tensors in place of some of its arguments, also where these stand in lists.
 
     Args:

@@ -19,20 +19,25 @@ import torch
 from torch import Tensor
 
 from jacstrat.core.operator import Operator
-from jacstrat.strategies.cuts import ends
+from jacstrat.strategies.cuts import ends, is_differentiable_once
 from jacstrat.strategies.differences import STEPS, precision
 from jacstrat.strategies.gaps import Transform, gap
 from jacstrat.strategies.gradients import EDGES, POWER_OF_EPS, Gradients
+from jacstrat.strategies.held_writes import HeldWrites
 from jacstrat.strategies.look import Claim, ClaimLook, has_numbers
 from jacstrat.strategies.probes import unit_rows
 from jacstrat.strategies.sample import Sample, samples
-from jacstrat.strategies.truth import MOST_ROUNDING, ROUNDINGS, TOLERANCE, Question, Truth
+from jacstrat.strategies.truth import MOST_ROUNDING, REFUSALS, ROUNDINGS, TOLERANCE, Question, Truth
 from jacstrat.strategies.workload import same_random_numbers
 from jacstrat.trace.arguments import Args, Function, bind, of_rows, taken
-from jacstrat.trace.rows import rows_apart
+from jacstrat.trace.rows import are_coupled, rows_apart
 
 # Coordinates up to which all unit vectors are taken: beyond, ENTRIES of them, or ALONG random directions.
 FULL, ENTRIES, ALONG = 32, 8, 2
+# What reverse mode alone rests on.
+PLAIN: frozenset[Transform] = frozenset({"rules", "reverse"})
+ONCE = "takes second derivatives, and an autograd.Function of f is marked as once_differentiable"
+COUPLED = "takes f to be row-wise, and its rows depend on each other, as by a batch norm in training mode"
 
 
 @dataclass(eq=False)
@@ -81,12 +86,17 @@ class Witness:
         with same_random_numbers(self.x.device), torch.set_grad_enabled(self._is_tracked(tracked)):
             if self._is_random:
                 return ""
+            if self._is_coupled:
+                return COUPLED
+            if self._is_once:
+                return ONCE
             if gap := self._gap(transforms, claim.is_traced):
                 return gap
             for sample in self._samples:
                 look = self._look(sample, claim, stochastic)
                 if look is not None and (fault := self._fault(look)):
-                    return fault
+                    # By then f is another function, and one evaluation with its own graph is what is meant.
+                    return "" if transforms == PLAIN and not claim.is_traced and self._writes else fault
         return ""
 
     def _gap(self, transforms: frozenset[Transform], is_traced: bool) -> str:
@@ -116,6 +126,25 @@ class Witness:
                 return False
             again = self.f(self.x.detach(), *self.args)
         return not torch.allclose(y, again, rtol=0, atol=0, equal_nan=True)
+
+    @cached_property
+    def _writes(self) -> bool:
+        """Whether f writes into what it holds, so that it is another function at the next call."""
+        point = self.x.detach()
+        with torch.no_grad(), HeldWrites(point) as writes:
+            self.f(point, *self.args)
+        return writes.seen
+
+    @cached_property
+    def _is_coupled(self) -> bool:
+        return not self._is_apart and are_coupled(self.f, self.x, self.args)
+
+    @cached_property
+    def _is_once(self) -> bool:
+        try:
+            return self.operator.order == 2 and is_differentiable_once(bind(self.f, self.args), self.x)
+        except REFUSALS:  # told where a claim is looked at
+            return False
 
     @cached_property
     def _is_apart(self) -> bool:

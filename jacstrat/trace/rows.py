@@ -11,6 +11,36 @@ from jacstrat.trace.arguments import Args, Function, taken
 POWER_OF_EPS = 0.5
 
 
+# As a share of a row's derivative by itself, what that by the other rows must be to be none of rounding.
+LEAST_COUPLING = 1e-6
+
+
+def are_coupled(f: Function, x: Tensor, args: Args = ()) -> bool:
+    """Whether a row of f(x) has a derivative by other rows of x, as where f takes a mean over the batch.
+
+    Args:
+        f, x, args: As for `rows_apart`, which gives a reason for what is coupled, and for more.
+
+    Cost: one evaluation and two VJPs.
+    """
+    if x.dim() == 1 or len(x) < 2 or x.is_meta:
+        return False
+    point = x.detach().requires_grad_()
+    try:
+        with torch.enable_grad():
+            y = f(point, *args)
+        for row in (0, len(x) // 2):  # of a difference from the first row all but that one depend on it
+            weights = torch.linspace(1, 2, y[row].numel(), device=y.device).to(y.dtype).view_as(y[row])
+            (g,) = torch.autograd.grad(y[row], point, weights, retain_graph=True, materialize_grads=True)
+            own = g[row].abs().amax()
+            others = g.index_fill(0, torch.tensor([row], device=g.device), 0).abs().amax()
+            if bool(others > LEAST_COUPLING * own):
+                return True
+    except RuntimeError:  # autograd cannot differentiate it, or it does not depend on x
+        return False
+    return False
+
+
 def rows_apart(f: Function, x: Tensor, args: Args = ()) -> str:
     """Why the rows of x cannot be taken in parts, in words that go on behind "f"; "" where they can.
 

@@ -13,6 +13,9 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.fx.experimental.proxy_tensor import get_proxy_mode
+from torch.overrides import TorchFunctionMode
+from torch.overrides import _get_current_function_mode_stack as _function_modes
+from torch.utils._device import DeviceContext
 from torch.utils._python_dispatch import _get_current_dispatch_mode_stack
 
 
@@ -34,9 +37,32 @@ def has_modes() -> bool:
     return bool(_get_current_dispatch_mode_stack())
 
 
+class Watch(TorchFunctionMode):
+    """A mode of this package's own, under which a call may do as without it."""
+
+
+def has_function_modes() -> bool:
+    """Whether a mode of the caller's sees every call of torch's functions, and may change what they do.
+
+    One that says where tensors are made is none; see `default_device`.
+    """
+    return _has_function_mode() and not all(isinstance(one, Watch | DeviceContext) for one in _function_modes())
+
+
+def default_device() -> torch.device | None:
+    """Where tensors are made for which nobody says; None where nobody has said so for any."""
+    if not _has_function_mode():
+        return None
+    return next((one.device for one in reversed(_function_modes()) if isinstance(one, DeviceContext)), None)
+
+
+def _has_function_mode() -> bool:
+    return torch._C._len_torch_function_stack() > 0
+
+
 def is_recorded() -> bool:
     """Whether operations are written down by torch.jit.trace."""
-    return torch.jit.is_tracing()
+    return torch.jit.is_tracing()  # type: ignore[attr-defined]
 
 
 def is_exported() -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -76,12 +77,12 @@ def test_coordinates_out_of_range_are_named() -> None:
 
 def test_shapes_of_results() -> None:
     laplacian, divergence = OPERATORS["laplacian"], OPERATORS["divergence"]
-    for y in (np.ones(2), np.ones((2, 1)), np.ones((2, 5))):
+    for y in (torch.ones(2), torch.ones((2, 1)), torch.ones((2, 5))):
         laplacian.check_result(y, (2, 3))
-    divergence.check_result(np.ones((2, 3)), (2, 3))
+    divergence.check_result(torch.ones((2, 3)), (2, 3))
     some = parse_operator("divergence:coordinates=0+1")
     for outputs in (2, 3, 4):
-        some.check_result(np.ones((2, outputs)), (2, 3))
+        some.check_result(torch.ones((2, outputs)), (2, 3))
     for operator, shape, message in (
         (laplacian, (2, 3, 1), r"the scalar must map \(2, 3\) to \(2,\), got \(2, 3, 1\)"),
         (laplacian, (), r"got \(\); if f takes one point and not a batch, give torch.func.vmap\(f\)"),
@@ -89,6 +90,15 @@ def test_shapes_of_results() -> None:
         (some, (2, 1), r"got \(2, 1\); it needs an output for each of the coordinates 0\+1"),
     ):
         with pytest.raises(ShapeError, match=message):
-            operator.check_result(np.ones(shape), (2, 3))
-    with pytest.raises(ShapeError, match="the scalar must return one tensor, got tuple; return its one output"):
-        laplacian.check_result((1, 2), (2, 3))
+            operator.check_result(torch.ones(shape), (2, 3))
+    for y, message in (
+        ((1, 2), "got tuple; return its one output"),
+        (None, "got NoneType; does it end with return"),
+        (np.ones(2), "got ndarray; write it with torch's functions"),
+        (1.0, "got float; return a tensor, without .item"),
+    ):
+        with pytest.raises(ShapeError, match=f"the scalar must return one tensor, {message}"):
+            laplacian.check_result(y, (2, 3))
+    for dtype in ("bool", "int64"):
+        with pytest.raises(UsageError, match=f"x. is {dtype}, which has no derivative; return floating-point numbers"):
+            laplacian.check_result(torch.ones(2, dtype=getattr(torch, dtype)), (2, 3))

@@ -48,7 +48,7 @@ WRONG: list[tuple[str, Callable[[Tensor], Any], Tensor, str]] = [
     ("divergence", lambda x: x.sum(0), X, f"the field must map (4, 3) to (4, 3), got (3,){ONE_POINT}"),
     ("divergence", lambda x: x.sum(), X[0], "the field must map (3,) to (3,), got ()"),
     ("jacobian_diagonal", lambda x: (x, x), X, "the field must return one tensor, got tuple; return its one output"),
-    ("laplacian", lambda x: 1.0, X, "the scalar must return one tensor, got float; return its one output"),
+    ("laplacian", lambda x: 1.0, X, "the scalar must return one tensor, got float; return a tensor, without .item()"),
 ]
 
 

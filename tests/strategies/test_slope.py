@@ -139,9 +139,9 @@ def test_leaves_that_are_not_seen_are_moved_and_put_back() -> None:
             raise ZeroDivisionError
         return Hidden.apply(p)
 
+    assert line.by_differences(watched).value == pytest.approx(float(line.directions[0].sum()))
     with pytest.raises(ZeroDivisionError):
-        for _ in range(2):
-            assert line.by_differences(watched).value == pytest.approx(float(line.directions[0].sum()))
+        line.by_differences(watched)
     assert len({tuple(one.tolist()) for one in seen}) == 7
     assert torch.equal(itself(p), before)
     assert p._version == version

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from jacstrat.trace.rows import rows_apart
+from jacstrat.trace.rows import are_coupled, rows_apart
 
 X = torch.randn(5, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
 T = torch.randn(5, 1, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
@@ -84,3 +84,22 @@ def test_no_graph_is_made_of_it() -> None:
 def test_what_f_raises_at_x_goes_through() -> None:
     with pytest.raises(RuntimeError, match="mat1 and mat2"):
         rows_apart(lambda x: x @ torch.ones(4, 4).double(), X)
+
+
+@pytest.mark.parametrize(
+    ("f", "is_coupled"),
+    [
+        (lambda x: x - x.mean(0), True),
+        (lambda x: x.softmax(0), True),
+        (lambda x: x.flip(0), True),
+        (NET, False),
+        (lambda x: x * T, False),
+        (lambda x: x * T[: len(x)], False),
+        (lambda x: torch.exp(x - x.detach().max()), False),
+        (lambda x: x.sin() * x.sum().item(), False),
+        (lambda x: x.detach(), False),
+    ],
+    ids=["mean", "softmax", "flip", "network", "rows", "cut", "shift", "number", "constant"],
+)
+def test_rows_are_coupled_by_derivatives(f: Callable[[Tensor], Tensor], is_coupled: bool) -> None:
+    assert are_coupled(f, X) is is_coupled

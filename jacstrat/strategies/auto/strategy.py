@@ -10,7 +10,7 @@ from typing import Any, ClassVar, NamedTuple
 import torch
 from torch import Tensor
 
-from jacstrat.core.errors import UnsupportedError, UsageError, unknown
+from jacstrat.core.errors import UsageError, unknown
 from jacstrat.core.operator import Operator
 from jacstrat.strategies.auto.candidates import Candidate, Evidence
 from jacstrat.strategies.auto.choosing import Choosing, import_torch_parts
@@ -131,7 +131,9 @@ class Auto(Strategy):
         try:
             contraction = _contraction(earlier, candidate, operator, f, x, args)
             fault = Hold(operator, f, x, args).fault(contraction, transforms=earlier.strategy.transforms)
-        except Exception:  # what served another function may fail at this one in any way; if nothing serves, that is told
+        except (
+            Exception
+        ):  # what served another function may fail at this one in any way; if nothing serves, that is told
             return None
         return None if fault else contraction
 
