@@ -22,6 +22,9 @@ ROUNDINGS = 64
 MOVES = 4
 # Of the terms: what changes by more is at an edge, from which autograd itself jumps.
 MOST_ROUNDING = 0.01
+# How far from an edge points are moved, by the power of eps, as a share of their coordinates and of their mean size: so
+# near that a rule which divides by what is all but 0 is wrong there, too.
+BESIDE = 0.9
 # Pairs of directions in which the forms are to be quadratic where differences are to win over autograd.
 PAIRS = 3
 # What autograd raises where it cannot differentiate an operation (so often).
@@ -119,6 +122,7 @@ class Question:
             off = (forms - differences).abs() > allowed
             is_wrong = bool((is_smooth & is_finite & off).any()) and not has_cuts(self.f, self.points)
             is_wrong = is_wrong and bool((is_smooth & is_finite & off & self._is_differentiable()).any())
+            is_wrong = is_wrong and self._is_wrong_beside()
             # Where it is wrong at one place it is right at another by chance, and not with its gradient.
             is_finite = is_finite & (not is_wrong)
             taken = is_smooth & ~is_finite
@@ -178,6 +182,21 @@ class Question:
         whole = self.by_differences(self.points)
         off = (whole.value - differences).abs() > TOLERANCE[differences.dtype] * _size(differences) + whole.noise
         return not bool((off & taken).any())
+
+    def _is_wrong_beside(self) -> bool:
+        """Whether differences contradict autograd beside the points, too.
+
+        Else the points are at an edge, where torch's derivative is a convention, as that of abs at 0, though f is
+        smooth, as abs(x)^2 is.
+        """
+        generator = torch.Generator().manual_seed(self.V.shape[-1])
+        noise = torch.randn(self.points.shape, generator=generator, dtype=torch.float64).to(self.points)
+        step = torch.finfo(precision(self.points)).eps ** BESIDE
+        beside = self.points + step * (self.points.abs() + self.points.abs().mean()) * noise
+        forms, differences = self.by_autograd(beside), self.by_differences(beside, is_steady=True)
+        allowed = TOLERANCE[forms.dtype] * _size(differences.value) + differences.noise + _rounding(forms.dtype)
+        off = (forms - differences.value).abs() > allowed
+        return bool((off & differences.is_smooth & forms.isfinite()).any())
 
     def _is_differentiable(self) -> Tensor:
         """At which points the forms are quadratic in v, by the parallelogram law for some pairs of directions.

@@ -306,6 +306,7 @@ def is_plain_object(kind: type) -> bool:
     return (
         type(kind) is type
         and bool(classes)
+        and bool(kind.__dictoffset__)  # classes of extensions, as that of locks, may look like a user's but for this
         and all(one.__flags__ & _HEAP_TYPE and "__slots__" not in vars(one) for one in classes)
         and all(one.__module__.partition(".")[0] not in _LIBRARIES for one in classes)
         and not any({"__new__", "__getattribute__"} & vars(one).keys() for one in classes)

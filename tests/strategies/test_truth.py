@@ -68,6 +68,17 @@ def test_autograd_is_contradicted_where_a_rule_of_torch_is_wrong() -> None:
     assert (others.abs() <= truth.noise[:, 1]).all()
 
 
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+def test_at_an_edge_that_a_square_makes_smooth_the_convention_of_autograd_holds(dtype: torch.dtype) -> None:
+    x = torch.tensor([[0.0, 0.7], [0.3, -0.2]], dtype=dtype)
+    question = asked(lambda x: (x * (x - 2)).abs().square().sum(-1), x)
+    truth = question.answer()
+    assert bool(truth.is_known.all())
+    assert not bool(truth.by_differences.any())
+    assert truth.forms[0, 0] == 0.0, "and not 8, as of the square"
+    torch.testing.assert_close(truth.forms[0, 1], (12 * x * (x - 2) + 8)[1, 0])
+
+
 def test_autograd_that_is_wrong_somewhere_is_believed_nowhere() -> None:
     x = X.clone()
     x[1, 3] = 0.0
