@@ -172,9 +172,9 @@ class Strategy(ABC):
         return ()
 
     @property
-    def unrecorded(self) -> Strategy | None:
-        """What may serve in its place, and records nothing; None where nothing may."""
-        return None
+    def unrecorded(self) -> tuple[Strategy, ...]:
+        """What may serve in its place where a recording would serve one call, the best first; () where nothing may."""
+        return ()
 
     @property
     def nested(self) -> Strategy:

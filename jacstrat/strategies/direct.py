@@ -7,6 +7,7 @@ on, so that time, noise and conditions cost no new recording. What is kept is bo
 
 from __future__ import annotations
 
+import time
 from collections.abc import Hashable
 from contextlib import suppress
 from dataclasses import replace
@@ -130,11 +131,21 @@ class Direct:
         return strategy._prepared(operator, _call, self.x, live_args, self.event_dim, generator, self.form)[0]
 
     def _unrecorded(self) -> Prepared | None:
-        """What serves f without a recording; None where only what was asked for may."""
-        if self.strategy.unrecorded is None:
-            return None
-        prepared = self._anew(self.strategy.unrecorded)
-        return None if prepared.contraction.is_traced else prepared
+        """What serves f without a recording; None where it is slower than to record f, or is not what was asked for."""
+        start, recorded_s = time.perf_counter(), 0.0
+        for strategy in self.strategy.unrecorded:
+            with suppress(UnsupportedError):
+                prepared = self._anew(strategy)
+                if prepared.contraction.is_traced:  # what a proof of its structure allows
+                    recorded_s = recorded_s or time.perf_counter() - start
+                    continue
+                if not recorded_s:
+                    return prepared
+                start = time.perf_counter()
+                prepared(self.x, *self.args)
+                if time.perf_counter() - start < recorded_s:
+                    return prepared
+        return None
 
     def _is_understood(self, prepared: Prepared) -> bool:
         """Whether all that a recording of f rests on is in its key and its values, or is watched by a guard.
@@ -189,7 +200,7 @@ class Direct:
         Raises:
             UnsupportedError: That cannot be had. Whatever else f raises with such values is a reason, too.
         """
-        core, core_args = closed(self.f, places), (*self.args, *inputs(self.opened, places))
+        core, core_args = closed(self.f, places, self.opened.names), (*self.args, *inputs(self.opened, places))
         with torch.no_grad():
             torch.testing.assert_close(core(self.x.detach(), *core_args), self.f(self.x.detach(), *self.args))
         chosen = entry.prepared.strategy

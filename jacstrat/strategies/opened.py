@@ -19,12 +19,15 @@ import torch
 from torch import Tensor
 from torch.nn import Module
 
+from jacstrat.strategies.attribute_names import AttributeNames, attribute_names, guessed_names
 from jacstrat.trace.fingerprint import Same, is_plain_object
 from jacstrat.trace.names import names_read
 from jacstrat.trace.reach import origin
 
 # How deep objects are followed, and items of one container.
 DEPTH, ITEMS = 8, 32
+# How often names are looked for that may be read of what is met, before all are taken.
+ROUNDS = 4
 _VALUES = frozenset((float, int, np.float64, np.float32, np.int64, np.int32, Tensor))
 _BY_VALUE = frozenset((bool, complex, str, bytes, types.NoneType, torch.dtype, torch.device, torch.Size, torch.layout))
 
@@ -37,19 +40,29 @@ class Opened(NamedTuple):
         values: Numbers and tensors, in the order in which they were met.
         modules: That it has.
         is_exact: Functions of equal keys and values do the same, as far as what they reach by identity does.
+        names: Of the attributes that were followed; None for all.
     """
 
     key: Hashable
     values: tuple[Any, ...]
     modules: tuple[Module, ...]
     is_exact: bool
+    names: AttributeNames = None
 
 
 def opened(f: Callable[..., Any]) -> Opened:
-    """f apart from its values; a few microseconds."""
-    walk = _OpenedWalk()
+    """f apart from its values; a few microseconds, and some milliseconds for what has code or classes of its own."""
+    names = guessed_names(f)
+    for _ in range(ROUNDS):
+        walk = _OpenedWalk(names)
+        walk.see(f, DEPTH)
+        # What is met tells which names may be read, and these what is met.
+        if not walk.kinds or (known := attribute_names(f, walk.codes, walk.kinds)) == names:
+            return walk.opened()
+        names = known
+    walk = _OpenedWalk(None)
     walk.see(f, DEPTH)
-    return Opened(tuple(walk.parts), tuple(walk.values), tuple(walk.modules), walk.is_exact)
+    return walk.opened()
 
 
 def is_same(value: Any, before: Any) -> bool:
@@ -62,10 +75,13 @@ def is_same(value: Any, before: Any) -> bool:
 class _OpenedWalk:
     """Writes down what is met, each object once."""
 
-    def __init__(self) -> None:
+    def __init__(self, names: AttributeNames) -> None:
         self.parts: list[Any] = []
         self.values: list[Any] = []
         self.modules: list[Module] = []
+        self.codes: set[types.CodeType] = set()
+        self.kinds: set[type] = set()
+        self._names = names
         self.is_exact = True
         self._seen: dict[int, int] = {}
 
@@ -85,12 +101,20 @@ class _OpenedWalk:
             self._seen[id(value)] = len(self._seen)
             if isinstance(value, Module):
                 self.modules.append(value)
-            if (inner := _parts(value, kind) if depth else None) is None:
+            if (inner := _parts(value, kind, self._names) if depth else None) is None:
                 self._identity(value, kind)
             else:
+                if kind is types.FunctionType:
+                    self.codes.add(value.__code__)
+                elif inner.has_fields:
+                    self.kinds.add(kind)
                 self.parts += inner.form
                 for part in inner.items:
                     self.see(part, depth - 1)
+
+    def opened(self) -> Opened:
+        """What was met."""
+        return Opened(tuple(self.parts), tuple(self.values), tuple(self.modules), self.is_exact, self._names)
 
     def _identity(self, value: Any, kind: type) -> None:
         if isinstance(value, Module):  # with the kinds of its layers: one that is replaced is held against a witness
@@ -114,10 +138,11 @@ class _Parts(NamedTuple):
 
     form: tuple[Hashable, ...]
     items: tuple[Any, ...]
+    has_fields: bool = False
 
 
-def _parts(value: Any, kind: type) -> _Parts | None:
-    """The parts of a value; None of one that is told by identity."""
+def _parts(value: Any, kind: type, among: AttributeNames) -> _Parts | None:
+    """The parts of a value, its attributes of these names; None of one that is told by identity."""
     if kind is types.FunctionType:
         cells = tuple(map(_contents, value.__closure__)) if value.__closure__ else ()
         names, rest = _globals(value), (value.__defaults__, value.__kwdefaults__, value.__dict__ or None)
@@ -132,11 +157,12 @@ def _parts(value: Any, kind: type) -> _Parts | None:
     if kind is dict and len(value) <= ITEMS and all(type(key) is str or type(key) is int for key in value):
         return _Parts((kind, *value), tuple(value.values()))
     if is_plain_object(kind):
-        return _Parts((Same(kind), *value.__dict__), tuple(value.__dict__.values()))
+        names = _fields_of(value, among)
+        return _Parts((Same(kind), *names), tuple(map(value.__dict__.__getitem__, names)), has_fields=True)
     if is_users_module(kind):
-        names = _own_fields(value)
+        names = _fields_of(value, among)
         items = (*map(value.__dict__.__getitem__, names), *value._modules.values())
-        return _Parts((Same(value), value.training, *names, *value._modules), items)
+        return _Parts((Same(value), value.training, *names, *value._modules), items, has_fields=True)
     return None
 
 
@@ -172,8 +198,10 @@ def is_users_module(kind: type) -> bool:
 _INTERNAL = frozenset(vars(Module()))
 
 
-def _own_fields(module: Module) -> tuple[str, ...]:
-    return tuple(name for name in module.__dict__ if name not in _INTERNAL)
+def _fields_of(value: Any, among: AttributeNames) -> tuple[str, ...]:
+    """Names of the attributes of an object that are followed."""
+    internal = _INTERNAL if isinstance(value, Module) else frozenset()
+    return tuple(name for name in value.__dict__ if name not in internal and (among is None or name in among))
 
 
 class _Hole:
@@ -183,8 +211,10 @@ class _Hole:
         self.number = number
 
 
-def closed(f: Callable[..., Any], places: frozenset[int]) -> Callable[..., Any]:
+def closed(f: Callable[..., Any], places: frozenset[int], names: AttributeNames) -> Callable[..., Any]:
     """f as a function (x, *args, *values) of its values at these places too, in their order; fixed in the rest.
+
+    The places and the names are those of f as `opened`.
 
     It has nothing of f but what is told by identity, and so keeps none of these values. Tensors among them are given
     with an axis of length 1 in front, by which they belong to no rows.
@@ -198,13 +228,13 @@ def closed(f: Callable[..., Any], places: frozenset[int]) -> Callable[..., Any]:
         axes.append(value.dim() if isinstance(value, Tensor) else 0)
         return _Hole(len(axes) - 1)
 
-    template = _Copy(emptied).of(f, DEPTH)
+    template = _Copy(emptied, names).of(f, DEPTH)
 
     def function(x: Any, *args: Any) -> Any:
         pairs = zip(args[-count:], axes, strict=True)
         values = [one.squeeze(0) if isinstance(one, Tensor) and one.dim() > number else one for one, number in pairs]
-        f_of_row = _Copy(lambda value: values[value.number] if type(value) is _Hole else value).of(template, DEPTH)
-        return f_of_row(x, *args[:-count])
+        copy = _Copy(lambda value: values[value.number] if type(value) is _Hole else value, names)
+        return copy.of(template, DEPTH)(x, *args[:-count])
 
     return function
 
@@ -212,8 +242,8 @@ def closed(f: Callable[..., Any], places: frozenset[int]) -> Callable[..., Any]:
 class _Copy:
     """Makes a function again, of what is not told by identity, in the order of `_OpenedWalk`."""
 
-    def __init__(self, leaf: Callable[[Any], Any]) -> None:
-        self._leaf = leaf
+    def __init__(self, leaf: Callable[[Any], Any], names: AttributeNames) -> None:
+        self._leaf, self._names = leaf, names
         self._copies: dict[int, Any] = {}
 
     def of(self, value: Any, depth: int) -> Any:
@@ -225,7 +255,7 @@ class _Copy:
         if kind in _BY_VALUE or kind is _Empty:
             return value
         if id(value) not in self._copies:
-            inner = _parts(value, kind) if depth else None
+            inner = _parts(value, kind, self._names) if depth else None
             if inner is None:
                 self._copies[id(value)] = value
             else:
@@ -247,7 +277,7 @@ class _Copy:
             copy.__dict__.update(fields or {})
         elif isinstance(value, Module):
             copy = self._copies[id(value)] = object.__new__(kind)
-            names = _own_fields(value)
+            names = _fields_of(value, self._names)
             parts = [self.of(item, depth) for item in items]
             copy.__dict__.update(value.__dict__ | dict(zip(names, parts, strict=False)))
             children = dict(zip(value._modules, parts[len(names) :], strict=True))
@@ -255,7 +285,8 @@ class _Copy:
                 copy.__dict__["_modules"] = children  # else they stay the module's own, by which a guard sees another
         elif is_plain_object(kind):
             copy = self._copies[id(value)] = object.__new__(kind)
-            copy.__dict__.update(zip(value.__dict__, [self.of(item, depth) for item in items], strict=True))
+            parts = [self.of(item, depth) for item in items]
+            copy.__dict__.update(value.__dict__ | dict(zip(_fields_of(value, self._names), parts, strict=True)))
         else:
             parts = [self.of(item, depth) for item in items]
             if kind is types.MethodType:

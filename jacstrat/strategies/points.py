@@ -14,6 +14,7 @@ from torch.utils._python_dispatch import _disable_current_modes
 
 from jacstrat.core.errors import ShapeError, UsageError
 from jacstrat.graphs import is_capturing
+from jacstrat.trace.quiet import without_fallback_warnings
 from jacstrat.trace.tracers import has_function_modes, has_modes, is_recorded, is_transformed, outside_hooks
 
 
@@ -63,7 +64,11 @@ def outside_inference_mode() -> Iterator[None]:
 def beside_the_result() -> Iterator[None]:
     """Where something is found out about f: no graph that the caller records, nor a checkpoint around, is to see it."""
     with outside_inference_mode(), outside_hooks():
-        yield
+        if torch.compiler.is_compiling():
+            yield
+            return
+        with without_fallback_warnings():
+            yield
 
 
 @contextmanager

@@ -86,6 +86,11 @@ def is_immutable(arg: object) -> bool:
     return all(map(is_immutable, arg)) if type(arg) is tuple else type(arg) in _IMMUTABLE
 
 
+def is_value(arg: object) -> bool:
+    """Whether an argument is a tensor, whose numbers are an input, or cannot change: a recording holds for others."""
+    return isinstance(arg, Tensor) or is_immutable(arg)
+
+
 _IMMUTABLE = frozenset(
     (int, float, complex, bool, str, bytes, type(None), torch.dtype, torch.device, torch.Size, torch.layout)
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import array
+from operator import is_
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,7 +17,7 @@ BYTES = 4096
 
 
 class Items(NamedTuple):
-    """The items of a deque, or the values of a mapping, in their order."""
+    """The items of a list, a set or a deque, or the values of a mapping, in their order."""
 
     items: tuple[Any, ...]
 
@@ -25,12 +26,17 @@ class Items(NamedTuple):
         """Those that it has now."""
         if isinstance(container, dict):  # a derived class may have `values` of its own
             return cls(tuple(dict.values(container)))
+        base: Any = next((base for base in (list, set, frozenset) if isinstance(container, base)), None)
+        if base is not None:  # and one of these an `__iter__`
+            return cls(tuple(base.__iter__(container)))
         return cls(tuple(container.values() if hasattr(container, "values") else container))
 
     def holds(self, container: Any) -> bool:
         """Whether it has the same objects, or numbers, still."""
         items = Items.of(container).items
-        return len(items) == len(self.items) and all(map(_is_alike, items, self.items))
+        if len(items) != len(self.items):
+            return False
+        return all(map(is_, items, self.items)) or all(map(_is_alike, items, self.items))
 
 
 class Bytes(NamedTuple):

@@ -16,7 +16,7 @@ import functools
 import types
 import weakref
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -79,7 +79,7 @@ def fingerprint(f: Callable[..., Any]) -> Fingerprint | None:
     walk = _FingerprintWalk()
     try:
         walk.see(f, 0)
-        walk.read_classes()
+        walk.read_by_names()
     except (_Opaque, TypeError, ValueError):  # what cannot be referred to weakly, a cell that is empty
         return None
     return Fingerprint(tuple(walk.parts), frozenset(walk.tensors))
@@ -118,6 +118,7 @@ class _FingerprintWalk:
         self._alive: list[object] = []  # an identity is one only as long as its object lives
         self._read: set[tuple[int, tuple[str, ...]]] = set()
         self._classes: dict[type, set[str]] = {}  # with the names that were looked up in each
+        self._objects: list[tuple[int, Mapping[str, Any], set[str]]] = []  # likewise: number, fields and names
         self._names = set(IMPLICIT)
 
     def see(self, value: Any, depth: int) -> None:
@@ -134,6 +135,8 @@ class _FingerprintWalk:
         self._seen[id(value)] = len(self._seen)
         self._alive.append(value)
         if depth > _DEPTH:
+            raise _Opaque
+        if kind in _CONTAINERS and len(value) > _MOST:
             raise _Opaque
         self._add(kind if kind.__module__ in _PLAIN else Same(kind))
         self._look(value, kind, depth + 1)
@@ -172,7 +175,7 @@ class _FingerprintWalk:
         elif isinstance(value, type):
             self._class(value, depth)
         elif is_plain_object(kind):
-            self._items(vars(value).items(), depth)
+            self._objects.append((self._seen[id(value)], vars(value), set()))
             for one in kind.__mro__[:-1]:
                 self._classes.setdefault(one, set())
         else:
@@ -205,12 +208,17 @@ class _FingerprintWalk:
         self.parts.append(Same(module))
         self.see(type(module), depth)
         fields = []
+        # A layer of torch's reads its settings by code that is not looked at; others have theirs where they are read.
+        is_users = all(one is Module or not _is_trusted(one.__module__) for one in type(module).__mro__[:-1])
         for name, item in vars(module).items():
-            if not name.endswith(_EMPTY):
+            if name.endswith(_EMPTY):
+                if item:
+                    raise _Opaque
+            elif not is_users or name in _OF_MODULES:
                 fields.append((name, item))
-            elif item:
-                raise _Opaque
         self._items(fields, depth)
+        if is_users:
+            self._objects.append((self._seen[id(module)], vars(module), set(_OF_MODULES)))
 
     def _class(self, kind: type, depth: int) -> None:
         """A class of torch with what it calls; one that is derived from it with all that it defines."""
@@ -225,11 +233,17 @@ class _FingerprintWalk:
             elif one is not object:
                 self._classes.setdefault(one, set())
 
-    def read_classes(self) -> None:
-        """See what code that is reached may read of classes, by name, which may reach more."""
+    def read_by_names(self) -> None:
+        """See what code that is reached may read of classes and of objects, by name, which may reach more."""
         has_grown = True
         while has_grown:
             has_grown = False
+            for number, fields, seen in tuple(self._objects):
+                for name in [name for name in fields if name in self._names and name not in seen]:
+                    seen.add(name)
+                    self._add(number, name)
+                    self.see(fields[name], 1)
+                    has_grown = True
             for kind, seen in tuple(self._classes.items()):
                 for name, item in vars(kind).items():
                     if name in self._names and name not in seen and name not in _CLASS_FIELDS:
@@ -291,6 +305,10 @@ class _FingerprintWalk:
         self.parts.append(value)
 
 
+# Of longer containers a direct call would do little but look at them.
+_CONTAINERS, _MOST = frozenset((list, tuple, dict, OrderedDict, set, frozenset)), 1000
+# Fields that every module has.
+_OF_MODULES = frozenset(vars(Module()))
 # Modules of types that are no user's.
 _PLAIN = ("builtins", "types", "functools", "collections", "torch", "torch.nn.parameter")
 

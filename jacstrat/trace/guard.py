@@ -5,7 +5,8 @@ read and looks it up again at each call. Where `fingerprint` is exact, it is bes
 understand: it tells that a tape is stale, and not that it may serve another function.
 
 What is read is told by `reach`. Tensors are compared by identity, since a tape follows what is written into them. Not
-seen: what is written into arrays of more than 4 KiB, the order of a dict of plain keys, an attribute that did not
+seen: what is written into arrays of more than 4 KiB, the items of containers of more than 20,000 and what those of more
+than 256 are made of, the order of a dict of plain keys, an attribute that did not
 exist, names that are computed (`getattr(self, f"w{i}")`), the environment, and what the standard library itself holds.
 """
 

@@ -29,6 +29,22 @@ def quiet() -> Iterator[None]:
             logger.disabled = was
 
 
+@contextmanager
+def without_fallback_warnings() -> Iterator[None]:
+    """No word of torch's that vmap has no rule for an operation: of what is tried, and not of what was asked for.
+
+    Where warnings are errors torch writes a line of each to stderr.
+    """
+    _warn(False)
+    try:
+        yield
+    finally:  # as torch has it; it does not tell how it was
+        _warn(True)
+
+
+_warn = torch._C._functorch._set_vmap_fallback_warning_enabled  # type: ignore[attr-defined]
+
+
 def _below(name: str) -> Iterator[logging.Logger]:
     for one, logger in list(logging.Logger.manager.loggerDict.items()):
         if one.startswith(f"{name}.") and isinstance(logger, logging.Logger):

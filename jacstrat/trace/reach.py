@@ -34,6 +34,8 @@ log = logging.getLogger("jacstrat")
 # Items of one container that are looked at, and objects and checks of one walk: past these it ends, in a fifth of a
 # second at most. CPython has each integer up to 256 once only, so that a length is compared by identity.
 ITEMS = 256
+# Of more than these the items are compared all at once, and what they are made of is not looked at; 30 ns each.
+LONG = 20_000
 OBJECTS = 5_000
 CHECKS = 50_000
 
@@ -90,6 +92,12 @@ class Walk:
         self._new_names: set[str] = set()
         self._class_fields: dict[type, Fields] = {}  # `vars` of a class is a new object each time
         self._scopes: dict[type, list[Fields]] = {}
+
+    @property
+    def names(self) -> frozenset[str] | None:
+        """Those that code which was reached may read attributes by; None where the walk has ended early."""
+        is_whole = len(self._reads) < CHECKS and len(self._seen) < OBJECTS
+        return frozenset(self._names) if is_whole else None
 
     def run(self, f: Any) -> tuple[Read, ...]:
         self._queue.append((f, ("the function",)))
@@ -172,20 +180,22 @@ class Walk:
                     self._note(read, index, item, (_ITEM, index, access))
             elif all(type(item) in IMMUTABLE for item in frozenset(value)):
                 self._note(frozenset(value).__eq__, value, True, access)
-        elif (kind is deque or kind is types.MappingProxyType) and len(value) <= ITEMS:
+        elif (kind is deque or kind is types.MappingProxyType) and len(value) <= LONG:
             self._row(value, access)
 
     def _row(self, value: Any, access: AccessPath) -> None:
         """Guard the items of a container all at once, in their order."""
         contents = Items.of(value)
         self._note(contents.holds, value, True, ("the items of {}", access))
-        for index, item in enumerate(contents.items):
+        for index, item in enumerate(contents.items[:ITEMS]):
             self._see(item, (_ITEM, index, access))
 
     def _length(self, value: Any, base: Any, access: AccessPath) -> int:
         length = base.__len__(value)
         if length > ITEMS:
             self._note(lambda container: base.__len__(container) == length, value, True, (_LENGTH, access))
+            if length <= LONG:
+                self._note(Items.of(value).holds, value, True, ("the items of {}", access))
         else:  # a derived class may have a `__len__` of its own, which is not to run
             read = len if type(value) in (base, OrderedDict) else base.__len__
             self._reads.append(Read(read, value, length, (_LENGTH, access)))

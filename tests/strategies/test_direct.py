@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import queue
+import threading
 from collections.abc import Callable
 from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -19,8 +22,10 @@ from jacstrat import (
     divergence,
     gradient,
     laplacian,
+    parse_strategy,
     value_gradient_laplacian,
 )
+from jacstrat.strategies.base import Strategy
 from jacstrat.strategies.entries import INTEGERS
 from jacstrat.strategies.prepared import Prepared
 from tests.strategies.makers import NET, D, Field, X, scalar, with_float, with_matrix_of_one_row, with_tensor
@@ -173,6 +178,75 @@ def test_what_a_kept_recording_rests_on_is_looked_at_anew_when_it_changes() -> N
         net[0].scale.value = value
         for _ in range(2):
             torch.testing.assert_close(divergence(net, X, "chain"), divergence(net, X, "identity"))
+
+
+class Trainer:
+    """As people write it: with a lock, a log and data beside the network."""
+
+    def __init__(self) -> None:
+        self.net, self.lock, self.log, self.queue = NET, threading.Lock(), {0: 1.0}, queue.Queue()
+        self.data = [torch.ones(1)] * 5000
+
+    def field(self, x: Tensor) -> Tensor:
+        return self.net(x)
+
+
+@pytest.fixture
+def preparations(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The specs of what is prepared meanwhile."""
+    seen: list[str] = []
+    prepare = Strategy._prepared
+
+    def watched(strategy: Strategy, *args: Any, **kwargs: Any) -> Any:
+        seen.append(strategy.spec)
+        return prepare(strategy, *args, **kwargs)
+
+    monkeypatch.setattr(Strategy, "_prepared", watched)
+    return seen
+
+
+def test_a_method_of_an_object_with_a_lock_is_served_without_being_prepared_anew(preparations: list[str]) -> None:
+    trainer, wanted = Trainer(), divergence(NET, X, "identity")
+    for function in (trainer.field, lambda x: trainer.field(x)):
+        torch.testing.assert_close(divergence(function, X), wanted)
+        preparations.clear()
+        for step in range(5):
+            trainer.log[step] = 2.0
+            torch.testing.assert_close(divergence(function, X), wanted)
+        assert preparations == []
+
+
+LONG = [2.0] * 5000
+
+
+def test_what_is_not_understood_is_not_recorded_at_each_call(preparations: list[str]) -> None:
+    def f(x: Tensor) -> Tensor:
+        return (x * LONG[1000]).sin().sum(-1)
+
+    laplacian(f, X)
+    preparations.clear()
+    for number in (2.0, 3.0):
+        LONG[1000] = number
+        for _ in range(2):
+            torch.testing.assert_close(laplacian(f, X), -(number**2) * (number * X).sin().sum(-1))
+    assert preparations == []
+
+
+@pytest.mark.parametrize("make", [lambda: NET, lambda: torch.tanh, lambda: SimpleNamespace(k=2.0), lambda: [1.0]])
+def test_arguments_that_may_change_without_a_sign_cost_no_recording_a_call(make: Any, preparations: list[str]) -> None:
+    def f(x: Tensor, argument: Any) -> Tensor:
+        return argument(x).sin() if callable(argument) else x.sin()
+
+    argument = make()
+    wanted = divergence(lambda x: f(x, argument), X, "identity")
+    prepared = parse_strategy("auto").prepare("divergence", f, X, args=(argument,))
+    assert not prepared.contraction.is_traced
+    divergence(f, X, args=(argument,))
+    preparations.clear()
+    for _ in range(3):
+        torch.testing.assert_close(divergence(f, X, args=(argument,)), wanted)
+        torch.testing.assert_close(prepared(X, argument), wanted)
+    assert preparations == []
 
 
 class TestInsideACheckpoint:

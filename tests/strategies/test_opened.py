@@ -84,3 +84,76 @@ def test_powers_that_change_at_zero(spec: str) -> None:
 
         call, f = (laplacian, of_sum) if spec == "taylor" else (divergence, field)
         torch.testing.assert_close(call(f, x, spec), call(f, x, "identity"))
+
+
+def helper(x: Tensor, thing: Any) -> Tensor:
+    return x * thing.gain
+
+
+class Thing:
+    """What reads its own attributes in all the ways that there are, and has others beside."""
+
+    def __init__(self, k: int) -> None:
+        self.gain, self.inner, self.history = 1.0 + k, [1.0 + k], list(range(k))
+        self.log = {f"step {i}": object() for i in range(k)}
+
+    @property
+    def twice(self) -> float:
+        return 2 * self.gain
+
+    def scaled(self, x: Tensor) -> Tensor:
+        return x * self.gain
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return self.scaled(x)
+
+
+class Derived(Thing):
+    def scaled(self, x: Tensor) -> Tensor:
+        return super().scaled(x) * self.inner[0]
+
+
+WAYS = [
+    lambda thing, x: x * thing.gain,
+    lambda thing, x: x * thing.twice,
+    lambda thing, x: thing.scaled(x),
+    lambda thing, x: thing(x),
+    lambda thing, x: helper(x, thing),
+    lambda thing, x: x * getattr(thing, "gain", 0.0),
+    lambda thing, x: x * vars(thing)["gain"],
+    lambda thing, x: x * getattr(thing, "ga" + "in"),
+    lambda thing, x: x * thing.__dict__["gain"],
+    lambda thing, x: x * thing.inner[0],
+    lambda thing, x: x * len(thing.history),
+]
+
+
+@pytest.mark.parametrize("kind", [Thing, Derived])
+@pytest.mark.parametrize("way", range(len(WAYS)))
+@pytest.mark.parametrize("spec", ["auto", "taylor"])
+def test_what_an_object_holds_counts_where_it_is_read_in_whatever_way(kind: type, way: int, spec: str) -> None:
+    for k in (1, 2, 3, 3, 5):
+        thing = kind(k)
+        function = WAYS[way]
+        found = laplacian(lambda x: function(thing, x).sin().prod(-1), X, spec)  # noqa: B023 - called at once
+        wanted = parse_strategy("identity").prepare("laplacian", lambda x: function(thing, x).sin().prod(-1), X)(X)  # noqa: B023
+        torch.testing.assert_close(found, wanted)
+
+
+@pytest.mark.parametrize("spec", ["auto", "taylor"])
+def test_what_is_logged_beside_costs_nothing(spec: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    thing, made = Thing(2), []
+
+    def f(x: Tensor) -> Tensor:
+        return thing.scaled(x).sin().prod(-1)
+
+    laplacian(f, X, spec)
+    start = Prepared.__init__
+    monkeypatch.setattr(Prepared, "__init__", lambda *args: made.append(1) or start(*args))
+    for step in range(9):
+        thing.history.append(step)
+        thing.log[f"at {step}"] = object()
+        thing.name, thing.last = f"step {step}", object()
+        setattr(thing, f"a{step}", step)
+        laplacian(f, X, spec)
+    assert made == []

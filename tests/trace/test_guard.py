@@ -271,3 +271,20 @@ def test_a_layer_beside_many_others_is_seen():
     assert guard.change() is None
     net[299][1] = nn.Sigmoid()
     assert guard.change() == "`1` of Sequential"
+
+
+@pytest.mark.parametrize(
+    "container",
+    [[2.0] * 1000, dict.fromkeys(range(1000), 2.0), deque([2.0] * 1000), [torch.tensor(2.0)] * 1000],
+    ids=["list", "dict", "deque", "tensors"],
+)
+def test_items_of_long_containers_are_compared_all_at_once(container: Any) -> None:
+    guard = Guard.of(lambda x: x * container[500])
+    assert guard.change() is None
+    before = container[500]
+    container[500] = 2.0 if isinstance(before, float) else before
+    assert guard.change() is None
+    container[500] = 5.0
+    assert guard.change() == "the items of `container`, which a lambda closes over"
+    container[500] = before
+    assert guard.change() is None

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import logging
+import subprocess
+import sys
+import warnings
 
 import pytest
+import torch
 
-from jacstrat.trace.quiet import quiet
+from jacstrat.trace.quiet import quiet, without_fallback_warnings
 
 NAMES = ("torch", "torch.fx", "torch._dynamo", "torch.fx.experimental.symbolic_shapes")
 
@@ -44,3 +48,30 @@ def test_loggers_are_put_back_when_a_trace_fails() -> None:
     with pytest.raises(ValueError, match="of the trace"), quiet():
         raise ValueError("of the trace")
     assert state() == before
+
+
+def fallback() -> None:
+    """Something that vmap has no rule for."""
+    torch.func.vmap(lambda x: torch.nn.functional.bilinear(x, x, torch.ones(2, 3, 3)))(torch.ones(2, 1, 3))
+
+
+def test_vmap_says_nothing_of_operations_without_a_rule_and_then_does_again() -> None:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        with without_fallback_warnings():
+            fallback()
+        assert [str(one.message) for one in caught] == []
+        fallback()
+    assert any("performance drop" in str(one.message) for one in caught)
+
+
+def test_where_warnings_are_errors_the_first_call_of_a_process_is_no_error() -> None:
+    program = """
+import torch
+import warnings
+from jacstrat import laplacian
+warnings.simplefilter("error")
+print(float(laplacian(lambda x: x.square().sum(-1), torch.ones(2, 3))[0]))
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=100)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "6.0\n", "")

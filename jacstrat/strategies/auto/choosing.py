@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 import time
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -27,14 +29,19 @@ from jacstrat.strategies.base import Args, Function, Strategy
 from jacstrat.strategies.contraction import Contraction
 from jacstrat.strategies.hold import Hold
 from jacstrat.strategies.workload import Workload, same_random_numbers
+from jacstrat.trace.arguments import is_value
 
 
 def import_torch_parts() -> None:
     """Have torch import what it imports when a transform or a trace is first used: once a process, and no choice's."""
-    import torch._decomp.decompositions_for_jvp
-    import torch._dynamo
-    import torch.fx.experimental.proxy_tensor
-    import torch.fx.experimental.symbolic_shapes  # noqa: F401
+    if "torch.fx.experimental.symbolic_shapes" in sys.modules and "torch._decomp.decompositions_for_jvp" in sys.modules:
+        return
+    with warnings.catch_warnings():  # what torch says of its own modules is no error of f where warnings are errors
+        warnings.simplefilter("ignore")
+        import torch._decomp.decompositions_for_jvp
+        import torch._dynamo
+        import torch.fx.experimental.proxy_tensor
+        import torch.fx.experimental.symbolic_shapes  # noqa: F401
 
 
 class Choice(NamedTuple):
@@ -111,14 +118,17 @@ class Choosing:
 
     def _choose(self, structured: Callable[[bool, Evidence], Evidence]) -> Choice:
         counted = counted_of(self.operator, self.f, self.x, self.args, self.timed, self.compiles)
-        plain = {one.strategy: one for one in candidates_of(counted.evidence) if not one.ground}
+        # Where an argument may change without a sign, what is recorded or proved by a trace would be so at each call.
+        is_anew = not all(map(is_value, self.args))
+        offered = (one for one in candidates_of(counted.evidence) if not one.ground)
+        plain = {one.strategy: one for one in offered if not (is_anew and one.strategy.records)}
         # What was chosen for the same work before, where it needs no proof.
         stored = disk_cache.load(counted.name) if counted.name else None
         if stored and (choice := self._stored(stored, plain, plain, self._predicted(plain))):
             return choice
         early = self._early(counted, [*plain.values()], stored)
-        start = time.perf_counter()
-        proved = {one.strategy: one for one in on_ground(structured(early.may_a_trace_win, counted.evidence))}
+        start, may_a_trace_win = time.perf_counter(), early.may_a_trace_win and not is_anew
+        proved = {one.strategy: one for one in on_ground(structured(may_a_trace_win, counted.evidence))}
         candidates = plain | proved
         timed = self._predicted(candidates, trace_s=time.perf_counter() - start)
         # What was chosen before, now that it is proved.

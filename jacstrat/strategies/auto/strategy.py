@@ -81,8 +81,8 @@ class Auto(Strategy):
             raise UsageError("compile=true compares programs by a trial, got trial=false; leave out one of the two")
 
     @property
-    def unrecorded(self) -> Strategy:
-        return replace(self, trial=False, compile=False)
+    def unrecorded(self) -> tuple[Strategy, ...]:
+        return (replace(self, trial=False, compile=False), Vmap(), Identity())
 
     def build(
         self, operator: Operator, f: Function, x: Tensor, args: Args, generator: torch.Generator | None

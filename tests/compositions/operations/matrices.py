@@ -88,7 +88,8 @@ def outer(y: Tensor) -> Tensor:
 
 @operation(lambda draw, event: {"other": draw.parameter(2, 1)}, lambda event: len(event) == 2 and small(event))
 def kron(y: Tensor, other: Tensor) -> Tensor:
-    return torch.kron(y.contiguous(), other)
+    # Strides of axes of length 1 are of no account to `contiguous`, but to kron's view.
+    return torch.kron(y.clone(memory_format=torch.contiguous_format), other)
 
 
 @operation(lambda draw, event: {"points": draw.parameter(3, event[-1])})
