@@ -44,7 +44,7 @@ def ends(f: Function, x: Tensor) -> Ends:
 def has_cuts(f: Function, x: Tensor) -> bool:
     """Whether f cuts derivatives off, or has a backward of its own making: what differences do not see.
 
-    It detaches, turns gradients off, or reads the number of a tensor that requires grad.
+    It detaches, turns gradients off, reads the number of a tensor that requires grad, or has a hook change a gradient.
     """
     x = x.detach().requires_grad_()
     with torch.enable_grad(), _CutWatch() as cuts:
@@ -88,6 +88,7 @@ class _CutWatch(Watch):
 
 
 _DETACHING = {Tensor.detach, torch.detach, Tensor.detach_, Tensor.data.__get__}  # type: ignore[attr-defined]
+_DETACHING |= {Tensor.register_hook}
 # Whole numbers and truth values have no derivative in any case.
 _READING = {Tensor.item, Tensor.tolist, Tensor.__float__, Tensor.__complex__}
 

@@ -58,7 +58,7 @@ class Gradients:
             return f"has no gradient: {message_of(error).split('. ')[0]}"
         tolerance = TOLERANCE[claimed.dtype]
         if key not in self._cuts:
-            self._cuts[key] = has_cuts(look.question.f, line.points)
+            self._cuts[key] = line.is_hooked or has_cuts(look.question.f, line.points)
         autograd_decides = self._cuts[key] and not has_gap
         derivative, size = line.contracted(mine)
 

@@ -110,9 +110,14 @@ class LeafLine:
             return UNKNOWN
         return Slope(float(slope), bool(is_smooth), float(noise))
 
+    @property
+    def is_hooked(self) -> bool:
+        """Whether a hook may change the gradient of a leaf, as one that clips it."""
+        return any(leaf._backward_hooks for leaf in self.leaves)
+
     def is_cut(self, f: Function) -> bool:
         """Whether f cuts off derivatives along the line, so that differences see what autograd is not meant to."""
-        if not has_cuts(f, self.points):
+        if not (self.is_hooked or has_cuts(f, self.points)):
             return False
 
         def weighted(points: Tensor) -> Tensor:

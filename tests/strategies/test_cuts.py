@@ -159,3 +159,37 @@ def test_what_torch_refuses_to_differentiate_twice_is_no_zero() -> None:
             laplacian(lambda x: Once.apply(x).sum(-1), x, strategy)
         torch.testing.assert_close(divergence(lambda x: Once.apply(x), x, strategy), 3 * x.square().sum(-1))
         torch.testing.assert_close(laplacian(lambda x: Often.apply(x).sum(-1), x, strategy), 6 * x.sum(-1))
+
+
+def hooked(x: Tensor) -> Tensor:
+    y = (1.3 * x).sin()
+    if y.requires_grad:
+        y.register_hook(lambda g: 2 * g)
+    return y.sum(-1)
+
+
+def test_a_hook_that_f_registers_is_a_cut_and_autograd_is_what_is_meant() -> None:
+    x = torch.randn(4, 3, dtype=torch.float64)
+    assert has_cuts(hooked, x)
+    wanted = laplacian(lambda x: 4 * (1.3 * x).sin().sum(-1), x, "identity")
+    found = laplacian(hooked, x, "auto")
+    torch.testing.assert_close(found, laplacian(hooked, x, "identity"))
+    assert not torch.allclose(found, wanted / 4), "twice, and again on the way back"
+    with pytest.raises(UnsupportedError):
+        laplacian(hooked, x, "taylor")
+
+
+@pytest.mark.parametrize("hook", [lambda g: 2 * g, lambda g: g.clamp(-1e-3, 1e-3), lambda g: None])
+def test_hooks_of_parameters_are_applied_and_contradict_no_strategy(hook) -> None:
+    torch.manual_seed(0)
+    net, x = nn.Sequential(nn.Linear(3, 8), nn.Tanh(), nn.Linear(8, 1)).double(), torch.randn(4, 3, dtype=torch.float64)
+    for p in net.parameters():
+        p.register_hook(hook)
+
+    def gradients(strategy: str) -> list[Tensor]:
+        result = laplacian(lambda x: net(x).squeeze(-1), x, strategy).sum()
+        return list(torch.autograd.grad(result, list(net.parameters())[:3]))
+
+    for strategy in ("auto", "taylor", "vmap"):
+        for found, wanted in zip(gradients(strategy), gradients("identity"), strict=True):
+            torch.testing.assert_close(found, wanted)
