@@ -22,6 +22,8 @@ ROUNDINGS = 64
 MOVES = 4
 # Of the terms: what changes by more is at an edge, from which autograd itself jumps.
 MOST_ROUNDING = 0.01
+# By how much of itself a jump may differ from one place beside an edge to the next.
+SAME_JUMP = 1e-3
 # How far from an edge points are moved, by the power of eps, as a share of their coordinates and of their mean size: so
 # near that a rule which divides by what is all but 0 is wrong there, too.
 BESIDE = 0.9
@@ -145,16 +147,24 @@ class Question:
         return (torch.where(truth.is_known, forms, 0) * weights).sum()
 
     def rounding(self) -> Tensor:
-        """By how much the forms change when each coordinate moves by one unit in the last place."""
+        """By how much the forms change when each coordinate moves by one unit in the last place; 0 where they jump.
+
+        What changes by the same when it moves by three is at an edge: rounding is another one each time, and what it is
+        multiplied by three times as much.
+        """
         signs = torch.ones_like(self.points)
         signs[..., ::2] = -1
         try:
             with torch.no_grad():
-                moved = self.by_autograd(torch.nextafter(self.points, signs * torch.inf))
-                change = (moved - self.by_autograd(self.points)).abs()
+                here, moved, changes = self.by_autograd(self.points), self.points, []
+                for _ in range(3):
+                    moved = torch.nextafter(moved, signs * torch.inf)
+                    changes.append((self.by_autograd(moved) - here).abs())
         except REFUSALS:
             return torch.zeros(len(self.V), *self.points.shape[:-1]).to(self.points)
-        return torch.where(change.isfinite(), change, 0)
+        first, _, third = changes
+        is_jump = (first - third).abs() <= SAME_JUMP * first
+        return torch.where(first.isfinite() & ~is_jump, first, 0)
 
     def least(self, size: Tensor) -> Tensor:
         """What rounding may leave of terms that cancel, given the size of the terms at each point.

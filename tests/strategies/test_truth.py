@@ -272,3 +272,12 @@ def test_smooth_along_every_line_is_not_yet_differentiable(operator: str) -> Non
     assert plain(question.answer())
     assert not question._is_differentiable().any()
     assert asked(lambda x: (x @ torch.ones(5, 5, dtype=D)).sin(), x, "divergence")._is_differentiable().all()
+
+
+def test_a_jump_of_the_derivative_at_an_edge_is_no_rounding() -> None:
+    x = torch.tensor([[0.0, 0.5, -0.3]], dtype=D)
+    jumping = asked(lambda x: x + 1e-3 * x.relu(), x, "divergence")
+    assert jumping.rounding().tolist() == [[0.0], [0.0], [0.0]]
+    large = 1e9
+    ill = asked(lambda x: torch.sin(large * x) / large, x + 0.1, "divergence")
+    assert bool((ill.rounding() > 1e-9).all())
