@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 
 import torch
 
@@ -35,13 +36,19 @@ def without_fallback_warnings() -> Iterator[None]:
 
     Where warnings are errors torch writes a line of each to stderr.
     """
+    if _is_quiet.get():
+        yield
+        return
+    token = _is_quiet.set(True)
     _warn(False)
     try:
         yield
     finally:  # as torch has it; it does not tell how it was
         _warn(True)
+        _is_quiet.reset(token)
 
 
+_is_quiet: ContextVar[bool] = ContextVar("_is_quiet", default=False)
 _warn = torch._C._functorch._set_vmap_fallback_warning_enabled  # type: ignore[attr-defined]
 
 

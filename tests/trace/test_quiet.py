@@ -59,6 +59,8 @@ def test_vmap_says_nothing_of_operations_without_a_rule_and_then_does_again() ->
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         with without_fallback_warnings():
+            with without_fallback_warnings():
+                fallback()
             fallback()
         assert [str(one.message) for one in caught] == []
         fallback()
