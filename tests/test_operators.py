@@ -9,6 +9,7 @@ from torch.overrides import TorchFunctionMode
 
 import jacstrat
 from jacstrat import ShapeError, UsageError
+from tests.strategies.custom_functions import Cube
 
 N, B = 4, 3
 
@@ -204,20 +205,6 @@ def test_bad_input_is_named() -> None:
         jacstrat.gradient(lambda x: x.mT, X)
     with pytest.raises(ShapeError, match=r"the field must map \(3, 4\) to \(3, 4\), got \(3,\)"):
         jacstrat.divergence(scalar, X, "identity")
-
-
-class Cube(torch.autograd.Function):
-    """Of the old style, which torch.func refuses."""
-
-    @staticmethod
-    def forward(ctx, x):
-        ctx.save_for_backward(x)
-        return x**3
-
-    @staticmethod
-    def backward(ctx, cotangent):
-        (x,) = ctx.saved_tensors
-        return 3 * x**2 * cotangent
 
 
 def test_functions_of_the_old_style_have_gradients_and_curls() -> None:

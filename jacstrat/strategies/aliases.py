@@ -10,11 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-import torch
 from torch import Tensor
 from torch.utils._pytree import tree_map_only
 
-from jacstrat.trace.tracers import Watch
+from jacstrat.trace.tracers import Watch, function_modes
 
 
 class Aliases(Watch):
@@ -39,5 +38,5 @@ class Aliases(Watch):
 
 def aliased(tensors: Iterable[Tensor]) -> tuple[Tensor, ...]:
     """Tensors as torch's functions would be given them now: by the innermost aliases that are entered."""
-    modes = [mode for mode in torch.overrides._get_current_function_mode_stack() if isinstance(mode, Aliases)]
+    modes = [mode for mode in function_modes() if isinstance(mode, Aliases)]
     return tuple(map(modes[-1].of, tensors)) if modes else tuple(tensors)

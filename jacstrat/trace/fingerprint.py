@@ -24,12 +24,11 @@ import torch
 from torch import Tensor
 from torch.nn import Module
 from torch.nn.modules import module as hooks_of_all
-from torch.overrides import _get_current_function_mode_stack
 
 from jacstrat.core.operator import Operator
 from jacstrat.trace.names import is_plain_builtin, names_of, words
 from jacstrat.trace.reach import IMPLICIT
-from jacstrat.trace.tracers import has_modes, is_transformed
+from jacstrat.trace.tracers import function_modes, has_modes, is_recorded, is_transformed
 
 _BY_VALUE: tuple[type, ...] = (int, bool, str, bytes, types.NoneType, types.EllipsisType, types.NotImplementedType)
 _BY_VALUE += (torch.dtype, torch.device, torch.Size, torch.layout, torch.memory_format)
@@ -90,8 +89,8 @@ def switches(x: Tensor) -> Hashable | None:
     if (
         torch.compiler.is_compiling()
         or is_transformed()
-        or torch._C._get_tracing_state() is not None
-        or _get_current_function_mode_stack()
+        or is_recorded()
+        or function_modes()
         or has_modes()
         or any(vars(hooks_of_all)[name] for name in _HOOKS_OF_ALL)
     ):

@@ -13,8 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.fx.experimental.proxy_tensor import get_proxy_mode
-from torch.overrides import TorchFunctionMode
-from torch.overrides import _get_current_function_mode_stack as _function_modes
+from torch.overrides import TorchFunctionMode, _get_current_function_mode_stack
 from torch.utils._device import DeviceContext
 from torch.utils._python_dispatch import _get_current_dispatch_mode_stack
 
@@ -46,18 +45,17 @@ def has_function_modes() -> bool:
 
     One that says where tensors are made is none; see `default_device`.
     """
-    return _has_function_mode() and not all(isinstance(one, Watch | DeviceContext) for one in _function_modes())
+    return not all(isinstance(one, Watch | DeviceContext) for one in function_modes())
 
 
 def default_device() -> torch.device | None:
     """Where tensors are made for which nobody says; None where nobody has said so for any."""
-    if not _has_function_mode():
-        return None
-    return next((one.device for one in reversed(_function_modes()) if isinstance(one, DeviceContext)), None)
+    return next((one.device for one in reversed(function_modes()) if isinstance(one, DeviceContext)), None)
 
 
-def _has_function_mode() -> bool:
-    return torch._C._len_torch_function_stack() > 0
+def function_modes() -> list[TorchFunctionMode]:
+    """All modes that see calls of torch's functions, this package's own among them; the innermost last."""
+    return _get_current_function_mode_stack() if torch._C._len_torch_function_stack() else []
 
 
 def is_recorded() -> bool:

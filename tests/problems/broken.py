@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import nn
-from torch.autograd.function import once_differentiable
 
 from jacstrat import problem
+from tests.strategies.custom_functions import CubeOnce
 
 
 @dataclass(frozen=True)
@@ -295,20 +295,8 @@ def branches(x):
     return x if x > 0 else -x
 
 
-class Once(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx, x):
-        ctx.save_for_backward(x)
-        return x**3
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx, g):
-        return 3 * g * ctx.saved_tensors[0] ** 2
-
-
 def once(x):
-    return Once.apply(x).sum(-1)
+    return CubeOnce.apply(x).sum(-1)
 
 
 def untracked_gradient(x):

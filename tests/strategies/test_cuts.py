@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from jacstrat import UnsupportedError, divergence, laplacian
 from jacstrat.strategies.cuts import ends, has_cuts, is_differentiable_once, nodes_of
+from tests.strategies.custom_functions import Cube, CubeOnce
 
 X = torch.ones(2, 3)
 
@@ -129,36 +130,16 @@ def test_nodes_are_given_each_once() -> None:
     assert sorted(names) == ["AccumulateGrad", "AddBackward0", "MulBackward0", "SinBackward0"]
 
 
-class Once(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx, x):
-        ctx.save_for_backward(x)
-        return x**3
-
-    @staticmethod
-    @torch.autograd.function.once_differentiable
-    def backward(ctx, cotangent):
-        (x,) = ctx.saved_tensors
-        return 3 * x**2 * cotangent
-
-
-class Often(Once):
-    @staticmethod
-    def backward(ctx, cotangent):
-        (x,) = ctx.saved_tensors
-        return 3 * x**2 * cotangent
-
-
 def test_what_torch_refuses_to_differentiate_twice_is_no_zero() -> None:
     x = torch.randn(4, 3, dtype=torch.float64)
-    assert is_differentiable_once(lambda x: Once.apply(x).sin(), x)
-    assert not is_differentiable_once(lambda x: Often.apply(x).sin(), x)
+    assert is_differentiable_once(lambda x: CubeOnce.apply(x).sin(), x)
+    assert not is_differentiable_once(lambda x: Cube.apply(x).sin(), x)
     assert not is_differentiable_once(torch.sin, x)
     for strategy in ("auto", "identity"):
         with pytest.raises(UnsupportedError, match="second derivatives, and an autograd.Function of f is marked as"):
-            laplacian(lambda x: Once.apply(x).sum(-1), x, strategy)
-        torch.testing.assert_close(divergence(lambda x: Once.apply(x), x, strategy), 3 * x.square().sum(-1))
-        torch.testing.assert_close(laplacian(lambda x: Often.apply(x).sum(-1), x, strategy), 6 * x.sum(-1))
+            laplacian(lambda x: CubeOnce.apply(x).sum(-1), x, strategy)
+        torch.testing.assert_close(divergence(lambda x: CubeOnce.apply(x), x, strategy), 3 * x.square().sum(-1))
+        torch.testing.assert_close(laplacian(lambda x: Cube.apply(x).sum(-1), x, strategy), 6 * x.sum(-1))
 
 
 def hooked(x: Tensor) -> Tensor:
