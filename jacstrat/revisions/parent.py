@@ -28,7 +28,6 @@ PRELOAD = (
     "scipy.linalg",
     "scipy.sparse",
     "scipy.stats",
-    "networkx",
     "psutil",
     "torch",
     "torch._decomp.decompositions_for_jvp",

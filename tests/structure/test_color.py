@@ -76,6 +76,20 @@ def test_a_colouring_of_at_most_the_largest_degree_and_one(n: int, density: floa
     assert color.max() <= degrees.max()
 
 
+@pytest.mark.parametrize("n", [*range(7, 40), 128])
+def test_a_ring_of_two_neighbours_a_side_has_the_fewest_colours(n: int) -> None:
+    """3 where they go round, else 4: a sum of threes and fours is every number but 5, and 1 and 2."""
+    pattern = banded(n, -2, -1, 0, 1, 2, periodic=True)
+    color = coloring(pattern)
+    assert color.max() + 1 == (3 if n % 3 == 0 else 4)
+    assert_coloring(pattern.toarray() != 0, color)
+
+
+def test_the_same_pattern_has_the_same_colours() -> None:
+    pattern = random_array((60, 60), density=0.1, rng=np.random.default_rng(0)).tocsr()
+    assert (coloring(pattern) == coloring(pattern)).all()
+
+
 @given(st.integers(2, 40), st.integers(1, 80), st.integers(0, 2**32 - 1))
 def test_a_bipartite_graph_has_two_colours(n: int, edges: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
