@@ -20,7 +20,14 @@ from jacstrat.statistics import student_within
 from jacstrat.strategies.base import Function, positive_or_all
 from jacstrat.strategies.contraction import Contraction, Estimate, Together
 from jacstrat.strategies.probes import ChunkSize, unit_entries
-from jacstrat.strategies.products import PRODUCTS, Linearised, ProductMode, functional_gradient
+from jacstrat.strategies.products import (
+    PRODUCTS,
+    Linearised,
+    ProductMode,
+    functional_gradient,
+    pullback,
+    reverse_gradient,
+)
 
 Distribution = Literal["rademacher", "normal", "sphere"]
 DISTRIBUTIONS = ("rademacher", "normal", "sphere")
@@ -70,6 +77,7 @@ def estimated(
     f: Function,
     chunk_size: ChunkSize,
     values: Callable[[Linearised, Tensor], Tensor],
+    is_looped: bool = False,
 ) -> Contraction:
     """The mean of unbiased values, and its standard error, from products at x.
 
@@ -78,8 +86,9 @@ def estimated(
         operator, f: What is wanted.
         chunk_size: Products batched through vmap at a time, for entries of the diagonal.
         values: From the products, and x, to K values of each result, (K, ...); a single one has no standard error.
+        is_looped: Whether `values` takes one product after the other.
     """
-    linearise = linearised(product, operator, f)
+    linearise = linearised(product, operator, f, is_looped)
 
     def together(x: Tensor, *args: Any) -> Together:
         linear = linearise(x, *args)
@@ -87,11 +96,20 @@ def estimated(
         return Together(result, *((None, linear.result) if operator.is_second else (linear.result, None)))
 
     contraction = averaged(lambda x, *args: values(linearise(x, *args), x))
-    return replace(contraction, together=together, entries=entries_by(linearise, chunk_size))
+    return replace(contraction, together=together, entries=entries_by(linearised(product, operator, f), chunk_size))
 
 
-def linearised(product: ProductMode, operator: Operator, f: Function) -> Callable[..., Linearised]:
-    """From (x, *args) to the products that the estimators take."""
+def linearised(
+    product: ProductMode, operator: Operator, f: Function, is_looped: bool = False
+) -> Callable[..., Linearised]:
+    """From (x, *args) to the products that the estimators take.
+
+    Where these are taken one after the other, those with J^T are by torch.autograd.grad, which is called in less time
+    than torch.func.vjp, and cannot be batched.
+    """
+    if is_looped and product == "reverse":
+        field = operator.field(f, reverse_gradient)
+        return lambda x, *args: pullback(field, x, *args)
     field = operator.field(f, functional_gradient)
     return lambda x, *args: PRODUCTS[product](field, x, *args)
 

@@ -75,7 +75,7 @@ class Hutchinson(Strategy):
     def build(
         self, operator: Operator, f: Function, x: Tensor, args: Args, generator: torch.Generator | None
     ) -> Contraction:
-        probes = self._probes(x, generator)
+        probes, is_looped = self._probes(x, generator), 1 in (self.probes, self.chunk_size)
 
         def terms(linear: Linearised, x: Tensor) -> tuple[Tensor, Tensor]:
             """v and v * (J v) of each probe, (K, ..., n)."""
@@ -83,12 +83,16 @@ class Hutchinson(Strategy):
             return V, V * products_of(linear, V, self.chunk_size)
 
         if operator.is_trace:
-            return estimated(self.product, operator, f, self.chunk_size, lambda linear, x: terms(linear, x)[1].sum(-1))
-        linearise = linearised(self.product, operator, f)
+
+            def values(linear: Linearised, x: Tensor) -> Tensor:
+                return terms(linear, x)[1].sum(-1)
+
+            return estimated(self.product, operator, f, self.chunk_size, values, is_looped)
+        linearise = linearised(self.product, operator, f, is_looped)
         return Contraction(
             lambda x, *args: _ratio(*terms(linearise(x, *args), x)),
             lambda x, *args: _diagonal(*terms(linearise(x, *args), x)),
-            entries=entries_by(linearise, self.chunk_size),
+            entries=entries_by(linearised(self.product, operator, f), self.chunk_size),
         )
 
     def _probes(self, x: Tensor, generator: torch.Generator | None) -> Callable[[Tensor], Tensor]:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -129,6 +130,11 @@ class Evidence:
         """Coordinates."""
         return self.x.shape[-1]
 
+    @cached_property
+    def free_bytes(self) -> float:
+        """That one call may take, asked for once: it is read off a dozen files."""
+        return free_bytes(self.x.device)
+
     @property
     def trace_s(self) -> float:
         """Time to record f, predicted."""
@@ -165,8 +171,7 @@ class Evidence:
             whole: A strategy, with a parameter `chunk_size` unless numbers are `stored`.
             product, op_s, stored: As of a Candidate.
         """
-        every = Candidate(whole, self.costs[product], self.n, self.n, op_s, stored)
-        free = free_bytes(self.x.device)
+        every, free = Candidate(whole, self.costs[product], self.n, self.n, op_s, stored), self.free_bytes
         if every.bytes(self.x) <= free:
             yield every
         if not stored and (size := _chunk(every, self.x, free)) < self.n:

@@ -19,8 +19,9 @@ CALLS = 5
 # Seconds beside them, counting and tracing among them. The trial leaves a part unused, for what a busy machine adds.
 ALLOWANCE_S = 0.15
 USED = 0.8
-# Seconds that a trial may take in any case: counts alone tell strategies apart that differ by a factor, no closer ones.
-LEAST_S = 0.03
+# Seconds that a trial may take in any case, or the share of what went before, where that is more: counts alone tell
+# strategies apart that differ by a factor, no closer ones.
+LEAST_S, LEAST_SHARE = 0.03, 0.2
 # What is predicted to be so many times slower than the best is not called: predictions are right within two or so.
 HOPELESS = 3.0
 # Setting up takes at most so many times the seconds that are predicted, as a busy machine does.
@@ -85,7 +86,8 @@ def run_trial(
         The trial; without calls where every candidate failed.
     """
     now = clock()
-    end = max((now if begin is None else begin) + USED * ALLOWANCE_S, now + LEAST_S)
+    begin = now if begin is None else begin
+    end = max(begin + USED * ALLOWANCE_S, now + max(LEAST_S, LEAST_SHARE * (now - begin)))
     trial: Trial[K] = Trial({name: list(calls) for name, calls in (known or {}).items()})
     running = _Running(works, predicted, setup or {}, clock, end, trial)
     patient = [name for name in works if patience_s and running.setup_s(name) > ALLOWANCE_S]
