@@ -11,7 +11,7 @@ from .measured import NOT_THERE, MeasuredCell, shown
 
 CHAIN = "chain"
 STRATEGIES = (CHAIN,)
-CARD_STRATEGIES = (CHAIN, "graphed(compiled(chain))", "vmap")
+CARD_STRATEGIES = (CHAIN, "graphed(compiled(chain))", "fused", "vmap")
 MOST_RATIO, GROWTH = 8.0, 1.0
 # Growth is told from this n on: below it the time is that of starting operations.
 FROM_N = 64

@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 
 from .figure import Figure
-from .laplacian import CARD_OURS, OURS, least, mean
+from .laplacian import CARD_BEST, OURS, least, mean
 from .measured import MeasuredCell, shown
 
 # Each at every setting of which the fastest counts.
@@ -44,7 +44,7 @@ def folx(cells: Sequence[MeasuredCell]) -> list[Figure]:
 
 def on_card(cells: Sequence[MeasuredCell], peer: str) -> list[Figure]:
     """The best of ours over the best setting of a peer, on a card."""
-    ratios, notes = _against(peer, cells, CARD_OURS)
+    ratios, notes = _against(peer, cells, CARD_BEST)
     what = f"the best of ours, times faster than {peer} at its best setting, {_versions(peer, cells)}"
     return [
         Figure("peers", f"{what}, geometric mean", mean(ratios), CARD_MEAN, at_least=True, note="; ".join(notes)),

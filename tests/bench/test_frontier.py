@@ -229,10 +229,13 @@ def test_where_none_of_ours_is_right_no_target_is_met() -> None:
     assert not figure.met
 
 
-def test_on_a_card_graphs_stand_beside_the_peers() -> None:
-    graphed = cell({**BOTH, "graphed(taylor)": 0.2, "graphed(compiled(taylor))": 0.1, "jax_hessian": 0.3})
-    mean, least = on_card([graphed], "jax_hessian")
-    assert mean.value == least.value == pytest.approx(3.0)
+def test_on_a_card_graphs_and_kernels_stand_beside_the_peers() -> None:
+    times_s = {**BOTH, "graphed(taylor)": 0.2, "graphed(compiled(taylor))": 0.1, "fused": 0.05, "jax_hessian": 0.3}
+    served = cell(times_s)
+    refused = cell(times_s, fused={"status": "unsupported", "reason": "layer_norm"})
+    mean, least = on_card([served, refused], "jax_hessian")
+    assert mean.value == pytest.approx((6 * 3) ** 0.5)
+    assert least.value == pytest.approx(3.0)
 
 
 def test_the_bilaplacian_against_nested_laplacians_and_against_a_peer() -> None:
