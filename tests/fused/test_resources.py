@@ -9,6 +9,7 @@ from torch import Tensor
 from jacstrat.core.operator import OPERATORS
 from jacstrat.fused import has_triton, layer
 from jacstrat.fused.evaluate import seeds
+from jacstrat.fused.kernels import kernel
 from jacstrat.fused.resources import resources
 from jacstrat.fused.source import text
 from jacstrat.fused.spec import Products, Spec
@@ -56,3 +57,28 @@ def test_a_layer_spills_nothing() -> None:
     assert found.products == {"wgmma"}
     assert found.shared_bytes <= MOST_SHARED_BYTES
     assert found.stack_bytes == 0
+
+
+@pytest.mark.parametrize("capability", [80, 120])
+def test_the_tensor_units_of_other_cards_serve_it_too(capability: int) -> None:
+    one = spec((3, 32, 32, 1), "tf32x3")
+    types = ["*fp32"] * (1 + len(one.strides) + 3) + ["i32"] * 3
+    found = resources(text(one), types, {"P": 16}, warps=4, capability=capability)
+    assert found.products == {"mma"}
+    assert found.shared_bytes <= 99 * 1024  # what a program of the smallest of them may have
+
+
+def test_it_compiles_for_rocm() -> None:
+    import triton
+    from triton.backends.compiler import GPUTarget
+    from triton.compiler import ASTSource
+
+    one = spec((3, 32, 32, 1), "ieee")
+    function = kernel(text(one))
+    types = ["*fp32"] * (1 + len(one.strides) + 3) + ["i32"] * 3
+    names = [name for name in function.arg_names if name != "P"]
+    signature = dict(zip(names, types, strict=True)) | {"P": "constexpr"}
+    source = ASTSource(function, signature, constexprs={"P": 16})
+    compiled = triton.compile(source, target=GPUTarget("hip", "gfx942", 64), options={"num_warps": 4})
+    assert "hsaco" in compiled.asm
+    assert compiled.metadata.shared <= 64 * 1024  # what a program of such a card may have
