@@ -14,7 +14,7 @@ from jacstrat.strategies import Strategy, parse_strategy
 from jacstrat.strategies.along import check_direction, check_order, derivatives
 from jacstrat.strategies.checked import checked, plain_attention
 from jacstrat.strategies.error_hints import hinted
-from jacstrat.strategies.points import check_points, outside_inference_mode, usable
+from jacstrat.strategies.points import check_args, check_points, outside_inference_mode, usable
 from jacstrat.strategies.products import gradient_of, pullback
 from jacstrat.trace.arguments import Args, Function, bind
 
@@ -247,6 +247,7 @@ def gradient(scalar: Function, x: Tensor, args: Args = ()) -> Tensor:
     Cost: one evaluation and one VJP for the whole batch, of each output.
     """
     check_points(x)
+    check_args(args)
     with outside_inference_mode(), hinted("gradient", scalar, x, args), plain_attention():
         return gradient_of(checked(scalar, OPERATORS["laplacian"]), usable(x), args)
 
@@ -265,6 +266,7 @@ def curl(field: Function, x: Tensor, args: Args = ()) -> Tensor:
     Cost: one evaluation and three VJPs for the whole batch.
     """
     check_points(x)
+    check_args(args)
     if x.shape[-1] != 3:
         raise ShapeError(f"curl needs n = 3, got x of shape {tuple(x.shape)}")
     with outside_inference_mode(), hinted("curl", field, x, args), plain_attention():
@@ -305,6 +307,7 @@ def derivatives_along(u: Function, x: Tensor, v: Tensor, order: int, args: Args 
     """
     check_order(order)
     check_points(x)
+    check_args(args)
     check_direction(x, v)
     return derivatives(u, x, v.unsqueeze(0), order, args)[0]
 

@@ -272,6 +272,31 @@ def test_x_that_is_no_tensor_or_is_written_to() -> None:
     assert torch.equal(x, before)
 
 
+@pytest.mark.parametrize("args", [torch.ones(4, 1), 2.0, {"t": 1}])
+def test_arguments_that_are_no_tuple_are_refused(args: object) -> None:
+    def u(x, t):
+        return (x * t).sin().sum(-1)
+
+    x = torch.randn(4, 3)
+    wanted = r"args must be a tuple of f's further arguments, got \w+; write args=\(t,\)"
+    for call in (
+        lambda: jacstrat.laplacian(u, x, args=args),
+        lambda: jacstrat.parse_strategy("vmap").prepare("laplacian", u, x, args=args),
+        lambda: jacstrat.gradient(u, x, args=args),
+        lambda: jacstrat.derivatives_along(u, x, torch.ones(3), 2, args=args),
+    ):
+        with pytest.raises(jacstrat.UsageError, match=wanted):
+            call()
+
+
+def test_points_of_several_axes_are_told_of_event_dim() -> None:
+    x = torch.randn(5, 2, 3)
+    with pytest.raises(jacstrat.ShapeError, match="for points of 2 axes give event_dim=2"):
+        jacstrat.laplacian(lambda x: x.square().sum((-1, -2)), x)
+    with pytest.raises(jacstrat.ShapeError, match=r"the field must map \(5, 3\) to \(5, 3\), got \(5,\); of a scalar"):
+        jacstrat.divergence(lambda x: x.square().sum(-1), torch.randn(5, 3))
+
+
 def test_a_field_of_no_operation_is_served() -> None:
     assert torch.equal(jacstrat.divergence(lambda x: x, torch.randn(4, 3)), torch.full((4,), 3.0))
 

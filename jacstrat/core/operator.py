@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from operator import index
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -40,6 +42,9 @@ class Operator:
     weight: Weight = None
 
     def __post_init__(self) -> None:
+        for name, known in _KNOWN.items():
+            if (value := getattr(self, name)) not in known:
+                raise UsageError(f"{name} of an operator is one of {', '.join(map(str, known))}, got {value!r}")
         if self.coordinates is not None:
             object.__setattr__(self, "coordinates", _coordinates(self.coordinates))
         if self.weight is None:
@@ -79,7 +84,7 @@ class Operator:
         if self.coordinates is not None:
             parts.append(f"coordinates={'+'.join(map(str, self.coordinates))}")
         if isinstance(self.weight, tuple):
-            parts.append(f"weight={'+'.join(f'{number:g}' for number in self.weight)}")
+            parts.append(f"weight={'+'.join(map(_digits, self.weight))}")
         elif self.weight is not None:
             parts.append(f"weight={self.weight if isinstance(self.weight, str) else 'given'}")
         return self.name + (":" + ",".join(parts) if parts else "")
@@ -140,6 +145,8 @@ class Operator:
         remedy = ""
         if len(shape) == 2 and actual == (() if is_scalar else tuple(shape[-1:])):
             remedy = "; if f takes one point and not a batch, give torch.func.vmap(f)"
+        elif not is_scalar and actual == tuple(shape[:-1]):
+            remedy = "; of a scalar take the laplacian"
         elif is_by_rows and self.coordinates is not None:
             remedy = f"; it needs an output for each of the coordinates {'+'.join(map(str, self.coordinates))}"
         raise ShapeError(f"the {self.kind} must map {tuple(shape)} to {expected}, got {actual}{remedy}")
@@ -160,6 +167,10 @@ class Operator:
                 raise UsageError(f"coordinates: {i} is out of range for n = {n}; the last one is {n - 1}")
 
 
+_KNOWN: Mapping[str, tuple[object, ...]] = MappingProxyType(
+    {"kind": ("field", "scalar"), "order": (1, 2, 4), "reduce": ("trace", "diagonal")}
+)
+
 # By the type of what f returns in place of a tensor.
 _REMEDIES: Mapping[str, str] = MappingProxyType(
     {
@@ -176,16 +187,29 @@ def is_array(value: object) -> bool:
     return hasattr(value, "shape") and hasattr(value, "dtype")
 
 
+def _digits(number: float) -> str:
+    """A number with all its digits, and without the plus that joins it with others."""
+    return repr(number).removesuffix(".0").replace("e+", "e")
+
+
 def _coordinates(coordinates: Any) -> tuple[int, ...]:
-    numbers = tuple(coordinates) if not isinstance(coordinates, int) else (coordinates,)
-    for i in numbers:
-        if not isinstance(i, int) or isinstance(i, bool) or i < 0:
-            raise UsageError(f"coordinates must be whole numbers from 0, got {i!r}")
+    given = tuple(coordinates) if isinstance(coordinates, Iterable) else (coordinates,)
+    numbers = tuple(map(_place, given))
     if twice := [i for i in numbers if numbers.count(i) > 1]:
         raise UsageError(f"coordinates: {twice[0]} is given twice; name each once")
     if not numbers:
         raise UsageError("coordinates must name at least one; leave them out for all")
     return numbers
+
+
+def _place(i: Any) -> int:
+    try:
+        number = index(i)
+    except TypeError:
+        number = -1
+    if isinstance(i, bool) or number < 0:
+        raise UsageError(f"coordinates must be whole numbers from 0, got {i!r}")
+    return number
 
 
 def _numbers(numbers: Any) -> tuple[float, ...]:
@@ -238,8 +262,10 @@ def parse_operator(spec: str | Operator) -> Operator:
     return replace(operator, **values) if values else operator
 
 
+# What joins numbers, and not the sign of an exponent.
+_PLUS = re.compile(r"(?<![0-9.][eE])\+")
 _READERS: Mapping[str, Callable[[str], Any]] = {
     "coordinates": lambda text: tuple(int(part) for part in text.split("+")),
-    "weight": lambda text: OWN if text == OWN else tuple(float(part) for part in text.split("+")),
+    "weight": lambda text: OWN if text == OWN else tuple(map(float, _PLUS.split(text))),
 }
 _EXAMPLES = {"coordinates": "coordinates=0+1", "weight": "weight=1+0.5+2, or weight=own for that of the problem"}

@@ -24,7 +24,7 @@ from jacstrat.strategies.copies import Copies, output
 from jacstrat.strategies.direct import Direct
 from jacstrat.strategies.error_hints import hinted
 from jacstrat.strategies.gaps import Transform
-from jacstrat.strategies.points import beside_the_result, check_points, usable
+from jacstrat.strategies.points import beside_the_result, check_args, check_points, usable
 from jacstrat.strategies.prepared import Prepared, StaleError
 from jacstrat.strategies.reduction import FormError, OutputForm, outputs_of, reduction
 from jacstrat.torch_errors import is_no_error
@@ -283,8 +283,9 @@ class Strategy(ABC):
             raise MissingError(missing)
         if (reason := self.refuse(operator)) is not None:
             raise UnsupportedError(f"{self.spec} cannot serve the {operator.name}: {reason}")
+        check_args(args)
         if event_dim == 1:
-            check_points(x)
+            check_points(x, may_have_axes=True)
         points = usable(x)
         needs_scalar = self.refuse(OPERATORS["divergence"]) is not None
         with beside_the_result(), hinted(self, f, points, args), plain_attention():

@@ -6,12 +6,13 @@ So what serves (B, n) -> (B,) serves the m outputs of (B, n) -> (B, m) in one ba
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from jacstrat.core.operator import Operator, is_array
 from jacstrat.trace.arguments import Args, Function, repeated
 
 # From results, and the row of the identity that says which number is wanted of each.
@@ -55,9 +56,34 @@ class Copies:
         rows = x.expand(self.count, *x.shape).reshape(-1, x.shape[-1])
         return rows, (*repeated(x, args, self.count), which.repeat_interleave(len(x), 0))
 
+    def weighed(self, operator: Operator, x: Tensor) -> Operator:
+        """The operator, its weight at x that of the copies; which number is wanted is nothing that it is told."""
+        weight, count, lead = operator.weight, self.count, x.shape[:-1]
+        if weight is None or isinstance(weight, str | tuple):
+            return operator
+        if not is_array(weight):
+            return replace(operator, weight=lambda x, *args: weight(x, *args[:-1]))
+        if (
+            self.is_point
+            or tuple(weight.shape[: -1 if weight.ndim == 2 else -2]) != tuple(lead)
+            or _is_matrix(weight, x)
+        ):
+            return operator
+
+        def of_copies(x: Tensor, *args: Any) -> Tensor:
+            A = torch.as_tensor(weight)
+            return A.expand(count, *A.shape).flatten(0, 1)
+
+        return replace(operator, weight=of_copies)
+
     def beside(self, result: Tensor) -> Tensor:
         """Results of the copies, the numbers along the first axis: (count, B, ...), or (count, ...) for a point."""
         return result if self.is_point else result.unflatten(0, (self.count, -1))
+
+
+def _is_matrix(weight: Any, x: Tensor) -> bool:
+    """Whether a weight is one matrix for all points; (n, n) is, of n points of n coordinates, too."""
+    return tuple(weight.shape) == (x.shape[-1], x.shape[-1])
 
 
 def output(y: Tensor, which: Tensor) -> Tensor:

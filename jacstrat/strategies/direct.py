@@ -20,7 +20,7 @@ from jacstrat.core.errors import UnsupportedError
 from jacstrat.core.operator import Operator, is_array
 from jacstrat.strategies.entries import TABLE, CachedEntry, Live, inputs, integers_of
 from jacstrat.strategies.opened import closed, opened
-from jacstrat.strategies.points import check_tensor, place_of
+from jacstrat.strategies.points import check_args, check_tensor, place_of
 from jacstrat.strategies.prepared import Prepared
 from jacstrat.strategies.process_cache import circumstances_of
 from jacstrat.strategies.reduction import OutputForm
@@ -71,6 +71,7 @@ class Direct:
         """What serves the call, and the arguments that it takes."""
         self.is_new = True
         check_tensor(self.x)
+        check_args(self.args)
         if place_of(self.x) != "free":
             return self._anew(), self.args
         self.opened = opened(self.f)

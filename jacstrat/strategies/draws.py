@@ -25,8 +25,9 @@ from jacstrat.strategies.products import (
     Linearised,
     ProductMode,
     functional_gradient,
-    pullback,
+    reverse,
     reverse_gradient,
+    vjp,
 )
 
 Distribution = Literal["rademacher", "normal", "sphere"]
@@ -107,10 +108,11 @@ def linearised(
     Where these are taken one after the other, those with J^T are by torch.autograd.grad, which is called in less time
     than torch.func.vjp, and cannot be batched.
     """
-    if is_looped and product == "reverse":
-        field = operator.field(f, reverse_gradient)
-        return lambda x, *args: pullback(field, x, *args)
     field = operator.field(f, functional_gradient)
+    if is_looped and product == "reverse":
+        plain = operator.field(f, reverse_gradient)
+        # A compiler follows torch.func alone.
+        return lambda x, *args: vjp(field, x, *args) if torch.compiler.is_compiling() else reverse(plain, x, *args)
     return lambda x, *args: PRODUCTS[product](field, x, *args)
 
 

@@ -27,13 +27,26 @@ def check_tensor(x: object) -> None:
         raise UsageError("torch.jit.trace records no derivatives; use torch.export.export")
 
 
-def check_points(x: Tensor) -> None:
-    """Refuse what is no point (n,) or batch of points (B, n) of real floating-point numbers."""
+def check_args(args: object) -> None:
+    """Refuse further arguments that are no tuple: a tensor would be taken for its rows."""
+    if not isinstance(args, tuple | list):
+        raise UsageError(f"args must be a tuple of f's further arguments, got {type(args).__name__}; write args=(t,)")
+
+
+def check_points(x: Tensor, may_have_axes: bool = False) -> None:
+    """Refuse what is no point (n,) or batch of points (B, n) of real floating-point numbers.
+
+    Args:
+        x: As it was given.
+        may_have_axes: The caller has an `event_dim`, by which points may have several axes.
+    """
     check_tensor(x)
     if not x.is_floating_point():
         raise UsageError(f"x must be real and floating-point, got {x.dtype}; use x.double()")
     if x.dim() not in (1, 2) or x.shape[-1] == 0:
-        raise ShapeError(f"x must be a point (n,) or points (B, n) with n >= 1, got shape {tuple(x.shape)}")
+        axes = x.dim() - 1
+        remedy = f"; for points of {axes} axes give event_dim={axes}" if axes > 1 and may_have_axes else ""
+        raise ShapeError(f"x must be a point (n,) or points (B, n) with n >= 1, got shape {tuple(x.shape)}{remedy}")
 
 
 # Where a call stands: on its own; in a transform of torch.func, where nothing can be traced or timed; or followed by a

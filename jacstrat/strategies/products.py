@@ -83,7 +83,7 @@ def reverse_gradient(scalar: Function) -> Function:
     """The gradient field of a scalar by torch.autograd.grad, itself differentiable by `reverse`."""
 
     def field(x: Tensor, *args: Any) -> Tensor:
-        if is_transformed() or torch.compiler.is_compiling():
+        if is_transformed():
             return functional_gradient(scalar)(x, *args)
         u = scalar(x, *args)
         if not u.requires_grad:

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from jacstrat.core.errors import ShapeError, UnsupportedError, UsageError
+from jacstrat.core.errors import ShapeError, UsageError
 from jacstrat.core.operator import FunctionKind, Operator
 from jacstrat.strategies.checked import checked, wrapping
 from jacstrat.strategies.copies import Copies
@@ -134,7 +134,9 @@ def reduction(
         x, args = stage.points(x, args)
 
     if event_dim != 1:
-        add(event_of(x, event_dim, operator))
+        event = event_of(x, event_dim, operator)
+        operator = event.weighed(operator)
+        add(event)
     check_points(x)
     n = x.shape[-1]
     operator.check_coordinates(n)
@@ -153,15 +155,17 @@ def reduction(
         if form.is_complex:
             add(ComplexScalar(None if form.outputs == 1 else form.outputs, axis))
     elif form.is_complex:
-        add(ComplexField(Copies.of(2, x)))
+        copies = Copies.of(2, x)
+        operator = copies.weighed(operator, x)
+        add(ComplexField(copies))
     S = operator.coordinates
     if S is not None and (tuple(range(n)) != S or (operator.kind == "field" and form.outputs != n)):
         add(Restricted(S, n, form.outputs if operator.kind == "field" else None))
     plain = operator.plain
     if operator.weight is not None:
-        plain, stage = weighing(replace(operator, coordinates=None), x, S, n, needs_scalar)
-        if plain.kind != operator.kind and form.outputs not in (None, 1):
-            raise UnsupportedError("a weight of its own at each point serves one output; give each output by itself")
+        # The field of a gradient has one output.
+        is_several = operator.kind == "scalar" and (form.outputs not in (None, 1) or form.is_complex)
+        plain, stage = weighing(replace(operator, coordinates=None), x, S, n, needs_scalar or is_several)
         add(stage)
     outputs = None
     if operator.kind == "scalar" and plain.kind == "scalar":

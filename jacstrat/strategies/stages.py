@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, Protocol, runtime_checkable
@@ -75,6 +76,20 @@ class Event:
     def points(self, x: Tensor, args: Args) -> tuple[Tensor, Args]:
         return x.reshape(*x.shape[: x.dim() - len(self.event)], -1), args
 
+    def weighed(self, operator: Operator) -> Operator:
+        """The operator, its weight that of the flattened point: given in the shape of the point, or flat."""
+        weight, event = operator.weight, self.event
+        if weight is None or isinstance(weight, str | tuple):
+            return operator
+        if is_array(weight):
+            return replace(operator, weight=_flat(weight, event))
+
+        def flat(x: Tensor, *args: Any) -> Any:
+            A = weight(x.reshape(*x.shape[:-1], *event), *args)
+            return _flat(A, event) if is_array(A) else A
+
+        return replace(operator, weight=flat)
+
     def result(self, result: Tensor) -> Tensor:
         return result.unflatten(-1, self.event) if self.is_diagonal else result
 
@@ -83,6 +98,15 @@ class Event:
 
     def gradient(self, gradient: Tensor) -> Tensor:
         return gradient.unflatten(-1, self.event)
+
+
+def _flat(A: Any, event: tuple[int, ...]) -> Any:
+    """A weight (..., *event) or (..., *event, *event) as (..., n) or (..., n, n); any other as it is."""
+    shape, k, n = tuple(A.shape), len(event), math.prod(event)
+    for times in (2, 1):
+        if shape[-times * k :] == event * times:
+            return A.reshape(*shape[: len(shape) - times * k], *(n,) * times)
+    return A
 
 
 def whole_of(x: Tensor, args: Args) -> tuple[int, ...]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -11,7 +13,7 @@ from hypothesis import strategies as st
 from jacstrat import OPERATORS, Operator, ShapeError, UsageError, parse_operator
 
 coordinates = st.none() | st.lists(st.integers(0, 99), min_size=1, unique=True).map(tuple)
-weights = st.none() | st.just("own") | st.lists(st.integers(-50, 50).map(lambda k: k / 4), min_size=1).map(tuple)
+weights = st.none() | st.just("own") | st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1).map(tuple)
 
 
 @given(st.sampled_from(sorted(OPERATORS)), coordinates, weights)
@@ -60,6 +62,26 @@ def test_a_bad_spec_is_told_in_a_line(spec: str, message: str) -> None:
         parse_operator(spec)
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_spec_has_all_digits_of_a_weight() -> None:
+    operator = parse_operator("laplacian:weight=1e+06+0.123456789+-2.5E-7+1")
+    assert operator.weight == (1e6, 0.123456789, -2.5e-7, 1.0)
+    assert operator.spec == "laplacian:weight=1000000+0.123456789+-2.5e-07+1"
+    assert parse_operator(replace(operator, weight=(1e20,)).spec).weight == (1e20,)
+
+
+@pytest.mark.parametrize(("field", "value"), [("kind", "sclar"), ("order", 3), ("reduce", "trce")])
+def test_an_operator_of_no_known_kind_is_refused(field: str, value: object) -> None:
+    with pytest.raises(UsageError, match=f"{field} of an operator is one of .*, got {value!r}"):
+        replace(OPERATORS["divergence"], **{field: value})
+
+
+def test_coordinates_are_whole_numbers_of_any_type() -> None:
+    assert replace(OPERATORS["laplacian"], coordinates=np.array([2, 0])).coordinates == (2, 0)
+    for coordinates in (0.5, [0.5], [True], "ab"):
+        with pytest.raises(UsageError, match="coordinates must be whole numbers from 0, got"):
+            replace(OPERATORS["laplacian"], coordinates=coordinates)
 
 
 @pytest.mark.parametrize("weight", [3, "heat", [], [True], [[1.0]]])

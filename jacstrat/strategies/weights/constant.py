@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from jacstrat.strategies.weights.numbers import WeightNumbers
@@ -65,6 +66,20 @@ class BetweenFactors(ConstantWeight):
 
     def points(self, x: Tensor, args: Args) -> tuple[Tensor, Args]:
         return x.new_zeros(*x.shape[:-1], self.U.shape[1]), (x, *args)
+
+
+@dataclass(frozen=True, eq=False)
+class ScaledPoints(ConstantWeight):
+    """z -> u(x + s * z), at z = 0: each coordinate stays by itself, and a sparse Hessian as it is."""
+
+    s: Tensor
+
+    def function(self, f: Function) -> Function:
+        s = self.s
+        return lambda z, x, *args: f(x + s * z, *args)
+
+    def points(self, x: Tensor, args: Args) -> tuple[Tensor, Args]:
+        return torch.zeros_like(x), (x, *args)
 
 
 @dataclass(frozen=True, eq=False)

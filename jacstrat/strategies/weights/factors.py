@@ -59,6 +59,33 @@ def square_roots(A: Tensor, weight: Any, S: tuple[int, ...] | None, x: Tensor) -
     return factors
 
 
+def scale_of(d: Tensor, weight: Any, S: tuple[int, ...] | None, x: Tensor) -> Tensor:
+    """The roots of a positive diagonal, (n,)."""
+
+    def make() -> WeightFactors:
+        s = near(d.detach().cpu().double().sqrt(), x)
+        return WeightFactors(s, s)
+
+    factors = _cached(weight, ("scale", x.dtype, x.device, S), make)
+    assert factors is not None
+    return factors.left
+
+
+def roots_of_diagonal(d: Tensor, weight: Any, S: tuple[int, ...] | None, x: Tensor) -> WeightFactors:
+    """s and t of a diagonal, (n,), a column for each of its numbers but 0: however small, none is rounding."""
+
+    def make() -> WeightFactors:
+        with torch.no_grad():
+            value = d.detach().cpu().double()
+            roots = torch.diag(value.abs().sqrt())
+            plus, minus = (near(roots[:, sign * value > 0], x) for sign in (1, -1))
+            return WeightFactors(plus if plus.shape[1] or minus.shape[1] else near(0 * roots[:, :1], x), minus)
+
+    factors = _cached(weight, ("diagonal", x.dtype, x.device, S), make)
+    assert factors is not None
+    return factors
+
+
 def least_of(sizes: Tensor, dtype: torch.dtype) -> Tensor:
     """Singular values, or sizes of eigenvalues, (..., n), that are none, of numbers in this dtype.
 

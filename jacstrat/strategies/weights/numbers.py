@@ -24,12 +24,12 @@ class WeightNumbers(NamedTuple):
     @classmethod
     def of(cls, weight: Any) -> WeightNumbers:
         """Those that it has now."""
-        now = torch.as_tensor(weight).detach()
+        now = array_of(weight).detach()
         return cls(now.clone() if now.is_cpu else None, *_written(now))
 
     def are_those_of(self, weight: Any) -> bool:
         """Whether it has them still."""
-        now = torch.as_tensor(weight)
+        now = array_of(weight)
         if self.host is None:
             return (self.version, self.address) == _written(now)
         with outside_transforms():
@@ -38,6 +38,13 @@ class WeightNumbers(NamedTuple):
 
 def _written(tensor: Tensor) -> tuple[int, int]:
     return 0 if tensor.is_inference() else tensor._version, tensor.data_ptr()
+
+
+def array_of(weight: Any) -> Tensor:
+    """A weight that is no function as a tensor; numbers of Python have all their digits, whatever torch's default."""
+    if isinstance(weight, tuple):
+        return torch.tensor(weight, dtype=torch.float64, device="cpu")
+    return torch.as_tensor(weight)
 
 
 def near(A: Tensor, x: Tensor) -> Tensor:

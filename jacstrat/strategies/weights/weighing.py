@@ -20,9 +20,16 @@ from torch import Tensor
 from jacstrat.core.errors import ShapeError, UsageError
 from jacstrat.core.operator import OPERATORS, Operator, is_array
 from jacstrat.strategies.points import outside_transforms
-from jacstrat.strategies.weights.constant import AlongFactors, BetweenFactors, ConstantWeight, MixedField, ScaledField
-from jacstrat.strategies.weights.factors import low_rank, square_roots
-from jacstrat.strategies.weights.numbers import WeightNumbers, block, near
+from jacstrat.strategies.weights.constant import (
+    AlongFactors,
+    BetweenFactors,
+    ConstantWeight,
+    MixedField,
+    ScaledField,
+    ScaledPoints,
+)
+from jacstrat.strategies.weights.factors import low_rank, roots_of_diagonal, scale_of, square_roots
+from jacstrat.strategies.weights.numbers import WeightNumbers, array_of, block, near
 from jacstrat.strategies.weights.rows import AlongRowFactors, WeightedRows
 from jacstrat.trace.tracers import is_wrapped
 
@@ -49,7 +56,9 @@ def weighing(
         return _by_rows(plain, weight, S, needs_scalar)
     # Where the caller has it, since there it has numbers, whatever x has.
     with outside_transforms():
-        A = torch.as_tensor(weight)
+        A = array_of(weight)
+        if A.is_complex():
+            raise UsageError(f"weight must have real numbers, got {A.dtype}; the operator is linear in it, so take two")
         A = A if A.is_floating_point() else A.to(x.dtype)
     B = len(x) if x.dim() == 2 else None
     if A.shape not in ((n,), (n, n)) and (B is None or A.shape not in ((B, n), (B, n, n))):
@@ -62,16 +71,23 @@ def weighing(
     if A.shape not in ((n,), (n, n)) or A.requires_grad or A.is_meta or is_wrapped(A):
         return _by_rows(plain, weight, S, needs_scalar)
     with outside_transforms():
-        return plain, _constant(block(A, S, A.dim() == 1), weight, S, x, second)
+        A = block(A, S, A.dim() == 1)
+        if not bool(A.isfinite().all()):
+            raise UsageError("weight must have finite numbers, and has inf or nan")
+        return plain, _constant(A, weight, S, x, second)
 
 
 def _constant(A: Tensor, weight: Any, S: tuple[int, ...] | None, x: Tensor, second: bool) -> ConstantWeight:
     """The stage of a weight that is the same for all points, A of the coordinates S of it."""
     constant = weight, WeightNumbers.of(weight)
-    if second:
-        return AlongFactors(*constant, *square_roots(torch.diag(A) if A.dim() == 1 else A, weight, S, x))
-    if A.dim() == 1:
+    if A.dim() == 2 and torch.equal(A, torch.diag(A.diagonal())):
+        A = A.diagonal()
+    if A.dim() == 1 and not second:
         return ScaledField(*constant, near(A, x))
+    if A.dim() == 1 and bool((A > 0).all()):
+        return ScaledPoints(*constant, scale_of(A, weight, S, x))
+    if second:
+        return AlongFactors(*constant, *(roots_of_diagonal if A.dim() == 1 else square_roots)(A, weight, S, x))
     low = low_rank(A, weight, S, x)
     return MixedField(*constant, near(A, x)) if low is None else BetweenFactors(*constant, *low)
 

@@ -145,7 +145,7 @@ def test_a_reference_that_reverse_mode_makes_nan_says_so(cell) -> None:
 def test_what_right_ways_cannot_agree_on_is_not_wrong(cell) -> None:
     found = rows(cell(mine("nearly_singular"), "identity", "jvp", "ones", operator="laplacian", n=4, batch=4))
     (uncertain,) = {row.reference_error for row in found.values()}
-    assert found["identity"].rel_error == 0
+    assert found["identity"].rel_error < TOLERANCES["float64"].value  # 0 where kernels do the same for fewer rows
     assert TOLERANCES["float64"].value < found["jvp"].rel_error < uncertain < 1e-3
     assert (found["jvp"].status, found["jvp"].reason) == ("ok", "")
     assert found["ones"].status == "wrong"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -216,3 +217,128 @@ def test_a_weight_that_is_trained_is_followed() -> None:
             (found,) = torch.autograd.grad(prepared(at).sum(), weight)
             every = (H if at is X else H[:1]).sum(0)
             torch.testing.assert_close(found, every if len(shape) == 2 else every.diagonal())
+
+
+@pytest.mark.parametrize("spec", ["vmap", "taylor", "auto"])
+def test_numbers_have_all_their_digits(spec: str) -> None:
+    numbers = [0.1, 0.2, 0.3, 0.4]
+    for operator, f in ((laplacian, scalar), (divergence, torch.sin)):
+        if spec == "taylor" and operator is divergence:
+            continue
+        found = operator(f, X, spec, weight=numbers)
+        expected = operator(f, X, spec, weight=torch.tensor(numbers, dtype=torch.float64))
+        torch.testing.assert_close(found, expected, rtol=1e-14, atol=1e-14)
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+def test_a_weight_of_no_numbers_is_refused(bad: float) -> None:
+    for weight in ([1.0, bad, 1.0, 1.0], torch.diag(torch.tensor([1.0, bad, 1.0, 1.0]).double())):
+        for operator, f in ((laplacian, scalar), (divergence, torch.sin)):
+            with pytest.raises(UsageError, match="weight must have finite numbers, and has inf or nan"):
+                operator(f, X, weight=weight)
+
+
+def test_a_complex_weight_is_refused() -> None:
+    with pytest.raises(
+        UsageError, match=r"weight must have real numbers, got torch.complex128; the operator is linear"
+    ):
+        laplacian(scalar, X, weight=torch.ones(N, dtype=torch.complex128))
+
+
+@pytest.mark.parametrize("spec", ["vmap", "taylor", "auto"])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_no_number_of_a_diagonal_is_taken_for_rounding(spec: str, sign: int) -> None:
+    small, large = torch.tensor([1, sign * 1e-9, 0, 1]), torch.tensor([0, 1e9, 0, 0])
+    for weight in (small, torch.diag(small)):
+        found = laplacian(lambda x: (large * x.square()).sum(-1), X.float(), spec, weight=weight)
+        torch.testing.assert_close(found, torch.full((B,), sign * 2.0))
+        if spec != "taylor":
+            found = divergence(lambda x: large * x, X.float(), spec, weight=weight)
+            torch.testing.assert_close(found, torch.full((B,), sign * 1.0))
+
+
+def test_a_positive_diagonal_leaves_a_sparse_hessian_as_it_is() -> None:
+    x, d = torch.randn(3, 40, dtype=torch.float64), torch.rand(40, dtype=torch.float64) + 0.1
+
+    def line(x: Tensor) -> Tensor:
+        return (x[..., 1:] * x[..., :-1]).sin().sum(-1)
+
+    prepared = parse_strategy("coloring").prepare(replace(OPERATORS["laplacian"], weight=d), line, x)
+    assert "2 colours of n = 40" in prepared.reason
+    torch.testing.assert_close(prepared(x), laplacian(line, x, "identity", weight=torch.diag(d)))
+
+
+SEVERAL = {
+    "outputs": lambda x: (x @ P.mT).tanh(),
+    "complex": lambda x: torch.exp(1j * scalar(x)),
+    "complex outputs": lambda x: torch.exp(1j * (x @ P.mT)),
+}
+
+
+@pytest.mark.parametrize("name", SEVERAL)
+@pytest.mark.parametrize("kind", ["rows", "matrices", "rows of the point", "matrices of the point"])
+@pytest.mark.parametrize("spec", ["identity", "vmap", "jvp", "taylor", "auto"])
+def test_several_numbers_of_a_scalar_with_a_weight_of_each_point(spec: str, kind: str, name: str) -> None:
+    u, weight = SEVERAL[name], WEIGHTS[kind]
+    found = laplacian(u, X, spec, weight=weight)
+    parts = [u(X).real, u(X).imag] if u(X).is_complex() else [u(X)]
+    expected = []
+    for part in ("real", "imag")[: len(parts)]:
+        outputs = torch.func.vmap(torch.func.hessian(lambda x, part=part: getattr(u(x), part)))(X)
+        A = weight(X) if callable(weight) else weight
+        A = torch.diag_embed(A) if A.dim() == 2 else A
+        expected.append(torch.einsum("bij,b...ij->b...", (A + A.mT) / 2, outputs))
+    torch.testing.assert_close(found, torch.complex(*expected) if len(expected) == 2 else expected[0])
+
+
+@pytest.mark.parametrize(
+    "kind", ["diagonal", "matrix", "rows", "matrices", "rows of the point", "matrices of the point"]
+)
+@pytest.mark.parametrize("spec", ["identity", "vmap", "jvp", "auto"])
+def test_a_complex_field(spec: str, kind: str) -> None:
+    weight = WEIGHTS[kind]
+    found = divergence(lambda x: torch.exp(1j * (x @ P.mT)), X, spec, weight=weight)
+    parts = [divergence(lambda x, g=g: g(x @ P.mT), X, spec, weight=weight) for g in (torch.cos, torch.sin)]
+    torch.testing.assert_close(found, torch.complex(*parts))
+
+
+def test_a_point_without_numbers_leaves_the_others() -> None:
+    x = X.clone()
+    x[2] = math.nan
+    found = laplacian(scalar, x, "taylor", weight=rows)
+    expected = laplacian(scalar, X, "taylor", weight=rows)
+    others = [k for k in range(B) if k != 2]
+    assert found[2].isnan()
+    torch.testing.assert_close(found[others], expected[others])
+
+
+def test_the_weight_of_a_point_of_several_axes() -> None:
+    x = X.unflatten(-1, (2, 2))
+
+    def u(x: Tensor) -> Tensor:
+        return scalar(x.flatten(-2))
+
+    for kind in ("diagonal", "matrix", "rows", "matrices"):
+        weight = WEIGHTS[kind]
+        lead = weight.shape[: weight.dim() - (1 if kind in ("diagonal", "rows") else 2)]
+        times = 1 if kind in ("diagonal", "rows") else 2
+        for given in (weight, weight.reshape(*lead, *(2, 2) * times)):
+            found = laplacian(u, x, "vmap", event_dim=2, weight=given)
+            torch.testing.assert_close(found, laplacian(scalar, X, "vmap", weight=weight))
+    seen = []
+
+    def squares(x: Tensor) -> Tensor:
+        seen.append(x.shape[1:])
+        return x.square()
+
+    found = laplacian(u, x, "vmap", event_dim=2, weight=squares)
+    torch.testing.assert_close(found, laplacian(scalar, X, "vmap", weight=torch.square))
+    assert set(seen) == {(2, 2)}
+
+
+def test_what_a_weight_raises_is_said_of_the_weight() -> None:
+    with pytest.raises(UsageError, match="the weight, which is called as f is, raises TypeError: .*takes 1 positional"):
+        laplacian(lambda x, t: scalar(x) * t.squeeze(-1), X, args=(torch.ones(B, 1),), weight=lambda x: x)
+    prepared = parse_strategy("vmap").prepare(replace(OPERATORS["laplacian"], weight=rows(X)), scalar, X)
+    with pytest.raises(ShapeError, match=r"the weight must have \(3, 4\) or \(3, 4, 4\) for x of shape \(3, 4\), got"):
+        prepared(X[:3])
