@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -263,17 +263,22 @@ def curl(field: Function, x: Tensor, args: Args = ()) -> Tensor:
     Raises:
         ShapeError: n is not 3, or field does not map (B, 3) to (B, 3).
 
-    Cost: one evaluation and three VJPs for the whole batch.
+    Cost: one evaluation and three VJPs for the whole batch; of a complex field three evaluations and six VJPs.
     """
     check_points(x)
     check_args(args)
     if x.shape[-1] != 3:
         raise ShapeError(f"curl needs n = 3, got x of shape {tuple(x.shape)}")
     with outside_inference_mode(), hinted("curl", field, x, args), plain_attention():
-        x = usable(x)
-        linear = pullback(bind(checked(field, OPERATORS["divergence"]), args), x)
-        J = torch.stack([linear(unit) for unit in torch.eye(3, dtype=x.dtype, device=x.device)])
-        return torch.stack((J[2, ..., 1] - J[1, ..., 2], J[0, ..., 2] - J[2, ..., 0], J[1, ..., 0] - J[0, ..., 1]), -1)
+        return _curl_of(bind(checked(field, OPERATORS["divergence"]), args), usable(x))
+
+
+def _curl_of(field: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    linear = pullback(field, x)
+    if linear.value is not None and linear.value.is_complex():
+        return torch.complex(_curl_of(lambda x: field(x).real, x), _curl_of(lambda x: field(x).imag, x))
+    J = torch.stack([linear(unit) for unit in torch.eye(3, dtype=x.dtype, device=x.device)])
+    return torch.stack((J[2, ..., 1] - J[1, ..., 2], J[0, ..., 2] - J[2, ..., 0], J[1, ..., 0] - J[0, ..., 1]), -1)
 
 
 def derivatives_along(u: Function, x: Tensor, v: Tensor, order: int, args: Args = ()) -> Tensor:

@@ -272,6 +272,15 @@ def test_x_that_is_no_tensor_or_is_written_to() -> None:
     assert torch.equal(x, before)
 
 
+def test_the_curl_of_a_complex_field() -> None:
+    def field(x):
+        return torch.exp(1j * x.roll(1, -1)) * x.sum(-1, keepdim=True)
+
+    for x in (torch.randn(4, 3, dtype=torch.float64), torch.randn(3, dtype=torch.float64)):
+        parts = [jacstrat.curl(lambda x, part=part: getattr(field(x), part), x) for part in ("real", "imag")]
+        torch.testing.assert_close(jacstrat.curl(field, x), torch.complex(*parts))
+
+
 @pytest.mark.parametrize("args", [torch.ones(4, 1), 2.0, {"t": 1}])
 def test_arguments_that_are_no_tuple_are_refused(args: object) -> None:
     def u(x, t):
