@@ -34,15 +34,19 @@ class Activity:
 
 
 def activity(spans: Iterable[tuple[float, float]], calls: int) -> Activity | None:
-    """The activity of one of so many calls, from begin and end of all that ran, in seconds; None where nothing did."""
+    """The activity of one of so many calls, from begin and end of all that ran, in seconds.
+
+    None where nothing ran, and where the calls did not run alike: a profiler may lose what ran first, and what is left
+    is no call.
+    """
     ordered = sorted(spans)
-    if not ordered:
+    if not ordered or len(ordered) % calls:
         return None
     busy_s, until = 0.0, ordered[0][0]
     for begin, end in ordered:
         busy_s += max(end - max(begin, until), 0.0)
         until = max(until, end)
-    return Activity(round(len(ordered) / calls), busy_s / calls)
+    return Activity(len(ordered) // calls, busy_s / calls)
 
 
 def observed(
@@ -66,14 +70,16 @@ def observed(
         profiler: That of torch.
 
     Returns:
-        None on a CPU, and where the profiler sees no device: another one, such as Nsight, may hold it.
+        None on a CPU, where the profiler sees no device, which another one, such as Nsight, may hold, and where it saw
+        no whole number of operations a call.
     """
     ranges = ranges_for(device) if ranges is None else ranges
     has_host = trace is not None or device.type == "cpu"
     calls = 1 if call_s > LONG_S else CALLS
     work()
     _synchronize(device)
-    with profiler(activities=_activities(device, has_host)) as seen, ranges(name), record_function(name):
+    # The ranges first: another profiler that keeps torch's from its device is to see them.
+    with ranges(name), profiler(activities=_activities(device, has_host)) as seen, record_function(name):
         for _ in range(calls):
             with ranges("call"), record_function("call"):
                 work()

@@ -33,6 +33,10 @@ def test_a_device_that_did_nothing_tells_nothing() -> None:
     assert activity([], 3) is None
 
 
+def test_calls_that_did_not_run_alike_tell_nothing() -> None:
+    assert activity([(1, 2), (3, 4), (5, 6), (7, 8), (9, 10)], 3) is None
+
+
 @given(st.lists(st.tuples(st.integers(0, 50), st.integers(0, 50)), min_size=1, max_size=20))
 def test_time_in_kernels_is_the_length_of_their_union(lengths: list[tuple[int, int]]) -> None:
     spans = [(float(begin), float(begin + length)) for begin, length in lengths]
@@ -101,12 +105,12 @@ def test_calls_are_looked_at_behind_one_that_is_not_each_in_a_range(log: list[st
     assert log == [
         "work",
         "synchronize cuda:0",
-        "profile",
         "<the case>",
+        "profile",
         *["<call>", "work", "</>"] * 3,
         "synchronize cuda:0",
-        "</>",
         "end of profile",
+        "</>",
     ]
     # The host's operations are of no use there, and many.
     assert profiler.activities == [ProfilerActivity.CUDA]

@@ -137,7 +137,7 @@ class Children:
     def one_for(self, cell: Cell) -> Iterator[Child]:
         """A child for the cell: the one that is kept for it, or a fresh one. It is kept where it is free at the end of
         the block, and else ended, with what it has started."""
-        keeps, whose = self._keeps(cell), "" if cell.problem in PROBLEMS else cell.problem
+        keeps, whose = self._keeps(cell), "" if _is_own(cell.problem) else cell.problem
         child = self._by_device.pop(cell.device, None)
         if child is not None and (child.whose != whose or not keeps or child.is_dead()):
             child.close()
@@ -155,3 +155,8 @@ class Children:
         """End those that are kept."""
         while self._by_device:
             self._by_device.popitem()[1].close()
+
+
+def _is_own(problem: str) -> bool:
+    """Whether a problem is one of jacstrat's, by its name or by the module that has it."""
+    return problem in PROBLEMS or problem.partition(":")[0].startswith("jacstrat.")

@@ -112,6 +112,12 @@ def test_a_child_that_had_another_cell_before_dies_in_nobodys_name(cell, childre
     assert who(second) != first
 
 
+def test_modules_of_jacstrat_share_the_child_of_its_problems(cell, children) -> None:
+    first = who(told(cell("sin", "a"), children))
+    assert who(told(cell("jacstrat.problems.trained:tanh_3_32x4", "a"), children)) == first
+    assert who(told(cell("jacstratum:f", "a"), children)) != first
+
+
 def test_a_child_that_died_between_two_cells_is_replaced(cell, children) -> None:
     first = who(told(cell("sin", "a"), children))
     process = psutil.Process(first)
