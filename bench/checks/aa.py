@@ -6,7 +6,9 @@ import math
 import random
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+import torch
 
 from jacstrat.core.case import Case, F
 from jacstrat.harness.cell.prepared_case import prepare_case
@@ -22,6 +24,7 @@ from .figure import Figure
 from .spinner import busy_core
 
 COVERAGE = 0.9
+CARD_PAIRS = 30
 # 50 cases: fields and scalars, loops and batches, reverse and forward mode, from tens of microseconds to milliseconds:
 # a call of tens of milliseconds would leave too few samples for an interval.
 SWEEP = Sweep(
@@ -82,6 +85,8 @@ class RunPair:
 def aa(settings: Settings, most: int | None = None) -> list[Figure]:
     """How often the interval of a ratio that is 1 covers 1, on the machine as it is and beside a busy core.
 
+    And on the accelerator, where there is one, of CARD_PAIRS of them.
+
     Args:
         settings: When a number is good enough.
         most: Pairs to measure, all of SWEEP's where None.
@@ -92,7 +97,17 @@ def aa(settings: Settings, most: int | None = None) -> list[Figure]:
     with busy_core() as share:
         busy = [measure(case, settings) for case in cases]
         note = f"the other process had {share():.0%} of a core"
-    return [judge(quiet, "quiet"), judge(busy, "beside a busy core", note)]
+    figures = [judge(quiet, "quiet"), judge(busy, "beside a busy core", note)]
+    if device := accelerator():
+        on_card = [measure(replace(case, device=device), settings) for case in cases[:CARD_PAIRS]]
+        figures.append(judge(on_card, f"on {device}"))
+    return figures
+
+
+def accelerator() -> str | None:
+    """The name of the accelerator; None where there is none."""
+    device = torch.accelerator.current_accelerator(check_available=True)
+    return None if device is None else device.type
 
 
 def measure(case: Case, settings: Settings) -> RunPair:

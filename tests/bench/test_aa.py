@@ -63,6 +63,23 @@ def test_each_is_measured_against_itself(case: Case) -> None:
     assert pair.deviation == abs(pair.ratio.median - 1)
 
 
+@pytest.mark.parametrize("device", [None, "cuda"])
+def test_an_accelerator_has_thirty_pairs_of_its_own(device: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    devices = []
+
+    def measure(case: Case, settings: Settings) -> aa.RunPair:
+        devices.append(case.device)
+        return aa.RunPair(case.key, summary(1.0, 0.9, 1.1), (1, 1))
+
+    monkeypatch.setattr(aa, "measure", measure)
+    monkeypatch.setattr(aa, "accelerator", lambda: device)
+    figures = aa.aa(Settings())
+    assert [figure.what.partition(":")[0] for figure in figures] == ["quiet", "beside a busy core", "on cuda"][
+        : 3 if device else 2
+    ]
+    assert devices == ["cpu"] * 100 + ["cuda"] * (30 if device else 0)
+
+
 @pytest.mark.parametrize(
     ("ratio", "covers"),
     [
