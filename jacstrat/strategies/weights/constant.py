@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from jacstrat.strategies.weights.numbers import WeightNumbers
+from jacstrat.strategies.weights.sparse import SparseRows
 from jacstrat.trace.arguments import Args, Function
 
 
@@ -51,6 +52,31 @@ class MixedField(ConstantWeight):
     def function(self, f: Function) -> Function:
         A = self.A
         return lambda x, *args: f(x, *args) @ A.mT
+
+
+@dataclass(frozen=True, eq=False)
+class SparseField(ConstantWeight):
+    """A f, A of few entries a row."""
+
+    A: SparseRows
+
+    def function(self, f: Function) -> Function:
+        A = self.A
+        return lambda x, *args: A.applied(f(x, *args))
+
+
+@dataclass(frozen=True, eq=False)
+class SparsePoints(ConstantWeight):
+    """z -> u(x + L z), at z = 0, L of few entries a row."""
+
+    L: SparseRows
+
+    def function(self, f: Function) -> Function:
+        L = self.L
+        return lambda z, x, *args: f(x + L.applied(z), *args)
+
+    def points(self, x: Tensor, args: Args) -> tuple[Tensor, Args]:
+        return torch.zeros_like(x), (x, *args)
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
 from torch.utils.weak import WeakIdKeyDictionary
 
 from jacstrat.strategies.weights.numbers import WeightNumbers, near
+from jacstrat.strategies.weights.sparse import SparseRows, sparse_root, sparse_rows
 
 # Of the norm of a matrix, in units of its rounding: smaller singular values are those of the rounding of its entries,
 # which is off by half a unit of it together.
 RANK_EPS = 4
+
+
+T = TypeVar("T")
 
 
 class WeightFactors(NamedTuple):
@@ -99,7 +103,18 @@ def least_of(sizes: Tensor, dtype: torch.dtype) -> Tensor:
 _FACTORS: Any = WeakIdKeyDictionary()
 
 
-def _cached(weight: Any, kind: tuple[Any, ...], make: Callable[[], WeightFactors | None]) -> WeightFactors | None:
+def sparse(A: Tensor, weight: Any, S: tuple[int, ...] | None, x: Tensor, second: bool) -> SparseRows | None:
+    """A, or for a Hessian a factor of it, by its entries, where these are few."""
+
+    def make() -> SparseRows | None:
+        with torch.no_grad():
+            host = A.detach().cpu().double()
+            return sparse_root(host, x) if second else sparse_rows(host, x)
+
+    return _cached(weight, ("sparse", x.dtype, x.device, S, second), make)
+
+
+def _cached(weight: Any, kind: tuple[Any, ...], make: Callable[[], T]) -> T:
     if not isinstance(weight, Tensor):
         return make()
     by_kind = _FACTORS.setdefault(weight, {})

@@ -27,8 +27,10 @@ from jacstrat.strategies.weights.constant import (
     MixedField,
     ScaledField,
     ScaledPoints,
+    SparseField,
+    SparsePoints,
 )
-from jacstrat.strategies.weights.factors import low_rank, roots_of_diagonal, scale_of, square_roots
+from jacstrat.strategies.weights.factors import low_rank, roots_of_diagonal, scale_of, sparse, square_roots
 from jacstrat.strategies.weights.numbers import WeightNumbers, array_of, block, near
 from jacstrat.strategies.weights.rows import AlongRowFactors, WeightedRows
 from jacstrat.trace.tracers import is_wrapped
@@ -86,10 +88,14 @@ def _constant(A: Tensor, weight: Any, S: tuple[int, ...] | None, x: Tensor, seco
         return ScaledField(*constant, near(A, x))
     if A.dim() == 1 and bool((A > 0).all()):
         return ScaledPoints(*constant, scale_of(A, weight, S, x))
+    if A.dim() == 2 and second and (L := sparse(A, weight, S, x, second)) is not None:
+        return SparsePoints(*constant, L)
     if second:
         return AlongFactors(*constant, *(roots_of_diagonal if A.dim() == 1 else square_roots)(A, weight, S, x))
-    low = low_rank(A, weight, S, x)
-    return MixedField(*constant, near(A, x)) if low is None else BetweenFactors(*constant, *low)
+    if (low := low_rank(A, weight, S, x)) is not None:
+        return BetweenFactors(*constant, *low)
+    few = sparse(A, weight, S, x, second)
+    return MixedField(*constant, near(A, x)) if few is None else SparseField(*constant, few)
 
 
 def _by_rows(plain: Operator, weight: Any, S: tuple[int, ...] | None, needs_scalar: bool) -> tuple[Operator, Any]:

@@ -342,3 +342,54 @@ def test_what_a_weight_raises_is_said_of_the_weight() -> None:
     prepared = parse_strategy("vmap").prepare(replace(OPERATORS["laplacian"], weight=rows(X)), scalar, X)
     with pytest.raises(ShapeError, match=r"the weight must have \(3, 4\) or \(3, 4, 4\) for x of shape \(3, 4\), got"):
         prepared(X[:3])
+
+
+def tridiagonal(n: int) -> Tensor:
+    """Positive definite."""
+    side = torch.rand(n - 1, dtype=torch.float64)
+    return torch.diag(torch.rand(n, dtype=torch.float64) + 2) + torch.diag(side, 1) + torch.diag(side.flip(0), -1)
+
+
+LONG = torch.randn(3, 40, dtype=torch.float64)
+LONG_P = torch.randn(5, 40, dtype=torch.float64)
+
+
+def long_field(x: Tensor) -> Tensor:
+    return (x @ LONG_P.mT).tanh() @ LONG_P + x.sin()
+
+
+def long_scalar(x: Tensor) -> Tensor:
+    return (x[..., 1:] * x[..., :-1]).sin().sum(-1) + (x @ LONG_P.mT).tanh().sum(-1)
+
+
+@each
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_weight_of_few_entries_a_row(spec: str, sign: int) -> None:
+    weight = sign * tridiagonal(40)
+    for operator, f, dense in (
+        (divergence, long_field, torch.func.jacrev(long_field)),
+        (laplacian, long_scalar, torch.func.hessian(long_scalar)),
+    ):
+        if parse_strategy(spec).refuse(OPERATORS[operator.__name__]) is None:
+            expected = torch.einsum("ij,bji->b", weight, torch.func.vmap(dense)(LONG))
+            torch.testing.assert_close(operator(f, LONG, spec, weight=weight), expected)
+
+
+def test_the_pattern_that_matters_is_that_of_the_weight_with_that_of_f() -> None:
+    def band(x: Tensor) -> Tensor:
+        padded = torch.nn.functional.pad(x, (1, 1))
+        return padded[..., 2:] * x + padded[..., :-2].sin()
+
+    def line(x: Tensor) -> Tensor:
+        return (x[..., 1:] * x[..., :-1]).sin().sum(-1)
+
+    weight = tridiagonal(40)
+    for name, f, colors in (("divergence", band, 3), ("laplacian", line, 3)):
+        prepared = parse_strategy("coloring").prepare(replace(OPERATORS[name], weight=weight), f, LONG)
+        assert f"{colors} colours of n = 40" in prepared.reason
+        dense = torch.func.jacrev(band) if name == "divergence" else torch.func.hessian(line)
+        before = torch.einsum("ij,bji->b", weight, torch.func.vmap(dense)(LONG))
+        torch.testing.assert_close(prepared(LONG), before)
+        weight[0, 39] = weight[39, 0] = 0.5  # another pattern
+        torch.testing.assert_close(prepared(LONG), torch.einsum("ij,bji->b", weight, torch.func.vmap(dense)(LONG)))
+        weight[0, 39] = weight[39, 0] = 0.0
