@@ -46,7 +46,7 @@ WRONG: list[tuple[str, Callable[[Tensor], Any], Tensor, str]] = [
     ("laplacian", lambda x: x.sum(), X, f"the scalar must map (4, 3) to (4,), got (){ONE_POINT}"),
     ("divergence", lambda x: x[..., :2], X, "the field must map (4, 3) to (4, 3), got (4, 2)"),
     ("divergence", lambda x: x.sum(0), X, f"the field must map (4, 3) to (4, 3), got (3,){ONE_POINT}"),
-    ("divergence", lambda x: x.sum(), X[0], "the field must map (3,) to (3,), got ()"),
+    ("divergence", lambda x: x.sum(), X[0], "the field must map (3,) to (3,), got (); of a scalar take the laplacian"),
     ("jacobian_diagonal", lambda x: (x, x), X, "the field must return one tensor, got tuple; return its one output"),
     ("laplacian", lambda x: 1.0, X, "the scalar must return one tensor, got float; return a tensor, without .item()"),
 ]
