@@ -16,7 +16,6 @@ from jacstrat.strategies.weights.sparse import SparseRows, sparse_root, sparse_r
 # which is off by half a unit of it together.
 RANK_EPS = 4
 
-
 T = TypeVar("T")
 
 
@@ -66,13 +65,7 @@ def square_roots(A: Tensor, weight: Any, S: tuple[int, ...] | None, x: Tensor) -
 def scale_of(d: Tensor, weight: Any, S: tuple[int, ...] | None, x: Tensor) -> Tensor:
     """The roots of a positive diagonal, (n,)."""
 
-    def make() -> WeightFactors:
-        s = near(d.detach().cpu().double().sqrt(), x)
-        return WeightFactors(s, s)
-
-    factors = _cached(weight, ("scale", x.dtype, x.device, S), make)
-    assert factors is not None
-    return factors.left
+    return _cached(weight, ("scale", x.dtype, x.device, S), lambda: near(d.detach().cpu().double().sqrt(), x))
 
 
 def roots_of_diagonal(d: Tensor, weight: Any, S: tuple[int, ...] | None, x: Tensor) -> WeightFactors:
