@@ -92,6 +92,7 @@ ELSEWHERE = {
     "strategies/look.py": "tests/strategies/test_witness.py: what of a claim is looked at",
     "strategies/weights/constant.py": "tests/strategies/weights/test_weighing.py: stages that a weight is made into",
     "strategies/weights/rows.py": "tests/strategies/weights/test_weighing.py: stages that a weight is made into",
+    "strategies/weights/sparse.py": "tests/strategies/weights/test_weighing.py: stages that a weight is made into",
     "structure/rules_index.py": RULES_OF_PATTERNS,
     "structure/rules_window.py": RULES_OF_PATTERNS,
     "taylor/engine.py": "tests/taylor/test_functions.py: whole functions go through it",
