@@ -289,7 +289,7 @@ def derivatives_along(u: Function, x: Tensor, v: Tensor, order: int, args: Args 
     when they are first computed for a function; where a tape does not serve, nested reverse mode does the work.
 
     Args:
-        u: Row-wise scalar function, (B, n) -> (B,), or several, (B, n) -> (B, m).
+        u: Row-wise scalar function, (B, n) -> (B,), or several, (B, n) -> (B, m); complex ones too.
         x: Points, (B, n) or (n,).
         v: The direction, (n,), or that of each point, in the shape of x; of any length.
         order: The highest derivative, at least 1.

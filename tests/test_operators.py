@@ -272,6 +272,22 @@ def test_x_that_is_no_tensor_or_is_written_to() -> None:
     assert torch.equal(x, before)
 
 
+@pytest.mark.parametrize("is_point", [False, True])
+def test_derivatives_of_a_complex_function_along_a_line(is_point: bool) -> None:
+    a = torch.tensor([1 + 2j, 0.5j, -1], dtype=torch.complex128)
+    x, v = torch.rand(5, 3, dtype=torch.float64), torch.tensor([0.5, -1.0, 0.25], dtype=torch.float64)
+    x, along = x[0] if is_point else x, (v.to(a.dtype) * a).sum()
+
+    def wave(x: torch.Tensor) -> torch.Tensor:
+        return torch.exp(x.to(a.dtype) @ a)
+
+    found = jacstrat.derivatives_along(wave, x, v, 4)
+    torch.testing.assert_close(found, torch.stack([along**k * wave(x) for k in range(5)]))
+    both = jacstrat.derivatives_along(lambda x: torch.stack((wave(x), wave(x) ** 2), -1), x, v, 3)
+    torch.testing.assert_close(both[..., 0], found[:4])
+    torch.testing.assert_close(both[..., 1], torch.stack([(2 * along) ** k * wave(x) ** 2 for k in range(4)]))
+
+
 def test_the_curl_of_a_complex_field() -> None:
     def field(x):
         return torch.exp(1j * x.roll(1, -1)) * x.sum(-1, keepdim=True)

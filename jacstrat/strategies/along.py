@@ -30,7 +30,7 @@ def derivatives(u: Function, x: Tensor, V: Tensor, order: int, args: Args = ()) 
     """d^k/ds^k u(x + s v) at s = 0 for k = 0 .. order, along many directions at once.
 
     Args:
-        u: Row-wise, (B, n) -> (B,) or (B, m).
+        u: Row-wise, (B, n) -> (B,) or (B, m); complex ones too.
         x: Points, (B, n) or (n,).
         V: Directions, (D, n), or of each point its own, (D, B, n).
         order: At least 1.
@@ -50,8 +50,16 @@ def derivatives(u: Function, x: Tensor, V: Tensor, order: int, args: Args = ()) 
     check_points(x)
     check_args(args)
     check_directions(x, V)
-    f = _checked(eager(u))
     x, V = usable(x), V.to(x.dtype)
+    try:
+        return _of_real(_checked(eager(u)), x, V, order, args)
+    except _ComplexError:
+        parts = _of_real(_checked(_parts(eager(u))), x, V, order, args).unflatten(-1, (-1, 2))
+        whole = torch.complex(*parts.unbind(-1))
+        return whole if u(x.detach(), *args).dim() == x.dim() else whole.squeeze(-1)
+
+
+def _of_real(f: Function, x: Tensor, V: Tensor, order: int, args: Args) -> Tensor:
     with outside_inference_mode(), hinted(_NAME, f, x, args), plain_attention():
         V = V.clone() if V.is_inference() else V
         line = TapedLine(f)
@@ -91,11 +99,22 @@ def _checked(u: Function) -> Function:
     def function(x: Tensor, *args: Any) -> Tensor:
         y = u(x, *args)
         _SCALAR.check_result(y, x.shape)
+        if y.is_complex():
+            raise _ComplexError(f"u returns {y.dtype}")
         if not y.is_floating_point():
-            raise UsageError(f"u must return real floating-point numbers, got {y.dtype}")
+            raise UsageError(f"u must return floating-point numbers, got {y.dtype}")
         return y
 
     return wrapping(function, u)
+
+
+class _ComplexError(UsageError):
+    """u has complex numbers, whose parts are outputs of their own."""
+
+
+def _parts(u: Function) -> Function:
+    """u with the real and the imaginary part of each number side by side, (B, 2) or (B, 2 m)."""
+    return wrapping(lambda x, *args: torch.view_as_real(u(x, *args)).flatten(x.dim() - 1), u)
 
 
 def check_order(order: object) -> None:

@@ -266,7 +266,7 @@ class Strategy(ABC):
             if is_no_error(error) or (direct.is_new and not isinstance(error, (FormError, StaleError))):
                 raise
             # What was kept does not serve; if nothing does, this says so of f itself.
-            return call(direct.again(), args)
+            return call(direct.again(), direct.args)
 
     def _prepared(
         self,

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from jacstrat.core.errors import UnsupportedError
 from jacstrat.core.operator import Operator, is_array
+from jacstrat.strategies.checked import wrapping
 from jacstrat.strategies.entries import TABLE, CachedEntry, Live, inputs, integers_of
 from jacstrat.strategies.opened import closed, opened
 from jacstrat.strategies.points import check_args, check_tensor, place_of
@@ -43,6 +44,18 @@ def _weigh(x: Tensor, *args: Any) -> Tensor:
     return result
 
 
+def _holding(f: Function, args: Args) -> Function:
+    """f with the whole numbers among these arguments in it, a function of the others: values of it like any number."""
+    integers = {place: arg for place, arg in enumerate(args) if type(arg) is int}
+
+    def function(x: Tensor, *rest: Any) -> Tensor:
+        others = iter(rest)
+        count = len(rest) + len(integers)
+        return f(x, *(integers[place] if place in integers else next(others) for place in range(count)))
+
+    return wrapping(function, f)
+
+
 class Direct:
     """One direct call.
 
@@ -64,8 +77,18 @@ class Direct:
         self.strategy, self.operator, self.f, self.x = strategy, operator, f, x
         self.generator, self.args, self.event_dim = generator, args, event_dim
         self.weight = operator.weight if callable(operator.weight) and not is_array(operator.weight) else None
+        if isinstance(args, tuple) and any(type(arg) is int for arg in args):
+            self._hold_integers()
         self.key: Hashable = None
         self.form: OutputForm | None = None
+
+    def _hold_integers(self) -> None:
+        """Take whole numbers among the arguments for values of f, which are known again apart from their numbers."""
+        self.f = _holding(self.f, self.args)
+        if self.weight is not None:
+            self.weight = _holding(self.weight, self.args)
+            self.operator = replace(self.operator, weight=self.weight)
+        self.args = tuple(arg for arg in self.args if type(arg) is not int)
 
     def served(self) -> tuple[Prepared, Args]:
         """What serves the call, and the arguments that it takes."""

@@ -11,15 +11,13 @@ from torch import Tensor
 
 from jacstrat.strategies.opened import Opened, is_same
 from jacstrat.strategies.prepared import Prepared
-from jacstrat.trace.arguments import Args, Function
+from jacstrat.trace.arguments import LARGEST, Args, Function
 
 # Functions that are kept, and bytes of the parameters that those with a recording keep alive: the latest one may have
 # MOST_BYTES, all together ALL_BYTES.
 MOST_ENTRIES, ALL_BYTES, MOST_BYTES = 64, 2**28, 2**30
 # Integers of a function that is called itself, by which it may take another way: so many are held against a witness.
 INTEGERS = 4
-# Integers up to this are fractions without loss.
-LARGEST = 2**53
 
 
 class Live:

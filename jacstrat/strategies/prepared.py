@@ -20,11 +20,14 @@ from jacstrat.strategies.look import has_numbers
 from jacstrat.strategies.points import beside_the_result, check_points, outside_inference_mode, usable
 from jacstrat.strategies.products import gradient_of
 from jacstrat.strategies.reduction import Reduction
-from jacstrat.trace.arguments import Args, Function, is_immutable
+from jacstrat.trace.arguments import Args, Function, as_fractions, is_immutable
 from jacstrat.trace.guard import Guard
 
 if TYPE_CHECKING:
     from jacstrat.strategies.base import Strategy
+
+# Other whole numbers among the arguments for which what records nothing is prepared anew: f may take another way.
+INTEGERS = 4
 
 
 class StaleError(Exception):
@@ -65,6 +68,8 @@ class Prepared:
         # Where it was held against a witness: with or without gradients tracked, and those in x.
         self._confirmed: set[tuple[bool, bool]] = set()
         self._warned = self._is_kept = False
+        # Whether whole numbers among the arguments are given as fractions; how many others it was prepared for.
+        self._takes_fractions, self._integers = False, 0
 
     def _become(self, other: Prepared) -> None:
         self.reduction, self._kinds_of_args = other.reduction, other._kinds_of_args
@@ -193,6 +198,8 @@ class Prepared:
         n = x.shape[-1] if self._event_dim == 1 else x.shape[-self._event_dim :].numel()
         if n != self.n:
             raise ShapeError(f"prepared for points with n = {self.n}, got x of shape {tuple(x.shape)}; prepare again")
+        if self._takes_fractions:
+            args = as_fractions(args) or args
         if torch.compiler.is_compiling() and not self.contraction.is_traced:
             return work(x, *args)  # with fullgraph=True, too: a program can hold nothing of what is looked at below
         x = usable(x)
@@ -201,8 +208,10 @@ class Prepared:
                 if self._is_kept:
                     raise StaleError(change)
                 self._renew(x, args, change)
-            elif self.reduction.is_stale or (args and self._kinds(x, args) != self._kinds_of_args):
+            elif self.reduction.is_stale:
                 self._become(self._again(x, args))
+            elif args and (kinds := self._kinds(x, args)) != self._kinds_of_args:
+                args = self._for_others(x, args, kinds)
             try:
                 self._hold(x, args)
             except UnsupportedError:
@@ -211,6 +220,45 @@ class Prepared:
                 self._become(self._again(x, args))  # another one may be right with gradients
         with outside_inference_mode(), hinted(self.strategy, self._f, x, args), plain_attention():
             return work(x, *args)
+
+    def _for_others(self, x: Tensor, args: Args, kinds: tuple[Hashable, ...]) -> Args:
+        """Prepare for arguments of other kinds, and give these as they are to be taken then.
+
+        A number of steps changes at each call: to a recording it is a fraction from then on, where f takes one. What
+        records nothing gives f whatever it is called with, and is held against a witness for the first ones.
+        """
+        if not self._is_other_integer(kinds):
+            self._become(self._again(x, args))
+        elif self.contraction.is_traced:
+            if fractions := self._taken_as_fractions(x, args):
+                return fractions
+            self._become(self._again(x, args))
+        elif self._integers < INTEGERS:
+            self._integers += 1
+            self._become(self._again(x, args))
+        else:
+            self._kinds_of_args = kinds
+        return args
+
+    def _is_other_integer(self, kinds: tuple[Hashable, ...]) -> bool:
+        """Whether all that changed is a whole number or several."""
+        pairs = zip(kinds, self._kinds_of_args, strict=False)
+        return len(kinds) == len(self._kinds_of_args) and all(a == b or _are_integers(a, b) for a, b in pairs)
+
+    def _taken_as_fractions(self, x: Tensor, args: Args) -> Args:
+        """Prepare with whole numbers as fractions, and give them so; () where f does not do the same with them."""
+        fractions = as_fractions(args)
+        try:
+            with torch.no_grad(), outside_inference_mode():
+                torch.testing.assert_close(self._f(x.detach(), *fractions), self._f(x.detach(), *args))
+            other = self._again(x, fractions)
+        except Exception:  # whatever f raises for a fraction where it takes an index
+            return ()
+        if not other.contraction.is_traced:
+            return ()
+        self._become(other)
+        self._takes_fractions = True
+        return fractions
 
     def _change(self) -> str | None:
         """What a recording or a proof rests on and is not as it was; None where all is."""
@@ -228,6 +276,10 @@ class Prepared:
                 stacklevel=4,
             )
         self._become(self._again(x, args))
+
+
+def _are_integers(one: Hashable, other: Hashable) -> bool:
+    return all(isinstance(kind, tuple) and kind[:1] == (int,) for kind in (one, other))
 
 
 def _tracking(x: Tensor) -> tuple[bool, bool]:

@@ -30,6 +30,7 @@ from jacstrat.strategies.stages import (
     ComplexScalar,
     OneOutput,
     Restricted,
+    SeveralOutputs,
     Stage,
     Transparent,
     Whole,
@@ -37,7 +38,7 @@ from jacstrat.strategies.stages import (
     event_of,
     whole_of,
 )
-from jacstrat.strategies.weights import weighing
+from jacstrat.strategies.weights import is_differentiated, weighing
 from jacstrat.strategies.workload import same_random_numbers
 from jacstrat.trace.arguments import Args, Function
 from jacstrat.trace.tracers import is_transformed
@@ -159,19 +160,30 @@ def reduction(
         operator = copies.weighed(operator, x)
         add(ComplexField(copies))
     S = operator.coordinates
-    if S is not None and (tuple(range(n)) != S or (operator.kind == "field" and form.outputs != n)):
+    if tuple(range(n)) == S and (operator.kind == "scalar" or form.outputs == n):
+        S = None
+    if S is not None:
         add(Restricted(S, n, form.outputs if operator.kind == "field" else None))
-    plain = operator.plain
+    plain, outputs = operator.plain, _outputs(operator, form)
     if operator.weight is not None:
-        # The field of a gradient has one output.
-        is_several = operator.kind == "scalar" and (form.outputs not in (None, 1) or form.is_complex)
-        plain, stage = weighing(replace(operator, coordinates=None), x, S, n, needs_scalar or is_several)
+        # The field of a gradient has one output, and what is differentiated is not factorised.
+        m = _outputs(operator, form)
+        if m is not None and not needs_scalar and is_differentiated(operator.weight, x, args, S):
+            several = SeveralOutputs(Copies.of(m, x))
+            operator, m = several.copies.weighed(operator, x), None
+            add(several)
+        plain, stage = weighing(replace(operator, coordinates=None), x, S, n, needs_scalar or m is not None)
         add(stage)
-    outputs = None
-    if operator.kind == "scalar" and plain.kind == "scalar":
-        m = None if form.outputs in (None, 1) else form.outputs
-        outputs = (m or 1) * 2 if form.is_complex else m
+        outputs = m
     return Reduction(plain, _marked(f, outputs) if outputs else f, tuple(stages), operator.kind), form
+
+
+def _outputs(operator: Operator, form: OutputForm) -> int | None:
+    """How many real outputs a scalar has; None for one, and for a field."""
+    if operator.kind == "field":
+        return None
+    m = None if form.outputs in (None, 1) else form.outputs
+    return (m or 1) * 2 if form.is_complex else m
 
 
 class FormError(ShapeError):

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from jacstrat.core.errors import ShapeError, UsageError
 from jacstrat.core.operator import Operator, is_array
-from jacstrat.strategies.copies import Copies
+from jacstrat.strategies.copies import Copies, output
 from jacstrat.strategies.points import outside_transforms
 from jacstrat.trace.arguments import Args, Function, of_rows
 
@@ -215,6 +215,22 @@ class ComplexField:
 
     def result(self, result: Tensor) -> Tensor:
         return torch.complex(*self.copies.beside(result))
+
+
+@dataclass(frozen=True)
+class SeveralOutputs:
+    """A scalar of several outputs as each of them, on rows of its own."""
+
+    copies: Copies
+
+    def function(self, f: Function) -> Function:
+        return self.copies.function(f, output)
+
+    def points(self, x: Tensor, args: Args) -> tuple[Tensor, Args]:
+        return self.copies.points(x, args)
+
+    def result(self, result: Tensor) -> Tensor:
+        return self.copies.beside(result).movedim(0, -1)
 
 
 def _part(y: Tensor, which: Tensor) -> Tensor:

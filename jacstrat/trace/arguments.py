@@ -14,6 +14,8 @@ from torch import Tensor
 
 Function = Callable[..., Tensor]
 Args = tuple[Any, ...]
+# Integers up to this are fractions without loss.
+LARGEST = 2**53
 
 
 def of_rows(x: Tensor, args: Args) -> tuple[bool, ...]:
@@ -60,6 +62,13 @@ def of_tensors(f: Function, args: Args) -> Function:
 def lifted(args: Args) -> Args:
     """The arguments with fractions as tensors, so that a recording holds for others: t changes at every step."""
     return tuple(torch.tensor(arg, dtype=torch.float64) if type(arg) is float else arg for arg in args)
+
+
+def as_fractions(args: Args) -> Args:
+    """The arguments with whole numbers as fractions, which are tensors to a recording; () where one is too large."""
+    if any(type(arg) is int and abs(arg) > LARGEST for arg in args):
+        return ()
+    return tuple(float(arg) if type(arg) is int else arg for arg in args)
 
 
 def kinds(args: Args) -> tuple[Hashable, ...]:

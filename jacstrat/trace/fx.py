@@ -12,6 +12,7 @@ from typing import Any
 from torch import Tensor
 from torch.fx import GraphModule
 
+from jacstrat.trace.fills import FilledByTensors
 from jacstrat.trace.operations import is_random
 from jacstrat.trace.quiet import quiet
 
@@ -33,7 +34,7 @@ def fx_graph(
     """
     from torch.fx.experimental.proxy_tensor import make_fx
 
-    with quiet():
+    with quiet(), FilledByTensors():
         return make_fx(function, decompositions, tracing_mode="fake", _allow_non_fake_inputs=True)(*tensors)
 
 

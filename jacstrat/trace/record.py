@@ -25,6 +25,7 @@ from jacstrat.core.errors import ShapeError
 from jacstrat.trace.arguments import Args, lifted, of_tensors
 from jacstrat.trace.decompositions import ALWAYS
 from jacstrat.trace.fake import fake_mode
+from jacstrat.trace.fills import FilledByTensors
 from jacstrat.trace.operations import takes_shapes_only
 from jacstrat.trace.quiet import quiet
 from jacstrat.trace.rows import rows_apart
@@ -96,8 +97,8 @@ def _recorded(
         points = torch.empty(x.shape, dtype=x.dtype, device=x.device, requires_grad=True)
         inputs_of_f = tuple(_like(arg) if isinstance(arg, Tensor) else arg for arg in args)
         inputs = [points, *(arg for arg in inputs_of_f if isinstance(arg, Tensor))]
-        recorder = _Recorder(inputs, {**ALWAYS, **decompositions})
-        with sdpa_kernel(_ATTENTION), recorder, _CutTeller(recorder), _functions_seen_by(recorder) as seen:
+        recorder, fills = _Recorder(inputs, {**ALWAYS, **decompositions}), FilledByTensors()
+        with sdpa_kernel(_ATTENTION), recorder, _CutTeller(recorder), _functions_seen_by(recorder) as seen, fills:
             y = f(points, *inputs_of_f)
     if recorder.shared_write and recorder.wrote_past:
         # Made a write's result, it would be a constant: whether it was written past autograd can no longer be seen.

@@ -253,7 +253,37 @@ class TestArguments:
                 expected = parse_strategy("identity").prepare("laplacian", f, X, args=(shift,))(X, shift)
                 torch.testing.assert_close(prepared(X, shift), expected)
 
-    @pytest.mark.parametrize("spec", ["coloring", "taylor", "vmap", "auto"])
+    @pytest.mark.parametrize(("spec", "most"), [("taylor", 2), ("coloring", 2), ("vmap", 5)])
+    def test_a_number_of_steps_is_prepared_for_once(self, spec: str, most: int, monkeypatch) -> None:
+        def f(x: torch.Tensor, step: int) -> torch.Tensor:
+            return (x * torch.full_like(x[:, :1], step / 8)).sin().sum(-1)
+
+        prepared, made = parse_strategy(spec).prepare("laplacian", f, X, args=(0,)), 1
+        again = prepared._again
+
+        def counted(*given: object) -> Prepared:
+            nonlocal made
+            made += 1
+            return again(*given)
+
+        monkeypatch.setattr(prepared, "_again", counted)
+        for step in range(1, 9):
+            torch.testing.assert_close(prepared(X, step), -((step / 8) ** 2) * (X * step / 8).sin().sum(-1))
+        assert made == most
+
+    @pytest.mark.parametrize("spec", ["taylor", "coloring", "vmap", "auto"])
+    def test_a_number_may_be_an_index(self, spec: str) -> None:
+        scales = [2.0, 3.0, 5.0]
+
+        def f(x: torch.Tensor, k: int) -> torch.Tensor:
+            return x.pow(3).sum(-1) * scales[k]
+
+        prepared = parse_strategy(spec).prepare("laplacian", f, X, args=(0,))
+        for k in (0, 1, 2, 1):
+            torch.testing.assert_close(prepared(X, k), scales[k] * 6 * X.sum(-1))
+            torch.testing.assert_close(parse_strategy(spec).apply("laplacian", f, X, args=(k,)), prepared(X, k))
+
+    @pytest.mark.parametrize("spec", ["taylor", "coloring", "vmap", "auto"])
     def test_an_object_may_change_without_a_sign(self, spec: str) -> None:
         scheduler = types.SimpleNamespace(scale=2.0)
 

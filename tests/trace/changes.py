@@ -180,6 +180,11 @@ def attribute_of_class() -> Case:
 
 
 # What is understood: the tape is kept, and is not used any more once something has changed.
+def literal_of_a_tensor() -> Case:
+    w = torch.full((), 2.0, dtype=torch.float64)
+    return (lambda x: (torch.as_tensor([w]) * x).sin().sum(-1)), lambda: w.mul_(3)
+
+
 UNDERSTOOD: dict[str, Callable[[], Case]] = {
     "closure float": changed_float,
     "sign of zero": changed_sign_of_zero,
@@ -192,6 +197,7 @@ UNDERSTOOD: dict[str, Callable[[], Case]] = {
     "partial": changed_partial,
     "replaced tensor": replaced_tensor,
     "written tensor": written_tensor,
+    "literal of a tensor": literal_of_a_tensor,
     "tensor with other data": tensor_with_other_data,
     "global float": lambda: ((lambda x: (SCALE * x).sin().sum(-1)), set_global("SCALE", 3.0)),
     "global of a helper": lambda: ((lambda x: helper(x).sin().sum(-1)), set_global("SCALE", 3.0)),
@@ -285,11 +291,6 @@ def numbers_of_a_tensor() -> Case:
     return (lambda x: (w.tolist()[0] * x).sin().sum(-1)), lambda: w.mul_(3)
 
 
-def literal_of_a_tensor() -> Case:
-    w = torch.full((), 2.0, dtype=torch.float64)
-    return (lambda x: (torch.as_tensor([w]) * x).sin().sum(-1)), lambda: w.mul_(3)
-
-
 def attribute_of_a_tensor() -> Case:
     w = torch.ones(4, dtype=torch.float64)
     w.scale = 2.0  # type: ignore[attr-defined]
@@ -315,7 +316,6 @@ OPAQUE: dict[str, Callable[[], Case]] = {
     "import": by_import,
     "globals()": by_globals,
     "numbers of a tensor": numbers_of_a_tensor,
-    "literal of a tensor": literal_of_a_tensor,
     "attribute of a tensor": attribute_of_a_tensor,
     "module of Python in a closure": module_of_python_in_a_closure,
     "random numbers of Python": lambda: ((lambda x: x.sin().sum(-1) + 0 * random.random()), lambda: None),

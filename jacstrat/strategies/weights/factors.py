@@ -84,12 +84,12 @@ def roots_of_diagonal(d: Tensor, weight: Any, S: tuple[int, ...] | None, x: Tens
 
 
 def least_of(sizes: Tensor, dtype: torch.dtype) -> Tensor:
-    """Singular values, or sizes of eigenvalues, (..., n), that are none, of numbers in this dtype.
+    """Singular values, or sizes of eigenvalues, (..., n), up to this, (..., 1), are none, of numbers in this dtype.
 
     Half precision is too coarse to tell rounding from a small eigenvalue, and is taken for single.
     """
     eps = torch.finfo(dtype if dtype in (torch.float32, torch.float64) else torch.float32).eps
-    return RANK_EPS * eps * sizes.norm(dim=-1).max()
+    return RANK_EPS * eps * sizes.norm(dim=-1, keepdim=True)
 
 
 # Factors of a weight, by the tensor that the caller has: found again, they are the same constants of f to a trace.

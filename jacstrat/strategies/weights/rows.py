@@ -12,8 +12,8 @@ from torch import Tensor
 from jacstrat.core.errors import ShapeError, UnsupportedError, UsageError
 from jacstrat.core.operator import is_array
 from jacstrat.strategies.products import functional_gradient
-from jacstrat.strategies.weights.factors import least_of
 from jacstrat.strategies.weights.numbers import block, near
+from jacstrat.strategies.weights.row_factors import square_roots_of_rows
 from jacstrat.trace.arguments import Args, Function
 
 
@@ -59,28 +59,28 @@ class RowWeight:
 
 @dataclass(frozen=True, eq=False)
 class AlongRowFactors(RowWeight):
-    """z -> u(x + s z), or (z, y) -> u(x + s z) - u(x + t y), with s and t of each point: two halves where A has any."""
+    """z -> u(x + s z), or (z, y) -> u(x + s z) - u(x + t y), with s and t of each point; t perhaps without columns."""
 
     def function(self, f: Function) -> Function:
         def along(z: Tensor, x: Tensor, s: Tensor, t: Tensor, *args: Any) -> Tensor:
-            n = x.shape[-1]
-            moved = f(x + _applied(s, z[..., :n]), *args)
-            return moved if z.shape[-1] == n else moved - f(x + _applied(t, z[..., n:]), *args)
+            r = s.shape[-1]
+            if t.shape[-1] == 0:
+                return f(x + _applied(s, z), *args)
+            return f(x + _applied(s, z[..., :r]), *args) - f(x + _applied(t, z[..., r:]), *args)
 
         return along
 
     def points(self, x: Tensor, args: Args) -> tuple[Tensor, Args]:
         A = self.at(x, args)
         if torch.is_grad_enabled() and A.requires_grad:
-            raise UnsupportedError("a weight that is differentiated is not factorised; use jvp, for one real output")
-        is_diagonal = A.dim() == x.dim()
-        value, Q = (A, None) if is_diagonal else torch.linalg.eigh((A + A.mT) / 2)
-        roots = [(sign * value).clamp_min(0).sqrt() for sign in (1, -1)]
-        s, t = roots if Q is None else [Q * root.unsqueeze(-2) for root in roots]
-        # Where a point has inf or nan the others are as they are.
-        least = least_of(value.abs().nan_to_num(0, 0), A.dtype)
-        is_definite = A.is_meta or not bool((value < (0 if is_diagonal else -least)).any())
-        return x.new_zeros(*x.shape[:-1], (1 if is_definite else 2) * x.shape[-1]), (x, s, t, *args)
+            raise UnsupportedError("a weight that is differentiated is not factorised; use jvp")
+        if A.dim() == x.dim():
+            factors: tuple[Tensor, ...] = tuple((sign * A).clamp_min(0).sqrt() for sign in (1, -1))
+            if A.is_meta or not bool((A < 0).any()):
+                factors = factors[0], x.new_zeros(*x.shape[:-1], 0)
+        else:
+            factors = square_roots_of_rows(A)
+        return x.new_zeros(*x.shape[:-1], sum(one.shape[-1] for one in factors)), (x, *factors, *args)
 
 
 def _applied(s: Tensor, z: Tensor) -> Tensor:

@@ -32,7 +32,8 @@ from jacstrat.strategies.weights.constant import (
 )
 from jacstrat.strategies.weights.factors import low_rank, roots_of_diagonal, scale_of, sparse, square_roots
 from jacstrat.strategies.weights.numbers import WeightNumbers, array_of, block, near
-from jacstrat.strategies.weights.rows import AlongRowFactors, WeightedRows
+from jacstrat.strategies.weights.rows import AlongRowFactors, RowWeight, WeightedRows
+from jacstrat.trace.arguments import Args
 from jacstrat.trace.tracers import is_wrapped
 
 
@@ -77,6 +78,15 @@ def weighing(
         if not bool(A.isfinite().all()):
             raise UsageError("weight must have finite numbers, and has inf or nan")
         return plain, _constant(A, weight, S, x, second)
+
+
+def is_differentiated(weight: Any, x: Tensor, args: Args, S: tuple[int, ...] | None) -> bool:
+    """Whether gradients go to the weight, as one that is trained has them."""
+    if not torch.is_grad_enabled() or isinstance(weight, str | tuple):
+        return False
+    if is_array(weight):
+        return isinstance(weight, Tensor) and weight.requires_grad
+    return RowWeight(weight, S).at(x, args).requires_grad
 
 
 def _constant(A: Tensor, weight: Any, S: tuple[int, ...] | None, x: Tensor, second: bool) -> ConstantWeight:

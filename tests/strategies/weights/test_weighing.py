@@ -60,6 +60,13 @@ def field(x: Tensor) -> Tensor:
     return (x @ P.mT).tanh() + x * x.sum(-1, keepdim=True)
 
 
+SEVERAL = {
+    "outputs": lambda x: (x @ P.mT).tanh(),
+    "complex": lambda x: torch.exp(1j * scalar(x)),
+    "complex outputs": lambda x: torch.exp(1j * (x @ P.mT)),
+}
+
+
 def whole(kind: str) -> Tensor:
     """The weight as a matrix at each point."""
     given = WEIGHTS[kind]
@@ -161,6 +168,24 @@ def test_a_weight_is_differentiated() -> None:
         total = laplacian(scalar, X, spec, weight=lambda x: k * matrices(x)).sum()
         (found,) = torch.autograd.grad(total, k)
         torch.testing.assert_close(found, contracted("matrices", H).sum())
+
+
+@pytest.mark.parametrize("S", [None, (0, 1, 2, 3), (2, 0)])
+@pytest.mark.parametrize("name", ["outputs", "complex", "complex outputs"])
+@pytest.mark.parametrize("spec", ["identity", "vmap", "jvp", "auto"])
+def test_a_weight_of_several_numbers_is_differentiated(spec: str, name: str, S: tuple[int, ...] | None) -> None:
+    u, K = SEVERAL[name], A.clone().requires_grad_()
+    places = list(S or range(N))
+    expected = torch.zeros_like(A)
+    for part in ("real", "imag") if u(X).is_complex() else ("real",):
+        H = torch.func.vmap(torch.func.hessian(lambda x, part=part: getattr(u(x), part)))(X)
+        block = H.reshape(-1, N, N).sum(0)[places][:, places]
+        expected[torch.tensor(places)[:, None], torch.tensor(places)] += block
+    for weight in (K, lambda x: K.expand(len(x), N, N)):
+        result = laplacian(u, X, spec, weight=weight, coordinates=S)
+        total = result.real.sum() + result.imag.sum() if result.is_complex() else result.sum()
+        (found,) = torch.autograd.grad(total, K)
+        torch.testing.assert_close(found, expected)
 
 
 @pytest.mark.parametrize("spec", ["identity", "vmap", "taylor", "chain", "auto"])
@@ -266,13 +291,6 @@ def test_a_positive_diagonal_leaves_a_sparse_hessian_as_it_is() -> None:
     prepared = parse_strategy("coloring").prepare(replace(OPERATORS["laplacian"], weight=d), line, x)
     assert "2 colours of n = 40" in prepared.reason
     torch.testing.assert_close(prepared(x), laplacian(line, x, "identity", weight=torch.diag(d)))
-
-
-SEVERAL = {
-    "outputs": lambda x: (x @ P.mT).tanh(),
-    "complex": lambda x: torch.exp(1j * scalar(x)),
-    "complex outputs": lambda x: torch.exp(1j * (x @ P.mT)),
-}
 
 
 @pytest.mark.parametrize("name", SEVERAL)
