@@ -97,9 +97,3 @@ class Coloring(Strategy):
 
         contraction = by_diagonal(operator, f, lambda x, *args: product(field, x, *args), diagonal)
         return replace(contraction, reason=str(structure), is_traced=True, guard=structure.guard)
-
-
-def _along(
-    strategy: Coloring, structure: Structure, operator: Operator, f: Function, x: Tensor, args: Args
-) -> Contraction:
-    return strategy.along(structure, operator, f, x)

@@ -9,7 +9,7 @@ import os
 import tempfile
 import time
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import NamedTuple
@@ -26,6 +26,8 @@ TORCH_PARTS = (
     "torch.fx.experimental.proxy_tensor",
     "torch.fx.experimental.symbolic_shapes",
 )
+# Strategies that look at every program, where the others take turns: the default, and those that claim the most.
+ALWAYS = ("auto", "chain", "taylor")
 # What says nothing for so long hangs, seconds.
 PATIENCE_S = 180.0
 
@@ -54,7 +56,7 @@ class Judged(NamedTuple):
 
 
 def judged(
-    seeds: Iterable[int], processes: int, only: tuple[str, ...] = (), method: str = "forkserver"
+    seeds: Iterable[int], processes: int, only: tuple[str, ...] = (), method: str = "forkserver", turns: int = 1
 ) -> Iterator[Judged]:
     """The verdicts on the programs of these seeds, as they come in.
 
@@ -63,6 +65,7 @@ def judged(
         processes: How many children work beside each other.
         only: The strategies to look at; all where there is none.
         method: How multiprocessing starts children.
+        turns: Programs in a row that a strategy looks at one of; all that are not in ALWAYS take turns by the seed.
     """
     left = list(seeds)
     children: list[_Child] = []
@@ -70,7 +73,7 @@ def judged(
         while left or children:
             while left and len(children) < processes:
                 chunk, left = left[:CHUNK], left[CHUNK:]
-                children.append(_Child(chunk, only, method))
+                children.append(_Child(chunk, only, method, turns))
             ready = wait([child.connection for child in children], timeout=1.0)
             for child in children:
                 if child.connection in ready:
@@ -92,9 +95,9 @@ class _Child:
         done: There is nothing left to judge.
     """
 
-    def __init__(self, seeds: list[int], only: tuple[str, ...], method: str) -> None:
+    def __init__(self, seeds: list[int], only: tuple[str, ...], method: str, turns: int) -> None:
         self.done = False
-        self._left, self._only, self._method = seeds, only, method
+        self._left, self._only, self._method, self._turns = seeds, only, method, turns
         self._at = At(seeds[0])
         self._deaths: dict[int, list[Fault]] = {}
         self._start()
@@ -152,7 +155,7 @@ class _Child:
         self.connection, far = context.Pipe(duplex=False)
         without = {seed: [death.strategy for death in deaths] for seed, deaths in self._deaths.items()}
         self._process = context.Process(
-            target=_judge_all, args=(far, self._left, self._only, without, log), daemon=True
+            target=_judge_all, args=(far, self._left, self._only, self._turns, without, log), daemon=True
         )
         self._process.start()
         far.close()
@@ -168,7 +171,12 @@ class _Child:
 
 
 def _judge_all(
-    connection: Connection, seeds: list[int], only: tuple[str, ...], without: dict[int, list[str]], log: str
+    connection: Connection,
+    seeds: list[int],
+    only: tuple[str, ...],
+    turns: int,
+    without: dict[int, list[str]],
+    log: str,
 ) -> None:
     """In a child: send At before each piece of work, and Judged after each program."""
     errors = os.open(log, os.O_WRONLY)
@@ -181,14 +189,21 @@ def _judge_all(
     for seed in list(seeds):
         connection.send(At(seed))
         one = program(seed)
-        strategies = _strategies(one, only, without.get(seed, []))
+        strategies = strategies_in_turn(one, seed, turns, only, without.get(seed, []))
         verdict = judge(one, strategies, lambda strategy, seed=seed: connection.send(At(seed, strategy)))
         text = one.text if verdict.faults or seed in without else ""
         connection.send(Judged(seed, one.operator, one.operations, text, verdict))
 
 
-def _strategies(one: Program, only: tuple[str, ...], without: list[str]) -> tuple[str, ...]:
-    """The strategies to look at."""
+def strategies_in_turn(
+    one: Program, seed: int, turns: int, only: Sequence[str] = (), without: Sequence[str] = ()
+) -> tuple[str, ...]:
+    """The strategies that look at the program of a seed."""
+    all_of_them = strategies_of(one)
+    others = [strategy for strategy in all_of_them if strategy not in ALWAYS]
+    in_turn = {*ALWAYS, *others[seed % turns :: turns]}
     return tuple(
-        strategy for strategy in strategies_of(one) if strategy not in without and (not only or strategy in only)
+        strategy
+        for strategy in all_of_them
+        if strategy in in_turn and strategy not in without and (not only or strategy in only)
     )

@@ -100,13 +100,15 @@ def main() -> int:
     parser.add_argument("--start", type=int, default=0, help="the first seed")
     parser.add_argument("--processes", type=int, default=2, help="children beside each other")
     parser.add_argument("--strategies", default="", help="only these, with commas between them")
+    parser.add_argument("--turns", type=int, default=1, help="of so many programs most strategies look at one")
     parser.add_argument("--text", action="store_true", help="print each program before it is judged")
     arguments = parser.parse_args()
     seeds = range(arguments.start, arguments.start + arguments.count)
     summary, begin, told = Summary(), time.monotonic(), time.monotonic()
     if arguments.text:
         print("\n\n".join(program(seed).text for seed in seeds), flush=True)
-    for one in judged(seeds, arguments.processes, tuple(filter(None, arguments.strategies.split(",")))):
+    only = tuple(filter(None, arguments.strategies.split(",")))
+    for one in judged(seeds, arguments.processes, only, turns=arguments.turns):
         summary.add(one)
         if one.verdict.faults:
             print(f"{shown(one)}\n", flush=True)

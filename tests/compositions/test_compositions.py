@@ -11,22 +11,33 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.compositions.children import judged
+from tests.compositions.children import ALWAYS, judged, strategies_in_turn
 from tests.compositions.operations import OPERATIONS
 from tests.compositions.programs import program
 from tests.compositions.truth import STEPS, by_differences, values
+from tests.compositions.verdict import strategies_of
 
 # How many programs are judged; thousands by `python -m tests.compositions.run`.
 COUNT = int(os.environ.get("COMPOSITIONS", "40"))
+# Of so many programs in a row each strategy beside `auto`, `chain` and `taylor` looks at one.
+TURNS = 3
 
 
 @pytest.mark.timeout(120 + 10 * COUNT)
 def test_every_strategy_is_right_or_refuses() -> None:
     # By itself, since the server that its children come from has other modules in it than that of the harness.
-    command = [sys.executable, "-m", "tests.compositions.run", "--count", str(COUNT)]
+    command = [sys.executable, "-m", "tests.compositions.run", "--count", str(COUNT), "--turns", str(TURNS)]
     done = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"{done.stdout[-20000:]}\n{done.stderr[-2000:]}"
     assert " 0 disagreements, 0 crashes" in done.stdout.splitlines()[-1]
+
+
+def test_strategies_take_turns_and_each_has_one() -> None:
+    one = program(0)
+    turns = [set(strategies_in_turn(one, seed, TURNS)) for seed in range(TURNS)]
+    assert set.union(*turns) == set(strategies_of(one))
+    assert set.intersection(*turns) == set(ALWAYS) & set(strategies_of(one))
+    assert set(strategies_in_turn(one, 7, 1)) == set(strategies_of(one))
 
 
 def test_a_child_that_dies_takes_no_more_than_one_program_with_it() -> None:
