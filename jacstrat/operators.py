@@ -321,5 +321,4 @@ def _operator(name: str, coordinates: Sequence[int] | None = None, weight: Any =
     plain = OPERATORS[name]
     if coordinates is None and weight is None:
         return plain
-    S = coordinates if coordinates is None or isinstance(coordinates, int) else tuple(coordinates)
-    return Operator(name, plain.kind, plain.order, plain.reduce, S, weight)  # type: ignore[arg-type]
+    return Operator(name, plain.kind, plain.order, plain.reduce, coordinates, weight)  # type: ignore[arg-type]

@@ -52,7 +52,7 @@ class Operator:
         if isinstance(self.weight, list | tuple):
             object.__setattr__(self, "weight", _numbers(self.weight))
         elif not (
-            self.weight == OWN if isinstance(self.weight, str) else is_array(self.weight) or callable(self.weight)
+            self.weight == OWN if isinstance(self.weight, str) else _has_axes(self.weight) or callable(self.weight)
         ):
             raise UsageError(
                 "weight must be a tensor (n,), (n, n), (B, n) or (B, n, n), or a function of the point that gives one, "
@@ -145,7 +145,7 @@ class Operator:
         remedy = ""
         if len(shape) == 2 and actual == (() if is_scalar else tuple(shape[-1:])):
             remedy = "; if f takes one point and not a batch, give torch.func.vmap(f)"
-        elif not is_scalar and actual == tuple(shape[:-1]):
+        elif not is_scalar and (actual == tuple(shape[:-1]) or (self.is_plain and is_by_rows and actual[-1] == 1)):
             remedy = "; of a scalar take the laplacian"
         elif is_by_rows and self.coordinates is not None:
             remedy = f"; it needs an output for each of the coordinates {'+'.join(map(str, self.coordinates))}"
@@ -187,13 +187,20 @@ def is_array(value: object) -> bool:
     return hasattr(value, "shape") and hasattr(value, "dtype")
 
 
+def _has_axes(value: object) -> bool:
+    """Whether it is an array and no number of numpy's, which has the shape of nothing that fits."""
+    return is_array(value) and not (type(value).__module__ == "numpy" and type(value).__name__ != "ndarray")
+
+
 def _digits(number: float) -> str:
     """A number with all its digits, and without the plus that joins it with others."""
     return repr(number).removesuffix(".0").replace("e+", "e")
 
 
 def _coordinates(coordinates: Any) -> tuple[int, ...]:
-    given = tuple(coordinates) if isinstance(coordinates, Iterable) else (coordinates,)
+    # A tensor without axes says that it can be iterated over, and cannot.
+    is_several = isinstance(coordinates, Iterable) and getattr(coordinates, "ndim", 1) > 0
+    given = tuple(coordinates) if is_several else (coordinates,)
     numbers = tuple(map(_place, given))
     if twice := [i for i in numbers if numbers.count(i) > 1]:
         raise UsageError(f"coordinates: {twice[0]} is given twice; name each once")
@@ -207,7 +214,9 @@ def _place(i: Any) -> int:
         number = index(i)
     except TypeError:
         number = -1
-    if isinstance(i, bool) or number < 0:
+    if isinstance(i, bool) or str(getattr(i, "dtype", "")) in ("bool", "torch.bool"):
+        raise UsageError(f"coordinates must be whole numbers from 0, got {i!r}; of a mask give mask.nonzero()")
+    if number < 0:
         raise UsageError(f"coordinates must be whole numbers from 0, got {i!r}")
     return number
 

@@ -52,6 +52,8 @@ def parse_strategy(spec: str | Strategy) -> Strategy:
     """
     if isinstance(spec, Strategy):
         return spec
+    if not isinstance(spec, str):
+        raise UsageError(f"strategy must be a spec such as 'taylor', or a Strategy, got {spec!r}")
     if (strategy := _PARSED.get(spec)) is None:
         strategy = _PARSED[spec] = parse(spec, STRATEGIES, ALIASES)
     return strategy

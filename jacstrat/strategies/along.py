@@ -130,6 +130,8 @@ def check_direction(x: Tensor, v: object) -> None:
     """Refuse what is no direction, (n,) or in the shape of the points."""
     if not isinstance(v, Tensor):
         raise UsageError(f"v must be a torch.Tensor, got {type(v).__name__}")
+    if v.layout != torch.strided:
+        raise UsageError(f"v must be dense, got layout {v.layout}; use v.to_dense()")
     if not v.is_floating_point():
         raise UsageError(f"v must be real and floating-point, got {v.dtype}; use v.to(x)")
     if v.shape not in (x.shape[-1:], x.shape):

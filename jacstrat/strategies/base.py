@@ -24,7 +24,14 @@ from jacstrat.strategies.copies import Copies, output
 from jacstrat.strategies.direct import Direct
 from jacstrat.strategies.error_hints import hinted
 from jacstrat.strategies.gaps import Transform
-from jacstrat.strategies.points import beside_the_result, check_args, check_points, usable
+from jacstrat.strategies.points import (
+    beside_the_result,
+    check_args,
+    check_event_dim,
+    check_generator,
+    check_points,
+    usable,
+)
 from jacstrat.strategies.prepared import Prepared, StaleError
 from jacstrat.strategies.reduction import FormError, OutputForm, outputs_of, reduction
 from jacstrat.torch_errors import is_no_error
@@ -284,6 +291,8 @@ class Strategy(ABC):
         if (reason := self.refuse(operator)) is not None:
             raise UnsupportedError(f"{self.spec} cannot serve the {operator.name}: {reason}")
         check_args(args)
+        check_event_dim(event_dim)
+        check_generator(generator)
         if event_dim == 1:
             check_points(x, may_have_axes=True)
         points = usable(x)

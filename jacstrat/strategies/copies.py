@@ -53,8 +53,7 @@ class Copies:
         which = torch.eye(self.count, dtype=x.dtype, device=x.device)
         if self.is_point:
             return x.repeat(self.count, 1), (*args, which)
-        rows = x.expand(self.count, *x.shape).reshape(-1, x.shape[-1])
-        return rows, (*repeated(x, args, self.count), which.repeat_interleave(len(x), 0))
+        return x.repeat(self.count, 1), (*repeated(x, args, self.count), which.repeat_interleave(len(x), 0))
 
     def weighed(self, operator: Operator, x: Tensor) -> Operator:
         """The operator, its weight at x that of the copies; which number is wanted is nothing that it is told."""

@@ -21,7 +21,7 @@ from jacstrat.core.operator import Operator, is_array
 from jacstrat.strategies.checked import wrapping
 from jacstrat.strategies.entries import TABLE, CachedEntry, Live, inputs, integers_of
 from jacstrat.strategies.opened import closed, opened
-from jacstrat.strategies.points import check_args, check_tensor, place_of
+from jacstrat.strategies.points import check_args, check_event_dim, check_generator, check_tensor, place_of
 from jacstrat.strategies.prepared import Prepared
 from jacstrat.strategies.process_cache import circumstances_of
 from jacstrat.strategies.reduction import OutputForm
@@ -95,6 +95,8 @@ class Direct:
         self.is_new = True
         check_tensor(self.x)
         check_args(self.args)
+        check_event_dim(self.event_dim)
+        check_generator(self.generator)
         if place_of(self.x) != "free":
             return self._anew(), self.args
         self.opened = opened(self.f)

@@ -35,14 +35,16 @@ class Hold:
     def __init__(self, operator: Operator, f: Function, x: Tensor, args: Args) -> None:
         self._copies: Copies | None = None
         self._pick = output if operator.is_trace else _diagonal
-        outputs = outputs_of(f)
+        outputs, terms = outputs_of(f), None
         if operator.order == 4:
-            operator, f = OPERATORS["laplacian"], _laplacian(f, outputs)
+            terms = _second_derivatives(f, outputs)
+            operator, f = OPERATORS["laplacian"], _sum(terms)
         if outputs:
             self._copies = Copies.of(outputs, x)
             f = self._copies.function(f, output)
+            terms = None if terms is None else self._copies.function(terms, _diagonal)
             x, args = self._copies.points(x, args)
-        self._witness = Witness(operator, f, x, args)
+        self._witness = Witness(operator, f, x, args, terms)
 
     def fault(self, claim: Claim, stochastic: bool = False, transforms: frozenset[Transform] = frozenset()) -> str:
         """What is wrong with a claim, as `Witness.fault` says it."""
@@ -65,12 +67,16 @@ def _diagonal(y: Tensor, which: Tensor) -> Tensor:
     return (y * which.unsqueeze(-1)).sum(-2)
 
 
-def _laplacian(f: Function, outputs: int | None) -> Function:
-    """The Laplacian of f by reverse mode over reverse mode, itself to be differentiated so."""
+def _sum(terms: Function) -> Function:
+    return lambda x, *args: terms(x, *args).sum(-1)
+
+
+def _second_derivatives(f: Function, outputs: int | None) -> Function:
+    """The diagonal of the Hessian of f by reverse mode over reverse mode, itself to be differentiated so."""
 
     def one(f: Function) -> Callable[..., Tensor]:
         field = reverse_gradient(f)
-        return lambda x, *args: unit_diagonal(reverse(field, x, *args), x, 1).sum(-1)
+        return lambda x, *args: unit_diagonal(reverse(field, x, *args), x, 1)
 
     def function(x: Tensor, *args: Any) -> Tensor:
         with torch.enable_grad():
@@ -78,7 +84,7 @@ def _laplacian(f: Function, outputs: int | None) -> Function:
                 columns = one(f)(x, *args)
             else:
                 parts = [one(lambda x, *args, k=k: f(x, *args)[..., k])(x, *args) for k in range(outputs)]
-                columns = torch.stack(parts, -1)
+                columns = torch.stack(parts, -2)
         return columns if torch.is_grad_enabled() else columns.detach()
 
     return function

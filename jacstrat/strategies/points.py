@@ -23,6 +23,8 @@ def check_tensor(x: object) -> None:
     if not isinstance(x, Tensor):
         remedy = "; use torch.from_numpy(x)" if type(x).__module__ == "numpy" else ""
         raise UsageError(f"x must be a torch.Tensor, got {type(x).__name__}{remedy}")
+    if x.layout != torch.strided:
+        raise UsageError(f"x must be dense, got layout {x.layout}; use x.to_dense()")
     if is_recorded():
         raise UsageError("torch.jit.trace records no derivatives; use torch.export.export")
 
@@ -31,6 +33,21 @@ def check_args(args: object) -> None:
     """Refuse further arguments that are no tuple: a tensor would be taken for its rows."""
     if not isinstance(args, tuple | list):
         raise UsageError(f"args must be a tuple of f's further arguments, got {type(args).__name__}; write args=(t,)")
+
+
+def check_event_dim(event_dim: object) -> None:
+    """Refuse a number of axes that is no whole number of at least 1."""
+    if type(event_dim) is not int or event_dim < 1:
+        raise UsageError(f"event_dim must be a whole number of at least 1, got {event_dim!r}; leave it out for 1")
+
+
+def check_generator(generator: object) -> None:
+    """Refuse a source of random numbers that is none of torch's."""
+    if generator is not None and not isinstance(generator, torch.Generator):
+        raise UsageError(
+            f"generator must be a torch.Generator, got {type(generator).__name__}; "
+            "write torch.Generator().manual_seed(3)"
+        )
 
 
 def check_points(x: Tensor, may_have_axes: bool = False) -> None:
@@ -45,7 +62,13 @@ def check_points(x: Tensor, may_have_axes: bool = False) -> None:
         raise UsageError(f"x must be real and floating-point, got {x.dtype}; use x.double()")
     if x.dim() not in (1, 2) or x.shape[-1] == 0:
         axes = x.dim() - 1
-        remedy = f"; for points of {axes} axes give event_dim={axes}" if axes > 1 and may_have_axes else ""
+        remedy = ""
+        if axes > 1:
+            remedy = (
+                f"; for points of {axes} axes give event_dim={axes}"
+                if may_have_axes
+                else ("; for points of several axes give f of x.flatten(1), which it brings into its shape")
+            )
         raise ShapeError(f"x must be a point (n,) or points (B, n) with n >= 1, got shape {tuple(x.shape)}{remedy}")
 
 

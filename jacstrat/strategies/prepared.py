@@ -208,7 +208,7 @@ class Prepared:
                 if self._is_kept:
                     raise StaleError(change)
                 self._renew(x, args, change)
-            elif self.reduction.is_stale:
+            elif self.reduction.is_stale(x):
                 self._become(self._again(x, args))
             elif args and (kinds := self._kinds(x, args)) != self._kinds_of_args:
                 args = self._for_others(x, args, kinds)

@@ -38,7 +38,7 @@ from jacstrat.strategies.stages import (
     event_of,
     whole_of,
 )
-from jacstrat.strategies.weights import is_differentiated, weighing
+from jacstrat.strategies.weights import ConstantWeight, is_differentiated, weighing
 from jacstrat.strategies.workload import same_random_numbers
 from jacstrat.trace.arguments import Args, Function
 from jacstrat.trace.tracers import is_transformed
@@ -74,10 +74,9 @@ class Reduction:
     stages: tuple[Stage, ...] = ()
     kind: FunctionKind = "field"
 
-    @property
-    def is_stale(self) -> bool:
-        """Whether a weight has other numbers than those that it was factorised with."""
-        return any(getattr(stage, "is_stale", False) for stage in self.stages)
+    def is_stale(self, x: Tensor) -> bool:
+        """Whether a weight has other numbers than those that it was factorised with, or was so for other points."""
+        return any(isinstance(stage, ConstantWeight) and stage.is_stale(x) for stage in self.stages)
 
     @property
     def is_transparent(self) -> bool:

@@ -29,6 +29,11 @@ class Sample(NamedTuple):
     rows: Tensor | None
 
     @property
+    def is_longer(self) -> bool:
+        """Whether a row is looked at twice: there are no points with others in place of these."""
+        return self.rows is not None and len(self.rows) > len(self.points)
+
+    @property
     def seen(self) -> Tensor:
         """The points that are looked at."""
         return self.points if self.rows is None else self.points[self.rows]

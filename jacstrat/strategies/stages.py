@@ -42,11 +42,11 @@ class Transparent(Stage, Protocol):
 
 
 def event_of(x: Tensor, event_dim: int, operator: Operator) -> Event:
-    if not isinstance(event_dim, int) or isinstance(event_dim, bool) or event_dim < 1:
-        raise UsageError(f"event_dim must be a whole number of at least 1, got {event_dim!r}; leave it out for 1")
     if not isinstance(x, Tensor):
         raise UsageError(f"x must be a torch.Tensor, got {type(x).__name__}")
     if x.dim() not in (event_dim, event_dim + 1):
+        if event_dim > x.dim():
+            raise ShapeError(f"event_dim={event_dim} is more than the axes of x, which has shape {tuple(x.shape)}")
         axes = ", ".join(f"n{k + 1}" for k in range(event_dim))
         raise ShapeError(
             f"with event_dim={event_dim} x must be a point ({axes}) or points (B, {axes}), got shape {tuple(x.shape)}"

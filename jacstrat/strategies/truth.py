@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -29,6 +30,8 @@ SAME_JUMP = 1e-3
 BESIDE = 0.9
 # Pairs of directions in which the forms are to be quadratic where differences are to win over autograd.
 PAIRS = 3
+# Terms of a sum that are looked at each by itself.
+PARTS = 8
 # What autograd raises where it cannot differentiate an operation (so often).
 REFUSALS = (RuntimeError, NotImplementedError)
 
@@ -67,12 +70,14 @@ class Question:
         f: Row-wise at these points.
         points: (B, n) or (n,).
         V: Probes, (K, n); a unit vector picks an entry of the diagonal.
+        terms: Of which f is the sum, (..., n), where it is one of terms that may cancel; None where it is none.
     """
 
     operator: Operator
     f: Function
     points: Tensor
     V: Tensor
+    terms: Function | None = None
 
     @property
     def order(self) -> int:
@@ -186,6 +191,29 @@ class Question:
         is_dead = size_of_f <= ROUNDINGS * change
         least = _rounding(size.dtype) * torch.where(is_dead, 1.0, size.max()).to(size)
         return least * (size <= least)
+
+    def of_entries(self) -> Tensor:
+        """What rounding may leave of a diagonal that cancels, beside the rest of its matrix and beside f.
+
+        As of x_1 x_2 ... x_n, whose Hessian has zeros there and nowhere else; and of what is a sum of terms as of each,
+        as of the Laplacian of what is harmonic. Cost: two VJPs; of a sum two for up to PARTS of its terms.
+        """
+        sums = [self.f]
+        if (terms := self.terms) is not None:
+            sums = [lambda x, k=k: terms(x)[..., k] for k in range(0, self.V.shape[-1], -(-self.V.shape[-1] // PARTS))]
+        largest = torch.zeros(self.points.shape[:-1], dtype=self.points.dtype, device=self.points.device)
+        generator = torch.Generator().manual_seed(self.V.shape[-1])
+        signs = torch.randn(2, self.V.shape[-1], generator=generator, dtype=torch.float64).to(self.points)
+        # Of a function that changes over lengths of about 1 or more.
+        length = self.points.abs().amax(-1).clamp_min(1)
+        with torch.no_grad(), suppress(*REFUSALS):
+            for one in sums:
+                y = one(self.points).abs()
+                numbers = [(y if self.order == 2 else y.amax(-1)) / length**self.order]
+                apply = reverse(reverse_gradient(one) if self.order == 2 else one, self.points)
+                numbers += [apply(v).abs().amax(-1) for v in signs]
+                largest = torch.maximum(largest, torch.stack(numbers).to(largest).nan_to_num(0, 0, 0).amax(0))
+        return _rounding(largest.dtype) * largest
 
     def _is_near_by_whole_steps(self, differences: Tensor, taken: Tensor) -> bool:
         """Whether differences that were taken by smaller steps are those of whole ones, which round less."""

@@ -49,6 +49,7 @@ class Witness:
         f: Row-wise, shapes checked, one output.
         x: Points, (B, n) or (n,).
         args: Further arguments of f.
+        terms: Of which f is the sum, (..., n), where it is one of terms that may cancel; None where it is none.
 
     Cost: min(n, 32) VJPs at up to 15 points and eight evaluations of f there, one of them for known gaps, see `gaps`;
     for each claim a call of it, at all of x where it was traced, else at these points. With gradients tracked seven
@@ -59,6 +60,7 @@ class Witness:
     f: Function
     x: Tensor
     args: Args = ()
+    terms: Function | None = None
     _truths: dict[object, Truth] = field(default_factory=dict)
     _gradients: Gradients = field(default_factory=Gradients)
     _gaps: dict[object, str] = field(default_factory=dict)
@@ -162,7 +164,7 @@ class Witness:
         return drawn
 
     def _look(self, sample: Sample, claim: Claim, stochastic: bool) -> ClaimLook | None:
-        """How a claim is looked at; None where it is random and shows no product."""
+        """How a claim is looked at; None where it is random and shows no product, and where it takes no more points."""
         n = self.x.shape[-1]
         few = n > FULL or stochastic
         evaluate, entries, along = claim.evaluate, claim.entries, claim.along
@@ -186,19 +188,25 @@ class Witness:
                 return results.unsqueeze(0) if is_summed else results.movedim(-1, 0)
 
         is_whole = sample.rows is not None and (claim.is_traced or not self._is_apart)
+        if is_whole and sample.is_longer:
+            return None
         seen = self._seen(sample)
 
-        def f(points: Tensor) -> Tensor:
-            if sample.rows is None or self._is_apart:
-                return self.f(points, *seen)
-            return sample.of(self.f(sample.placed(points), *self._placed(sample, seen)))
+        def at(function: Function) -> Function:
+            def f(points: Tensor) -> Tensor:
+                if sample.rows is None or self._is_apart:
+                    return function(points, *seen)
+                return sample.of(function(sample.placed(points), *self._placed(sample, seen)))
+
+            return f
 
         def claimed(points: Tensor) -> Tensor:
             if not is_whole:
                 return numbers(points, *seen)
             return sample.of(numbers(sample.placed(points), *self._placed(sample, seen)), 1)
 
-        return ClaimLook(sample, Question(self.operator, f, sample.seen, V), is_summed, claimed)
+        question = Question(self.operator, at(self.f), sample.seen, V, None if self.terms is None else at(self.terms))
+        return ClaimLook(sample, question, is_summed, claimed)
 
     def _seen(self, sample: Sample) -> Args:
         """Arguments for the rows that are looked at: leaves of their own, where they are parts."""
@@ -249,7 +257,7 @@ def _value_fault(look: ClaimLook, truth: Truth, claimed: Tensor) -> str:
     bad = known & ~(off <= share * size)
     if bool(bad.any()):  # what one unit in the last place of x changes is rounding's, but where autograd has no say
         slack = (ROUNDINGS * look.summed(look.question.rounding())).clamp_max(MOST_ROUNDING * size)
-        slack = torch.maximum(slack, look.question.least(size))
+        slack = torch.maximum(slack, torch.maximum(look.question.least(size), look.question.of_entries()))
         bad = bad & (loose | ~(off <= share * size + slack))
     if not bool(bad.any()):
         return ""

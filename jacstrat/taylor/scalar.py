@@ -183,7 +183,10 @@ class Scalar:
     ) -> list[tuple[Tensor, ...]]:
         """What is read of each tile, of which only x is kept. What tiles have in common is computed before, once."""
         # All traces before: a trace saves tensors of its own, which the second time would not find.
-        program, *_ = [self.tape(*part) for part in parts]
+        tapes = self._whole if is_whole else self._tapes
+        for part in parts:
+            tapes.at(*part)
+        program = self.tape(*parts[0])
         if memory is not None and not isinstance(program, Untraceable):
             first, args = parts[0]
             remember(program, Jet(first, None, is_point=True), memory, args)

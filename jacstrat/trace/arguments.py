@@ -38,7 +38,7 @@ def split(x: Tensor, args: Args, sizes: int | list[int]) -> list[Args]:
 def repeated(x: Tensor, args: Args, count: int) -> Args:
     """The arguments of x where its rows are taken `count` times, one copy of all after the other."""
     return tuple(
-        arg.expand(count, *arg.shape).reshape(-1, *arg.shape[1:]) if goes else arg
+        arg.repeat(count, *(1,) * (arg.dim() - 1)) if goes else arg
         for arg, goes in zip(args, of_rows(x, args), strict=True)
     )
 

@@ -36,8 +36,8 @@ def shared() -> Iterator[None]:
             kept[key] = made(), f, x, args
         return kept[key][0]
 
-    def witness(operator: Operator, f: Function, x: Tensor, args: Args = ()) -> Witness:
-        return once(Witness, operator, f, x, args, lambda: Witness(operator, f, x, args))
+    def witness(operator: Operator, f: Function, x: Tensor, args: Args, terms: Function | None) -> Witness:
+        return once(Witness, operator, f, x, args, lambda: Witness(operator, f, x, args, terms))
 
     def proved(f: Function, x: Tensor, operator: Operator, args: Args = ()) -> structure.Structure:
         def tried() -> structure.Structure | UntracedError:

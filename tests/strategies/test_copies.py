@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from jacstrat import divergence
 from jacstrat.strategies.copies import Copies, output
 
 X = torch.randn(5, 3, generator=torch.Generator().manual_seed(0))
@@ -41,3 +42,10 @@ def test_a_single_point_is_taken_one_by_one() -> None:
     torch.testing.assert_close(found, outputs(X[0]))
     assert shapes == [(3,), (3,)]
     torch.testing.assert_close(one_of(rows[1], given[0][1]), outputs(X[0])[1])
+
+
+@pytest.mark.parametrize("spec", ["jvp", "jacfwd", "vmap"])
+def test_a_single_row_is_taken_several_times(spec: str) -> None:
+    x = torch.ones(1, 3, dtype=torch.float64)
+    found = divergence(lambda x: torch.exp(1j * x), x, spec, coordinates=0)
+    torch.testing.assert_close(found, 1j * torch.exp(1j * x[:, 0]))

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from jacstrat import parse_strategy
 from jacstrat.core.operator import OPERATORS
 from jacstrat.strategies.contraction import Contraction
 from jacstrat.strategies.hold import Hold
@@ -83,3 +84,48 @@ def test_of_a_stochastic_claim_of_several_outputs_a_few_directions_are_asked_for
     assert asked
     wrong = Contraction(uncalled, along=lambda V, x: 1.5 * along(V, x))
     assert hold.fault(wrong, stochastic=True).startswith("is off by")
+
+
+# Functions of which the operator is 0, as a sum of terms, or in each of its terms, beside others that are not.
+NOTHING = {
+    "product": ("laplacian", lambda x: x.prod(-1)),
+    "determinants": ("laplacian", lambda x: torch.linalg.det(x.reshape(-1, 2, 2))),
+    "harmonic": ("laplacian", lambda x: 1 / x[:, :3].norm(dim=-1)),
+    "harmonic twice": ("bilaplacian", lambda x: 1 / x[:, :3].norm(dim=-1)),
+    "biharmonic": ("bilaplacian", lambda x: x[:, :2].square().sum(-1) * x[:, :2].square().sum(-1).log()),
+    "quadratic": ("bilaplacian", lambda x: x.norm(dim=-1) ** 2),
+    "several": ("bilaplacian", lambda x: torch.stack((x.norm(dim=-1) ** 2, 1 / x[:, :3].norm(dim=-1)), -1)),
+    "rotation": ("divergence", lambda x: torch.stack((x[:, 1], -x[:, 0], x[:, 3] * x[:, 0], x[:, 1]), -1)),
+}
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, D])
+@pytest.mark.parametrize("spec", ["vmap", "coloring", "taylor", "chain"])
+@pytest.mark.parametrize("name", NOTHING)
+def test_what_rounding_leaves_of_nothing_is_no_fault(name: str, spec: str, dtype: torch.dtype) -> None:
+    operator, f = NOTHING[name]
+    if parse_strategy(spec).refuse(OPERATORS[operator]) or (spec == "chain" and name != "rotation"):
+        return
+    x = torch.randn(6, 4, generator=torch.Generator().manual_seed(0), dtype=D).to(dtype)
+    for training in (False, True):
+        with torch.set_grad_enabled(training):
+            found = parse_strategy(spec).prepare(operator, f, x)(x)
+        assert float(found.abs().max()) < (1e-10 if dtype == D else 1e-2)
+
+
+def test_what_is_no_rounding_is_a_fault_still() -> None:
+    f = NOTHING["product"][1]
+    hold = Hold(OPERATORS["laplacian"], f, X, ())
+    assert hold.fault(Contraction(lambda x: 0 * x.sum(-1))) == ""
+    assert hold.fault(Contraction(lambda x: 1e-10 + 0 * x.sum(-1))) == "gives 1e-10 where the sum of |H_ii| is 0"
+
+
+@pytest.mark.parametrize("n", [2, 3, 6])
+@pytest.mark.parametrize("spec", ["taylor", "coloring", "chain", "vmap", "jacrev"])
+def test_as_many_points_as_coordinates(spec: str, n: int) -> None:
+    torch.manual_seed(0)
+    outputs = n if spec == "chain" else 1
+    net = torch.nn.Sequential(torch.nn.Linear(n, 8), torch.nn.Tanh(), torch.nn.Linear(8, outputs)).double()
+    x = torch.randn(n, n, dtype=D, requires_grad=True)
+    prepared = parse_strategy(spec).prepare("divergence" if spec == "chain" else "laplacian", net, x)
+    assert prepared(x).shape == ((n,) if spec == "chain" else (n, 1))

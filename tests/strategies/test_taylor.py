@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from jacstrat import PROBLEMS, UnsupportedError, UsageError, parse_strategy
+from jacstrat import PROBLEMS, UnsupportedError, UsageError, parse_strategy, value_gradient_laplacian
 from jacstrat.harness.cell.judging import judge
 from jacstrat.measure.counters import OperationCounter
 from jacstrat.measure.memory import peak_bytes
@@ -311,3 +311,16 @@ class TestCheckpoint:
         torch.testing.assert_close(
             torch.func.grad(lambda x: evaluate(x).sum())(x), torch.func.grad(lambda x: expected(x).sum())(x)
         )
+
+
+@pytest.mark.parametrize("spec", ["taylor:tile=16", "taylor:checkpoint=true"])
+def test_what_is_found_together_is_differentiated_at_once(spec: str) -> None:
+    torch.manual_seed(0)
+    net = torch.nn.Sequential(torch.nn.Linear(6, 5), torch.nn.Tanh(), torch.nn.Linear(5, 1)).double()
+    x = torch.randn(40, 6, dtype=torch.float64)
+    slopes = []
+    for one in (spec, "identity"):
+        found = value_gradient_laplacian(net, x, one)
+        total = found.value.sum() + found.gradient.square().sum() + found.laplacian.square().sum()
+        slopes.append(torch.autograd.grad(total, net[0].weight)[0])
+    torch.testing.assert_close(*slopes)

@@ -1,5 +1,6 @@
 """tr(A J) and tr(A H) as plain operators."""
 
+from jacstrat.strategies.weights.constant import ConstantWeight
 from jacstrat.strategies.weights.weighing import is_differentiated, weighing
 
-__all__ = ["is_differentiated", "weighing"]
+__all__ = ["ConstantWeight", "is_differentiated", "weighing"]

@@ -19,10 +19,13 @@ class ConstantWeight:
 
     weight: Any
     numbers: WeightNumbers
+    dtype: torch.dtype
+    device: torch.device
 
-    @property
-    def is_stale(self) -> bool:
-        """Whether the weight has other numbers than when this was made."""
+    def is_stale(self, x: Tensor) -> bool:
+        """Whether the weight has other numbers than when this was made, or it was made for other points."""
+        if x.dtype != self.dtype or x.device != self.device:
+            return True
         return not self.numbers.are_those_of(self.weight)
 
     def points(self, x: Tensor, args: Args) -> tuple[Tensor, Args]:

@@ -15,6 +15,8 @@ from jacstrat.strategies.weights.sparse import SparseRows, sparse_root, sparse_r
 # Of the norm of a matrix, in units of its rounding: smaller singular values are those of the rounding of its entries,
 # which is off by half a unit of it together.
 RANK_EPS = 4
+# Rows and columns are brought to a size of about 1 so many times, each of which halves what is off in powers of 2.
+SCALINGS = 8
 
 T = TypeVar("T")
 
@@ -35,11 +37,13 @@ def low_rank(A: Tensor, weight: Any, S: tuple[int, ...] | None, x: Tensor) -> We
 
     def make() -> WeightFactors | None:
         with torch.no_grad():
-            U, s, Vh = torch.linalg.svd(A.detach().double().cpu(), full_matrices=False)
+            host = A.detach().double().cpu()
+            rows, columns = scales_of(host)
+            U, s, Vh = torch.linalg.svd(host / rows.unsqueeze(-1) / columns, full_matrices=False)
             r = max(int((s > least_of(s, A.dtype)).sum()), 1)
             if r == len(A):
                 return None
-            return WeightFactors(near(U[:, :r] * s[:r], x), near(Vh[:r].mT, x))
+            return WeightFactors(near(rows.unsqueeze(-1) * U[:, :r] * s[:r], x), near((Vh[:r] * columns).mT, x))
 
     return _cached(weight, ("low", x.dtype, x.device, S), make)
 
@@ -49,9 +53,11 @@ def square_roots(A: Tensor, weight: Any, S: tuple[int, ...] | None, x: Tensor) -
 
     def make() -> WeightFactors:
         with torch.no_grad():
-            value, Q = torch.linalg.eigh((A + A.mT).detach().double().cpu() / 2)
+            C = (A + A.mT).detach().double().cpu() / 2
+            scale, _ = scales_of(C)
+            value, Q = torch.linalg.eigh(C / scale.unsqueeze(-1) / scale)
             least = least_of(value.abs(), A.dtype)
-            roots = Q * value.abs().sqrt()
+            roots = scale.unsqueeze(-1) * Q * value.abs().sqrt()
             plus, minus = (near(roots[:, sign * value > least], x) for sign in (1, -1))
             if not plus.shape[1] and not minus.shape[1]:
                 plus = near(0 * Q[:, :1], x)
@@ -81,6 +87,27 @@ def roots_of_diagonal(d: Tensor, weight: Any, S: tuple[int, ...] | None, x: Tens
     factors = _cached(weight, ("diagonal", x.dtype, x.device, S), make)
     assert factors is not None
     return factors
+
+
+def scales_of(A: Tensor) -> tuple[Tensor, Tensor]:
+    """Of rows and of columns, (..., n) each and powers of 2: without these the largest number of each is about 1.
+
+    What is small beside the rest of a matrix is no rounding where its coordinates have other units. Of a symmetric
+    matrix both are the same, and what signs its eigenvalues have stays as it is.
+
+    Source: Ruiz 2001, A scaling algorithm to equilibrate both rows and columns norms in matrices.
+    """
+    rows, columns = torch.ones_like(A[..., 0]), torch.ones_like(A[..., 0, :])
+    for _ in range(SCALINGS):
+        size = (A / rows.unsqueeze(-1) / columns.unsqueeze(-2)).abs()
+        by_rows, by_columns = (_root_of_two(size.amax(axis)) for axis in (-1, -2))
+        rows, columns = rows * by_rows, columns * by_columns
+    return rows, columns
+
+
+def _root_of_two(size: Tensor) -> Tensor:
+    """The power of 2 next to the root; 1 of nothing, of inf and of nan."""
+    return torch.exp2(torch.where((size > 0) & size.isfinite(), size, 1).log2().div(2).round())
 
 
 def least_of(sizes: Tensor, dtype: torch.dtype) -> Tensor:

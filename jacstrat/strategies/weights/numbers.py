@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from jacstrat.core.errors import UsageError
 from jacstrat.strategies.points import outside_transforms
 
 
@@ -45,6 +46,29 @@ def array_of(weight: Any) -> Tensor:
     if isinstance(weight, tuple):
         return torch.tensor(weight, dtype=torch.float64, device="cpu")
     return torch.as_tensor(weight)
+
+
+def real_numbers(weight: Any, is_meta: bool) -> Tensor:
+    """A weight that is no function as a tensor.
+
+    Args:
+        weight: As it was given.
+        is_meta: Points have no numbers either.
+
+    Raises:
+        UsageError: It is sparse, or has no real numbers; says what to give.
+    """
+    try:
+        A = array_of(weight)
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"weight must have real numbers, got an array of {weight.dtype}") from error
+    if A.layout != torch.strided:
+        raise UsageError(f"weight must be dense, got layout {A.layout}; give weight.to_dense()")
+    if A.is_meta and not is_meta:
+        raise UsageError("weight must have numbers, and is on the meta device")
+    if A.is_complex():
+        raise UsageError(f"weight must have real numbers, got {A.dtype}; the operator is linear in it, so take two")
+    return A
 
 
 def near(A: Tensor, x: Tensor) -> Tensor:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from jacstrat.strategies.weights.factors import least_of
+from jacstrat.strategies.weights.factors import least_of, scales_of
 
 # Of the largest number of a matrix and per coordinate, in units of its rounding: what is left of it is that of its
-# entries and of the steps that took the rest.
+# entries, all of one size by then, and of the steps that took the rest.
 LEFT_EPS = 4
 
 
@@ -22,8 +22,11 @@ def square_roots_of_rows(A: Tensor) -> tuple[Tensor, Tensor]:
     if A.is_meta:
         return C, C[..., :0]
     with torch.no_grad():
+        scale = scales_of(C)[0].unsqueeze(-1)
+        C = C / scale / scale.mT
         root = _columns(C)
-        return _by_eigenvalues(C) if root is None else (root, root[..., :0])
+        s, t = _by_eigenvalues(C) if root is None else (root, root[..., :0])
+        return scale * s, scale * t
 
 
 def _columns(C: Tensor) -> Tensor | None:

@@ -12,8 +12,9 @@ from torch import Tensor
 from jacstrat.core.errors import ShapeError, UnsupportedError, UsageError
 from jacstrat.core.operator import is_array
 from jacstrat.strategies.products import functional_gradient
-from jacstrat.strategies.weights.numbers import block, near
+from jacstrat.strategies.weights.numbers import block, near, real_numbers
 from jacstrat.strategies.weights.row_factors import square_roots_of_rows
+from jacstrat.torch_errors import is_no_error
 from jacstrat.trace.arguments import Args, Function
 
 
@@ -38,7 +39,7 @@ class RowWeight:
             raise ShapeError(
                 f"the weight must {verb} {each[0]} or {each[1]} for x of shape {tuple(point.shape)}, got {got}"
             )
-        A = near(torch.as_tensor(A), x)
+        A = near(real_numbers(A, x.is_meta), x)
         is_constant = is_array(self.weight) and tuple(A.shape) in ((n,), (n, n))
         is_diagonal = A.dim() == (1 if is_constant else len(lead) + 1)
         A = block(A, self.S, is_diagonal)
@@ -49,7 +50,11 @@ class RowWeight:
             return self.weight
         try:
             return self.weight(point, *rest)
-        except (TypeError, RuntimeError, ValueError, IndexError) as error:
+        except (MemoryError, torch.OutOfMemoryError):
+            raise
+        except Exception as error:
+            if is_no_error(error):
+                raise
             text = " ".join(str(error).split())[:200]
             raise UsageError(f"the weight, which is called as f is, raises {type(error).__name__}: {text}") from error
 
@@ -66,6 +71,8 @@ class AlongRowFactors(RowWeight):
             r = s.shape[-1]
             if t.shape[-1] == 0:
                 return f(x + _applied(s, z), *args)
+            if r == 0:
+                return -f(x + _applied(t, z), *args)
             return f(x + _applied(s, z[..., :r]), *args) - f(x + _applied(t, z[..., r:]), *args)
 
         return along

@@ -31,7 +31,7 @@ from jacstrat.strategies.weights.constant import (
     SparsePoints,
 )
 from jacstrat.strategies.weights.factors import low_rank, roots_of_diagonal, scale_of, sparse, square_roots
-from jacstrat.strategies.weights.numbers import WeightNumbers, array_of, block, near
+from jacstrat.strategies.weights.numbers import WeightNumbers, block, near, real_numbers
 from jacstrat.strategies.weights.rows import AlongRowFactors, RowWeight, WeightedRows
 from jacstrat.trace.arguments import Args
 from jacstrat.trace.tracers import is_wrapped
@@ -59,9 +59,7 @@ def weighing(
         return _by_rows(plain, weight, S, needs_scalar)
     # Where the caller has it, since there it has numbers, whatever x has.
     with outside_transforms():
-        A = array_of(weight)
-        if A.is_complex():
-            raise UsageError(f"weight must have real numbers, got {A.dtype}; the operator is linear in it, so take two")
+        A = real_numbers(weight, x.is_meta)
         A = A if A.is_floating_point() else A.to(x.dtype)
     B = len(x) if x.dim() == 2 else None
     if A.shape not in ((n,), (n, n)) and (B is None or A.shape not in ((B, n), (B, n, n))):
@@ -91,7 +89,7 @@ def is_differentiated(weight: Any, x: Tensor, args: Args, S: tuple[int, ...] | N
 
 def _constant(A: Tensor, weight: Any, S: tuple[int, ...] | None, x: Tensor, second: bool) -> ConstantWeight:
     """The stage of a weight that is the same for all points, A of the coordinates S of it."""
-    constant = weight, WeightNumbers.of(weight)
+    constant = weight, WeightNumbers.of(weight), x.dtype, x.device
     if A.dim() == 2 and torch.equal(A, torch.diag(A.diagonal())):
         A = A.diagonal()
     if A.dim() == 1 and not second:

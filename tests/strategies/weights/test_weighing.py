@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -411,3 +412,66 @@ def test_the_pattern_that_matters_is_that_of_the_weight_with_that_of_f() -> None
         weight[0, 39] = weight[39, 0] = 0.5  # another pattern
         torch.testing.assert_close(prepared(LONG), torch.einsum("ij,bji->b", weight, torch.func.vmap(dense)(LONG)))
         weight[0, 39] = weight[39, 0] = 0.0
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize("of_each_point", [False, True])
+@pytest.mark.parametrize("spec", ["identity", "vmap", "taylor", "hessian", "auto"])
+def test_coordinates_of_other_units_are_no_rounding(spec: str, of_each_point: bool, sign: int) -> None:
+    units = torch.tensor([1e6, 1e-3, 1e-4], dtype=torch.float64)
+    K = sign * units[:, None] * units * torch.tensor([[1.0, 0.1, 0.0], [0.1, 1.0, 0.2], [0.0, 0.2, 1.0]]).double()
+
+    def u(x: Tensor) -> Tensor:
+        return ((x / units).square() / 2).sum(-1)
+
+    x = torch.ones(2, 3, dtype=torch.float64)
+    weight = K.expand(2, 3, 3) if of_each_point else K
+    torch.testing.assert_close(laplacian(u, x, spec, weight=weight), torch.full((2,), sign * 3.0).double())
+
+
+@pytest.mark.parametrize("spec", ["identity", "jvp", "vmap", "auto"])
+def test_coordinates_of_other_units_in_a_jacobian(spec: str) -> None:
+    units = torch.tensor([1.0, 1e-8, 1e-8])
+    K = torch.tensor([[1.0, 0.0, 0.0], [0.0, 1.0, 0.1], [0.0, 0.1, 1.0]]) * units
+    found = divergence(lambda x: x / units, torch.ones(2, 3), spec, weight=K)
+    torch.testing.assert_close(found, torch.full((2,), 3.0))
+
+
+@pytest.mark.parametrize(
+    "weight", [torch.zeros(2, N), -torch.ones(2, N), torch.zeros(2, N, N), -torch.eye(N).expand(2, N, N)]
+)
+@pytest.mark.parametrize("spec", ["identity", "jvp", "taylor", "auto"])
+def test_several_outputs_with_nothing_positive(spec: str, weight: Tensor) -> None:
+    weight, x = weight.double(), X[:2]
+    matrix = torch.diag_embed(weight) if weight.dim() == 2 else weight
+    found = laplacian(lambda x: torch.stack((x.sin().sum(-1), x.sum(-1) ** 2), -1), x, spec, weight=weight)
+    expected = (-(x.sin() * matrix.diagonal(dim1=-2, dim2=-1)).sum(-1), 2 * matrix.sum((-1, -2)))
+    torch.testing.assert_close(found, torch.stack(expected, -1))
+
+
+@pytest.mark.parametrize("spec", ["vmap", "taylor", "auto"])
+@pytest.mark.parametrize("kind", ["diagonal", "matrix", "definite"])
+def test_points_of_another_dtype_have_all_digits(spec: str, kind: str) -> None:
+    operator = replace(OPERATORS["laplacian"], weight=WEIGHTS[kind])
+    prepared = parse_strategy(spec).prepare(operator, lambda x: x.sin().prod(-1), X.float())
+    expected = laplacian(lambda x: x.sin().prod(-1), X, "identity", weight=WEIGHTS[kind])
+    torch.testing.assert_close(prepared(X), expected, rtol=1e-13, atol=1e-13)
+
+
+@pytest.mark.parametrize(
+    ("weight", "words"),
+    [
+        (lambda x: (1 + 2j) * x, "weight must have real numbers, got torch.complex128"),
+        (torch.eye(N).to_sparse(), r"weight must be dense, got layout torch.sparse_coo; give weight.to_dense\(\)"),
+        (torch.eye(N, device="meta"), "weight must have numbers, and is on the meta device"),
+        (np.array(["a", "b", "c", "d"]), "weight must have real numbers, got an array of <U1"),
+        (np.array([1, "a", None, 2], dtype=object), "weight must have real numbers, got an array of object"),
+        (np.float64(2), "weight must be a tensor .*, got np.float64"),
+        (lambda x: x / x.dim(0), "the weight, which is called as f is, raises TypeError"),
+        (lambda x: 1 // 0, "the weight, which is called as f is, raises ZeroDivisionError: integer division"),
+    ],
+)
+def test_what_is_no_weight_is_told(weight: object, words: str) -> None:
+    for call in (lambda: laplacian(scalar, X, weight=weight), lambda: divergence(field, X, weight=weight)):
+        with pytest.raises(UsageError, match=words):
+            call()
