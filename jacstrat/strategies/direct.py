@@ -146,7 +146,7 @@ class Direct:
     def _keep_live(self, prepared: Prepared) -> None:
         # What it draws now is drawn again at each call, and is to leave the caller's generator alone.
         live = self._live(prepared.strategy, torch.Generator() if self.strategy.draws_first else self.generator)
-        live.contraction = replace(live.contraction, reason=prepared.reason)
+        live.contraction = replace(live.contraction, reason=prepared.reason, chosen=prepared.contraction.chosen)
         live.trust()
         TABLE.keep(self.key, CachedEntry(live, self.opened, is_live=True))
 

@@ -117,6 +117,8 @@ class _OpenedWalk:
         return Opened(tuple(self.parts), tuple(self.values), tuple(self.modules), self.is_exact, self._names)
 
     def _identity(self, value: Any, kind: type) -> None:
+        if isinstance(value, Tensor):  # a parameter that was given others by `.data`
+            self.parts += (value.shape, value.dtype, value.device, value.requires_grad)
         if isinstance(value, Module):  # with the kinds of its layers: one that is replaced is held against a witness
             self.parts += (value.training, *map(type, value.modules()))
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Hashable
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -20,8 +21,10 @@ from jacstrat.strategies.look import has_numbers
 from jacstrat.strategies.points import beside_the_result, check_points, outside_inference_mode, usable
 from jacstrat.strategies.products import gradient_of
 from jacstrat.strategies.reduction import Reduction
+from jacstrat.strategies.workload import same_random_numbers
 from jacstrat.trace.arguments import Args, Function, as_fractions, is_immutable
 from jacstrat.trace.guard import Guard
+from jacstrat.trace.quiet import without_fallback_warnings
 
 if TYPE_CHECKING:
     from jacstrat.strategies.base import Strategy
@@ -169,6 +172,9 @@ class Prepared:
             before = Guard.of(self._f)
             self._hold(x, args)
             # What f changes at each call by itself is nothing that a recording could rest on.
+            if self.contraction.is_confirmed and has_numbers(x):
+                with torch.no_grad(), outside_inference_mode(), same_random_numbers(x.device):
+                    self._f(x.detach(), *args)
             self._guard = before.settled()
         else:
             self._hold(x, args)
@@ -218,7 +224,10 @@ class Prepared:
                 if self.contraction.chosen is None:
                     raise
                 self._become(self._again(x, args))  # another one may be right with gradients
-        with outside_inference_mode(), hinted(self.strategy, self._f, x, args), plain_attention():
+        # Whoever asks for vmap is told what is slow under it; where it was chosen, or serves a rule, nobody asked.
+        is_told = torch.compiler.is_compiling() or not (self.contraction.is_traced or self.contraction.chosen)
+        quiet = nullcontext() if is_told else without_fallback_warnings()
+        with outside_inference_mode(), hinted(self.strategy, self._f, x, args), plain_attention(), quiet:
             return work(x, *args)
 
     def _for_others(self, x: Tensor, args: Args, kinds: tuple[Hashable, ...]) -> Args:

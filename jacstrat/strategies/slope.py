@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -71,7 +72,7 @@ class LeafLine:
 
     def contracted(self, gradients: list[Tensor]) -> tuple[float, float]:
         """The derivative along the line from the gradient in each leaf, and the size of its terms."""
-        terms = [g.double() * d.double() for g, d in zip(gradients, self.directions, strict=True)]
+        terms = [_product(g, d) for g, d in zip(gradients, self.directions, strict=True)]
         return float(sum(term.sum() for term in terms)), float(sum(term.square().sum() for term in terms)) ** 0.5
 
     def gradients(self, total: Tensor) -> list[Tensor]:
@@ -79,8 +80,12 @@ class LeafLine:
         gradients: Iterable[Tensor | None] = [None] * len(self.leaves)
         if total.requires_grad:
             # What f holds may have a graph of the caller's behind it.
-            gradients = torch.autograd.grad(total, self.leaves, allow_unused=True, retain_graph=True)
-        return [torch.zeros_like(leaf) if g is None else g for g, leaf in zip(gradients, self.leaves, strict=True)]
+            with warnings.catch_warnings():  # of a hook of a module that sees no gradient of its inputs here
+                warnings.filterwarnings("ignore", "Full backward hook")
+                gradients = torch.autograd.grad(total, self.leaves, allow_unused=True, retain_graph=True)
+        return [
+            torch.zeros_like(leaf) if g is None else _dense(g) for g, leaf in zip(gradients, self.leaves, strict=True)
+        ]
 
     def along(self, number: int) -> LeafLine:
         """The line through one of the leaves alone."""
@@ -164,8 +169,21 @@ class LeafLine:
                 leaf.data.copy_(value)
 
 
+def _product(g: Tensor, d: Tensor) -> Tensor:
+    """By how much a number with this gradient changes along d: of complex numbers that of both parts."""
+    if g.is_complex() or d.is_complex():
+        return (g.to(torch.complex128).conj() * d).real
+    return g.double() * d.double()
+
+
+def _dense(g: Tensor) -> Tensor:
+    """A gradient with all its numbers, as of the rows of an embedding that were looked up."""
+    return g if g.layout == torch.strided else g.to_dense()
+
+
 def _direction(leaf: Tensor, number: int) -> Tensor:
     generator = torch.Generator().manual_seed(number)
-    noise = torch.randn(leaf.shape, generator=generator, dtype=torch.float64).to(leaf)
-    size = float(leaf.detach().square().mean().sqrt()) if leaf.numel() else 0.0
+    dtype = torch.complex128 if leaf.is_complex() else torch.float64
+    noise = torch.randn(leaf.shape, generator=generator, dtype=dtype).to(leaf)
+    size = float(leaf.detach().abs().square().mean().sqrt()) if leaf.numel() else 0.0
     return noise * (min(size, 1.0) or 1.0)

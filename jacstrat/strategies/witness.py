@@ -37,6 +37,7 @@ FULL, ENTRIES, ALONG = 32, 8, 2
 # What reverse mode alone rests on.
 PLAIN: frozenset[Transform] = frozenset({"rules", "reverse"})
 ONCE = "takes second derivatives, and an autograd.Function of f is marked as once_differentiable"
+CHANGES = "takes f to give the same at each call, and it does not, as with random numbers of its own; use identity"
 COUPLED = "takes f to be row-wise, and its rows depend on each other, as by a batch norm in training mode"
 
 
@@ -97,8 +98,11 @@ class Witness:
             for sample in self._samples:
                 look = self._look(sample, claim, stochastic)
                 if look is not None and (fault := self._fault(look)):
+                    is_another = self._writes or self._changes
                     # By then f is another function, and one evaluation with its own graph is what is meant.
-                    return "" if transforms == PLAIN and not claim.is_traced and self._writes else fault
+                    if transforms == PLAIN and not claim.is_traced and is_another:
+                        return ""
+                    return CHANGES if self._changes else fault
         return ""
 
     def _gap(self, transforms: frozenset[Transform], is_traced: bool) -> str:
@@ -136,6 +140,13 @@ class Witness:
         with torch.no_grad(), HeldWrites(point) as writes:
             self.f(point, *self.args)
         return writes.seen
+
+    @cached_property
+    def _changes(self) -> bool:
+        """Whether f gives something else at each call: by a generator of its own, or as it counts its calls."""
+        with torch.no_grad():
+            first, *others = (self.f(self.x.detach(), *self.args) for _ in range(3))
+        return not all(torch.allclose(first, one, rtol=0, atol=0, equal_nan=True) for one in others)
 
     @cached_property
     def _is_coupled(self) -> bool:

@@ -4,18 +4,20 @@ A recording bakes in numbers, the objects that attributes hold, the layers that 
 read and looks it up again at each call. Where `fingerprint` is exact, it is best-effort and leaves out what it does not
 understand: it tells that a tape is stale, and not that it may serve another function.
 
-What is read is told by `reach`. Tensors are compared by identity, since a tape follows what is written into them. Not
-seen: what is written into arrays of more than 4 KiB, the items of containers of more than 20,000 and what those of more
-than 256 are made of, the order of a dict of plain keys, an attribute that did not
-exist, names that are computed (`getattr(self, f"w{i}")`), the environment, and what the standard library itself holds.
+What is read is told by `reach`. Tensors are compared by identity, shape and dtype, since a tape follows what is written
+into them. Not seen: what is written into arrays of more than 4 KiB, the items of containers of more than 20,000 and
+what those of more than 256 are made of, the order of a dict of plain keys, an attribute that did not exist and is not
+asked for by `hasattr` or `getattr`, names in `globals()`, the environment, and what the standard library itself holds.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from operator import call, is_
+from operator import attrgetter, call, eq, is_
 from typing import Any
+
+from torch import Tensor
 
 from jacstrat.trace.contents import IMMUTABLE
 from jacstrat.trace.reach import CHECKS, ITEMS, AccessPath, Read, Walk
@@ -46,6 +48,9 @@ class Guard:
     # The checks by column, so that `change` is one loop in C. Most are of hooks that are none, which `any` asks faster.
     _empty: tuple[Any, ...] = field(init=False, repr=False)
     _columns: tuple[tuple[Any, ...], ...] = field(init=False, repr=False)
+    # Tensors with their shapes and dtypes, which `.data` and `resize_` change.
+    _tensors: tuple[Tensor, ...] = field(init=False, repr=False)
+    _forms: tuple[tuple[Any, ...], ...] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         empty = [check for check in self.checks if check.read is len and not check.value]
@@ -53,6 +58,9 @@ class Guard:
         object.__setattr__(self, "_empty", tuple(check.argument for check in empty))
         columns = tuple(tuple(check[column] for check in rest) for column in range(3))
         object.__setattr__(self, "_columns", columns)
+        tensors = tuple(check.value for check in rest if issubclass(type(check.value), Tensor))
+        object.__setattr__(self, "_tensors", tensors)
+        object.__setattr__(self, "_forms", tuple(map(_FORM, tensors)))
 
     @classmethod
     def of(cls, f: Callable[..., Any]) -> Guard:
@@ -66,13 +74,22 @@ class Guard:
             same = not any(self._empty) and all(map(is_, map(call, reads, arguments), values))
         except Exception:  # as in `Check.holds`
             same = False
-        if same:
+        if same and all(map(eq, map(_FORM, self._tensors), self._forms)):
             return None
-        return next((_in_words(check.access) for check in self.checks if not check.holds()), None)
+        formed = {id(tensor): form for tensor, form in zip(self._tensors, self._forms, strict=True)}
+        for check in self.checks:
+            if not check.holds():
+                return _in_words(check.access)
+            if (form := formed.get(id(check.value))) is not None and form != _FORM(check.value):
+                return f"the shape of {_in_words(check.access)}"
+        return None
 
     def settled(self) -> Guard:
         """This guard without what has changed by now: after a call of f, without what f itself writes."""
         return Guard(tuple(check for check in self.checks if check.holds()))
+
+
+_FORM = attrgetter("shape", "dtype")
 
 
 def _is_same(value: Any, before: Any) -> bool:

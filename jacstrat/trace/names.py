@@ -6,6 +6,7 @@ import builtins
 import dis
 import functools
 import types
+from collections.abc import Iterator
 from typing import NamedTuple
 
 
@@ -59,16 +60,24 @@ def names_of(code: types.CodeType) -> Names | None:
 
 
 class Reads(NamedTuple):
-    """Names of globals, and of attributes, with the global that they are of where it is one."""
+    """Names that code looks up.
+
+    Fields:
+        globals: Of globals.
+        attributes: Of attributes, with the global that they are of where it is one.
+        asked: Those that `hasattr` or `getattr` ask for, likewise, which need not be there; None is one that is
+            computed.
+    """
 
     globals: dict[str, None]
     attributes: set[tuple[str | None, str]]
+    asked: set[tuple[str | None, str | None]]
 
 
 @functools.lru_cache(maxsize=1024)
 def names_read(code: types.CodeType) -> Reads:
     """Names that code and the functions within may read, whatever else they do; see `names_of`."""
-    names = Reads({}, set())
+    names = Reads({}, set(), set(_asked(code)))
     owner: str | None = None
     for step in dis.get_instructions(code):
         if step.opname in ("LOAD_GLOBAL", "LOAD_NAME"):
@@ -84,7 +93,23 @@ def names_read(code: types.CodeType) -> Reads:
     for inner in (names_read(constant) for constant in code.co_consts if isinstance(constant, types.CodeType)):
         names.globals.update(inner.globals)
         names.attributes.update(inner.attributes)
+        names.asked.update(inner.asked)
     return names
+
+
+def _asked(code: types.CodeType) -> Iterator[tuple[str | None, str | None]]:
+    """Names that `hasattr` and `getattr` ask for in code, each with the global that it is asked of."""
+    steps = [step for step in dis.get_instructions(code) if step.opname not in ("EXTENDED_ARG", "PUSH_NULL", "CACHE")]
+    for place, step in enumerate(steps):
+        if step.opname != "LOAD_GLOBAL" or step.argval not in ("hasattr", "getattr"):
+            continue
+        behind = steps[place + 1 :]
+        given = behind[: next((k for k, one in enumerate(behind) if one.opname.startswith(("CALL", "PRECALL"))), 0)]
+        owner = given[0].argval if given and given[0].opname == "LOAD_GLOBAL" else None
+        # The first constant is the name, unless it is a part of what makes one.
+        constant = next((one.argval for one in given if one.opname == "LOAD_CONST"), None)
+        is_made = any(one.opname.startswith(("FORMAT_", "BUILD_", "BINARY_")) for one in given)
+        yield owner, constant if isinstance(constant, str) and not is_made else None
 
 
 def is_plain_builtin(name: str, f: types.FunctionType) -> bool:

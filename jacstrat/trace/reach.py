@@ -90,6 +90,9 @@ class Walk:
         self._owners: list[tuple[Any, list[Fields], str]] = []
         self._names: set[str] = set(IMPLICIT)
         self._new_names: set[str] = set()
+        # Of the names those that need not be there, and whether there are others, which are computed.
+        self._asked: set[str] = set()
+        self._is_computed = False
         self._class_fields: dict[type, Fields] = {}  # `vars` of a class is a new object each time
         self._scopes: dict[type, list[Fields]] = {}
 
@@ -97,7 +100,7 @@ class Walk:
     def names(self) -> frozenset[str] | None:
         """Those that code which was reached may read attributes by; None where the walk has ended early."""
         is_whole = len(self._reads) < CHECKS and len(self._seen) < OBJECTS
-        return frozenset(self._names) if is_whole else None
+        return frozenset(self._names) if is_whole and not self._is_computed else None
 
     def run(self, f: Any) -> tuple[Read, ...]:
         self._queue.append((f, ("the function",)))
@@ -252,7 +255,10 @@ class Walk:
     def _attributes(self, value: Any, scopes: list[Fields], owner: str, names: Iterable[str]) -> None:
         """Guard the attributes of these names, in each scope that has them and in those that come before it."""
         for number, fields in enumerate(scopes):
-            for name in [name for name in fields if name in names]:
+            is_objects = type(fields) is dict and number == 0
+            if is_objects:
+                self._absences(fields, owner, names)
+            for name in [name for name in fields if name in names or (is_objects and self._is_computed)]:
                 access = (_ATTRIBUTE, name, owner)
                 for scope in scopes[: number + 1]:
                     self._entry(scope, name, access)
@@ -262,6 +268,14 @@ class Walk:
                         self._note(field.__get__, value, field.__get__(value), access)
                 elif type(field) is types.FunctionType and type(fields) is types.MappingProxyType:
                     self._read_names(field)  # here also that of torch, from which a user's class is derived
+
+    def _absences(self, fields: Fields, owner: str, names: Iterable[str]) -> None:
+        """Guard the absence of what is asked for, and of anything where that is computed."""
+        for name in self._asked.intersection(names).difference(fields):
+            self._entry(fields, name, (_ATTRIBUTE, name, owner))
+        if self._is_computed and (id(fields), "") not in self._looked_up:
+            self._looked_up.add((id(fields), ""))
+            self._reads.append(Read(len, fields, len(fields), ("the attributes of {}", owner)))
 
     def _entry(self, fields: Fields, name: str, access: AccessPath) -> None:
         """Guard an entry or its absence, once."""
@@ -279,6 +293,12 @@ class Walk:
         modules = [name for name in names.globals if issubclass(type(scope.get(name)), types.ModuleType)]
         libraries = {name for name in modules if origin(scope[name].__name__) != "own"}
         self._new_names |= {name for owner, name in names.attributes if owner not in libraries} - self._names
+        if origin(str(scope.get("__name__"))) == "own":
+            asked = {name for owner, name in names.asked if owner not in libraries}
+            if not self._is_computed and None in asked:
+                self._is_computed = True
+                self._new_names.add("")  # all objects are looked at again
+            self._asked.update(name for name in asked if name is not None)
 
     def _class(self, kind: type) -> list[Fields]:
         """The fields of the classes whose methods count: a user's, and those of torch that a user's derives from."""

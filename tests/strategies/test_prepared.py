@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 import torch
+import torch.nn.utils.prune
 from torch import Tensor, nn
 
-from jacstrat import ShapeError, UnsupportedError, parse_strategy
+from jacstrat import ShapeError, UnsupportedError, laplacian, parse_strategy
 from jacstrat.core.operator import OPERATORS
 from jacstrat.strategies.auto import choosing
 from jacstrat.strategies.auto.trial import Trial
@@ -44,8 +45,10 @@ def energy() -> Energy:
         return Energy()
 
 
-def prepare(f: Callable[[Tensor], Tensor], spec: str = "taylor", x: Tensor = X) -> Prepared:
-    return parse_strategy(spec).prepare("laplacian", f, x)
+def prepare(
+    f: Callable[[Tensor], Tensor], spec: str = "taylor", x: Tensor = X, operator: str = "laplacian"
+) -> Prepared:
+    return parse_strategy(spec).prepare(operator, f, x)
 
 
 def expected(f: Callable[[Tensor], Tensor], x: Tensor = X) -> Tensor:
@@ -118,6 +121,75 @@ class TestChanges:
         f.scale = 0.0
         with pytest.warns(UserWarning, match="`scale` of Energy has changed"):
             assert prepared.estimate(X).value.tolist() == [0, 0, 0]
+
+
+class Asked(nn.Module):
+    """What need not be there, or has a name that is computed, is asked for by `hasattr` and `getattr`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale0 = self.scale1 = 1.0
+        self.steps, self.kind = 0, "tanh"
+
+    def forward(self, x: Tensor) -> Tensor:
+        for k in range(2):
+            x = getattr(torch, self.kind)(x) * getattr(self, f"scale{k}")
+        if hasattr(self, "gate"):
+            x = x * self.gate
+        return x * getattr(self, "factor", 1.0)
+
+
+class TestAttributes:
+    @pytest.mark.parametrize(
+        ("name", "value"),
+        [
+            ("gate", 2.0),
+            ("gate", nn.Parameter(torch.tensor(2.0, dtype=torch.float64))),
+            ("factor", 3.0),
+            ("scale1", 5.0),
+            ("kind", "sin"),
+        ],
+    )
+    @pytest.mark.parametrize("spec", ["chain", "coloring", "auto"])
+    def test_what_is_asked_for_is_watched(self, spec: str, name: str, value: object) -> None:
+        f = Asked()
+        with torch.no_grad():
+            prepared = prepare(f, spec, operator="divergence")
+            prepared(X)
+            setattr(f, name, value)
+            expected = prepare(f, "identity", operator="divergence")(X)
+            with warnings.catch_warnings(record=True):
+                warnings.simplefilter("always")
+                torch.testing.assert_close(prepared(X), expected)
+
+    @pytest.mark.parametrize("spec", ["taylor", "chain", "auto"])
+    def test_a_tensor_of_another_shape_is_another(self, spec: str) -> None:
+        w = nn.Parameter(torch.randn(6, X.shape[-1], dtype=X.dtype))
+
+        def f(x: Tensor) -> Tensor:
+            y = torch.tanh(x @ w.T)
+            return y[:, 1:].sum(-1) / len(w) if operator == "laplacian" else y[:, : x.shape[-1]] * len(w)
+
+        operator = "divergence" if spec == "chain" else "laplacian"
+        with torch.no_grad():
+            prepared = prepare(f, spec, operator=operator)
+            for rows in (9, 12):
+                w.data = torch.randn(rows, X.shape[-1], dtype=X.dtype)
+                with warnings.catch_warnings(record=True) as told:
+                    warnings.simplefilter("always")
+                    found = prepared(X)
+                assert rows == 12 or not prepared.contraction.is_traced or "the shape of `w`" in str(told[0].message)
+                expected = prepare(f, "identity", operator=operator)(X)
+                torch.testing.assert_close(found, expected)
+                torch.testing.assert_close(parse_strategy(spec).apply(operator, f, X), expected)
+
+    def test_what_f_writes_at_each_call_is_no_change(self, recwarn) -> None:
+        layer = nn.Linear(X.shape[-1], 6).double()
+        nn.utils.prune.random_unstructured(layer, "weight", 0.4)
+        for _ in range(3):
+            found = laplacian(lambda x: torch.tanh(layer(x)).sum(-1), X)
+        torch.testing.assert_close(found, laplacian(lambda x: torch.tanh(layer(x)).sum(-1), X, "identity"))
+        assert not recwarn.list
 
 
 @pytest.fixture

@@ -6,7 +6,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from jacstrat import parse_strategy
+from jacstrat.core.operator import OPERATORS
+from jacstrat.strategies.contraction import Contraction
 from jacstrat.strategies.slope import LEAST, LeafLine, Slope
+from jacstrat.strategies.witness import Witness
 
 D = torch.float64
 X = torch.randn(3, 4, dtype=D, generator=torch.Generator().manual_seed(0))
@@ -177,3 +181,49 @@ def test_what_is_near_is_told_by_the_terms() -> None:
     assert Slope(2.0, noise=0.2).is_near(2.1, 0.0, 1e-4)
     assert Slope(0.0).is_near(LEAST / 2, 0.0, 1e-4)
     assert not Slope(0.0).is_near(float("nan"), 1.0, 1e-4)
+
+
+@pytest.mark.parametrize("spec", ["identity", "vmap", "jvp", "auto"])
+def test_complex_parameters_are_trained(spec: str) -> None:
+    w = torch.randn(5, dtype=torch.complex128, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    x = torch.linspace(-1, 1, 32, dtype=D).view(4, 8)
+
+    def mixed(x: Tensor) -> Tensor:
+        return torch.tanh(torch.fft.irfft(torch.fft.rfft(x) * w, n=8))
+
+    J = torch.func.vmap(torch.func.jacrev(mixed))(x)
+    (expected,) = torch.autograd.grad(J.diagonal(dim1=-2, dim2=-1).sum(-1).square().sum(), w)
+    (found,) = torch.autograd.grad(parse_strategy(spec).apply("divergence", mixed, x).square().sum(), w)
+    torch.testing.assert_close(found, expected)
+
+
+def test_a_wrong_gradient_in_a_complex_parameter_is_a_fault() -> None:
+    w = torch.tensor([1.0 + 2.0j, 0.5 - 1.0j], dtype=torch.complex128).requires_grad_()
+    x = torch.rand(5, 2, dtype=D)
+
+    def u(x: Tensor) -> Tensor:
+        return (x**3 * w.abs().square()).sum(-1)
+
+    right = Contraction(lambda x: 6 * (x * w.abs().square()).sum(-1))
+    halved = Contraction(lambda x: 6 * (x * (w.real.square() + w.imag.square().detach())).sum(-1))
+    assert Witness(OPERATORS["laplacian"], u, x).fault(right) == ""
+    assert "gradient in what f holds" in Witness(OPERATORS["laplacian"], u, x).fault(halved)
+
+
+@pytest.mark.parametrize("spec", ["identity", "taylor", "auto"])
+def test_gradients_of_a_few_rows_are_sparse(spec: str) -> None:
+    table = torch.nn.Embedding(4, 3, sparse=True, dtype=D)
+    x = torch.rand(5, 4, dtype=D)
+
+    def u(x: Tensor) -> Tensor:
+        return (table(torch.arange(4)) * x.sin().unsqueeze(-1)).sum((1, 2))
+
+    (found,) = torch.autograd.grad(parse_strategy(spec).apply("laplacian", u, x).sum(), table.weight)
+    torch.testing.assert_close(found.to_dense(), -x.sin().sum(0).unsqueeze(-1).expand(4, 3))
+
+
+def test_a_hook_of_a_module_is_no_warning(recwarn) -> None:
+    net = torch.nn.Sequential(torch.nn.Linear(4, 6), torch.nn.Tanh(), torch.nn.Linear(6, 1)).double()
+    net[0].register_full_backward_hook(lambda *_: None)
+    parse_strategy("auto").apply("laplacian", net, torch.rand(5, 4, dtype=D))
+    assert not recwarn.list

@@ -67,3 +67,13 @@ def test_a_builtin_is_plain_until_another_is_in_its_place(monkeypatch) -> None:
         patch.setattr(builtins, "len", lambda x: 3)
         is_plain = is_plain_builtin("len", plain)
     assert not is_plain
+
+
+def test_what_is_asked_for_need_not_be_there() -> None:
+    def f(x, name):
+        y = getattr(torch, name)(x) if hasattr(x, "gate") else getattr(x.data, "scale", None)
+        return [getattr(x, f"scale{k}") for k in range(2)], getattr(x, "a" + name), y
+
+    asked = names_read(f.__code__).asked
+    assert asked == {("torch", None), (None, "gate"), (None, "scale"), (None, None)}
+    assert names_read(plain.__code__).asked == set()
