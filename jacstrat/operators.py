@@ -164,7 +164,7 @@ def hessian_diagonal(
     Args, errors and cost as for `laplacian`.
 
     Returns:
-        (B, n), or (B, m, n) of m outputs; less B for a single point.
+        (B, n), also for a scalar (B, 1), or (B, m, n) of m > 1 outputs; less B for a single point.
     """
     operator = _operator("hessian_diagonal", coordinates)
     return parse_strategy(strategy).apply(operator, scalar, x, generator, args, event_dim)
@@ -234,7 +234,7 @@ def value_gradient_laplacian(
 
 
 def gradient(scalar: Function, x: Tensor, args: Args = ()) -> Tensor:
-    """Gradient du/dx of a row-wise scalar at each point: (B, n), or (B, m, n) of m outputs; less B for a single point.
+    """Gradient du/dx of a row-wise scalar at each point: (B, n), or (B, m, n) of m > 1 outputs; less B for one point.
 
     Args:
         scalar: As for `laplacian`.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from math import isfinite
 from operator import index
 from types import MappingProxyType
 from typing import Any, Literal
@@ -226,6 +227,8 @@ def _numbers(numbers: Any) -> tuple[float, ...]:
         raise UsageError(
             f"weight: a list must be the numbers of a diagonal, got {numbers!r}; give a tensor for a matrix"
         )
+    if not all(map(isfinite, numbers)):
+        raise UsageError(f"weight must have finite numbers, and has inf or nan: {numbers!r}")
     return tuple(map(float, numbers))
 
 

@@ -101,7 +101,7 @@ def test_what_f_does_to_one_strategy_is_its_row(function: str, reason: str) -> N
         ("raises_system_exit", "f itself: SystemExit: 5"),
         ("raises_keyboard_interrupt", "f itself: KeyboardInterrupt raised by f"),
         ("aborts", "f itself: killed by SIGABRT; last words: terminate called: a C++ exception"),
-        ("wrong_shape", "f itself: the field must map (1, 4) to (1, 4), got (1, 1)"),
+        ("wrong_shape", "f itself: the field must map (1, 4) to (1, 4), got (1, 1); of a scalar take the laplacian"),
     ],
 )
 def test_what_f_does_at_once_is_the_row_of_every_strategy(function: str, reason: str) -> None:
