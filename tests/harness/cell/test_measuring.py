@@ -117,7 +117,11 @@ def test_a_device_that_is_not_here_is_skipped(cell) -> None:
 @pytest.mark.parametrize(
     ("function", "status", "reason"),
     [
-        ("wrong_shape", "error", "f itself: the field must map (2, 3) to (2, 3), got (2, 1); of a scalar take the laplacian"),
+        (
+            "wrong_shape",
+            "error",
+            "f itself: the field must map (2, 3) to (2, 3), got (2, 1); of a scalar take the laplacian",
+        ),
         ("tuple_of", "error", "f itself: the field must return one tensor, got tuple; return its one output"),
         ("raises_system_exit", "error", "f itself: SystemExit: 5"),
         ("half_only", "error", "f itself: f holds tensors of another dtype than x, float64"),
