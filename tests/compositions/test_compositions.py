@@ -20,7 +20,7 @@ from tests.compositions.verdict import strategies_of
 # How many programs are judged; thousands by `python -m tests.compositions.run`.
 COUNT = int(os.environ.get("COMPOSITIONS", "40"))
 # Of so many programs in a row each strategy beside `auto`, `chain` and `taylor` looks at one.
-TURNS = 5
+TURNS = 10
 
 
 @pytest.mark.timeout(120 + 10 * COUNT)
