@@ -190,7 +190,7 @@ def is_array(value: object) -> bool:
 
 def _has_axes(value: object) -> bool:
     """Whether it is an array and no number of numpy's, which has the shape of nothing that fits."""
-    return is_array(value) and not (type(value).__module__ == "numpy" and type(value).__name__ != "ndarray")
+    return is_array(value) and len(value.shape) > 0  # type: ignore[attr-defined]
 
 
 def _digits(number: float) -> str:

@@ -114,7 +114,11 @@ class _ComplexError(UsageError):
 
 def _parts(u: Function) -> Function:
     """u with the real and the imaginary part of each number side by side, (B, 2) or (B, 2 m)."""
-    return wrapping(lambda x, *args: torch.view_as_real(u(x, *args)).flatten(x.dim() - 1), u)
+    return wrapping(lambda x, *args: _sides(u(x, *args)).flatten(x.dim() - 1), u)
+
+
+def _sides(y: Tensor) -> Tensor:
+    return torch.stack((y.real, y.imag), -1)
 
 
 def check_order(order: object) -> None:

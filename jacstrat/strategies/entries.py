@@ -57,7 +57,10 @@ class CachedEntry:
             return (Live(f, weight),) if self._is_trusted(opened) else None
         if self.others(opened):
             return None
-        return inputs(opened, self.places) if self.places else ()
+        try:
+            return inputs(opened, self.places) if self.places else ()
+        except ValueError:  # a number is too large for one
+            return None
 
     def _is_trusted(self, opened: Opened) -> bool:
         integers = integers_of(opened)

@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import Module
+from torch.nn.parameter import is_lazy
 
 from jacstrat.strategies.attribute_names import AttributeNames, attribute_names, guessed_names
 from jacstrat.trace.fingerprint import Same, is_plain_object
@@ -117,7 +118,7 @@ class _OpenedWalk:
         return Opened(tuple(self.parts), tuple(self.values), tuple(self.modules), self.is_exact, self._names)
 
     def _identity(self, value: Any, kind: type) -> None:
-        if isinstance(value, Tensor):  # a parameter that was given others by `.data`
+        if isinstance(value, Tensor) and not is_lazy(value):  # a parameter that was given others by `.data`
             self.parts += (value.shape, value.dtype, value.device, value.requires_grad)
         if isinstance(value, Module):  # with the kinds of its layers: one that is replaced is held against a witness
             self.parts += (value.training, *map(type, value.modules()))

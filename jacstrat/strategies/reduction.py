@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from jacstrat.core.errors import ShapeError, UsageError
-from jacstrat.core.operator import FunctionKind, Operator
+from jacstrat.core.operator import FunctionKind, Operator, is_array
 from jacstrat.strategies.checked import checked, wrapping
 from jacstrat.strategies.copies import Copies
 from jacstrat.strategies.points import check_points
@@ -38,7 +38,7 @@ from jacstrat.strategies.stages import (
     event_of,
     whole_of,
 )
-from jacstrat.strategies.weights import ConstantWeight, is_differentiated, weighing
+from jacstrat.strategies.weights import ConstantWeight, RowWeight, is_differentiated, weighing
 from jacstrat.strategies.workload import same_random_numbers
 from jacstrat.trace.arguments import Args, Function
 from jacstrat.trace.tracers import is_transformed
@@ -77,6 +77,11 @@ class Reduction:
     def is_stale(self, x: Tensor) -> bool:
         """Whether a weight has other numbers than those that it was factorised with, or was so for other points."""
         return any(isinstance(stage, ConstantWeight) and stage.is_stale(x) for stage in self.stages)
+
+    @property
+    def has_weight_function(self) -> bool:
+        """Whether a weight is a function of the point, called as f is."""
+        return any(isinstance(stage, RowWeight) and not is_array(stage.weight) for stage in self.stages)
 
     @property
     def is_transparent(self) -> bool:

@@ -192,8 +192,10 @@ class Question:
         least = _rounding(size.dtype) * torch.where(is_dead, 1.0, size.max()).to(size)
         return least * (size <= least)
 
-    def of_entries(self) -> Tensor:
-        """What rounding may leave of a diagonal that cancels, beside the rest of its matrix and beside f.
+    def of_entries(self, size: Tensor) -> Tensor:
+        """What rounding may leave of a diagonal that cancels beside the rest of its matrix, given its size.
+
+        0 where that is more than rounding.
 
         As of x_1 x_2 ... x_n, whose Hessian has zeros there and nowhere else; and of what is a sum of terms as of each,
         as of the Laplacian of what is harmonic. Cost: two VJPs; of a sum two for up to PARTS of its terms.
@@ -208,12 +210,13 @@ class Question:
         length = self.points.abs().amax(-1).clamp_min(1)
         with torch.no_grad(), suppress(*REFUSALS):
             for one in sums:
-                y = one(self.points).abs()
-                numbers = [(y if self.order == 2 else y.amax(-1)) / length**self.order]
+                # A term of a sum is itself a derivative, and what is added to f is none of its terms.
+                numbers = [] if terms is None else [one(self.points).abs() / length**self.order]
                 apply = reverse(reverse_gradient(one) if self.order == 2 else one, self.points)
                 numbers += [apply(v).abs().amax(-1) for v in signs]
                 largest = torch.maximum(largest, torch.stack(numbers).to(largest).nan_to_num(0, 0, 0).amax(0))
-        return _rounding(largest.dtype) * largest
+        least = _rounding(largest.dtype) * largest
+        return least * (size <= least)
 
     def _is_near_by_whole_steps(self, differences: Tensor, taken: Tensor) -> bool:
         """Whether differences that were taken by smaller steps are those of whole ones, which round less."""

@@ -60,9 +60,14 @@ def _as_sum(zeros: Tensor, number: Tensor) -> Tensor:
 
 
 def _tensor(data: Any, *, dtype: Any = None, device: Any = None, **kwargs: Any) -> Any:
-    if kwargs.get("requires_grad") or not _has_number(data):
-        return NotImplemented
-    return _stacked(data, dtype or reduce(torch.promote_types, map(_dtype, _numbers(data))), device)
+    if isinstance(data, Tensor) or kwargs.get("requires_grad") or not _has_number(data):
+        return NotImplemented  # a tensor is taken as it is, by as_tensor with its graph
+    if dtype is None:
+        dtypes = [one for one in map(_dtype, _numbers(data)) if one is not None]
+        if len(dtypes) < sum(1 for _ in _numbers(data)):
+            return NotImplemented
+        dtype = reduce(torch.promote_types, dtypes)
+    return _stacked(data, dtype, device)
 
 
 def _new_tensor(self: Tensor, data: Any, *, dtype: Any = None, device: Any = None, **kwargs: Any) -> Any:
@@ -85,12 +90,12 @@ def _numbers(data: Any) -> Iterator[Any]:
         yield data
 
 
-def _dtype(number: Any) -> torch.dtype:
-    """What torch takes a number for; what was one of Python before it was recorded for that."""
+def _dtype(number: Any) -> torch.dtype | None:
+    """What torch takes a number for; None of one that may have been a number of Python before it was recorded."""
     if not isinstance(number, Tensor):
         return torch.tensor(number).dtype
-    is_lifted = isinstance(number, FakeTensor) and number.dtype == torch.float64
-    return torch.get_default_dtype() if is_lifted else number.dtype
+    may_be_lifted = isinstance(number, FakeTensor) and number.dtype == torch.float64
+    return None if may_be_lifted and torch.get_default_dtype() != torch.float64 else number.dtype
 
 
 def _has_number(data: Any) -> bool:

@@ -101,15 +101,18 @@ def _asked(code: types.CodeType) -> Iterator[tuple[str | None, str | None]]:
     """Names that `hasattr` and `getattr` ask for in code, each with the global that it is asked of."""
     steps = [step for step in dis.get_instructions(code) if step.opname not in ("EXTENDED_ARG", "PUSH_NULL", "CACHE")]
     for place, step in enumerate(steps):
+        if step.argval == ("vars" if step.opname == "LOAD_GLOBAL" else "__dict__"):
+            yield None, None
         if step.opname != "LOAD_GLOBAL" or step.argval not in ("hasattr", "getattr"):
             continue
         behind = steps[place + 1 :]
         given = behind[: next((k for k, one in enumerate(behind) if one.opname.startswith(("CALL", "PRECALL"))), 0)]
-        owner = given[0].argval if given and given[0].opname == "LOAD_GLOBAL" else None
-        # The first constant is the name, unless it is a part of what makes one.
-        constant = next((one.argval for one in given if one.opname == "LOAD_CONST"), None)
-        is_made = any(one.opname.startswith(("FORMAT_", "BUILD_", "BINARY_")) for one in given)
-        yield owner, constant if isinstance(constant, str) and not is_made else None
+        # An object, perhaps an attribute of one; then the name, and perhaps what is taken where there is none.
+        of = next((k for k, one in enumerate(given) if k and not one.opname.startswith("LOAD_ATTR")), len(given))
+        rest = given[of:]
+        is_plain = bool(rest) and len(rest) <= 2 and rest[0].opname == "LOAD_CONST" and isinstance(rest[0].argval, str)
+        is_global = bool(given) and given[0].opname == "LOAD_GLOBAL"
+        yield given[0].argval if is_global else None, rest[0].argval if is_plain else None
 
 
 def is_plain_builtin(name: str, f: types.FunctionType) -> bool:

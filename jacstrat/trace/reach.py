@@ -90,9 +90,10 @@ class Walk:
         self._owners: list[tuple[Any, list[Fields], str]] = []
         self._names: set[str] = set(IMPLICIT)
         self._new_names: set[str] = set()
-        # Of the names those that need not be there, and whether there are others, which are computed.
+        # Of the names those that need not be there. Others are computed: of what objects, or in a function, of any.
         self._asked: set[str] = set()
         self._is_computed = False
+        self._computed: set[int] = set()
         self._class_fields: dict[type, Fields] = {}  # `vars` of a class is a new object each time
         self._scopes: dict[type, list[Fields]] = {}
 
@@ -100,7 +101,7 @@ class Walk:
     def names(self) -> frozenset[str] | None:
         """Those that code which was reached may read attributes by; None where the walk has ended early."""
         is_whole = len(self._reads) < CHECKS and len(self._seen) < OBJECTS
-        return frozenset(self._names) if is_whole and not self._is_computed else None
+        return frozenset(self._names) if is_whole and not (self._is_computed or self._computed) else None
 
     def run(self, f: Any) -> tuple[Read, ...]:
         self._queue.append((f, ("the function",)))
@@ -256,9 +257,10 @@ class Walk:
         """Guard the attributes of these names, in each scope that has them and in those that come before it."""
         for number, fields in enumerate(scopes):
             is_objects = type(fields) is dict and number == 0
+            is_computed = is_objects and (self._is_computed or id(value) in self._computed)
             if is_objects:
-                self._absences(fields, owner, names)
-            for name in [name for name in fields if name in names or (is_objects and self._is_computed)]:
+                self._absences(fields, owner, names, is_computed)
+            for name in [name for name in fields if name in names or is_computed]:
                 access = (_ATTRIBUTE, name, owner)
                 for scope in scopes[: number + 1]:
                     self._entry(scope, name, access)
@@ -267,13 +269,13 @@ class Walk:
                     with contextlib.suppress(AttributeError, TypeError):  # it is not set, or value is the class
                         self._note(field.__get__, value, field.__get__(value), access)
                 elif type(field) is types.FunctionType and type(fields) is types.MappingProxyType:
-                    self._read_names(field)  # here also that of torch, from which a user's class is derived
+                    self._read_names(field, value)  # here also that of torch, from which a user's class is derived
 
-    def _absences(self, fields: Fields, owner: str, names: Iterable[str]) -> None:
+    def _absences(self, fields: Fields, owner: str, names: Iterable[str], is_computed: bool) -> None:
         """Guard the absence of what is asked for, and of anything where that is computed."""
         for name in self._asked.intersection(names).difference(fields):
             self._entry(fields, name, (_ATTRIBUTE, name, owner))
-        if self._is_computed and (id(fields), "") not in self._looked_up:
+        if is_computed and (id(fields), "") not in self._looked_up:
             self._looked_up.add((id(fields), ""))
             self._reads.append(Read(len, fields, len(fields), ("the attributes of {}", owner)))
 
@@ -287,17 +289,26 @@ class Walk:
         else:
             self._note(fields.__contains__, name, False, access)
 
-    def _read_names(self, f: types.FunctionType) -> None:
-        """Take the names of attributes in the code of f, but for those of a library's module: `torch.log`."""
+    def _read_names(self, f: types.FunctionType, owner: Any = None) -> None:
+        """Take the names of attributes in the code of f, but for those of a library's module: `torch.log`.
+
+        Of a method of an owner that computes names all of the owner counts; `__getattr__` is given those that others
+        have in their code.
+        """
         names, scope = names_read(f.__code__), f.__globals__
         modules = [name for name in names.globals if issubclass(type(scope.get(name)), types.ModuleType)]
         libraries = {name for name in modules if origin(scope[name].__name__) != "own"}
         self._new_names |= {name for owner, name in names.attributes if owner not in libraries} - self._names
         if origin(str(scope.get("__name__"))) == "own":
-            asked = {name for owner, name in names.asked if owner not in libraries}
-            if not self._is_computed and None in asked:
-                self._is_computed = True
-                self._new_names.add("")  # all objects are looked at again
+            asked = {name for of, name in names.asked if of not in libraries}
+            if None in asked and f.__name__ not in ("__getattr__", "__getattribute__"):
+                is_known = self._is_computed or id(owner) in self._computed
+                if owner is None:
+                    self._is_computed = True
+                else:
+                    self._computed.add(id(owner))
+                if not is_known:
+                    self._new_names.add("")  # all objects are looked at again
             self._asked.update(name for name in asked if name is not None)
 
     def _class(self, kind: type) -> list[Fields]:

@@ -120,6 +120,15 @@ def test_what_is_no_rounding_is_a_fault_still() -> None:
     assert hold.fault(Contraction(lambda x: 1e-10 + 0 * x.sum(-1))) == "gives 1e-10 where the sum of |H_ii| is 0"
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, D])
+def test_what_stands_beside_a_diagonal_hides_no_fault_in_it(dtype: torch.dtype) -> None:
+    x = X[:, :3].to(dtype)
+    for beside in (lambda x: 1e6, lambda x: 1e3 * x.roll(1, -1), lambda x: 1e5 * x.roll(1, -1)):
+        hold = Hold(OPERATORS["divergence"], lambda x, beside=beside: x.sin() + beside(x), x, ())
+        assert hold.fault(Contraction(lambda x: x.cos().sum(-1))) == ""
+        assert hold.fault(Contraction(lambda x: 2 * x.cos().sum(-1))).startswith("is off by")
+
+
 @pytest.mark.parametrize("n", [2, 3, 6])
 @pytest.mark.parametrize("spec", ["taylor", "coloring", "chain", "vmap", "jacrev"])
 def test_as_many_points_as_coordinates(spec: str, n: int) -> None:

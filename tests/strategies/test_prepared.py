@@ -5,6 +5,7 @@ from __future__ import annotations
 import types
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -183,6 +184,34 @@ class TestAttributes:
                 torch.testing.assert_close(found, expected)
                 torch.testing.assert_close(parse_strategy(spec).apply(operator, f, X), expected)
 
+    @pytest.mark.parametrize("spec", ["taylor", "coloring", "auto"])
+    def test_a_lazy_layer_that_is_not_used_is_no_hindrance(self, spec: str) -> None:
+        class Half(Energy):
+            def __init__(self) -> None:
+                super().__init__()
+                self.spare = nn.LazyLinear(4)
+
+        f = Half()
+        torch.testing.assert_close(prepare(f, spec)(X), expected(f))
+        torch.testing.assert_close(laplacian(lambda x: f(x) + 0 * len(vars(f)), X, spec), expected(f))
+
+    def test_what_hands_on_to_another_watches_what_is_read(self, recwarn) -> None:
+        class Around:
+            def __init__(self, net: nn.Module) -> None:
+                self.net, self.steps = net, 0
+
+            def __getattr__(self, name: str) -> Any:
+                return getattr(self.__dict__["net"], name)
+
+            def __call__(self, x: Tensor) -> Tensor:
+                return self.scale * x.pow(4).sum(-1)
+
+        f = Around(energy())
+        prepared = prepare(f)
+        f.steps += 1
+        prepared(X)
+        assert not recwarn.list
+
     def test_what_f_writes_at_each_call_is_no_change(self, recwarn) -> None:
         layer = nn.Linear(X.shape[-1], 6).double()
         nn.utils.prune.random_unstructured(layer, "weight", 0.4)
@@ -342,6 +371,29 @@ class TestArguments:
         for step in range(1, 9):
             torch.testing.assert_close(prepared(X, step), -((step / 8) ** 2) * (X * step / 8).sin().sum(-1))
         assert made == most
+
+    @pytest.mark.parametrize("spec", ["taylor", "vmap", "auto"])
+    def test_a_number_may_be_more_than_a_fraction(self, spec: str) -> None:
+        def by_kind(x: torch.Tensor, k: int) -> torch.Tensor:
+            return x.pow(3).sum(-1) * (1 if isinstance(k, int) and k % 2 else 2)
+
+        def plain(x: torch.Tensor, k: int) -> torch.Tensor:
+            return x.pow(3).sum(-1) * k
+
+        def weight(x: torch.Tensor, k: int) -> torch.Tensor:
+            return (
+                torch.full((4,), float(k + 1), dtype=x.dtype).expand_as(x) if k < 3 else [9.0, 8.0][k - 3] * x * 0 + 7
+            )
+
+        weighed = replace(OPERATORS["laplacian"], weight=weight)
+        for f, operator in ((by_kind, OPERATORS["laplacian"]), (plain, weighed)):
+            prepared = parse_strategy(spec).prepare(operator, f, X, args=(0,))
+            for k in (2, 4, 1, 3, 0):
+                expected = parse_strategy("identity").prepare(operator, f, X, args=(k,))(X, k)
+                torch.testing.assert_close(prepared(X, k), expected)
+        for k in (1, 2, 3, 10**17):
+            found = parse_strategy(spec).apply("laplacian", plain, X, args=(k,))
+            torch.testing.assert_close(found, 6.0 * k * X.sum(-1))
 
     @pytest.mark.parametrize("spec", ["taylor", "coloring", "vmap", "auto"])
     def test_a_number_may_be_an_index(self, spec: str) -> None:

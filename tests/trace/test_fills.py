@@ -75,6 +75,7 @@ def test_a_direct_call_goes_on_with_other_numbers() -> None:
         lambda t: torch.as_tensor((t, t)),
         lambda t: torch.ones(1, dtype=torch.float16).new_tensor([t]),
         lambda t: torch.ones(1, dtype=torch.float16).new_full((2, 1), t),
+        lambda t: torch.as_tensor(t, dtype=torch.float16),
         lambda t: torch.full((2,), t, requires_grad=True).detach(),
         lambda t: torch.tensor([1.0, 2.0]),
     ],
@@ -91,3 +92,21 @@ def test_what_is_made_is_what_torch_makes(make: Callable[[Tensor], Tensor], dtyp
 def test_what_is_no_number_is_left_to_torch() -> None:
     with FilledByTensors(), pytest.raises((RuntimeError, TypeError)):
         torch.full((2,), torch.ones(3))
+
+
+def test_a_tensor_that_is_taken_as_it_is_keeps_its_graph() -> None:
+    scale = torch.nn.Parameter(torch.tensor(1.5, dtype=torch.float64))
+    for u in (
+        lambda x: (torch.as_tensor(scale, dtype=x.dtype) * x**4).sum(-1),
+        lambda x: torch.as_tensor((x**4).sum(-1)) * scale,
+    ):
+        for x in (X, X[0]):
+            (found,) = torch.autograd.grad(laplacian(u, x, "taylor").sum(), scale)
+            torch.testing.assert_close(found, 12 * x.square().sum())
+
+
+def test_a_number_of_a_tensor_has_all_its_digits() -> None:
+    t = torch.tensor(0.1, dtype=torch.float64)
+    for make in (lambda t: torch.tensor([t, t, t]), lambda t: torch.as_tensor(t), lambda t: t.clone()):
+        found = laplacian(lambda x, t, make=make: (make(t) * x**4).sum(-1), X, args=(t,))
+        torch.testing.assert_close(found, 1.2 * X.square().sum(-1), rtol=1e-14, atol=0)

@@ -76,4 +76,12 @@ def test_what_is_asked_for_need_not_be_there() -> None:
 
     asked = names_read(f.__code__).asked
     assert asked == {("torch", None), (None, "gate"), (None, "scale"), (None, None)}
+    for computed in (
+        lambda x: getattr(x, x.mode, "relu"),
+        lambda x: getattr(x, f"w{x.mode}", "relu"),
+        lambda x: getattr(x.pick("a"), "w" + x.mode, "relu"),
+        lambda x: vars(x).get("scale"),
+        lambda x: x.__dict__.get("scale", 1.0),
+    ):
+        assert names_read(computed.__code__).asked == {(None, None)}
     assert names_read(plain.__code__).asked == set()

@@ -89,7 +89,7 @@ def roots_of_diagonal(d: Tensor, weight: Any, S: tuple[int, ...] | None, x: Tens
     return factors
 
 
-def scales_of(A: Tensor) -> tuple[Tensor, Tensor]:
+def scales_of(A: Tensor, times: int = SCALINGS) -> tuple[Tensor, Tensor]:
     """Of rows and of columns, (..., n) each and powers of 2: without these the largest number of each is about 1.
 
     What is small beside the rest of a matrix is no rounding where its coordinates have other units. Of a symmetric
@@ -98,14 +98,14 @@ def scales_of(A: Tensor) -> tuple[Tensor, Tensor]:
     Source: Ruiz 2001, A scaling algorithm to equilibrate both rows and columns norms in matrices.
     """
     rows, columns = torch.ones_like(A[..., 0]), torch.ones_like(A[..., 0, :])
-    for _ in range(SCALINGS):
+    for _ in range(times):
         size = (A / rows.unsqueeze(-1) / columns.unsqueeze(-2)).abs()
-        by_rows, by_columns = (_root_of_two(size.amax(axis)) for axis in (-1, -2))
+        by_rows, by_columns = (power_of_two(size.amax(axis)) for axis in (-1, -2))
         rows, columns = rows * by_rows, columns * by_columns
     return rows, columns
 
 
-def _root_of_two(size: Tensor) -> Tensor:
+def power_of_two(size: Tensor) -> Tensor:
     """The power of 2 next to the root; 1 of nothing, of inf and of nan."""
     return torch.exp2(torch.where((size > 0) & size.isfinite(), size, 1).log2().div(2).round())
 
