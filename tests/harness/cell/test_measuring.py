@@ -120,7 +120,7 @@ def test_a_device_that_is_not_here_is_skipped(cell) -> None:
         (
             "wrong_shape",
             "error",
-            "f itself: the field must map (2, 3) to (2, 3), got (2, 1); of a scalar take the laplacian",
+            "f itself: the field must map (2, 3) to (2, 3), got (2, 1); that is a scalar: give -o laplacian",
         ),
         ("tuple_of", "error", "f itself: the field must return one tensor, got tuple; return its one output"),
         ("raises_system_exit", "error", "f itself: SystemExit: 5"),
