@@ -16,6 +16,7 @@ from jacstrat.strategies.error_hints import hinted
 from jacstrat.strategies.look import has_numbers
 from jacstrat.strategies.points import check_args, check_points, outside_inference_mode, usable
 from jacstrat.strategies.process_cache import ProcessCache, circumstances_of
+from jacstrat.strategies.stages import real_and_imaginary
 from jacstrat.trace import Untraceable
 from jacstrat.trace.arguments import Args, Function, bind
 from jacstrat.trace.tracers import outside_hooks
@@ -114,11 +115,7 @@ class _ComplexError(UsageError):
 
 def _parts(u: Function) -> Function:
     """u with the real and the imaginary part of each number side by side, (B, 2) or (B, 2 m)."""
-    return wrapping(lambda x, *args: _sides(u(x, *args)).flatten(x.dim() - 1), u)
-
-
-def _sides(y: Tensor) -> Tensor:
-    return torch.stack((y.real, y.imag), -1)
+    return wrapping(lambda x, *args: real_and_imaginary(u(x, *args)).flatten(x.dim() - 1), u)
 
 
 def check_order(order: object) -> None:

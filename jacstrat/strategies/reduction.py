@@ -171,14 +171,12 @@ def reduction(
     plain, outputs = operator.plain, _outputs(operator, form)
     if operator.weight is not None:
         # The field of a gradient has one output, and what is differentiated is not factorised.
-        m = _outputs(operator, form)
-        if m is not None and not needs_scalar and is_differentiated(operator.weight, x, args, S):
-            several = SeveralOutputs(Copies.of(m, x))
-            operator, m = several.copies.weighed(operator, x), None
+        if outputs is not None and not needs_scalar and is_differentiated(operator.weight, x, args, S):
+            several = SeveralOutputs(Copies.of(outputs, x))
+            operator, outputs = several.copies.weighed(operator, x), None
             add(several)
-        plain, stage = weighing(replace(operator, coordinates=None), x, S, n, needs_scalar or m is not None)
+        plain, stage = weighing(replace(operator, coordinates=None), x, S, n, needs_scalar or outputs is not None)
         add(stage)
-        outputs = m
     return Reduction(plain, _marked(f, outputs) if outputs else f, tuple(stages), operator.kind), form
 
 

@@ -180,7 +180,7 @@ class ComplexScalar:
     axis: int
 
     def function(self, f: Function) -> Function:
-        return lambda x, *args: _parts(f(x, *args)).flatten(x.dim() - 1)
+        return lambda x, *args: real_and_imaginary(f(x, *args)).flatten(x.dim() - 1)
 
     def points(self, x: Tensor, args: Args) -> tuple[Tensor, Args]:
         return x, args
@@ -235,10 +235,10 @@ class SeveralOutputs:
 
 def _part(y: Tensor, which: Tensor) -> Tensor:
     """The real or the imaginary part of a field, at each row that which says."""
-    return (_parts(y) * which.unsqueeze(-2)).sum(-1)
+    return (real_and_imaginary(y) * which.unsqueeze(-2)).sum(-1)
 
 
-def _parts(y: Tensor) -> Tensor:
+def real_and_imaginary(y: Tensor) -> Tensor:
     """The real and the imaginary part beside each other, as view_as_real, whose way back takes no empty tensor."""
     return torch.stack((y.real, y.imag), -1)
 

@@ -26,14 +26,13 @@ def square_roots_of_rows(A: Tensor) -> tuple[Tensor, Tensor]:
     """
     with torch.no_grad():
         C = (A + A.mT).double() / 2
-        diagonal = C.diagonal(dim1=-2, dim2=-1)
-        scale = power_of_two(diagonal.abs())
+        scale = power_of_two(C.diagonal(dim1=-2, dim2=-1).abs())
+        C = C / scale.unsqueeze(-1) / scale.unsqueeze(-2)
         eps = torch.finfo(A.dtype if A.dtype == torch.float64 else torch.float32).eps
-        root = _columns(C / scale.unsqueeze(-1) / scale.unsqueeze(-2), eps) if C.shape[-1] >= PIVOTS else None
+        root = _columns(C, eps) if C.shape[-1] >= PIVOTS else None
         if root is not None:
             s, t = root, root[..., :0]
         else:
-            C = C / scale.unsqueeze(-1) / scale.unsqueeze(-2)
             more, _ = scales_of(C, SCALINGS)
             scale = scale * more
             s, t = _by_eigenvalues(C / more.unsqueeze(-1) / more.unsqueeze(-2), A.dtype)
