@@ -77,7 +77,7 @@ class Direct:
         self.strategy, self.operator, self.f, self.x = strategy, operator, f, x
         self.generator, self.args, self.event_dim = generator, args, event_dim
         self.weight = operator.weight if callable(operator.weight) and not is_array(operator.weight) else None
-        if isinstance(args, tuple) and any(type(arg) is int for arg in args):
+        if isinstance(args, tuple | list) and any(type(arg) is int for arg in args):
             self._hold_integers()
         self.key: Hashable = None
         self.form: OutputForm | None = None
