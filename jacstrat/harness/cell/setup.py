@@ -7,17 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
-
-# Torch imports these when a derivative or a dispatch mode is first used: half a second that would be put down to the
-# first strategy of every child.
-import torch._decomp.decompositions_for_jvp
-import torch._dynamo
-import torch.fx.experimental.symbolic_shapes
 from torch import Tensor
 
 from jacstrat.core.case import F
 from jacstrat.core.errors import UnsupportedError
 from jacstrat.core.operator import Operator, parse_operator
+from jacstrat.core.torch_parts import import_torch_parts
 from jacstrat.graphs import Work, captured
 from jacstrat.harness.cell.phases import Phases
 from jacstrat.harness.cell.references import find_reference
@@ -117,6 +112,7 @@ def set_up(
     """
     phases = phases or Phases()
     with phases.within("set up"):
+        import_torch_parts()
         instance = instance or instantiate(cell, cell.device)
         operator = instance.operator(cell.operator)
         check(instance.f, instance.x, operator, instance.args)

@@ -25,6 +25,7 @@ from jacstrat.core.case import F
 from jacstrat.core.errors import in_words
 from jacstrat.core.forks import answer, detach, die_with, redirect, request, serve
 from jacstrat.core.frames import Sender, out_of_the_way
+from jacstrat.core.torch_parts import import_torch_parts
 from jacstrat.harness.dispatch.caller import adopt
 from jacstrat.harness.plan.cases import Cell
 from jacstrat.measure.context import ContextLostError
@@ -57,6 +58,7 @@ def main() -> None:
     warnings.filterwarnings("ignore", module=r"torch\b")
     for module in PRELOAD:
         importlib.import_module(module)
+    import_torch_parts()
     # What is here at the fork is no garbage of the child's: walking it would copy its pages, 0.2 s a child.
     gc.collect()
     gc.freeze()

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import sys
 import time
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -30,18 +28,6 @@ from jacstrat.strategies.contraction import Contraction
 from jacstrat.strategies.hold import Hold
 from jacstrat.strategies.workload import Workload, same_random_numbers
 from jacstrat.trace.arguments import is_value
-
-
-def import_torch_parts() -> None:
-    """Have torch import what it imports when a transform or a trace is first used: once a process, and no choice's."""
-    if "torch.fx.experimental.symbolic_shapes" in sys.modules and "torch._decomp.decompositions_for_jvp" in sys.modules:
-        return
-    with warnings.catch_warnings():  # what torch says of its own modules is no error of f where warnings are errors
-        warnings.simplefilter("ignore")
-        import torch._decomp.decompositions_for_jvp
-        import torch._dynamo
-        import torch.fx.experimental.proxy_tensor
-        import torch.fx.experimental.symbolic_shapes  # noqa: F401
 
 
 class Choice(NamedTuple):

@@ -12,8 +12,9 @@ from torch import Tensor
 
 from jacstrat.core.errors import UsageError, unknown
 from jacstrat.core.operator import Operator
+from jacstrat.core.torch_parts import import_torch_parts
 from jacstrat.strategies.auto.candidates import Candidate, Evidence
-from jacstrat.strategies.auto.choosing import Choosing, import_torch_parts
+from jacstrat.strategies.auto.choosing import Choosing
 from jacstrat.strategies.auto.counting import UNKNOWN, product_costs
 from jacstrat.strategies.auto.offers import on_ground
 from jacstrat.strategies.base import Args, Function, Strategy

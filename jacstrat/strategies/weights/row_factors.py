@@ -49,7 +49,7 @@ def _columns(C: Tensor, eps: float) -> Tensor | None:
         pivot = left.argmax(-1, keepdim=True)
         size = left.gather(-1, pivot)
         is_left = size > least
-        if not C.is_meta and not bool(is_left.any()):  # without numbers: what they cost at most
+        if not C.is_meta and not bool(is_left.any()):
             break
         at_pivot = pivot.unsqueeze(-1).expand(*lead, 1, n)
         row = (C.gather(-2, at_pivot) - L.gather(-2, at_pivot) @ L.mT).squeeze(-2)
@@ -65,11 +65,11 @@ def _by_eigenvalues(C: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
     value, Q = torch.linalg.eigh(C)
     roots = Q * value.abs().sqrt().unsqueeze(-2)
     n = C.shape[-1]
-    if C.is_meta:
-        return roots, roots[..., :0]
     # Where a point has inf or nan the others are as they are, and it has all columns.
     least = least_of(value.abs().nan_to_num(0, 0), dtype)
-    plus, minus = (int((~(sign * value <= least)).sum(-1).max()) if len(value) else 0 for sign in (1, -1))
+    counts = [(~(sign * value <= least)).sum(-1) for sign in (1, -1)]
+    # Without numbers: what they cost at most.
+    plus, minus = (n, 0) if C.is_meta else (int(count.max()) if len(value) else 0 for count in counts)
     # By size, the positive are the last and the negative the first; of a point with fewer, the others are 0.
     s = roots.where(~(value <= 0).unsqueeze(-2), 0)[..., n - _rounded(plus, n) if plus or not minus else n :]
     return s, roots.where(~(value >= 0).unsqueeze(-2), 0)[..., : _rounded(minus, n) if minus else 0]
