@@ -26,10 +26,12 @@ from jacstrat.trace.tracers import Watch
 # torch.func, or a recording; vmap over the points; forward mode; that twice.
 Transform = Literal["rules", "reverse", "func", "rows", "forward", "twice"]
 
+_NO_GRAD = "under torch.no_grad() it serves the result alone"
 _WORDS_OF_GAPS: Mapping[Transform, str] = MappingProxyType(
     {
-        "rules": "has a gradient that is not right, since third derivatives of torch's {} are wrong",
-        "reverse": "has a gradient that is not right, since torch's {} is wrong three times by reverse mode",
+        "rules": "has a gradient that is not right, since third derivatives of torch's {} are wrong; " + _NO_GRAD,
+        "reverse": "has a gradient that is not right, since torch's {} is wrong three times by reverse mode; "
+        + _NO_GRAD,
         "rows": "takes points one by one under vmap, where torch's {} is wrong",
         "forward": "goes by forward mode, in which torch's {} is wrong",
         "twice": "goes by forward mode twice, in which torch's {} is wrong",
