@@ -23,7 +23,7 @@ from torch.nn.parameter import is_lazy
 from jacstrat.strategies.attribute_names import AttributeNames, attribute_names, guessed_names
 from jacstrat.trace.fingerprint import Same, is_plain_object
 from jacstrat.trace.names import names_read
-from jacstrat.trace.reach import origin
+from jacstrat.trace.objects import origin
 
 # How deep objects are followed, and items of one container.
 DEPTH, ITEMS = 8, 32

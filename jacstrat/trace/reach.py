@@ -12,14 +12,11 @@ import contextlib
 import contextvars
 import functools
 import logging
-import sys
-import sysconfig
-import threading
 import types
 from collections import OrderedDict, deque
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable
 from operator import attrgetter
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -28,6 +25,7 @@ from torch.nn.modules import module as hooks_of_all
 
 from jacstrat.trace.contents import BUFFERS, IMMUTABLE, Bytes, Items
 from jacstrat.trace.names import names_read, words
+from jacstrat.trace.objects import Fields, fields_of, is_plain, is_setting, origin
 
 log = logging.getLogger("jacstrat")
 
@@ -61,12 +59,9 @@ _PARTS: dict[type, tuple[str, ...]] = {
 _BASES = (dict, list, tuple, set)
 _ENTRIES = ("_parameters", "_buffers", "_modules")
 _HOOKS = ("_forward_pre_hooks", "_forward_hooks", "_backward_pre_hooks", "_backward_hooks")
-_CORE = ("torch", "numpy", "jacstrat")
-_STDLIB = (sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib"))
 
 # A template and what is put into it: names, keys, or a place in turn. It becomes words once something has changed.
 AccessPath = tuple[Any, ...]
-Fields = Mapping[str, Any]
 _ATTRIBUTE, _ITEM, _LENGTH = "`{}` of {}", "item {!r} of {}", "the length of {}"
 
 
@@ -162,7 +157,7 @@ class Walk:
             elif kind in BUFFERS and (contents := Bytes.of(value)) is not None:
                 self._note(contents.holds, value, True, access)
             if kind not in (list, tuple, dict, set, frozenset, OrderedDict):
-                fields = _fields(value, kind)
+                fields = fields_of(value, kind)
                 if fields and issubclass(kind, Collection) and origin(kind.__module__) == "core":
                     for name in fields:  # what a ChainMap or a UserDict is made of, under whatever names
                         self._entry(fields, name, (_ATTRIBUTE, name, kind.__name__))
@@ -208,14 +203,14 @@ class Walk:
     def _items(self, value: dict[Any, Any], template: str, owner: str | AccessPath) -> None:
         read = dict.__getitem__.__get__(value)
         for key, item in dict.items(value):
-            if _is_plain(key):
+            if is_plain(key):
                 self._note(read, key, item, (template, key, owner))
-        if not all(map(_is_plain, dict.keys(value))):  # to look one up is to run the user's `__hash__`
+        if not all(map(is_plain, dict.keys(value))):  # to look one up is to run the user's `__hash__`
             self._row(value, owner if isinstance(owner, tuple) else (owner,))
 
     def _module(self, module: Module, kind: type) -> None:
         owner, is_users = kind.__name__, bool(self._class(kind))
-        fields = _fields(module, kind) or {}
+        fields = fields_of(module, kind) or {}
         for name, item in fields.items():
             access = (_ATTRIBUTE, name, owner)
             if name in _ENTRIES:
@@ -225,7 +220,7 @@ class Walk:
                     self._items(item, _ATTRIBUTE, owner)
             elif name in _HOOKS:
                 self._container(item, type(item), access)
-            elif name == "training" or (not (is_users or "hook" in name) and _is_setting(item)):
+            elif name == "training" or (not (is_users or "hook" in name) and is_setting(item)):
                 self._entry(fields, name, access)
         if not issubclass(kind, torch.jit.ScriptModule):  # which puts it there itself at its first call
             self._entry(fields, "forward", (_ATTRIBUTE, "forward", owner))
@@ -321,37 +316,3 @@ class Walk:
             any_users = any(origin in users for origin in origins.values())
             self._scopes[kind] = [self._class_fields.setdefault(one, vars(one)) for one in classes if any_users]
         return self._scopes[kind]
-
-
-@functools.lru_cache(maxsize=4096)
-def origin(module: str) -> Literal["own", "installed", "core"]:
-    """Whose a module is, by its name: the user's, a library's, or one of torch, of numpy, of Python itself."""
-    top = module.partition(".")[0]
-    if top in _CORE:
-        return "core"
-    file = getattr(sys.modules.get(module), "__file__", None)
-    if file is None:
-        return "core" if top in sys.stdlib_module_names else "own"
-    if "site-packages" in file or "dist-packages" in file:
-        return "installed"
-    return "core" if file.startswith(_STDLIB) else "own"
-
-
-def _fields(value: Any, kind: type) -> Fields | None:
-    """`vars` of an object, by the way that no user's code can take over."""
-    if kind is threading.local:  # those of this thread
-        return vars(value)
-    descriptor = next((vars(one)["__dict__"] for one in kind.__mro__ if "__dict__" in vars(one)), None)
-    # A member is that of a class written in C, as of a SimpleNamespace.
-    known = (types.GetSetDescriptorType, types.MemberDescriptorType)
-    fields = descriptor.__get__(value) if descriptor is not None and type(descriptor) in known else None
-    return fields if type(fields) is dict else None
-
-
-def _is_setting(value: Any) -> bool:
-    return _is_plain(value) or callable(value) or issubclass(type(value), Tensor)
-
-
-def _is_plain(value: Any) -> bool:
-    kind = type(value)
-    return kind in IMMUTABLE or (kind in (tuple, torch.Size) and all(_is_plain(item) for item in value))
