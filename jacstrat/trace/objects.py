@@ -1,4 +1,4 @@
-"""Objects as a walk over them sees them: whose they are, and their fields, by ways that no code of a user takes over."""
+"""Objects as a walk over them sees them: whose they are, and their fields, past any code of the user."""
 
 from __future__ import annotations
 
