@@ -22,7 +22,7 @@ def left_tangents(a: Jet, b: Tensor) -> Tensor:
         t = a.full(-3, -1)
         K, batch, rows, inner = t.shape
         folded = t.transpose(0, 1).reshape(batch, K * rows, inner) @ b
-        return folded.view(batch, K, rows, -1).transpose(0, 1)
+        return folded.view(batch, K, rows, b.shape[-1]).transpose(0, 1)
     return a.full(-1) @ b
 
 
@@ -32,7 +32,7 @@ def right_tangents(a: Tensor, b: Jet) -> Tensor:
         t = b.full(-3, -2)
         K, batch, inner, columns = t.shape
         folded = a @ t.permute(1, 2, 0, 3).reshape(batch, inner, K * columns)
-        return folded.view(batch, -1, K, columns).permute(2, 0, 1, 3)
+        return folded.view(batch, a.shape[-2], K, columns).permute(2, 0, 1, 3)
     return a @ b.full(-2)
 
 
@@ -49,9 +49,9 @@ def _cross(a: Jet, b: Jet) -> Tensor:
     if ta.dim() == 4:
         K, batch, rows, inner = ta.shape
         left = ta.permute(1, 2, 0, 3).reshape(batch, rows, K * inner)
-        return left @ tb.transpose(0, 1).reshape(batch, K * inner, -1)
+        return left @ tb.transpose(0, 1).reshape(batch, K * inner, tb.shape[-1])
     K, rows, inner = ta.shape
-    return ta.transpose(0, 1).reshape(rows, K * inner) @ tb.reshape(K * inner, -1)
+    return ta.transpose(0, 1).reshape(rows, K * inner) @ tb.reshape(K * inner, tb.shape[-1])
 
 
 def _derivatives(a: Any, b: Any, wants_tangents: bool) -> tuple[Tensor | None, Tensor | None]:

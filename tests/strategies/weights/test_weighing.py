@@ -475,3 +475,11 @@ def test_what_is_no_weight_is_told(weight: object, words: str) -> None:
     for call in (lambda: laplacian(scalar, X, weight=weight), lambda: divergence(field, X, weight=weight)):
         with pytest.raises(UsageError, match=words):
             call()
+
+
+@pytest.mark.parametrize("shape", [(4,), (4, 4), (0, 4), (0, 4, 4)])
+@pytest.mark.parametrize("spec", ["taylor", "taylor:compress=false", "jvp", "vmap", "hessian", "auto"])
+def test_of_no_points_there_is_nothing(spec: str, shape: tuple[int, ...]) -> None:
+    W, x = torch.ones(4, 3, dtype=torch.float64), torch.empty(0, 4, dtype=torch.float64)
+    A = torch.ones(shape, dtype=torch.float64)
+    assert laplacian(lambda x: torch.tanh(x @ W).prod(-1), x, spec, weight=A).shape == (0,)
