@@ -52,7 +52,7 @@ def tried(place: int, operator: str) -> list[str]:
         operator: One of its operators.
     """
     specs = SCALAR if operator == LAPLACIAN else FIELD
-    return [spec for column, spec in enumerate(specs) if spec == "auto" or shared(place, column)]
+    return [spec for column, spec in enumerate(specs) if spec == "auto" or shared(place, column, share=4)]
 
 
 def judged(case: Case, operator: str, strategies: Sequence[str], watch: Callable[[str], None]) -> list[Seen]:
