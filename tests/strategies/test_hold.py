@@ -10,6 +10,7 @@ from jacstrat import parse_strategy
 from jacstrat.core.operator import OPERATORS
 from jacstrat.strategies.contraction import Contraction
 from jacstrat.strategies.hold import Hold
+from tests.share import shared
 
 D = torch.float64
 X = torch.randn(6, 3, dtype=D, generator=torch.Generator().manual_seed(0)) + 2
@@ -99,13 +100,20 @@ NOTHING = {
 }
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, D])
+PAIRS = (
+    *((name, spec) for name in NOTHING for spec in ("vmap", "coloring")),
+    *((name, "taylor") for name in NOTHING if name != "rotation"),
+    ("rotation", "chain"),
+)
+
+
 @pytest.mark.parametrize(
-    ("name", "spec"),
+    ("name", "spec", "dtype"),
     [
-        *((name, spec) for name in NOTHING for spec in ("vmap", "coloring")),
-        *((name, "taylor") for name in NOTHING if name != "rotation"),
-        ("rotation", "chain"),
+        (*pair, dtype)
+        for row, pair in enumerate(PAIRS)
+        for column, dtype in enumerate((torch.float32, D))
+        if shared(row, column, share=2)
     ],
 )
 def test_what_rounding_leaves_of_nothing_is_no_fault(name: str, spec: str, dtype: torch.dtype) -> None:

@@ -13,6 +13,7 @@ from torch import Tensor
 from jacstrat import OPERATORS, ShapeError, UsageError, divergence, laplacian, parse_strategy
 from jacstrat.core.operator import Operator
 from jacstrat.strategies import default_strategies
+from tests.share import shared
 
 B, N = 6, 4
 SPECS = [name for name in default_strategies() if not parse_strategy(name).stochastic and name != "ones"]
@@ -50,7 +51,15 @@ WEIGHTS = {
     "rows of the point": rows,
     "matrices of the point": matrices,
 }
-weighted = pytest.mark.parametrize("kind", WEIGHTS)
+a_share = pytest.mark.parametrize(
+    ("spec", "kind"),
+    [
+        (spec, kind)
+        for row, spec in enumerate(SPECS)
+        for column, kind in enumerate(WEIGHTS)
+        if shared(row, column, share=3)
+    ],
+)
 
 
 def scalar(x: Tensor) -> Tensor:
@@ -83,8 +92,7 @@ def contracted(kind: str, J: Tensor, S: list[int] | None = None) -> Tensor:
     return (W * J.mT).sum((-1, -2))
 
 
-@each
-@weighted
+@a_share
 def test_of_a_hessian(spec: str, kind: str) -> None:
     if (reason := parse_strategy(spec).refuse(OPERATORS["laplacian"])) is not None:
         pytest.skip(reason)
@@ -97,8 +105,7 @@ def test_of_a_hessian(spec: str, kind: str) -> None:
             torch.testing.assert_close(found, contracted(kind, H, S), rtol=1e-9, atol=1e-9)
 
 
-@each
-@weighted
+@a_share
 def test_of_a_jacobian(spec: str, kind: str) -> None:
     if (reason := parse_strategy(spec).refuse(OPERATORS["divergence"])) is not None:
         pytest.skip(reason)
