@@ -188,6 +188,11 @@ def is_array(value: object) -> bool:
     return hasattr(value, "shape") and hasattr(value, "dtype")
 
 
+def is_weight_function(weight: object) -> bool:
+    """Whether a weight is one of each point that is asked for it; a layer is, and no tensor that can be called."""
+    return callable(weight) and not is_array(weight)
+
+
 def _has_axes(value: object) -> bool:
     """Whether it is an array and no number of numpy's, which has the shape of nothing that fits."""
     return is_array(value) and len(value.shape) > 0  # type: ignore[attr-defined]

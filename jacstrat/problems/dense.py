@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from jacstrat.core.operator import Operator, is_array, parse_operator
+from jacstrat.core.operator import Operator, is_weight_function, parse_operator
 from jacstrat.problems.reference import Reference, dtype_name, wide
 
 
@@ -126,7 +126,7 @@ def _gradient(y: Tensor, x: Tensor, create_graph: bool = False) -> Tensor:
 def _weight(weight: Any, x: Tensor, args: tuple[Any, ...]) -> Tensor:
     """A at each point, (..., n) for a diagonal, else (..., n, n)."""
     lead, n = x.shape[:-1], x.shape[-1]
-    is_function = callable(weight) and not is_array(weight)
+    is_function = is_weight_function(weight)
     A = torch.as_tensor(weight(x.detach(), *args) if is_function else weight).detach().to(x)
     if not is_function and A.shape == (n, n):
         return A.expand(*lead, n, n)

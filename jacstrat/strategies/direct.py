@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from jacstrat.core.errors import UnsupportedError
-from jacstrat.core.operator import Operator, is_array
+from jacstrat.core.operator import Operator, is_array, is_weight_function
 from jacstrat.strategies.checked import wrapping
 from jacstrat.strategies.entries import TABLE, CachedEntry, Live, inputs, integers_of
 from jacstrat.strategies.opened import closed, opened
@@ -76,7 +76,7 @@ class Direct:
     ) -> None:
         self.strategy, self.operator, self.f, self.x = strategy, operator, f, x
         self.generator, self.args, self.event_dim = generator, args, event_dim
-        self.weight = operator.weight if callable(operator.weight) and not is_array(operator.weight) else None
+        self.weight = operator.weight if is_weight_function(operator.weight) else None
         if isinstance(args, tuple | list) and any(type(arg) is int for arg in args):
             self._hold_integers()
         self.key: Hashable = None

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from jacstrat.core.errors import ShapeError, UsageError
-from jacstrat.core.operator import Operator, is_array
+from jacstrat.core.operator import Operator, is_array, is_weight_function
 from jacstrat.strategies.copies import Copies, output
 from jacstrat.strategies.points import outside_transforms
 from jacstrat.trace.arguments import Args, Function, of_rows
@@ -145,7 +145,7 @@ def _bare(args: Args, positions: tuple[int, ...]) -> Args:
 def bare_weight(operator: Operator, positions: tuple[int, ...]) -> Operator:
     """The operator, with a weight of the point that is given its arguments as the caller has them."""
     weight = operator.weight
-    if not callable(weight) or is_array(weight):
+    if not is_weight_function(weight):
         return operator
     return replace(operator, weight=lambda x, *args: weight(x, *_bare(args, positions)))
 

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from jacstrat.core.errors import ShapeError, UsageError
-from jacstrat.core.operator import OPERATORS, Operator, is_array
+from jacstrat.core.operator import OPERATORS, Operator, is_array, is_weight_function
 from jacstrat.strategies.points import outside_transforms
 from jacstrat.strategies.weights.constant import (
     AlongFactors,
@@ -55,7 +55,7 @@ def weighing(
     weight = operator.weight
     if isinstance(weight, str):
         raise UsageError(f"weight={weight} is that of a problem, and there is none here; give a tensor or a function")
-    if callable(weight) and not is_array(weight):
+    if is_weight_function(weight):
         return _by_rows(plain, weight, S, needs_scalar)
     # Where the caller has it, since there it has numbers, whatever x has.
     with outside_transforms():
