@@ -150,7 +150,8 @@ class Problem:
         """The function and its points at one size, the same numbers on every machine.
 
         Raises:
-            UsageError: The function cannot have this n, and which it can; or its factory fails, and how.
+            UsageError: The function cannot have this n, and which it can; its factory fails, and how; or its
+                arguments are no tuple.
         """
         for name, number in (("n", n), ("batch", batch)):
             if number < 1:
@@ -170,7 +171,11 @@ class Problem:
             return tensor(array) if array.dtype.kind == "f" else torch.from_numpy(array.copy()).to(device)
 
         x = tensor(self.points(n, batch, points))
-        args = tuple(argument(array) for array in self.arguments(n, batch, others))
+        arrays = self.arguments(n, batch, others)
+        if not isinstance(arrays, tuple | list):
+            kind = type(arrays).__name__
+            raise UsageError(f"arguments of {self.name} must give a tuple of arrays, (values,) of one, got a {kind}")
+        args = tuple(argument(array) for array in arrays)
         weight: Any = self.weight and self.weight(n, for_weight)
         if weight is not None and not callable(weight):
             # A constant has numbers, by which it is factorised, wherever the points are.

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from jacstrat import UsageError
 from jacstrat.problems import PROBLEMS, Problem, Reference
 from jacstrat.problems.base import uniform
 from jacstrat.problems.reference import MARGIN
@@ -101,3 +102,10 @@ def test_uniform_fills_rows_in_order() -> None:
     assert (small == large[:2]).all()
     assert small.min() >= 2
     assert small.max() < 3
+
+
+def test_arguments_that_are_one_array_are_told_in_a_line() -> None:
+    flow = replace(PROBLEMS["conditional_flow"], arguments=lambda n, batch, rng: rng.uniform(0, 1, (batch, 1)))
+    told = "arguments of conditional_flow must give a tuple of arrays, \\(values,\\) of one, got a ndarray"
+    with pytest.raises(UsageError, match=told):
+        flow.instance(2, 3)
