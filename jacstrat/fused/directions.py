@@ -31,7 +31,7 @@ class Directions:
                 if number in writer.reached:
                     self._bend(number)
         else:
-            entry = self._picked(network.output)
+            entry = self.picked(network.output)
             writer.write(f"entry = {entry}")
             if not spec.operator.is_trace:
                 writer.write("entry = entry + tl.full((P,), 0.0, dtype=ACC)")
@@ -41,10 +41,7 @@ class Directions:
         if len(writer.lines) == hoisted:
             writer.write("total += 0.0")
         writer.indent -= 1
-        # What was loaded on the way and does not depend on k stands in front of the loop.
-        loop = writer.lines[body:]
-        front = [line[4:] for line in loop if line.startswith("        ") and _is_load_of_operand(line)]
-        writer.lines[body:] = front + [line for line in loop if not _is_load_of_operand(line)]
+        hoist_loads(writer, body)
         if spec.operator.is_trace:
             writer.write("tl.store(result + tl.program_id(1) * B + rows, total, mask=ok)")
 
@@ -52,13 +49,13 @@ class Directions:
         writer = self.writer
         vector = writer.network.vectors[number]
         if isinstance(vector, PointwiseVector):
-            t = self._tangent(vector.source)
+            t = self.tangent(vector.source)
             writer.write(f"total += row_sum(k{number} * ({t} * {t}))")
         elif isinstance(vector, Product):
-            left, right = self._tangent(vector.left), self._tangent(vector.right)
+            left, right = self.tangent(vector.left), self.tangent(vector.right)
             writer.write(f"total += row_sum(2.0 * g{number} * ({left} * {right}))")
 
-    def _tangent(self, number: int) -> str:
+    def tangent(self, number: int) -> str:
         """The name of a vector's derivative along direction k, written where it was not yet."""
         writer = self.writer
         name = f"t{number}"
@@ -72,13 +69,13 @@ class Directions:
             if isinstance(vector, LinearVector):
                 for term in vector.terms:
                     if network.varies[term.source] and not network.fixed[term.source]:
-                        parts.append(writer.applied(term, number, self._tangent(term.source)))
+                        parts.append(writer.applied(term, number, self.tangent(term.source)))
             elif isinstance(vector, PointwiseVector):
-                parts.append(f"d{number} * {self._tangent(vector.source)}")
+                parts.append(f"d{number} * {self.tangent(vector.source)}")
             elif isinstance(vector, Product):
                 for one, other in ((vector.left, vector.right), (vector.right, vector.left)):
                     if network.varies[one]:
-                        parts.append(f"v{other} * {self._tangent(one)}")
+                        parts.append(f"v{other} * {self.tangent(one)}")
         writer.write(f"{name} = {' + '.join(parts)}")
         return name
 
@@ -92,48 +89,55 @@ class Directions:
         writer.write(f"q{number} = tl.load({at}{mask}).to(ACC)[None, :]")
         return f"q{number}"
 
-    def _picked(self, number: int) -> str:
+    def picked(self, number: int) -> str:
         """Entry k of a vector's derivative along direction k, (P,) or (1,)."""
         writer = self.writer
         network, vector = writer.network, writer.network.vectors[number]
         if vector.width == 1 and not isinstance(vector, InputVector):
-            return f"row_sum({self._tangent(number)})"
+            return f"row_sum({self.tangent(number)})"
         if isinstance(vector, InputVector):
             return "1.0"
         if isinstance(vector, LinearVector):
             parts = [self._picked_term(term, number) for term in vector.terms if network.varies[term.source]]
             return " + ".join(parts)
         if isinstance(vector, PointwiseVector):
-            return f"{self._entry(f'd{number}', vector.width)} * ({self._picked(vector.source)})"
+            return f"{self.entry(f'd{number}', vector.width)} * ({self.picked(vector.source)})"
         assert isinstance(vector, Product)
         parts = []
         for one, other in ((vector.left, vector.right), (vector.right, vector.left)):
             if network.varies[one]:
-                entry = self._entry(f"v{other}", network.vectors[other].width)
-                parts.append(f"{entry} * ({self._picked(one)})")
+                entry = self.entry(f"v{other}", network.vectors[other].width)
+                parts.append(f"{entry} * ({self.picked(one)})")
         return " + ".join(parts)
 
     def _picked_term(self, term: Term, number: int) -> str:
         writer = self.writer
         factor = "" if term.factor == 1 else f"{term.factor!r} * "
         if term.operand is None:
-            return f"{factor}({self._picked(term.source)})"
+            return f"{factor}({self.picked(term.source)})"
         so, si = writer.spec.strides[term.operand]
         if term.is_diagonal:
-            return f"{factor}tl.load(o{term.operand} + k * {si}).to(ACC) * ({self._picked(term.source)})"
+            return f"{factor}tl.load(o{term.operand} + k * {si}).to(ACC) * ({self.picked(term.source)})"
         width, name = writer.network.vectors[term.source].width, f"p{number}_{term.operand}"
-        t = self._tangent(term.source)
+        t = self.tangent(term.source)
         mask = f", mask={writer.mask(width)}, other=0.0" if padded(width) > width else ""
         at = f"o{term.operand} + k * {so} + {writer.column(width)} * {si}"
         writer.write(f"{name} = tl.load({at}{mask}).to(ACC)[None, :]")
         return f"{factor}row_sum({name} * {t})"
 
-    def _entry(self, name: str, width: int) -> str:
+    def entry(self, name: str, width: int) -> str:
         """Column k of a tile, (P,)."""
         writer = self.writer
         if width == 1:
             return f"row_sum({name})"
         return f"row_sum(tl.where({writer.column(width)}[None, :] == k, {name}, 0.0))"
+
+
+def hoist_loads(writer: Writer, body: int) -> None:
+    """Put what was loaded in a loop and does not depend on k in front of it; `body` is the number of its first line."""
+    loop = writer.lines[body:]
+    front = [line[4:] for line in loop if line.startswith("        ") and _is_load_of_operand(line)]
+    writer.lines[body:] = front + [line for line in loop if not _is_load_of_operand(line)]
 
 
 def _is_load_of_operand(line: str) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -12,6 +12,7 @@ from jacstrat.chain.discover import Opaque
 from jacstrat.chain.values import Values, values_of
 from jacstrat.core.errors import UnsupportedError
 from jacstrat.core.operator import Operator
+from jacstrat.fused.gradient import Cotangents, GradientKernels
 from jacstrat.fused.kernels import fault_of, is_out_of_resources, kernel, on_device_of
 from jacstrat.fused.narrow import KernelResult, launch, misfit, tiles
 from jacstrat.fused.operands import Operands
@@ -52,6 +53,7 @@ class Kernels:
         self._kernels: dict[Any, tuple[Spec, Any]] = {}
         self.misfit = misfit(read_network.network, values.sample[0].element_size())
         self._wide = Wide(read_network.network, operator, self.dtype, products) if self.misfit else None
+        self._back = GradientKernels(self._spec, self.operands, points)
 
     def at(self, x: Tensor, args: Args, V: Tensor | None = None, together: bool = False) -> KernelResult:
         """The operator at x, (B, n), along directions V or all of them; together with value and gradient."""
@@ -72,6 +74,12 @@ class Kernels:
         # The estimate in `misfit` was too low for this card.
         self._wide = Wide(self.network, self.operator, self.dtype, self.products)
         return self._wide(x, ready, together)
+
+    def gradients(
+        self, x: Tensor, args: Args, V: Tensor | None, at: Cotangents, wants_x: bool, tensors: Sequence[Tensor]
+    ) -> tuple[Tensor | None, ...] | None:
+        """The gradient in x, and those in tensors that operands are made of; None where there is no kernel for them."""
+        return None if self._wide is not None else self._back(x, args, V, at, wants_x, tensors)
 
     def _spec(self, with_value: bool, with_gradient: bool, strides: tuple[tuple[int, int], ...]) -> Spec:
         return Spec(self.network, self.operator, with_value, with_gradient, strides, self.dtype, self.products)
@@ -135,6 +143,32 @@ class Lowered:
         if x.dim() == 1:
             return results.result.squeeze(0), value.squeeze(0), None if gradient is None else gradient.squeeze(0)
         return results.result, value, gradient
+
+    def gradients(
+        self, x: Tensor, args: Args, V: Tensor | None, at: Cotangents, wants_x: bool, tensors: Sequence[Tensor]
+    ) -> tuple[Tensor | None, ...] | None:
+        """Gradients of what the operator gives, summed up with cotangents.
+
+        Args:
+            x: Points.
+            args: Of f; tensors among them whose gradients are wanted require them.
+            V: Directions, None for all.
+            at: Cotangents, in the shapes that results have.
+            wants_x: Whether the gradient in x is wanted.
+            tensors: What gradients are wanted of beside x: some of `args`, and of what f holds.
+
+        Returns:
+            Of x and of each tensor, None where one is not wanted or zero; None where there is no kernel for them.
+
+        Cost: that of the result three times, and nothing that grows with points and directions is kept for it.
+        """
+        kernels = self.prepared(x, args)
+        points = x.detach().reshape(-1, x.shape[-1]).contiguous()
+        with on_device_of(x):
+            found = kernels.gradients(points, args, V, at.rows(x.dim() == 1), wants_x, tensors)
+        if found is None or found[0] is None:
+            return found
+        return (found[0].reshape(x.shape), *found[1:])
 
     def _at(self, x: Tensor, args: Args, V: Tensor | None = None, together: bool = False) -> KernelResult:
         kernels = self.prepared(x, args)

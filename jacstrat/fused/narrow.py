@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from jacstrat.fused.kernels import interprets
-from jacstrat.fused.network import ConstantVector, InputVector, LinearVector, Network
+from jacstrat.fused.network import LinearVector, Network
 from jacstrat.fused.operands import Ready
-from jacstrat.fused.spec import CHUNK, Spec, padded
+from jacstrat.fused.spec import Spec, is_chunked, padded
 
 # The widest tile, and what matrices may take of the shared memory of a program. All that directions meet stand there
 # for the whole loop, in float32 as two halves each; beside them, before it, the largest once more the other way round.
@@ -43,7 +43,7 @@ class Tiles(NamedTuple):
 
 def misfit(network: Network, itemsize: int) -> str:
     """Why a network is no single kernel; "" where it is."""
-    widths = [vector.width for number, vector in enumerate(network.vectors) if not _is_chunked(network, number)]
+    widths = [vector.width for number, vector in enumerate(network.vectors) if not is_chunked(network, number)]
     if (widest := max(widths)) > WIDEST:
         return f"a layer of {widest} is wider than {WIDEST}"
     numbers = [
@@ -57,18 +57,6 @@ def misfit(network: Network, itemsize: int) -> str:
     if taken > SHARED_BYTES:
         return f"its matrices take {taken // 1024} KiB of shared memory, and a program has {SHARED_BYTES // 1024}"
     return ""
-
-
-def _is_chunked(network: Network, number: int) -> bool:
-    """Whether a vector is so wide that it is read in parts, which products alone allow."""
-    vector = network.vectors[number]
-    if not isinstance(vector, (InputVector, ConstantVector)) or vector.width <= CHUNK:
-        return False
-    using = [one for one in network.vectors if number in one.sources]
-    return all(
-        isinstance(one, LinearVector) and all(term.is_dense for term in one.terms if term.source == number)
-        for one in using
-    )
 
 
 def tiles(network: Network, points: int, directions: int, x: Tensor, most: int | None = None) -> Tiles:

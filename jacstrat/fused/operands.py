@@ -9,7 +9,7 @@ other weights: there directions are not made fewer, as no decomposition can be c
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -17,6 +17,7 @@ from torch import Tensor
 
 from jacstrat.chain.values import Values, run
 from jacstrat.fused.evaluate import seeds
+from jacstrat.fused.network import ConstantVector, Network
 from jacstrat.fused.reading import ReadNetwork
 from jacstrat.trace import Node, leaves
 from jacstrat.trace.arguments import Args
@@ -39,6 +40,11 @@ class Ready:
     seeds: tuple[Tensor, ...]
     directions: int
     strides: tuple[tuple[int, int], ...]
+
+    def detached(self) -> Ready:
+        """The same numbers without a graph."""
+        operands, seed_tangents = (tuple(one.detach() for one in some) for some in (self.operands, self.seeds))
+        return replace(self, operands=operands, seeds=seed_tangents)
 
 
 class Operands:
@@ -79,6 +85,17 @@ class Operands:
         if V is None and not any(self.read.moving):
             self._cached = (state, environment, constants, ready)
         return ready
+
+    def tracked(self, x: Tensor, args: Args, V: Tensor | None = None) -> Ready:
+        """Those for a call with the graph that leads to them from what f holds and from arguments."""
+        with torch.enable_grad():
+            environment: list[Any] = [None] * self._size
+            for slot, tensor in self._values.fixed.items():
+                environment[slot] = tensor
+            self._values.placed(environment, x.detach(), args)
+            _fill(environment, self._constant)
+            _fill(environment, self._moving)
+            return self._ready([operand(environment) for operand in self.read.operands], V, self.may_compress)
 
     def _completed(
         self,
@@ -124,9 +141,23 @@ class Operands:
         )
 
 
+def rows_of(ready: Ready, network: Network, rows: slice) -> Ready:
+    """Operands of some of the points."""
+    each = {vector.operand for vector in network.vectors if isinstance(vector, ConstantVector) and vector.of_points}
+    operands = tuple(one[rows] if number in each else one for number, one in enumerate(ready.operands))
+    return replace(ready, operands=operands)
+
+
 def compressed(T: Tensor) -> Tensor:
-    """R with R^T R = T^T T, of as many rows as T has columns: sums of squares over directions are the same."""
+    """R with R^T R = T^T T, of as many rows as T has columns: sums of squares over directions are the same.
+
+    T = Q R with columns of Q that are orthonormal. Of T + dT the part Q Q^T dT is all that adds to these sums in first
+    order, so that R = Q^T T with Q held has their gradient.
+    """
     exact = T if T.dtype in (torch.float32, torch.float64) else T.float()
+    if T.requires_grad:
+        Q = torch.linalg.qr(exact.detach()).Q
+        return (Q.mT @ exact).to(T.dtype)
     return torch.linalg.qr(exact, mode="r").R.to(T.dtype)
 
 

@@ -7,8 +7,8 @@ from jacstrat.fused.spec import CHUNK, padded
 from jacstrat.fused.writer import Writer
 
 
-def forward(writer: Writer) -> None:
-    """Values v, and of pointwise functions d = s' and e = s''."""
+def forward(writer: Writer, third: bool = False) -> None:
+    """Values v, and of pointwise functions d = s' and e = s''; with `third` f = s''' as well."""
     for number, vector in enumerate(writer.network.vectors):
         name = f"v{number}"
         if isinstance(vector, InputVector):
@@ -31,23 +31,27 @@ def forward(writer: Writer) -> None:
             source, formula, W = f"v{vector.source}", vector.formula, padded(vector.width)
             if formula.is_singular and vector.width < W:
                 source = f"tl.where({writer.mask(vector.width)}[None, :], {source}, 1.0)"
-            writer.write(f"{name}, d{number}, e{number} = s_{formula.name}({source})")
+            derivatives = f"d{number}, e{number}" + (f", f{number}" if third else "")
+            writer.write(f"{name}, {derivatives} = s_{formula.name}({source})")
         elif isinstance(vector, Product):
             writer.write(f"{name} = v{vector.left} * v{vector.right}")
-    if writer.spec.with_value:
-        writer.write(f"value_ = v{writer.network.output}")
-        width = writer.network.vectors[writer.network.output].width
-        mask = "once[:, None]"
-        if width == 1:
-            writer.write(f"tl.store(value + rows[:, None], value_, mask={mask})")
-        else:
-            c = writer.column(width)
-            mask += f" & {writer.mask(width)}[None, :]"
-            writer.write(f"tl.store(value + rows[:, None] * {width} + {c}[None, :], value_, mask={mask})")
 
 
-def back(writer: Writer) -> None:
-    """Adjoints g of a scalar, and k = g s''."""
+def store_value(writer: Writer) -> None:
+    """The value of the network to its place in memory."""
+    writer.write(f"value_ = v{writer.network.output}")
+    width = writer.network.vectors[writer.network.output].width
+    mask = "once[:, None]"
+    if width == 1:
+        writer.write(f"tl.store(value + rows[:, None], value_, mask={mask})")
+    else:
+        c = writer.column(width)
+        mask += f" & {writer.mask(width)}[None, :]"
+        writer.write(f"tl.store(value + rows[:, None] * {width} + {c}[None, :], value_, mask={mask})")
+
+
+def back(writer: Writer) -> list[str]:
+    """Adjoints g of a scalar, and k = g s''; the parts of that of x, as expressions."""
     parts: dict[int, list[str]] = {writer.network.output: ["tl.full((P, 1), 1.0, dtype=ACC)"]}
 
     def add(source: int, part: str, width: int) -> None:
@@ -74,11 +78,11 @@ def back(writer: Writer) -> None:
             add(vector.left, f"{g} * v{vector.right}", vector.width)
             add(vector.right, f"{g} * v{vector.left}", vector.width)
     writer.reached = frozenset(parts)
-    if writer.spec.with_gradient:
-        _store_gradient(writer, parts.get(0, []))
+    return parts.get(0, [])
 
 
-def _store_gradient(writer: Writer, parts: list[str]) -> None:
+def store_gradient(writer: Writer, parts: list[str]) -> None:
+    """The gradient to its place in memory, from the parts that `back` found of it."""
     n = writer.network.n
     mask = "once[:, None]"
     if writer.is_tile(0):

@@ -119,7 +119,8 @@ def prelude(accumulates: str, product: str) -> str:
     return _PRELUDE.format(accumulates=accumulates, product=product, tanh=_NEAR[accumulates])
 
 
-def helper(formula: Formula) -> str:
-    """A formula as a function of a kernel, to y, s' and s''."""
+def helper(formula: Formula, third: bool = False) -> str:
+    """A formula as a function of a kernel, to y, s' and s''; with `third` to s''' as well."""
     lines = "\n".join(f"    {line}" for line in formula.lines)
-    return f"\n\n@triton.jit\ndef s_{formula.name}(v):\n{lines}\n    return y, d1, d2"
+    results = "y, d1, d2, d3" if third else "y, d1, d2"
+    return f"\n\n@triton.jit\ndef s_{formula.name}(v):\n{lines}\n    return {results}"

@@ -12,7 +12,7 @@ All else (widths, strides, types) stands in the text as numbers.
 from __future__ import annotations
 
 from jacstrat.fused.directions import Directions
-from jacstrat.fused.passes import back, forward
+from jacstrat.fused.passes import back, forward, store_gradient, store_value
 from jacstrat.fused.prelude import helper, prelude, product
 from jacstrat.fused.spec import Spec
 from jacstrat.fused.writer import Writer
@@ -22,8 +22,12 @@ def text(spec: Spec) -> str:
     """The module that has the kernel, as `kernel`."""
     writer = Writer(spec)
     forward(writer)
+    if spec.with_value:
+        store_value(writer)
     if spec.operator.order == 2:
-        back(writer)
+        parts = back(writer)
+        if spec.with_gradient:
+            store_gradient(writer, parts)
     Directions(writer).loop()
     head = [f"c{width} = tl.arange(0, {width})" for width in sorted(writer.columns)]
     arguments = [

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from jacstrat.core.operator import Operator
-from jacstrat.fused.network import Network
+from jacstrat.fused.network import ConstantVector, InputVector, LinearVector, Network
 
 Products = Literal["ieee", "tf32x3", "tf32"]
 # Columns of a wide x, or of a wide operand of each point, that meet a matrix at a time.
@@ -16,6 +16,21 @@ CHUNK = 64
 def padded(width: int) -> int:
     """Columns of a tile: 1, or a power of two that a product takes."""
     return 1 if width == 1 else max(16, 1 << (width - 1).bit_length())
+
+
+def is_chunked(network: Network, number: int) -> bool:
+    """Whether a vector is so wide that it is read in parts, which products with matrices alone allow."""
+    vector = network.vectors[number]
+    is_read = isinstance(vector, InputVector) or (isinstance(vector, ConstantVector) and vector.of_points)
+    if not is_read or vector.width <= CHUNK:
+        return False
+    using = [one for one in network.vectors if number in one.sources]
+    return all(
+        isinstance(one, LinearVector)
+        and one.width > 1
+        and all(term.is_dense for term in one.terms if term.source == number)
+        for one in using
+    )
 
 
 @dataclass(frozen=True)

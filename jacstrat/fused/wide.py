@@ -7,7 +7,6 @@ residual sum, a product, a matrix of one row) is done by torch, vector by vector
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -17,8 +16,8 @@ from jacstrat.core.operator import Operator
 from jacstrat.fused import layer
 from jacstrat.fused.evaluate import Pass, back, bend, entries, forward, tangent
 from jacstrat.fused.narrow import KernelResult
-from jacstrat.fused.network import ConstantVector, LinearVector, Network, PointwiseVector, Term
-from jacstrat.fused.operands import Ready
+from jacstrat.fused.network import LinearVector, Network, PointwiseVector, Term
+from jacstrat.fused.operands import Ready, rows_of
 from jacstrat.fused.spec import Products
 
 # Tangents of the points that are done at a time.
@@ -50,7 +49,7 @@ class Wide:
         widest = max((self.network.vectors[number].width for number in self.numbers), default=1)
         size = max(1, MOST_BYTES // (2 * widest * ready.directions * x.element_size()))
         parts = [
-            self._part(x[start : start + size], _taken(ready, self.network, slice(start, start + size)), together)
+            self._part(x[start : start + size], rows_of(ready, self.network, slice(start, start + size)), together)
             for start in range(0, len(x), size)
         ]
         if len(parts) == 1:
@@ -173,10 +172,3 @@ def _live(network: Network, number: int) -> list[Term]:
     vector = network.vectors[number]
     assert isinstance(vector, LinearVector)
     return [term for term in vector.terms if network.varies[term.source] and not network.fixed[term.source]]
-
-
-def _taken(ready: Ready, network: Network, rows: slice) -> Ready:
-    """Operands of some of the points."""
-    each = {vector.operand for vector in network.vectors if isinstance(vector, ConstantVector) and vector.of_points}
-    operands = tuple(one[rows] if number in each else one for number, one in enumerate(ready.operands))
-    return replace(ready, operands=operands)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from jacstrat.fused.network import ConstantVector, InputVector, LinearVector, Term
-from jacstrat.fused.spec import CHUNK, Spec, padded
+from jacstrat.fused.network import ConstantVector, InputVector, Term
+from jacstrat.fused.spec import CHUNK, Spec, is_chunked, padded
 
 
 class Writer:
@@ -29,16 +29,14 @@ class Writer:
 
     def is_tile(self, number: int) -> bool:
         """Whether a vector stands in a tile as a whole: it is narrow, or more is done to it than products."""
+        return not is_chunked(self.network, number)
+
+    def is_of_points(self, number: int) -> bool:
+        """Whether the value of a vector is a tile, and not one row for all points."""
         vector = self.network.vectors[number]
-        if vector.width <= CHUNK or not isinstance(vector, (InputVector, ConstantVector)):
-            return True
-        for one in self.network.vectors:
-            if number in one.sources:
-                if not isinstance(one, LinearVector):
-                    return True
-                if any(term.source == number and not term.is_dense for term in one.terms):
-                    return True
-        return False
+        if isinstance(vector, ConstantVector):
+            return vector.of_points
+        return isinstance(vector, InputVector) or any(self.is_of_points(one) for one in vector.sources)
 
     def applied(self, term: Term, number: int, rows: str) -> str:
         """factor W a, as an expression; what it needs is written before."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar, Literal, get_args
@@ -13,6 +13,7 @@ from torch import Tensor
 from jacstrat.core.errors import UnsupportedError, UsageError
 from jacstrat.core.operator import Operator
 from jacstrat.fused import NO_TRITON, Lowered, has_triton, interprets
+from jacstrat.fused.gradient import Cotangents
 from jacstrat.fused.spec import Products
 from jacstrat.strategies.auto.candidates import Candidate, Evidence
 from jacstrat.strategies.auto.counting import OpCounts, ProductCost
@@ -40,8 +41,8 @@ class Fused(Strategy):
         lap u = sum over layers of g_l s''(z_l) |t_l|^2,    t_1 = W_1,  t_(l+1) = W_(l+1) (s'(z_l) t_l),
 
     with one sum at the end. More directions than the first layer has units become as few as these. A field's directions
-    go through its layers, and entry k is read off direction k. Gradients are those of `taylor` or `chain`, computed
-    from f again when they are asked for.
+    go through its layers, and entry k is read off direction k. Gradients have a kernel, which computes both once more;
+    where it does not fit they are those of `taylor` or `chain`, computed from f again.
 
     Source: the forward Laplacian of Li et al. 2024 with the adjoints known, by which directions are independent; this
     project. Kernels by Triton: Tillet, Kung and Cox 2019.
@@ -116,6 +117,14 @@ class Fused(Strategy):
         return "tf32x3" if has_tf32 else "ieee"
 
 
+@dataclass(frozen=True, eq=False)
+class _Asked:
+    """What a call is to give: the operator along directions V, (K, n), or all, and value and gradient with it."""
+
+    V: Tensor | None = None
+    together: bool = False
+
+
 class _Calls:
     """Calls of a prepared function: by kernels where there are numbers for them, else by what is written in torch."""
 
@@ -129,20 +138,51 @@ class _Calls:
             return self.plain.evaluate(x, *args)
         if way == "kernels":
             return self.lowered.result(x, *args)
-        tensors = (*(arg for arg in args if isinstance(arg, Tensor)), *self._tracked_constants)
-        result: Tensor = _Again.apply(self, args, x, *tensors)
-        return result
+        return self._differentiable(_Asked(), x, args).result
 
     def along(self, V: Tensor, x: Tensor, *args: Any) -> Tensor:
-        if self._way(x, args) == "kernels":
+        way = "plain" if V.requires_grad and torch.is_grad_enabled() else self._way(x, args)
+        if way == "plain":
+            assert self.plain.along is not None
+            return self.plain.along(V, x, *args)
+        if way == "kernels":
             return self.lowered.along(V, x, *args)
-        assert self.plain.along is not None
-        return self.plain.along(V, x, *args)
+        return self._differentiable(_Asked(V), x, args).result
 
     def together(self, x: Tensor, *args: Any) -> Together:
-        if self._way(x, args) == "kernels":
+        way = self._way(x, args)
+        if way == "plain":
+            return Together(self.evaluate(x, *args))
+        if way == "kernels":
             return Together(*self.lowered.together(x, *args))
-        return Together(self.evaluate(x, *args))
+        return self._differentiable(_Asked(together=True), x, args)
+
+    def results(self, asked: _Asked, x: Tensor, args: Args) -> tuple[Tensor, ...]:
+        """What is asked for, by kernels."""
+        if asked.together:
+            return tuple(one for one in self.lowered.together(x, *args) if one is not None)
+        if asked.V is not None:
+            return (self.lowered.along(asked.V, x, *args),)
+        return (self.lowered.result(x, *args),)
+
+    def results_again(self, asked: _Asked, x: Tensor, args: Args) -> tuple[Tensor, ...]:
+        """The same without kernels, with a graph."""
+        if asked.V is not None:
+            assert self.plain.along is not None
+            return (self.plain.along(asked.V, x, *args),)
+        result = self.plain.evaluate(x, *args)
+        if not asked.together:
+            return (result,)
+        if self.operator.order == 1:
+            return (result, self.f(x, *args))
+        z = x if x.requires_grad else x.detach().requires_grad_()
+        value = self.f(z, *args)
+        (gradient,) = torch.autograd.grad(value.sum(), z, create_graph=True)
+        return (result, value, gradient)
+
+    def _differentiable(self, asked: _Asked, x: Tensor, args: Args) -> Together:
+        tensors = (*(arg for arg in args if isinstance(arg, Tensor)), *self._tracked_constants)
+        return Together(*_Trained.apply(self, asked, args, x, *tensors))
 
     @cached_property
     def plain(self) -> Contraction:
@@ -154,6 +194,10 @@ class _Calls:
             return Chain().contracted(self.operator, self.f, x, args, None)
         except UnsupportedError:
             return Vmap().contracted(self.operator, self.f, x, args, None)
+
+    def zeros(self, x: Tensor) -> Tensor:
+        """A result's cotangent where it has none."""
+        return torch.zeros_like(x if not self.operator.is_trace else x[..., 0])
 
     @property
     def _tracked_constants(self) -> tuple[Tensor, ...]:
@@ -175,31 +219,53 @@ class _Calls:
         return "again" if constants or any(tracked) else "kernels"
 
 
-class _Again(torch.autograd.Function):
-    """A result by kernels, and its gradient by computing it from f again; once."""
+class _Trained(torch.autograd.Function):
+    """Results by kernels, and their gradients by kernels or by computing them from f again; once."""
 
     @staticmethod
-    def forward(ctx: Any, calls: _Calls, args: Args, x: Tensor, *tensors: Tensor) -> Tensor:
-        ctx.calls, ctx.args = calls, args
+    def forward(ctx: Any, calls: _Calls, asked: _Asked, args: Args, x: Tensor, *tensors: Tensor) -> tuple[Tensor, ...]:
+        ctx.calls, ctx.asked, ctx.args = calls, asked, args
         ctx.save_for_backward(x, *tensors)
-        return calls.lowered.result(x, *args)
+        ctx.set_materialize_grads(False)
+        return calls.results(asked, x, args)
 
     @staticmethod
-    def backward(ctx: Any, g: Tensor) -> Any:
+    def backward(ctx: Any, *cotangents: Tensor | None) -> Any:
         number = 1 + sum(isinstance(arg, Tensor) for arg in ctx.args)
         tensors = list(ctx.saved_tensors)
         for index in range(number):  # x and arguments; what f holds it reads as it is
-            tensors[index] = tensors[index].detach().requires_grad_(ctx.needs_input_grad[2 + index])
+            tensors[index] = tensors[index].detach().requires_grad_(ctx.needs_input_grad[3 + index])
         left = iter(tensors[1:number])
         args = tuple(next(left) if isinstance(arg, Tensor) else arg for arg in ctx.args)
-        with torch.enable_grad():
-            result = ctx.calls.plain.evaluate(tensors[0], *args)
-            wanted = [tensor for tensor in tensors if tensor.requires_grad]
-            derivatives = iter(torch.autograd.grad(result, wanted, g.detach(), allow_unused=True))
+        known = tuple(None if one is None else one.detach() for one in cotangents)
+        derivatives = iter(_derivatives(ctx.calls, ctx.asked, args, tensors, known))
         gradients = [next(derivatives) if tensor.requires_grad else None for tensor in tensors]
         if torch.is_grad_enabled():
-            gradients = [one if one is None else _Once.apply(one, g, *ctx.saved_tensors) for one in gradients]
-        return (None, None, *gradients)
+            given = (*(one for one in cotangents if one is not None), *ctx.saved_tensors)
+            gradients = [one if one is None else _Once.apply(one, *given) for one in gradients]
+        return (None, None, None, *gradients)
+
+
+def _derivatives(
+    calls: _Calls, asked: _Asked, args: Args, tensors: list[Tensor], cotangents: tuple[Tensor | None, ...]
+) -> Sequence[Tensor | None]:
+    """In those of x and further tensors that require them."""
+    x, *others = tensors
+    wanted = [tensor for tensor in others if tensor.requires_grad]
+    result, *rest = cotangents
+    at = Cotangents(calls.zeros(x) if result is None else result, *rest)
+    found = calls.lowered.gradients(x, args, asked.V, at, x.requires_grad, wanted)
+    if found is not None:
+        return found if x.requires_grad else found[1:]
+    if x.requires_grad:
+        wanted = [x, *wanted]
+    with torch.enable_grad():
+        results = calls.results_again(asked, x, args)
+        pairs = [(one, g) for one, g in zip(results, cotangents, strict=True) if g is not None and one.requires_grad]
+        if not pairs:
+            return (None,) * len(wanted)
+        made, known = zip(*pairs, strict=True)
+        return torch.autograd.grad(made, wanted, known, allow_unused=True)
 
 
 class _Once(torch.autograd.Function):

@@ -1,0 +1,162 @@
+"""Gradients at points by a kernel, and what programs wrote of them added up."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from jacstrat.fused.gradient.sinks import Layout
+from jacstrat.fused.gradient.spec import GradientSpec
+from jacstrat.fused.kernels import interprets
+from jacstrat.fused.narrow import Tiles
+from jacstrat.fused.network import ConstantVector, InputVector, LinearVector
+from jacstrat.fused.operands import Ready, rows_of
+from jacstrat.fused.spec import is_chunked
+
+# What programs may write of sums at a time; more points are taken in parts.
+MOST_BYTES = 2**28
+
+
+class Cotangents(NamedTuple):
+    """Of what an operator gives.
+
+    Fields:
+        result: (B,), or (B, n) of a diagonal.
+        value: (B, width of the output); None for zeros.
+        gradient: (B, n); None for zeros.
+    """
+
+    result: Tensor
+    value: Tensor | None = None
+    gradient: Tensor | None = None
+
+    def rows(self, is_point: bool) -> Cotangents:
+        """In memory as kernels read them, row by row; of a single point there is one."""
+        whole = (None if one is None else one.unsqueeze(0) if is_point else one for one in self)
+        return Cotangents(*(None if one is None else one.contiguous() for one in whole))  # type: ignore[arg-type]
+
+    def of(self, rows: slice) -> Cotangents:
+        """Those of some of the points."""
+        return Cotangents(*(None if one is None else one[rows] for one in self))  # type: ignore[arg-type]
+
+
+@dataclass(eq=False)
+class Gradients:
+    """What gradients a kernel found; those that it did not are zero.
+
+    Fields:
+        x: (B, n).
+        operands: In the shape of each, by number.
+        seeds: (K, width) each, by vector.
+    """
+
+    x: Tensor | None
+    operands: dict[int, Tensor]
+    seeds: dict[int, Tensor]
+
+    def add(self, other: Gradients, of_points: frozenset[int]) -> None:
+        """Those at further points; operands of each point, and x, have further rows."""
+        for number, one in other.operands.items():
+            parts = (self.operands[number], one)
+            self.operands[number] = torch.cat(parts) if number in of_points else parts[0] + parts[1]
+        for number, one in other.seeds.items():
+            self.seeds[number] = self.seeds[number] + one
+        if self.x is not None and other.x is not None:
+            self.x = torch.cat((self.x, other.x))
+
+
+def gradients(
+    function: Any, layout: Layout, spec: GradientSpec, x: Tensor, ready: Ready, at: Cotangents, tiling: Tiles
+) -> Gradients:
+    """Gradients of all points, in parts where programs would write too much.
+
+    Args:
+        function, layout: The kernel of the spec.
+        spec: What is wanted.
+        x: Points, (B, n), contiguous.
+        ready: Operands and seeds, with the strides of the spec.
+        at: Cotangents, contiguous.
+        tiling: How work is divided.
+    """
+    rows_along = ready.directions * sum((*layout.seeds.values(), *layout.entries.values()))
+    size = max(1, MOST_BYTES // (8 * (layout.size * tiling.parts + rows_along + 1))) * tiling.points
+    constants = (one for one in spec.network.vectors if isinstance(one, ConstantVector) and one.of_points)
+    of_points = frozenset(one.operand for one in constants)
+    whole: Gradients | None = None
+    for start in range(0, len(x), size):
+        rows = slice(start, start + size)
+        some = ready if size >= len(x) else rows_of(ready, spec.network, rows)
+        part = _part(function, layout, spec, x[rows], some, at.of(rows), tiling)
+        if whole is None:
+            whole = part
+        else:
+            whole.add(part, of_points)
+    assert whole is not None
+    return whole
+
+
+def _part(
+    function: Any, layout: Layout, spec: GradientSpec, x: Tensor, ready: Ready, at: Cotangents, tiling: Tiles
+) -> Gradients:
+    B, K = len(x), ready.directions
+    part = -(-K // tiling.parts)
+    tiles, parts = -(-B // tiling.points), -(-K // part)
+    dtype = torch.float64 if x.dtype == torch.float64 else torch.float32
+
+    def empty(*shape: int) -> Tensor:
+        return torch.empty(shape, dtype=dtype, device=x.device)
+
+    sums = empty(tiles * parts, layout.size)
+    seeds = {number: empty(tiles, K, width) for number, width in layout.seeds.items()}
+    entries = {number: empty(tiles, K, width) for number, width in layout.entries.items()}
+    points = {number: empty(parts, B, width) for number, width in layout.points.items()}
+    cotangents = (x if one is None else one for one in at)
+    written = (sums, *seeds.values(), *entries.values(), *points.values())
+    options: dict[str, Any] = {} if interprets() else {"num_warps": tiling.warps, "enable_fp_fusion": True}
+    function[(tiles, parts)](
+        x, *ready.operands, *ready.seeds, *cotangents, *written, B, K, part, P=tiling.points, **options
+    )
+    operands: dict[int, Tensor] = {}
+    flat, offset = sums.sum(0), 0
+    for number, (rows, columns) in layout.sums.items():
+        operands[number] = flat[offset : offset + rows * columns].view(rows, columns)
+        offset += rows * columns
+    for number, rows_written in entries.items():
+        entry = rows_written.sum(0)
+        operands[number] = operands[number] + entry if number in operands else entry
+    found = Gradients(None, operands, {number: one.sum(0) for number, one in seeds.items()})
+    _at_points(spec, x, ready.operands, {number: one.sum(0) for number, one in points.items()}, found)
+    return found
+
+
+def _at_points(
+    spec: GradientSpec, x: Tensor, operands: Sequence[Tensor], points: dict[int, Tensor], found: Gradients
+) -> None:
+    """Fill in x and operands of each point, with the products that torch makes where these are wide."""
+    network, bars = spec.network, dict[int, Tensor]()
+    for number, U in points.items():
+        vector = network.vectors[number]
+        if not isinstance(vector, LinearVector):
+            bars[number] = U
+            continue
+        for term in vector.terms:
+            if not is_chunked(network, term.source):
+                continue
+            source = network.vectors[term.source]
+            rows = operands[source.operand] if isinstance(source, ConstantVector) else x
+            assert term.operand is not None
+            if term.operand in spec.operands:
+                found.operands[term.operand] = term.factor * (U.mT @ rows.to(U.dtype))
+            if term.source in spec.needed():
+                bar = term.factor * (U @ operands[term.operand].to(U.dtype))
+                bars[term.source] = bars[term.source] + bar if term.source in bars else bar
+    for number, bar in bars.items():
+        vector = network.vectors[number]
+        if isinstance(vector, InputVector):
+            found.x = bar
+        elif isinstance(vector, ConstantVector):
+            found.operands[vector.operand] = bar
