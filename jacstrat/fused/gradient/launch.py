@@ -15,7 +15,6 @@ from jacstrat.fused.kernels import interprets
 from jacstrat.fused.narrow import Tiles
 from jacstrat.fused.network import ConstantVector, InputVector, LinearVector
 from jacstrat.fused.operands import Ready, rows_of
-from jacstrat.fused.spec import is_chunked
 
 # What programs may write of sums at a time; more points are taken in parts.
 MOST_BYTES = 2**28
@@ -57,6 +56,12 @@ class Gradients:
     x: Tensor | None
     operands: dict[int, Tensor]
     seeds: dict[int, Tensor]
+
+    def to_x(self, part: Tensor) -> None:
+        self.x = part if self.x is None else self.x + part
+
+    def to_operand(self, number: int, part: Tensor) -> None:
+        self.operands[number] = self.operands[number] + part if number in self.operands else part
 
     def add(self, other: Gradients, of_points: frozenset[int]) -> None:
         """Those at further points; operands of each point, and x, have further rows."""
@@ -114,49 +119,60 @@ def _part(
     seeds = {number: empty(tiles, K, width) for number, width in layout.seeds.items()}
     entries = {number: empty(tiles, K, width) for number, width in layout.entries.items()}
     points = {number: empty(parts, B, width) for number, width in layout.points.items()}
+    adjoints = {number: empty(B, width) for number, width in layout.adjoints.items()}
     cotangents = (x if one is None else one for one in at)
-    written = (sums, *seeds.values(), *entries.values(), *points.values())
+    groups = (seeds, entries, points, adjoints)
+    written = (sums, *(one for group in groups for one in group.values()))
     options: dict[str, Any] = {} if interprets() else {"num_warps": tiling.warps, "enable_fp_fusion": True}
     function[(tiles, parts)](
         x, *ready.operands, *ready.seeds, *cotangents, *written, B, K, part, P=tiling.points, **options
     )
-    operands: dict[int, Tensor] = {}
+    found = Gradients(None, {}, {number: one.sum(0) for number, one in seeds.items()})
     flat, offset = sums.sum(0), 0
     for number, (rows, columns) in layout.sums.items():
-        operands[number] = flat[offset : offset + rows * columns].view(rows, columns)
+        found.to_operand(number, flat[offset : offset + rows * columns].view(rows, columns))
         offset += rows * columns
-    for number, rows_written in entries.items():
-        entry = rows_written.sum(0)
-        operands[number] = operands[number] + entry if number in operands else entry
-    found = Gradients(None, operands, {number: one.sum(0) for number, one in seeds.items()})
-    _at_points(spec, x, ready.operands, {number: one.sum(0) for number, one in points.items()}, found)
+    for number, one in entries.items():
+        found.to_operand(number, one.sum(0))
+    for number, g in adjoints.items():
+        _outside(spec, number, g, at.gradient, found)
+    for number, parts_of_points in points.items():
+        _at_points(spec, number, parts_of_points.sum(0), x, ready.operands, found)
     return found
 
 
 def _at_points(
-    spec: GradientSpec, x: Tensor, operands: Sequence[Tensor], points: dict[int, Tensor], found: Gradients
+    spec: GradientSpec, number: int, U: Tensor, x: Tensor, operands: Sequence[Tensor], found: Gradients
 ) -> None:
-    """Fill in x and operands of each point, with the products that torch makes where these are wide."""
-    network, bars = spec.network, dict[int, Tensor]()
-    for number, U in points.items():
-        vector = network.vectors[number]
-        if not isinstance(vector, LinearVector):
-            bars[number] = U
-            continue
+    """Hand on a vector's U, (B, width): to x or an operand of each point, or through matrices in front of it."""
+    network = spec.network
+    vector = network.vectors[number]
+    if isinstance(vector, InputVector):
+        found.to_x(U)
+    elif isinstance(vector, ConstantVector):
+        found.to_operand(vector.operand, U)
+    elif isinstance(vector, LinearVector):
         for term in vector.terms:
-            if not is_chunked(network, term.source):
+            if not spec.is_outside(term, number):
                 continue
+            assert term.operand is not None
             source = network.vectors[term.source]
             rows = operands[source.operand] if isinstance(source, ConstantVector) else x
-            assert term.operand is not None
             if term.operand in spec.operands:
-                found.operands[term.operand] = term.factor * (U.mT @ rows.to(U.dtype))
+                found.to_operand(term.operand, term.factor * (U.mT @ rows.to(U.dtype)))
             if term.source in spec.needed():
                 bar = term.factor * (U @ operands[term.operand].to(U.dtype))
-                bars[term.source] = bars[term.source] + bar if term.source in bars else bar
-    for number, bar in bars.items():
-        vector = network.vectors[number]
-        if isinstance(vector, InputVector):
-            found.x = bar
-        elif isinstance(vector, ConstantVector):
-            found.operands[vector.operand] = bar
+                if isinstance(source, ConstantVector):
+                    found.to_operand(source.operand, bar)
+                else:
+                    found.to_x(bar)
+
+
+def _outside(spec: GradientSpec, number: int, g: Tensor, c: Tensor | None, found: Gradients) -> None:
+    """What matrices in front of a vector get from its g, (B, width), and the cotangent of the gradient in x."""
+    vector = spec.network.vectors[number]
+    assert isinstance(vector, LinearVector)
+    assert c is not None
+    for term in vector.terms:
+        if term.source == 0 and spec.is_outside(term, number) and term.operand in spec.operands:
+            found.to_operand(term.operand, term.factor * (g.mT @ c.to(g.dtype)))

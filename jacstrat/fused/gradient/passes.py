@@ -60,7 +60,10 @@ class PassesBack:
                 if bars.has(term.source):
                     H = f"H{term.source}"
                     bars.add(number, self.writer.applied(term, number, H), 1)
-                    sinks.term(term, number, f"g{number}", H, is_row=False)
+                    if not self.spec.is_outside(term, number):
+                        sinks.term(term, number, f"g{number}", H, is_row=False)
+                    elif term.operand in self.spec.operands:
+                        sinks.adjoint(number, f"g{number}")
         elif isinstance(vector, PointwiseVector):
             if bars.has(vector.source):
                 bars.add(number, f"d{number} * H{vector.source}", vector.width)
@@ -106,23 +109,23 @@ class PassesBack:
         """What a vector's U adds to those in front of it, and to gradients."""
         writer, sinks, vector = self.writer, self.sinks, self.network.vectors[number]
         if isinstance(vector, InputVector):
-            if writer.is_tile(number):
-                sinks.point(number, U)
+            sinks.point(number, U)
         elif isinstance(vector, ConstantVector):
-            if not vector.of_points:
-                sinks.row(vector.operand, U, vector.width)
-            elif writer.is_tile(number):
+            if vector.of_points:
                 sinks.point(number, U)
+            else:
+                sinks.row(vector.operand, U, vector.width)
         elif isinstance(vector, LinearVector):
             if vector.bias is not None:
                 sinks.row(vector.bias, U, vector.width)
-            if any(not writer.is_tile(term.source) for term in vector.terms):
-                sinks.point(number, U)
             for term in vector.terms:
-                if writer.is_tile(term.source):
-                    sinks.term(term, number, U, f"v{term.source}", not writer.is_of_points(term.source))
-                    if term.source in self._needed:
-                        bars.add(term.source, writer.pulled(term, number, U), 1)
+                if self.spec.is_outside(term, number):
+                    if number not in sinks.layout.points:
+                        sinks.point(number, U)
+                    continue
+                sinks.term(term, number, U, f"v{term.source}", not writer.is_of_points(term.source))
+                if term.source in self._needed:
+                    bars.add(term.source, writer.pulled(term, number, U), 1)
         elif isinstance(vector, Product):
             for one, other in ((vector.left, vector.right), (vector.right, vector.left)):
                 if one in self._needed:

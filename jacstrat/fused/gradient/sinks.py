@@ -25,13 +25,15 @@ class Layout:
         sums: The shape of the gradient of each operand that has one over all points, by number: (rows, columns).
         seeds: The vectors whose seeds have rows, (programs, K, width) each.
         entries: The operands of which row k is written along direction k, (programs, K, columns) each, and their width.
-        points: The vectors whose adjoints are written, (parts, B, width) each.
+        points: The vectors whose adjoints U are written, (parts, B, width) each.
+        adjoints: The vectors of which g is written, (B, width) each.
     """
 
     sums: dict[int, tuple[int, int]] = field(default_factory=dict)
     seeds: dict[int, int] = field(default_factory=dict)
     entries: dict[int, int] = field(default_factory=dict)
     points: dict[int, int] = field(default_factory=dict)
+    adjoints: dict[int, int] = field(default_factory=dict)
 
     @property
     def size(self) -> int:
@@ -40,8 +42,8 @@ class Layout:
 
     def arguments(self) -> list[str]:
         """Names of what is written."""
-        names = [f"seed{number}" for number in self.seeds] + [f"entry{number}" for number in self.entries]
-        return ["sums", *names, *(f"point{number}" for number in self.points)]
+        groups = {"seed": self.seeds, "entry": self.entries, "point": self.points, "adjoint": self.adjoints}
+        return ["sums", *(f"{name}{number}" for name, group in groups.items() for number in group)]
 
 
 class Sinks:
@@ -117,14 +119,21 @@ class Sinks:
         self.writer.write(f"tl.store(at, col_sum({value}), mask={self.writer.mask(width)})")
 
     def point(self, number: int, value: str) -> None:
-        """Write a tile for its points."""
+        """Write a vector's U for the points of a tile, a part of it in each part of the directions."""
+        self.layout.points[number] = self.spec.network.vectors[number].width
+        self._rows(f"point{number}", "tl.program_id(1).to(tl.int64) * B + rows", number, value, "live")
+
+    def adjoint(self, number: int, value: str) -> None:
+        """Write a vector's g for the points of a tile."""
+        self.layout.adjoints[number] = self.spec.network.vectors[number].width
+        self._rows(f"adjoint{number}", "rows", number, value, "once")
+
+    def _rows(self, name: str, rows: str, number: int, value: str, mask: str) -> None:
         width = self.spec.network.vectors[number].width
-        self.layout.points[number] = width
         c = self.writer.column(width)
-        self.writer.write(f"at = point{number} + (tl.program_id(1).to(tl.int64) * B + rows)[:, None] * {width}")
+        self.writer.write(f"at = {name} + ({rows})[:, None] * {width} + {c}[None, :]")
         blank = f"tl.full((P, {padded(width)}), 0.0, dtype=ACC)"
-        mask = f"live[:, None] & {self.writer.mask(width)}[None, :]"
-        self.writer.write(f"tl.store(at + {c}[None, :], {value} + {blank}, mask={mask})")
+        self.writer.write(f"tl.store(at, {value} + {blank}, mask={mask}[:, None] & {self.writer.mask(width)}[None, :])")
 
     def store(self) -> None:
         """The sums to their places."""

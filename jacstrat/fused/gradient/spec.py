@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from jacstrat.fused.network import ConstantVector, InputVector, LinearVector, Network, Vector
+from jacstrat.fused.network import ConstantVector, InputVector, LinearVector, Network, Term, Vector
 from jacstrat.fused.spec import Spec
 
 
@@ -35,6 +35,12 @@ class GradientSpec:
             if self._has_gradient(vector) or needed.intersection(vector.sources):
                 needed.add(number)
         return frozenset(needed)
+
+    def is_outside(self, term: Term, number: int) -> bool:
+        """Whether the adjoint of W in W a, and that of a, are products of B rows for torch: a is given, not computed."""
+        vector = self.network.vectors[term.source]
+        is_given = isinstance(vector, InputVector) or (isinstance(vector, ConstantVector) and vector.of_points)
+        return is_given and term.is_dense and vector.width > 1 and self.network.vectors[number].width > 1
 
     def _has_gradient(self, vector: Vector) -> bool:
         if isinstance(vector, InputVector):
