@@ -53,7 +53,7 @@ class Kernels:
         self._kernels: dict[Any, tuple[Spec, Any]] = {}
         self.misfit = misfit(read_network.network, values.sample[0].element_size())
         self._wide = Wide(read_network.network, operator, self.dtype, products) if self.misfit else None
-        self._back = GradientKernels(self._spec, self.operands, points)
+        self._back = GradientKernels(self._spec, self.operands)
 
     def at(self, x: Tensor, args: Args, V: Tensor | None = None, together: bool = False) -> KernelResult:
         """The operator at x, (B, n), along directions V or all of them; together with value and gradient."""

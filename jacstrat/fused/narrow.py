@@ -46,17 +46,22 @@ def misfit(network: Network, itemsize: int) -> str:
     widths = [vector.width for number, vector in enumerate(network.vectors) if not is_chunked(network, number)]
     if (widest := max(widths)) > WIDEST:
         return f"a layer of {widest} is wider than {WIDEST}"
-    numbers = [
-        padded(vector.width) * padded(network.vectors[term.source].width)
+    numbers = [out * width for out, width in matrices(network)]
+    taken = ENTRY_BYTES[itemsize] * (sum(numbers) + max(numbers, default=0))
+    if taken > SHARED_BYTES:
+        return f"its matrices take {taken // 1024} KiB of shared memory, and a program has {SHARED_BYTES // 1024}"
+    return ""
+
+
+def matrices(network: Network) -> list[tuple[int, int]]:
+    """Rows and columns, with padding, of each matrix that directions meet."""
+    return [
+        (padded(vector.width), padded(network.vectors[term.source].width))
         for vector in network.vectors
         if isinstance(vector, LinearVector)
         for term in vector.terms
         if term.is_dense and not network.fixed[term.source] and vector.width > 1
     ]
-    taken = ENTRY_BYTES[itemsize] * (sum(numbers) + max(numbers, default=0))
-    if taken > SHARED_BYTES:
-        return f"its matrices take {taken // 1024} KiB of shared memory, and a program has {SHARED_BYTES // 1024}"
-    return ""
 
 
 def tiles(network: Network, points: int, directions: int, x: Tensor, most: int | None = None) -> Tiles:
@@ -68,16 +73,20 @@ def tiles(network: Network, points: int, directions: int, x: Tensor, most: int |
         x: A tensor of the points' type and on their device.
         most: Points of a tile; by rule where not given.
     """
-    processors = INTERPRETED
-    if not interprets():
-        processors = torch.cuda.get_device_properties(x.device).multi_processor_count
     widest = max(padded(vector.width) for vector in network.vectors if vector.width <= WIDEST)
     size = most or (MOST_POINTS if x.element_size() < 8 else MOST_POINTS // 2)
-    while most is None and size > LEAST_POINTS and -(-points // size) < PROGRAMS * processors:
+    while most is None and size > LEAST_POINTS and -(-points // size) < PROGRAMS * _processors(x):
         size //= 2
-    programs = max(1, -(-points // size))
-    parts = max(1, min(directions // LEAST_DIRECTIONS, PROGRAMS * processors // programs))
-    return Tiles(size, parts, 8 if size * widest >= 64 * 128 else 4)
+    return Tiles(size, parts_of(-(-points // size), directions, x), 8 if size * widest >= 64 * 128 else 4)
+
+
+def parts_of(programs: int, directions: int, x: Tensor) -> int:
+    """Into how many parts directions are split, where so many programs take all of them; x is on their device."""
+    return max(1, min(directions // LEAST_DIRECTIONS, PROGRAMS * _processors(x) // max(1, programs)))
+
+
+def _processors(x: Tensor) -> int:
+    return INTERPRETED if interprets() else torch.cuda.get_device_properties(x.device).multi_processor_count
 
 
 @dataclass(frozen=True, eq=False)

@@ -25,11 +25,10 @@ class GradientKernels:
     Args:
         spec: From (with the value, with the gradient, strides) to what the kernel of results is generated for.
         operands: Of the network.
-        points: Of a tile; by rule where not given.
     """
 
-    def __init__(self, spec: Callable[..., Spec], operands: Operands, points: int | None) -> None:
-        self._spec, self.operands, self.points = spec, operands, points
+    def __init__(self, spec: Callable[..., Spec], operands: Operands) -> None:
+        self._spec, self.operands = spec, operands
         self._kernels: dict[GradientSpec, tuple[Any, Layout] | None] = {}
 
     def __call__(
@@ -40,19 +39,22 @@ class GradientKernels:
             return None
         ready = self.operands.tracked(x, args, V)
         spec = self._wanted(ready, at, wants_x)
+        if spec not in self._kernels and misfit(spec.forward):
+            self._kernels[spec] = None
         if spec not in self._kernels:
-            self._kernels[spec] = _made(spec)
+            text, layout = generated(spec)
+            self._kernels[spec] = kernel(text), layout
         made = self._kernels[spec]
         if made is None:
             return None
-        tiling = tiles(spec, len(x), ready.directions, x, self.points)
+        tiling = tiles(spec.network, len(x), ready.directions, x)
         try:
             with torch.no_grad():
                 found = gradients(*made, spec, x, ready.detached(), at, tiling)
         except Exception as error:
             if not is_out_of_resources(error):
                 raise
-            self._kernels[spec] = None  # the estimate in `misfit` was too low for this card
+            self._kernels[spec] = None  # nor will they fit another time
             return None
         in_x = None if not wants_x else x.new_zeros(x.shape) if found.x is None else found.x.to(x.dtype)
         return (in_x, *self._derivatives(ready, found, tensors))
@@ -72,10 +74,3 @@ class GradientKernels:
             return (None,) * len(tensors)
         made, cotangents = zip(*known, strict=True)
         return torch.autograd.grad(made, tuple(tensors), cotangents, allow_unused=True)
-
-
-def _made(spec: GradientSpec) -> tuple[Any, Layout] | None:
-    if misfit(spec):
-        return None
-    text, layout = generated(spec)
-    return kernel(text), layout

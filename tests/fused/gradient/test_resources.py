@@ -1,0 +1,65 @@
+"""Kernels of gradients compiled for a card that is not there: what they take of a multiprocessor."""
+
+from __future__ import annotations
+
+import pytest
+
+from jacstrat.fused import has_triton
+from jacstrat.fused.gradient.source import generated
+from jacstrat.fused.gradient.spec import GradientSpec
+from jacstrat.fused.gradient.tiles import POINTS, misfit
+from jacstrat.fused.resources import Resources, resources
+from jacstrat.fused.spec import Products
+from tests.fused import test_resources
+from tests.fused.test_resources import MOST_SHARED_BYTES
+
+pytestmark = pytest.mark.skipif(not has_triton(), reason="Triton is not installed")
+
+
+@pytest.fixture(autouse=True)
+def _compiling(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TRITON_INTERPRET", raising=False)
+
+
+def spec(widths: tuple[int, ...], products: Products) -> GradientSpec:
+    """All gradients of a network of tanh."""
+    forward = test_resources.spec(widths, products)
+    operands = frozenset(range(len(forward.strides) - len(forward.seeded)))
+    return GradientSpec(forward, operands, frozenset(forward.seeded), True)
+
+
+def compiled(one: GradientSpec, warps: int, capability: int = 90) -> Resources:
+    text, layout = generated(one)
+    types = ["*fp32"] * (1 + len(one.forward.strides) + 3 + len(layout.arguments())) + ["i32"] * 3
+    return resources(text, types, {"P": POINTS}, warps, capability)
+
+
+@pytest.mark.parametrize(("widths", "warps"), [((10, 64, 64, 1), 8), ((3, 32, 32, 1), 4)])
+def test_a_narrow_network_spills_nothing_and_has_its_products_on_the_tensor_units(
+    widths: tuple[int, ...], warps: int
+) -> None:
+    found = compiled(spec(widths, "tf32x3"), warps)
+    assert found.products <= {"wgmma", "mma"}
+    assert found.products
+    assert found.shared_bytes <= MOST_SHARED_BYTES
+    assert found.stack_bytes == 0
+
+
+def test_another_card_serves_it_too() -> None:
+    found = compiled(spec((3, 32, 32, 1), "tf32x3"), 4, capability=80)
+    assert found.products == {"mma"}
+    assert found.shared_bytes <= 99 * 1024  # what a program of the smallest of them may have
+
+
+@pytest.mark.parametrize(
+    ("layers", "products", "fault"),
+    [
+        (7, "tf32x3", ""),  # six matrices
+        (8, "tf32x3", "its matrices take 560 KiB of registers on the way back, and may take 512"),
+        (5, "ieee", ""),
+        (6, "ieee", "its matrices take 220 KiB of shared memory on the way back, and may take 208"),
+    ],
+)
+def test_matrices_that_are_too_many_are_told(layers: int, products: Products, fault: str) -> None:
+    one = test_resources.spec((3, *(64,) * layers, 1), products)
+    assert misfit(one) == fault
