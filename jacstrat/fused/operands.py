@@ -71,8 +71,7 @@ class Operands:
 
     def at(self, x: Tensor, args: Args, V: Tensor | None = None) -> Ready:
         """Those for a call; seeds are those of directions V, (K, n), or of the unit vectors."""
-        is_captured = x.is_cuda and torch.cuda.is_current_stream_capturing()
-        if is_captured:
+        if _is_captured(x):
             environment, constants, _ = self._constants_now()
             return self._completed(environment, constants, x, args, V, may_compress=False)
         state = self._state() if x.device.type != "cpu" else None
@@ -95,7 +94,8 @@ class Operands:
             self._values.placed(environment, x.detach(), args)
             _fill(environment, self._constant)
             _fill(environment, self._moving)
-            return self._ready([operand(environment) for operand in self.read.operands], V, self.may_compress)
+            may_compress = self.may_compress and not _is_captured(x)
+            return self._ready([operand(environment) for operand in self.read.operands], V, may_compress)
 
     def _completed(
         self,
@@ -159,6 +159,10 @@ def compressed(T: Tensor) -> Tensor:
         Q = torch.linalg.qr(exact.detach()).Q
         return (Q.mT @ exact).to(T.dtype)
     return torch.linalg.qr(exact, mode="r").R.to(T.dtype)
+
+
+def _is_captured(x: Tensor) -> bool:
+    return x.is_cuda and torch.cuda.is_current_stream_capturing()
 
 
 def _outs(node: Node) -> list[int]:

@@ -83,7 +83,7 @@ class Fused(Strategy):
 
     @classmethod
     def candidates(cls, evidence: Evidence) -> Iterator[Candidate]:
-        """On a device with kernels where seconds of a compiler are allowed; in training it is as `taylor`."""
+        """On a device with kernels where seconds of a compiler are allowed; not in training: no card has timed it."""
         if not evidence.compiles or not evidence.tried or evidence.tried.leaves:
             return
         if not has_triton() or interprets() or evidence.x.device.type != "cuda":

@@ -94,6 +94,16 @@ def test_sizes_that_are_no_multiple_of_a_tile(B: int, widths: tuple[int, ...]) -
     torch.testing.assert_close(gradient, torch.autograd.grad(f(z).sum(), z)[0])
 
 
+def test_a_wide_x_that_meets_a_single_row_too_stands_in_a_tile() -> None:
+    network, row = samples.layers(70, 3, 1), samples.randn(70)
+
+    def f(x: Tensor) -> Tensor:
+        return (network(x).squeeze(-1) + (x * row).sum(-1)).sin()
+
+    x = samples.randn(2, 70)
+    torch.testing.assert_close(lowered(f).result(x), samples.laplacian(f, x))
+
+
 def test_a_wide_argument_of_each_point_is_read_in_parts() -> None:
     network = samples.layers(70, 6, 1)
     s, y = samples.randn(70, 2), samples.randn(3, 70)

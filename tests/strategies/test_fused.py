@@ -21,6 +21,7 @@ from jacstrat import (
     value_gradient_laplacian,
 )
 from jacstrat.fused import has_triton
+from jacstrat.fused.gradient import kernels
 from jacstrat.strategies import fused
 from jacstrat.strategies.fused import Fused
 
@@ -115,6 +116,57 @@ def test_gradients_are_those_of_taylor_and_chain(f: Callable[..., Tensor], net: 
         assert (one is None or not bool(one.any())) if known is None else one is not None
         if known is not None:
             torch.testing.assert_close(one, known)
+
+
+@pytest.fixture(params=["kernels", "again"])
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """How gradients are computed in this test: by kernels and without taylor, or by it since no kernel fits."""
+
+    def none(*_: object) -> object:
+        raise AssertionError("f was computed again")
+
+    if request.param == "kernels":
+        monkeypatch.setattr(fused.Taylor, "contracted", none)
+    else:
+        monkeypatch.setattr(kernels, "misfit", lambda *_: "as this test has it")
+    return str(request.param)
+
+
+@pytest.mark.usefixtures("interpreting", "way")
+@pytest.mark.parametrize("point", [False, True])
+def test_value_gradient_and_laplacian_are_trained_together(point: bool) -> None:
+    def trained(spec: str) -> list[Tensor]:
+        x = (X[0] if point else X).clone().requires_grad_()
+        value, gradient, found = value_gradient_laplacian(scalar, x, strategy=spec)
+        loss = (value * found).sum() + gradient.sin().sum()
+        return [value, gradient, found, *torch.autograd.grad(loss, [x, *NET.parameters()])]
+
+    for one, known in zip(trained("fused"), trained("vmap"), strict=True):
+        torch.testing.assert_close(one, known)
+
+
+@pytest.mark.usefixtures("interpreting", "way")
+@pytest.mark.parametrize("how", [{"coordinates": (0, 2)}, {"weight": A + A.mT}])
+def test_weighted_laplacians_are_trained(how: dict[str, Any]) -> None:
+    def trained(spec: str) -> list[Tensor]:
+        found = laplacian(scalar, X, strategy=spec, **how)
+        # The last bias adds a number to u, of which its Laplacian knows nothing.
+        return list(torch.autograd.grad(found.exp().mean(), list(NET.parameters())[:-1]))
+
+    for one, known in zip(trained("fused"), trained("vmap"), strict=True):
+        torch.testing.assert_close(one, known)
+
+
+@pytest.mark.usefixtures("interpreting")
+def test_equal_calls_have_equal_gradients() -> None:
+    x = X.float().repeat(20, 1)
+    net = network().float()
+
+    def trained() -> list[Tensor]:
+        found = laplacian(lambda x: net(x).squeeze(-1), x, strategy="fused")
+        return list(torch.autograd.grad(found.square().sum(), list(net.parameters())[:-1]))
+
+    assert all(torch.equal(*pair) for pair in zip(trained(), trained(), strict=True))
 
 
 @pytest.mark.usefixtures("interpreting")

@@ -37,7 +37,7 @@ class GradientSpec:
         return frozenset(needed)
 
     def is_outside(self, term: Term, number: int) -> bool:
-        """Whether the adjoint of W in W a, and that of a, are products of B rows for torch: a is given, not computed."""
+        """Whether the adjoints of W and a, a given and not computed, are left to torch as products of B rows."""
         vector = self.network.vectors[term.source]
         is_given = isinstance(vector, InputVector) or (isinstance(vector, ConstantVector) and vector.of_points)
         return is_given and term.is_dense and vector.width > 1 and self.network.vectors[number].width > 1

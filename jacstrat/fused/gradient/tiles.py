@@ -11,7 +11,7 @@ from jacstrat.fused.spec import Spec, padded
 # Points of a tile, as few as a product takes: weights both ways round and their gradients stand in the registers of a
 # program, and what is kept of each layer of a tile stands beside them.
 POINTS = 16
-# Columns from which on a program has 8 warps, and not 4: with more warps than columns for them, products are done twice.
+# Columns from which on a program has 8 warps, and not 4: warps that have no columns of their own do what others do.
 WIDE = 64
 # What matrices may take of the registers of a multiprocessor, which has half as many: the rest is spilled in the loop.
 REGISTER_BYTES = 2 * 256 * 1024

@@ -15,7 +15,7 @@ from jacstrat.fused.narrow import Tiles
 from jacstrat.fused.spec import Products
 from tests.fused import samples
 from tests.fused.gradient.reference import assert_alike, compared
-from tests.fused.samples import D, N, X
+from tests.fused.samples import N, X
 from tests.fused.test_narrow import NAMES, SINGULAR
 from tests.fused.test_pointwise import CASES
 
@@ -167,3 +167,20 @@ def test_many_points_are_taken_in_parts(monkeypatch: pytest.MonkeyPatch) -> None
 def test_points_without_a_finite_padding() -> None:
     W = samples.randn(3, 3).requires_grad_()
     assert_alike(compared(lambda x: (x @ W.mT).square().sum(-1).rsqrt(), samples.randn(5, 3) + 2, tensors=[W]))
+
+
+def test_what_a_card_has_no_room_for_has_no_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
+    from triton.runtime.errors import OutOfResources
+
+    def refused(*_: object) -> launch.Gradients:
+        raise OutOfResources(2**18, 2**17, "shared memory")
+
+    monkeypatch.setattr(kernels, "gradients", refused)
+    with pytest.raises(AssertionError, match="there is no kernel"):
+        compared(samples.plain, X)
+
+
+def test_the_cotangent_of_a_gradient_in_a_wide_x_has_no_kernel() -> None:
+    f, _ = trained(70, 3, 1)
+    with pytest.raises(AssertionError, match="there is no kernel"):
+        compared(f, samples.randn(2, 70), together=True)
