@@ -17,6 +17,7 @@ RULES_OF_TAYLOR = "tests/taylor/test_table.py: rules of the one table, each agai
 RULES_OF_SERIES = "tests/series/test_table.py: rules of the one table, each against nested reverse mode"
 PARTS_OF_CHAINS = "tests/chain/test_field.py: parts of one reading, which mean nothing by themselves"
 TEXT_OF_KERNELS = "tests/fused/test_narrow.py: text that means something where a kernel is executed"
+TEXT_OF_GRADIENTS = "tests/fused/gradient/test_kernels.py: text that means something where a kernel is executed"
 TEXT_OF_LAYERS = "tests/fused/test_wide.py: text that means something where a kernel is executed"
 REAL_PROCESSES = "tests/revisions/test_compare.py: ends of real processes, which take seconds to start together"
 COMMANDS = "tests/test_cli.py: commands as a user meets them, from their words to what they print"
@@ -45,6 +46,12 @@ ELSEWHERE = {
     "fused/directions.py": TEXT_OF_KERNELS,
     "fused/forms.py": "tests/fused/test_reading.py: what a tape is read into, told by the network that comes of it",
     "fused/function.py": TEXT_OF_KERNELS,
+    "fused/gradient/bars.py": TEXT_OF_GRADIENTS,
+    "fused/gradient/directions.py": TEXT_OF_GRADIENTS,
+    "fused/gradient/launch.py": TEXT_OF_GRADIENTS,
+    "fused/gradient/passes.py": TEXT_OF_GRADIENTS,
+    "fused/gradient/sinks.py": TEXT_OF_GRADIENTS,
+    "fused/gradient/source.py": TEXT_OF_GRADIENTS,
     "fused/kernels.py": TEXT_OF_KERNELS,
     "fused/layer.py": TEXT_OF_LAYERS,
     "fused/operands.py": "tests/fused/test_evaluate.py: what a network is given at a call",

@@ -75,13 +75,14 @@ class Pass:
 
     Fields:
         values: Of each vector, (B, width) or (1, width).
-        slopes, bends: s' and s'' of those that are pointwise.
+        slopes, bends, thirds: s', s'' and s''' of those that are pointwise.
         adjoints: du/da of each, for a scalar; () where there are none.
     """
 
     values: list[Tensor]
     slopes: dict[int, Tensor]
     bends: dict[int, Tensor]
+    thirds: dict[int, Tensor]
     adjoints: dict[int, Tensor]
 
 
@@ -90,6 +91,7 @@ def forward(network: Network, operands: Sequence[Tensor], x: Tensor) -> Pass:
     values: list[Tensor] = []
     slopes: dict[int, Tensor] = {}
     bends: dict[int, Tensor] = {}
+    thirds: dict[int, Tensor] = {}
     for number, vector in enumerate(network.vectors):
         if isinstance(vector, InputVector):
             value = x
@@ -100,11 +102,11 @@ def forward(network: Network, operands: Sequence[Tensor], x: Tensor) -> Pass:
             parts += [] if vector.bias is None else [operands[vector.bias]]
             value = sum(parts[1:], start=parts[0])
         elif isinstance(vector, PointwiseVector):
-            value, slopes[number], bends[number], _ = vector.formula(values[vector.source])
+            value, slopes[number], bends[number], thirds[number] = vector.formula(values[vector.source])
         else:
             value = values[vector.left] * values[vector.right]
         values.append(value)
-    return Pass(values, slopes, bends, {})
+    return Pass(values, slopes, bends, thirds, {})
 
 
 def back(network: Network, operands: Sequence[Tensor], at: Pass) -> None:

@@ -77,9 +77,9 @@ class Kernels:
 
     def gradients(
         self, x: Tensor, args: Args, V: Tensor | None, at: Cotangents, wants_x: bool, tensors: Sequence[Tensor]
-    ) -> tuple[Tensor | None, ...] | None:
-        """The gradient in x, and those in tensors that operands are made of; None where there is no kernel for them."""
-        return None if self._wide is not None else self._back(x, args, V, at, wants_x, tensors)
+    ) -> tuple[Tensor | None, ...]:
+        """The gradient in x, and those in tensors that operands are made of."""
+        return self._back(x, args, V, at, wants_x, tensors)
 
     def _spec(self, with_value: bool, with_gradient: bool, strides: tuple[tuple[int, int], ...]) -> Spec:
         return Spec(self.network, self.operator, with_value, with_gradient, strides, self.dtype, self.products)
@@ -146,7 +146,7 @@ class Lowered:
 
     def gradients(
         self, x: Tensor, args: Args, V: Tensor | None, at: Cotangents, wants_x: bool, tensors: Sequence[Tensor]
-    ) -> tuple[Tensor | None, ...] | None:
+    ) -> tuple[Tensor | None, ...]:
         """Gradients of what the operator gives, summed up with cotangents.
 
         Args:
@@ -158,17 +158,15 @@ class Lowered:
             tensors: What gradients are wanted of beside x: some of `args`, and of what f holds.
 
         Returns:
-            Of x and of each tensor, None where one is not wanted or zero; None where there is no kernel for them.
+            Of x and of each tensor, None where one is not wanted or zero.
 
-        Cost: that of the result three times, and nothing that grows with points and directions is kept for it.
+        Cost: the products of the result three times; nothing is kept from there.
         """
         kernels = self.prepared(x, args)
         points = x.detach().reshape(-1, x.shape[-1]).contiguous()
         with on_device_of(x):
-            found = kernels.gradients(points, args, V, at.rows(x.dim() == 1), wants_x, tensors)
-        if found is None or found[0] is None:
-            return found
-        return (found[0].reshape(x.shape), *found[1:])
+            in_x, *others = kernels.gradients(points, args, V, at.rows(x.dim() == 1), wants_x, tensors)
+        return (None if in_x is None else in_x.reshape(x.shape), *others)
 
     def _at(self, x: Tensor, args: Args, V: Tensor | None = None, together: bool = False) -> KernelResult:
         kernels = self.prepared(x, args)

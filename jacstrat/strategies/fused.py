@@ -41,8 +41,7 @@ class Fused(Strategy):
         lap u = sum over layers of g_l s''(z_l) |t_l|^2,    t_1 = W_1,  t_(l+1) = W_(l+1) (s'(z_l) t_l),
 
     with one sum at the end. More directions than the first layer has units become as few as these. A field's directions
-    go through its layers, and entry k is read off direction k. Gradients have a kernel, which computes both once more;
-    where it does not fit they are those of `taylor` or `chain`, computed from f again.
+    go through its layers, and entry k is read off direction k. Gradients have kernels of their own.
 
     Source: the forward Laplacian of Li et al. 2024 with the adjoints known, by which directions are independent; this
     project. Kernels by Triton: Tillet, Kung and Cox 2019.
@@ -165,21 +164,6 @@ class _Calls:
             return (self.lowered.along(asked.V, x, *args),)
         return (self.lowered.result(x, *args),)
 
-    def results_again(self, asked: _Asked, x: Tensor, args: Args) -> tuple[Tensor, ...]:
-        """The same without kernels, with a graph."""
-        if asked.V is not None:
-            assert self.plain.along is not None
-            return (self.plain.along(asked.V, x, *args),)
-        result = self.plain.evaluate(x, *args)
-        if not asked.together:
-            return (result,)
-        if self.operator.order == 1:
-            return (result, self.f(x, *args))
-        z = x if x.requires_grad else x.detach().requires_grad_()
-        value = self.f(z, *args)
-        (gradient,) = torch.autograd.grad(value.sum(), z, create_graph=True)
-        return (result, value, gradient)
-
     def _differentiable(self, asked: _Asked, x: Tensor, args: Args) -> Together:
         tensors = (*(arg for arg in args if isinstance(arg, Tensor)), *self._tracked_constants)
         return Together(*_Trained.apply(self, asked, args, x, *tensors))
@@ -195,16 +179,26 @@ class _Calls:
         except UnsupportedError:
             return Vmap().contracted(self.operator, self.f, x, args, None)
 
-    def zeros(self, x: Tensor) -> Tensor:
-        """A result's cotangent where it has none."""
-        return torch.zeros_like(x if not self.operator.is_trace else x[..., 0])
+    def gradients(
+        self, asked: _Asked, args: Args, tensors: list[Tensor], cotangents: tuple[Tensor | None, ...]
+    ) -> Sequence[Tensor | None]:
+        """In those of x and further tensors that require them, by kernels."""
+        x, *others = tensors
+        result, *rest = (None if one is None else one.detach() for one in cotangents)
+        if result is None:
+            result = torch.zeros_like(x[..., 0] if self.operator.is_trace else x)
+        wanted = [tensor for tensor in others if tensor.requires_grad]
+        in_x, *others_found = self.lowered.gradients(
+            x, args, asked.V, Cotangents(result, *rest), x.requires_grad, wanted
+        )
+        return [in_x, *others_found] if x.requires_grad else others_found
 
     @property
     def _tracked_constants(self) -> tuple[Tensor, ...]:
         return tuple(one for one in self.lowered.constants if one.requires_grad)
 
-    def _way(self, x: Tensor, args: Args) -> Literal["kernels", "again", "plain"]:
-        """By kernels, by these with a gradient that is computed from f again, or without them.
+    def _way(self, x: Tensor, args: Args) -> Literal["kernels", "trained", "plain"]:
+        """By kernels, by these with a gradient that others compute, or without them.
 
         What f holds and was computed with a graph may depend on more of it: its gradient would be counted twice.
         """
@@ -216,11 +210,11 @@ class _Calls:
         if any(not one.is_leaf for one in constants):
             return "plain"
         tracked = (one.requires_grad for one in (x, *args) if isinstance(one, Tensor))
-        return "again" if constants or any(tracked) else "kernels"
+        return "trained" if constants or any(tracked) else "kernels"
 
 
 class _Trained(torch.autograd.Function):
-    """Results by kernels, and their gradients by kernels or by computing them from f again; once."""
+    """Results by kernels, and their gradients by others; once."""
 
     @staticmethod
     def forward(ctx: Any, calls: _Calls, asked: _Asked, args: Args, x: Tensor, *tensors: Tensor) -> tuple[Tensor, ...]:
@@ -237,35 +231,12 @@ class _Trained(torch.autograd.Function):
             tensors[index] = tensors[index].detach().requires_grad_(ctx.needs_input_grad[3 + index])
         left = iter(tensors[1:number])
         args = tuple(next(left) if isinstance(arg, Tensor) else arg for arg in ctx.args)
-        known = tuple(None if one is None else one.detach() for one in cotangents)
-        derivatives = iter(_derivatives(ctx.calls, ctx.asked, args, tensors, known))
+        derivatives = iter(ctx.calls.gradients(ctx.asked, args, tensors, cotangents))
         gradients = [next(derivatives) if tensor.requires_grad else None for tensor in tensors]
         if torch.is_grad_enabled():
             given = (*(one for one in cotangents if one is not None), *ctx.saved_tensors)
             gradients = [one if one is None else _Once.apply(one, *given) for one in gradients]
         return (None, None, None, *gradients)
-
-
-def _derivatives(
-    calls: _Calls, asked: _Asked, args: Args, tensors: list[Tensor], cotangents: tuple[Tensor | None, ...]
-) -> Sequence[Tensor | None]:
-    """In those of x and further tensors that require them."""
-    x, *others = tensors
-    wanted = [tensor for tensor in others if tensor.requires_grad]
-    result, *rest = cotangents
-    at = Cotangents(calls.zeros(x) if result is None else result, *rest)
-    found = calls.lowered.gradients(x, args, asked.V, at, x.requires_grad, wanted)
-    if found is not None:
-        return found if x.requires_grad else found[1:]
-    if x.requires_grad:
-        wanted = [x, *wanted]
-    with torch.enable_grad():
-        results = calls.results_again(asked, x, args)
-        pairs = [(one, g) for one, g in zip(results, cotangents, strict=True) if g is not None and one.requires_grad]
-        if not pairs:
-            return (None,) * len(wanted)
-        made, known = zip(*pairs, strict=True)
-        return torch.autograd.grad(made, wanted, known, allow_unused=True)
 
 
 class _Once(torch.autograd.Function):

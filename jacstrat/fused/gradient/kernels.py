@@ -13,6 +13,7 @@ from jacstrat.fused.gradient.sinks import Layout
 from jacstrat.fused.gradient.source import generated
 from jacstrat.fused.gradient.spec import GradientSpec
 from jacstrat.fused.gradient.tiles import misfit, tiles
+from jacstrat.fused.gradient.wide import gradients_by_layers
 from jacstrat.fused.kernels import is_out_of_resources, kernel
 from jacstrat.fused.operands import Operands, Ready
 from jacstrat.fused.spec import Spec, is_chunked
@@ -33,31 +34,29 @@ class GradientKernels:
 
     def __call__(
         self, x: Tensor, args: Args, V: Tensor | None, at: Cotangents, wants_x: bool, tensors: Sequence[Tensor]
-    ) -> tuple[Tensor | None, ...] | None:
-        """Of x, (B, n), and of tensors that operands are made of; None where no kernel fits."""
-        if at.gradient is not None and is_chunked(self.operands.read.network, 0):
-            return None
+    ) -> tuple[Tensor | None, ...]:
+        """Of x, (B, n), and of tensors that operands are made of, in one kernel or layer by layer."""
         ready = self.operands.tracked(x, args, V)
         spec = self._wanted(ready, at, wants_x)
-        if spec not in self._kernels and misfit(spec.forward):
-            self._kernels[spec] = None
+        with torch.no_grad():
+            found = self._found(spec, x, ready.detached(), at)
+        in_x = None if not wants_x else x.new_zeros(x.shape) if found.x is None else found.x.to(x.dtype)
+        return (in_x, *self._derivatives(ready, found, tensors))
+
+    def _found(self, spec: GradientSpec, x: Tensor, ready: Ready, at: Cotangents) -> Gradients:
         if spec not in self._kernels:
-            text, layout = generated(spec)
-            self._kernels[spec] = kernel(text), layout
+            is_out = misfit(spec.forward) or (at.gradient is not None and is_chunked(spec.network, 0))
+            self._kernels[spec] = None if is_out else _made(spec)
         made = self._kernels[spec]
         if made is None:
-            return None
-        tiling = tiles(spec.network, len(x), ready.directions, x)
+            return gradients_by_layers(spec, x, ready, at)
         try:
-            with torch.no_grad():
-                found = gradients(*made, spec, x, ready.detached(), at, tiling)
+            return gradients(*made, spec, x, ready, at, tiles(spec.network, len(x), ready.directions, x))
         except Exception as error:
             if not is_out_of_resources(error):
                 raise
-            self._kernels[spec] = None  # nor will they fit another time
-            return None
-        in_x = None if not wants_x else x.new_zeros(x.shape) if found.x is None else found.x.to(x.dtype)
-        return (in_x, *self._derivatives(ready, found, tensors))
+        self._kernels[spec] = None  # the estimate in `misfit` was too low for this card
+        return gradients_by_layers(spec, x, ready, at)
 
     def _wanted(self, ready: Ready, at: Cotangents, wants_x: bool) -> GradientSpec:
         operands = (number for number, one in enumerate(ready.operands) if one.requires_grad)
@@ -74,3 +73,8 @@ class GradientKernels:
             return (None,) * len(tensors)
         made, cotangents = zip(*known, strict=True)
         return torch.autograd.grad(made, tuple(tensors), cotangents, allow_unused=True)
+
+
+def _made(spec: GradientSpec) -> tuple[Any, Layout]:
+    text, layout = generated(spec)
+    return kernel(text), layout

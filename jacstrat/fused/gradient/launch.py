@@ -89,8 +89,6 @@ def gradients(
     """
     rows_along = ready.directions * sum((*layout.seeds.values(), *layout.entries.values()))
     size = max(1, MOST_BYTES // (8 * (layout.size * tiling.parts + rows_along + 1))) * tiling.points
-    constants = (one for one in spec.network.vectors if isinstance(one, ConstantVector) and one.of_points)
-    of_points = frozenset(one.operand for one in constants)
     whole: Gradients | None = None
     for start in range(0, len(x), size):
         rows = slice(start, start + size)
@@ -99,7 +97,7 @@ def gradients(
         if whole is None:
             whole = part
         else:
-            whole.add(part, of_points)
+            whole.add(part, spec.of_points)
     assert whole is not None
     return whole
 

@@ -28,6 +28,12 @@ class GradientSpec:
     def network(self) -> Network:
         return self.forward.network
 
+    @property
+    def of_points(self) -> frozenset[int]:
+        """The operands that have a row of each point."""
+        constants = (one for one in self.network.vectors if isinstance(one, ConstantVector))
+        return frozenset(one.operand for one in constants if one.of_points)
+
     def needed(self) -> frozenset[int]:
         """The vectors whose adjoints lead to a gradient that is wanted."""
         needed: set[int] = set()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from jacstrat.fused import narrow
 from jacstrat.fused.narrow import SHARED_BYTES, WIDEST, Tiles, matrices, parts_of
 from jacstrat.fused.network import Network
 from jacstrat.fused.spec import Spec, padded
@@ -13,26 +14,26 @@ from jacstrat.fused.spec import Spec, padded
 POINTS = 16
 # Columns from which on a program has 8 warps, and not 4: warps that have no columns of their own do what others do.
 WIDE = 64
-# What matrices may take of the registers of a multiprocessor, which has half as many: the rest is spilled in the loop.
-REGISTER_BYTES = 2 * 256 * 1024
 
 
 def misfit(spec: Spec) -> str:
-    """Why the gradient of a network that is narrow has no kernel; "" where it has one.
+    """Why the gradient of a network has no single kernel; "" where it has one.
 
     Directions meet each matrix both ways round, and its gradient is added up beside it. Both stand in shared memory,
-    with three tiles that are turned; but as halves of TF32 in registers, with the gradient.
+    with three tiles that are turned; but as halves of TF32 in registers, with the gradient, and what these have no room
+    for is spilled: with the most matrices that the kernel of results takes, a fifth of the instructions of the loop.
     """
-    shapes = matrices(spec.network)
-    numbers = sum(out * width for out, width in shapes)
     itemsize = {"float64": 8, "float32": 4}.get(spec.dtype, 2)
-    if spec.dtype == "float32" and spec.products != "ieee":
-        taken, most, place = (2 * 8 + 4) * numbers, REGISTER_BYTES, "registers"
-    else:
-        turned = 3 * POINTS * sum(max(shape) for shape in shapes) * max(itemsize, 4)
-        taken, most, place = 2 * itemsize * numbers + turned, SHARED_BYTES, "shared memory"
-    if taken > most:
-        return f"its matrices take {taken // 1024} KiB of {place} on the way back, and may take {most // 1024}"
+    fault = narrow.misfit(spec.network, itemsize)
+    if fault or (spec.dtype == "float32" and spec.products != "ieee"):
+        return fault
+    taken = sum(
+        2 * itemsize * out * width + 3 * POINTS * max(out, width) * max(itemsize, 4)
+        for out, width in matrices(spec.network)
+    )
+    if taken > SHARED_BYTES:
+        most = SHARED_BYTES // 1024
+        return f"its matrices take {taken // 1024} KiB of shared memory both ways, and a program has {most}"
     return ""
 
 

@@ -54,10 +54,10 @@ def test_another_card_serves_it_too() -> None:
 @pytest.mark.parametrize(
     ("layers", "products", "fault"),
     [
-        (7, "tf32x3", ""),  # six matrices
-        (8, "tf32x3", "its matrices take 560 KiB of registers on the way back, and may take 512"),
+        (6, "tf32x3", ""),  # five matrices
+        (7, "tf32x3", "its matrices take 224 KiB of shared memory, and a program has 208"),
         (5, "ieee", ""),
-        (6, "ieee", "its matrices take 220 KiB of shared memory on the way back, and may take 208"),
+        (6, "ieee", "its matrices take 220 KiB of shared memory both ways, and a program has 208"),
     ],
 )
 def test_matrices_that_are_too_many_are_told(layers: int, products: Products, fault: str) -> None:
