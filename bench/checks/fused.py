@@ -99,6 +99,7 @@ CELLS = (
     FusedCell("laplacian", (10, 64, 64, 64, 1), 4096, "bfloat16"),
     FusedCell("laplacian", (10, 64, 64, 64, 1), 4096, is_trained=True),
     FusedCell("laplacian", (50, 256, 256, 256, 256, 1), 2048, is_trained=True),
+    FusedCell("divergence", (10, 64, 64, 64, 10), 4096, is_trained=True),
 )
 SMALL = (FusedCell("laplacian", (3, 8, 8, 1), 20), FusedCell("divergence", (3, 8, 8, 3), 20))
 
@@ -111,7 +112,7 @@ class FusedRow:
         cell, spec: Their names.
         call_s: Median of the blocks, a call; None where it raised.
         prepare_s: Until the first result.
-        error: The largest difference from float64, relative to the largest number.
+        error: The largest difference from float64 of the result or of a gradient, relative to the largest number of it.
         reason: What it raised; "".
     """
 
@@ -138,29 +139,46 @@ def rows(cells: Sequence[FusedCell], device: str, limit_s: float, specs: Sequenc
                 yield FusedRow(cell.name, spec, reason=f"{type(error).__name__}: {' '.join(str(error).split())[:160]}")
 
 
-def _truth(cell: FusedCell, device: str) -> Tensor:
-    network, _, x = cell.function(device, torch.float64)
+def _truth(cell: FusedCell, device: str) -> tuple[Tensor, ...]:
+    """The result in float64 and, of a call that is trained, the gradients."""
+    network, weights, x = cell.function(device, torch.float64)
     strategy = parse_strategy("taylor" if OPERATORS[cell.operator].is_second else "chain")
-    with torch.no_grad():
-        return strategy.prepare(cell.operator, network, x)(x)
+    with torch.set_grad_enabled(cell.is_trained):
+        return _called(cell, strategy.prepare(cell.operator, network, x), weights, x)
 
 
-def _row(cell: FusedCell, spec: str, device: str, truth: Tensor) -> FusedRow:
+def _called(
+    cell: FusedCell, prepared: Callable[[Tensor], Tensor], weights: Sequence[Tensor], x: Tensor
+) -> tuple[Tensor, ...]:
+    result = prepared(x)
+    if not cell.is_trained:
+        return (result,)
+    gradients = torch.autograd.grad(result.square().mean(), weights, allow_unused=True)
+    return (
+        result.detach(),
+        *(torch.zeros_like(w) if g is None else g for g, w in zip(gradients, weights, strict=True)),
+    )
+
+
+def _error(numbers: Sequence[Tensor], truth: Sequence[Tensor]) -> float:
+    """The largest difference, each tensor relative to its largest number."""
+    pairs = zip(numbers, truth, strict=True)
+    return max(float((one - known).abs().max() / known.abs().max()) for one, known in pairs if bool(known.any()))
+
+
+def _row(cell: FusedCell, spec: str, device: str, truth: Sequence[Tensor]) -> FusedRow:
     network, weights, x = cell.function(device, getattr(torch, cell.dtype))
     begin = time.perf_counter()
     with torch.set_grad_enabled(cell.is_trained):
         prepared = parse_strategy(spec).prepare(cell.operator, network, x)
 
-        def call() -> Tensor:
-            result = prepared(x)
-            if cell.is_trained:
-                torch.autograd.grad(result.square().mean(), weights, allow_unused=True)
-            return result.detach()
+        def call() -> tuple[Tensor, ...]:
+            return _called(cell, prepared, weights, x)
 
-        result = call().double()
+        numbers = call()
         _synchronize(device)
         prepare_s = time.perf_counter() - begin
-        error = float((result - truth).abs().max() / truth.abs().max())
+        error = _error([one.double() for one in numbers], truth)
         return FusedRow(cell.name, spec, _call_s(call, device), prepare_s, error)
 
 
