@@ -101,7 +101,11 @@ CELLS = (
     FusedCell("laplacian", (50, 256, 256, 256, 256, 1), 2048, is_trained=True),
     FusedCell("divergence", (10, 64, 64, 64, 10), 4096, is_trained=True),
 )
-SMALL = (FusedCell("laplacian", (3, 8, 8, 1), 20), FusedCell("divergence", (3, 8, 8, 3), 20))
+SMALL = (
+    FusedCell("laplacian", (3, 8, 8, 1), 20),
+    FusedCell("divergence", (3, 8, 8, 3), 20),
+    FusedCell("laplacian", (3, 8, 8, 1), 20, is_trained=True),
+)
 
 
 @dataclass(frozen=True)
@@ -154,10 +158,8 @@ def _called(
     if not cell.is_trained:
         return (result,)
     gradients = torch.autograd.grad(result.square().mean(), weights, allow_unused=True)
-    return (
-        result.detach(),
-        *(torch.zeros_like(w) if g is None else g for g, w in zip(gradients, weights, strict=True)),
-    )
+    filled = (torch.zeros_like(w) if g is None else g for g, w in zip(gradients, weights, strict=True))
+    return (result.detach(), *filled)
 
 
 def _error(numbers: Sequence[Tensor], truth: Sequence[Tensor]) -> float:

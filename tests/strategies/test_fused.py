@@ -158,7 +158,7 @@ def test_weighted_laplacians_are_trained(how: dict[str, Any]) -> None:
 
 @pytest.mark.usefixtures("interpreting")
 def test_equal_calls_have_equal_gradients() -> None:
-    x = X.float().repeat(20, 1)
+    x = X.float().repeat(4, 1)
     net = network().float()
 
     def trained() -> list[Tensor]:

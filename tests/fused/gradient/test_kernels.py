@@ -24,7 +24,7 @@ SIZES = (
     (33, (2, 17, 5, 1)),
     (2, (70, 6, 1)),
     (3, (9, 1, 4, 1)),
-    (16, (16, 16, 16, 1)),
+    (3, (16, 16, 16, 1)),
 )
 
 pytestmark = pytest.mark.usefixtures("interpreting")
