@@ -41,6 +41,11 @@ class Ready:
     directions: int
     strides: tuple[tuple[int, int], ...]
 
+    @property
+    def requires_grad(self) -> tuple[bool, ...]:
+        """Of both, one after the other."""
+        return tuple(one.requires_grad for one in (*self.operands, *self.seeds))
+
     def detached(self) -> Ready:
         """The same numbers without a graph."""
         operands, seed_tangents = (tuple(one.detach() for one in some) for some in (self.operands, self.seeds))

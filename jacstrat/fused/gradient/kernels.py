@@ -30,24 +30,26 @@ class GradientKernels:
 
     def __init__(self, spec: Callable[..., Spec], operands: Operands) -> None:
         self._spec, self.operands = spec, operands
-        self._kernels: dict[GradientSpec, tuple[Any, Layout] | None] = {}
+        self._made: dict[Any, tuple[GradientSpec, tuple[Any, Layout] | None]] = {}
 
     def __call__(
         self, x: Tensor, args: Args, V: Tensor | None, at: Cotangents, wants_x: bool, tensors: Sequence[Tensor]
     ) -> tuple[Tensor | None, ...]:
         """Of x, (B, n), and of tensors that operands are made of, in one kernel or layer by layer."""
         ready = self.operands.tracked(x, args, V)
-        spec = self._wanted(ready, at, wants_x)
         with torch.no_grad():
-            found = self._found(spec, x, ready.detached(), at)
+            found = self._found(x, ready, at, wants_x)
         in_x = None if not wants_x else x.new_zeros(x.shape) if found.x is None else found.x.to(x.dtype)
         return (in_x, *self._derivatives(ready, found, tensors))
 
-    def _found(self, spec: GradientSpec, x: Tensor, ready: Ready, at: Cotangents) -> Gradients:
-        if spec not in self._kernels:
+    def _found(self, x: Tensor, ready: Ready, at: Cotangents, wants_x: bool) -> Gradients:
+        key = (at.value is None, at.gradient is None, wants_x, ready.strides, ready.requires_grad)
+        if key not in self._made:
+            spec = self._wanted(ready, at, wants_x)
             is_out = misfit(spec.forward) or (at.gradient is not None and is_chunked(spec.network, 0))
-            self._kernels[spec] = None if is_out else _made(spec)
-        made = self._kernels[spec]
+            self._made[key] = spec, None if is_out else _kernel_of(spec)
+        spec, made = self._made[key]
+        ready = ready.detached()
         if made is None:
             return gradients_by_layers(spec, x, ready, at)
         try:
@@ -55,7 +57,7 @@ class GradientKernels:
         except Exception as error:
             if not is_out_of_resources(error):
                 raise
-        self._kernels[spec] = None  # the estimate in `misfit` was too low for this card
+        self._made[key] = spec, None  # the estimate in `misfit` was too low for this card
         return gradients_by_layers(spec, x, ready, at)
 
     def _wanted(self, ready: Ready, at: Cotangents, wants_x: bool) -> GradientSpec:
@@ -75,6 +77,6 @@ class GradientKernels:
         return torch.autograd.grad(made, tuple(tensors), cotangents, allow_unused=True)
 
 
-def _made(spec: GradientSpec) -> tuple[Any, Layout]:
+def _kernel_of(spec: GradientSpec) -> tuple[Any, Layout]:
     text, layout = generated(spec)
     return kernel(text), layout
