@@ -4,7 +4,7 @@ With t of z and T of a = s(z), (B, K, width) each, it reads both once and writes
 
     T_z = 2 m t + d T      D = sum_k T t      Q = sum_k t^2.
 
-    grid (width / BW, B)
+    grid (B, width / BW)
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ import triton.language as tl
 
 @triton.jit(do_not_specialize=['K', 'st'])
 def kernel(t, T, m, d, out, D, Q, K, st, W: tl.constexpr, HAS_T: tl.constexpr, HAS_M: tl.constexpr, BW: tl.constexpr):
-    b = tl.program_id(1).to(tl.int64)
-    c = tl.program_id(0) * BW + tl.arange(0, BW)
+    b = tl.program_id(0).to(tl.int64)
+    c = tl.program_id(1) * BW + tl.arange(0, BW)
     inside = c < W
     products = tl.full((BW,), 0.0, dtype=tl.{accumulates})
     squares = tl.full((BW,), 0.0, dtype=tl.{accumulates})
@@ -93,5 +93,5 @@ def pointwise_back(t: Tensor, T: Tensor | None, m: Tensor | None, d: Tensor) -> 
     accumulates = "float64" if t.dtype == torch.float64 else "float32"
     step = 0 if len(t) == 1 else K * W
     flags = {"W": W, "HAS_T": T is not None, "HAS_M": m is not None, "BW": BW}
-    kernel(text(accumulates))[(-(-W // BW), B)](*filled, K, step, **flags, **options)
+    kernel(text(accumulates))[(B, -(-W // BW))](*filled, K, step, **flags, **options)
     return PointwiseBack(adjoint, slopes, squares)

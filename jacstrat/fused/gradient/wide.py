@@ -17,8 +17,9 @@ from jacstrat.fused.gradient.spec import GradientSpec
 from jacstrat.fused.network import ConstantVector, InputVector, LinearVector, PointwiseVector, Product, Term
 from jacstrat.fused.operands import Ready, rows_of
 
-# Tangents, and their adjoints, of the points that are done at a time.
-MOST_BYTES = 2**30
+# Tangents, and their adjoints, of the points that are done at a time; and rows of them: a program takes 64 or more, and
+# a grid has at most 65,535 programs along its second axis.
+MOST_BYTES, MOST_ROWS = 2**30, 2**21
 
 
 def gradients_by_layers(spec: GradientSpec, x: Tensor, ready: Ready, at: Cotangents) -> Gradients:
@@ -32,7 +33,8 @@ def gradients_by_layers(spec: GradientSpec, x: Tensor, ready: Ready, at: Cotange
     """
     vectors = spec.network.vectors
     widths = sum(vectors[number].width for number in spec.network.carrying(spec.forward.asked))
-    size = max(1, MOST_BYTES // (2 * max(1, widths) * ready.directions * x.element_size()))
+    rows_at_a_time = min(MOST_ROWS, MOST_BYTES // (2 * max(1, widths) * x.element_size()))
+    size = max(1, rows_at_a_time // ready.directions)
     whole: Gradients | None = None
     for start in range(0, len(x), size):
         rows = slice(start, start + size)
