@@ -171,7 +171,7 @@ class Problem:
             return tensor(array) if array.dtype.kind == "f" else torch.from_numpy(array.copy()).to(device)
 
         x = tensor(self.points(n, batch, points))
-        arrays = self.arguments(n, batch, others)
+        arrays: Any = self.arguments(n, batch, others)
         if not isinstance(arrays, tuple | list):
             kind = type(arrays).__name__
             raise UsageError(f"arguments of {self.name} must give a tuple of arrays, (values,) of one, got a {kind}")
