@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from jacstrat.core.case import Case
+from jacstrat.core.case import FLOOR, Case
 from jacstrat.core.errors import UsageError
+from jacstrat.harness.cell.cell_samples import FLOOR_REPLAYED
 from jacstrat.harness.cell.measuring import measure
 from jacstrat.measure.sampling import Settings
 from jacstrat.record import Record
@@ -28,7 +29,8 @@ class MeasuredCell:
     Fields:
         name: Of the cell, with its dtype.
         records: By strategy.
-        samples: Raw samples by strategy; those of "f" and, where there is one, of the "floor" too.
+        samples: Raw samples by strategy; those of "f" and, where there is one, of the "floor" too,
+            and of FLOOR_REPLAYED where a strategy is a graph.
         missing: Strategies that this version does not have.
     """
 
@@ -82,6 +84,8 @@ def measured(
             for outcome in measure(cell, settings, instance=network.instance(dtype, device)):
                 if outcome.samples and (case := Case.parse(outcome.case)):
                     samples[case.strategy] = outcome.samples
+                    if replayed := outcome.samples.get("replayed"):
+                        samples[FLOOR_REPLAYED] = replayed
                     if writer:
                         writer.write_samples(outcome.case, outcome.samples)
                 if outcome.record:
@@ -89,6 +93,11 @@ def measured(
                     if writer:
                         writer.write(outcome.record)
             yield MeasuredCell(f"{network.name} {dtype}", records, samples, missing)
+
+
+def floor_of(strategy: str) -> str:
+    """The name of the samples of the bare products that a strategy is held against: of a graph their graph."""
+    return FLOOR_REPLAYED if is_there(strategy) and parse_strategy(strategy).captures else FLOOR
 
 
 def is_there(spec: str) -> bool:

@@ -47,7 +47,7 @@ def cell(
     records = {
         strategy: record(strategy, time_s, **own, **values.get(strategy, {}))
         for strategy, time_s in times_s.items()
-        if strategy not in ("f", "floor")
+        if strategy not in ("f", "floor", "floor replayed")
     }
     return MeasuredCell(name, records, samples, missing)
 
@@ -92,6 +92,12 @@ def test_the_floor_counts_where_it_is_over_half_of_the_time() -> None:
     assert eager.value == pytest.approx(1 / 0.7)
     assert "10.00 [10.00, 10.00] times the floor, 1.5 times the FLOPs" in eager.note
     assert compiled.value == pytest.approx(0.5 / 0.7)
+
+
+def test_a_graph_is_held_against_a_graph_of_the_products() -> None:
+    times_s = {**BOTH, "graphed(taylor)": 0.3, "floor": 0.8, "floor replayed": 0.25}
+    found = {figure.what.split("`")[1]: figure.value for figure in floor([cell(times_s)], (*BOTH, "graphed(taylor)"))}
+    assert found == pytest.approx({"taylor": 1 / 0.8, "compiled(taylor)": 0.5 / 0.8, "graphed(taylor)": 0.3 / 0.25})
 
 
 def test_growth_of_the_divergence_is_told_from_64_on() -> None:

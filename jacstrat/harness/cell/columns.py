@@ -7,7 +7,7 @@ from typing import Any
 
 from jacstrat.core.case import FLOOR, F
 from jacstrat.harness.cell.cell_context import CellContext
-from jacstrat.harness.cell.cell_samples import CellSamples
+from jacstrat.harness.cell.cell_samples import FLOOR_REPLAYED, CellSamples
 from jacstrat.harness.cell.lower_bound import LowerBound
 from jacstrat.harness.cell.prepared_case import PreparedCase
 from jacstrat.harness.cell.setup import CellSetup
@@ -46,6 +46,8 @@ def timed_columns(
     """
     name = prepared.case.strategy
     series, of_f, lower_bound = samples.first[name], samples.first[F], context.lower_bound
+    # What is a graph is held against a graph of the products.
+    bare = samples.first.get(FLOOR_REPLAYED if prepared.is_graph else FLOOR)
     median_s = series.summary.median
     return {
         **untimed_columns(context, prepared),
@@ -55,7 +57,7 @@ def timed_columns(
         **_ratios("cost_ratio", series, of_f),
         **(_ratios("over_fastest", series, samples.first[fastest]) if fastest else {}),
         "f_median_s": _median(of_f),
-        **(_over_floor(series, samples.first[FLOOR]) if lower_bound else {}),
+        **(_over_floor(series, bare) if bare else {}),
         **_over_light(lower_bound, context.peaks, median_s),
         **_activity(activity, median_s),
         "prepare_s": prepared.prepare_s,

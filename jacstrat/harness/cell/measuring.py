@@ -11,7 +11,7 @@ import torch
 
 from jacstrat.core.case import FLOOR, F
 from jacstrat.harness.cell.cell_context import CellContext, context_of
-from jacstrat.harness.cell.cell_samples import CellSamples, sample_cell
+from jacstrat.harness.cell.cell_samples import FLOOR_REPLAYED, CellSamples, sample_cell
 from jacstrat.harness.cell.columns import timed_columns, untimed_columns
 from jacstrat.harness.cell.failures import failure_on
 from jacstrat.harness.cell.outcomes import Outcome
@@ -76,8 +76,7 @@ def measure(
         if settings is None:
             yield from (_counted(context, prepared) for prepared in prepared_cases.values())
         elif prepared_cases:
-            works = [prepared.work for prepared in prepared_cases.values()]
-            yield from _timed(context.for_works(works), prepared_cases)
+            yield from _timed(context.for_cases(prepared_cases.values()), prepared_cases)
 
 
 def _counted(context: CellContext, prepared: PreparedCase) -> Outcome:
@@ -112,7 +111,8 @@ def _of_no_strategy(context: CellContext, samples: CellSamples) -> Iterator[Outc
     on, with the strategy."""
     yield Outcome(context.cell.case(F).key, None, samples.raw(F) | {"phases_s": context.setup.phases.taken()})
     if context.lower_bound:
-        yield Outcome(context.cell.case(FLOOR).key, None, samples.raw(FLOOR))
+        replayed = {"replayed": samples.raw(FLOOR_REPLAYED)} if context.lower_bound.replayed else {}
+        yield Outcome(context.cell.case(FLOOR).key, None, samples.raw(FLOOR) | replayed)
 
 
 @dataclass(frozen=True)
