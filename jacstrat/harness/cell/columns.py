@@ -12,7 +12,7 @@ from jacstrat.harness.cell.lower_bound import LowerBound
 from jacstrat.harness.cell.prepared_case import PreparedCase
 from jacstrat.harness.cell.setup import CellSetup
 from jacstrat.measure.activity import Activity
-from jacstrat.measure.clocks import CACHES
+from jacstrat.measure.clocks import CACHES, WARM
 from jacstrat.measure.roofline import Peaks
 from jacstrat.measure.sampling import WorkSamples
 from jacstrat.record import COLUMNS
@@ -59,7 +59,7 @@ def timed_columns(
         "f_median_s": _median(of_f),
         **(_over_floor(series, bare) if bare else {}),
         **_over_light(lower_bound, context.peaks, median_s),
-        **_activity(activity, median_s),
+        **_activity(activity, _warm_s(context, samples, name)),
         "prepare_s": prepared.prepare_s,
         **_rates(prepared, context.peaks),
     }
@@ -106,14 +106,19 @@ def _over_light(lower_bound: LowerBound | None, peaks: Peaks | None, median_s: f
     return {"light_s": light_s, "over_light": median_s / light_s}
 
 
-def _activity(activity: Activity | None, median_s: float) -> Columns:
+def _warm_s(context: CellContext, samples: CellSamples, name: str) -> float | None:
+    """The median of warm calls; None where cold ones alone were timed."""
+    if context.settings.caches[0] == WARM:
+        return _median(samples.first[name])
+    return _median(samples.beside[WARM][name]) if WARM in samples.beside else None
+
+
+def _activity(activity: Activity | None, warm_s: float | None) -> Columns:
+    """Of warm calls, which are those that a profiler sees: a cold call takes its kernels longer, by what is no gap."""
     if activity is None:
         return {}
-    return {
-        "kernels": activity.kernels,
-        "kernel_s": activity.kernel_s,
-        "gap_s": max(median_s - activity.kernel_s, 0.0),
-    }
+    gap_s = None if warm_s is None else max(warm_s - activity.kernel_s, 0.0)
+    return {"kernels": activity.kernels, "kernel_s": activity.kernel_s, "gap_s": gap_s}
 
 
 def _rates(prepared: PreparedCase, peaks: Peaks | None) -> Columns:
