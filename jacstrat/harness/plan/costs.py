@@ -46,7 +46,7 @@ RATES: Mapping[str, AssumedRates] = {
     "cpu": AssumedRates(),
     "cuda": AssumedRates(op_s=3e-5, flops_per_s=1e13, child_s=0.5, start_s=5.0, prepare_s=0.1),
 }
-"""By kind of device. Those of a card are an H100's, by results/h100: 16 to 88 us an operation of an eager strategy,
+"""By kind of device. Those of a card are an H100's, by results/h100: 16 to 87 us an operation of an eager strategy,
 most of it the host's; 12 TFLOP/s of products in float32, of which its strategies are far from all."""
 
 # Calls of a strategy before it is warmed up: the first one, two with a tap in f, one in which operations are counted,
