@@ -127,17 +127,21 @@ class Children:
 
     Args:
         keeps: Whether the child of a cell is kept.
+        is_own: Whether a problem, by its name, is one that may share a child with others.
     """
 
-    def __init__(self, keeps: Callable[[Cell], bool] = on_accelerator) -> None:
+    def __init__(
+        self, keeps: Callable[[Cell], bool] = on_accelerator, is_own: Callable[[str], bool] | None = None
+    ) -> None:
         self._keeps = keeps
+        self._is_own = is_own or _is_own
         self._by_device: dict[str, Child] = {}
 
     @contextmanager
     def one_for(self, cell: Cell) -> Iterator[Child]:
         """A child for the cell: the one that is kept for it, or a fresh one. It is kept where it is free at the end of
         the block, and else ended, with what it has started."""
-        keeps, whose = self._keeps(cell), "" if _is_own(cell.problem) else cell.problem
+        keeps, whose = self._keeps(cell), "" if self._is_own(cell.problem) else cell.problem
         child = self._by_device.pop(cell.device, None)
         if child is not None and (child.whose != whose or not keeps or child.is_dead()):
             child.close()
