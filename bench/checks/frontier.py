@@ -107,7 +107,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if unknown := [part for part in options.part if part not in PARTS and part not in GROUPS]:
         parser.error(f"no part is called {unknown[0]}; there are {', '.join((*GROUPS, *PARTS))}")
     on_card = options.device != "cpu"
-    groups = GROUPS | {"all": tuple(PARTS)} if on_card else GROUPS
+    groups = {**GROUPS, "all": tuple(PARTS)} if on_card else GROUPS
     parts = tuple(dict.fromkeys(part for named in options.part for part in groups.get(named, (named,))))
     if "fused" in parts and not on_card and not options.quick:
         parser.error("kernels are for a card: give --device cuda; --quick tries them on the CPU")
