@@ -109,7 +109,7 @@ def _outcomes(network: CellNetwork, cell: Cell, settings: Settings, children: Ch
     if children is None:
         return measure_here(cell, settings, instance=network.instance(cell.dtype, cell.device))
     limits = ChildLimits(TIMEOUT_S, available_bytes() * 4 // 5)
-    return measure_isolated(replace(cell, problem=network.spec), settings, limits, children=children)
+    return measure_isolated(replace(cell, problem=network.spec), settings, limits, children=children, profiled=False)
 
 
 def floor_of(strategy: str) -> str:

@@ -59,7 +59,7 @@ def timed_columns(
         "f_median_s": _median(of_f),
         **(_over_floor(series, bare) if bare else {}),
         **_over_light(lower_bound, context.peaks, median_s),
-        **_activity(activity, _warm_s(context, samples, name)),
+        **activity_columns(activity, _warm_s(context, samples, name)),
         "prepare_s": prepared.prepare_s,
         **_rates(prepared, context.peaks),
     }
@@ -113,8 +113,9 @@ def _warm_s(context: CellContext, samples: CellSamples, name: str) -> float | No
     return _median(samples.beside[WARM][name]) if WARM in samples.beside else None
 
 
-def _activity(activity: Activity | None, warm_s: float | None) -> Columns:
-    """Of warm calls, which are those that a profiler sees: a cold call takes its kernels longer, by what is no gap."""
+def activity_columns(activity: Activity | None, warm_s: float | None) -> Columns:
+    """What the device did in a warm call, which a profiler sees: a cold one takes its kernels longer, by what is no
+    gap."""
     if activity is None:
         return {}
     gap_s = None if warm_s is None else max(warm_s - activity.kernel_s, 0.0)

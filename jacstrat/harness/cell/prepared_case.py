@@ -84,6 +84,18 @@ def prepare_case(case: Case, setup: CellSetup, attend: Attend) -> PreparedCase:
     return PreparedCase(case, timed, prepare_s, errors, status, reason, counts, drawn, is_graph=is_graph)
 
 
+def work_of(case: Case, setup: CellSetup, attend: Attend) -> Work:
+    """One call of a strategy as it is timed, called once, with nothing judged and counted.
+
+    Raises:
+        JacstratError, or whatever f and the strategy raise: It gives no result.
+    """
+    _start(case, setup, attend)
+    evaluate, _ = _first_result(case, setup)
+    attend(case.strategy)
+    return setup.timed(setup.work(evaluate))
+
+
 def _start(case: Case, setup: CellSetup, attend: Attend) -> None:
     """Start what a strategy needs once a process: that is no part of preparing."""
     strategy, device = parse_strategy(case.strategy), setup.instance.x.device

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from jacstrat.harness.cell import cell_context, measuring, traces
+from jacstrat.harness.cell import cell_context, measuring, profiling, traces
 from jacstrat.harness.cell.instruments import Instruments
 from jacstrat.harness.cell.traces import trace_file
 from jacstrat.measure import torch_device
@@ -176,7 +176,7 @@ def test_a_profiler_that_fails_leaves_its_columns_empty(cell, monkeypatch: pytes
     def failing(*_: object) -> None:
         raise RuntimeError("CUPTI is in use")
 
-    monkeypatch.setattr(measuring, "observed", failing)
+    monkeypatch.setattr(profiling, "observed", failing)
     (row,) = (o.record for o in outcomes(cell("sin", "ones"), "warm", traces=tmp_path) if o.record)
     assert (row.status, row.kernels) == ("ok", None)
     assert row.median_s > 0
