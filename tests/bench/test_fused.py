@@ -50,7 +50,7 @@ def test_a_network_whose_truth_cannot_be_had_is_a_row_for_each_spec(monkeypatch:
         return truth(cell, device)
 
     monkeypatch.setattr(fused, "_truth", failing)
-    found = list(fused.rows(fused.SMALL, "cpu", 60.0, ["vmap", "identity"]))
+    found = list(fused.rows(fused.SMALL[:2], "cpu", 60.0, ["vmap", "identity"]))
     assert [row.reason for row in found] == ["RuntimeError: CUDA error: out of luck and more"] * 2 + [""] * 2
     assert all(row.error < 1e-5 for row in found[2:])
 

@@ -13,7 +13,7 @@ from bench.checks import fused_apart
 from bench.checks.fused import SMALL, FusedCell, FusedRow
 from bench.checks.fused_apart import CONTEXT_LOST, rows_apart
 
-ASKED = [(cell, spec) for cell in SMALL for spec in ("vmap", "fused", "identity")]
+ASKED = [(cell, spec) for cell in SMALL[:2] for spec in ("vmap", "fused", "identity")]
 NAMES = [(cell.name, spec) for cell, spec in ASKED]
 
 
