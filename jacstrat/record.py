@@ -76,7 +76,9 @@ class Record:
     warm_s: float | None = _timed("median time of one call behind one of the same work, seconds; where asked for", TIME)
     kernels: int | None = _timed("kernels, copies and fills that the device runs in one call", COUNT)
     kernel_s: float | None = _timed("time in which the device runs any of them in one call, seconds", TIME_OR_NONE)
-    gap_s: float | None = _timed("what is left of median_s: the device waits for its launches, seconds", TIME_OR_NONE)
+    gap_s: float | None = _timed(
+        "what is left of a warm call: the device waits for its launches, seconds", TIME_OR_NONE
+    )
     prepare_s: float | None = _timed("time of prepare and the first call, once, seconds", TIME_OR_NONE)
     f_median_s: float | None = _timed("median time of one evaluation of f on the same x, seconds", TIME)
     cost_ratio: float | None = _timed(

@@ -131,3 +131,39 @@ def findings() -> str:
 def test_the_readme_states_what_the_reference_run_found() -> None:
     text = " ".join(read(README).split())
     assert " ".join(findings().split()) in text
+
+
+def statements() -> list[str]:
+    """What docs/gpu.md says that an H100 shows, of the Laplacian of `tanh_scalar`."""
+    records = read_records(ROOT / "results" / "h100")
+    card = records[(records["problem"] == "tanh_scalar") & (records["status"] == "ok")]
+    eager = records[(records["workload"] == "evaluate") & (records["status"] == "ok")]
+    each_us = 1e6 * eager["median_s"] / eager["aten_ops"]
+    times = card.set_index(["workload", "strategy", "n"])["median_s"]
+    jvp = card[(card["strategy"] == "jvp:chunk_size=all") & (card["workload"] == "evaluate")].set_index("n")
+    shorter = {n: times["evaluate", "vmap", n] / times["replay", "vmap", n] for n in (8, 32)}
+    reference = read_records(ROOT / "results" / "reference")
+    cell = {"problem": "tanh_scalar", "operator": "laplacian", "dtype": "float32", "workload": "evaluate", "batch": 16}
+    for column, value in cell.items():
+        reference = reference[reference[column] == value]
+    slowest = {}
+    for device, rows in (("card", card[card["workload"] == "evaluate"]), ("CPU", reference)):
+        at_128 = rows[(rows["n"] == 128) & (rows["status"] == "ok")].sort_values("median_s")
+        if device == "CPU":  # of those that the card has
+            at_128 = at_128[at_128["strategy"].isin(set(card["strategy"]))]
+        assert at_128["strategy"].iloc[-1] == "identity"
+        slowest[device] = at_128["median_s"].iloc[-1] / at_128["median_s"].iloc[-2]
+    return [
+        f"{each_us.min():.0f} to {each_us.max():.0f} us each",
+        f"`jvp:chunk_size=all` has {jvp['flops'][512] / jvp['flops'][8]:.0f} times the FLOPs and takes"
+        f" {jvp['median_s'][512] / jvp['median_s'][8]:.1f} times as long",
+        f"takes the {shorter[8]:.0f}th part at n = 8, the {shorter[32]:.0f}th at n = 32 (`vmap`)",
+        f"At n = 128 it takes {slowest['card']:.0f} times as long as the next on the card,"
+        f" {slowest['CPU']:.1f} times on the CPU",
+    ]
+
+
+def test_the_page_of_gpus_states_what_the_run_on_an_h100_found() -> None:
+    text = " ".join(read(ROOT / "docs" / "gpu.md").split())
+    for statement in statements():
+        assert statement in text

@@ -153,8 +153,9 @@ def test_every_file_of_a_run_has_its_row() -> None:
 
 def test_every_key_of_the_samples_has_its_row() -> None:
     found = benchmark(torch.sin, torch.ones(1, 2), strategies="ones", sample_s=1e-4)
-    # What another process computes with is told of a peer alone; tests/peers looks at it.
-    keys = {"case", "software", *(key for raw in found.samples.values() for key in raw)}
+    # What another process computes with is told of a peer alone, and a graph of the bare products where a strategy is a
+    # graph; tests/peers and tests/harness/cell/test_lower_bound.py look at them.
+    keys = {"case", "software", "replayed", *(key for raw in found.samples.values() for key in raw)}
     assert set(rows(sections(read("records.md"))["samples.jsonl"])) == keys
 
 

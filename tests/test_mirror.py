@@ -125,6 +125,7 @@ ACROSS = {
     "harness/cell/test_compiled.py": "compiled strategies, through a whole cell",
     "harness/cell/test_operators.py": "every operator, through a whole cell",
     "harness/plan/test_oversized.py": "what cannot fit into memory, through a whole run",
+    "harness/plan/test_tiles.py": "tiles of the device that is planned for, through a prediction",
     "harness/plan/test_meta.py": "predictions without numbers, of all that is shipped",
     "harness/test_shown.py": "what `benchmark` gives, in a terminal, in a notebook and as a plot",
     "measure/test_zeros.py": "zeros.py, under the modes that measure",

@@ -43,6 +43,16 @@ class CellNetwork:
     def name(self) -> str:
         return f"{self.problem.name} n={self.n} B={self.batch}"
 
+    @property
+    def attribute(self) -> str:
+        """The name that another process finds the problem under in this module."""
+        return f"{self.problem.name}_n{self.n}".replace("-", "_")
+
+    @property
+    def spec(self) -> str:
+        """The problem by module and attribute, as `jacstrat run -p` takes it."""
+        return f"{__name__}:{self.attribute}"
+
     def cell(self, dtype: str, strategies: Sequence[str], device: str = CPU) -> Cell:
         """The cell of the harness."""
         shape = (self.problem.name, self.operator, self.n, self.batch)
@@ -187,3 +197,16 @@ CARD_BILAPLACIANS = (replace(BILAPLACIANS[0], batch=256, precisions=SINGLE),)
 SMALL_LAPLACIANS = (tanh(5, (8,) * 2, 4), residual(4, 8, 1, 3))
 SMALL_DIVERGENCES = tuple(field(n, hidden, 4) for hidden in ((8,), (8, 8)) for n in (64, 128))
 SMALL_BILAPLACIANS = (replace(tanh(3, (8,) * 2, 4), operator="bilaplacian"),)
+
+
+def tables() -> tuple[tuple[CellNetwork, ...], ...]:
+    """All tables of this module."""
+    return tuple(value for name, value in globals().items() if name.endswith(("LAPLACIANS", "DIVERGENCES")))
+
+
+def __getattr__(name: str) -> Problem:
+    """The problem of a network by its attribute: for processes that know no more than its spec."""
+    for one in (one for table in tables() for one in table):
+        if one.attribute == name:
+            return one.problem
+    raise AttributeError(f"module {__name__} has no attribute {name}")

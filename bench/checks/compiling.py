@@ -20,8 +20,7 @@ def network_of(case: Case) -> cells.CellNetwork:
     Raises:
         LookupError: There is none.
     """
-    tables = (getattr(cells, name) for name in dir(cells) if name.endswith(("LAPLACIANS", "DIVERGENCES")))
-    for one in (one for table in tables for one in table):
+    for one in (one for table in cells.tables() for one in table):
         if (one.problem.name, one.n, one.batch, one.operator) == (case.problem, case.n, case.batch, case.operator):
             return one
     raise LookupError(f"no network is that of {case.key}")

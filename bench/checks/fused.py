@@ -26,6 +26,7 @@ from jacstrat import parse_strategy
 from jacstrat.core.operator import OPERATORS
 from jacstrat.strategies.fused import POINTS
 
+from .deadline import Deadline
 from .program import QUICK
 
 LIMIT_S = 450.0
@@ -92,6 +93,7 @@ CELLS = (
     FusedCell("laplacian", (200, 64, 64, 64, 64, 1), 2048),
     FusedCell("laplacian", (1000, 128, 128, 128, 1), 512),
     FusedCell("laplacian", (50, 768, 768, 512, 512, 1), 512),
+    FusedCell("divergence", (64, 256, 64), 4096),
     FusedCell("divergence", (64, 256, 256, 256, 64), 2048),
     FusedCell("laplacian", (10, 64, 64, 64, 1), 4096, "float64"),
     FusedCell("laplacian", (200, 64, 64, 64, 64, 1), 2048, "float64"),
@@ -129,18 +131,24 @@ class FusedRow:
 
 
 def rows(cells: Sequence[FusedCell], device: str, limit_s: float, specs: Sequence[str] = ()) -> Iterator[FusedRow]:
-    """The rows of the cells, until the time is over."""
-    end = time.perf_counter() + limit_s
-    for cell in cells:
-        truth = _truth(cell, device)
-        for spec in specs or cell.specs:
-            if time.perf_counter() > end:
-                yield FusedRow(cell.name, spec, reason=f"not reached in {limit_s:.0f} s")
-                continue
-            try:
-                yield _row(cell, spec, device, truth)
-            except Exception as error:  # of any kind: a card that has not seen these kernels may do anything
-                yield FusedRow(cell.name, spec, reason=f"{type(error).__name__}: {' '.join(str(error).split())[:160]}")
+    """The rows of the cells, each at these specs or its own, in this process, until the time is over."""
+    yield from rows_of([(cell, spec) for cell in cells for spec in specs or cell.specs], device, limit_s)
+
+
+def rows_of(asked: Sequence[tuple[FusedCell, str]], device: str, limit_s: float) -> Iterator[FusedRow]:
+    """A row for each spec in its cell. What raises, also where the truth of a cell is computed, is the row's reason."""
+    deadline = Deadline(limit_s)
+    truths: dict[FusedCell, tuple[Tensor, ...]] = {}
+    for cell, spec in asked:
+        if deadline.is_over():
+            yield FusedRow(cell.name, spec, reason=f"not reached in {limit_s:.0f} s")
+            continue
+        try:
+            if cell not in truths:
+                truths = {cell: _truth(cell, device)}
+            yield _row(cell, spec, device, truths[cell])
+        except Exception as error:  # of any kind: a card that has not seen these kernels may do anything
+            yield FusedRow(cell.name, spec, reason=f"{type(error).__name__}: {' '.join(str(error).split())[:160]}")
 
 
 def _truth(cell: FusedCell, device: str) -> tuple[Tensor, ...]:
@@ -220,6 +228,26 @@ def table(rows_measured: Sequence[FusedRow]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def printed(device: str, limit_s: float, quick: bool, out: Path | None) -> list[FusedRow]:
+    """All rows, each printed as it comes, and written to fused.json in a directory; of processes of their own."""
+    from .fused_apart import rows_apart
+
+    cells, specs = (SMALL, ("fused",)) if quick else (CELLS, ())
+    asked = [(cell, spec) for cell in cells for spec in specs or cell.specs]
+    measured: list[FusedRow] = []
+    try:
+        for row in rows_apart(asked, device, limit_s):
+            measured.append(row)
+            print(table([row]).splitlines()[-1], flush=True)
+    finally:
+        if out:
+            out.mkdir(parents=True, exist_ok=True)
+            name = torch.cuda.get_device_name(device) if device.startswith("cuda") else device
+            content = {"device": name, "torch": torch.__version__, "rows": [asdict(row) for row in measured]}
+            (out / "fused.json").write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    return measured
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure and print the table."""
     parser = argparse.ArgumentParser(description="Measure the kernels of the strategy fused on a card.")
@@ -230,16 +258,5 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     if options.device != "cpu" and not torch.accelerator.is_available():
         parser.error(f"torch finds no accelerator for --device {options.device}; --quick --device cpu tries the script")
-    cells, specs = (SMALL, ("fused",)) if options.quick else (CELLS, ())
-    rows_measured: list[FusedRow] = []
-    try:
-        for row in rows(cells, options.device, options.limit_s, specs):
-            rows_measured.append(row)
-            print(table([row]).splitlines()[-1], flush=True)
-    finally:
-        if options.out:
-            options.out.mkdir(parents=True, exist_ok=True)
-            name = torch.cuda.get_device_name() if options.device == "cuda" else options.device
-            content = {"device": name, "torch": torch.__version__, "rows": [asdict(row) for row in rows_measured]}
-            (options.out / "fused.json").write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-    print(f"{QUICK}\n" if options.quick else "", table(rows_measured), sep="\n", end="")
+    found = printed(options.device, options.limit_s, options.quick, options.out)
+    print(f"{QUICK}\n" if options.quick else "", table(found), sep="\n", end="")

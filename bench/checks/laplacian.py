@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from statistics import geometric_mean
 
 from .figure import Figure
-from .measured import NOT_THERE, MeasuredCell, shown
+from .measured import NOT_THERE, MeasuredCell, floor_of, shown
 
 OURS = ("taylor", "compiled(taylor)")
 # `hessian` is torch.func.hessian at each point under vmap, and the trace of it.
@@ -60,7 +60,7 @@ def floor(cells: Sequence[MeasuredCell], ours: Sequence[str] = OURS) -> list[Fig
                 dominated.append(math.nan)
                 notes.append(f"{cell.name}: {fault}")
                 continue
-            record, summary = cell.records[strategy], cell.ratio(strategy, "floor")
+            record, summary = cell.records[strategy], cell.ratio(strategy, floor_of(strategy))
             if summary and summary.median < DOMINATED:
                 dominated.append(summary.median)
             counted = record.flops / record.best_flops if record.flops and record.best_flops else math.nan

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from jacstrat.chain.maps import Map, bilinear, hadamard, total
 from jacstrat.chain.reading import ChainStage, Reading
+from jacstrat.core.modelled import kind_of
 
 # A source of a base: a stage, or where the chain is cut open.
 CUT = None
@@ -89,7 +90,7 @@ class ChainPlan:
         if not self.pushes:
             return 1
         widest = max(M.rows for push in self.pushes.values() for _, M, _ in push.inputs)
-        room = CPU_BYTES if self.constant.device.type == "cpu" else ACCELERATOR_BYTES
+        room = CPU_BYTES if kind_of(self.constant.device) == "cpu" else ACCELERATOR_BYTES
         return round(batch * widest * self.columns * self.constant.element_size() / room)
 
     def _contracted(self, d: Mapping[ChainStage, Tensor], batch: int, diagonal: bool) -> Tensor:

@@ -16,6 +16,8 @@ from jacstrat.measure.ranges import Ranges, ranges_for
 
 # Calls that are looked at. The profiler slows launches down, and kernels not.
 CALLS = 3
+# What the profiler is asked for, by type of device.
+KINDS = {"cuda": ProfilerActivity.CUDA, "xpu": ProfilerActivity.XPU}
 # A call that takes longer is looked at once.
 LONG_S = 0.1
 
@@ -95,9 +97,13 @@ def _synchronize(device: torch.device) -> None:
         torch.accelerator.synchronize(device)
 
 
+def is_seen(device: torch.device) -> bool:
+    """Whether torch's profiler sees what a device of this kind does."""
+    return device.type in KINDS
+
+
 def _activities(device: torch.device, has_host: bool) -> list[ProfilerActivity]:
-    kinds = {"cuda": ProfilerActivity.CUDA, "xpu": ProfilerActivity.XPU}
-    return [ProfilerActivity.CPU] * has_host + [kind for name, kind in kinds.items() if name == device.type]
+    return [ProfilerActivity.CPU] * has_host + [kind for name, kind in KINDS.items() if name == device.type]
 
 
 def _spans(events: Iterable[Any]) -> list[tuple[float, float]]:

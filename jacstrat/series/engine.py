@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from jacstrat.core.errors import UnsupportedError
+from jacstrat.core.modelled import kind_of
 from jacstrat.series.decompositions import DECOMPOSITIONS
 from jacstrat.series.operations import by_derivatives, by_slope, is_piecewise
 from jacstrat.series.series import TaylorSeries, from_jet, value_of
@@ -64,7 +65,7 @@ class TapedLine:
         program = self.tape(x, args)
         if isinstance(program, Untraceable):
             raise UnsupportedError(f"the function cannot be traced: {program}")
-        limit = CPU_BYTES if x.device.type in ("cpu", "meta") else DEVICE_BYTES
+        limit = CPU_BYTES if kind_of(x.device) == "cpu" else DEVICE_BYTES
         together = max(limit // max(program.numel * order * x.element_size(), 1), 1)
         parts = [_derivatives(program, x, part, order, args) for part in V.split(together)]
         return parts[0] if len(parts) == 1 else torch.cat(parts)

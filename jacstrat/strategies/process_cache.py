@@ -20,6 +20,7 @@ from typing import Generic, NamedTuple, TypeVar
 import torch
 from torch import Tensor
 
+from jacstrat.core.modelled import kind_of
 from jacstrat.core.operator import Operator
 from jacstrat.trace.arguments import Args
 from jacstrat.trace.fingerprint import Same
@@ -105,7 +106,8 @@ def circumstances_of(operator: Operator, x: Tensor, args: Args) -> tuple[Hashabl
     modes = (torch.is_grad_enabled(), torch.get_num_threads(), torch.get_default_dtype(), cast, around)
     arg_kinds = tuple(_kind_of(arg) for arg in args)
     what = (operator.name, operator.coordinates, None if operator.weight is None else key_of(operator.weight))
-    return (what, x.shape[1:], points, x.dim(), x.dtype, x.device, x.requires_grad, type(x), modes, arg_kinds)
+    place = (x.device, kind_of(x.device))
+    return (what, x.shape[1:], points, x.dim(), x.dtype, place, x.requires_grad, type(x), modes, arg_kinds)
 
 
 _may_cast = functools.cache(torch.amp.is_autocast_available)

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from jacstrat.available import available_bytes, keep_freed_memory
+from jacstrat.core.modelled import META, kind_of, modelled
 from jacstrat.taylor.compress import Memory
 from jacstrat.taylor.engine import propagate, remember
 from jacstrat.taylor.jet import Jet
@@ -169,7 +170,7 @@ class Scalar:
             return False
         if self.checkpoint is True or len(parts) == 1:
             return self.checkpoint is True
-        if self.tile != "auto" or x.device.type not in ("cpu", "meta"):
+        if self.tile != "auto" or kind_of(x.device) != "cpu":
             return True
         return len(parts) * program.total * x.element_size() > MEMORY_SHARE * available_bytes()
 
@@ -223,15 +224,21 @@ def _all_of(y: Jet, x: Tensor) -> tuple[Tensor, ...]:
 
 def _tiles(tangents_bytes: int, device: torch.device, mean_bytes: float = math.inf) -> int:
     """In how many tiles to take points whose largest tangents have so many bytes together, and those in the mean."""
-    if device.type in ("cpu", "meta"):
+    if kind_of(device) == "cpu":
         return round(min(tangents_bytes / CACHE_BYTES, mean_bytes / EACH_BYTES))
-    if tangents_bytes <= MODEST_BYTES:
-        return 1
-    try:
-        free_bytes = torch.accelerator.get_memory_info(device)[0]
-    except (RuntimeError, NotImplementedError, AttributeError):  # a device that does not say
+    if tangents_bytes <= MODEST_BYTES or (free_bytes := _free_bytes(device)) is None:
         return 1
     return math.ceil(tangents_bytes / max(MEMORY_SHARE * free_bytes, MODEST_BYTES))
+
+
+def _free_bytes(device: torch.device) -> int | None:
+    """Memory that an accelerator has free, or the one that the meta device stands for; None where it does not say."""
+    if device.type == META:
+        return modelled().free_bytes
+    try:
+        return int(torch.accelerator.get_memory_info(device)[0])
+    except (RuntimeError, NotImplementedError, AttributeError):
+        return None
 
 
 def _by_products(

@@ -19,7 +19,7 @@ from bench.checks.frontier import main
 from bench.checks.laplacian import floor, hessian
 from bench.checks.measured import MeasuredCell, measured
 from bench.checks.memory import memory
-from bench.checks.peers import folx, jet, on_card
+from bench.checks.peers import folx, jet
 from bench.checks.swept import judge
 from jacstrat import UsageError, read_records
 from jacstrat.measure.sampling import Settings
@@ -47,7 +47,7 @@ def cell(
     records = {
         strategy: record(strategy, time_s, **own, **values.get(strategy, {}))
         for strategy, time_s in times_s.items()
-        if strategy not in ("f", "floor")
+        if strategy not in ("f", "floor", "floor replayed")
     }
     return MeasuredCell(name, records, samples, missing)
 
@@ -229,15 +229,6 @@ def test_where_none_of_ours_is_right_no_target_is_met() -> None:
     assert not figure.met
 
 
-def test_on_a_card_graphs_and_kernels_stand_beside_the_peers() -> None:
-    times_s = {**BOTH, "graphed(taylor)": 0.2, "graphed(compiled(taylor))": 0.1, "fused": 0.05, "jax_hessian": 0.3}
-    served = cell(times_s)
-    refused = cell(times_s, fused={"status": "unsupported", "reason": "layer_norm"})
-    mean, least = on_card([served, refused], "jax_hessian")
-    assert mean.value == pytest.approx((6 * 3) ** 0.5)
-    assert least.value == pytest.approx(3.0)
-
-
 def test_the_bilaplacian_against_nested_laplacians_and_against_a_peer() -> None:
     times_s = {
         "taylor": 2.0,
@@ -285,6 +276,7 @@ def test_the_program_writes_what_it_found(tmp_path: Path, capsys: pytest.Capture
         ),
         (["sweep", "--records", "nowhere"], "error: nowhere does not exist"),
         (["hessian", "--device", "cuda:9"], "error: device cuda:9 is not available; here: "),
+        (["fused"], "error: kernels are for a card: give --device cuda; --quick tries them on the CPU"),
     ],
 )
 def test_wrong_use_is_one_line(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:

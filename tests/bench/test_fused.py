@@ -41,6 +41,20 @@ def test_what_raises_is_a_row_and_so_is_what_is_not_reached(monkeypatch: pytest.
     assert late.reason == "not reached in -1 s"
 
 
+def test_a_network_whose_truth_cannot_be_had_is_a_row_for_each_spec(monkeypatch: pytest.MonkeyPatch) -> None:
+    truth = fused._truth
+
+    def failing(cell: fused.FusedCell, device: str) -> object:
+        if cell == fused.SMALL[0]:
+            raise RuntimeError("CUDA error: out of luck\nand more")
+        return truth(cell, device)
+
+    monkeypatch.setattr(fused, "_truth", failing)
+    found = list(fused.rows(fused.SMALL[:2], "cpu", 60.0, ["vmap", "identity"]))
+    assert [row.reason for row in found] == ["RuntimeError: CUDA error: out of luck and more"] * 2 + [""] * 2
+    assert all(row.error < 1e-5 for row in found[2:])
+
+
 def test_every_tile_is_measured_where_one_kernel_holds_the_network() -> None:
     narrow, wide = fused.CELLS[0].specs, fused.CELLS[2].specs
     assert [spec for spec in narrow if "tile" in spec] == [f"fused:tile={points}" for points in fused.POINTS]

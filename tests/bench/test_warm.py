@@ -11,6 +11,8 @@ from bench.checks import frontier, warm
 from bench.checks.cells import CARD_BILAPLACIANS, CARD_DIVERGENCES, CARD_LAPLACIANS, SMALL_LAPLACIANS
 from bench.checks.compiling import network_of, prepare
 from bench.checks.deadline import Deadline
+from bench.checks.laplacian import CARD_BEST
+from bench.checks.peers import CARD_FOLX, CARD_JET
 from jacstrat.core.case import Case
 
 CELL = SMALL_LAPLACIANS[0].cell(
@@ -102,37 +104,84 @@ def test_a_job_finds_its_network_by_its_key_and_prepares_it() -> None:
 
 
 def test_on_a_card_everything_is_compiled_first_then_timed_and_late_cells_are_left(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     told: list[str] = []
     cells: list[str] = []
+
+    def rows_apart(asked, device: str, limit_s: float):
+        assert 0 < limit_s <= 540
+        told.append(f"kernels on {device}")
+        return []
 
     def fake_warm(given, until) -> None:
         cells.extend(cell.key for cell in given)
         told.append(f"compile until {until.limit_s:g} s")
 
-    def fake_measured(networks, strategies, settings, writer, device, is_late: Callable[[], bool]):
+    def fake_measured(networks, strategies, settings, writer, device, is_late: Callable[[], bool], children):
+        assert children is not None  # what dies takes nothing else with it
         told.append(f"time {len(networks)} on {device}, {len(strategies)} strategies, {settings.limit_s:g} s each")
         return []
 
     monkeypatch.setattr("bench.checks.warm.warm", fake_warm)
     monkeypatch.setattr("bench.checks.measured.measured", fake_measured)
     monkeypatch.setattr("bench.checks.memory.memory", lambda networks, device: told.append(f"memory on {device}") or [])
+    monkeypatch.setattr(
+        "bench.checks.swept.sweep", lambda records, device: told.append(f"sweep of {records.name}") or []
+    )
+    monkeypatch.setattr("bench.checks.fused_apart.rows_apart", rows_apart)
     monkeypatch.setattr("jacstrat.harness.plan.devices.missing_device", lambda device: None)
+    monkeypatch.setattr(frontier, "RESULTS", tmp_path)
     with pytest.raises(SystemExit):
         frontier.main(["--device", "cuda"])
     assert told == [
         "compile until 324 s",
         "time 8 on cuda, 11 strategies, 0.3 s each",
-        "time 6 on cuda, 4 strategies, 0.3 s each",
-        "time 1 on cuda, 6 strategies, 0.3 s each",
+        "time 6 on cuda, 6 strategies, 0.3 s each",
+        "time 1 on cuda, 9 strategies, 0.3 s each",
         "memory on cuda",
+        "sweep of h100",
+        "kernels on cuda",
     ]
-    assert len(cells) == 11 + 6 + 1
+    # Those of the kernels beside them, of the networks that are chains of layers.
+    assert len(cells) == 11 + 6 + 1 + 9
     assert all("/cuda/" in key for key in cells)
     out = capsys.readouterr().out
     for what in ("`graphed(compiled(taylor))`", "jet at its best setting", "jax_hessian at its best", "bilaplacian"):
         assert what in out
+    assert "a call on tanh-10-64x3 in float32, the best of ours | at most 30 us |" in out
+
+
+def test_kernels_alone_end_in_eight_minutes_and_measure_no_eager_strategy(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[object] = []
+
+    def fake_measured(networks, strategies, *_):
+        told.append(strategies)
+        return []
+
+    monkeypatch.setattr("bench.checks.warm.warm", lambda given, until: told.append(until.limit_s))
+    monkeypatch.setattr("bench.checks.measured.measured", fake_measured)
+    monkeypatch.setattr(
+        "bench.checks.fused_apart.rows_apart", lambda asked, device, limit_s: told.append(limit_s) or []
+    )
+    monkeypatch.setattr("jacstrat.harness.plan.devices.missing_device", lambda device: None)
+    with pytest.raises(SystemExit):
+        frontier.main(["--device", "cuda", "fused"])
+    until, strategies, limit_s = told
+    assert until == 0.6 * 440
+    assert limit_s <= 440
+    assert set(strategies) == {*CARD_BEST, *CARD_JET, *CARD_FOLX}
+
+
+def test_the_records_of_a_card_are_those_of_its_latest_run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(frontier, "RESULTS", tmp_path)
+    assert frontier._latest(on_card=False) == tmp_path / "latest"
+    assert frontier._latest(on_card=True) == tmp_path / "h100"
+    for name in ("gpu-2026-01-01T00-00-00", "gpu-2026-02-01T00-00-00"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "records.csv").touch()
+    (tmp_path / "gpu-2026-03-01T00-00-00").mkdir()
+    assert frontier._latest(on_card=True) == tmp_path / "gpu-2026-02-01T00-00-00"
 
 
 def test_a_deadline_is_over_when_its_seconds_are() -> None:

@@ -18,6 +18,8 @@ from jacstrat.harness.plan.precision import missing_tf32
 from jacstrat.measure.sampling import Settings
 from jacstrat.record import Record
 from jacstrat.records import read_records
+from jacstrat.report.analysis.bound import bound_of
+from tests.gpu import bodies
 
 pytestmark = pytest.mark.gpu
 
@@ -71,6 +73,30 @@ def test_both_caches_and_what_the_device_did_are_in_the_row(device: str) -> None
         assert (record.over_light or 0) > 1
 
 
+def test_cold_calls_alone_are_the_numbers_where_they_are_asked_for(device: str) -> None:
+    found = records(measure(cell("tanh_scalar", "laplacian", device, "evaluate"), replace(SETTINGS, caches=("cold",))))
+    assert len(found) == 3
+    for record in found:
+        bodies.cold_calls_are_the_numbers(record)
+
+
+def test_kernels_and_gaps_are_told_and_a_loop_is_bound_by_its_launches(device: str) -> None:
+    if device != "cuda":
+        pytest.skip(f"torch's profiler may see nothing of {device}")
+    found = {r.strategy: r for r in records(measure(cell("tanh_scalar", "laplacian", device, "evaluate"), SETTINGS))}
+    for record in found.values():
+        bodies.kernels_are_told(record)
+    assert (found["identity"].kernels or 0) > 4 * (found["vmap"].kernels or 0)
+    assert bound_of(found["identity"]) == "launch"
+
+
+def test_every_card_measures_each_case_in_one_command(device: str, tmp_path: Path) -> None:
+    if device != "cuda":
+        pytest.skip("all cards of a machine are cuda:all")
+    devices = [f"cuda:{index}" for index in range(torch.cuda.device_count())]
+    bodies.every_device_has_each_case(tmp_path, "cuda:all", devices)
+
+
 LOSES = """
 import torch
 
@@ -94,6 +120,22 @@ def test_a_lost_context_is_a_crash_and_the_next_cell_is_measured(device: str, tm
     assert found.loc["sin", "status"] == "ok"
     assert found.loc[f"{mine}:loses", "status"] == "crashed"
     assert "ended the device's context" in found.loc[f"{mine}:loses", "reason"]
+
+
+def test_a_process_without_children_that_has_lost_its_device_says_so_and_skips_the_rest(
+    device: str, tmp_path: Path
+) -> None:
+    if device != "cuda":
+        pytest.skip("an assert on the device is CUDA's")
+    mine = tmp_path / "mine.py"
+    mine.write_text(LOSES)
+    selection = ["-p", f"{mine}:loses", "-p", "sin", "-o", "divergence", "-s", "vmap", "-n", "4", "--batch", "2"]
+    found, told = bodies.run(tmp_path / "out", device, *selection, "--no-isolation")
+    by_problem = found.set_index("problem")
+    assert by_problem.loc[f"{mine}:loses", "status"] == "crashed"
+    assert by_problem.loc["sin", "status"] == "skipped"
+    assert "only another one can go on" in by_problem.loc["sin", "reason"]
+    assert sum("ended the context of" in line for line in told.splitlines()) == 1
 
 
 def test_tf32_rounds_and_float32_does_not(device: str) -> None:

@@ -14,12 +14,14 @@ from jacstrat.measure.activity import observed
 from jacstrat.measure.card import throttled
 from jacstrat.measure.clocks import COLD
 from jacstrat.measure.context import is_lost
+from jacstrat.measure.cooling import hot
 from jacstrat.measure.device_clock import DeviceClock
 from jacstrat.measure.energy import energy_per_call
 from jacstrat.measure.memory import peak_bytes
 from jacstrat.measure.roofline import measured_peaks
 from jacstrat.measure.telemetry import Telemetry
 from jacstrat.measure.torch_device import clock_for, flush_bytes
+from tests.gpu import bodies
 
 pytestmark = pytest.mark.gpu
 
@@ -157,6 +159,12 @@ def test_the_card_tells_of_itself(card: Telemetry) -> None:
     state = card.state()
     assert state.temperature_c is None or 0 < state.temperature_c < 120
     assert set(throttled(state)) <= set(state.reasons or ())
+
+
+def test_a_card_rests_behind_a_block_that_ended_hot(card: Telemetry) -> None:
+    if hot(card.state()):
+        pytest.skip("the card is slowed down for heat")
+    bodies.rests_until_it_is_cooler(card)
 
 
 def test_energy_of_a_product_is_at_most_what_the_power_limit_allows(card: Telemetry, clock, product) -> None:

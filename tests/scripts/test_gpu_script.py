@@ -38,6 +38,14 @@ print("some tests")
 sys.exit(int(os.environ.get("TESTS", "0")))
 """
 
+TESTS = {
+    "gpu/test_card.py": "pytestmark = pytest.mark.gpu\n",
+    "gpu/conftest.py": "",
+    "room/test_a.py": "pytestmark = pytest.mark.gpus\n",
+    "room/test_b.py": "@pytest.mark.gpu\ndef test_one(): pass\n",
+    "room/mark.gpu.txt": "pytest.mark.gpu\n",
+}
+
 ENVIRONMENT = {
     "machine": "ab12cd34",
     "hardware": {"cpu_model": "A Processor", "logical_cores": 8},
@@ -92,6 +100,9 @@ def tree(tmp_path: Path) -> Tree:
     (root / ".venv" / "bin" / "python").write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n', encoding="utf-8")
     (root / ".venv" / "bin" / "jacstrat").write_text(JACSTRAT, encoding="utf-8")
     (root / "stand-ins" / "pytest.py").write_text(PYTEST, encoding="utf-8")
+    for name, text in TESTS.items():
+        (root / "tests" / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / "tests" / name).write_text(text, encoding="utf-8")
     for tool in (root / ".venv" / "bin").iterdir():
         tool.chmod(0o755)
     made = Tree(root)
@@ -110,7 +121,8 @@ def test_the_tests_the_sweep_and_the_report_go_into_a_directory_of_their_date(tr
     assert done.returncode == 0
     setup, env, tests, run, report = tree.calls()
     assert (setup, env) == ("setup test", "jacstrat env")
-    assert tests == "pytest tests/gpu -m gpu -q -p no:cacheprovider"
+    # All that has tests for a card, wherever it stands, and nothing else.
+    assert tests == "pytest tests/gpu/test_card.py tests/room/test_b.py -m gpu -q -p no:cacheprovider"
     assert run.startswith("jacstrat run gpu --out results/gpu-20")
     assert run.endswith(" -n 8")
     assert report == f"jacstrat report {out(run)}"

@@ -6,11 +6,12 @@ import pytest
 import torch
 from torch import Tensor
 
+from jacstrat.core.modelled import ModelledDevice, modelling
 from jacstrat.taylor import Scalar
 from jacstrat.taylor.scalar import CACHE_BYTES, MODEST_BYTES, _tiles
 from jacstrat.trace.cache import MOST_ENTRIES
 
-CPU, CUDA = torch.device("cpu"), torch.device("cuda")
+CPU, CUDA, META = torch.device("cpu"), torch.device("cuda"), torch.device("meta")
 
 
 @pytest.mark.parametrize(("size", "number"), [(CACHE_BYTES // 4, 0), (CACHE_BYTES, 1), (7 * CACHE_BYTES, 7)])
@@ -28,6 +29,16 @@ def test_tiles_of_an_accelerator_follow_its_free_memory(monkeypatch) -> None:
 
     monkeypatch.setattr(torch.accelerator, "get_memory_info", silent, raising=False)
     assert _tiles(9 * MODEST_BYTES, CUDA) == 1
+
+
+def test_tiles_without_data_are_those_of_the_device_that_is_modelled() -> None:
+    assert _tiles(7 * CACHE_BYTES, META) == 7
+    with modelling(ModelledDevice("cuda", 16 * MODEST_BYTES)):
+        assert _tiles(7 * CACHE_BYTES, META) == 1
+        assert _tiles(9 * MODEST_BYTES, META) == 5
+        assert _tiles(9 * MODEST_BYTES, CPU) == 9 * MODEST_BYTES // CACHE_BYTES
+    with modelling(ModelledDevice("cuda")):
+        assert _tiles(9 * MODEST_BYTES, META) == 1
 
 
 def test_tiles_are_of_equal_length_and_as_long_as_the_cache_allows() -> None:

@@ -9,10 +9,12 @@ from pathlib import Path
 
 from jacstrat.core.case import F
 from jacstrat.graphs import Work
+from jacstrat.harness.cell.failures import failure_on
 from jacstrat.harness.cell.instruments import Instruments, instruments_for
-from jacstrat.harness.cell.lower_bound import LowerBound, lower_bound_of
+from jacstrat.harness.cell.lower_bound import LowerBound, lower_bound_of, with_replay
 from jacstrat.harness.cell.peaks import peaks_of
 from jacstrat.harness.cell.phases import Phases
+from jacstrat.harness.cell.prepared_case import PreparedCase
 from jacstrat.harness.cell.setup import Attend, CellSetup, set_up
 from jacstrat.harness.plan.cases import Cell
 from jacstrat.measure.elsewhere import TURN_S, Elsewhere, Turns
@@ -47,10 +49,25 @@ class CellContext:
     attend: Attend
     traces: Path | None
 
-    def for_works(self, works: Iterable[Work]) -> CellContext:
-        """The context in which these are timed: with processes that take turns where another one does some of it."""
-        if not any(isinstance(work, Elsewhere) for work in works):
+    def for_cases(self, cases: Iterable[PreparedCase]) -> CellContext:
+        """The context in which these are timed: with the lower bound as a graph where one of them is a graph, and
+        processes that take turns where another one does some of it."""
+        cases = tuple(cases)
+        context = self._with_replayed_bound() if any(case.is_graph for case in cases) else self
+        return context._in_turns() if any(isinstance(case.work, Elsewhere) for case in cases) else context
+
+    def _with_replayed_bound(self) -> CellContext:
+        """Where it cannot be captured there is none, and no ratio to it."""
+        if self.lower_bound is None:
             return self
+        try:
+            bound = with_replay(self.lower_bound, self.setup.instance.x.device)
+        except (Exception, SystemExit) as error:
+            failure_on(self.cell.device, error)
+            return self
+        return replace(self, lower_bound=bound)
+
+    def _in_turns(self) -> CellContext:
         clocks = {cache: Turns(clock) for cache, clock in self.instruments.beside.items()}
         return replace(
             self,

@@ -17,9 +17,17 @@ from jacstrat.measure.context import is_lost
 from jacstrat.measure.ranges import ranges_for
 from jacstrat.measure.sampling import WorkSamples, sample
 
+# The bare products as a graph, where a strategy is one.
+FLOOR_REPLAYED = f"{FLOOR} replayed"
+
 
 class Label(NamedTuple):
-    """What is sampled: by its name, a strategy's spec, F or FLOOR, and the cache beside the first; "" for the first."""
+    """What is sampled.
+
+    Fields:
+        name: A strategy's spec, F, FLOOR or FLOOR_REPLAYED.
+        cache: The one beside the first; "" for the first.
+    """
 
     name: str
     cache: str = ""
@@ -33,7 +41,7 @@ class CellSamples:
     """The samples of a cell.
 
     Fields:
-        first: By name, a strategy's spec, F or FLOOR: those in the first cache, which numbers are of.
+        first: By name, a strategy's spec, F, FLOOR or FLOOR_REPLAYED: those in the first cache, which numbers are of.
         beside: Those of the strategies in the other caches that are asked for, by cache and name.
         session: What has the same one was sampled side by side.
     """
@@ -75,6 +83,8 @@ def sample_cell(context: CellContext, works: Mapping[str, Work]) -> CellSamples:
     by_label = {Label(F): context.f_work}
     if lower_bound:
         by_label[Label(FLOOR)] = lower_bound.work
+        if lower_bound.replayed:
+            by_label[Label(FLOOR_REPLAYED)] = lower_bound.replayed
     by_label |= {Label(name): work for name, work in works.items()}
     by_label |= {Label(name, cache): work for cache in clocks for name, work in works.items()}
     labels = {str(label): label for label in by_label}
@@ -84,7 +94,11 @@ def sample_cell(context: CellContext, works: Mapping[str, Work]) -> CellSamples:
     def attending(text: str) -> None:
         # The products are nobody's code: a hang in them is none of a strategy's.
         name = labels[text].name
-        context.attend(F if name == FLOOR else name)
+        context.attend(F if name in (FLOOR, FLOOR_REPLAYED) else name)
+
+    def key(text: str) -> str:
+        name = labels[text].name
+        return cell.case(FLOOR if name == FLOOR_REPLAYED else name).key
 
     series = sample(
         {str(label): work for label, work in by_label.items()},
@@ -96,7 +110,7 @@ def sample_cell(context: CellContext, works: Mapping[str, Work]) -> CellSamples:
         context.instruments,
         {str(label): clocks[label.cache] for label in by_label if label.cache},
         alike=tuple(works) if context.takes_turns else (),
-        marked=lambda text: ranges(cell.case(labels[text].name).key),
+        marked=lambda text: ranges(key(text)),
         lost=lambda: is_lost(device),
     )
     first = {label.name: series[str(label)] for label in by_label if not label.cache}

@@ -7,12 +7,12 @@ from typing import Any
 
 from jacstrat.core.case import FLOOR, F
 from jacstrat.harness.cell.cell_context import CellContext
-from jacstrat.harness.cell.cell_samples import CellSamples
+from jacstrat.harness.cell.cell_samples import FLOOR_REPLAYED, CellSamples
 from jacstrat.harness.cell.lower_bound import LowerBound
 from jacstrat.harness.cell.prepared_case import PreparedCase
 from jacstrat.harness.cell.setup import CellSetup
 from jacstrat.measure.activity import Activity
-from jacstrat.measure.clocks import CACHES
+from jacstrat.measure.clocks import CACHES, WARM
 from jacstrat.measure.roofline import Peaks
 from jacstrat.measure.sampling import WorkSamples
 from jacstrat.record import COLUMNS
@@ -46,6 +46,8 @@ def timed_columns(
     """
     name = prepared.case.strategy
     series, of_f, lower_bound = samples.first[name], samples.first[F], context.lower_bound
+    # What is a graph is held against a graph of the products.
+    bare = samples.first.get(FLOOR_REPLAYED if prepared.is_graph else FLOOR)
     median_s = series.summary.median
     return {
         **untimed_columns(context, prepared),
@@ -55,9 +57,9 @@ def timed_columns(
         **_ratios("cost_ratio", series, of_f),
         **(_ratios("over_fastest", series, samples.first[fastest]) if fastest else {}),
         "f_median_s": _median(of_f),
-        **(_over_floor(series, samples.first[FLOOR]) if lower_bound else {}),
+        **(_over_floor(series, bare) if bare else {}),
         **_over_light(lower_bound, context.peaks, median_s),
-        **_activity(activity, median_s),
+        **activity_columns(activity, _warm_s(context, samples, name)),
         "prepare_s": prepared.prepare_s,
         **_rates(prepared, context.peaks),
     }
@@ -104,14 +106,20 @@ def _over_light(lower_bound: LowerBound | None, peaks: Peaks | None, median_s: f
     return {"light_s": light_s, "over_light": median_s / light_s}
 
 
-def _activity(activity: Activity | None, median_s: float) -> Columns:
+def _warm_s(context: CellContext, samples: CellSamples, name: str) -> float | None:
+    """The median of warm calls; None where cold ones alone were timed."""
+    if context.settings.caches[0] == WARM:
+        return _median(samples.first[name])
+    return _median(samples.beside[WARM][name]) if WARM in samples.beside else None
+
+
+def activity_columns(activity: Activity | None, warm_s: float | None) -> Columns:
+    """What the device did in a warm call, which a profiler sees: a cold one takes its kernels longer, by what is no
+    gap."""
     if activity is None:
         return {}
-    return {
-        "kernels": activity.kernels,
-        "kernel_s": activity.kernel_s,
-        "gap_s": max(median_s - activity.kernel_s, 0.0),
-    }
+    gap_s = None if warm_s is None else max(warm_s - activity.kernel_s, 0.0)
+    return {"kernels": activity.kernels, "kernel_s": activity.kernel_s, "gap_s": gap_s}
 
 
 def _rates(prepared: PreparedCase, peaks: Peaks | None) -> Columns:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import torch
 from torch import Tensor
 
-from jacstrat.graphs import Work
+from jacstrat.graphs import Work, captured
 from jacstrat.harness.cell.setup import CellSetup
 from jacstrat.problems.best import MatrixProduct, best_products
 
@@ -25,11 +25,14 @@ class LowerBound:
         flops: Of the best-known algorithm at all points.
         bytes: Of the points, the weights and the result, each moved once, in the dtype of the points.
         work: Its matrix products and nothing else, in the dtype and on the device of the points, as it is timed.
+        replayed: The same as a graph of the device, for strategies that are graphs: their products have no launches to
+            wait for, and those of eager ones are no bound of theirs. None where no strategy is one.
     """
 
     flops: int
     bytes: int
     work: Work
+    replayed: Work | None = None
 
 
 def lower_bound_of(setup: CellSetup) -> LowerBound | None:
@@ -44,6 +47,15 @@ def lower_bound_of(setup: CellSetup) -> LowerBound | None:
     flops = sum(product.flops(_points(x)) for product in products)
     moved = x.itemsize * _numbers(setup, widths)
     return LowerBound(flops, moved, setup.timed(bare(products, x)))
+
+
+def with_replay(bound: LowerBound, device: torch.device) -> LowerBound:
+    """The bound with its work as a graph, too.
+
+    Raises:
+        Exception: It cannot be captured.
+    """
+    return replace(bound, replayed=captured(bound.work, device))
 
 
 def _numbers(setup: CellSetup, widths: Sequence[int]) -> int:

@@ -7,21 +7,19 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-
 from jacstrat.core.case import FLOOR, F
 from jacstrat.harness.cell.cell_context import CellContext, context_of
-from jacstrat.harness.cell.cell_samples import CellSamples, sample_cell
+from jacstrat.harness.cell.cell_samples import FLOOR_REPLAYED, CellSamples, sample_cell
 from jacstrat.harness.cell.columns import timed_columns, untimed_columns
 from jacstrat.harness.cell.failures import failure_on
 from jacstrat.harness.cell.outcomes import Outcome
 from jacstrat.harness.cell.phases import Phase
 from jacstrat.harness.cell.prepared_case import PreparedCase, prepare_case
+from jacstrat.harness.cell.profiling import profile
 from jacstrat.harness.cell.setup import Attend, reason_to_skip
 from jacstrat.harness.cell.surroundings import kernels_in, surroundings
-from jacstrat.harness.cell.traces import trace_file
 from jacstrat.harness.plan.cases import Cell
-from jacstrat.measure.activity import Activity, observed
+from jacstrat.measure.activity import Activity
 from jacstrat.measure.elsewhere import Elsewhere
 from jacstrat.measure.sampling import Settings
 from jacstrat.problems.base import Instance
@@ -36,6 +34,7 @@ def measure(
     instance: Instance | None = None,
     traces: Path | None = None,
     energy: bool = False,
+    profiled: bool = True,
 ) -> Generator[Outcome, None, None]:
     """Every case of the cell, each as a row, whatever happens to it.
 
@@ -47,6 +46,7 @@ def measure(
         instance: What to measure instead of the problem that the cell names.
         traces: A directory for a Chrome trace of every case that is timed; None for none.
         energy: Whether to take the energy of a call, where the card tells it.
+        profiled: Whether to look at each case with a profiler in this process, behind all that it times in the cell.
 
     Raises:
         KeyboardInterrupt: This ends it early; rows that were yielded stand.
@@ -76,8 +76,7 @@ def measure(
         if settings is None:
             yield from (_counted(context, prepared) for prepared in prepared_cases.values())
         elif prepared_cases:
-            works = [prepared.work for prepared in prepared_cases.values()]
-            yield from _timed(context.for_works(works), prepared_cases)
+            yield from _timed(context.for_cases(prepared_cases.values()), prepared_cases, profiled)
 
 
 def _counted(context: CellContext, prepared: PreparedCase) -> Outcome:
@@ -86,7 +85,7 @@ def _counted(context: CellContext, prepared: PreparedCase) -> Outcome:
     return Outcome(record.case, record, None)
 
 
-def _timed(context: CellContext, prepared_cases: Mapping[str, PreparedCase]) -> Iterator[Outcome]:
+def _timed(context: CellContext, prepared_cases: Mapping[str, PreparedCase], profiled: bool) -> Iterator[Outcome]:
     """The rows of cases that are timed: sampled side by side, then looked at one by one."""
     with context.setup.phases.within("sample"):
         samples = sample_cell(context, {name: prepared.work for name, prepared in prepared_cases.items()})
@@ -104,7 +103,7 @@ def _timed(context: CellContext, prepared_cases: Mapping[str, PreparedCase]) -> 
     # Behind all that is timed: a profiler that was started may stay in the way of launches.
     for name, reading in readings.items():
         context.attend(name)
-        yield _finished(context, prepared_cases[name], samples, fastest, reading)
+        yield _finished(context, prepared_cases[name], samples, fastest, reading, profiled)
 
 
 def _of_no_strategy(context: CellContext, samples: CellSamples) -> Iterator[Outcome]:
@@ -112,7 +111,8 @@ def _of_no_strategy(context: CellContext, samples: CellSamples) -> Iterator[Outc
     on, with the strategy."""
     yield Outcome(context.cell.case(F).key, None, samples.raw(F) | {"phases_s": context.setup.phases.taken()})
     if context.lower_bound:
-        yield Outcome(context.cell.case(FLOOR).key, None, samples.raw(FLOOR))
+        replayed = {"replayed": samples.raw(FLOOR_REPLAYED)} if context.lower_bound.replayed else {}
+        yield Outcome(context.cell.case(FLOOR).key, None, samples.raw(FLOOR) | replayed)
 
 
 @dataclass(frozen=True)
@@ -141,12 +141,17 @@ def _read(context: CellContext, prepared: PreparedCase, samples: CellSamples) ->
 
 
 def _finished(
-    context: CellContext, prepared: PreparedCase, samples: CellSamples, fastest: str | None, reading: CaseReading
+    context: CellContext,
+    prepared: PreparedCase,
+    samples: CellSamples,
+    fastest: str | None,
+    reading: CaseReading,
+    profiled: bool,
 ) -> Outcome:
     """The profile of a case, and its row."""
     name, phases = prepared.case.strategy, context.setup.phases
     with phases.within("profile"):
-        activity = _activity(context, prepared, samples.first[name].summary.median)
+        activity = _activity(context, prepared, samples.first[name].summary.median) if profiled else None
     columns = timed_columns(context, prepared, samples, fastest, activity, reading.energy_j)
     record = Record.of(prepared.case, prepared.status, prepared.reason, **columns)
     raw = samples.raw(name) | {"beside": samples.raw_beside(name)}
@@ -158,11 +163,11 @@ def _finished(
 
 def _activity(context: CellContext, prepared: PreparedCase, call_s: float) -> Activity | None:
     """What the device does in a call. A profiler that fails takes no row away: the number is missing then."""
-    device, key, traces = torch.device(context.cell.device), prepared.case.key, context.traces
-    if isinstance(prepared.work, Elsewhere) or (device.type == "cpu" and traces is None):
+    device, traces = context.cell.device, context.traces
+    if isinstance(prepared.work, Elsewhere) or (device == "cpu" and traces is None):
         return None
     try:
-        return observed(prepared.work, device, key, call_s, None if traces is None else trace_file(traces, key))
+        return profile(prepared.work, prepared.case, call_s, traces)
     except (Exception, SystemExit) as error:
         failure_on(context.cell.device, error)
         return None

@@ -37,6 +37,7 @@ class PreparedCase:
         counts: What a call does.
         drawn: What repeated draws show of a stochastic strategy; None of others.
         software: What computes it, where another process does.
+        is_graph: The work is one replay of a graph of the device, beside f and others that are not.
     """
 
     case: Case
@@ -48,6 +49,7 @@ class PreparedCase:
     counts: Counts
     drawn: Drawn | None = None
     software: Mapping[str, str] | None = None
+    is_graph: bool = False
 
     @property
     def is_right(self) -> bool:
@@ -78,7 +80,20 @@ def prepare_case(case: Case, setup: CellSetup, attend: Attend) -> PreparedCase:
         counts = _counts(evaluate, setup)
     with phases.within("prepare"):
         timed = setup.timed(setup.work(evaluate))
-    return PreparedCase(case, timed, prepare_s, errors, status, reason, counts, drawn)
+    is_graph = evaluate.strategy.captures and not setup.replay
+    return PreparedCase(case, timed, prepare_s, errors, status, reason, counts, drawn, is_graph=is_graph)
+
+
+def work_of(case: Case, setup: CellSetup, attend: Attend) -> Work:
+    """One call of a strategy as it is timed, called once, with nothing judged and counted.
+
+    Raises:
+        JacstratError, or whatever f and the strategy raise: It gives no result.
+    """
+    _start(case, setup, attend)
+    evaluate, _ = _first_result(case, setup)
+    attend(case.strategy)
+    return setup.timed(setup.work(evaluate))
 
 
 def _start(case: Case, setup: CellSetup, attend: Attend) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -27,6 +28,8 @@ from jacstrat.strategies import Prepared, parse_strategy
 from jacstrat.strategies.limits import within_limits
 
 Attend = Callable[[str], object]
+# Of a cell whose results nobody judges.
+UNKNOWN = Reference(np.empty(0), "none")
 
 
 @dataclass(frozen=True)
@@ -104,8 +107,10 @@ def set_up(
     cache: Path | None = None,
     instance: Instance | None = None,
     phases: Phases | None = None,
+    is_judged: bool = True,
 ) -> CellSetup:
-    """The instance of a cell, or the one that is given, f checked, and its reference, from the cache if it is there.
+    """The instance of a cell, or the one that is given, f checked, and its reference, from the cache if it is there;
+    without one where no result is judged.
 
     Raises:
         JacstratError, or whatever f raises: The cell cannot be measured.
@@ -116,10 +121,12 @@ def set_up(
         instance = instance or instantiate(cell, cell.device)
         operator = instance.operator(cell.operator)
         check(instance.f, instance.x, operator, instance.args)
-    # A time of its own for the reference, which takes n products where it is a dense matrix.
-    attend(F)
-    with phases.within("reference"), within_limits("the reference by autograd"):
-        reference = find_reference(instance, cell, cache, lambda: attend(F))
+    reference = UNKNOWN
+    if is_judged:
+        # A time of its own for the reference, which takes n products where it is a dense matrix.
+        attend(F)
+        with phases.within("reference"), within_limits("the reference by autograd"):
+            reference = find_reference(instance, cell, cache, lambda: attend(F))
     setup = CellSetup(instance, reference, operator, cell.workload == "train", cell.workload == "replay", phases=phases)
     setup.generator.manual_seed(cell.seed)
     return setup

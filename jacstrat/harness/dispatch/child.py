@@ -31,7 +31,7 @@ from jacstrat.harness.plan.cases import Cell
 from jacstrat.measure.context import ContextLostError
 
 # Where a child's work is, imported before the fork.
-PRELOAD = ("jacstrat.harness.cell.measuring", "jacstrat.harness.plan.predict")
+PRELOAD = ("jacstrat.harness.cell.measuring", "jacstrat.harness.cell.profiling", "jacstrat.harness.plan.predict")
 # The exit code of a child that can do nothing more on its device.
 CONTEXT_LOST = 75
 # What a task comes with: its channel, its shared memory and its file of errors.

@@ -121,24 +121,33 @@ class Child:
 
 
 class Children:
-    """Children that are kept from cell to cell, one a device at most.
+    """Children that are kept from cell to cell, one a device and purpose at most.
 
     One is for the problems of jacstrat, or for one function of the user's, which may do things to its process.
 
     Args:
         keeps: Whether the child of a cell is kept.
+        is_own: Whether a problem, by its name, is one that may share a child with others.
     """
 
-    def __init__(self, keeps: Callable[[Cell], bool] = on_accelerator) -> None:
+    def __init__(
+        self, keeps: Callable[[Cell], bool] = on_accelerator, is_own: Callable[[str], bool] | None = None
+    ) -> None:
         self._keeps = keeps
-        self._by_device: dict[str, Child] = {}
+        self._is_own = is_own or _is_own
+        self._kept: dict[tuple[str, str], Child] = {}
 
     @contextmanager
-    def one_for(self, cell: Cell) -> Iterator[Child]:
+    def one_for(self, cell: Cell, purpose: str = "") -> Iterator[Child]:
         """A child for the cell: the one that is kept for it, or a fresh one. It is kept where it is free at the end of
-        the block, and else ended, with what it has started."""
-        keeps, whose = self._keeps(cell), "" if _is_own(cell.problem) else cell.problem
-        child = self._by_device.pop(cell.device, None)
+        the block, and else ended, with what it has started.
+
+        Args:
+            cell: What is worked on.
+            purpose: What for; a child has one in its life.
+        """
+        keeps, whose = self._keeps(cell), "" if self._is_own(cell.problem) else cell.problem
+        child = self._kept.pop((cell.device, purpose), None)
         if child is not None and (child.whose != whose or not keeps or child.is_dead()):
             child.close()
             child = None
@@ -147,14 +156,14 @@ class Children:
             yield child
         finally:
             if keeps and child.is_free:
-                self._by_device[cell.device] = child
+                self._kept[cell.device, purpose] = child
             else:
                 child.close()
 
     def close(self) -> None:
         """End those that are kept."""
-        while self._by_device:
-            self._by_device.popitem()[1].close()
+        while self._kept:
+            self._kept.popitem()[1].close()
 
 
 def _is_own(problem: str) -> bool:

@@ -28,6 +28,7 @@ from jacstrat.core.frames import FrameError, Receiver, new_key
 from jacstrat.core.status import Status
 from jacstrat.harness.cell.measuring import measure
 from jacstrat.harness.cell.outcomes import Outcome
+from jacstrat.harness.cell.profiling import Profile, is_apart, profiles
 from jacstrat.harness.dispatch.caller import caller_state
 from jacstrat.harness.dispatch.child import ATTENDED, CONTEXT_LOST, ChildLimits
 from jacstrat.harness.dispatch.children import Child, Children
@@ -44,6 +45,8 @@ MOST_STEP_S = 1.0
 MOST_STEPS = 64
 # What f writes to standard error is thrown away but for its end, before it fills the disk.
 MOST_ERROR_BYTES = 2**20
+# The purpose of children in which a profiler is started.
+PROFILES = "profiles"
 # For a child that dies to be dead.
 DYING_S = 2.0
 
@@ -71,10 +74,31 @@ def measure_isolated(
     traces: Path | None = None,
     energy: bool = False,
     children: Children | None = None,
+    profiled: bool = True,
 ) -> Generator[Outcome, None, None]:
-    """Every case of the cell, each as a row: `harness.cell.measuring.measure`, `isolated`."""
-    work = partial(measure, settings=settings, cache=cache, traces=traces, energy=energy)
-    yield from isolated(work, Outcome.parse, Outcome.of, cell, limits, attend, children)
+    """Every case of the cell, each as a row: `harness.cell.measuring.measure`, `isolated`.
+
+    On a device that a profiler sees what was timed is profiled in another child, which times nothing: those rows come
+    behind that. With `profiled` false nothing is.
+    """
+    apart = profiled and settings is not None and is_apart(cell, traces)
+    here = profiled and not apart
+    work = partial(measure, settings=settings, cache=cache, traces=traces, energy=energy, profiled=here)
+    outcomes = isolated(work, Outcome.parse, Outcome.of, cell, limits, attend, children)
+    if not apart:
+        yield from outcomes
+        return
+    timed: dict[str, Outcome] = {}
+    for outcome in outcomes:
+        if outcome.settles and outcome.samples is not None:
+            timed[outcome.settles] = outcome
+        else:
+            yield outcome
+    if timed:
+        look = partial(profiles, cache=cache, traces=traces)
+        part = replace(cell, strategies=tuple(timed))
+        for profile in isolated(look, Profile.parse, Profile.died, part, limits, attend, children, PROFILES):
+            yield profile.into(timed[profile.settles])
 
 
 def isolated(
@@ -85,6 +109,7 @@ def isolated(
     limits: ChildLimits,
     attend: Callable[[str], object] = lambda name: None,
     children: Children | None = None,
+    purpose: str = "",
 ) -> Generator[M, None, None]:
     """What the work gives for every case of the cell, in a child that may die.
 
@@ -100,6 +125,7 @@ def isolated(
         limits: What a case may use.
         attend: Told the strategy under way, about every LOOK_S seconds.
         children: Those that are kept from earlier cells and for later ones; None for one that ends with the cell.
+        purpose: Of the child, as in `Children.one_for`.
 
     Raises:
         JacstratError: No child can be started.
@@ -108,7 +134,7 @@ def isolated(
     children = children or Children(keeps=lambda cell: False)
     while left:
         part = replace(cell, strategies=tuple(left))
-        with children.one_for(cell) as child, _Task(child, work, part, limits) as running:
+        with children.one_for(cell, purpose) as child, _Task(child, work, part, limits) as running:
             for data in running.messages(attend):
                 try:
                     message = parse(cell, data)

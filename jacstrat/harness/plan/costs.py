@@ -15,6 +15,8 @@ from jacstrat.harness.dispatch.scheduler import schedule
 from jacstrat.harness.plan.cases import Cell
 from jacstrat.harness.plan.predict import Forecast, Prediction
 from jacstrat.harness.plan.sweep import Sweep, line_of
+from jacstrat.measure.activity import CALLS as SEEN
+from jacstrat.measure.activity import LONG_S
 from jacstrat.measure.sampling import Settings
 from jacstrat.strategies import parse_strategy
 
@@ -28,9 +30,13 @@ class AssumedRates:
         flops_per_s: Of its matrix products.
         child_s: Seconds to start and end the process of a cell, where each has its own, and to set the cell up.
         way_s: Seconds from the end of a cell at a worker until the next one begins there.
-        start_s: Seconds until a worker's first cell begins: of a card, the start of CUDA in the child that is kept.
+        start_s: Seconds until a worker's first cell begins: of a card, the start of CUDA in the two children that are
+            kept, one that times and one that profiles.
         prepare_s: Seconds to prepare a strategy, apart from its calls.
         compile_s: Seconds to compile one, for those that start the compiler.
+        profile_s: Seconds to prepare one again where its kernels are looked at, in a process of its own; 0 where there
+            are none.
+        reload_s: Seconds to have from its cache what was compiled.
     """
 
     op_s: float = 1e-5
@@ -40,18 +46,22 @@ class AssumedRates:
     start_s: float = 0.0
     prepare_s: float = 0.02
     compile_s: float = 10.0
+    profile_s: float = 0.0
+    reload_s: float = 2.0
 
 
 RATES: Mapping[str, AssumedRates] = {
     "cpu": AssumedRates(),
-    "cuda": AssumedRates(op_s=3e-5, flops_per_s=1e13, child_s=0.5, start_s=5.0, prepare_s=0.1),
+    "cuda": AssumedRates(op_s=3e-5, flops_per_s=1e13, child_s=0.5, start_s=10.0, prepare_s=0.1, profile_s=0.1),
 }
-"""By kind of device. Those of a card are an H100's, by results/h100: 16 to 88 us an operation of an eager strategy,
+"""By kind of device. Those of a card are an H100's, by results/h100: 16 to 87 us an operation of an eager strategy,
 most of it the host's; 12 TFLOP/s of products in float32, of which its strategies are far from all."""
 
 # Calls of a strategy before it is warmed up: the first one, two with a tap in f, one in which operations are counted,
 # which takes as long as two; and where the host waits for the device.
 CALLS = 6
+# Of one that is profiled before it is seen: the first one, one that is timed by the host, one unseen.
+UNSEEN = 3
 
 
 def rates_of(device: str) -> AssumedRates:
@@ -67,6 +77,14 @@ def call_s(prediction: Prediction, rates: AssumedRates) -> float:
 def case_s(call: float, settings: Settings, prepare: float = 0.0) -> float:
     """Seconds that a case takes its cell: to prepare, calls, a warm-up and samples, each one call at the least."""
     return prepare + CALLS * call + max(settings.warmup_s, call) + max(settings.limit_s, call)
+
+
+def profile_s(strategy: str, call: float, rates: AssumedRates) -> float:
+    """Seconds to look at the kernels of a strategy; 0 where there are none."""
+    if not rates.profile_s:
+        return 0.0
+    reload_s = rates.reload_s if parse_strategy(strategy).starts_compiler else 0.0
+    return rates.profile_s + reload_s + (UNSEEN + (1 if call > LONG_S else SEEN)) * call
 
 
 def prepare_s(strategy: str, rates: AssumedRates) -> float:
@@ -149,9 +167,10 @@ def estimate(sweep: Sweep, forecasts: Sequence[Forecast], workers: int) -> RunCo
         rates = rates_of(cell.device)
         tried = [by_case[case.key] for case in cell.cases if not by_case[case.key].skip]
         # f is sampled beside its strategies, for as long as the last of them.
-        samples = sum(
-            case_s(call_s(one.prediction, rates), settings, prepare_s(one.case.strategy, rates)) for one in tried
-        )
+        samples = 0.0
+        for one in tried:
+            call, strategy = call_s(one.prediction, rates), one.case.strategy
+            samples += case_s(call, settings, prepare_s(strategy, rates)) + profile_s(strategy, call, rates)
         return rates.way_s + rates.child_s + samples + (case_s(0, settings) if tried else 0.0)
 
     left = lines(sweep.cells(), {})

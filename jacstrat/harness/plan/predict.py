@@ -14,6 +14,7 @@ from torch import Tensor
 from jacstrat.available import available_bytes
 from jacstrat.core.case import Case, F
 from jacstrat.core.errors import UnsupportedError
+from jacstrat.core.modelled import ModelledDevice, modelling
 from jacstrat.core.status import Cause, Status
 from jacstrat.harness.cell.failures import failure
 from jacstrat.harness.cell.messages import case_of, check, checked_cause
@@ -114,7 +115,8 @@ def predict(case: Case) -> Prediction:
         A Prediction; without peak_bytes, and with the reason, where f or the strategy raises, depends on values, or
         computes with CPU tensors of its own. Whatever the case does is no exception, KeyboardInterrupt apart.
     """
-    ((_, prediction),) = _predictions(Cell.of(case), lambda name: None)
+    free = None if case.device == "cpu" else free_bytes(case.device)
+    ((_, prediction),) = _predictions(Cell.of(case), lambda name: None, free)
     return prediction
 
 
@@ -134,7 +136,7 @@ def forecasts(
         return
     if memory_bytes is None:
         memory_bytes = free_bytes(cell.device)
-    for case, prediction in _predictions(cell, attend):
+    for case, prediction in _predictions(cell, attend, memory_bytes):
         missing, large = parse_strategy(case.strategy).missing, beyond(prediction, memory_bytes)
         yield Forecast(case, prediction, missing or large, "memory" if large and not missing else "")
 
@@ -193,9 +195,15 @@ def free_bytes(device: str) -> int | None:
         return None
 
 
-def _predictions(cell: Cell, attend: Attend) -> Generator[tuple[Case, Prediction], None, None]:
-    """The prediction of every case of the cell; f is evaluated once before, so that its faults are its own."""
+def _predictions(
+    cell: Cell, attend: Attend, memory_bytes: int | None
+) -> Generator[tuple[Case, Prediction], None, None]:
+    """The prediction of every case of the cell; f is evaluated once before, so that its faults are its own.
+
+    Points are taken in as many tiles as on the cell's device, which has so much memory free.
+    """
     on_meta = replace(cell, device="meta")
+    modelled = ModelledDevice(torch.device(cell.device).type, memory_bytes)
     with surroundings(on_meta):
         try:
             instance = instantiate(cell, on_meta.device)
@@ -209,7 +217,7 @@ def _predictions(cell: Cell, attend: Attend) -> Generator[tuple[Case, Prediction
             yield case, Prediction(reason=fault)
             continue
         attend(case.strategy)
-        with surroundings(on_meta):
+        with surroundings(on_meta), modelling(modelled):
             prediction = _prediction(case, instance)
         yield case, prediction
 

@@ -35,14 +35,19 @@ def bound_of(record: Record) -> str | None:
     if record.device == "cpu":
         if least_s < BUSY * record.median_s:
             return OVERHEAD
-    elif record.kernel_s is None:
+    elif record.kernel_s is None or (warm_s := _warm_s(record)) is None:
         return None
-    elif record.kernel_s < BUSY * record.median_s:
+    elif record.kernel_s < BUSY * warm_s:
         return LAUNCH
     elif least_s < FILLED * record.kernel_s:
         # Of a compiled program it is not known what it moves.
         return LATENCY if record.memory_s is not None else None
     return COMPUTE if record.compute_s >= (record.memory_s or 0.0) else MEMORY
+
+
+def _warm_s(record: Record) -> float | None:
+    """The time of a warm call, which the time in kernels is of; None where cold ones alone were timed."""
+    return record.warm_s or (None if record.cache == "cold" else record.median_s)
 
 
 def bound_sentences(source: Source) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import torch
 
+from jacstrat.core.modelled import META, kind_of
 from jacstrat.strategies.auto import disk_cache
 from jacstrat.strategies.points import outside_transforms
 
@@ -34,8 +35,8 @@ class Rates(NamedTuple):
 
 # Fitted to the shipped reference run (results/reference): float64 on one core of the machine that it names.
 CPU_THREAD = Rates(flops=30e9, bytes=4e9)
-# Of an accelerator that cannot be measured, as while its memory is taken: the order of what data-centre cards publish,
-# a tenth of their peak, and launches of a slow host.
+# Of an accelerator that cannot be measured, as while its memory is taken or where it is planned for without one: the
+# order of what data-centre cards publish, a tenth of their peak, and launches of a slow host.
 ACCELERATOR = Rates(flops=5e12, bytes=5e11, launch_s=1e-5, sync_s=1e-5)
 
 # What is measured: a product of square matrices, numbers written in one operation, operations queued in a row; the
@@ -54,7 +55,9 @@ def rates_of(device: torch.device) -> Rates:
     Those of an accelerator are measured where they are first asked for, within a second, which is said in a line on
     stderr; on this machine once for each kind of device and version of torch, unless $JACSTRAT_CACHE is "off".
     """
-    if device.type in ("cpu", "meta"):
+    if device.type == META and kind_of(device) != "cpu":
+        return ACCELERATOR
+    if kind_of(device) == "cpu":
         threads = torch.get_num_threads()
         return Rates(CPU_THREAD.flops * threads, CPU_THREAD.bytes * threads)
     with _LOCK:

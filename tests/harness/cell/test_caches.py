@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from jacstrat.harness.cell import cell_context, measuring, traces
+from jacstrat.harness.cell import cell_context, measuring, profiling, traces
 from jacstrat.harness.cell.instruments import Instruments
 from jacstrat.harness.cell.traces import trace_file
 from jacstrat.measure import torch_device
@@ -151,17 +151,32 @@ def test_what_the_profiler_saw_is_in_the_row_and_one_that_fails_takes_none_away(
     )
     wait = DeviceClock.waits
     monkeypatch.setattr(DeviceClock, "waits", lambda self, work: order.append("waits") or wait(self, work))
-    rows = [o.record for o in outcomes(cell("sin", "ones", "vmap"), "cold") if o.record]
-    assert [(row.kernels, row.kernel_s, row.gap_s) for row in rows] == [(7, 150e-6, pytest.approx(60e-6))] * 2
+    rows = [o.record for o in outcomes(cell("sin", "ones", "vmap"), "warm") if o.record]
+    assert [(row.kernels, row.kernel_s) for row in rows] == [(7, 150e-6)] * 2
+    assert [row.gap_s for row in rows] == [row.median_s - 150e-6 for row in rows]
     # Behind all that is timed, for all strategies.
     assert order == ["waits", "waits", "seen", "seen"]
+
+
+@pytest.mark.parametrize("caches", [("cold",), ("cold", "warm"), ("warm", "cold")])
+def test_a_gap_is_that_of_warm_calls_which_the_profiler_sees(
+    cell, device: FakeAccelerator, monkeypatch: pytest.MonkeyPatch, caches: tuple[str, ...]
+) -> None:
+    monkeypatch.setattr(measuring, "_activity", lambda context, prepared, call_s: Activity(7, 150e-6))
+    (row,) = (o.record for o in outcomes(cell("sin", "ones"), *caches) if o.record)
+    assert (row.kernels, row.kernel_s) == (7, 150e-6)
+    if "warm" in caches:
+        assert row.gap_s == row.warm_s - 150e-6
+        assert row.gap_s < row.cold_s - 150e-6
+    else:
+        assert row.gap_s is None
 
 
 def test_a_profiler_that_fails_leaves_its_columns_empty(cell, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     def failing(*_: object) -> None:
         raise RuntimeError("CUPTI is in use")
 
-    monkeypatch.setattr(measuring, "observed", failing)
+    monkeypatch.setattr(profiling, "observed", failing)
     (row,) = (o.record for o in outcomes(cell("sin", "ones"), "warm", traces=tmp_path) if o.record)
     assert (row.status, row.kernels) == ("ok", None)
     assert row.median_s > 0

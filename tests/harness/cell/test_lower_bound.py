@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from statistics import median
 
 import pytest
 import torch
@@ -16,6 +17,7 @@ from jacstrat.problems.best import MatrixProduct
 from jacstrat.records import by_round
 from jacstrat.statistics import ratio
 from tests.harness.conftest import QUICK
+from tests.strategies.recorder import Recorder
 
 COLUMNS = ("best_flops", "floor_median_s", "over_floor", "over_floor_low", "over_floor_high")
 
@@ -36,6 +38,41 @@ def test_a_network_is_measured_against_its_bare_products(cell) -> None:
         rounds = (by_round(outcomes[one].samples) for one in (name, "floor"))
         assert record.over_floor == pytest.approx(ratio(*rounds).median)
         assert record.over_floor_low <= record.over_floor <= record.over_floor_high
+
+
+def test_a_graph_is_measured_against_a_graph_of_the_products(cell, monkeypatch: pytest.MonkeyPatch) -> None:
+    replays = []
+
+    def captured(work, device):
+        replays.append(device.type)
+        return lambda: work()
+
+    monkeypatch.setattr("jacstrat.strategies.graphed.backend_for", lambda device: Recorder())
+    monkeypatch.setattr("jacstrat.harness.cell.lower_bound.captured", captured)
+    one = cell("tanh_scalar", "vmap", "graphed(vmap)", operator="laplacian")
+    outcomes = {o.case.split("/")[2]: o for o in measure(one, replace(QUICK, limit_s=2.0, max_samples=8))}
+    assert set(outcomes) == {"f", "floor", "vmap", "graphed(vmap)"}
+    floor = outcomes["floor"].samples
+    assert replays == ["cpu"]
+    assert floor["replayed"]["session"] == floor["session"]
+    for name, samples in (("vmap", floor), ("graphed(vmap)", floor["replayed"])):
+        record = outcomes[name].record
+        assert (record.status, record.reason) == ("ok", "")
+        assert record.floor_median_s == pytest.approx(median(samples["seconds"]))
+        rounds = by_round(outcomes[name].samples), by_round(samples)
+        assert record.over_floor == pytest.approx(ratio(*rounds).median)
+        assert record.cost_ratio == pytest.approx(ratio(rounds[0], by_round(outcomes["f"].samples)).median)
+
+
+def test_where_the_products_cannot_be_captured_a_graph_has_no_floor(cell, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As here, where there are no graphs."""
+    monkeypatch.setattr("jacstrat.strategies.graphed.backend_for", lambda device: Recorder())
+    one = cell("tanh_scalar", "vmap", "graphed(vmap)", operator="laplacian")
+    found = {o.record.strategy: o.record for o in measure(one, QUICK) if o.record}
+    assert found["vmap"].over_floor > 0
+    graphed = found["graphed(vmap)"]
+    assert (graphed.status, graphed.floor_median_s, graphed.over_floor) == ("ok", None, None)
+    assert graphed.best_flops == found["vmap"].best_flops
 
 
 @pytest.mark.parametrize(

@@ -54,6 +54,23 @@ def test_one_child_works_on_many_cells_and_ends_at_the_end(cell, children) -> No
     assert not psutil.pid_exists(first)
 
 
+def test_a_child_has_one_purpose_in_its_life(cell, children) -> None:
+    with children.one_for(cell("sin")) as one, children.one_for(cell("sin"), "another") as other:
+        assert one is not other
+        one.is_free = other.is_free = True
+    for _ in range(2):
+        with children.one_for(cell("linear"), "another") as again:
+            assert again is not one
+            again.is_free = True
+
+
+def test_problems_that_are_said_to_be_ones_own_share_a_child(cell) -> None:
+    sharing = Children(keeps=lambda cell: True, is_own=lambda problem: True)
+    first, second = (who(told(cell(problem, "a"), sharing)) for problem in ("sin", "mine.py:f"))
+    sharing.close()
+    assert first == second
+
+
 def test_what_a_cell_leaves_behind_is_collected_before_the_next(cell, children) -> None:
     assert [message.tidy for _ in range(3) for message in told(cell("sin", "a"), children)] == [True] * 3
 

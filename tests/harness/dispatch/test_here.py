@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from jacstrat.harness.cell import cell_samples, failures, measuring
+from jacstrat.harness.dispatch import here
 from jacstrat.harness.dispatch.here import measure_here
 from jacstrat.measure.context import ContextLostError
 from tests.harness.conftest import QUICK, mine
@@ -12,6 +13,11 @@ from tests.harness.conftest import QUICK, mine
 
 def rows(cell) -> dict:
     return {o.record.strategy: o.record for o in measure_here(cell, QUICK) if o.record}
+
+
+@pytest.fixture(autouse=True)
+def _none_lost_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(here, "_LOST", {})
 
 
 def lose_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -35,6 +41,25 @@ def test_who_lost_the_device_has_crashed_and_the_others_are_not_tried(cell, monk
     reason = "vmap ended the device's context, and only another process can go on; run it apart"
     for name in ("identity", "ones"):
         assert (found[name].status, found[name].reason) == ("skipped", reason)
+
+
+def test_later_cells_are_not_tried_and_who_lost_it_is_told_in_a_line(
+    cell, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lose_the_device(monkeypatch)
+    one = cell(mine("raises_in_transform"), "identity", "vmap", "ones")
+    rows(one)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line == (
+        f"jacstrat: {one.case('vmap').key} ended the context of cpu: this process measures nothing more there; "
+        "another one can, as each cell has by `jacstrat run`"
+    )
+    later = rows(cell("sin", "identity", "vmap"))
+    reason = f"{one.case('vmap').key} ended the device's context in this process, and only another one can go on; "
+    assert {(r.status, r.reason) for r in later.values()} == {("skipped", f"{reason}run it apart")}
+    assert capsys.readouterr().err == ""
+    elsewhere = rows(cell("sin", "vmap", device="cuda:7"))
+    assert "cuda:7 is not available" in elsewhere["vmap"].reason
 
 
 def test_f_that_loses_the_device_is_the_row_of_all(cell, monkeypatch: pytest.MonkeyPatch) -> None:

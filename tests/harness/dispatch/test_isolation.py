@@ -208,3 +208,52 @@ def test_signs_of_life_do_not_last_for_ever(cell, monkeypatch) -> None:
     monkeypatch.setattr(isolation, "MOST_STEPS", 2)
     found = rows(cell(spec("says_that_it_lives_and_sleeps")), ChildLimits(0.5, 2**32))
     assert {row.reason for row in found.values()} == {"f itself: no end after 2 steps of up to 0.5 s"}
+
+
+def test_what_was_timed_is_profiled_in_another_child(cell, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """As on a card: the CPU has no kernels, but traces tell that it was looked at, and where."""
+    monkeypatch.setattr(isolation, "is_apart", lambda cell, traces: True)
+    kept = children.Children(keeps=lambda cell: True)
+    processes: list[int] = []
+    begin = children.Child.begin
+
+    def beginning(self: children.Child, order, descriptors) -> None:
+        begin(self, order, descriptors)
+        processes.append(self.pid)
+
+    monkeypatch.setattr(children.Child, "begin", beginning)
+    try:
+        for n in (3, 4):
+            one = cell("sin", "identity", "hessian", "vmap", n=n)
+            outcomes = list(measure_isolated(one, QUICK, LIMITS, traces=tmp_path, children=kept))
+            found = {o.record.strategy: o for o in outcomes if o.record}
+            assert {name: o.record.status for name, o in found.items()} == {
+                "identity": "ok",
+                "hessian": "unsupported",
+                "vmap": "ok",
+            }
+            for name in ("identity", "vmap"):
+                assert found[name].samples["phases_s"]["profile"] > 0
+    finally:
+        kept.close()
+    # Two that are kept: one times, the other profiles.
+    first, second, *later = processes
+    assert first != second
+    assert later == [first, second]
+    assert len([*tmp_path.iterdir()]) == 4
+
+
+def test_a_case_whose_profile_dies_keeps_its_times(cell, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(isolation, "is_apart", lambda cell, traces: True)
+    monkeypatch.setattr(isolation, "profiles", dies)
+    found = rows(cell("sin", "identity", "vmap"))
+    assert {(name, row.status, row.kernels) for name, row in found.items()} == {
+        ("identity", "ok", None),
+        ("vmap", "ok", None),
+    }
+
+
+def dies(cell, attend, cache=None, traces=None):
+    attend(cell.strategies[0])
+    os._exit(3)
+    yield

@@ -1,4 +1,4 @@
-"""Functions that are predicted badly, or not at all. Loaded by the harness from this file, by path."""
+"""Functions that are predicted badly, or not at all, or in tiles. Loaded by the harness from this file, by path."""
 
 from __future__ import annotations
 
@@ -55,6 +55,11 @@ def hides_errors(x):
 def never_on_data_in_transform(x):
     assert x.is_meta or not in_transform()
     return torch.sin(x)
+
+
+def three_hidden(x):
+    W = torch.ones(x.shape[-1], x.shape[-1], dtype=x.dtype, device=x.device)
+    return torch.tanh(torch.tanh(torch.tanh(x @ W) @ W) @ W) @ W
 
 
 def unpredictable(attribute: str) -> str:

@@ -57,6 +57,20 @@ def test_the_full_sweep_has_every_problem_and_strategy_and_that_of_a_gpu_what_a_
     assert {parse_strategy(s).name for c in load_sweep("gpu").cells() for s in c.strategies} >= there
 
 
+def test_networks_of_the_sweep_of_a_gpu_have_each_its_own_batch() -> None:
+    batches = {(c.problem.partition(":")[2], c.batch) for c in load_sweep("gpu").cells() if c.problem.count(":")}
+    assert batches == {
+        ("tanh_3_32x4", 65536),
+        ("tanh_10_64x3", 4096),
+        ("tanh_50_256x4", 2048),
+        ("tanh_200_64x4", 2048),
+        ("tanh_1000_128x3", 512),
+        ("tanh_50_768_768_512_512", 512),
+        ("residual_64_128x3", 2048),
+        ("attention_16x4_32", 2048),
+    }
+
+
 def test_a_grid_without_n_takes_the_sizes_of_each_problem() -> None:
     grid = Grid(problems=("seed_coupled", "bilinear"), strategies=("ones",), n=())
     found = [(cell.problem, cell.n) for cell in Sweep((grid,)).cells() if cell.operator != "jacobian_diagonal"]

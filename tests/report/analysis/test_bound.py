@@ -31,6 +31,10 @@ def case(device: str = "cuda", **columns):
         ({"device": "cpu", "kernel_s": None, "memory_s": 60e-6}, "memory"),
         ({"device": "cpu", "kernel_s": None, "compute_s": 70e-6}, "compute"),
         ({"device": "cuda:1", "kernel_s": 1e-6}, "launch"),
+        # The time in kernels is that of warm calls.
+        ({"cache": "cold", "cold_s": 100e-6}, None),
+        ({"cache": "cold", "cold_s": 100e-6, "warm_s": 90e-6, "kernel_s": 46e-6}, "memory"),
+        ({"cache": "cold", "cold_s": 100e-6, "warm_s": 90e-6, "kernel_s": 44e-6}, "launch"),
     ],
 )
 def test_a_bound_is_read_from_the_columns(columns: dict, bound: str | None) -> None:

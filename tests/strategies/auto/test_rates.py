@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from jacstrat.core.modelled import ModelledDevice, modelling
 from jacstrat.strategies.auto import candidates, disk_cache, rates
 from jacstrat.strategies.auto.candidates import HOST_OP_S, KERNEL_S, Candidate
 from jacstrat.strategies.auto.counting import OpCounts, ProductCost
@@ -121,6 +122,14 @@ def test_a_device_that_cannot_be_measured_has_a_guess(cuda: list[Bench], monkeyp
     monkeypatch.setattr(rates, "measured", failing)
     assert rates_of(CUDA) == ACCELERATOR
     assert list(disk_cache.folder().glob("rates-*")) == []
+
+
+def test_a_device_that_is_modelled_without_data_has_it_too(cuda: list[Bench]) -> None:
+    meta = torch.device("meta")
+    assert rates_of(meta) == rates_of(CPU)
+    with modelling(ModelledDevice("cuda")):
+        assert rates_of(meta) == ACCELERATOR
+    assert cuda == []
 
 
 @pytest.mark.parametrize(("op_s", "call_s"), [(12e-6, 0.0), (0.0, 24e-6)])
