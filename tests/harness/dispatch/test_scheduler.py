@@ -26,6 +26,7 @@ from jacstrat.harness.plan.costs import (
     estimate,
     in_words,
     prepare_s,
+    profile_s,
 )
 from jacstrat.harness.plan.predict import Forecast, Prediction
 from jacstrat.harness.plan.sweep import Grid, Sweep
@@ -177,7 +178,9 @@ def test_a_card_starts_once_a_worker_and_a_compiler_once_a_strategy() -> None:
     card = RATES["cuda"]
     sweep = Sweep((replace(GRID, device=("cuda:1",)),))
     plain = forecasts(sweep, Prediction())
-    cell = len(sweep.cells()[0].strategies) * case_s(0, Settings(limit_s=0.25), card.prepare_s)
+    strategies = sweep.cells()[0].strategies
+    cell = len(strategies) * case_s(0, Settings(limit_s=0.25), card.prepare_s)
+    cell += sum(profile_s(strategy, 0, card) for strategy in strategies)
     cell += case_s(0, Settings(limit_s=0.25)) + card.child_s + card.way_s
     assert estimate(sweep, plain, 1).seconds == pytest.approx(len(sweep.cells()) * cell + card.start_s)
     # Workers without a line start nothing.
