@@ -145,23 +145,28 @@ class _Trial:
     slope: Slopes
 
     def run(self) -> None:
-        program = self.program
+        """Values without gradients, then with them. One prepared operator serves both where it was right, as a trace is
+        what most of the time goes into; but for `auto`, whose choice without gradients is another."""
+        program, is_right = self.program, False
         with torch.no_grad():
-            prepared = self._tried(
-                "value", lambda: parse_strategy(self.strategy).prepare(program.operator, program.function, program.x)
-            )
+            prepared = self._prepared("value")
             if prepared is not None and self._value("value", prepared, program.x, self.at) is not None:
-                self._value("elsewhere", prepared, program.elsewhere, self.elsewhere)
+                is_right = self._value("elsewhere", prepared, program.elsewhere, self.elsewhere) is not None
         if not self.slope.numbers:
             return
         with torch.enable_grad():
-            prepared = self._tried(
-                "gradient", lambda: parse_strategy(self.strategy).prepare(program.operator, program.function, program.x)
-            )
+            if self.strategy == "auto" or not is_right:
+                prepared = self._prepared("gradient")
             if prepared is not None:
                 result = self._value("value with gradients", prepared, program.x, self.at)
                 if result is not None:
                     self._gradient(result)
+
+    def _prepared(self, what: str) -> Any:
+        program = self.program
+        return self._tried(
+            what, lambda: parse_strategy(self.strategy).prepare(program.operator, program.function, program.x)
+        )
 
     def _tried(self, what: str, work: Callable[[], Any]) -> Any:
         """What `work` gives; None, and a note in the verdict, where it raises."""
