@@ -1,4 +1,4 @@
-"""The page of operations says what is: a row in four where there are many COMPOSITIONS, else in twenty; or all."""
+"""The page of operations says what is: a row in eight where there are many COMPOSITIONS, else in twenty; or all."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.share import THOROUGH
 
 PAGE = Path(__file__).parents[2] / "docs" / "operations.md"
 MANY = int(os.environ.get("COMPOSITIONS", "0")) >= 1000
-EVERY = 1 if THOROUGH else 4 if MANY else 20
+EVERY = 1 if THOROUGH else 8 if MANY else 20
 
 
 def test_the_page_has_a_row_for_every_operation() -> None:
