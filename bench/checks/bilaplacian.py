@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 from .figure import Figure
 from .laplacian import least
-from .measured import MeasuredCell, shown
-from .peers import best
+from .measured import MeasuredCell
+from .peers import ratios_over
 
 # The trace of torch.func.hessian of the trace of torch.func.hessian.
 NESTED = "hessian"
@@ -31,16 +30,11 @@ def bilaplacian(cells: Sequence[MeasuredCell], ours: Sequence[str] = OURS) -> li
 
 def _against(cells: Sequence[MeasuredCell], ours: Sequence[str], other: str, words: str) -> Figure:
     """Against every setting of another that the cells have."""
-    ratios, notes = [], []
-    for cell in cells:
-        others = [spec for spec in cell.records if spec.partition(":")[0] == other]
-        mine, theirs = best(cell, ours), best(cell, others)
-        if theirs is None:
-            notes.append(f"{cell.name}: not compared, {'; '.join(f'{one} is {cell.fault(one)}' for one in others)}")
-            continue
-        summary = cell.ratio(theirs, mine) if mine else None
-        ratios.append(summary.median if summary else math.nan)
-        notes.append(f"{cell.name}: {mine} against {theirs}, {shown(summary)} times")
+
+    def settings(cell: MeasuredCell) -> list[str]:
+        return [spec for spec in cell.records if spec.partition(":")[0] == other]
+
+    ratios, notes = ratios_over(cells, ours, settings)
     return Figure(
         "bilaplacian", f"times faster than {words}, least", least(ratios), LEAST, at_least=True, note="; ".join(notes)
     )

@@ -9,8 +9,8 @@ from types import MappingProxyType
 from .figure import Figure
 from .fused import FusedRow
 from .laplacian import CARD_BEST, least, mean
-from .measured import MeasuredCell, shown
-from .peers import CARD_FOLX, CARD_JET, best
+from .measured import MeasuredCell
+from .peers import CARD_FOLX, CARD_JET, best, ratios_over
 
 # Seconds of a call in float32, by network.
 TARGETS_S: Mapping[str, float] = MappingProxyType(
@@ -52,21 +52,12 @@ def _time(network: str, cells: Sequence[MeasuredCell]) -> Figure:
 
 
 def _faster(dtype: str, cells: Sequence[MeasuredCell]) -> list[Figure]:
-    """A cell that no peer does is told of and not counted; one that none of ours does meets nothing."""
-    ratios, notes = [], []
-    for cell in cells:
-        mine, theirs = best(cell, CARD_BEST), best(cell, [one for one in PEERS if one in cell.records])
-        if theirs is None:
-            notes.append(f"{cell.name}: no other library has a right result")
-            continue
-        summary = cell.ratio(theirs, mine) if mine else None
-        ratios.append(summary.median if summary else math.nan)
-        notes.append(f"{cell.name}: `{mine}` against `{theirs}`, {shown(summary)} times")
+    """Over the best of every peer that the cells have."""
+    ratios, notes = ratios_over(cells, CARD_BEST, lambda cell: [one for one in PEERS if one in cell.records])
     what = f"the best of ours, times faster than the best of folx, jet and jax's Hessian, {dtype}, {len(ratios)} cells"
     mean_target, least_target = FASTER[dtype]
-    note = "; ".join(notes)
     return [
-        Figure("fused", f"{what}, geometric mean", mean(ratios), mean_target, at_least=True, note=note),
+        Figure("fused", f"{what}, geometric mean", mean(ratios), mean_target, at_least=True, note="; ".join(notes)),
         Figure("fused", f"{what}, least", least(ratios), least_target, at_least=True),
     ]
 

@@ -4,7 +4,7 @@ registers; see `jacstrat.peers` for how processes take turns."""
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from .figure import Figure
 from .laplacian import CARD_BEST, OURS, least, mean
@@ -56,6 +56,26 @@ def best(cell: MeasuredCell, names: Sequence[str]) -> str | None:
     """The fastest of those with a right result; None where there is none."""
     times = {name: cell.records[name].median_s or math.inf for name in names if not cell.fault(name)}
     return min(times, key=lambda name: times[name], default=None)
+
+
+def ratios_over(
+    cells: Sequence[MeasuredCell], ours: Sequence[str], others_of: Callable[[MeasuredCell], Sequence[str]]
+) -> tuple[list[float], list[str]]:
+    """How many times faster the best of ours is than the best of others, a cell each, and a note of each cell.
+
+    A cell in which none of the others is right is told of and not counted; one in which none of ours is has nan.
+    """
+    ratios, notes = [], []
+    for cell in cells:
+        others = others_of(cell)
+        mine, theirs = best(cell, ours), best(cell, others)
+        if theirs is None:
+            notes.append(f"{cell.name}: not compared, {'; '.join(f'{one} is {cell.fault(one)}' for one in others)}")
+            continue
+        summary = cell.ratio(theirs, mine) if mine else None
+        ratios.append(summary.median if summary else math.nan)
+        notes.append(f"{cell.name}: {mine} against {theirs}, {shown(summary)} times")
+    return ratios, notes
 
 
 def _against(peer: str, cells: Sequence[MeasuredCell], ours: Sequence[str]) -> tuple[list[float], list[str]]:

@@ -54,6 +54,8 @@ def read(values: Values) -> ReadNetwork:
     Raises:
         Opaque: It is none; says why.
     """
+    if not values.batch:
+        raise Opaque("there are no points, by whose shapes it is read")
     reader = _Reader(values)
     for node in values.nodes:
         reader.follow(node)

@@ -14,18 +14,12 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import NamedTuple
 
+from jacstrat.core.torch_parts import PARTS
 from tests.compositions.programs import Program, program
 from tests.compositions.verdict import Fault, Verdict, judge, settle, strategies_of
 
 # A child takes so many programs and is over, so that no memory grows without end.
 CHUNK = 100
-# What torch imports, and compiles, when it is first asked for a transform or a trace: seconds, for each child anew.
-TORCH_PARTS = (
-    "torch._decomp.decompositions_for_jvp",
-    "torch._dynamo",
-    "torch.fx.experimental.proxy_tensor",
-    "torch.fx.experimental.symbolic_shapes",
-)
 # Strategies that look at every program, where the others take turns: the default, and those that claim the most.
 ALWAYS = ("auto", "chain", "taylor")
 # What says nothing for so long hangs, seconds.
@@ -148,7 +142,7 @@ class _Child:
         # A server that has torch in it and forks: a child is there at once.
         context = multiprocessing.get_context(self._method)
         if self._method == "forkserver":
-            context.set_forkserver_preload([__name__, *TORCH_PARTS])
+            context.set_forkserver_preload([__name__, *PARTS])
         descriptor, log = tempfile.mkstemp(prefix="compositions")
         os.close(descriptor)
         self._log = Path(log)

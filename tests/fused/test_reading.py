@@ -59,3 +59,8 @@ W = samples.randn(N, N)
 def test_what_is_no_network_is_refused_by_name(f: Callable[[Tensor], Tensor], reason: str) -> None:
     with pytest.raises(Opaque, match=reason):
         samples.taken(f, X)
+
+
+def test_of_no_points_nothing_is_read() -> None:
+    with pytest.raises(Opaque, match="there are no points, by whose shapes it is read"):
+        samples.taken(samples.residual, X[:0])

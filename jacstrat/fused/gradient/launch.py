@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -89,15 +89,31 @@ def gradients(
     """
     rows_along = ready.directions * sum((*layout.seeds.values(), *layout.entries.values()))
     size = max(1, MOST_BYTES // (8 * (layout.size * tiling.parts + rows_along + 1))) * tiling.points
+
+    def part(x: Tensor, ready: Ready, at: Cotangents) -> Gradients:
+        return _part(function, layout, spec, x, ready, at, tiling)
+
+    return in_parts(size, part, spec, x, ready, at)
+
+
+def in_parts(
+    size: int,
+    part: Callable[[Tensor, Ready, Cotangents], Gradients],
+    spec: GradientSpec,
+    x: Tensor,
+    ready: Ready,
+    at: Cotangents,
+) -> Gradients:
+    """Gradients of all points, of which there is one at least, added up over so many at a time."""
     whole: Gradients | None = None
     for start in range(0, len(x), size):
         rows = slice(start, start + size)
         some = ready if size >= len(x) else rows_of(ready, spec.network, rows)
-        part = _part(function, layout, spec, x[rows], some, at.of(rows), tiling)
+        found = part(x[rows], some, at.of(rows))
         if whole is None:
-            whole = part
+            whole = found
         else:
-            whole.add(part, spec.of_points)
+            whole.add(found, spec.of_points)
     assert whole is not None
     return whole
 

@@ -11,11 +11,11 @@ from torch import Tensor
 
 from jacstrat.fused import layer
 from jacstrat.fused.evaluate import Pass, applied, back, entries, forward, pulled, tangent
-from jacstrat.fused.gradient.launch import Cotangents, Gradients
+from jacstrat.fused.gradient.launch import Cotangents, Gradients, in_parts
 from jacstrat.fused.gradient.pointwise import pointwise_back
 from jacstrat.fused.gradient.spec import GradientSpec
 from jacstrat.fused.network import ConstantVector, InputVector, LinearVector, PointwiseVector, Product, Term
-from jacstrat.fused.operands import Ready, rows_of
+from jacstrat.fused.operands import Ready
 
 # Tangents, and their adjoints, of the points that are done at a time; and rows of them: a program takes 64 or more, and
 # a grid has at most 65,535 programs along its second axis.
@@ -35,17 +35,7 @@ def gradients_by_layers(spec: GradientSpec, x: Tensor, ready: Ready, at: Cotange
     widths = sum(vectors[number].width for number in spec.network.carrying(spec.forward.asked))
     rows_at_a_time = min(MOST_ROWS, MOST_BYTES // (2 * max(1, widths) * x.element_size()))
     size = max(1, rows_at_a_time // ready.directions)
-    whole: Gradients | None = None
-    for start in range(0, len(x), size):
-        rows = slice(start, start + size)
-        some = ready if size >= len(x) else rows_of(ready, spec.network, rows)
-        part = _Points(spec, x[rows], some, at.of(rows)).gradients()
-        if whole is None:
-            whole = part
-        else:
-            whole.add(part, spec.of_points)
-    assert whole is not None
-    return whole
+    return in_parts(size, lambda *points: _Points(spec, *points).gradients(), spec, x, ready, at)
 
 
 class _Bars(dict[int, Tensor]):

@@ -24,6 +24,7 @@ from typing import Any, Protocol, TypeVar
 import psutil
 
 from jacstrat.core.case import Case, F
+from jacstrat.core.errors import JacstratError
 from jacstrat.core.frames import FrameError, Receiver, new_key
 from jacstrat.core.status import Status
 from jacstrat.harness.cell.measuring import measure
@@ -97,8 +98,13 @@ def measure_isolated(
     if timed:
         look = partial(profiles, cache=cache, traces=traces)
         part = replace(cell, strategies=tuple(timed))
-        for profile in isolated(look, Profile.parse, Profile.died, part, limits, attend, children, PROFILES):
-            yield profile.into(timed[profile.settles])
+        try:
+            for profile in isolated(look, Profile.parse, Profile.died, part, limits, attend, children, PROFILES):
+                yield profile.into(timed.pop(profile.settles))
+        except (KeyboardInterrupt, JacstratError):
+            # What was timed stands.
+            yield from timed.values()
+            raise
 
 
 def isolated(

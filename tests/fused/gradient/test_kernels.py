@@ -30,11 +30,19 @@ SIZES = (
 pytestmark = pytest.mark.usefixtures("interpreting")
 
 
+@pytest.fixture(params=["one kernel", "layer by layer"])
+def _either_way(request: pytest.FixtureRequest) -> None:
+    if request.param == "layer by layer":
+        request.getfixturevalue("nothing_fits")
+
+
+@pytest.mark.usefixtures("_either_way")
 @pytest.mark.parametrize("f", samples.SCALARS, ids=lambda f: f.__name__)
 def test_a_scalar_with_cotangents_of_value_gradient_and_laplacian(f: Callable[[Tensor], Tensor]) -> None:
     assert_alike(compared(f, X, together=True))
 
 
+@pytest.mark.usefixtures("_either_way")
 @pytest.mark.parametrize("f", samples.FIELDS, ids=lambda f: f.__name__)
 @pytest.mark.parametrize(("wanted", "together"), [("divergence", True), ("jacobian_diagonal", False)])
 def test_a_field(f: Callable[[Tensor], Tensor], wanted: str, together: bool) -> None:

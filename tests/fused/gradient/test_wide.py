@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from jacstrat.fused.gradient import kernels, wide
+from jacstrat.fused.gradient import wide
 from jacstrat.fused.spec import Products
 from tests.fused import samples
 from tests.fused.gradient.reference import assert_alike, compared, trained
@@ -20,19 +20,8 @@ pytestmark = pytest.mark.usefixtures("interpreting")
 
 
 @pytest.fixture(autouse=True)
-def _nothing_fits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kernels, "misfit", lambda *_: "as this test has it")
-
-
-@pytest.mark.parametrize("f", samples.SCALARS, ids=lambda f: f.__name__)
-def test_a_scalar_with_cotangents_of_value_gradient_and_laplacian(f: Callable[[Tensor], Tensor]) -> None:
-    assert_alike(compared(f, X, together=True))
-
-
-@pytest.mark.parametrize("f", samples.FIELDS, ids=lambda f: f.__name__)
-@pytest.mark.parametrize(("wanted", "together"), [("divergence", True), ("jacobian_diagonal", False)])
-def test_a_field(f: Callable[[Tensor], Tensor], wanted: str, together: bool) -> None:
-    assert_alike(compared(f, X, wanted=wanted, together=together))
+def _by_layers(nothing_fits: None) -> None:
+    """As networks go that have no single kernel."""
 
 
 @pytest.mark.parametrize(("B", "widths"), SIZES[::2])

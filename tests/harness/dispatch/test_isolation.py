@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import deque
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -251,6 +252,25 @@ def test_a_case_whose_profile_dies_keeps_its_times(cell, monkeypatch: pytest.Mon
         ("identity", "ok", None),
         ("vmap", "ok", None),
     }
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), JacstratError("no child can be started")])
+def test_what_was_timed_stands_where_its_profiles_end(cell, monkeypatch: pytest.MonkeyPatch, error) -> None:
+    monkeypatch.setattr(isolation, "is_apart", lambda cell, traces: True)
+    isolated, found = isolation.isolated, []
+
+    def ending(work, *args):
+        if isolation.PROFILES in args:
+            raise error
+        return isolated(work, *args)
+
+    monkeypatch.setattr(isolation, "isolated", ending)
+    outcomes = measure_isolated(cell("sin", "identity", "vmap"), QUICK, LIMITS)
+    with pytest.raises(type(error)):
+        # What came before it counts.
+        deque(map(found.append, outcomes), maxlen=0)
+    assert [one.record.strategy for one in found if one.record] == ["identity", "vmap"]
+    assert {one.record.status for one in found if one.record} == {"ok"}
 
 
 def dies(cell, attend, cache=None, traces=None):
