@@ -79,6 +79,9 @@ class HostilePlace:
             name: None if text is None else text.format(folder=folder) for name, text in self.variables.items()
         }
         environ = os.environ | {"TMPDIR": str(folder / "tmp")} | variables
+        if resource.RLIMIT_FSIZE in self.limits or self.room_bytes is not None:
+            # Python does not look whether it has written a compiled module whole, and all others would read the half.
+            environ["PYTHONDONTWRITEBYTECODE"] = "1"
         return {name: text for name, text in environ.items() if text is not None}
 
     def limit(self) -> None:

@@ -66,6 +66,13 @@ def test_a_place_is_what_it_says(tmp_path: Path) -> None:
     assert out.split() == ["False", f"{tmp_path}/a", "x", f"{tmp_path}/tmp", f"{tmp_path}/here", "64"]
 
 
+def test_where_files_are_cut_off_python_keeps_nothing_that_others_read(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
+    for cuts in ({"limits": {resource.RLIMIT_FSIZE: 1_000}}, {"room_bytes": 2**15}):
+        assert HostilePlace("cut", **cuts).environment(tmp_path)["PYTHONDONTWRITEBYTECODE"] == "1"
+    assert "PYTHONDONTWRITEBYTECODE" not in HostilePlace("usual").environment(tmp_path)
+
+
 @pytest.mark.parametrize(
     ("kind", "found"),
     [("full", "No space left"), ("unread", "Broken pipe"), ("closed", "(Bad file descriptor|object has no attribute)")],
