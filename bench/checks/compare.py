@@ -31,7 +31,7 @@ def real_changes(quick: bool) -> list[Figure]:
 
     cells = load_sweep("quick").override(threads=(1,)).cells()
     if quick:
-        cells = tuple(replace(cell, strategies=cell.strategies[:4]) for cell in (cells[0], cells[-1]))
+        cells = tuple(replace(cell, strategies=cell.strategies[:2]) for cell in (cells[0], cells[-1]))
     torch.set_num_threads(1)
     plain = [record for cell in cells for record in _counted(cell)]
     figures = []

@@ -29,7 +29,7 @@ def coloring(quick: bool) -> list[Figure]:
 
     from .outside import Silent
 
-    grid = Grid(SPARSE, ("divergence",), (*OTHERS, "coloring"), n=(64 if quick else 4096,))
+    grid = Grid(SPARSE, ("divergence",), (*OTHERS, "coloring"), n=(16 if quick else 4096,))
     sweep = Sweep((grid,), sample_s=0.02 if quick else 10.0, timeout_s=600)
     with tempfile.TemporaryDirectory() as folder:
         run(sweep, Path(folder), Silent(), Options(isolate=not quick), lambda: snapshot().to_json())
@@ -68,7 +68,7 @@ def detection(quick: bool) -> list[Figure]:
 
     from jacstrat import PROBLEMS, detect_structure
 
-    n = 1_000 if quick else 100_000
+    n = 100 if quick else 100_000
     # Imports, and the table of decompositions, which a process makes once.
     detect_structure(torch.sin, torch.ones(1, 2))
     figures = []

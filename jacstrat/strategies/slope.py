@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from jacstrat.strategies.cuts import has_cuts, nodes_of
-from jacstrat.strategies.differences import along_line, steadily
+from jacstrat.strategies.differences import Difference, along_line, at_a_glance, steadily
 from jacstrat.strategies.stand_ins import StandIns
 from jacstrat.strategies.truth import REFUSALS, TOLERANCE
 from jacstrat.trace.arguments import Function
@@ -99,6 +99,19 @@ class LeafLine:
         Other tensors stand in for the leaves; with `is_written`, and where these are seen not to reach all, the leaves
         are written to. They reach no second run of f, as a checkpoint has it on the way back.
         """
+        dtype = self.points.dtype
+        if is_steady:
+            return self._moving(total, lambda value: steadily(value, 1, dtype), is_written)
+        return self._moving(total, lambda value: along_line(value, 1, dtype, shrink), is_written)
+
+    def at_a_glance(self, total: Function) -> Slope:
+        """The derivative by two evaluations: what is near it needs no better one, and what is not is not yet wrong."""
+        return self._moving(total, lambda value: at_a_glance(value, self.points.dtype))
+
+    def _moving(
+        self, total: Function, differ: Callable[[Callable[[float], Tensor]], Difference], is_written: bool = False
+    ) -> Slope:
+        """The derivative that differences of total(points) give as the leaves move."""
         try:
             moved = self._written if is_written or not self._is_replaceable(total) else self._replaced
 
@@ -107,10 +120,7 @@ class LeafLine:
                     return total(points)
 
             with torch.no_grad():
-                dtype = self.points.dtype
-                slope, is_smooth, noise = (
-                    steadily(value, 1, dtype) if is_steady else along_line(value, 1, dtype, shrink)
-                )
+                slope, is_smooth, noise = differ(value)
         except REFUSALS:
             return UNKNOWN
         return Slope(float(slope), bool(is_smooth), float(noise))
