@@ -264,8 +264,8 @@ class Consistency:
     def _slope(line: LeafLine, total: Function, derivative: float, terms: float) -> Slope | None:
         """What differences say against a derivative along a line; None where they say the same."""
         tolerance = TOLERANCE[line.points.dtype]
-        glance = line.at_a_glance(total)
-        if glance.is_known and glance.is_near(derivative, terms, tolerance):
+        rough = line.roughly(total)
+        if rough.is_known and rough.is_near(derivative, terms, tolerance):
             return None
         slope = line.by_differences(total)
         if not slope.is_known:  # a kink is near, as in a network of relu

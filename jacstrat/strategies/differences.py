@@ -95,7 +95,7 @@ def along_line(f: Callable[[float], Tensor], order: int, dtype: torch.dtype, shr
     return _by_step(f, order, dtype, shrink)[0]
 
 
-def at_a_glance(f: Callable[[float], Tensor], dtype: torch.dtype) -> Difference:
+def roughly(f: Callable[[float], Tensor], dtype: torch.dtype) -> Difference:
     """The first derivative of f(s) at s = 0, for what may agree with it: nothing tells whether f is smooth there.
 
     The step is where truncation, h^2, is the rounding, eps / h. Cost: two evaluations.

@@ -29,7 +29,7 @@ EDGES = "at an edge, such as norm or sqrt at 0, torch's derivative is a conventi
 class Gradients:
     """What was found of gradients at each look, which all claims are held against."""
 
-    _glances: dict[object, Slope] = field(default_factory=dict)
+    _rough_slopes: dict[object, Slope] = field(default_factory=dict)
     _slopes: dict[object, Slope] = field(default_factory=dict)
     _gradients: dict[object, list[Tensor] | None] = field(default_factory=dict)
     _cuts: dict[object, bool] = field(default_factory=dict)
@@ -47,7 +47,7 @@ class Gradients:
             ending: Where the graph of f ends.
             has_gap: Whether autograd's own gradient is known to be wrong.
         """
-        line = LeafLine.through(leaf, ending.leaves)
+        line = LeafLine.through(leaf, ending.leaves, look.question.f)
         if not line.leaves:
             return ""
         known = truth.is_known.all(0)
@@ -66,15 +66,15 @@ class Gradients:
         def total(points: Tensor) -> Tensor:
             return look.question.total(points, truth, weights)
 
-        if key not in self._glances:
+        if key not in self._rough_slopes:
             is_seen = not ending.goes_beyond and not (self._cuts[key] and line.is_cut(look.question.f))
-            self._glances[key] = line.at_a_glance(total) if is_seen else UNKNOWN
-        if (glance := self._glances[key]).is_known and glance.is_near(derivative, size, tolerance):
+            self._rough_slopes[key] = line.roughly(total) if is_seen else UNKNOWN
+        if (rough := self._rough_slopes[key]).is_known and rough.is_near(derivative, size, tolerance):
             return self._leaf_fault(key, line, mine, total, truth, autograd_decides)
         if key not in self._slopes:
-            self._slopes[key] = line.by_differences(total) if glance.is_known else UNKNOWN
+            self._slopes[key] = line.by_differences(total) if rough.is_known else UNKNOWN
             # A kink is near, as in a network of relu, and none nearer.
-            if glance.is_known and not self._slopes[key].is_known:
+            if rough.is_known and not self._slopes[key].is_known:
                 self._slopes[key] = line.by_differences(total, shrink=CLOSER)
         if (slope := self._slopes[key]).is_known:
             if slope.is_near(derivative, size, tolerance):

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from jacstrat.strategies.cuts import has_cuts, nodes_of
-from jacstrat.strategies.differences import Difference, along_line, at_a_glance, steadily
+from jacstrat.strategies.differences import Difference, along_line, roughly, steadily
 from jacstrat.strategies.stand_ins import StandIns
 from jacstrat.strategies.truth import REFUSALS, TOLERANCE
 from jacstrat.trace.arguments import Function
@@ -50,17 +50,20 @@ class LeafLine:
         points: Where functions are evaluated; a leaf, too, where they require grad.
         leaves: Tensors that require grad.
         directions: In the shape of each, random, of its own size.
+        reads: The function of points by which alone the leaves are read, where one is known that is cheaper than what is
+            differed.
     """
 
     points: Tensor
     leaves: tuple[Tensor, ...]
     directions: tuple[Tensor, ...]
+    reads: Function | None = None
 
     @classmethod
-    def through(cls, points: Tensor, leaves: Iterable[Tensor]) -> LeafLine:
+    def through(cls, points: Tensor, leaves: Iterable[Tensor], reads: Function | None = None) -> LeafLine:
         """The line through these leaves, and the points where they require grad."""
         leaves = (*leaves, *([points] if points.requires_grad else []))
-        return cls(points, leaves, tuple(_direction(leaf, number) for number, leaf in enumerate(leaves)))
+        return cls(points, leaves, tuple(_direction(leaf, number) for number, leaf in enumerate(leaves)), reads)
 
     def by_autograd(self, total: Tensor) -> tuple[float, float]:
         """The derivative of a number with a graph, and the size of its terms.
@@ -89,7 +92,8 @@ class LeafLine:
 
     def along(self, number: int) -> LeafLine:
         """The line through one of the leaves alone."""
-        return LeafLine(self.points, self.leaves[number : number + 1], self.directions[number : number + 1])
+        leaves, directions = self.leaves[number : number + 1], self.directions[number : number + 1]
+        return LeafLine(self.points, leaves, directions, self.reads)
 
     def by_differences(
         self, total: Function, is_steady: bool = False, shrink: float = 1.0, is_written: bool = False
@@ -104,9 +108,9 @@ class LeafLine:
             return self._moving(total, lambda value: steadily(value, 1, dtype), is_written)
         return self._moving(total, lambda value: along_line(value, 1, dtype, shrink), is_written)
 
-    def at_a_glance(self, total: Function) -> Slope:
+    def roughly(self, total: Function) -> Slope:
         """The derivative by two evaluations: what is near it needs no better one, and what is not is not yet wrong."""
-        return self._moving(total, lambda value: at_a_glance(value, self.points.dtype))
+        return self._moving(total, lambda value: roughly(value, self.points.dtype))
 
     def _moving(
         self, total: Function, differ: Callable[[Callable[[float], Tensor]], Difference], is_written: bool = False
@@ -147,7 +151,7 @@ class LeafLine:
     def _is_replaceable(self, total: Function) -> bool:
         """Whether all that total(points) reads of the leaves is seen, so that none of them is left in its graph."""
         with torch.enable_grad(), self._replaced(0.0) as points:
-            nodes = nodes_of(total(points))
+            nodes = nodes_of((self.reads or total)(points))
         return not {id(getattr(node, "variable", None)) for node in nodes} & set(map(id, self.leaves))
 
     @contextmanager

@@ -57,7 +57,7 @@ def test_differences_and_autograd_agree(dtype: torch.dtype, is_steady: bool) -> 
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
-def test_a_glance_takes_two_evaluations_and_is_near_what_is_right(dtype: torch.dtype) -> None:
+def test_a_rough_slope_takes_two_evaluations_and_is_near_what_is_right(dtype: torch.dtype) -> None:
     p, x, seen = leaf(dtype), X.to(dtype), []
     line = LeafLine.through(x, [p])
 
@@ -65,24 +65,24 @@ def test_a_glance_takes_two_evaluations_and_is_near_what_is_right(dtype: torch.d
         seen.append(torch.is_grad_enabled())
         return ((p * x).sin() * p).sum()
 
-    glance = line.at_a_glance(total)
+    rough = line.roughly(total)
     # One more, with a graph, tells whether others can stand in for the leaves.
     assert seen == [True, False, False]
     found, size = line.by_autograd(total(x))
-    assert glance.is_known
-    assert glance.is_near(found, size, 1e-8 if dtype == D else 1e-3)
-    assert not glance.is_near(1.01 * found, size, 1e-3 * abs(found) / size)
+    assert rough.is_known
+    assert rough.is_near(found, size, 1e-8 if dtype == D else 1e-3)
+    assert not rough.is_near(1.01 * found, size, 1e-3 * abs(found) / size)
 
 
-def test_a_glance_at_what_is_not_finite_or_raises_says_nothing() -> None:
+def test_a_rough_slope_of_what_is_not_finite_or_raises_says_nothing() -> None:
     p = torch.zeros(4, dtype=D, requires_grad=True)
     line = LeafLine.through(X, [p])
-    assert not line.at_a_glance(lambda x: p.sqrt().sum()).is_known
+    assert not line.roughly(lambda x: p.sqrt().sum()).is_known
 
     def refused(x: Tensor) -> Tensor:
         raise NotImplementedError
 
-    assert not line.at_a_glance(refused).is_known
+    assert not line.roughly(refused).is_known
 
 
 def test_what_has_no_graph_has_no_slope() -> None:

@@ -35,7 +35,7 @@ from jacstrat.problems.base import no_parameters
 from jacstrat.strategies import default_strategies
 from tests.harness.conftest import QUICK, mine
 from tests.harness.plan.functions import unpredictable
-from tests.share import shared
+from tests.share import SHARE, shared
 
 
 def case_of(cell: Cell) -> Case:
@@ -102,7 +102,7 @@ def test_bytes_and_flops_are_those_of_a_call(cell, problem: str, operator: str, 
     for one in cells_of(cell, problem, workload, operator=operator, dtype=dtype):
         serving = [c for c in one.cases if parse_strategy(c.strategy).refuse(parse_operator(operator)) is None]
         for column, case in enumerate(serving):
-            if shared(row, column):
+            if shared(row, column, share=2 * SHARE):
                 found = predict(case)
                 if case.strategy == "chain" and problem == "graph_diffusion":
                     assert "index_select has a tensor without values, on the meta device" in found.reason
