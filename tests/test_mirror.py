@@ -139,6 +139,8 @@ ACROSS = {
     "strategies/auto/test_graphed.py": "graphs of a device in the trial",
     "strategies/auto/test_offered.py": "the page of what auto chooses among",
     "strategies/auto/test_recorded.py": "chains and Taylor mode as choices",
+    "strategies/parts.py": "tests/strategies/test_opened.py: what a function is opened into",
+    "strategies/pattern.py": "tests/strategies/test_glance.py: what tells one function from another at a glance",
     "strategies/test_captured.py": "which records can be captured: chain and taylor on a device that records",
     "strategies/test_served.py": "the page of operators",
     "strategies/test_stochastic.py": "all that draw probes, on average",

@@ -102,6 +102,8 @@ CHANGING: Mapping[str, Callable[[int], object]] = MappingProxyType(
 def direct(texts: Sequence[str] = (), quick: bool = False) -> list[Figure]:
     """A direct call of a lambda made anew with a value that changes, beside the operator prepared for one of them.
 
+    Not for the value 1, by which nothing is multiplied where that is known.
+
     And how many recordings of f the later calls make, of which there are to be none.
     """
     torch.manual_seed(0)
@@ -126,7 +128,7 @@ def direct(texts: Sequence[str] = (), quick: bool = False) -> list[Figure]:
                     return operator(_with_value(inner, changing(count)), x)
 
                 with recordings() as recorded:
-                    prepared = parse_strategy("auto").prepare(spec, _with_value(inner, changing(0)), x)
+                    prepared = parse_strategy("auto").prepare(spec, _with_value(inner, changing(1)), x)
                     for _ in range(3):
                         call()
                     before = len(recorded)

@@ -46,10 +46,24 @@ class CachedEntry:
         hits: How often it was found by its key.
     """
 
-    __slots__ = ("_places", "hits", "integers", "is_apart", "number_of_bytes", "places", "prepared", "turn", "values")
+    __slots__ = (
+        "_fixed",
+        "_inputs",
+        "hits",
+        "integers",
+        "is_apart",
+        "number_of_bytes",
+        "places",
+        "prepared",
+        "turn",
+        "values",
+    )
 
     def __init__(self, prepared: Prepared, opened: Opened, is_live: bool, places: frozenset[int] = frozenset()) -> None:
-        self.prepared, self.places, self._places = prepared, places, tuple(sorted(places))
+        self.prepared, self.places = prepared, places
+        # In their order, and all others.
+        self._inputs = sorted(places)
+        self._fixed = [k for k in range(len(opened.values)) if k not in places]
         self.turn = self.hits = 0
         self.values = None if is_live else opened.values
         kept_bytes = prepared.contraction.kept_bytes
@@ -61,10 +75,12 @@ class CachedEntry:
         """What it takes beside those of f, which has these values; None where it cannot serve it."""
         if self.values is None:
             return (Live(f, weight),) if self._is_trusted(values) else None
-        if self.others(values):
-            return None
+        before = self.values
+        for k in self._fixed:
+            if values[k] is not before[k] and not is_same(values[k], before[k]):
+                return None
         try:
-            return tuple([_input(values[k]) for k in self._places])
+            return tuple([_input(values[k]) for k in self._inputs])
         except ValueError:  # a number is too large for one
             return None
 
@@ -75,11 +91,7 @@ class CachedEntry:
     def others(self, values: tuple[Any, ...]) -> frozenset[int]:
         """Places of values that are not those that it was recorded with, and no inputs."""
         assert self.values is not None
-        return frozenset(
-            k
-            for k, now in enumerate(values)
-            if now is not self.values[k] and k not in self.places and not is_same(now, self.values[k])
-        )
+        return frozenset(k for k in self._fixed if not is_same(values[k], self.values[k]))
 
 
 class EntryCache:
@@ -150,6 +162,8 @@ def inputs(opened: Opened, places: frozenset[int]) -> Args:
 
 
 def _input(value: Any) -> Any:
+    if type(value) is float:
+        return value
     if isinstance(value, Tensor):
         return value.unsqueeze(0) if value.dim() else value
     if not isinstance(value, float) and abs(int(value)) > LARGEST:

@@ -99,10 +99,10 @@ def code_of(f: Function, operator: Operator) -> Hashable:
 
 def _around(x: Any, args: Any) -> Hashable | None:
     """All that a call depends on beside f, where that is nothing out of the ordinary; else None."""
-    if not is_alone() or type(args) is not tuple or not isinstance(x, Tensor) or x.is_meta or is_capturing():
+    if type(args) is not tuple or not isinstance(x, Tensor) or x.is_meta or not is_alone() or is_capturing():
         return None
     modes = (torch.is_grad_enabled(), torch.get_num_threads(), torch.get_default_dtype())
-    around = (type(x), x.size(), x.dtype, x.device, x.layout, x.requires_grad, modes)
+    around = (*modes, type(x), x.size(), x.dtype, x.device, x.layout, x.requires_grad)
     if not args:
         return around
     forms = tuple(map(_form, args))

@@ -86,7 +86,7 @@ class _PatternWalk:
 
     def _identity(self, value: Any, kind: type) -> Match:
         try:
-            reference = weakref.ref(value)
+            reference: Callable[[], Any] = weakref.ref(value)
         except TypeError:  # told by its type, as it is in a key
             return lambda v, values, met: type(v) is kind
         if isinstance(value, Tensor) and not is_lazy(value):
@@ -128,7 +128,8 @@ class _PatternWalk:
                 return all(one(v.__dict__[name], values, met) for name, one in fields)
 
             return match
-        reference, training, below = weakref.ref(value), value.training, list(value._modules)
+        reference: Callable[[], Any] = weakref.ref(value)
+        training, below = value.training, list(value._modules)
         children = tuple(self.match_of(child, depth) for child in value._modules.values())
 
         def match_module(v: Any, values: list[Any], met: dict[int, int]) -> bool:
