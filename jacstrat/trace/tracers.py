@@ -73,6 +73,24 @@ def is_proxied() -> bool:
     return get_proxy_mode() is not None
 
 
+_taped: ContextVar[bool] = ContextVar("_taped", default=False)
+
+
+def is_taped() -> bool:
+    """Whether operations are written down on a tape of this package's own."""
+    return _taped.get()
+
+
+@contextmanager
+def taping() -> Iterator[None]:
+    """Where operations are written down on a tape."""
+    token = _taped.set(True)
+    try:
+        yield
+    finally:
+        _taped.reset(token)
+
+
 _set_aside: ContextVar[bool] = ContextVar("_set_aside", default=False)
 
 
