@@ -97,6 +97,8 @@ ELSEWHERE = {
     "strategies/auto/offers.py": "tests/strategies/auto/test_offered.py: what every strategy offers",
     "strategies/auto/timed.py": CHOICE_CACHE,
     "strategies/look.py": "tests/strategies/test_witness.py: what of a claim is looked at",
+    "strategies/parts.py": "tests/strategies/test_opened.py: what a function is opened into",
+    "strategies/pattern.py": "tests/strategies/test_glance.py: what tells one function from another at a glance",
     "strategies/weights/constant.py": "tests/strategies/weights/test_weighing.py: stages that a weight is made into",
     "strategies/weights/rows.py": "tests/strategies/weights/test_weighing.py: stages that a weight is made into",
     "strategies/weights/sparse.py": "tests/strategies/weights/test_weighing.py: stages that a weight is made into",

@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from jacstrat.chain.reading import ChainStage, Pointwise, Reading
-from jacstrat.chain.slopes import NEEDS_RESULT, slope
+from jacstrat.chain.slopes import reads, slope
 from jacstrat.chain.values import run
 from jacstrat.trace import Node
 from jacstrat.trace.arguments import Args
@@ -77,12 +77,16 @@ class TapeFactors:
         for a, source, c in step.terms:
             s: Any = slope(step.node, a, environment, y) if c is None else c(constants)
             if not isinstance(s, Tensor):
-                s = None if s == 1 else like.new_full((), s)  # filled there: a copy from the CPU cannot be captured
+                s = None if s == 1 else s
             elif not s.is_floating_point():
                 s = s.to(like.dtype)
             for base, is_one in self.reading.bases[source].items():
                 inner = None if is_one else e[source, base]
-                part = inner if s is None else s if inner is None else s * inner
+                if s is None or inner is None:
+                    # A number is filled there: a copy from the CPU cannot be captured.
+                    part = inner if s is None else s if isinstance(s, Tensor) else like.new_full((), s)
+                else:
+                    part = s * inner
                 key = (step.out, base)
                 if key not in e:
                     e[key] = part
@@ -109,12 +113,10 @@ def factors(reading: Reading, stages: Iterable[ChainStage]) -> TapeFactors:
         for one in functions:
             # A slot that is broadcast is a base, with e one: nothing is asked of it.
             chained.update(source for _, source, _ in one.terms)
-            if any(c is None for *_, c in one.terms):
-                # What is moved in front of an operation needs the number, and not the operation's result.
-                needed = values.moving if one.out in moved else values.varying | values.moving
-                valued.update(slot for slot in node.slots if slot in needed)
-                if node.op in NEEDS_RESULT:
-                    valued.update(outs)
+            # What is moved in front of an operation needs the number, and not the operation's result.
+            needed = values.moving if one.out in moved else values.varying | values.moving
+            for slot in (slot for slot, _, c in one.terms if c is None):
+                valued.update(reads(node, slot) & (needed | outs))
         has_value = bool(outs & valued)
         if not functions and not has_value:
             continue

@@ -98,6 +98,15 @@ def slope(node: Node, slot: int, environment: list[Any], y: Tensor | None = None
     return derived(node, slot, environment)
 
 
+def reads(node: Node, slot: int) -> set[int]:
+    """The slots whose values `slope` reads, the result's among them; of what is linear in this one, those of others."""
+    slots = list(node.slots)
+    is_linear = node.op is aten.mul.Tensor or (node.op is aten.div.Tensor and node.args[0] == Slot(slot))
+    if is_linear and slots.count(slot) == 1:
+        return set(slots) - {slot}
+    return {*slots, *(out for out in node.outs if out is not None and node.op in NEEDS_RESULT)}
+
+
 def derived(node: Node, slot: int, environment: list[Any]) -> Tensor:
     """The same by forward mode."""
     v = environment[slot]

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, ClassVar, TypeVar, final
+from operator import attrgetter
+from typing import TYPE_CHECKING, ClassVar, final
 
 import torch
 from torch import Tensor
@@ -21,7 +22,7 @@ from jacstrat.strategies.contraction import (
     of_outputs,
 )
 from jacstrat.strategies.copies import Copies, output
-from jacstrat.strategies.direct import Direct
+from jacstrat.strategies.direct import called
 from jacstrat.strategies.error_hints import hinted
 from jacstrat.strategies.gaps import Transform
 from jacstrat.strategies.points import (
@@ -32,18 +33,14 @@ from jacstrat.strategies.points import (
     check_points,
     usable,
 )
-from jacstrat.strategies.prepared import Prepared, StaleError
-from jacstrat.strategies.reduction import FormError, OutputForm, outputs_of, reduction
-from jacstrat.torch_errors import is_no_error
+from jacstrat.strategies.prepared import Prepared
+from jacstrat.strategies.reduction import OutputForm, outputs_of, reduction
 from jacstrat.trace.arguments import Args, Function
 
 if TYPE_CHECKING:
     from jacstrat.strategies.auto.candidates import Candidate, Evidence
 
 __all__ = ["Args", "Function", "Strategy"]
-
-
-R = TypeVar("R")
 
 
 @dataclass(frozen=True)
@@ -236,7 +233,7 @@ class Strategy(ABC):
 
         What was held against a witness for f before, or for a function of the same code, is not again.
         """
-        return self._called(lambda one, its_args: one(x, *its_args), operator, f, x, generator, args, event_dim)
+        return called(self, _result, operator, f, x, generator, args, event_dim)
 
     def together(
         self,
@@ -248,32 +245,7 @@ class Strategy(ABC):
         event_dim: int = 1,
     ) -> Together:
         """The result at x with f(x) and the gradient of a scalar, each found once."""
-        return self._called(
-            lambda one, its_args: one.together(x, *its_args), operator, f, x, generator, args, event_dim
-        )
-
-    def _called(
-        self,
-        call: Callable[[Prepared, Args], R],
-        operator: str | Operator,
-        f: Function,
-        x: Tensor,
-        generator: torch.Generator | None,
-        args: Args,
-        event_dim: int,
-    ) -> R:
-        """A direct call; by what is prepared anew where f is not any more what it was."""
-        direct = Direct(self, parse_operator(operator), f, x, generator, args, event_dim)
-        prepared, its_args = direct.served()
-        try:
-            return call(prepared, its_args)
-        except (MemoryError, torch.OutOfMemoryError):
-            raise
-        except Exception as error:
-            if is_no_error(error) or (direct.is_new and not isinstance(error, (FormError, StaleError))):
-                raise
-            # What was kept does not serve; if nothing does, this says so of f itself.
-            return call(direct.again(), direct.args)
+        return called(self, _together, operator, f, x, generator, args, event_dim)
 
     def _prepared(
         self,
@@ -307,6 +279,10 @@ class Strategy(ABC):
 
         prepared = Prepared(self, reduced, f, points, args, event_dim, contraction, again)
         return prepared, (points, args), form
+
+
+_result = attrgetter("result_at")
+_together = attrgetter("together_at")
 
 
 def inner_name(kind: type[Strategy]) -> str | None:

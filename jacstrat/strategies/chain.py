@@ -22,6 +22,8 @@ LEAST, CHAIN = 2, 2
 # And what it takes to contract the matrices that do not depend on the point, a coordinate and a number that f writes of
 # one: 10 ms for a layer of 64 behind 1024 coordinates, seconds for a network of each of 2048.
 FOLD_S = 5e-9
+# And for each multiplication of such matrices with one another; those of few entries take less than they have.
+MULTIPLY_S = 1 / 30e9
 # Coordinates from which on the diagonal of the same chain is read for a few entries: to hold the gradients of a sum
 # against a witness takes as many VJPs as it has terms, ten times over.
 LARGE = 64
@@ -70,7 +72,7 @@ def fold_s(f: OpCounts, n: int, itemsize: int) -> float:
     are diagonals then, or move entries.
     """
     numbers = f.bytes / itemsize
-    return FOLD_S * n * numbers if f.flops or numbers > f.ops * n else 0.0
+    return FOLD_S * n * numbers + MULTIPLY_S * f.fold if f.flops or numbers > f.ops * n else 0.0
 
 
 def _cost(f: OpCounts) -> ProductCost:

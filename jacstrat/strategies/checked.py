@@ -70,6 +70,7 @@ class plain_attention:  # noqa: N801 - called as a function is
 
 # For each fused kernel, whether it is enabled, and what enables it.
 _FUSED: list[tuple[Callable[[], bool], Callable[[bool], None]]] = [
-    (getattr(torch.backends.cuda, f"{name}_sdp_enabled"), getattr(torch.backends.cuda, f"enable_{name}_sdp"))
+    # What torch.backends.cuda has for it, without its layer of Python: this is around each call.
+    (getattr(torch._C, f"_get_{name}_sdp_enabled"), getattr(torch._C, f"_set_sdp_use_{name}"))
     for name in ("flash", "mem_efficient", "cudnn")
 ]

@@ -220,4 +220,4 @@ def _in_words(signature: ProgramSignature) -> str:
 
 def _warn(text: str, programs: Programs) -> None:
     # Of who called the prepared operator: this, two calls of Programs, and three of Prepared are in between.
-    warnings.warn(f"{programs.strategy.spec}: {text}", stacklevel=7)
+    warnings.warn(f"{programs.strategy.spec}: {text}", stacklevel=8)

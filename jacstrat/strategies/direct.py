@@ -8,28 +8,32 @@ on, so that time, noise and conditions cost no new recording. What is kept is bo
 from __future__ import annotations
 
 import time
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from contextlib import suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 from torch import Tensor
 
 from jacstrat.core.errors import UnsupportedError
-from jacstrat.core.operator import Operator, is_array, is_weight_function
+from jacstrat.core.operator import Operator, is_array, is_weight_function, parse_operator
 from jacstrat.strategies.checked import wrapping
 from jacstrat.strategies.entries import TABLE, CachedEntry, Live, inputs, integers_of
+from jacstrat.strategies.glance import Glance, code_of
 from jacstrat.strategies.opened import closed, opened
 from jacstrat.strategies.points import check_args, check_event_dim, check_generator, check_tensor, place_of
-from jacstrat.strategies.prepared import Prepared
+from jacstrat.strategies.prepared import Prepared, StaleError
 from jacstrat.strategies.process_cache import circumstances_of
-from jacstrat.strategies.reduction import OutputForm
+from jacstrat.strategies.reduction import FormError, OutputForm
+from jacstrat.torch_errors import is_no_error
 from jacstrat.trace.arguments import Args, Function
 from jacstrat.trace.fingerprint import Same, fingerprint
 
 if TYPE_CHECKING:
     from jacstrat.strategies.base import Strategy
+
+R = TypeVar("R")
 
 
 def _call(x: Tensor, *args: Any) -> Tensor:
@@ -77,7 +81,8 @@ class Direct:
         self.strategy, self.operator, self.f, self.x = strategy, operator, f, x
         self.generator, self.args, self.event_dim = generator, args, event_dim
         self.weight = operator.weight if is_weight_function(operator.weight) else None
-        if isinstance(args, tuple | list) and any(type(arg) is int for arg in args):
+        self.is_held = isinstance(args, tuple | list) and any(type(arg) is int for arg in args)
+        if self.is_held:
             self._hold_integers()
         self.key: Hashable = None
         self.form: OutputForm | None = None
@@ -104,8 +109,9 @@ class Direct:
         source = self.generator and Same(self.generator)
         self.key = (self.strategy, self._weight_key(), source, self.event_dim, circumstances, self.opened.key)
         entry = TABLE.get(self.key)
-        if entry is not None and (more := entry.arguments(self.f, self.weight, self.opened)) is not None:
+        if entry is not None and (more := entry.arguments(self.f, self.weight, self.opened.values)) is not None:
             self.is_new = False
+            self._glance(entry)
             return (self._drawn(entry) if self.strategy.draws_first else entry.prepared), (*self.args, *more)
         return self._prepare(entry)
 
@@ -113,6 +119,20 @@ class Direct:
         """Prepared for this call alone, where what was kept does not serve after all; the next one keeps another."""
         TABLE.drop(self.key)
         return self._anew()
+
+    def _glance(self, entry: CachedEntry) -> None:
+        """Know the next call like this one at a glance; where calls of a code take turns, that is tried ever less."""
+        entry.hits += 1
+        if entry.hits & (entry.hits - 1):  # no power of two
+            return
+        if self.strategy.draws_first or self.generator is not None or self.operator.weight is not None or self.is_held:
+            return
+        names, is_guarded = self.opened.names, entry.values is not None
+        glance = Glance.of(
+            self.strategy, self.operator, self.f, self.x, self.args, self.event_dim, names, is_guarded, self.key, entry
+        )
+        if glance is not None:
+            TABLE.keep_glance(code_of(self.f, self.operator), glance)
 
     def _prepare(self, entry: CachedEntry | None) -> tuple[Prepared, Args]:
         """What serves where nothing that is kept does; and what is to serve from now on is kept."""
@@ -199,12 +219,12 @@ class Direct:
             prepared = self._anew(entry.prepared.strategy)
         except Exception:  # another strategy may serve it; if none does, that is told then
             return None
-        entry.integers.add(integers_of(self.opened))
+        entry.integers.add(integers_of(self.opened.values))
         return prepared
 
     def _with_inputs(self, entry: CachedEntry) -> tuple[Prepared, Args]:
         """What serves f with what changes as inputs; where it cannot be one, what records nothing, or f alone."""
-        places = entry.places | entry.others(self.opened)
+        places = entry.places | entry.others(self.opened.values)
         if not entry.is_apart:
             with suppress(Exception):
                 return self._recorded(entry, places)
@@ -245,3 +265,43 @@ class Direct:
         if is_array(weight):  # its numbers are in what was prepared
             return Same(weight)
         return opened(weight).key if self.weight else weight
+
+
+def called(
+    strategy: Strategy,
+    work: Callable[[Prepared], Callable[..., R]],
+    operator: str | Operator,
+    f: Function,
+    x: Tensor,
+    generator: torch.Generator | None,
+    args: Args,
+    event_dim: int,
+) -> R:
+    """A direct call; by what is prepared anew where f is not any more what it was."""
+    operator = parse_operator(operator)
+    glance = TABLE.glance(code_of(f, operator)) if generator is None else None
+    if glance is not None:
+        its_args = glance.arguments(strategy, operator, f, x, args, event_dim)
+        if its_args is not None:
+            prepared = glance.entry.prepared
+            try:
+                return prepared.recalled(work(prepared), x, its_args)
+            except Exception as error:
+                if not _may_be_stale(error):
+                    raise
+            TABLE.drop(glance.key)
+    direct = Direct(strategy, operator, f, x, generator, args, event_dim)
+    prepared, its_args = direct.served()
+    try:
+        return prepared.within_limits(work(prepared), x, its_args)
+    except Exception as error:
+        if not _may_be_stale(error) or (direct.is_new and not isinstance(error, (FormError, StaleError))):
+            raise
+        # What was kept does not serve; if nothing does, this says so of f itself.
+        prepared = direct.again()
+        return prepared.within_limits(work(prepared), x, direct.args)
+
+
+def _may_be_stale(error: Exception) -> bool:
+    """Whether what was kept may be at fault, and not the memory that there is, or nothing."""
+    return not (isinstance(error, (MemoryError, torch.OutOfMemoryError)) or is_no_error(error))

@@ -244,4 +244,4 @@ def _like_inputs(x: Tensor, args: Args) -> tuple[Tensor, Args]:
 
 def _warn(text: str, graphs: Graphs) -> None:
     # Of who called the prepared operator: this, a call of Graphs, and three of Prepared are in between.
-    warnings.warn(f"{graphs.strategy.spec}: {text}", stacklevel=6)
+    warnings.warn(f"{graphs.strategy.spec}: {text}", stacklevel=7)

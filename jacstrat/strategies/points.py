@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Literal
 
 import torch
@@ -14,7 +14,7 @@ from torch.utils._python_dispatch import _disable_current_modes
 
 from jacstrat.core.errors import ShapeError, UsageError
 from jacstrat.graphs import is_capturing
-from jacstrat.trace.quiet import without_fallback_warnings
+from jacstrat.trace.quiet import UNCHANGED, without_fallback_warnings
 from jacstrat.trace.tracers import has_function_modes, has_modes, is_recorded, is_transformed, outside_hooks
 
 
@@ -86,13 +86,14 @@ def place_of(x: Tensor) -> CallScope:
     return "transformed" if is_transformed() else "free"
 
 
-@contextmanager
-def outside_inference_mode() -> Iterator[None]:
+def outside_inference_mode() -> AbstractContextManager[None]:
     """Derivatives need autograd, which inference mode turns off altogether; no_grad is enough to stay untracked."""
-    if torch.is_inference_mode_enabled():
-        with torch.inference_mode(False), torch.no_grad():
-            yield
-    else:
+    return _outside_inference_mode() if torch.is_inference_mode_enabled() else UNCHANGED
+
+
+@contextmanager
+def _outside_inference_mode() -> Iterator[None]:
+    with torch.inference_mode(False), torch.no_grad():
         yield
 
 
@@ -122,4 +123,6 @@ def usable(x: Tensor) -> Tensor:
     if not torch.compiler.is_compiling() and x.is_inference():
         with torch.inference_mode(False):
             return x.clone()
-    return x.contiguous() if any(s == 0 and n > 1 for s, n in zip(x.stride(), x.shape, strict=True)) else x
+    if 0 not in (strides := x.stride()):
+        return x
+    return x.contiguous() if any(s == 0 and n > 1 for s, n in zip(strides, x.shape, strict=True)) else x

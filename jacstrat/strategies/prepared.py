@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Hashable
-from contextlib import nullcontext
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -24,13 +23,15 @@ from jacstrat.strategies.reduction import Reduction
 from jacstrat.strategies.workload import same_random_numbers
 from jacstrat.trace.arguments import Args, Function, as_fractions, is_immutable
 from jacstrat.trace.guard import Guard
-from jacstrat.trace.quiet import without_fallback_warnings
+from jacstrat.trace.quiet import UNCHANGED, without_fallback_warnings
 
 if TYPE_CHECKING:
     from jacstrat.strategies.base import Strategy
 
 # Other whole numbers among the arguments for which what records nothing is prepared anew: f may take another way.
 INTEGERS = 4
+
+R = TypeVar("R")
 
 
 class StaleError(Exception):
@@ -97,11 +98,12 @@ class Prepared:
         return self.reduction.operator
 
     def __call__(self, x: Tensor, *args: Any) -> Tensor:
-        def evaluate(x: Tensor, *args: Any) -> Tensor:
-            return self.reduction.result(self.contraction.evaluate(*self._points(x, args)))
+        return self.within_limits(self.result_at, x, args)
 
-        result: Tensor = self._within_limits(evaluate, x, args)
-        return result if result.is_complex() or result.dtype == x.dtype else result.to(x.dtype)
+    def result_at(self, x: Tensor, *args: Any) -> Tensor:
+        """The result, nothing looked at."""
+        result = self.reduction.result(self.contraction.evaluate(*self._points(x, args)))
+        return result if result.dtype == x.dtype or result.is_complex() else result.to(x.dtype)
 
     def estimate(self, x: Tensor, *args: Any) -> Estimate:
         """The result with its standard error; without one where the strategy claims none."""
@@ -113,29 +115,39 @@ class Prepared:
             value, error = self.contraction.estimate(*self._points(x, args))
             return Estimate(self.reduction.result(value), None if error is None else self.reduction.result(error))
 
-        estimate: Estimate = self._within_limits(evaluate, x, args)
-        return estimate
+        return self.within_limits(evaluate, x, args)
 
     def together(self, x: Tensor, *args: Any) -> Together:
         """The result with f(x), and of a scalar its gradient (..., n): from one pass where the strategy can."""
+        return self.within_limits(self.together_at, x, args)
 
-        def evaluate(x: Tensor, *args: Any) -> Together:
-            contraction, reduction = self.contraction, self.reduction
-            # Behind a change of variables the value and the gradient are those of another function.
-            value = gradient = None
-            if contraction.together is None or not reduction.is_transparent:
-                result = contraction.evaluate(*self._points(x, args))
-            else:
-                result, value, gradient = contraction.together(*self._points(x, args))
-                value, gradient = reduction.beside(value, gradient)
-            if value is None:
-                value = self._f(x, *args)
-            if gradient is None and reduction.kind == "scalar":
-                gradient = gradient_of(self._f, x, args, self._event_dim)
-            return Together(reduction.result(result), value, gradient)
+    def together_at(self, x: Tensor, *args: Any) -> Together:
+        """The result and what stands beside it, nothing looked at."""
+        contraction, reduction = self.contraction, self.reduction
+        # Behind a change of variables the value and the gradient are those of another function.
+        value = gradient = None
+        if contraction.together is None or not reduction.is_transparent:
+            result = contraction.evaluate(*self._points(x, args))
+        else:
+            result, value, gradient = contraction.together(*self._points(x, args))
+            value, gradient = reduction.beside(value, gradient)
+        if value is None:
+            value = self._f(x, *args)
+        if gradient is None and reduction.kind == "scalar":
+            gradient = gradient_of(self._f, x, args, self._event_dim)
+        return Together(reduction.result(result), value, gradient)
 
-        together: Together = self._within_limits(evaluate, x, args)
-        return together
+    def recalled(self, work: Callable[..., R], x: Tensor, args: Args) -> R:
+        """What `result_at` or `together_at` gives for a call that is known to be like one before.
+
+        So shapes, kinds of arguments and modes are not looked at again; what a recording rests on is.
+
+        Raises:
+            StaleError: That has changed.
+        """
+        if (change := self._change()) is not None:
+            raise StaleError(change)
+        return self._at_work(work, usable(x), args)
 
     def _points(self, x: Tensor, args: Args) -> tuple[Any, ...]:
         if not self.reduction.stages:
@@ -198,7 +210,8 @@ class Prepared:
             raise UnsupportedError(f"{self.strategy} is not right for this function: it {fault}")
         self._confirmed.add(_tracking(x))
 
-    def _within_limits(self, work: Callable[..., Any], x: Tensor, args: Args) -> Any:
+    def within_limits(self, work: Callable[..., R], x: Tensor, args: Args) -> R:
+        """What `result_at` or `together_at` gives, where this serves x and args, or can be made to."""
         if self._event_dim == 1:
             check_points(x)
         n = x.shape[-1] if self._event_dim == 1 else x.shape[-self._event_dim :].numel()
@@ -224,9 +237,12 @@ class Prepared:
                 if self.contraction.chosen is None:
                     raise
                 self._become(self._again(x, args))  # another one may be right with gradients
+        return self._at_work(work, x, args)
+
+    def _at_work(self, work: Callable[..., R], x: Tensor, args: Args) -> R:
         # Whoever asks for vmap is told what is slow under it; where it was chosen, or serves a rule, nobody asked.
         is_told = torch.compiler.is_compiling() or not (self.contraction.is_traced or self.contraction.chosen)
-        quiet = nullcontext() if is_told else without_fallback_warnings()
+        quiet = UNCHANGED if is_told else without_fallback_warnings()
         with outside_inference_mode(), hinted(self.strategy, self._f, x, args), plain_attention(), quiet:
             return work(x, *args)
 

@@ -21,6 +21,7 @@ from torch import Tensor
 
 from jacstrat.core.errors import ShapeError, UsageError
 from jacstrat.core.operator import FunctionKind, Operator, is_array
+from jacstrat.series.norms import PlainNorms, in_plain_words
 from jacstrat.strategies.checked import checked, wrapping
 from jacstrat.strategies.copies import Copies
 from jacstrat.strategies.points import check_points
@@ -51,11 +52,13 @@ class OutputForm(NamedTuple):
         outputs: Of a scalar: m for (B, m), None for (B,). Of a field: how many it has.
         is_complex: Whether its numbers are.
         sets_data: Whether f sets `.data` of a tensor on the way.
+        normalises: Whether it has a normalisation whose derivatives are wanted once more than torch's own are right.
     """
 
     outputs: int | None
     is_complex: bool
     sets_data: bool = False
+    normalises: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,6 +155,8 @@ def reduction(
     form = form or _form(f, x, args)
     if form.sets_data:
         f = kept_from_data(f)
+    if form.normalises and operator.order > 1:
+        f = wrapping(in_plain_words(f), f)
     f = _formed(f, form.outputs, form.is_complex)
     if operator.kind == "scalar":
         axis = -1 if operator.is_trace else -2
@@ -231,6 +236,15 @@ def _form(f: Function, x: Tensor, args: Args) -> OutputForm:
     # That f was called once more changes nothing that it draws later.
     with torch.no_grad(), same_random_numbers(x.device), DataSets() as sets:
         y = f(point, *args)
-    if not (torch.compiler.is_compiling() or is_transformed()) and point._version > 0:
+    is_whole = not (torch.compiler.is_compiling() or is_transformed())
+    if is_whole and point._version > 0:
         raise UsageError("f writes into x, which is the caller's; have it write into x.clone()")
-    return OutputForm(y.shape[-1] if y.dim() == x.dim() else None, y.is_complex(), sets.seen)
+    normalises = is_whole and torch.is_grad_enabled() and _normalises(f, x, args)
+    return OutputForm(y.shape[-1] if y.dim() == x.dim() else None, y.is_complex(), sets.seen, normalises)
+
+
+def _normalises(f: Function, x: Tensor, args: Args) -> bool:
+    """Whether f has a normalisation, and leaves that a gradient may be wanted of."""
+    with same_random_numbers(x.device), DataSets(), PlainNorms() as norms:
+        y = f(x.detach().clone(), *args)
+    return norms.seen and (x.requires_grad or y.requires_grad)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import torch
@@ -90,8 +91,12 @@ class Question:
         Cost: K VJPs for all points.
         """
         apply = reverse(reverse_gradient(self.f) if self.order == 2 else self.f, points)
-        forms = [_form(v, apply(v)) for v in (self.V if V is None else V)]
+        forms = [_form(v, k, apply(v)) for v, k in (self._probes if V is None else _probes(V))]
         return torch.stack(forms).to(points.dtype)
+
+    @cached_property
+    def _probes(self) -> list[tuple[Tensor, int | None]]:
+        return _probes(self.V)
 
     def by_differences(self, points: Tensor, V: Tensor | None = None, is_steady: bool = False) -> Difference:
         """The forms by differences of f; with `is_steady` by those at two steps. Cost: 7 or 14 K evaluations of f."""
@@ -273,10 +278,15 @@ def _rounding(dtype: torch.dtype) -> float:
     return min(ROUNDINGS * torch.finfo(dtype).eps, MOST_ROUNDING)
 
 
-def _form(v: Tensor, product: Tensor) -> Tensor:
+def _probes(V: Tensor) -> list[tuple[Tensor, int | None]]:
+    """Each probe with the coordinate that it picks; None of one that is no unit vector. They are asked for often."""
+    counts, places = (V != 0).sum(-1).tolist(), V.abs().argmax(-1).tolist()
+    return [(v, place if count == 1 else None) for v, place, count in zip(V.unbind(), places, counts, strict=True)]
+
+
+def _form(v: Tensor, place: int | None, product: Tensor) -> Tensor:
     """v . product; read off rather than multiplied out for a unit vector, as 0 * inf elsewhere would spoil it."""
-    (places,) = v.nonzero(as_tuple=True)
-    return product[..., int(places)] if len(places) == 1 else (v * product).sum(-1)
+    return (v * product).sum(-1) if place is None else product[..., place]
 
 
 def _size(forms: Tensor) -> Tensor:

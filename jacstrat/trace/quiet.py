@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 
 import torch
@@ -30,24 +30,27 @@ def quiet() -> Iterator[None]:
             logger.disabled = was
 
 
-@contextmanager
-def without_fallback_warnings() -> Iterator[None]:
+class without_fallback_warnings:  # noqa: N801 - called as a function is
     """No word of torch's that vmap has no rule for an operation: of what is tried, and not of what was asked for.
 
     Where warnings are errors torch writes a line of each to stderr.
     """
-    if _is_quiet.get():
-        yield
-        return
-    token = _is_quiet.set(True)
-    _warn(False)
-    try:
-        yield
-    finally:  # as torch has it; it does not tell how it was
-        _warn(True)
-        _is_quiet.reset(token)
+
+    __slots__ = ("_token",)
+
+    def __enter__(self) -> None:
+        self._token = None if _is_quiet.get() else _is_quiet.set(True)
+        if self._token is not None:
+            _warn(False)
+
+    def __exit__(self, *_: object) -> None:
+        if self._token is not None:  # as torch has it; it does not tell how it was
+            _warn(True)
+            _is_quiet.reset(self._token)
 
 
+# What is entered where nothing is to be different.
+UNCHANGED = nullcontext()
 _is_quiet: ContextVar[bool] = ContextVar("_is_quiet", default=False)
 _warn = torch._C._functorch._set_vmap_fallback_warning_enabled  # type: ignore[attr-defined]
 

@@ -30,7 +30,7 @@ from jacstrat.trace.operations import takes_shapes_only
 from jacstrat.trace.quiet import quiet
 from jacstrat.trace.rows import rows_apart
 from jacstrat.trace.tape import Node, Slot, Tape
-from jacstrat.trace.tracers import is_transformed
+from jacstrat.trace.tracers import is_transformed, taping
 
 # Rules and forward-mode derivatives exist for the plain form of attention, not for the fused ones.
 _ATTENTION = SDPBackend.MATH
@@ -68,7 +68,7 @@ def record(
             f(x.detach(), *args)
         bound = rows_apart(f, x, args)
         args = lifted(args)
-        with quiet():
+        with quiet(), taping():
             try:
                 tape = _recorded(f, x, args, decompositions or {})
             except _MutationError:  # so that a write is an operation with a result, as all others

@@ -73,6 +73,24 @@ def is_proxied() -> bool:
     return get_proxy_mode() is not None
 
 
+_taped: ContextVar[bool] = ContextVar("_taped", default=False)
+
+
+def is_taped() -> bool:
+    """Whether operations are written down on a tape of this package's own."""
+    return _taped.get()
+
+
+@contextmanager
+def taping() -> Iterator[None]:
+    """Where operations are written down on a tape."""
+    token = _taped.set(True)
+    try:
+        yield
+    finally:
+        _taped.reset(token)
+
+
 _set_aside: ContextVar[bool] = ContextVar("_set_aside", default=False)
 
 
@@ -85,6 +103,21 @@ def has_hooks() -> bool:
 
 def _innermost() -> Any:
     return torch._C._autograd._top_saved_tensors_default_hooks(True)
+
+
+def is_alone() -> bool:
+    """Whether nobody at all follows what is done here: no compiler, transform, mode, tracer, hook or cast; 1 us."""
+    C = torch._C
+    return not (
+        C._len_torch_function_stack()
+        or C._len_torch_dispatch_stack()
+        or C._are_functorch_transforms_active()
+        or C._is_tracing()
+        or C._is_any_autocast_enabled()
+        or torch.compiler.is_compiling()
+        or _innermost() is not None
+        or _set_aside.get()
+    )
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from jacstrat import PROBLEMS, UnsupportedError, divergence, parse_strategy
 from jacstrat.measure.counters import OperationCounter
 from jacstrat.measure.memory import peak_bytes
-from jacstrat.strategies.auto.counting import OpCounts
+from jacstrat.strategies.auto.counting import OpCounts, evaluation
 from jacstrat.strategies.chain import fold_s
 from tests.chain.functions import network
 
@@ -178,3 +178,13 @@ def test_maps_that_move_and_scale_the_entries_of_a_point_cost_nothing_to_fold() 
     # One operation that writes more than the point has, or a product of matrices.
     assert fold_s(ring + OpCounts(ops=1, bytes=2 * n * itemsize), n, itemsize) > 0
     assert fold_s(ring + OpCounts(flops=2 * n), n, itemsize) > 0
+
+
+def test_weights_that_entries_share_take_longer_to_contract_than_those_of_one_layer() -> None:
+    def graph(x: Tensor) -> Tensor:  # a network of each coordinate, mixed with those of others
+        h = x.unsqueeze(-1) @ torch.ones(1, 16, dtype=x.dtype)
+        return ((h.sum(-2, keepdim=True) + h) @ torch.ones(16, 16, dtype=x.dtype)).sum(-1)
+
+    n, layer = 512, nn.Sequential(nn.Linear(512, 64), nn.Tanh(), nn.Linear(64, 512))
+    seconds = [fold_s(evaluation(f, torch.ones(2, n)).work, n, 4) for f in (graph, layer)]
+    assert seconds[0] > 5 > 0.1 > seconds[1]

@@ -185,7 +185,7 @@ class Choosing:
     def _choice(
         self, candidates: Mapping[Strategy, Candidate], timed: Timed, best: Candidate, reason: str, built: Contraction
     ) -> Choice:
-        single = self._single(candidates, timed, best)  # which may note failures
+        single = self._single(candidates, timed, best)
         return Choice(best, reason, built, single, considered(candidates, timed, self.failures, self.x))
 
     def _right(self, candidate: Candidate) -> Contraction | None:
@@ -204,7 +204,10 @@ class Choosing:
         return built
 
     def _single(self, candidates: Mapping[Strategy, Candidate], timed: Timed, best: Candidate) -> Strategy | None:
-        """The fastest that needs no proof and no trace, where a trace and the best together take longer."""
+        """The fastest that needs no proof and no trace, where a trace and the best together take longer.
+
+        It is held against a witness where it is first called.
+        """
         setup_s, seconds = best.setup_s or (timed.trace_s if best.ground else 0.0), timed.every
         if not setup_s:
             return None
@@ -212,8 +215,7 @@ class Choosing:
             if seconds[one] > setup_s + seconds[best.strategy]:
                 return None
             candidate = candidates[one]
-            plain = not (candidate.ground or candidate.setup_s or one.spec in self.failures)
-            if plain and self._right(candidate) is not None:
+            if not (candidate.ground or candidate.setup_s or one.spec in self.failures):
                 return one
         return None
 

@@ -26,21 +26,28 @@ from jacstrat.trace.quiet import quiet
 
 @dataclass(frozen=True)
 class OpCounts:
-    """Operations dispatched, floating-point operations of matrix products, bytes written by operations."""
+    """Operations dispatched, floating-point operations of matrix products, bytes written by operations.
+
+    Fields:
+        fold: Multiplications to contract the matrices of these products for one point, (p, q) each, with one another:
+            p q min(p, q). Where entries of a point share their weights that is far more than the weights are.
+    """
 
     ops: float = 0
     flops: float = 0
     bytes: float = 0
+    fold: float = 0
 
     def __add__(self, other: OpCounts) -> OpCounts:
-        return OpCounts(self.ops + other.ops, self.flops + other.flops, self.bytes + other.bytes)
+        fold = self.fold + other.fold
+        return OpCounts(self.ops + other.ops, self.flops + other.flops, self.bytes + other.bytes, fold)
 
     def __sub__(self, other: OpCounts) -> OpCounts:
         return self + other.times(-1, -1)
 
     def times(self, ops: float, rows: float) -> OpCounts:
         """So many times the operations, each on so many times the rows."""
-        return OpCounts(ops * self.ops, rows * self.flops, rows * self.bytes)
+        return OpCounts(ops * self.ops, rows * self.flops, rows * self.bytes, ops * self.fold)
 
 
 @dataclass(frozen=True)
@@ -127,9 +134,10 @@ def evaluation(f: Function, points: Tensor, args: Args = ()) -> Evaluation:
     with quiet(), torch.no_grad(), fake_mode():
         x = torch.empty(points.shape, dtype=points.dtype, device=points.device)
         fakes = [_like(arg) if isinstance(arg, Tensor) else arg for arg in args]
-        with _Counter() as counter:
+        rows = max(points.shape[:-1].numel(), 1)
+        with _Counter(rows) as counter:
             f(x, *fakes)
-    return Evaluation(counter.work.times(1, 1 / max(points.shape[:-1].numel(), 1)), "\n".join(counter.log))
+    return Evaluation(counter.work.times(1, 1 / rows), "\n".join(counter.log))
 
 
 def product_costs(operator: Operator, f: OpCounts) -> Mapping[str, ProductCost]:
@@ -164,9 +172,9 @@ def looks_like(operator: Operator, f: Function, x: Tensor, args: Args = ()) -> L
 class _Counter(TorchDispatchMode):
     """Counts what reaches dispatch. FlopCounterMode of torch hooks modules, and refuses those that require grad."""
 
-    def __init__(self) -> None:
+    def __init__(self, rows: int) -> None:
         super().__init__()
-        self.work = OpCounts()
+        self.rows, self.work = rows, OpCounts()
         self.log: list[str] = []
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -176,9 +184,15 @@ class _Counter(TorchDispatchMode):
         formula = flop_registry.get(func._overloadpacket)
         flops = formula(*args, **(kwargs or {}), out_val=out) if formula else 0
         written = 0 if func.is_view else sum(t.numel() * t.itemsize for t in tree_leaves(out) if isinstance(t, Tensor))
-        self.work += OpCounts(1, flops, written)
+        self.work += OpCounts(1, flops, written, self._fold(flops, out) if flops else 0)
         self.log.append(f"{func} {tree_map_only(Tensor, _kind, (args, kwargs))}")
         return out
+
+    def _fold(self, flops: float, out: Tensor) -> float:
+        """Of a product of matrices, (M, K) by (K, N): p = M N and q = M K, each for one point."""
+        p, flops_of_row = out.numel() / self.rows, flops / max(out.numel(), 1)
+        q = p / max(out.shape[-1], 1) * flops_of_row / 2 if out.dim() else 0
+        return float(p * q * min(p, q))
 
 
 def _like(arg: Tensor) -> Tensor:

@@ -21,7 +21,8 @@ from jacstrat.strategies.base import Args, Function, Strategy
 from jacstrat.strategies.contraction import Contraction, Together
 from jacstrat.strategies.hold import Hold
 from jacstrat.strategies.limits import within_limits
-from jacstrat.strategies.points import CallScope, place_of
+from jacstrat.strategies.look import has_numbers
+from jacstrat.strategies.points import CallScope, beside_the_result, place_of
 from jacstrat.strategies.probing import Identity, Vmap
 from jacstrat.strategies.process_cache import ProcessCache, circumstances_of
 from jacstrat.strategies.program import start_compiler
@@ -39,7 +40,8 @@ class Chosen(NamedTuple):
         strategy, reason: As in Prepared.
         conditional: It is right by a proof or an assumption, which is to be made again.
         single: What to use for a single call, with nothing prepared: the fastest that needs no proof and no trace,
-            where tracing takes longer than it saves; None where `strategy` is still the best.
+            where tracing takes longer than it saves; None where `strategy` is still the best. It was held against no
+            witness as yet.
     """
 
     strategy: Strategy
@@ -183,14 +185,28 @@ def _contraction(
 def _by_shape(
     traced: Contraction, single: Strategy, operator: Operator, f: Function, x: Tensor
 ) -> tuple[Function, Callable[..., Together] | None]:
-    """A traced strategy for points like x; other shapes are traced when they come for the second time."""
+    """A traced strategy for points like x; other shapes are traced when they come for the second time.
+
+    What serves a single call is held against a witness at the first of them, for which first calls have no time.
+    """
     shapes = {x.shape}
+    is_right: dict[bool, bool] = {}  # by whether gradients are tracked
 
     def at(x: Tensor, args: Args) -> Contraction:
-        if x.shape in shapes:
+        tracked = torch.is_grad_enabled()
+        if x.shape in shapes or not is_right.get(tracked, True):
             return traced
         shapes.add(x.shape)
-        return single.contracted(operator, f, x, args, None)
+        try:
+            built = single.contracted(operator, f, x, args, None)
+            if tracked not in is_right and has_numbers(x):
+                with beside_the_result():
+                    is_right[tracked] = not Hold(operator, f, x, args).fault(built, transforms=single.transforms)
+        except (MemoryError, torch.OutOfMemoryError):
+            raise
+        except Exception:  # it does not serve f
+            is_right[tracked] = False
+        return built if is_right.get(tracked, True) else traced
 
     def together(x: Tensor, *args: Any) -> Together:
         built = at(x, args)

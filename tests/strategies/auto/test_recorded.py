@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy
 import pytest
 import torch
+from torch import Tensor
 from torch.fx.experimental.proxy_tensor import make_fx
 
 import jacstrat
 from jacstrat import STRATEGIES, parse_strategy, strategies
+from jacstrat.core.operator import OPERATORS
+from jacstrat.strategies.auto import strategy as strategy_of_auto
 from jacstrat.strategies.auto.candidates import Candidate
 from jacstrat.strategies.auto.counting import OpCounts, ProductCost
+from jacstrat.strategies.auto.strategy import _by_shape
+from jacstrat.strategies.hold import Hold
 from jacstrat.strategies.probing import Identity
 from jacstrat.trace import cache
 from jacstrat.trace.cache import SHARED
+from jacstrat.trace.tracers import is_transformed
 from tests.strategies.auto.chosen import W, X, prepare, scalar
 
 
@@ -110,3 +116,39 @@ class TestTaylor:
         rows = torch.func.vmap(lambda x: jacstrat.laplacian(scalar, x))(X)
         torch.testing.assert_close(rows, jacstrat.laplacian(scalar, X, "vmap"))
         assert len(records) == 1
+
+
+class TestSingleCalls:
+    """At points of another shape than those that a chain was prepared for."""
+
+    POINTS = torch.rand(6, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0)) + 0.5
+
+    def check(self, monkeypatch: pytest.MonkeyPatch, spec: str, f: Any) -> list[object]:
+        """What was asked of the witness at two shapes that are new; the results are right in any case."""
+        asked: list[object] = []
+
+        class Watched(Hold):
+            def fault(self, *args: Any, **options: Any) -> str:
+                asked.append(spec)
+                return super().fault(*args, **options)
+
+        monkeypatch.setattr(strategy_of_auto, "Hold", Watched)
+        operator, x = OPERATORS["divergence"], self.POINTS
+        traced = parse_strategy("chain").contracted(operator, f, x, (), None)
+        evaluate, _ = _by_shape(traced, parse_strategy(spec), operator, f, x)
+        for rows in (6, 5, 5, 3):
+            expected = parse_strategy("identity").prepare("divergence", f, x[:rows])(x[:rows])
+            torch.testing.assert_close(evaluate(x[:rows]), expected)
+        return asked
+
+    @pytest.mark.parametrize("spec", ["vmap", "ones"])
+    def test_what_serves_them_is_held_against_a_witness_once(self, monkeypatch, spec: str) -> None:
+        assert self.check(monkeypatch, spec, lambda x: x.cumsum(-1) * x.sin()) == [spec]  # `ones` is wrong
+
+    def test_what_cannot_serve_them_does_not(self, monkeypatch) -> None:
+        def f(x: Tensor) -> Tensor:
+            if is_transformed():
+                raise RuntimeError("not under vmap")
+            return x.cumsum(-1)
+
+        self.check(monkeypatch, "vmap", f)
