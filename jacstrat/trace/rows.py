@@ -27,15 +27,16 @@ def are_coupled(f: Function, x: Tensor, args: Args = ()) -> bool:
         return False
     point = x.detach().requires_grad_()
     try:
+        # The rows are picked under it, too: without gradients they are none of y's graph.
         with torch.enable_grad():
             y = f(point, *args)
-        for row in (0, len(x) // 2):  # of a difference from the first row all but that one depend on it
-            weights = torch.linspace(1, 2, y[row].numel(), device=y.device).to(y.dtype).view_as(y[row])
-            (g,) = torch.autograd.grad(y[row], point, weights, retain_graph=True, materialize_grads=True)
-            own = g[row].abs().amax()
-            others = g.index_fill(0, torch.tensor([row], device=g.device), 0).abs().amax()
-            if bool(others > LEAST_COUPLING * own):
-                return True
+            for row in (0, len(x) // 2):  # of a difference from the first row all but that one depend on it
+                weights = torch.linspace(1, 2, y[row].numel(), device=y.device).to(y.dtype).view_as(y[row])
+                (g,) = torch.autograd.grad(y[row], point, weights, retain_graph=True, materialize_grads=True)
+                own = g[row].abs().amax()
+                others = g.index_fill(0, torch.tensor([row], device=g.device), 0).abs().amax()
+                if bool(others > LEAST_COUPLING * own):
+                    return True
     except RuntimeError:  # autograd cannot differentiate it, or it does not depend on x
         return False
     return False
@@ -69,7 +70,7 @@ def rows_apart(f: Function, x: Tensor, args: Args = ()) -> str:
         if y[rows].shape != part.shape:
             return f"gives other shapes for {len(rows)} of the {B} rows of x"
         eps = torch.finfo(y.dtype).eps if y.is_floating_point() else 0.0
-        size = y[rows].abs().amax() if y.numel() else torch.zeros(())
+        size = y[rows].abs().amax() if y.numel() else torch.zeros((), device="cpu")
         off = (y[rows] - part).abs()
         if bool((off <= eps**POWER_OF_EPS * size).all()) or not bool(y[rows].isfinite().all()):
             return ""

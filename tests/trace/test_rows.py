@@ -103,3 +103,5 @@ def test_what_f_raises_at_x_goes_through() -> None:
 )
 def test_rows_are_coupled_by_derivatives(f: Callable[[Tensor], Tensor], is_coupled: bool) -> None:
     assert are_coupled(f, X) is is_coupled
+    with torch.no_grad():
+        assert are_coupled(f, X) is is_coupled
