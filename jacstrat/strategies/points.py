@@ -118,8 +118,22 @@ def outside_transforms() -> Iterator[None]:
 
 
 def usable(x: Tensor) -> Tensor:
-    """x, or a copy where autograd would refuse it: made in inference mode, or expanded, so that rows share memory."""
+    """x, or a copy where autograd would refuse it, made in inference mode, or where its entries share memory."""
     if not torch.compiler.is_compiling() and x.is_inference():
         with torch.inference_mode(False):
             return x.clone()
-    return x.contiguous() if any(s == 0 and n > 1 for s, n in zip(x.stride(), x.shape, strict=True)) else x
+    return x.contiguous() if has_overlap(x) else x
+
+
+def has_overlap(x: Tensor) -> bool:
+    """Whether entries of x share memory, as those that were expanded, or windows along a line that overlap do.
+
+    Forward mode lays a tangent out as x is, so that entries of the tangent would share memory, too.
+    """
+    extent = 0  # of the axes with smaller strides
+    for stride, size in sorted(zip(x.stride(), x.shape, strict=True)):
+        if size > 1:
+            if stride <= extent:
+                return True
+            extent += stride * (size - 1)
+    return False
