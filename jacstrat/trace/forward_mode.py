@@ -6,25 +6,12 @@ a caller's threads do in forward mode by themselves is not seen.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
-from threading import RLock
 from typing import Any
 
 import torch
 
-# Of this process; entered again by a product of a product, and by an operator in the function of another.
-_TURN = RLock()
-
-
-def _renew() -> None:
-    """Another thread may have been in forward mode while this process was forked, and will never leave it here."""
-    global _TURN
-    _TURN = RLock()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_renew)
+from jacstrat.trace.turn import TURN
 
 
 def jvp(function: Callable[..., Any], primals: tuple[Any, ...], tangents: tuple[Any, ...]) -> Any:
@@ -46,7 +33,7 @@ def _alone(transformed: Callable[..., Any]) -> Callable[..., Any]:
     def call(*args: Any) -> Any:
         if torch.compiler.is_compiling():
             return transformed(*args)
-        with _TURN:
+        with TURN:
             return transformed(*args)
 
     return call

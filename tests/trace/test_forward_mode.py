@@ -62,12 +62,3 @@ def test_a_product_of_a_product_waits_for_nobody() -> None:
     x = torch.ones(2)
     second = forward_mode.jvp(lambda x: forward_mode.jvp(torch.sin, (x,), (torch.ones(2),))[1], (x,), (x,))[1]
     torch.testing.assert_close(second, -x.sin())
-
-
-def test_a_fork_does_not_wait_for_a_thread_that_it_does_not_have() -> None:
-    before = forward_mode._TURN
-    try:
-        forward_mode._renew()
-        assert forward_mode._TURN is not before
-    finally:
-        forward_mode._TURN = before
