@@ -25,8 +25,16 @@ def check_tensor(x: object) -> None:
         raise UsageError(f"x must be a torch.Tensor, got {type(x).__name__}{remedy}")
     if x.layout != torch.strided:
         raise UsageError(f"x must be dense, got layout {x.layout}; use x.to_dense()")
+    if x.is_nested:
+        raise UsageError("x must be dense, got a nested tensor; use torch.nested.to_padded_tensor(x, 0.0)")
     if is_recorded():
         raise UsageError("torch.jit.trace records no derivatives; use torch.export.export")
+
+
+def check_function(f: object) -> None:
+    """Refuse what cannot be called."""
+    if not callable(f):
+        raise UsageError(f"f must be a function of x, got {type(f).__name__}")
 
 
 def check_args(args: object) -> None:

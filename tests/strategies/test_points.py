@@ -7,7 +7,7 @@ import re
 import pytest
 import torch
 
-from jacstrat import ShapeError, UsageError, laplacian
+from jacstrat import ShapeError, UsageError, curl, derivatives_along, gradient, laplacian, parse_strategy
 from jacstrat.strategies.points import (
     check_points,
     has_overlap,
@@ -24,6 +24,11 @@ from jacstrat.trace.tracers import is_transformed
     ("x", "error", "message"),
     [
         ([1.0], UsageError, "x must be a torch.Tensor, got list"),
+        (
+            torch.nested.as_nested_tensor([torch.ones(2)]),
+            UsageError,
+            "x must be dense, got a nested tensor; use torch.n",
+        ),
         (torch.ones(3, dtype=torch.int64), UsageError, "x must be real and floating-point, got torch.int64; use x.d"),
         (torch.ones(3, dtype=torch.complex64), UsageError, "x must be real and floating-point, got torch.complex64"),
         (torch.ones(()), ShapeError, "x must be a point (n,) or points (B, n) with n >= 1, got shape ()"),
@@ -123,3 +128,19 @@ def test_windows_along_a_line_are_points_as_any_others(strategy: str) -> None:
         return x.sin().prod(-1)
 
     torch.testing.assert_close(laplacian(u, windows, strategy), -4 * u(windows))
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: laplacian("u", LINE),  # type: ignore[arg-type]
+        lambda: gradient("u", LINE),  # type: ignore[arg-type]
+        lambda: curl("u", LINE),  # type: ignore[arg-type]
+        lambda: derivatives_along("u", LINE, LINE, 1),  # type: ignore[arg-type]
+        lambda: parse_strategy("vmap").prepare("laplacian", "u", LINE),  # type: ignore[arg-type]
+    ],
+    ids=["laplacian", "gradient", "curl", "along", "prepare"],
+)
+def test_what_cannot_be_called_is_refused_in_a_line(call) -> None:
+    with pytest.raises(UsageError, match=r"^f must be a function of x, got str$"):
+        call()
