@@ -14,7 +14,7 @@ from jacstrat.strategies import Strategy, parse_strategy
 from jacstrat.strategies.along import check_direction, check_order, derivatives
 from jacstrat.strategies.checked import checked, plain_attention
 from jacstrat.strategies.error_hints import hinted
-from jacstrat.strategies.points import check_args, check_points, outside_inference_mode, usable
+from jacstrat.strategies.points import check_args, check_function, check_points, outside_inference_mode, usable
 from jacstrat.strategies.products import gradient_of, pullback
 from jacstrat.trace.arguments import Args, Function, bind
 
@@ -246,6 +246,7 @@ def gradient(scalar: Function, x: Tensor, args: Args = ()) -> Tensor:
 
     Cost: one evaluation and one VJP for the whole batch, of each output.
     """
+    check_function(scalar)
     check_points(x)
     check_args(args)
     with outside_inference_mode(), hinted("gradient", scalar, x, args), plain_attention():
@@ -265,6 +266,7 @@ def curl(field: Function, x: Tensor, args: Args = ()) -> Tensor:
 
     Cost: one evaluation and three VJPs for the whole batch; of a complex field three evaluations and six VJPs.
     """
+    check_function(field)
     check_points(x)
     check_args(args)
     if x.shape[-1] != 3:

@@ -101,7 +101,9 @@ def _is_by_rows(values: Values, slot: int, number: int, width: int, args: Args) 
         _, pull, *_ = torch.func.vjp(lambda x: cut._first(x, args), values.sample[0], has_aux=True)
         for row in (0, batch - 1):
             g = c.new_zeros(batch, width)
-            g[row] = torch.randn(width, dtype=c.dtype, generator=torch.Generator().manual_seed(row)).to(c.device)
+            g[row] = torch.randn(width, dtype=c.dtype, generator=torch.Generator().manual_seed(row), device="cpu").to(
+                c.device
+            )
             (reached,) = pull(g.reshape(c.shape))
             touched = reached.abs().sum(1) > 0
             if not touched[row] or int(touched.sum()) != 1:

@@ -77,7 +77,7 @@ class Discovered:
             raise Opaque(f"{self.name} has a tensor without values, on the meta device")
         else:
             # What moves entries does the same in any type and on any device.
-            like = torch.empty((), dtype=torch.float64)
+            like = torch.empty((), dtype=torch.float64, device="cpu")
         act = self.apply(
             [tensor.to(like) if tensor.is_floating_point() else tensor.to(like.device) for tensor in operands]
         )
@@ -109,7 +109,9 @@ class Discovered:
         """Random numbers to try a map on; the same at each training call, drawn on the CPU once."""
         if self._trial is not None:
             return self._trial
-        v = torch.randn(self.shape, dtype=like.dtype, generator=torch.Generator().manual_seed(0)).to(like.device)
+        v = torch.randn(self.shape, dtype=like.dtype, generator=torch.Generator().manual_seed(0), device="cpu").to(
+            like.device
+        )
         if self.is_weighted:
             self._trial = v
         return v

@@ -68,7 +68,7 @@ class Places:
         return self._meeting(self.known)
 
     def _meeting(self, known: Tensor) -> Meeting:
-        rows = known == torch.arange(len(known))
+        rows = known == torch.arange(len(known), device="cpu")
         return Meeting(bool(rows.any()), bool(rows.all()), rows.to(self.index.device))
 
 
@@ -187,7 +187,7 @@ class Map:
 
 def identity(size: int, like: Tensor) -> Map:
     """The identity of so many entries."""
-    return Map(size, size, (Pick.at(torch.arange(size), like.new_ones(()).expand(size), plain=True),))
+    return Map(size, size, (Pick.at(torch.arange(size, device="cpu"), like.new_ones(()).expand(size), plain=True),))
 
 
 def hadamard(C: Map, R: Map) -> Map:

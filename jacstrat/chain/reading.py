@@ -224,7 +224,7 @@ def _is_alike(reading: Reading, c: Coefficient, shape: torch.Size) -> bool:
     value = c(reading.values.sample)
     if reading.values.batch == 1 or not isinstance(value, Tensor) or value.numel() == 1:
         return True
-    numbered = torch.arange(value.numel()).reshape(value.shape)
+    numbered = torch.arange(value.numel(), device="cpu").reshape(value.shape)
     if len(torch.broadcast_shapes(value.shape, shape)) > len(shape):
         return False
     rows = numbered.expand(shape).reshape(reading.values.batch, -1)

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from jacstrat.trace import Node, Slot, bound, leaves
+from jacstrat.trace import Node, Slot, bound, forward_mode, leaves
 
 aten = torch.ops.aten
 
@@ -123,7 +123,7 @@ def derived(node: Node, slot: int, environment: list[Any]) -> Tensor:
         *(leaf.shape for leaf in leaves(node.args) if isinstance(leaf, Tensor)),
     )
     v = v if v.shape == shape else v.expand(shape).clone()
-    return torch.func.jvp(function, (v,), (torch.ones_like(v),))[1]
+    return forward_mode.jvp(function, (v,), (torch.ones_like(v),))[1]
 
 
 def _result(node: Node, environment: list[Any], y: Tensor | None) -> Tensor:

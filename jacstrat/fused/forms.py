@@ -47,7 +47,7 @@ def scaled(form: Form, factor: float) -> Form:
 def diagonal(row: Tensor) -> Map:
     """The map that multiplies each entry by one of a row, (width,)."""
     width = len(row)
-    return Map(width, width, (Pick.at(torch.arange(width), row),))
+    return Map(width, width, (Pick.at(torch.arange(width, device="cpu"), row),))
 
 
 class Forms:
@@ -179,7 +179,7 @@ def _behind(make: MapMaker, first: MapMaker | None) -> MapMaker:
 def _is_diagonal(M: Map) -> bool:
     if M.dense is not None or len(M.picks) != 1 or M.rows != M.columns:
         return False
-    return torch.equal(M.picks[0].places.known, torch.arange(M.rows))
+    return torch.equal(M.picks[0].places.known, torch.arange(M.rows, device="cpu"))
 
 
 def _dense(M: Map, like: Tensor) -> Tensor:

@@ -127,7 +127,8 @@ def _weight(weight: Any, x: Tensor, args: tuple[Any, ...]) -> Tensor:
     """A at each point, (..., n) for a diagonal, else (..., n, n)."""
     lead, n = x.shape[:-1], x.shape[-1]
     is_function = is_weight_function(weight)
-    A = torch.as_tensor(weight(x.detach(), *args) if is_function else weight).detach().to(x)
+    A = weight(x.detach(), *args) if is_function else weight
+    A = (A if isinstance(A, Tensor) else torch.as_tensor(A, device="cpu")).detach().to(x)
     if not is_function and A.shape == (n, n):
         return A.expand(*lead, n, n)
     return A.expand(*lead, *A.shape[-1:]) if A.dim() <= len(lead) + 1 else A.expand(*lead, n, n)

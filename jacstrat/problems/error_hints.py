@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import sysconfig
 import traceback
@@ -99,7 +100,7 @@ def _other_n(text: str, f: Function, x: Tensor, function: object) -> int | None:
     if shape := re.search(r"shape '\[(.+?)\]'", text):
         # A view of each row as so many by so many numbers.
         sizes = [int(size) for size in shape[1].split(", ")][1:]
-        numbers.insert(0, abs(int(torch.tensor(sizes).prod())))
+        numbers.insert(0, abs(math.prod(sizes)))
     suggested = dict.fromkeys(m for m in (*inputs(function), *numbers) if m != n and 0 < m < 10**5)
     return next((m for m in list(suggested)[:_MOST_TRIES] if takes(f, x.new_ones(2, m))), None)
 

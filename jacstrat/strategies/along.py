@@ -14,7 +14,7 @@ from jacstrat.strategies.checked import eager, plain_attention, wrapping
 from jacstrat.strategies.consistency import Consistency, by_nesting
 from jacstrat.strategies.error_hints import hinted
 from jacstrat.strategies.look import has_numbers
-from jacstrat.strategies.points import check_args, check_points, outside_inference_mode, usable
+from jacstrat.strategies.points import check_args, check_function, check_points, outside_inference_mode, usable
 from jacstrat.strategies.process_cache import ProcessCache, circumstances_of
 from jacstrat.strategies.stages import real_and_imaginary
 from jacstrat.trace import Untraceable
@@ -48,6 +48,7 @@ def derivatives(u: Function, x: Tensor, V: Tensor, order: int, args: Args = ()) 
     function's value once. Directions are taken in parts where they are many.
     """
     check_order(order)
+    check_function(u)
     check_points(x)
     check_args(args)
     check_directions(x, V)

@@ -29,6 +29,7 @@ from jacstrat.strategies.points import (
     beside_the_result,
     check_args,
     check_event_dim,
+    check_function,
     check_generator,
     check_points,
     usable,
@@ -262,6 +263,7 @@ class Strategy(ABC):
             raise MissingError(missing)
         if (reason := self.refuse(operator)) is not None:
             raise UnsupportedError(f"{self.spec} cannot serve the {operator.name}: {reason}")
+        check_function(f)
         check_args(args)
         check_event_dim(event_dim)
         check_generator(generator)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from typing import Any
+from threading import Lock
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -49,23 +50,42 @@ def eager(f: Function) -> Function:
 class plain_attention:  # noqa: N801 - called as a function is
     """Attention by products and a softmax: no fused kernel can be differentiated twice, or forward, or be batched.
 
-    The switches are torch's for scaled_dot_product_attention, and as before when this ends.
+    The switches are torch's for scaled_dot_product_attention, and as before when this ends. They are the process's, and
+    of several threads the last to leave puts back what the first has found.
     """
 
-    __slots__ = ("_before",)
+    __slots__ = ("_is_counted", "_own")
+    _turn: ClassVar[Lock] = Lock()
+    _inside: ClassVar[int] = 0
+    _before: ClassVar[list[Callable[[bool], None]]] = []
 
     def __enter__(self) -> None:
-        self._before: list[Callable[[bool], None]] = []
-        if torch.compiler.is_compiling():
+        self._own: list[Callable[[bool], None]] = []
+        self._is_counted = not torch.compiler.is_compiling()
+        if not self._is_counted:
             return
-        for is_enabled, enable in _FUSED:
-            if is_enabled():
-                enable(False)
-                self._before.append(enable)
+        with self._turn:
+            # Further in, what is on was switched on by f, for itself.
+            found = self._own if plain_attention._inside else self._before
+            plain_attention._inside += 1
+            for is_enabled, enable in _FUSED:
+                if is_enabled():
+                    enable(False)
+                    found.append(enable)
 
     def __exit__(self, *_: object) -> None:
-        for enable in self._before:
-            enable(True)
+        if not self._is_counted:
+            return
+        with self._turn:
+            plain_attention._inside -= 1
+            _enable(self._own)
+            if not plain_attention._inside:
+                _enable(self._before)
+
+
+def _enable(found: list[Callable[[bool], None]]) -> None:
+    while found:
+        found.pop()(True)
 
 
 # For each fused kernel, whether it is enabled, and what enables it.

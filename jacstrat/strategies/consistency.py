@@ -133,7 +133,7 @@ class Consistency:
             rows = torch.arange(len(self.x), device=V.device)
             v = V[rows % len(V)] if V.dim() == 2 else V[rows % len(V), rows]
         generator = torch.Generator().manual_seed(self.x.shape[-1])
-        noise = torch.randn(self.x.shape, generator=generator, dtype=torch.float64).to(self.x)
+        noise = torch.randn(self.x.shape, generator=generator, dtype=torch.float64, device="cpu").to(self.x)
         v = _unit(torch.where(v.isfinite(), v, 0)) + _unit(noise)
         return _unit(v)
 

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from jacstrat.core.operator import Operator, is_array
+from jacstrat.strategies.weights.numbers import array_of
 from jacstrat.trace.arguments import Args, Function, repeated
 
 # From results, and the row of the identity that says which number is wanted of each.
@@ -70,7 +71,7 @@ class Copies:
             return operator
 
         def of_copies(x: Tensor, *args: Any) -> Tensor:
-            A = torch.as_tensor(weight)
+            A = array_of(weight)
             return A.expand(count, *A.shape).flatten(0, 1)
 
         return replace(operator, weight=of_copies)

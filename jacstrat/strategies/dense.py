@@ -18,6 +18,7 @@ from jacstrat.strategies.contraction import Contraction
 from jacstrat.strategies.gaps import Transform
 from jacstrat.strategies.look import has_numbers
 from jacstrat.strategies.products import functional_gradient
+from jacstrat.trace import forward_mode
 from jacstrat.trace.arguments import of_rows
 from jacstrat.trace.rows import rows_apart
 
@@ -103,7 +104,7 @@ class Jacfwd(Strategy):
     def build(
         self, operator: Operator, f: Function, x: Tensor, args: Args, generator: torch.Generator | None
     ) -> Contraction:
-        return _dense(self.spec, operator, torch.func.jacfwd, operator.field(f, functional_gradient), f, x, args)
+        return _dense(self.spec, operator, forward_mode.jacfwd, operator.field(f, functional_gradient), f, x, args)
 
 
 @dataclass(frozen=True)
@@ -124,4 +125,4 @@ class Hessian(Strategy):
     def build(
         self, operator: Operator, f: Function, x: Tensor, args: Args, generator: torch.Generator | None
     ) -> Contraction:
-        return _dense(self.spec, operator, torch.func.hessian, f, f, x, args)
+        return _dense(self.spec, operator, forward_mode.hessian, f, f, x, args)

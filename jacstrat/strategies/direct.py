@@ -22,7 +22,14 @@ from jacstrat.strategies.checked import wrapping
 from jacstrat.strategies.entries import TABLE, CachedEntry, Live, inputs, integers_of
 from jacstrat.strategies.glance import Glance, code_of
 from jacstrat.strategies.opened import closed, opened
-from jacstrat.strategies.points import check_args, check_event_dim, check_generator, check_tensor, place_of
+from jacstrat.strategies.points import (
+    check_args,
+    check_event_dim,
+    check_function,
+    check_generator,
+    check_tensor,
+    place_of,
+)
 from jacstrat.strategies.prepared import Prepared, StaleError
 from jacstrat.strategies.process_cache import circumstances_of
 from jacstrat.strategies.reduction import FormError, OutputForm
@@ -98,6 +105,7 @@ class Direct:
     def served(self) -> tuple[Prepared, Args]:
         """What serves the call, and the arguments that it takes."""
         self.is_new = True
+        check_function(self.f)
         check_tensor(self.x)
         check_args(self.args)
         check_event_dim(self.event_dim)

@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.utils._pytree import tree_leaves
 
 from jacstrat.strategies.cuts import nodes_from, nodes_of
+from jacstrat.trace import forward_mode
 from jacstrat.trace.arguments import Function
 from jacstrat.trace.tracers import Watch
 
@@ -155,7 +156,7 @@ def _goes_on(f: Function, x: Tensor) -> bool:
     """Whether forward mode carries derivatives through what f does with gradients turned off."""
     with torch.enable_grad(), _Carried() as carried:
         try:
-            torch.func.jvp(f, (x,), (torch.ones_like(x),))
+            forward_mode.jvp(f, (x,), (torch.ones_like(x),))
         except RuntimeError:  # what keeps it from being differentiated at all is told elsewhere
             return False
     return carried.seen

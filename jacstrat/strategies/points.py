@@ -25,8 +25,16 @@ def check_tensor(x: object) -> None:
         raise UsageError(f"x must be a torch.Tensor, got {type(x).__name__}{remedy}")
     if x.layout != torch.strided:
         raise UsageError(f"x must be dense, got layout {x.layout}; use x.to_dense()")
+    if x.is_nested:
+        raise UsageError("x must be dense, got a nested tensor; use torch.nested.to_padded_tensor(x, 0.0)")
     if is_recorded():
         raise UsageError("torch.jit.trace records no derivatives; use torch.export.export")
+
+
+def check_function(f: object) -> None:
+    """Refuse what cannot be called."""
+    if not callable(f):
+        raise UsageError(f"f must be a function of x, got {type(f).__name__}")
 
 
 def check_args(args: object) -> None:
@@ -119,10 +127,22 @@ def outside_transforms() -> Iterator[None]:
 
 
 def usable(x: Tensor) -> Tensor:
-    """x, or a copy where autograd would refuse it: made in inference mode, or expanded, so that rows share memory."""
+    """x, or a copy where autograd would refuse it, made in inference mode, or where its entries share memory."""
     if not torch.compiler.is_compiling() and x.is_inference():
         with torch.inference_mode(False):
             return x.clone()
-    if 0 not in (strides := x.stride()):
-        return x
-    return x.contiguous() if any(s == 0 and n > 1 for s, n in zip(strides, x.shape, strict=True)) else x
+    return x if x.is_contiguous() or not has_overlap(x) else x.contiguous()
+
+
+def has_overlap(x: Tensor) -> bool:
+    """Whether entries of x share memory, as those that were expanded, or windows along a line that overlap do.
+
+    Forward mode lays a tangent out as x is, so that entries of the tangent would share memory, too.
+    """
+    extent = 0  # of the axes with smaller strides
+    for stride, size in sorted(zip(x.stride(), x.shape, strict=True)):
+        if size > 1:
+            if stride <= extent:
+                return True
+            extent += stride * (size - 1)
+    return False

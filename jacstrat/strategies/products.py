@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from jacstrat.strategies.cuts import has_other_leaf
+from jacstrat.trace import forward_mode
 from jacstrat.trace.arguments import Function
 from jacstrat.trace.tracers import is_transformed
 
@@ -107,7 +108,7 @@ def pullback(field: Function, x: Tensor, *args: Any) -> Linearised:
 
 def jvp(field: Function, x: Tensor, *args: Any) -> Linearised:
     """v -> J v by torch.func.jvp; evaluates the field with every product, or once where it is vmapped."""
-    return Linearised(lambda v: torch.func.jvp(lambda x: field(x, *args), (x,), (v.expand_as(x),))[1])
+    return Linearised(lambda v: forward_mode.jvp(lambda x: field(x, *args), (x,), (v.expand_as(x),))[1])
 
 
 def functional_gradient(scalar: Function) -> Function:
@@ -144,10 +145,10 @@ def curvature(scalar: Function, x: Tensor, *args: Any) -> Linearised:
         tangent = v.expand_as(x)
 
         def slope(x: Tensor) -> Tensor:
-            return torch.func.jvp(lambda x: scalar(x, *args), (x,), (tangent,))[1]
+            return forward_mode.jvp(lambda x: scalar(x, *args), (x,), (tangent,))[1]
 
         # For a single point torch may give float64: a tangent without an axis takes the dtype of a number beside it.
-        return torch.func.jvp(slope, (x,), (tangent,))[1].to(x.dtype)
+        return forward_mode.jvp(slope, (x,), (tangent,))[1].to(x.dtype)
 
     return Linearised(apply)
 

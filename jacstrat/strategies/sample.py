@@ -87,9 +87,13 @@ def _special(x: Tensor) -> list[int]:
 def _generic(x: Tensor) -> Tensor:
     """Points with nothing special about them, of the signs of x but near 0: one far from it, the next beside it, ..."""
     generator = torch.Generator().manual_seed(x.shape[-1])
-    noise = torch.randn(x.shape, generator=generator, dtype=torch.float64).to(x)
-    share = LEAST + (1 - LEAST) * torch.rand(x.shape, generator=generator, dtype=torch.float64).to(x)
+    noise = torch.randn(x.shape, generator=generator, dtype=torch.float64, device="cpu").to(x)
+    share = LEAST + (1 - LEAST) * torch.rand(x.shape, generator=generator, dtype=torch.float64, device="cpu").to(x)
     size = x.abs().mean()
-    is_far = (torch.arange(len(x), device=x.device) % 2 == 0).unsqueeze(-1) if x.dim() == 2 else torch.tensor(True)
+    is_far = (
+        (torch.arange(len(x), device=x.device) % 2 == 0).unsqueeze(-1)
+        if x.dim() == 2
+        else torch.tensor(True, device="cpu")
+    )
     scaled = x * torch.where(is_far.to(x.device), share, 1 + JITTER * noise)
     return scaled + FLOOR * torch.where(size > 0, size, 1.0).to(x.dtype) * noise.flip(-1)

@@ -198,6 +198,6 @@ def _dense(g: Tensor) -> Tensor:
 def _direction(leaf: Tensor, number: int) -> Tensor:
     generator = torch.Generator().manual_seed(number)
     dtype = torch.complex128 if leaf.is_complex() else torch.float64
-    noise = torch.randn(leaf.shape, generator=generator, dtype=dtype).to(leaf)
+    noise = torch.randn(leaf.shape, generator=generator, dtype=dtype, device="cpu").to(leaf)
     size = float(leaf.detach().abs().square().mean().sqrt()) if leaf.numel() else 0.0
     return noise * (min(size, 1.0) or 1.0)

@@ -171,7 +171,7 @@ class Question:
                     moved = torch.nextafter(moved, signs * torch.inf)
                     changes.append((self.by_autograd(moved) - here).abs())
         except REFUSALS:
-            return torch.zeros(len(self.V), *self.points.shape[:-1]).to(self.points)
+            return self.points.new_zeros(len(self.V), *self.points.shape[:-1])
         first, _, third = changes
         is_jump = (first - third).abs() <= SAME_JUMP * first
         return torch.where(first.isfinite() & ~is_jump, first, 0)
@@ -190,7 +190,9 @@ class Question:
             y = self.f(self.points)
             change = torch.zeros_like(y.abs())
             for _ in range(MOVES):
-                noise = torch.randn(self.points.shape, generator=generator, dtype=torch.float64).to(self.points)
+                noise = torch.randn(self.points.shape, generator=generator, dtype=torch.float64, device="cpu").to(
+                    self.points
+                )
                 change = torch.maximum(change, (self.f(self.points * (1 + 2 * eps * noise)) - y).abs())
         size_of_f, change = (y.abs(), change) if self.order == 2 else (y.abs().amax(-1), change.amax(-1))
         is_dead = size_of_f <= ROUNDINGS * change
@@ -210,7 +212,7 @@ class Question:
             sums = [lambda x, k=k: terms(x)[..., k] for k in range(0, self.V.shape[-1], -(-self.V.shape[-1] // PARTS))]
         largest = torch.zeros(self.points.shape[:-1], dtype=self.points.dtype, device=self.points.device)
         generator = torch.Generator().manual_seed(self.V.shape[-1])
-        signs = torch.randn(2, self.V.shape[-1], generator=generator, dtype=torch.float64).to(self.points)
+        signs = torch.randn(2, self.V.shape[-1], generator=generator, dtype=torch.float64, device="cpu").to(self.points)
         # Of a function that changes over lengths of about 1 or more.
         length = self.points.abs().amax(-1).clamp_min(1)
         with torch.no_grad(), suppress(*REFUSALS):
@@ -236,7 +238,7 @@ class Question:
         smooth, as abs(x)^2 is.
         """
         generator = torch.Generator().manual_seed(self.V.shape[-1])
-        noise = torch.randn(self.points.shape, generator=generator, dtype=torch.float64).to(self.points)
+        noise = torch.randn(self.points.shape, generator=generator, dtype=torch.float64, device="cpu").to(self.points)
         step = torch.finfo(precision(self.points)).eps ** BESIDE
         beside = self.points + step * (self.points.abs() + self.points.abs().mean()) * noise
         forms, differences = self.by_autograd(beside), self.by_differences(beside, is_steady=True)
@@ -253,7 +255,9 @@ class Question:
         generator = torch.Generator().manual_seed(self.V.shape[-1])
         holds = torch.ones(self.points.shape[:-1], dtype=torch.bool, device=self.points.device)
         for _ in range(PAIRS):
-            v, w = torch.randn(2, self.V.shape[-1], generator=generator, dtype=torch.float64).to(self.points)
+            v, w = torch.randn(2, self.V.shape[-1], generator=generator, dtype=torch.float64, device="cpu").to(
+                self.points
+            )
             v, w = v / (2 * v.norm()), w / (2 * w.norm())
             forms, is_smooth, noise = self.by_differences(self.points, torch.stack((v, w, v + w, v - w)), True)
             off = (forms[2] + forms[3] - 2 * forms[0] - 2 * forms[1]).abs()
@@ -264,7 +268,7 @@ class Question:
     def _is_contradicted(self, forms: Tensor) -> bool:
         """Whether differences along one random direction tell that a rule of torch is wrong."""
         generator = torch.Generator().manual_seed(self.V.shape[-1])
-        v = torch.randn(1, self.V.shape[-1], generator=generator, dtype=torch.float64)
+        v = torch.randn(1, self.V.shape[-1], generator=generator, dtype=torch.float64, device="cpu")
         v = (v / v.norm()).to(self.points)
         form, difference = self.by_autograd(self.points, v), self.by_differences(self.points, v)
         size = torch.maximum(_size(forms), difference.value.abs()[0])

@@ -186,7 +186,7 @@ class Witness:
         is_summed = self.operator.is_trace
         if few and along is not None:
             generator = torch.Generator().manual_seed(n)
-            V = torch.randn(ALONG, n, generator=generator, dtype=torch.float64).to(self.x)
+            V = torch.randn(ALONG, n, generator=generator, dtype=torch.float64, device="cpu").to(self.x)
             is_summed, numbers = True, lambda points, *args: along(V, points, *args).unsqueeze(0)
         elif few and entries is not None:
             coordinates = torch.tensor(sorted({k * n // ENTRIES for k in range(ENTRIES)}), device=self.x.device)

@@ -197,7 +197,7 @@ class _ConstantValues:
 
         def value_of(argument: Node) -> Any:
             example = _example(argument)
-            return torch.empty(example.shape, dtype=example.dtype) if shaped else self.value(argument)
+            return torch.empty(example.shape, dtype=example.dtype, device="cpu") if shaped else self.value(argument)
 
         args, kwargs = _plain(map_arg((node.args, node.kwargs), value_of))
         if "device" in kwargs:

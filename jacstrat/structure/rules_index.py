@@ -62,12 +62,12 @@ def _written(call: PatternCall, source: Sets, find: Callable[[Tensor], Tensor], 
     """
     target = call.sets("self")
     shape = target.ids.shape
-    places = find(torch.arange(math.prod(shape)).reshape(shape))
+    places = find(torch.arange(math.prod(shape), device="cpu").reshape(shape))
     (before, after), table = aligned([target, source])
     before = before.reshape(-1).clone()
     if not combined:
         before[places.reshape(-1)] = NONE
-    groups = torch.cat([torch.arange(len(before)), places.reshape(-1)])
+    groups = torch.cat([torch.arange(len(before), device="cpu"), places.reshape(-1)])
     ids = torch.cat([before, after.expand(places.shape).reshape(-1)])
     united, table = unite_groups(groups.numpy(), ids.numpy(), len(before), table)
     return Sets(torch.from_numpy(united).reshape(shape), table)

@@ -72,7 +72,9 @@ def _spread(ids: Tensor, axis: int, kernel: int, stride: int, padding: int, dila
 def _read(ids: Tensor, axis: int, kernel: int, stride: int, start: int, dilation: int, size: int) -> Tensor:
     """ids at start + stride j + dilation k for j < size, k < kernel; NONE outside."""
     length = ids.shape[axis]
-    places = start + stride * torch.arange(size).unsqueeze(1) + dilation * torch.arange(kernel)
+    places = (
+        start + stride * torch.arange(size, device="cpu").unsqueeze(1) + dilation * torch.arange(kernel, device="cpu")
+    )
     # One more place at the end, for all that is outside.
     padded = pad(ids.movedim(axis, -1), (0, 1), value=NONE)
     windows = padded[..., places.where((places >= 0) & (places < length), length)]

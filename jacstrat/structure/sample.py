@@ -49,7 +49,7 @@ def _points(x: Tensor) -> Iterator[Tensor]:
     first = x.detach()[:2] if x.dim() == 2 and len(x) else x.detach().new_zeros(few(x)) if x.dim() == 2 else x.detach()
     size = float(first.abs().max()) or 1.0
     for scale in SCALES:
-        noise = torch.randn(first.shape, generator=generator, dtype=torch.float64).to(first)
+        noise = torch.randn(first.shape, generator=generator, dtype=torch.float64, device="cpu").to(first)
         yield first + scale * size * noise
 
 

@@ -41,12 +41,12 @@ class Sets:
         """Of x itself: element i of each row depends on coordinate i."""
         n = shape[-1]
         table = vstack([csr_array((2, n), dtype=bool), eye_array(n, dtype=bool, format="csr")], format="csr")
-        return cls(torch.arange(2, n + 2).expand(tuple(shape)), table)
+        return cls(torch.arange(2, n + 2, device="cpu").expand(tuple(shape)), table)
 
     @classmethod
     def constant(cls, shape: Sequence[int], n: int) -> Sets:
         """Of a tensor without a derivative: every set is empty."""
-        return cls(torch.zeros((), dtype=torch.int64).expand(tuple(shape)), csr_array((2, n), dtype=bool))
+        return cls(torch.zeros((), dtype=torch.int64, device="cpu").expand(tuple(shape)), csr_array((2, n), dtype=bool))
 
     def expand(self, shape: Sequence[int]) -> Sets:
         """As torch's expand: no memory is taken for what is repeated."""

@@ -58,7 +58,7 @@ class AbstractValues:
         self.guards: dict[int, Tensor] = {}
         n = x.shape[-1]
         # Followed on the CPU wherever x is: these are many operations, on little.
-        coordinates = torch.arange(1, n + 1).view((1,) * x.dim() + (n,))
+        coordinates = torch.arange(1, n + 1, device="cpu").view((1,) * x.dim() + (n,))
         point = AbstractValue(x.shape, coordinates, is_point=True)
         self.slots: list[Any] = [point, *(None,) * (size - 1), *constants]
         self.shapes: dict[int, torch.Size] = {size + number: one.shape for number, one in enumerate(constants)}

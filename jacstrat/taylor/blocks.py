@@ -160,7 +160,7 @@ def outer(support: Tensor, shape: torch.Size, is_left: bool, n: int) -> tuple[Ou
     coordinates = table[rows, places] - 1
     if not len(rows) or WORTH * len(rows) > n * table.shape[1]:
         return None
-    is_complete = torch.equal(coordinates, torch.arange(n))
+    is_complete = torch.equal(coordinates, torch.arange(n, device="cpu"))
     return Outer(is_left, rows, places, coordinates, n, is_complete), wanted
 
 

@@ -11,13 +11,14 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.func import grad, jvp, vjp, vmap
+from torch.func import grad, vjp, vmap
 
 from jacstrat.core.errors import UnsupportedError
 from jacstrat.taylor.forward import FORWARD_TWICE
 from jacstrat.taylor.jet import Jet, plus
 from jacstrat.taylor.pointwise import propagated
 from jacstrat.taylor.rule import Rule, TaylorCall
+from jacstrat.trace.forward_mode import jvp
 from jacstrat.trace.operations import is_random
 from jacstrat.trace.tape import leaves
 

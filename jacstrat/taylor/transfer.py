@@ -83,7 +83,7 @@ def _joined(node: TaylorNode, arguments: AbstractArguments, values: AbstractValu
     environment = list(values.slots)
     for slot in node.slots:
         if slot not in arguments:
-            environment[slot] = torch.zeros((), dtype=torch.float64).expand(values.shapes[slot])
+            environment[slot] = torch.zeros((), dtype=torch.float64, device="cpu").expand(values.shapes[slot])
     return _by_rule(node, wanted, environment, values)
 
 
@@ -91,7 +91,7 @@ def _by_rule(
     node: TaylorNode, wanted: Mapping[int, Tensor], environment: list[object], values: AbstractValues
 ) -> Transfer | None:
     """By the rule itself, with supports as tangents: what it fills up with 0 has none."""
-    zero = torch.zeros((), dtype=torch.float64)
+    zero = torch.zeros((), dtype=torch.float64, device="cpu")
     for slot, support in wanted.items():
         environment[slot] = Jet(zero.expand(values.slots[slot].shape), support.double())
     call = TaylorCall(node.op, bound(node.args, environment), node.kwargs, used=(True,) * len(node.outs))

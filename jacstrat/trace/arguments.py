@@ -61,7 +61,7 @@ def of_tensors(f: Function, args: Args) -> Function:
 
 def lifted(args: Args) -> Args:
     """The arguments with fractions as tensors, so that a recording holds for others: t changes at every step."""
-    return tuple(torch.full((), arg, dtype=torch.float64) if type(arg) is float else arg for arg in args)
+    return tuple(torch.full((), arg, dtype=torch.float64, device="cpu") if type(arg) is float else arg for arg in args)
 
 
 def as_fractions(args: Args) -> Args:

@@ -93,7 +93,7 @@ def _numbers(data: Any) -> Iterator[Any]:
 def _dtype(number: Any) -> torch.dtype | None:
     """What torch takes a number for; None of one that may have been a number of Python before it was recorded."""
     if not isinstance(number, Tensor):
-        return torch.tensor(number).dtype
+        return torch.tensor(number, device="cpu").dtype
     may_be_lifted = isinstance(number, FakeTensor) and number.dtype == torch.float64
     return None if may_be_lifted and torch.get_default_dtype() != torch.float64 else number.dtype
 

@@ -4,10 +4,11 @@ A recording bakes in numbers, the objects that attributes hold, the layers that 
 read and looks it up again at each call. Where `fingerprint` is exact, it is best-effort and leaves out what it does not
 understand: it tells that a tape is stale, and not that it may serve another function.
 
-What is read is told by `reach`. Tensors are compared by identity and shape, since a tape follows what is written
-into them. Not seen: what is written into arrays of more than 4 KiB, the items of containers of more than 20,000 and
-what those of more than 256 are made of, the order of a dict of plain keys, an attribute that did not exist and is not
-asked for by `hasattr` or `getattr`, names in `globals()`, the environment, and what the standard library itself holds.
+What is read is told by `reach`; torch's default dtype is read by every function. Tensors are compared by identity and
+shape, since a tape follows what is written into them. Not seen: what is written into arrays of more than 4 KiB, the
+items of containers of more than 20,000 and what those of more than 256 are made of, the order of a dict of plain keys,
+an attribute that did not exist and is not asked for by `hasattr` or `getattr`, names in `globals()`, the environment,
+and what the standard library itself holds.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from dataclasses import dataclass, field
 from operator import call, eq, is_
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from jacstrat.trace.contents import IMMUTABLE
@@ -67,7 +69,8 @@ class Guard:
     @classmethod
     def of(cls, f: Callable[..., Any]) -> Guard:
         """The guard of f as it is now; takes about 0.03 milliseconds a module."""
-        return cls(tuple(Check(*read) for read in Walk().run(f)))
+        dtype = Check(_default_dtype, None, torch.get_default_dtype(), ("torch's default dtype",))
+        return cls((dtype, *(Check(*read) for read in Walk().run(f))))
 
     def change(self) -> str | None:
         """The first thing that is not as it was, in words; None where all is.
@@ -95,6 +98,11 @@ class Guard:
 
 
 _FORM = Tensor.size
+
+
+def _default_dtype(_: None) -> torch.dtype:
+    """That of the tensors that f makes without saying."""
+    return torch.get_default_dtype()
 
 
 def _has_form(tensor: Tensor) -> bool:

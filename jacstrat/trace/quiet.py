@@ -12,22 +12,28 @@ from contextvars import ContextVar
 
 import torch
 
+from jacstrat.trace.turn import TURN
+
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Nothing of torch's loggers, those that are made meanwhile apart, as long as this lasts."""
-    cached = torch.is_autocast_cache_enabled()
-    loggers = [logging.getLogger("torch"), *_below("torch")]
-    before = [logger.disabled for logger in loggers]
-    try:
-        for logger in loggers:
-            logger.disabled = True
-        torch.set_autocast_cache_enabled(False)
-        yield
-    finally:
-        torch.set_autocast_cache_enabled(cached)
-        for logger, was in zip(loggers, before, strict=True):
-            logger.disabled = was
+    """Nothing of torch's loggers, those that are made meanwhile apart, as long as this lasts.
+
+    They are the process's, and so is what else a trace changes: one thread at a time.
+    """
+    with TURN:
+        cached = torch.is_autocast_cache_enabled()
+        loggers = [logging.getLogger("torch"), *_below("torch")]
+        before = [logger.disabled for logger in loggers]
+        try:
+            for logger in loggers:
+                logger.disabled = True
+            torch.set_autocast_cache_enabled(False)
+            yield
+        finally:
+            torch.set_autocast_cache_enabled(cached)
+            for logger, was in zip(loggers, before, strict=True):
+                logger.disabled = was
 
 
 class without_fallback_warnings:  # noqa: N801 - called as a function is

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -172,3 +173,27 @@ def test_a_result_under_autocast_has_the_dtype_of_x(strategy) -> None:
     x = seeded(lambda: torch.randn(4, N))
     with torch.autocast("cpu", dtype=torch.bfloat16):
         assert laplacian(net, x, strategy).dtype == x.dtype
+
+
+# "meta" stands for a device that x is not on, and has no numbers to go on with.
+@pytest.mark.parametrize("strategy", [*FIELD, "hutchinson:probes=2", "xtrace"])
+def test_a_default_device_is_no_matter_of_a_field(x, strategy) -> None:
+    net = seeded(lambda: nn.Sequential(nn.Linear(N, 8), nn.Tanh(), nn.Linear(8, N)).double())
+    elsewhere_as_here(lambda: divergence(net, x, strategy, seeded(torch.Generator)))
+
+
+@pytest.mark.parametrize("strategy", [*SCALAR, "jacrev", "compiled(taylor)"])
+def test_a_default_device_is_no_matter_of_a_scalar(x, strategy, interpreted) -> None:
+    net = seeded(lambda: nn.Sequential(nn.Linear(N, 8), nn.Tanh(), nn.Linear(8, 1), nn.Flatten(0)).double())
+    elsewhere_as_here(lambda: laplacian(net, x, strategy))
+
+
+@pytest.mark.parametrize("weight", [(1.0, 2.0, 3.0), np.eye(3), torch.eye(3).double(), np.ones(3)])
+def test_a_default_device_is_no_matter_of_a_weight(x, weight) -> None:
+    elsewhere_as_here(lambda: laplacian(lambda x: x.sin().prod(-1), x, weight=weight))
+
+
+def elsewhere_as_here(result: Callable[[], Tensor]) -> None:
+    with torch.device("meta"):
+        found = result()
+    torch.testing.assert_close(found, result())

@@ -125,6 +125,26 @@ def test_fused_attention_is_off_while_f_is_differentiated(switched: list[bool], 
         assert switches() == switched
 
 
+def test_the_last_of_several_threads_puts_the_switches_back(switched: list[bool]) -> None:
+    first, second = plain_attention(), plain_attention()
+    first.__enter__()
+    second.__enter__()
+    first.__exit__()
+    assert switches() == [False] * 3
+    second.__exit__()
+    assert switches() == switched
+
+
+def test_what_f_switches_on_for_itself_is_its_own(switched: list[bool]) -> None:
+    with plain_attention():
+        torch.backends.cuda.enable_flash_sdp(True)
+        with plain_attention():
+            assert switches() == [False] * 3
+        assert switches() == [True, False, False]
+        torch.backends.cuda.enable_flash_sdp(False)
+    assert switches() == switched
+
+
 def test_the_switches_are_put_back_after_an_error(switched: list[bool]) -> None:
     with pytest.raises(ValueError, match="mine"), plain_attention():
         raise ValueError("mine")

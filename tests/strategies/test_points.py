@@ -7,8 +7,15 @@ import re
 import pytest
 import torch
 
-from jacstrat import ShapeError, UsageError
-from jacstrat.strategies.points import check_points, outside_inference_mode, outside_transforms, place_of, usable
+from jacstrat import ShapeError, UsageError, curl, derivatives_along, gradient, laplacian, parse_strategy
+from jacstrat.strategies.points import (
+    check_points,
+    has_overlap,
+    outside_inference_mode,
+    outside_transforms,
+    place_of,
+    usable,
+)
 from jacstrat.trace.fake import fake_mode
 from jacstrat.trace.tracers import is_transformed
 
@@ -17,6 +24,11 @@ from jacstrat.trace.tracers import is_transformed
     ("x", "error", "message"),
     [
         ([1.0], UsageError, "x must be a torch.Tensor, got list"),
+        (
+            torch.nested.as_nested_tensor([torch.ones(2)]),
+            UsageError,
+            "x must be dense, got a nested tensor; use torch.n",
+        ),
         (torch.ones(3, dtype=torch.int64), UsageError, "x must be real and floating-point, got torch.int64; use x.d"),
         (torch.ones(3, dtype=torch.complex64), UsageError, "x must be real and floating-point, got torch.complex64"),
         (torch.ones(()), ShapeError, "x must be a point (n,) or points (B, n) with n >= 1, got shape ()"),
@@ -87,3 +99,48 @@ def test_points_that_autograd_would_refuse_are_copied_and_no_others() -> None:
     with torch.inference_mode():
         made = torch.ones(2, 3)
     assert usable(made).requires_grad_().requires_grad
+
+
+LINE = torch.arange(8.0)
+
+
+@pytest.mark.parametrize(
+    ("x", "expected"),
+    [
+        (LINE.unfold(0, 4, 1), True),
+        (LINE.unfold(0, 4, 4), False),
+        (LINE.expand(2, 8), True),
+        (LINE.view(2, 4).mT, False),
+        (LINE.view(2, 4)[:, ::2], False),
+        (LINE.unsqueeze(0).expand(1, 8), False),
+    ],
+    ids=["windows", "blocks", "expanded", "transposed", "steps", "one"],
+)
+def test_entries_that_share_memory_are_found(x, expected: bool) -> None:
+    assert has_overlap(x) is expected
+
+
+@pytest.mark.parametrize("strategy", ["jvp", "jacfwd", "forward_over_forward", "taylor"])
+def test_windows_along_a_line_are_points_as_any_others(strategy: str) -> None:
+    windows = torch.linspace(0, 1, 8).double().unfold(0, 4, 1)
+
+    def u(x: torch.Tensor) -> torch.Tensor:
+        return x.sin().prod(-1)
+
+    torch.testing.assert_close(laplacian(u, windows, strategy), -4 * u(windows))
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: laplacian("u", LINE),  # type: ignore[arg-type]
+        lambda: gradient("u", LINE),  # type: ignore[arg-type]
+        lambda: curl("u", LINE),  # type: ignore[arg-type]
+        lambda: derivatives_along("u", LINE, LINE, 1),  # type: ignore[arg-type]
+        lambda: parse_strategy("vmap").prepare("laplacian", "u", LINE),  # type: ignore[arg-type]
+    ],
+    ids=["laplacian", "gradient", "curl", "along", "prepare"],
+)
+def test_what_cannot_be_called_is_refused_in_a_line(call) -> None:
+    with pytest.raises(UsageError, match=r"^f must be a function of x, got str$"):
+        call()

@@ -288,3 +288,14 @@ def test_items_of_long_containers_are_compared_all_at_once(container: Any) -> No
     assert guard.change() == "the items of `container`, which a lambda closes over"
     container[500] = before
     assert guard.change() is None
+
+
+def test_a_default_dtype_is_read_by_all():
+    guard, before = Guard.of(lambda x: x * torch.ones(3)), torch.get_default_dtype()
+    assert guard.change() is None
+    try:
+        torch.set_default_dtype(torch.float64)
+        assert guard.change() == "torch's default dtype"
+    finally:
+        torch.set_default_dtype(before)
+    assert guard.change() is None

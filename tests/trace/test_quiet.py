@@ -6,12 +6,15 @@ import logging
 import subprocess
 import sys
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
 
+from jacstrat import parse_strategy
 from jacstrat.trace.quiet import quiet, without_fallback_warnings
 
+X = torch.linspace(-1, 1, 12).double().view(4, 3)
 NAMES = ("torch", "torch.fx", "torch._dynamo", "torch.fx.experimental.symbolic_shapes")
 
 
@@ -77,3 +80,24 @@ print(float(laplacian(lambda x: x.square().sum(-1), torch.ones(2, 3))[0]))
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=100)
     assert (done.returncode, done.stdout, done.stderr) == (0, "6.0\n", "")
+
+
+@pytest.mark.parametrize("strategy", ["coloring", "taylor"])
+def test_threads_that_trace_leave_what_is_the_processs_as_it_was(strategy: str) -> None:
+    def prepared(k: int) -> torch.Tensor:
+        def u(x: torch.Tensor) -> torch.Tensor:
+            return x.sin().sum(-1) * k
+
+        return parse_strategy(strategy).prepare("laplacian", u, X)(X)
+
+    logger, apply = logging.getLogger("torch"), torch.autograd.Function.__dict__["apply"]
+    interval, disabled = sys.getswitchinterval(), logger.disabled
+    sys.setswitchinterval(1e-5)
+    try:
+        with ThreadPoolExecutor(4) as pool:
+            for k, result in enumerate(pool.map(prepared, range(12))):
+                torch.testing.assert_close(result, -k * X.sin().sum(-1))
+    finally:
+        sys.setswitchinterval(interval)
+    assert logger.disabled == disabled
+    assert torch.autograd.Function.__dict__["apply"] is apply

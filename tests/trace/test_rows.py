@@ -92,6 +92,7 @@ def test_what_f_raises_at_x_goes_through() -> None:
         (lambda x: x - x.mean(0), True),
         (lambda x: x.softmax(0), True),
         (lambda x: x.flip(0), True),
+        (lambda x: torch.cat((x[:3], x[4:], x[3:4])), True),
         (NET, False),
         (lambda x: x * T, False),
         (lambda x: x * T[: len(x)], False),
@@ -99,7 +100,9 @@ def test_what_f_raises_at_x_goes_through() -> None:
         (lambda x: x.sin() * x.sum().item(), False),
         (lambda x: x.detach(), False),
     ],
-    ids=["mean", "softmax", "flip", "network", "rows", "cut", "shift", "number", "constant"],
+    ids=["mean", "softmax", "flip", "two", "network", "rows", "cut", "shift", "number", "constant"],
 )
 def test_rows_are_coupled_by_derivatives(f: Callable[[Tensor], Tensor], is_coupled: bool) -> None:
     assert are_coupled(f, X) is is_coupled
+    with torch.no_grad():
+        assert are_coupled(f, X) is is_coupled

@@ -110,7 +110,7 @@ def _change(
     generator = torch.Generator().manual_seed(0)
     for _ in range(MOVES):
         attend()
-        towards = (torch.randint(0, 2, x.shape, generator=generator) * 2.0 - 1).to(x) * torch.inf
+        towards = (torch.randint(0, 2, x.shape, generator=generator, device="cpu") * 2.0 - 1).to(x) * torch.inf
         # Whatever f raises beside x.
         with suppress(Exception):
             moved = _at(replace(instance, x=torch.nextafter(x, towards)), operator, there)
@@ -204,7 +204,7 @@ def _key(instance: Instance, cell: Cell) -> str:
     its values at x tell them apart.
     """
     tensors = {"x": instance.x, **instance.parameters}
-    tensors |= {f"argument {k}": torch.as_tensor(one) for k, one in enumerate(instance.args)}
+    tensors |= {f"argument {k}": torch.as_tensor(one, device="cpu") for k, one in enumerate(instance.args)}
     weight = instance.weight
     if PROBLEMS.get(cell.problem) is not instance.problem:
         tensors["f(x)"] = instance.value()

@@ -45,7 +45,7 @@ def array_of(weight: Any) -> Tensor:
     """A weight that is no function as a tensor; numbers of Python have all their digits, whatever torch's default."""
     if isinstance(weight, tuple):
         return torch.tensor(weight, dtype=torch.float64, device="cpu")
-    return torch.as_tensor(weight)
+    return weight if isinstance(weight, Tensor) else torch.as_tensor(weight, device="cpu")
 
 
 def real_numbers(weight: Any, is_meta: bool) -> Tensor:

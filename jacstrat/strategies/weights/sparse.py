@@ -42,7 +42,7 @@ def sparse_rows(A: Tensor, x: Tensor) -> SparseRows | None:
     # Those that are filled first, in their order.
     places = filled.to(torch.uint8).argsort(dim=1, descending=True, stable=True)[:, :r]
     entries = A.gather(1, places)
-    places = torch.where(entries != 0, places, torch.arange(n).unsqueeze(1))
+    places = torch.where(entries != 0, places, torch.arange(n, device="cpu").unsqueeze(1))
     return SparseRows(places.mT.contiguous().to(x.device), near(entries.mT.contiguous(), x))
 
 
