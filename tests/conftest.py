@@ -86,7 +86,7 @@ def interpreted(monkeypatch: pytest.MonkeyPatch) -> list[object]:
 
     graphs: list[object] = []
 
-    def compile(graph: object, inputs: object) -> object:
+    def compile(graph: object, inputs: object, options: object = None) -> object:
         graphs.append(graph)
         return graph
 

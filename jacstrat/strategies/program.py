@@ -85,8 +85,11 @@ class CompiledProgram:
         """
         from torch._inductor import compile as compiled
 
+        from jacstrat.strategies.stored import StoreBeforeBroadcast
+
         captured = capture(evaluate, x, args)
-        call = compiled(captured.graph, [x, *tensors_of(args), *captured.tensors])
+        options = {"post_grad_custom_post_pass": StoreBeforeBroadcast()}
+        call = compiled(captured.graph, [x, *tensors_of(args), *captured.tensors], options)
         return cls(
             ProgramSignature.of(x, args), captured.tensors, tuple(t.requires_grad for t in captured.tensors), call
         )

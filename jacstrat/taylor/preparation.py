@@ -16,6 +16,7 @@ from jacstrat.taylor.plan import Spread
 from jacstrat.taylor.program import TaylorProgram
 from jacstrat.taylor.sparse import LEAST, Planner
 from jacstrat.taylor.table import TAYLOR_RULES
+from jacstrat.taylor.unmerged import unmerged
 from jacstrat.trace.arguments import Args
 from jacstrat.trace.tape import Slot, Tape, leaves
 
@@ -31,6 +32,7 @@ def ready_for_gradients(tape: Tape, x: Tensor, args: Args) -> TaylorProgram:
 
 
 def _ready(tape: Tape, x: Tensor, args: Args, with_tangents: bool) -> TaylorProgram:
+    tape = unmerged(tape, x.shape)
     ruled = [TaylorNode.of(node, TAYLOR_RULES.get(node.op, ANY)) for node in tape.nodes]
     constants = _ConstantSlots(tape.size)
     nodes = [_without_tensors(node, constants) for node in analysed(ruled, tape.output, tape.arguments, with_tangents)]

@@ -247,7 +247,7 @@ def test_what_cannot_be_traced_or_compiled_is_unsupported(net: Network, monkeypa
     with pytest.raises(UnsupportedError, match=f"^{re.escape(words)}$"):
         parse_strategy("compiled(identity)").prepare("laplacian", branching, X)
 
-    def broken(graph, inputs):
+    def broken(graph, inputs, options):
         raise ValueError("over\ntwo lines") from KeyError("a cause")
 
     monkeypatch.setattr(torch._inductor, "compile", broken)
