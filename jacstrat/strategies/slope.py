@@ -50,7 +50,7 @@ class LeafLine:
         points: Where functions are evaluated; a leaf, too, where they require grad.
         leaves: Tensors that require grad.
         directions: In the shape of each, random, of its own size.
-        reads: The function of points by which alone the leaves are read, where one is known that is cheaper than what is
+        reads: The function of points by which alone the leaves are read, where it is known, and cheaper than what is
             differed.
     """
 
