@@ -44,7 +44,7 @@ def passes(network: CellNetwork, dtype: str) -> PassCounts:
 
     instance = network.instance(dtype)
     torch.set_num_threads(THREADS)
-    with torch.no_grad(), config.patch(force_disable_caches=True), _lowered() as moved:
+    with torch.no_grad(), config.patch(fx_graph_cache=False), _lowered() as moved:
         strategy = parse_strategy(STRATEGY)
         prepared, codes = run_and_get_code(lambda: strategy.prepare(network.operator, instance.f, instance.x))
     parts = prepared.contraction.parts
