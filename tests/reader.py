@@ -33,6 +33,7 @@ NOT_RUN: Mapping[str, str] = {
     ".venv/bin/pytest *": "measures, or needs an accelerator",
     ".venv/bin/python bench/measuring.py*": "measures the harness, for ten minutes",
     ".venv/bin/python bench/frontier.py*": "measures the Laplacian of networks, for half an hour",
+    ".venv/bin/python bench/passes.py*": "compiles eight networks; tests/bench/test_passes.py counts a small one",
     "bash scripts/peers/setup*": "installs other libraries",
     "python -m jacstrat.peers *": "installs other libraries",
     "jacstrat run * -s folx*": "needs another library; tests/peers runs one of its own",

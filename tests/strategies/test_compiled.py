@@ -214,7 +214,7 @@ def test_where_nothing_can_be_compiled_the_eager_form_serves(net: Network, inter
 
 
 def test_another_result_is_an_error_and_a_row(net: Network, monkeypatch) -> None:
-    monkeypatch.setattr(torch._inductor, "compile", lambda graph, inputs: lambda *args: 1.5 * graph(*args))
+    monkeypatch.setattr(torch._inductor, "compile", lambda graph, inputs, options: lambda *args: 1.5 * graph(*args))
     with pytest.raises(WrongResultError) as raised:
         prepared("compiled(vmap)", net)
     # 1.5 of each trace is off by at most half of its terms.

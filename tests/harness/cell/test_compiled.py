@@ -27,7 +27,7 @@ def test_counts_are_those_of_the_inner_strategy_but_for_what_cannot_be_seen(cell
 
 
 def test_a_program_that_differs_is_a_wrong_row_with_the_reason(cell, monkeypatch) -> None:
-    monkeypatch.setattr(torch._inductor, "compile", lambda graph, inputs: lambda *args: graph(*args) + 1)
+    monkeypatch.setattr(torch._inductor, "compile", lambda graph, inputs, options: lambda *args: graph(*args) + 1)
     found = rows(cell(mine("net"), "vmap", "compiled(vmap)"))
     assert found["vmap"].status == "ok"
     assert found["compiled(vmap)"].status == "wrong"
