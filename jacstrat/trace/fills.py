@@ -70,6 +70,13 @@ def _tensor(data: Any, *, dtype: Any = None, device: Any = None, **kwargs: Any) 
     return _stacked(data, dtype, device)
 
 
+def _copied(data: Any, *, dtype: Any = None, device: Any = None, **kwargs: Any) -> Any:
+    """torch.tensor, without its warning of a tensor that it is given: what f gave it may have been a number."""
+    if isinstance(data, Tensor) and not kwargs:
+        return data.detach().to(dtype=dtype or data.dtype, device=device or data.device, copy=True)
+    return _tensor(data, dtype=dtype, device=device, **kwargs)
+
+
 def _new_tensor(self: Tensor, data: Any, *, dtype: Any = None, device: Any = None, **kwargs: Any) -> Any:
     return _tensor(data, dtype=dtype or self.dtype, device=device or self.device, **kwargs)
 
@@ -111,7 +118,7 @@ _CONSTRUCTORS: dict[Any, Callable[..., Any]] = {
     torch.full: _full,
     torch.full_like: _full_like,
     Tensor.new_full: _new_full,
-    torch.tensor: _tensor,
+    torch.tensor: _copied,
     torch.as_tensor: _tensor,
     Tensor.new_tensor: _new_tensor,
 }

@@ -110,3 +110,14 @@ def test_a_number_of_a_tensor_has_all_its_digits() -> None:
     for make in (lambda t: torch.tensor([t, t, t]), lambda t: torch.as_tensor(t), lambda t: t.clone()):
         found = laplacian(lambda x, t, make=make: (make(t) * x**4).sum(-1), X, args=(t,))
         torch.testing.assert_close(found, 1.2 * X.square().sum(-1), rtol=1e-14, atol=0)
+
+
+@pytest.mark.filterwarnings("error:To copy construct from a tensor")
+def test_a_number_that_is_recorded_as_a_tensor_warns_of_no_copy() -> None:
+    t = torch.tensor(0.3, dtype=torch.float64, requires_grad=True)
+    with FilledByTensors():
+        made, single = torch.tensor(t), torch.tensor(t, dtype=torch.float32)
+    assert torch.equal(made, t.detach())
+    assert not made.requires_grad
+    assert made.data_ptr() != t.data_ptr()
+    assert torch.equal(single, t.detach().float())
