@@ -131,7 +131,7 @@ def usable(x: Tensor) -> Tensor:
     if not torch.compiler.is_compiling() and x.is_inference():
         with torch.inference_mode(False):
             return x.clone()
-    return x if x.is_contiguous() or not has_overlap(x) else x.contiguous()
+    return x.contiguous() if has_overlap(x) else x
 
 
 def has_overlap(x: Tensor) -> bool:
