@@ -234,9 +234,8 @@ class Prepared:
             try:
                 self._hold(x, args)
             except UnsupportedError:
-                if self.contraction.chosen is None:
-                    raise
-                self._become(self._again(x, args))  # another one may be right with gradients
+                # Prepared with gradients it may be right, or another one of `auto`.
+                self._become(self._again(x, args))
         return self._at_work(work, x, args)
 
     def _at_work(self, work: Callable[..., R], x: Tensor, args: Args) -> R:

@@ -68,6 +68,11 @@ def normed(x: Tensor) -> Tensor:
     return nn.functional.layer_norm(x @ W.T, (5,)).tanh().sum(-1)
 
 
+def natively_normed(x: Tensor) -> Tensor:
+    """The same by the operation that nothing stands in for where gradients are tracked."""
+    return torch.native_layer_norm(x @ W.T, (5,), None, None, 1e-5)[0].tanh().sum(-1)
+
+
 def normed_by_hand(x: Tensor) -> Tensor:
     z = x @ W.T
     z = z - z.mean(-1, keepdim=True)

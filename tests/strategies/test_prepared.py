@@ -19,7 +19,7 @@ from jacstrat.strategies.auto import choosing
 from jacstrat.strategies.auto.trial import Trial
 from jacstrat.strategies.prepared import Prepared
 from jacstrat.strategies.probing import Identity
-from tests.strategies.claims import D, X, log_determinant, normed, normed_by_hand, trusted
+from tests.strategies.claims import D, X, log_determinant, natively_normed, normed, normed_by_hand, trusted
 
 X = X[:3]
 
@@ -244,7 +244,7 @@ class TestWitness:
     def test_what_was_prepared_without_gradients_is_held_again_with_them(self, spec: str) -> None:
         x = X.clone().requires_grad_()
         with torch.no_grad():
-            prepared = prepare(normed, spec, x)
+            prepared = prepare(natively_normed, spec, x)
             torch.testing.assert_close(prepared(x), expected(normed_by_hand, x))
         message = (
             f"^{spec} is not right for this function: it has a gradient that is not right, since third derivatives"
@@ -254,8 +254,17 @@ class TestWitness:
         with torch.no_grad():
             assert prepared(x).shape == (3,)
 
+    @pytest.mark.parametrize("spec", ["vmap", "identity", "jvp"])
+    def test_what_was_prepared_without_gradients_is_prepared_again_where_they_would_be_wrong(self, spec: str) -> None:
+        x = X.clone().requires_grad_()
+        with torch.no_grad():
+            prepared = prepare(normed, spec, x)
+        (g,) = torch.autograd.grad(prepared(x).sum(), x)
+        (same,) = torch.autograd.grad(expected(normed_by_hand, x).sum(), x)
+        torch.testing.assert_close(g, same)
+
     def test_points_that_require_grad_are_another_matter(self) -> None:
-        prepared = prepare(normed, "vmap", X)
+        prepared = prepare(natively_normed, "vmap", X)
         torch.testing.assert_close(prepared(X), expected(normed_by_hand))
         with pytest.raises(UnsupportedError, match="^vmap is not right for this function: it has a gradient that"):
             prepared(X.clone().requires_grad_())
@@ -265,7 +274,7 @@ class TestWitness:
         scale = {"by": 1.0}
 
         def scaled(x: Tensor) -> Tensor:
-            return scale["by"] * normed(x)
+            return scale["by"] * natively_normed(x)
 
         x = X.clone().requires_grad_()
         with torch.no_grad():
