@@ -18,12 +18,14 @@ class Turn:
     """
 
     def __init__(self) -> None:
-        self._renew()
+        self._lock = RLock()
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=self._renew)
 
     def _renew(self) -> None:
-        self._lock = RLock()
+        # What the thread that forks has entered, as where f forks while it is traced, it leaves in the child, too.
+        if not self._lock._is_owned():  # type: ignore[attr-defined]
+            self._lock = RLock()
 
     def __enter__(self) -> None:
         self._lock.acquire()

@@ -53,3 +53,18 @@ def test_a_fork_does_not_wait_for_a_thread_that_it_does_not_have() -> None:
         leave.set()
         held.result(60)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no forks here")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
+def test_who_forks_within_leaves_it_in_the_child_too() -> None:
+    turn, code = Turn(), 1
+    try:
+        with turn:
+            child = os.fork()
+        # Raises where another lock has taken its place.
+        code = 0
+    finally:
+        if child == 0:
+            os._exit(code)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
