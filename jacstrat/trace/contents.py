@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import array
+from collections import OrderedDict
 from operator import is_
 from typing import Any, NamedTuple
 
@@ -37,6 +38,22 @@ class Items(NamedTuple):
         if len(items) != len(self.items):
             return False
         return all(map(is_, items, self.items)) or all(map(_is_alike, items, self.items))
+
+
+class Keys(NamedTuple):
+    """The keys of a dict, in the order in which a loop goes over them."""
+
+    keys: tuple[Any, ...]
+
+    @classmethod
+    def of(cls, container: dict[Any, Any]) -> Keys:
+        """Those that it has now; an OrderedDict has an order of its own, which is not that of the dict that it is."""
+        base: Any = OrderedDict if isinstance(container, OrderedDict) else dict
+        return cls(tuple(base.__iter__(container)))
+
+    def holds(self, container: dict[Any, Any]) -> bool:
+        """Whether it has these still, in this order."""
+        return Keys.of(container).keys == self.keys
 
 
 class Bytes(NamedTuple):

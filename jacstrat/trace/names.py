@@ -6,7 +6,7 @@ import builtins
 import dis
 import functools
 import types
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 
@@ -67,26 +67,33 @@ class Reads(NamedTuple):
         attributes: Of attributes, with the global that they are of where it is one.
         asked: Those that `hasattr` or `getattr` ask for, likewise, which need not be there; None is one that is
             computed.
+        scope: Those that it takes from `globals()`; None is one that is computed.
+        imports: Modules that it imports, with a dot for each level of a relative one.
     """
 
     globals: dict[str, None]
     attributes: set[tuple[str | None, str]]
     asked: set[tuple[str | None, str | None]]
+    scope: set[str | None]
+    imports: set[str]
 
 
 @functools.lru_cache(maxsize=1024)
 def names_read(code: types.CodeType) -> Reads:
     """Names that code and the functions within may read, whatever else they do; see `names_of`."""
-    names = Reads({}, set(), set(_asked(code)))
+    steps = [step for step in dis.get_instructions(code) if step.opname not in _NO_STEPS]
+    names = Reads({}, set(), set(_asked(steps)), set(_taken_from_globals(steps)), set(_imports(steps)))
     owner: str | None = None
-    for step in dis.get_instructions(code):
+    for step in steps:
         if step.opname in ("LOAD_GLOBAL", "LOAD_NAME"):
             owner = step.argval
             names.globals[step.argval] = None
         elif step.opname in ("LOAD_ATTR", "LOAD_METHOD", "LOAD_SUPER_ATTR"):
             names.attributes.add((owner, step.argval))
-        elif step.opname != "EXTENDED_ARG":
+        else:
             owner = None
+        if step.opname == "IMPORT_FROM":
+            names.attributes.add((None, step.argval))
         if step.opname == "LOAD_CONST":  # perhaps for `getattr`
             constants = step.argval if isinstance(step.argval, tuple) else (step.argval,)
             names.attributes.update((None, one) for one in constants if isinstance(one, str) and one.isidentifier())
@@ -94,12 +101,37 @@ def names_read(code: types.CodeType) -> Reads:
         names.globals.update(inner.globals)
         names.attributes.update(inner.attributes)
         names.asked.update(inner.asked)
+        names.scope.update(inner.scope)
+        names.imports.update(inner.imports)
     return names
 
 
-def _asked(code: types.CodeType) -> Iterator[tuple[str | None, str | None]]:
+# What stands between the steps of code and does nothing.
+_NO_STEPS = words("EXTENDED_ARG PUSH_NULL CACHE PRECALL RESUME")
+
+
+def _imports(steps: Sequence[dis.Instruction]) -> Iterator[str]:
+    """Modules that are imported, `.` before them for each level, which is the constant before the last."""
+    for place, step in enumerate(steps):
+        if step.opname == "IMPORT_NAME":
+            level = steps[place - 2].argval if place > 1 else 0
+            yield "." * (level if type(level) is int else 0) + step.argval
+
+
+def _taken_from_globals(steps: Sequence[dis.Instruction]) -> Iterator[str | None]:
+    """Names that are looked up in `globals()`: by an index or `get`."""
+    for place, step in enumerate(steps):
+        if step.opname not in ("LOAD_GLOBAL", "LOAD_NAME") or step.argval != "globals":
+            continue
+        given = [one for one in steps[place + 1 : place + 5] if not one.opname.startswith("CALL")]
+        key = given[1:] if given and given[0].argval == "get" else given[:1]
+        is_plain = bool(key) and key[0].opname == "LOAD_CONST" and isinstance(key[0].argval, str)
+        is_found = len(given) > 1 and (given[0].argval == "get" or given[1].opname.startswith("BINARY_"))
+        yield key[0].argval if is_plain and is_found else None
+
+
+def _asked(steps: Sequence[dis.Instruction]) -> Iterator[tuple[str | None, str | None]]:
     """Names that `hasattr` and `getattr` ask for in code, each with the global that it is asked of."""
-    steps = [step for step in dis.get_instructions(code) if step.opname not in ("EXTENDED_ARG", "PUSH_NULL", "CACHE")]
     for place, step in enumerate(steps):
         if step.argval == ("vars" if step.opname == "LOAD_GLOBAL" else "__dict__"):
             yield None, None

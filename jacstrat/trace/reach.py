@@ -12,28 +12,27 @@ import contextlib
 import contextvars
 import functools
 import logging
+import os
 import types
 from collections import OrderedDict, deque
 from collections.abc import Callable, Collection, Iterable
 from operator import attrgetter
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import Module
 from torch.nn.modules import module as hooks_of_all
 
-from jacstrat.trace.contents import BUFFERS, IMMUTABLE, Bytes, Items
+from jacstrat.trace.containers import ATTRIBUTE, AccessPath, Inside, Read, reads_of, reads_of_entries
+from jacstrat.trace.contents import BUFFERS, IMMUTABLE, Bytes
+from jacstrat.trace.lookups import is_variable, lookups_of
 from jacstrat.trace.names import names_read, words
-from jacstrat.trace.objects import Fields, fields_of, is_plain, is_setting, origin
+from jacstrat.trace.objects import Fields, fields_of, is_setting, origin
 
 log = logging.getLogger("jacstrat")
 
-# Items of one container that are looked at, and objects and checks of one walk: past these it ends, in a fifth of a
-# second at most. CPython has each integer up to 256 once only, so that a length is compared by identity.
-ITEMS = 256
-# Of more than these the items are compared all at once, and what they are made of is not looked at; 30 ns each.
-LONG = 20_000
+# Objects and checks of one walk: past these it ends, in a fifth of a second at most.
 OBJECTS = 5_000
 CHECKS = 50_000
 
@@ -56,22 +55,8 @@ _PARTS: dict[type, tuple[str, ...]] = {
     staticmethod: ("__func__",),
     classmethod: ("__func__",),
 }
-_BASES = (dict, list, tuple, set)
 _ENTRIES = ("_parameters", "_buffers", "_modules")
 _HOOKS = ("_forward_pre_hooks", "_forward_hooks", "_backward_pre_hooks", "_backward_hooks")
-
-# A template and what is put into it: names, keys, or a place in turn. It becomes words once something has changed.
-AccessPath = tuple[Any, ...]
-_ATTRIBUTE, _ITEM, _LENGTH = "`{}` of {}", "item {!r} of {}", "the length of {}"
-
-
-class Read(NamedTuple):
-    """Something that was read: `read(argument)` gave `value`."""
-
-    read: Callable[[Any], Any]
-    argument: Any
-    value: Any
-    access: AccessPath
 
 
 class Walk:
@@ -134,13 +119,19 @@ class Walk:
         self._reads.append(Read(read, argument, value, access))
         self._see(value, access)
 
+    def _take(self, found: Iterable[Read | Inside]) -> None:
+        for one in found:
+            if isinstance(one, Read):
+                self._reads.append(one)
+            self._see(one.value, one.access)
+
     # `issubclass` of the type and not `isinstance`, which may ask a property `__class__` of the object.
     def _look(self, value: Any, kind: type, access: AccessPath) -> None:
         if kind is types.FunctionType:
             self._function(value)
         elif kind in _PARTS:
             for part in _PARTS[kind]:
-                self._see(getattr(value, part), (_ATTRIBUTE, part, f"a {kind.__name__}"))
+                self._see(getattr(value, part), (ATTRIBUTE, part, f"a {kind.__name__}"))
         elif issubclass(kind, types.ModuleType):
             if origin(value.__name__) == "own":
                 self._attributes_read(value, [vars(value)], value.__name__)
@@ -148,7 +139,7 @@ class Walk:
             self._attributes_read(value, self._class(value), value.__name__)
             self._attributes(value, self._class(value), value.__name__, _IMPLICIT_OF_CLASSES)
         else:
-            self._container(value, kind, access)
+            self._take(reads_of(value, kind, access))
             if issubclass(kind, Module):
                 self._module(value, kind)
             elif kind is contextvars.ContextVar:
@@ -160,70 +151,26 @@ class Walk:
                 fields = fields_of(value, kind)
                 if fields and issubclass(kind, Collection) and origin(kind.__module__) == "core":
                     for name in fields:  # what a ChainMap or a UserDict is made of, under whatever names
-                        self._entry(fields, name, (_ATTRIBUTE, name, kind.__name__))
+                        self._entry(fields, name, (ATTRIBUTE, name, kind.__name__))
                 if scopes := [*([] if fields is None else [fields]), *self._class(kind)]:
                     self._reads.append(Read(type, value, kind, ("the class of a {}", kind.__name__)))
                     self._attributes_read(value, scopes, kind.__name__)
-
-    def _container(self, value: Any, kind: type, access: AccessPath) -> None:
-        base = kind if kind in _BASES else next((one for one in _BASES if issubclass(kind, one)), None)
-        if base is tuple:
-            for index, item in enumerate(list(tuple.__iter__(value))[:ITEMS]):
-                self._see(item, (_ITEM, index, access))
-        elif base is not None and 0 < self._length(value, base, access) <= ITEMS:
-            if base is dict:
-                self._items(value, _ITEM, access)
-            elif base is list:
-                read = list.__getitem__.__get__(value)
-                for index, item in enumerate(list.__iter__(value)):
-                    self._note(read, index, item, (_ITEM, index, access))
-            elif all(type(item) in IMMUTABLE for item in frozenset(value)):
-                self._note(frozenset(value).__eq__, value, True, access)
-        elif (kind is deque or kind is types.MappingProxyType) and len(value) <= LONG:
-            self._row(value, access)
-
-    def _row(self, value: Any, access: AccessPath) -> None:
-        """Guard the items of a container all at once, in their order."""
-        contents = Items.of(value)
-        self._note(contents.holds, value, True, ("the items of {}", access))
-        for index, item in enumerate(contents.items[:ITEMS]):
-            self._see(item, (_ITEM, index, access))
-
-    def _length(self, value: Any, base: Any, access: AccessPath) -> int:
-        length = base.__len__(value)
-        if length > ITEMS:
-            self._note(lambda container: base.__len__(container) == length, value, True, (_LENGTH, access))
-            if length <= LONG:
-                self._note(Items.of(value).holds, value, True, ("the items of {}", access))
-        else:  # a derived class may have a `__len__` of its own, which is not to run
-            read = len if type(value) in (base, OrderedDict) else base.__len__
-            self._reads.append(Read(read, value, length, (_LENGTH, access)))
-        return length
-
-    def _items(self, value: dict[Any, Any], template: str, owner: str | AccessPath) -> None:
-        read = dict.__getitem__.__get__(value)
-        for key, item in dict.items(value):
-            if is_plain(key):
-                self._note(read, key, item, (template, key, owner))
-        if not all(map(is_plain, dict.keys(value))):  # to look one up is to run the user's `__hash__`
-            self._row(value, owner if isinstance(owner, tuple) else (owner,))
 
     def _module(self, module: Module, kind: type) -> None:
         owner, is_users = kind.__name__, bool(self._class(kind))
         fields = fields_of(module, kind) or {}
         for name, item in fields.items():
-            access = (_ATTRIBUTE, name, owner)
+            access = (ATTRIBUTE, name, owner)
             if name in _ENTRIES:
                 if type(item) in (dict, OrderedDict):  # what a ScriptModule has is neither
                     self._seen[id(item)] = item
-                    self._length(item, dict, access)
-                    self._items(item, _ATTRIBUTE, owner)
+                    self._take(reads_of_entries(item, access, owner, ordered=name == "_modules"))
             elif name in _HOOKS:
-                self._container(item, type(item), access)
+                self._take(reads_of(item, type(item), access))
             elif name == "training" or (not (is_users or "hook" in name) and is_setting(item)):
                 self._entry(fields, name, access)
         if not issubclass(kind, torch.jit.ScriptModule):  # which puts it there itself at its first call
-            self._entry(fields, "forward", (_ATTRIBUTE, "forward", owner))
+            self._entry(fields, "forward", (ATTRIBUTE, "forward", owner))
         for name in _HOOKS:
             self._see(vars(hooks_of_all)["_global" + name], ("`{}` of all modules", name))
 
@@ -235,13 +182,19 @@ class Walk:
                 self._note(attrgetter("cell_contents"), cell, cell.cell_contents, access)
         for attribute in ("__defaults__", "__kwdefaults__"):
             if (value := getattr(f, attribute)) is not None:
-                self._note(attrgetter(attribute), f, value, (_ATTRIBUTE, attribute, name))
+                self._note(attrgetter(attribute), f, value, (ATTRIBUTE, attribute, name))
         self._attributes_read(f, [vars(f)], name)
         if origin(str(f.__globals__.get("__name__"))) == "own":
             self._note(attrgetter("__code__"), f, f.__code__, ("the code of {}", name))
             self._read_names(f)
-            for variable in names_read(f.__code__).globals:
+            looked_up = lookups_of(f)
+            for variable in (*names_read(f.__code__).globals, *looked_up.globals):
                 self._entry(f.__globals__, variable, ("the global `{}`", variable))
+            for module in looked_up.modules:
+                self._see(module, ("{}", module.__name__))
+            for variable in looked_up.environment:
+                is_same = functools.partial(is_variable, os.environ.get(variable))
+                self._note(is_same, variable, True, ("`{}` of the environment", variable))
 
     def _attributes_read(self, value: Any, scopes: list[Fields], owner: str) -> None:
         if any(scopes):
@@ -256,7 +209,7 @@ class Walk:
             if is_objects:
                 self._absences(fields, owner, names, is_computed)
             for name in [name for name in fields if name in names or is_computed]:
-                access = (_ATTRIBUTE, name, owner)
+                access = (ATTRIBUTE, name, owner)
                 for scope in scopes[: number + 1]:
                     self._entry(scope, name, access)
                 field = fields[name]
@@ -269,7 +222,7 @@ class Walk:
     def _absences(self, fields: Fields, owner: str, names: Iterable[str], is_computed: bool) -> None:
         """Guard the absence of what is asked for, and of anything where that is computed."""
         for name in self._asked.intersection(names).difference(fields):
-            self._entry(fields, name, (_ATTRIBUTE, name, owner))
+            self._entry(fields, name, (ATTRIBUTE, name, owner))
         if is_computed and (id(fields), "") not in self._looked_up:
             self._looked_up.add((id(fields), ""))
             self._reads.append(Read(len, fields, len(fields), ("the attributes of {}", owner)))

@@ -8,7 +8,16 @@ each other.
 from __future__ import annotations
 
 import os
+import sys
+import threading
+from collections.abc import Iterator
 from threading import RLock
+from typing import Any
+
+from jacstrat.core.errors import UnsupportedError
+
+# So long it is waited before anybody looks who waits for whom.
+LOOK_S = 1.0
 
 
 class Turn:
@@ -19,6 +28,7 @@ class Turn:
 
     def __init__(self) -> None:
         self._lock = RLock()
+        self._holder = 0
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=self._renew)
 
@@ -28,10 +38,34 @@ class Turn:
             self._lock = RLock()
 
     def __enter__(self) -> None:
-        self._lock.acquire()
+        if not self._lock.acquire(blocking=False):
+            while not self._lock.acquire(timeout=LOOK_S):
+                if _waits_for_this_thread(self._holder):
+                    raise UnsupportedError(
+                        "a function that is being recorded, or is in forward mode, waits for a thread which it has "
+                        "given work that needs the same; one thread at a time can do that"
+                    )
+        self._holder = threading.get_ident()
 
     def __exit__(self, *_: object) -> None:
         self._lock.release()
+
+
+def _waits_for_this_thread(holder: int) -> bool:
+    """Whether the thread that holds a turn has called what ends no sooner than this thread: `join`, or `result`."""
+    mine = {id(threading.current_thread())}
+    mine |= {id(getattr(one, "future", None)) for one in _selves(threading.get_ident())} - {id(None)}
+    return any(id(one) in mine for one in _selves(holder))
+
+
+def _selves(thread: int) -> Iterator[Any]:
+    """What the methods that a thread is in are those of."""
+    frame = sys._current_frames().get(thread)
+    while frame is not None:
+        code = frame.f_code
+        if code.co_argcount and code.co_varnames[0] == "self":
+            yield frame.f_locals.get("self")
+        frame = frame.f_back
 
 
 TURN = Turn()

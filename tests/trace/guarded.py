@@ -6,6 +6,8 @@ import argparse
 import array
 import contextvars
 import functools
+import os
+import sys
 import threading
 import types
 from collections import ChainMap, OrderedDict, UserDict, deque
@@ -13,6 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
+from unittest import mock
 
 import numpy as np
 import torch
@@ -21,7 +24,9 @@ from torch.nn.utils import parametrizations
 
 NAN = float("nan")
 P = "`p`, which a lambda closes over"
+D = "`d`, which a lambda closes over"
 KEYWORDS = "`keywords` of a partial"
+NAME, ENVIRONMENT = "alpha", "`JACOBI` of the environment"
 X = torch.rand(3, 4, generator=torch.Generator().manual_seed(0))
 
 alpha = 2.0
@@ -34,11 +39,26 @@ config.inner = types.ModuleType("config.inner")
 config.inner.beta = 3.0
 
 
+def imports(x: Tensor) -> Any:
+    import config
+
+    return x * config.alpha
+
+
+def imports_from(x: Tensor) -> Any:
+    from config import alpha
+
+    return x * alpha
+
+
 @contextmanager
 def all_is_put_back() -> Iterator[None]:
     owners: list[Any] = [config, config.inner, Velocity, Square]
     scope, before = dict(globals()), [dict(vars(owner)) for owner in owners]
-    yield
+    sys.modules["config"] = config
+    with mock.patch.dict(os.environ):
+        yield
+    del sys.modules["config"]
     globals().clear()
     globals().update(scope)
     for owner, fields in zip(owners, before, strict=True):
@@ -295,6 +315,27 @@ OTHERS: list[tuple[Callable[[], Any], Callable[[Any], Any], Change, str]] = [
     (lambda: globals(), lambda _: lambda x: abs(x), sets_item("abs", torch.square), "the global `abs`"),
     (lambda: config, lambda _: lambda x: x * config.alpha, sets(alpha=3.0), "`alpha` of config"),
     (lambda: config.inner, lambda _: lambda x: x * config.inner.beta, sets(beta=4.0), "`beta` of config.inner"),
+    (lambda: globals(), lambda _: lambda x: x * globals()["alpha"], sets_item("alpha", 3.0), "the global `alpha`"),
+    (lambda: globals(), lambda _: lambda x: x * globals().get("alpha"), sets_item("alpha", 3.0), "the global `alpha`"),
+    (
+        lambda: globals(),
+        lambda _: lambda x: x * globals()["".join(["al", "pha"])],
+        sets_item("alpha", 3.0),
+        "the global `alpha`",
+    ),
+    (lambda: config, lambda _: imports, sets(alpha=3.0), "`alpha` of config"),
+    (lambda: config, lambda _: imports_from, sets(alpha=3.0), "`alpha` of config"),
+    (lambda: config, lambda _: lambda x: x * sys.modules["config"].alpha, sets(alpha=3.0), "`alpha` of config"),
+    (lambda: os.environ, lambda _: lambda x: os.environ.get("JACOBI"), sets_item("JACOBI", "a"), ENVIRONMENT),
+    (lambda: os.environ, lambda _: lambda x: os.getenv("JACOBI", "b"), sets_item("JACOBI", "a"), ENVIRONMENT),
+    (lambda: {"a": 1, "b": 2}, lambda d: lambda x: [*d], lambda d: sets_item("a", d.pop("a"))(d), f"the order of {D}"),
+    (lambda: OrderedDict(a=1, b=2), lambda d: lambda x: [*d], lambda d: d.move_to_end("a"), f"the order of {D}"),
+    (
+        lambda: nn.Sequential(nn.Tanh(), nn.Softplus()),
+        itself,
+        lambda net: sets_item("0", net._modules.pop("0"))(net._modules),
+        "the order of `_modules` of Sequential",
+    ),
     (scaled, itself, sets(__defaults__=(3.0,)), "`__defaults__` of f"),
     (scaled, itself, lambda f: f.__kwdefaults__.update(shift=3.0), "item 'shift' of `__kwdefaults__` of f"),
     (scaled, itself, sets(gain=3.0), "`gain` of f"),
@@ -315,6 +356,9 @@ IGNORED: list[tuple[Callable[[], Any], Callable[[Any], Any], Change]] = [
     (lambda: nn.BatchNorm1d(4), itself, lambda norm: norm(X)),
     (lambda: torch.ones(4), lambda t: lambda x: x * t, lambda t: t.zero_()),
     (lambda: globals(), lambda _: lambda x: x * alpha, sets_item("unrelated", 3.0)),
+    (lambda: globals(), lambda _: lambda x: x * globals()["alpha"], sets_item("unrelated", 3.0)),
+    (lambda: os.environ, lambda _: lambda x: os.environ.get("JACOBI"), sets_item("UNRELATED", "a")),
+    (lambda: config, lambda _: imports, sets(other=3.0)),
     (lambda: config, lambda _: lambda x: x * config.alpha, sets(other=3.0)),
     # A name that is an attribute of torch here, and of the object by chance.
     (lambda: argparse.Namespace(log=1, a=1), lambda args: lambda x: torch.log(args.a), sets(log=2)),

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import array
-from collections import deque
+from collections import OrderedDict, deque
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from jacstrat.trace.contents import BYTES, Bytes, Items
+from jacstrat.trace.contents import BYTES, Bytes, Items, Keys
 
 
 class Loud(dict[str, float]):
@@ -52,3 +52,14 @@ def test_numbers_are_compared_by_their_bytes(buffer: Any) -> None:
 @pytest.mark.parametrize("buffer", [bytearray(BYTES + 1), np.array([None, 1.0], dtype=object)])
 def test_large_arrays_and_those_of_objects_are_not(buffer: Any) -> None:
     assert Bytes.of(buffer) is None
+
+
+@pytest.mark.parametrize("kind", [dict, OrderedDict, Loud])
+def test_keys_have_an_order(kind: type) -> None:
+    container = kind(a=1.0, b=2.0)
+    keys = Keys.of(container)
+    container["a"] = 3.0
+    assert keys.holds(container)
+    container["a"] = container.pop("a")
+    assert not keys.holds(container)
+    assert Keys.of(container).keys == ("b", "a")

@@ -85,3 +85,27 @@ def test_what_is_asked_for_need_not_be_there() -> None:
     ):
         assert names_read(computed.__code__).asked == {(None, None)}
     assert names_read(plain.__code__).asked == set()
+
+
+def test_what_is_taken_from_globals_and_imported() -> None:
+    def f(x):
+        import os.path
+
+        from . import changes
+        from .guarded import X
+
+        return x * globals()["ALPHA"], [globals().get("BETA", 1.0) for _ in x], os.path.sep, changes, X
+
+    reads = names_read(f.__code__)
+    assert reads.scope == {"ALPHA", "BETA"}
+    assert reads.imports == {"os.path", ".", ".guarded"}
+    assert {(None, "X"), (None, "changes")} <= reads.attributes
+    for computed in (
+        lambda x: globals()[x.mode],
+        lambda x: "ALPHA" in globals(),
+        lambda x: (lambda names: names["ALPHA"])(globals()),
+        lambda x: globals().get(x.mode),
+        lambda x: globals().values(),
+    ):
+        assert names_read(computed.__code__).scope == {None}
+    assert names_read(plain.__code__).scope == names_read(plain.__code__).imports == set()
