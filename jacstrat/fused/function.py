@@ -14,7 +14,7 @@ from jacstrat.core.errors import UnsupportedError
 from jacstrat.core.operator import Operator
 from jacstrat.fused.gradient import Cotangents, GradientKernels
 from jacstrat.fused.kernels import fault_of, is_out_of_resources, kernel, on_device_of
-from jacstrat.fused.narrow import KernelResult, launch, misfit, tiles
+from jacstrat.fused.narrow import NO_ROOM, KernelResult, launch, misfit, tell_of_tile, tiles
 from jacstrat.fused.operands import Operands
 from jacstrat.fused.reading import ReadNetwork, read
 from jacstrat.fused.source import text
@@ -53,7 +53,7 @@ class Kernels:
         self._kernels: dict[Any, tuple[Spec, Any]] = {}
         self.misfit = misfit(read_network.network, values.sample[0].element_size())
         self._wide = Wide(read_network.network, operator, self.dtype, products) if self.misfit else None
-        self._back = GradientKernels(self._spec, self.operands)
+        self._back = GradientKernels(self._spec, self.operands, points)
 
     def at(self, x: Tensor, args: Args, V: Tensor | None = None, together: bool = False) -> KernelResult:
         """The operator at x, (B, n), along directions V or all of them; together with value and gradient."""
@@ -72,6 +72,7 @@ class Kernels:
             if not is_out_of_resources(error):
                 raise
         # The estimate in `misfit` was too low for this card.
+        tell_of_tile(self.points, "results", NO_ROOM)
         self._wide = Wide(self.network, self.operator, self.dtype, self.products)
         return self._wide(x, ready, together)
 

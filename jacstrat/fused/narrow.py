@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -23,6 +24,8 @@ MOST_POINTS, LEAST_POINTS = 64, 16
 # Programs that a device is to have for each of its multiprocessors before directions are split no more, and the fewest
 # directions of a part: forward and back are done again in each.
 PROGRAMS, LEAST_DIRECTIONS = 2, 4
+# Why a network goes layer by layer that was taken to fit.
+NO_ROOM = "this card has no room for it"
 # Multiprocessors of what is interpreted: so few that directions are split in some tests, and in others not.
 INTERPRETED = 2
 
@@ -87,6 +90,13 @@ def parts_of(programs: int, directions: int, x: Tensor) -> int:
 
 def _processors(x: Tensor) -> int:
     return INTERPRETED if interprets() else torch.cuda.get_device_properties(x.device).multi_processor_count
+
+
+def tell_of_tile(points: int | None, what: str, fault: str) -> None:
+    """Warn who asked for points of a tile that something goes layer by layer, where there are no tiles."""
+    if points is not None:
+        text = f"fused:tile={points}: {what} go layer by layer, without tiles: {fault}; leave out tile"
+        warnings.warn(text, stacklevel=2)
 
 
 @dataclass(frozen=True, eq=False)

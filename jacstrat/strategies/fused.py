@@ -97,6 +97,11 @@ class Fused(Strategy):
     ) -> Contraction:
         lowered = Lowered(f, operator, self._products_on, None if self.tile == "auto" else self.tile)
         kernels = lowered.prepared(x, args)
+        if self.tile != "auto" and kernels.misfit:
+            raise UnsupportedError(
+                f"{self.spec} takes points in tiles of one kernel, and this network goes layer by layer: "
+                f"{kernels.misfit}; leave out tile"
+            )
         calls = _Calls(operator, f, lowered, x, args)
         return Contraction(
             calls.evaluate,

@@ -284,6 +284,14 @@ def test_specs_have_the_parameters() -> None:
 
 
 @pytest.mark.usefixtures("interpreting")
+def test_a_tile_of_a_network_without_a_single_kernel_is_refused() -> None:
+    net = nn.Sequential(nn.Linear(N, 130), nn.Tanh(), nn.Linear(130, 1)).double()
+    reason = "fused:tile=32 takes points in tiles .* a layer of 130 is wider than 128; leave out tile"
+    with torch.no_grad(), pytest.raises(UnsupportedError, match=reason):
+        laplacian(lambda x: net(x).squeeze(-1), X, strategy="fused:tile=32")
+
+
+@pytest.mark.usefixtures("interpreting")
 def test_a_tile_may_be_asked_for() -> None:
     with torch.no_grad():
         found = laplacian(scalar, X, strategy="fused:tile=32")

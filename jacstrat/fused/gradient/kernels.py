@@ -12,9 +12,10 @@ from jacstrat.fused.gradient.launch import Cotangents, Gradients, gradients
 from jacstrat.fused.gradient.sinks import Layout
 from jacstrat.fused.gradient.source import generated
 from jacstrat.fused.gradient.spec import GradientSpec
-from jacstrat.fused.gradient.tiles import misfit, tiles
+from jacstrat.fused.gradient.tiles import POINTS, misfit, tiles
 from jacstrat.fused.gradient.wide import gradients_by_layers
 from jacstrat.fused.kernels import is_out_of_resources, kernel
+from jacstrat.fused.narrow import NO_ROOM, tell_of_tile
 from jacstrat.fused.operands import Operands, Ready
 from jacstrat.fused.spec import Spec, is_chunked
 from jacstrat.trace.arguments import Args
@@ -26,10 +27,11 @@ class GradientKernels:
     Args:
         spec: From (with the value, with the gradient, strides) to what the kernel of results is generated for.
         operands: Of the network.
+        points: Of a tile; by rule where not given.
     """
 
-    def __init__(self, spec: Callable[..., Spec], operands: Operands) -> None:
-        self._spec, self.operands = spec, operands
+    def __init__(self, spec: Callable[..., Spec], operands: Operands, points: int | None = None) -> None:
+        self._spec, self.operands, self.points = spec, operands, points
         self._made: dict[Any, tuple[GradientSpec, tuple[Any, Layout] | None]] = {}
 
     def __call__(
@@ -46,19 +48,28 @@ class GradientKernels:
         key = (at.value is None, at.gradient is None, wants_x, ready.strides, ready.requires_grad)
         if key not in self._made:
             spec = self._wanted(ready, at, wants_x)
-            is_out = misfit(spec.forward) or (at.gradient is not None and is_chunked(spec.network, 0))
-            self._made[key] = spec, None if is_out else _kernel_of(spec)
+            fault = misfit(spec.forward, self._size)
+            if not fault and at.gradient is not None and is_chunked(spec.network, 0):
+                fault = f"its gradient of {spec.network.n} coordinates has a cotangent"
+            self._made[key] = spec, None if fault else _kernel_of(spec)
+            if fault:
+                tell_of_tile(self.points, "gradients", fault)
         spec, made = self._made[key]
         ready = ready.detached()
         if made is None:
             return gradients_by_layers(spec, x, ready, at)
         try:
-            return gradients(*made, spec, x, ready, at, tiles(spec.network, len(x), ready.directions, x))
+            return gradients(*made, spec, x, ready, at, tiles(spec.network, len(x), ready.directions, x, self._size))
         except Exception as error:
             if not is_out_of_resources(error):
                 raise
         self._made[key] = spec, None  # the estimate in `misfit` was too low for this card
+        tell_of_tile(self.points, "gradients", NO_ROOM)
         return gradients_by_layers(spec, x, ready, at)
+
+    @property
+    def _size(self) -> int:
+        return self.points or POINTS
 
     def _wanted(self, ready: Ready, at: Cotangents, wants_x: bool) -> GradientSpec:
         operands = (number for number, one in enumerate(ready.operands) if one.requires_grad)

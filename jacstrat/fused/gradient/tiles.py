@@ -9,14 +9,15 @@ from jacstrat.fused.narrow import SHARED_BYTES, WIDEST, Tiles, matrices, parts_o
 from jacstrat.fused.network import Network
 from jacstrat.fused.spec import Spec, padded
 
-# Points of a tile, as few as a product takes: weights both ways round and their gradients stand in the registers of a
-# program, and what is kept of each layer of a tile stands beside them.
+# Points of a tile unless others are asked for, as few as a product takes: weights both ways round and their gradients
+# stand in the registers of a program, and what is kept of each layer of a tile stands beside them.
 POINTS = 16
-# Columns from which on a program has 8 warps, and not 4: warps that have no columns of their own do what others do.
+# Columns from which on a program of such a tile has 8 warps, and not 4; of a larger one from as many numbers on. Warps
+# that have no numbers of their own do what others do.
 WIDE = 64
 
 
-def misfit(spec: Spec) -> str:
+def misfit(spec: Spec, points: int = POINTS) -> str:
     """Why the gradient of a network has no single kernel; "" where it has one.
 
     Directions meet each matrix both ways round, and its gradient is added up beside it. Both stand in shared memory,
@@ -28,7 +29,7 @@ def misfit(spec: Spec) -> str:
     if fault or (spec.dtype == "float32" and spec.products != "ieee"):
         return fault
     taken = sum(
-        2 * itemsize * out * width + 3 * POINTS * max(out, width) * max(itemsize, 4)
+        2 * itemsize * out * width + 3 * points * max(out, width) * max(itemsize, 4)
         for out, width in matrices(spec.network)
     )
     if taken > SHARED_BYTES:
@@ -37,13 +38,19 @@ def misfit(spec: Spec) -> str:
     return ""
 
 
-def tiles(network: Network, points: int, directions: int, x: Tensor) -> Tiles:
+def tiles(network: Network, points: int, directions: int, x: Tensor, size: int = POINTS) -> Tiles:
     """Tiles of points, and parts of the directions.
 
     Args:
         network: What is computed.
         points, directions: How many there are.
         x: A tensor on the points' device.
+        size: Points of a tile.
     """
+    return Tiles(size, parts_of(-(-points // size), directions, x), warps_of(network, size))
+
+
+def warps_of(network: Network, size: int) -> int:
+    """Warps of a program that takes so many points."""
     widest = max(padded(vector.width) for vector in network.vectors if vector.width <= WIDEST)
-    return Tiles(POINTS, parts_of(-(-points // POINTS), directions, x), 8 if widest >= WIDE else 4)
+    return 8 if size * widest >= POINTS * WIDE else 4

@@ -151,6 +151,20 @@ def test_tiles_and_parts_do_not_change_the_result(
     assert_alike(compared(f, samples.randn(19, N), tensors=parameters, wanted=wanted, together=True))
 
 
+@pytest.mark.parametrize("points", [32, 128])
+def test_a_tile_that_is_asked_for_is_that_of_gradients(monkeypatch: pytest.MonkeyPatch, points: int) -> None:
+    f, parameters = trained(N, 8, 1)
+    found, gradients = [], kernels.gradients
+
+    def noted(*given: Any) -> launch.Gradients:
+        found.append(given[-1].points)
+        return gradients(*given)
+
+    monkeypatch.setattr(kernels, "gradients", noted)
+    assert_alike(compared(f, samples.randn(19, N), tensors=parameters, together=True, points=points))
+    assert found == [points]
+
+
 def test_many_points_are_taken_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     f, parameters = trained(N + 1, 8, 1)
 
@@ -175,6 +189,8 @@ def test_what_a_card_has_no_room_for_goes_layer_by_layer(monkeypatch: pytest.Mon
 
     monkeypatch.setattr(kernels, "gradients", refused)
     assert_alike(compared(samples.plain, X))
+    with pytest.warns(UserWarning, match="tile=32: gradients go layer by layer, without tiles: this card has no room"):
+        assert_alike(compared(samples.plain, X, points=32))
 
 
 def test_another_error_of_a_launch_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -189,3 +205,5 @@ def test_another_error_of_a_launch_is_told(monkeypatch: pytest.MonkeyPatch) -> N
 def test_the_cotangent_of_a_gradient_in_a_wide_x_goes_layer_by_layer() -> None:
     f, parameters = trained(70, 3, 1)
     assert_alike(compared(f, samples.randn(2, 70), tensors=parameters, together=True))
+    with pytest.warns(UserWarning, match="its gradient of 70 coordinates has a cotangent; leave out tile"):
+        assert_alike(compared(f, samples.randn(2, 70), tensors=parameters, together=True, points=32))

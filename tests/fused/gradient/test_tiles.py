@@ -7,7 +7,7 @@ import pytest
 from jacstrat.fused import has_triton
 from jacstrat.fused.gradient.source import generated
 from jacstrat.fused.gradient.spec import GradientSpec
-from jacstrat.fused.gradient.tiles import POINTS, misfit
+from jacstrat.fused.gradient.tiles import POINTS, misfit, warps_of
 from jacstrat.fused.resources import Resources, resources
 from jacstrat.fused.spec import Products
 from tests.fused import test_resources
@@ -28,10 +28,10 @@ def spec(widths: tuple[int, ...], products: Products) -> GradientSpec:
     return GradientSpec(forward, operands, frozenset(forward.seeded), True)
 
 
-def compiled(one: GradientSpec, warps: int, capability: int = 90) -> Resources:
+def compiled(one: GradientSpec, warps: int, capability: int = 90, points: int = POINTS) -> Resources:
     text, layout = generated(one)
     types = ["*fp32"] * (1 + len(one.forward.strides) + 3 + len(layout.arguments())) + ["i32"] * 3
-    return resources(text, types, {"P": POINTS}, warps, capability)
+    return resources(text, types, {"P": points}, warps, capability)
 
 
 @pytest.mark.parametrize(("widths", "warps"), [((10, 64, 64, 1), 8), ((3, 32, 32, 1), 4)])
@@ -43,6 +43,15 @@ def test_a_narrow_network_spills_nothing_and_has_its_products_on_the_tensor_unit
     assert found.products
     assert found.shared_bytes <= MOST_SHARED_BYTES
     assert found.stack_bytes == 0
+
+
+@pytest.mark.parametrize(("points", "stack_bytes"), [(32, 0), (64, 128)])
+def test_a_larger_tile_has_its_place_in_shared_memory_and_few_spills(points: int, stack_bytes: int) -> None:
+    one = spec((3, 16, 16, 1), "tf32x3")
+    assert misfit(one.forward, points) == ""
+    found = compiled(one, warps_of(one.network, points), points=points)
+    assert found.shared_bytes <= MOST_SHARED_BYTES
+    assert found.stack_bytes <= stack_bytes
 
 
 def test_another_card_serves_it_too() -> None:
@@ -63,3 +72,14 @@ def test_another_card_serves_it_too() -> None:
 def test_matrices_that_are_too_many_are_told(layers: int, products: Products, fault: str) -> None:
     one = test_resources.spec((3, *(64,) * layers, 1), products)
     assert misfit(one) == fault
+
+
+def test_what_a_larger_tile_turns_takes_its_part() -> None:
+    one = test_resources.spec((3, 64, 64, 64, 64, 1), "ieee")  # three matrices
+    assert [misfit(one, points) for points in (16, 32)] == ["", ""]
+    assert misfit(one, 64) == "its matrices take 240 KiB of shared memory both ways, and a program has 208"
+
+
+def test_larger_tiles_have_more_warps() -> None:
+    network = test_resources.spec((3, 32, 32, 1), "ieee").network
+    assert [warps_of(network, points) for points in (16, 32, 64)] == [4, 8, 8]
