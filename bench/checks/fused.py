@@ -24,6 +24,8 @@ from torch import Tensor
 
 from jacstrat import parse_strategy
 from jacstrat.core.operator import OPERATORS
+from jacstrat.fused.narrow import misfit_of
+from jacstrat.fused.spec import padded
 from jacstrat.strategies.fused import POINTS
 
 from .deadline import Deadline
@@ -31,7 +33,6 @@ from .program import QUICK
 
 LIMIT_S = 450.0
 BLOCKS, BLOCK_S = 5, 0.03
-WIDEST = 128
 
 
 @dataclass(frozen=True)
@@ -63,9 +64,15 @@ class FusedCell:
         other = "taylor" if OPERATORS[self.operator].is_second else "chain"
         if self.is_trained:
             return ("fused", other, f"compiled({other})")
-        tiles = tuple(f"fused:tile={points}" for points in POINTS) if max(self.widths[1:-1]) <= WIDEST else ()
+        tiles = () if self.misfit else tuple(f"fused:tile={points}" for points in POINTS)
         products = ("fused:products=ieee", "fused:products=tf32") if self.dtype == "float32" else ()
         return ("fused", *tiles, *products, "graphed(fused)", f"compiled({other})", f"graphed(compiled({other}))")
+
+    @property
+    def misfit(self) -> str:
+        """Why the network has no tiles."""
+        shapes = [(padded(out), padded(width)) for width, out in pairwise(self.widths[1:]) if out > 1]
+        return misfit_of(max(self.widths[1:-1]), shapes, {"float64": 8, "float32": 4}.get(self.dtype, 2))
 
     def function(self, device: str, dtype: torch.dtype) -> tuple[Callable[[Tensor], Tensor], list[Tensor], Tensor]:
         """The network, its weights and the points."""

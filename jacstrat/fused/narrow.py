@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -47,9 +48,14 @@ class Tiles(NamedTuple):
 def misfit(network: Network, itemsize: int) -> str:
     """Why a network is no single kernel; "" where it is."""
     widths = [vector.width for number, vector in enumerate(network.vectors) if not is_chunked(network, number)]
-    if (widest := max(widths)) > WIDEST:
+    return misfit_of(max(widths), matrices(network), itemsize)
+
+
+def misfit_of(widest: int, shapes: Sequence[tuple[int, int]], itemsize: int) -> str:
+    """As `misfit`, of the widest layer and the matrices that directions meet, rows and columns with padding."""
+    if widest > WIDEST:
         return f"a layer of {widest} is wider than {WIDEST}"
-    numbers = [out * width for out, width in matrices(network)]
+    numbers = [out * width for out, width in shapes]
     taken = ENTRY_BYTES[itemsize] * (sum(numbers) + max(numbers, default=0))
     if taken > SHARED_BYTES:
         return f"its matrices take {taken // 1024} KiB of shared memory, and a program has {SHARED_BYTES // 1024}"

@@ -56,9 +56,11 @@ def test_a_network_whose_truth_cannot_be_had_is_a_row_for_each_spec(monkeypatch:
 
 
 def test_every_tile_is_measured_where_one_kernel_holds_the_network() -> None:
-    narrow, wide = fused.CELLS[0].specs, fused.CELLS[2].specs
-    assert [spec for spec in narrow if "tile" in spec] == [f"fused:tile={points}" for points in fused.POINTS]
-    assert not any("tile" in spec for spec in wide)
+    narrow, wide, deep = (fused.CELLS[number] for number in (0, 2, 4))
+    assert [spec for spec in narrow.specs if "tile" in spec] == [f"fused:tile={points}" for points in fused.POINTS]
+    assert not any("tile" in spec for one in (wide, deep) for spec in one.specs)
+    assert wide.misfit == "a layer of 256 is wider than 128"
+    assert deep.misfit == "its matrices take 384 KiB of shared memory, and a program has 208"
 
 
 def test_without_a_card_the_script_says_how_it_is_tried(
