@@ -40,6 +40,11 @@ def fault_of(device: torch.device) -> str:
     return ""
 
 
+def has_kernels(device: torch.device) -> bool:
+    """Whether kernels are executed by a device, and not by an interpreter."""
+    return not interprets() and not fault_of(device)
+
+
 def is_out_of_resources(error: Exception) -> bool:
     """Whether a launch failed because the device has less shared memory, or fewer registers, than a program takes."""
     from triton.runtime.errors import OutOfResources

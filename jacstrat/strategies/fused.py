@@ -12,7 +12,7 @@ from torch import Tensor
 
 from jacstrat.core.errors import UnsupportedError, UsageError
 from jacstrat.core.operator import Operator
-from jacstrat.fused import NO_TRITON, Lowered, has_triton, interprets
+from jacstrat.fused import NO_TRITON, Lowered, has_kernels, has_triton
 from jacstrat.fused.gradient import Cotangents
 from jacstrat.fused.spec import Products
 from jacstrat.strategies.auto.candidates import Candidate, Evidence
@@ -28,7 +28,7 @@ from jacstrat.strategies.taylor import Taylor
 # How products of float32 may be made, and points of a tile that a kernel can be made for.
 PRODUCTS: tuple[Products, ...] = get_args(Products)
 POINTS = (16, 32, 64, 128)
-# What Triton takes to compile a kernel, for `auto`.
+# What Triton takes to compile a kernel, of results or of gradients, for `auto`.
 COMPILE_S = 5.0
 
 
@@ -82,15 +82,14 @@ class Fused(Strategy):
 
     @classmethod
     def candidates(cls, evidence: Evidence) -> Iterator[Candidate]:
-        """On a device with kernels where seconds of a compiler are allowed; not in training: no card has timed it."""
-        if not evidence.compiles or not evidence.tried or evidence.tried.leaves:
-            return
-        if not has_triton() or interprets() or evidence.x.device.type != "cuda":
+        """On a device with kernels where seconds of a compiler are allowed; in training as a program, differentiable once."""
+        if not evidence.compiles or not evidence.tried or not has_kernels(evidence.x.device):
             return
         # Forward, back and n directions, of which nothing is written to memory.
         f, n = evidence.work, evidence.n
         cost = ProductCost(OpCounts(1, 2 * f.flops), OpCounts(), OpCounts(0, f.flops))
-        yield Candidate(cls(), cost, n, n, 1e-5, setup_s=evidence.trace_s + COMPILE_S)
+        kernels = 2 if evidence.tried.leaves else 1
+        yield Candidate(cls(), cost, n, n, 1e-5, setup_s=evidence.trace_s + kernels * COMPILE_S)
 
     def build(
         self, operator: Operator, f: Function, x: Tensor, args: Args, generator: torch.Generator | None
