@@ -91,7 +91,7 @@ def launch(layer: Layer, dtype: str, products: Products, directions: int) -> tup
     units, inputs = W.shape
     B, K = len(after), directions
     M = B * K
-    BM, BN, BK, warps = _blocks(units, W.element_size())
+    BM, BN, BK, warps = blocks(units, W.element_size())
     columns = -(-units // BN)
     accumulates = torch.float64 if W.dtype == torch.float64 else torch.float32
     out = after.new_empty((B, K, units)) if layer.writes else None
@@ -121,7 +121,7 @@ def launch(layer: Layer, dtype: str, products: Products, directions: int) -> tup
     return out, None if sums is None else (sums[0] if columns == 1 else sums.sum(0)).view(B, K)
 
 
-def _blocks(units: int, itemsize: int) -> tuple[int, int, int, int]:
+def blocks(units: int, itemsize: int) -> tuple[int, int, int, int]:
     """Rows and columns of a program, the inputs that it takes at a time, and its warps."""
     if interprets():
         return 16, 16, 16, 4

@@ -84,17 +84,18 @@ def tiles(network: Network, points: int, directions: int, x: Tensor, most: int |
     """
     widest = max(padded(vector.width) for vector in network.vectors if vector.width <= WIDEST)
     size = most or (MOST_POINTS if x.element_size() < 8 else MOST_POINTS // 2)
-    while most is None and size > LEAST_POINTS and -(-points // size) < PROGRAMS * _processors(x):
+    while most is None and size > LEAST_POINTS and -(-points // size) < PROGRAMS * processors_of(x):
         size //= 2
     return Tiles(size, parts_of(-(-points // size), directions, x), 8 if size * widest >= 64 * 128 else 4)
 
 
 def parts_of(programs: int, directions: int, x: Tensor) -> int:
     """Into how many parts directions are split, where so many programs take all of them; x is on their device."""
-    return max(1, min(directions // LEAST_DIRECTIONS, PROGRAMS * _processors(x) // max(1, programs)))
+    return max(1, min(directions // LEAST_DIRECTIONS, PROGRAMS * processors_of(x) // max(1, programs)))
 
 
-def _processors(x: Tensor) -> int:
+def processors_of(x: Tensor) -> int:
+    """Multiprocessors of the device of a tensor."""
     return INTERPRETED if interprets() else torch.cuda.get_device_properties(x.device).multi_processor_count
 
 

@@ -82,7 +82,7 @@ class Fused(Strategy):
 
     @classmethod
     def candidates(cls, evidence: Evidence) -> Iterator[Candidate]:
-        """On a device with kernels where seconds of a compiler are allowed; in training as a program, differentiable once."""
+        """On a device with kernels where seconds of a compiler are allowed; its gradients, as a program's, once."""
         if not evidence.compiles or not evidence.tried or not has_kernels(evidence.x.device):
             return
         # Forward, back and n directions, of which nothing is written to memory.

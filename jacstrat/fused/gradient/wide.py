@@ -1,7 +1,8 @@
 """Gradients of a network that is too wide for one kernel, layer by layer: the algebra of `directions` and `passes`.
 
-What has rows for all points and directions goes by three products a layer, t = W t_a, T_a = W^T T_z and T_z^T t_a, and
-one kernel a pointwise function, see `pointwise`. What has rows for points alone is done by torch.
+What has rows for all points and directions goes by three products a layer, t = W t_a, T_a = W^T T_z and T_z^T t_a, a
+kernel each, see `layer` and `outer`, and one kernel a pointwise function, see `pointwise`. What has rows for points
+alone is done by torch.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from torch import Tensor
 from jacstrat.fused import layer
 from jacstrat.fused.evaluate import Pass, applied, back, entries, forward, pulled, tangent
 from jacstrat.fused.gradient.launch import Cotangents, Gradients, in_parts
+from jacstrat.fused.gradient.outer import outer
 from jacstrat.fused.gradient.pointwise import pointwise_back
 from jacstrat.fused.gradient.spec import GradientSpec
 from jacstrat.fused.network import ConstantVector, InputVector, LinearVector, PointwiseVector, Product, Term
@@ -251,5 +253,12 @@ class _Points:
             part = (left * right).flatten(0, -2).sum(0, keepdim=True)
         else:
             left = left.sum(0, keepdim=True) if len(right) == 1 else left
-            part = left.flatten(0, -2).mT @ right.flatten(0, -2)
+            is_of_directions = left.dim() == 3 and len(right) > 1
+            part = self._outer(left.flatten(0, -2), right.flatten(0, -2), is_of_directions)
         self.found.to_operand(term.operand, part if term.factor == 1 else part * term.factor)
+
+    def _outer(self, left: Tensor, right: Tensor, is_of_directions: bool) -> Tensor:
+        """left^T right of rows: by a kernel where these are many, so that `products` holds; in float64 there is one."""
+        if not is_of_directions or min(left.shape[-1], right.shape[-1]) == 1 or left.dtype == torch.float64:
+            return left.mT @ right
+        return outer(left, right, self.spec.forward.dtype, self.spec.forward.products)
