@@ -47,17 +47,21 @@ class ProgramSignature(NamedTuple):
     @classmethod
     def of(cls, x: Tensor, args: Args = ()) -> ProgramSignature:
         """The signature of a call at x, and further arguments, now."""
-        # The stride of an axis of length 1 means nothing.
-        strides = tuple(stride if size > 1 else 0 for size, stride in zip(x.shape, x.stride(), strict=True))
+        shape, strides, device = x.shape, x.stride(), x.device
+        if 1 in shape:  # the stride of such an axis means nothing
+            strides = tuple(stride if size > 1 else 0 for size, stride in zip(shape, strides, strict=True))
         tracked = torch.is_grad_enabled()
-        autocast = torch.is_autocast_enabled(x.device.type)
-        arg_kinds = kinds(lifted(args)) + tuple(
-            isinstance(arg, Tensor) and (arg.stride(), arg.requires_grad) for arg in args
-        )
+        autocast = torch.is_autocast_enabled(device.type)
+        arg_kinds: tuple[Hashable, ...] = ()
+        if args:
+            arg_kinds = kinds(lifted(args)) + tuple(
+                isinstance(arg, Tensor) and (arg.stride(), arg.requires_grad) for arg in args
+            )
         threads = torch.get_num_threads()
-        return cls(
-            x.shape, strides, x.dtype, x.device, tracked and x.requires_grad, tracked, threads, autocast, arg_kinds
-        )
+        return cls(shape, strides, x.dtype, device, tracked and x.requires_grad, tracked, threads, autocast, arg_kinds)
+
+
+_Layout = tuple[torch.Size, tuple[int, ...], torch.dtype, torch.device]
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,12 +71,14 @@ class CompiledProgram:
     Fields:
         signature: Of the calls that it serves.
         tensors: What else it reads, at each call as it is then.
+        layouts: How each of these lies in memory.
         leaves: Which of these a gradient is wanted for.
         call: (x, *those of the arguments that are tensors, *tensors) -> result.
     """
 
     signature: ProgramSignature
     tensors: tuple[Tensor, ...]
+    layouts: tuple[_Layout, ...]
     leaves: tuple[bool, ...]
     call: Callable[..., Tensor]
 
@@ -88,20 +94,24 @@ class CompiledProgram:
         from jacstrat.strategies.stored import StoreBeforeBroadcast
 
         captured = capture(evaluate, x, args)
-        options = {"post_grad_custom_post_pass": StoreBeforeBroadcast()}
-        call = compiled(captured.graph, [x, *tensors_of(args), *captured.tensors], options)
-        return cls(
-            ProgramSignature.of(x, args), captured.tensors, tuple(t.requires_grad for t in captured.tensors), call
-        )
+        signature, tensors = ProgramSignature.of(x, args), captured.tensors
+        # What a program would assert of its inputs at each call `serves` has seen; cotangents come from elsewhere.
+        options = {"post_grad_custom_post_pass": StoreBeforeBroadcast(), "size_asserts": signature.tracked}
+        call = compiled(captured.graph, [x, *tensors_of(args), *tensors], options)
+        return cls(signature, tensors, _layouts(tensors), tuple(one.requires_grad for one in tensors), call)
 
     def serves(self, signature: ProgramSignature) -> bool:
         """Whether it is right for a call of this signature."""
-        if signature != self.signature:
+        if signature != self.signature or _layouts(self.tensors) != self.layouts:
             return False
         return not signature.tracked or self.leaves == tuple(tensor.requires_grad for tensor in self.tensors)
 
     def __call__(self, x: Tensor, *args: Any) -> Tensor:
         return self.call(x, *tensors_of(args), *aliased(self.tensors))
+
+
+def _layouts(tensors: tuple[Tensor, ...]) -> tuple[_Layout, ...]:
+    return tuple([(one.shape, one.stride(), one.dtype, one.device) for one in tensors])
 
 
 @contextmanager

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
+
 import pytest
 import torch
 
 from jacstrat import UnsupportedError, WrongResultError, laplacian
-from jacstrat.strategies.program import compiling, start_compiler
+from jacstrat.strategies.program import CompiledProgram, ProgramSignature, compiling, start_compiler
 from tests.strategies.programs import Network, X, prepared
 
 
@@ -62,6 +64,37 @@ def test_a_program_gives_the_laplacian_and_follows_the_parameters(net: Network) 
         for _ in range(2):
             torch.testing.assert_close(evaluate(X), laplacian(net, X, "identity"))
             net.W.mul_(1.5)
+
+
+def test_a_program_is_for_tensors_that_lie_as_they_lay(net: Network) -> None:
+    with torch.no_grad():
+        program = CompiledProgram.of(lambda x: x @ net.W, X)
+        before, turned = net.W.data, net.W.data.mT.contiguous().mT
+        assert program.serves(ProgramSignature.of(X))
+        for other in (turned, before.float(), before.repeat(1, 2)):
+            net.W.data = other
+            assert not program.serves(ProgramSignature.of(X))
+        net.W.data = turned.contiguous()
+        assert program.serves(ProgramSignature.of(X))
+        evaluate = prepared("compiled(vmap)", net)
+        net.W.data = turned
+        with warnings.catch_warnings():  # that it compiles again
+            warnings.simplefilter("ignore", UserWarning)
+            torch.testing.assert_close(evaluate(X), laplacian(net, X, "identity"))
+
+
+def test_a_signature_is_of_what_a_program_depends_on() -> None:
+    def of(x: torch.Tensor, *args: object) -> ProgramSignature:
+        return ProgramSignature.of(x, args)
+
+    x = torch.ones(1, 3, dtype=torch.float64)
+    assert of(x) == of(x.clone()) == of(x.as_strided((1, 3), (7, 1))), "the stride of an axis of length 1"
+    others = [x.float(), torch.ones(2, 3), x.as_strided((1, 3), (3, 0)), x.clone().requires_grad_()]
+    assert all(of(x) != of(other) for other in others)
+    with torch.no_grad():
+        assert of(x) == of(x.clone().requires_grad_())
+    assert of(x, 0.5) == of(x, 0.7)
+    assert len({of(x), of(x, 1), of(x, 2), of(x, x), of(x, x.float()), of(x, 0.5)}) == 6
 
 
 def test_a_program_of_taylor_trains(net: Network) -> None:
