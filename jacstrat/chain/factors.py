@@ -2,26 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from torch import Tensor
 
+from jacstrat.chain.affine import Coefficient
 from jacstrat.chain.reading import ChainStage, Pointwise, Reading
-from jacstrat.chain.slopes import reads, slope
-from jacstrat.chain.values import run
+from jacstrat.chain.slopes import Slope, reads, slope_of
+from jacstrat.chain.values import runner
 from jacstrat.trace import Node
 from jacstrat.trace.arguments import Args
 
 
+class Term(NamedTuple):
+    """One argument of a pointwise operation: its slope times its e is a part of the result's.
+
+    Fields:
+        source: The slot that its e are kept by.
+        coefficient: From the constants by slot to the slope, where no point changes it.
+        slope: The slope where points do.
+    """
+
+    source: int
+    coefficient: Coefficient | None
+    slope: Slope | None
+
+
 @dataclass(frozen=True, eq=False)
 class TapeStep:
-    """An operation: whether its value is wanted, of which of its arguments e are, and what is forgotten after it."""
+    """An operation.
 
-    node: Node
-    has_value: bool
-    pointwise: tuple[Pointwise, ...]
+    Fields:
+        outs: The slots of its outputs.
+        run: From the values by slot to the outputs; None where none is wanted.
+        pointwise: Results whose e are wanted, each with its arguments.
+        dead_after: Slots that are forgotten after it.
+    """
+
+    outs: tuple[int | None, ...]
+    run: Callable[[list[Any]], tuple[Any, ...]] | None
+    pointwise: tuple[tuple[int, tuple[Term, ...]], ...]
     dead_after: tuple[int, ...]
 
 
@@ -46,13 +68,13 @@ class TapeFactors:
         e: dict[tuple[int, int], Tensor | None] = {}
         for step in self.steps:
             y = None
-            if step.has_value:
-                for slot, out in zip(step.node.outs, run(step.node, environment), strict=True):
+            if step.run is not None:
+                for slot, out in zip(step.outs, step.run(environment), strict=True):
                     if slot is not None:
                         environment[slot] = out
-                y = environment[step.node.outs[0]] if step.node.outs[0] is not None else None
-            for one in step.pointwise:
-                self._slopes(one, environment, constants, y, e)
+                y = environment[step.outs[0]] if step.outs[0] is not None else None
+            for out_slot, terms in step.pointwise:
+                self._add_slopes(out_slot, terms, environment, constants, y, e)
             for slot in step.dead_after:
                 environment[slot] = None
         batch = len(x) if x.dim() == 2 else 1
@@ -61,12 +83,16 @@ class TapeFactors:
             d = e[stage.slot, stage.base]
             assert d is not None
             shape = self.reading.shape(stage.slot)
-            diagonals[stage] = d.expand(shape).reshape(batch, -1).to(x.dtype)
+            # Each of these is an operation, whether it does anything or not.
+            d = d if d.shape == shape else d.expand(shape)
+            d = d if len(shape) == 2 and shape[0] == batch else d.reshape(batch, -1)
+            diagonals[stage] = d if d.dtype == x.dtype else d.to(x.dtype)
         return diagonals
 
-    def _slopes(
+    def _add_slopes(
         self,
-        step: Pointwise,
+        out: int,
+        terms: tuple[Term, ...],
         environment: list[Any],
         constants: list[Any],
         y: Tensor | None,
@@ -74,8 +100,8 @@ class TapeFactors:
     ) -> None:
         """e of the result by base: the sum over its arguments of slope times their e."""
         like = self.reading.values.sample[0]
-        for a, source, c in step.terms:
-            s: Any = slope(step.node, a, environment, y) if c is None else c(constants)
+        for source, coefficient, slope in terms:
+            s: Any = coefficient(constants) if slope is None else slope(environment, y)  # type: ignore[misc]
             if not isinstance(s, Tensor):
                 s = None if s == 1 else s
             elif not s.is_floating_point():
@@ -87,7 +113,7 @@ class TapeFactors:
                     part = inner if s is None else s if isinstance(s, Tensor) else like.new_full((), s)
                 else:
                     part = s * inner
-                key = (step.out, base)
+                key = (out, base)
                 if key not in e:
                     e[key] = part
                     continue
@@ -103,7 +129,7 @@ def factors(reading: Reading, stages: Iterable[ChainStage]) -> TapeFactors:
     asked = tuple(stages)
     chained = {stage.slot for stage in asked}  # slots whose e are wanted
     valued: set[int] = set()
-    steps: list[TapeStep] = []
+    steps: list[tuple[Node, bool, tuple[Pointwise, ...]]] = []
     for node in reversed(values.nodes):
         outs = {slot for slot in node.outs if slot is not None}
         if not outs & (values.varying | values.moving) or outs & set(values.fixed):
@@ -122,17 +148,22 @@ def factors(reading: Reading, stages: Iterable[ChainStage]) -> TapeFactors:
             continue
         if has_value:
             valued.update(slot for slot in node.slots if slot in values.varying | values.moving)
-        steps.append(TapeStep(node, has_value, functions, ()))
+        steps.append((node, has_value, functions))
     moving = (values.varying | values.moving) - set(range(1 + values.arguments))
     return TapeFactors(_freed(tuple(reversed(steps)), moving), asked, reading)
 
 
-def _freed(steps: tuple[TapeStep, ...], moving: set[int]) -> tuple[TapeStep, ...]:
+def _freed(steps: Sequence[tuple[Node, bool, tuple[Pointwise, ...]]], moving: set[int]) -> tuple[TapeStep, ...]:
     """The steps, each with the slots that none after it reads."""
     read: set[int] = set()
     freeing = []
-    for step in reversed(steps):
-        slots = {slot for slot in (*step.node.slots, *step.node.outs) if slot in moving}
-        freeing.append(TapeStep(step.node, step.has_value, step.pointwise, tuple(slots - read)))
+    for node, has_value, functions in reversed(steps):
+        slots = {slot for slot in (*node.slots, *node.outs) if slot in moving}
+        pointwise = tuple((one.out, tuple(_term(node, *term) for term in one.terms)) for one in functions)
+        freeing.append(TapeStep(node.outs, runner(node) if has_value else None, pointwise, tuple(slots - read)))
         read |= slots
     return tuple(reversed(freeing))
+
+
+def _term(node: Node, a: int, source: int, c: Coefficient | None) -> Term:
+    return Term(source, c, slope_of(node, a) if c is None else None)

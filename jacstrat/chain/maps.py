@@ -132,6 +132,11 @@ class Map:
         return self.dense is None and len(self.picks) == 1 and self.picks[0].plain
 
     @property
+    def has_diagonal(self) -> bool:
+        """Whether there may be numbers on its diagonal, whatever the parameters are."""
+        return self.dense is not None or any(pick.places.on_diagonal.some for pick in self.picks)
+
+    @property
     def row_sums(self) -> Tensor:
         """M applied to ones, (rows,); of a map that is not zero."""
         return total([pick.factor for pick in self.picks] + ([] if self.dense is None else [self.dense.sum(1)]))

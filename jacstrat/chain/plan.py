@@ -53,7 +53,7 @@ class ChainPlan:
     """A chain cut open, all constants contracted.
 
     Fields:
-        constant: tr C_o0, (), or for the diagonal its diagonal, (n,).
+        constant: tr C_o0, (), or for the diagonal its diagonal, (n,); None where it is zero whatever the weights are.
         singles: diag(C_j0 C_oj), (h_j,), or for the diagonal the map C_oj * C_j0^T.
         pairs: (j, i, C_ji * (C_i0 C_oj)^T).
         pushes: By stage j, in order.
@@ -62,7 +62,7 @@ class ChainPlan:
         flops: Multiplications a point.
     """
 
-    constant: Tensor
+    constant: Tensor | None
     singles: Mapping[ChainStage, Any]
     pairs: tuple[tuple[ChainStage, ChainStage, Map], ...]
     pushes: Mapping[ChainStage, Push]
@@ -90,11 +90,12 @@ class ChainPlan:
         if not self.pushes:
             return 1
         widest = max(M.rows for push in self.pushes.values() for _, M, _ in push.inputs)
-        room = CPU_BYTES if kind_of(self.constant.device) == "cpu" else ACCELERATOR_BYTES
-        return round(batch * widest * self.columns * self.constant.element_size() / room)
+        like = next(iter(d.values()))
+        room = CPU_BYTES if kind_of(like.device) == "cpu" else ACCELERATOR_BYTES
+        return round(batch * widest * self.columns * like.element_size() / room)
 
     def _contracted(self, d: Mapping[ChainStage, Tensor], batch: int, diagonal: bool) -> Tensor:
-        parts = [self.constant.expand(batch, *self.constant.shape)]
+        parts = [] if self.constant is None else [self.constant.expand(batch, *self.constant.shape)]
         for j, k in self.singles.items():
             parts.append(k(d[j]) if diagonal else d[j] @ k)
         parts += [bilinear(d[j], K, d[i]) for j, i, K in self.pairs]
@@ -103,7 +104,7 @@ class ChainPlan:
             U[j] = total([_pushed(d[i], C, seed, U.get(i)) for i, C, seed in push.inputs])
         parts += [_closed(C, U[j], d[j], diagonal) for j, C in self.closings.items()]
         # Never what is kept.
-        return total(parts) if len(parts) > 1 else parts[0].clone()
+        return parts[0].clone() if len(parts) == 1 and self.constant is not None else total(parts)
 
 
 def _pushed(d: Tensor, C: Map, seed: CutSeed, U: Tensor | None) -> Tensor:
@@ -160,10 +161,11 @@ def plan(reading: Reading, constants: list[Any], start: int, diagonal: bool) -> 
             K = hadamard(into[j][i], seeds[i] @ C)
             if not K.is_zero:
                 pairs.append((j, i, K))
-    constant = closing.get(CUT, Map(width, width)).diagonal(like)
+    end = closing.get(CUT, Map(width, width))
+    constant = end.diagonal(like) if end.has_diagonal or not (singles or pairs or ends) else None
     flops = sum(K.rows * K.columns for *_, K in pairs if K.dense is not None) + _flops(reading, pushes, width)
     return ChainPlan(
-        constant if diagonal else constant.sum(),
+        constant if diagonal or constant is None else constant.sum(),
         singles,
         tuple(pairs),
         pushes,

@@ -16,6 +16,8 @@ aten = torch.ops.aten
 
 # From the result y, the first argument v and the other arguments to dy/dv.
 SlopeFunction = Callable[..., Tensor]
+# From the values by slot, and the result where it is known, to dy/dv.
+Slope = Callable[[list[Any], Tensor | None], Tensor]
 
 
 def _sigmoid(y: Tensor, v: Tensor) -> Tensor:
@@ -75,31 +77,40 @@ NEEDS_RESULT = frozenset(
 ) | {aten.div.Tensor}
 
 
-def slope(node: Node, slot: int, environment: list[Any], y: Tensor | None = None) -> Tensor:
-    """dy/dv of a pointwise operation, v what is in the slot, broadcast to the shape of y.
-
-    Args:
-        node: The operation, whose first output is y.
-        slot: Of one of its arguments, which may be there several times.
-        environment: Values by slot.
-        y: The result, where it is known.
+def slope_of(node: Node, slot: int) -> Slope:
+    """dy/dv of a pointwise operation, v what is in the slot, broadcast to the shape of y, the operation's first output.
 
     Cost: a few operations on entries; without a rule of its own, a JVP of the operation.
     """
-    args = bound(node.args, environment)
     places = [position for position, a in enumerate(node.args) if isinstance(a, Slot) and a.index == slot]
     if node.op is aten.mul.Tensor:
-        return 2 * args[0] if len(places) == 2 else args[1 - places[0]]
+        if len(places) == 2:
+            return lambda environment, _: 2 * environment[slot]
+        return _reader(node.args[1 - places[0]])
     if node.op is aten.div.Tensor and len(places) == 1:
-        return 1 / args[1] if places == [0] else -_result(node, environment, y) / args[1]
-    if places == [0] and node.op in SLOPES:
-        y = _result(node, environment, y) if node.op in NEEDS_RESULT else args[0]
-        return SLOPES[node.op](y, *args, **node.kwargs)
-    return derived(node, slot, environment)
+        divisor = _reader(node.args[1])
+        if places == [0]:
+            return lambda environment, y: 1 / divisor(environment, y)
+        return lambda environment, y: -_result(node, environment, y) / environment[slot]
+    rest = node.args[1:]
+    if places == [0] and node.op in SLOPES and not any(isinstance(leaf, Slot) for leaf in leaves(rest)):
+        rule, kwargs = SLOPES[node.op], node.kwargs
+        if node.op in NEEDS_RESULT:
+            return lambda environment, y: rule(_result(node, environment, y), environment[slot], *rest, **kwargs)
+        return lambda environment, y: rule(environment[slot], environment[slot], *rest, **kwargs)
+    return lambda environment, _: derived(node, slot, environment)
+
+
+def _reader(argument: Any) -> Slope:
+    """An argument of an operation, from its slot or as it is."""
+    if isinstance(argument, Slot):
+        index = argument.index
+        return lambda environment, _: environment[index]
+    return lambda *_: argument
 
 
 def reads(node: Node, slot: int) -> set[int]:
-    """The slots whose values `slope` reads, the result's among them; of what is linear in this one, those of others."""
+    """The slots that `slope_of` reads, also that of the result; of what is linear in this one, those of others."""
     slots = list(node.slots)
     is_linear = node.op is aten.mul.Tensor or (node.op is aten.div.Tensor and node.args[0] == Slot(slot))
     if is_linear and slots.count(slot) == 1:

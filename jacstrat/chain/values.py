@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from jacstrat.trace import Node, Tape, bound
+from jacstrat.trace import Node, Slot, Tape, bound, leaves
 from jacstrat.trace.arguments import Args, lifted
 from jacstrat.trace.operations import takes_shapes_only
 
@@ -118,6 +119,24 @@ def run(node: Node, environment: list[Any]) -> tuple[Any, ...]:
         args, kwargs = _constant(args), _constant(kwargs)
     out = node.op(*args, **kwargs)
     return tuple(out) if node.is_tuple else (out,)
+
+
+def runner(node: Node) -> Callable[[list[Any]], tuple[Any, ...]]:
+    """`run` of one operation, with what can be known of its arguments known once."""
+    op, args, kwargs, is_tuple = node.op, node.args, node.kwargs, node.is_tuple
+    nested = [arg for arg in (*args, *kwargs.values()) if isinstance(arg, tuple | list)]
+    if node.is_cut or any(isinstance(leaf, Slot) for leaf in (*leaves(nested), *kwargs.values())):
+        return partial(run, node)
+    places = [(position, arg.index) for position, arg in enumerate(args) if isinstance(arg, Slot)]
+
+    def call(environment: list[Any]) -> tuple[Any, ...]:
+        operands = list(args)
+        for position, slot in places:
+            operands[position] = environment[slot]
+        out = op(*operands, **kwargs)
+        return tuple(out) if is_tuple else (out,)
+
+    return call
 
 
 def _constant(tree: Any) -> Any:

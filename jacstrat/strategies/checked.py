@@ -47,6 +47,10 @@ def eager(f: Function) -> Function:
     return f
 
 
+# What enables fused kernels.
+Switches = tuple[Callable[[bool], None], ...]
+
+
 class plain_attention:  # noqa: N801 - called as a function is
     """Attention by products and a softmax: no fused kernel can be differentiated twice, or forward, or be batched.
 
@@ -54,38 +58,33 @@ class plain_attention:  # noqa: N801 - called as a function is
     of several threads the last to leave puts back what the first has found.
     """
 
-    __slots__ = ("_is_counted", "_own")
+    __slots__ = ("_own",)
     _turn: ClassVar[Lock] = Lock()
     _inside: ClassVar[int] = 0
-    _before: ClassVar[list[Callable[[bool], None]]] = []
+    _before: ClassVar[Switches] = ()
 
     def __enter__(self) -> None:
-        self._own: list[Callable[[bool], None]] = []
-        self._is_counted = not torch.compiler.is_compiling()
-        if not self._is_counted:
+        self._own: Switches | None = None
+        if torch.compiler.is_compiling():
             return
         with self._turn:
+            found = tuple([enable for is_enabled, enable in _FUSED if is_enabled()])
+            for enable in found:
+                enable(False)
             # Further in, what is on was switched on by f, for itself.
-            found = self._own if plain_attention._inside else self._before
+            if plain_attention._inside:
+                self._own = found
+            else:
+                self._own, plain_attention._before = (), found
             plain_attention._inside += 1
-            for is_enabled, enable in _FUSED:
-                if is_enabled():
-                    enable(False)
-                    found.append(enable)
 
     def __exit__(self, *_: object) -> None:
-        if not self._is_counted:
+        if self._own is None:
             return
         with self._turn:
             plain_attention._inside -= 1
-            _enable(self._own)
-            if not plain_attention._inside:
-                _enable(self._before)
-
-
-def _enable(found: list[Callable[[bool], None]]) -> None:
-    while found:
-        found.pop()(True)
+            for enable in self._own if plain_attention._inside else (*self._own, *self._before):
+                enable(True)
 
 
 # For each fused kernel, whether it is enabled, and what enables it.

@@ -7,7 +7,8 @@ latest call takes less: each thing is held against what it was, and nothing is w
 from __future__ import annotations
 
 import types
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
+from operator import attrgetter, call
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -24,6 +25,9 @@ from jacstrat.trace.tracers import is_alone
 if TYPE_CHECKING:
     from jacstrat.strategies.base import Strategy
 
+# What a call depends on of its points, and of the process.
+_POINTS = attrgetter("shape", "dtype", "device", "layout", "requires_grad")
+_MODES: tuple[Callable[[], Hashable], ...] = (torch.is_grad_enabled, torch.get_num_threads, torch.get_default_dtype)
 # Further arguments that are known again by their values.
 _PLAIN = (bool, str, types.NoneType)
 
@@ -101,8 +105,7 @@ def _around(x: Any, args: Any) -> Hashable | None:
     """All that a call depends on beside f, where that is nothing out of the ordinary; else None."""
     if type(args) is not tuple or not isinstance(x, Tensor) or x.is_meta or not is_alone() or is_capturing():
         return None
-    modes = (torch.is_grad_enabled(), torch.get_num_threads(), torch.get_default_dtype())
-    around = (*modes, type(x), x.size(), x.dtype, x.device, x.layout, x.requires_grad)
+    around = (type(x), *_POINTS(x), *map(call, _MODES))
     if not args:
         return around
     forms = tuple(map(_form, args))

@@ -64,6 +64,7 @@ class _PatternWalk:
     def __init__(self, names: AttributeNames, is_guarded: bool) -> None:
         self._names, self._is_guarded = names, is_guarded
         self._seen: dict[int, int] = {}
+        self._identities: dict[int, Match] = {}
         self._alive: list[object] = []  # an identity is one only as long as its object lives
 
     def match_of(self, value: Any, depth: int) -> Match:
@@ -77,25 +78,35 @@ class _PatternWalk:
             return lambda v, values, met: type(v) is kind and v == value
         if (number := self._seen.get(id(value))) is not None:
             return lambda v, values, met: met.get(id(v)) == number
-        self._seen[id(value)] = len(self._seen)
+        if (identity := self._identities.get(id(value))) is not None:
+            return identity
         self._alive.append(value)
         parts = parts_of(value, kind, self._names) if depth else None
-        if parts is None:
-            return _new(self._identity(value, kind))
+        if parts is None and (identity := self._identity(value, kind)) is not None:
+            self._identities[id(value)] = identity
+            return identity
+        self._seen[id(value)] = len(self._seen)
+        if parts is None:  # told by its type, as it is in a key
+            return _new(lambda v, values, met: type(v) is kind)
         return _new(self._made_of(value, kind, parts, depth - 1))
 
-    def _identity(self, value: Any, kind: type) -> Match:
+    def _identity(self, value: Any, kind: type) -> Match | None:
+        """Of the same object still, and of none that was met as made of others; None where nothing may refer to it."""
         try:
             reference: Callable[[], Any] = weakref.ref(value)
-        except TypeError:  # told by its type, as it is in a key
-            return lambda v, values, met: type(v) is kind
+        except TypeError:
+            return None
         if isinstance(value, Tensor) and not is_lazy(value):
             form = form_of(value)
-            return lambda v, values, met: v is reference() and form_of(v) == form
+            return lambda v, values, met: v is reference() and form_of(v) == form and id(v) not in met
         if not isinstance(value, Module) or self._is_guarded:
-            return lambda v, values, met: v is reference()
+            return lambda v, values, met: v is reference() and id(v) not in met
         training, kinds = value.training, kinds_below(value)
-        return lambda v, values, met: v is reference() and v.training is training and kinds_below(v) == kinds
+
+        def match(v: Any, values: list[Any], met: dict[int, int]) -> bool:
+            return v is reference() and id(v) not in met and v.training is training and kinds_below(v) == kinds
+
+        return match
 
     def _made_of(self, value: Any, kind: type, parts: Parts, depth: int) -> Match:
         if kind is types.FunctionType:

@@ -241,9 +241,12 @@ class Prepared:
     def _at_work(self, work: Callable[..., R], x: Tensor, args: Args) -> R:
         # Whoever asks for vmap is told what is slow under it; where it was chosen, or serves a rule, nobody asked.
         is_told = torch.compiler.is_compiling() or not (self.contraction.is_traced or self.contraction.chosen)
-        quiet = UNCHANGED if is_told else without_fallback_warnings()
-        with outside_inference_mode(), hinted(self.strategy, self._f, x, args), plain_attention(), quiet:
-            return work(x, *args)
+        with hinted(self.strategy, self._f, x, args), plain_attention():
+            if is_told or torch.is_inference_mode_enabled():
+                with outside_inference_mode(), UNCHANGED if is_told else without_fallback_warnings():
+                    return work(x, *args)
+            with without_fallback_warnings():
+                return work(x, *args)
 
     def _for_others(self, x: Tensor, args: Args, kinds: tuple[Hashable, ...]) -> Args:
         """Prepare for arguments of other kinds, and give these as they are to be taken then.

@@ -5,9 +5,11 @@ A compiler is asked for by `torch.compiler.is_compiling`, a graph that is being 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import partial
+from operator import call
 from typing import Any
 
 import torch
@@ -107,17 +109,19 @@ def _innermost() -> Any:
 
 def is_alone() -> bool:
     """Whether nobody at all follows what is done here: no compiler, transform, mode, tracer, hook or cast; 1 us."""
-    C = torch._C
-    return not (
-        C._len_torch_function_stack()
-        or C._len_torch_dispatch_stack()
-        or C._are_functorch_transforms_active()
-        or C._is_tracing()
-        or C._is_any_autocast_enabled()
-        or torch.compiler.is_compiling()
-        or _innermost() is not None
-        or _set_aside.get()
-    )
+    return not (torch.compiler.is_compiling() or any(map(call, _FOLLOWERS)))
+
+
+# What asks for each of these, a compiler apart: one loop in C, since a direct call asks each time.
+_FOLLOWERS: tuple[Callable[[], Any], ...] = (
+    torch._C._len_torch_function_stack,
+    torch._C._len_torch_dispatch_stack,
+    torch._C._are_functorch_transforms_active,
+    torch._C._is_tracing,
+    torch._C._is_any_autocast_enabled,
+    partial(torch._C._autograd._top_saved_tensors_default_hooks, True),
+    _set_aside.get,
+)
 
 
 @contextmanager

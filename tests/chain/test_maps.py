@@ -43,6 +43,8 @@ def test_sums_products_and_what_they_give(p: int, q: int, r: int) -> None:
         torch.testing.assert_close(A.scaled(torch.tensor(2.0).double()).matrix(LIKE), 2 * M)
         if not A.is_zero:
             torch.testing.assert_close(A.row_sums, M.sum(1))
+        if not A.has_diagonal:
+            assert not M.diagonal().any()
         for B in maps(q, r):
             torch.testing.assert_close((A @ B).matrix(LIKE), M @ B.matrix(LIKE))
         for B in maps(p, q):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from jacstrat.chain.values import Values, run, values_of
+from jacstrat.chain.values import Values, run, runner, values_of
 from jacstrat.trace import record
 from jacstrat.trace.arguments import lifted
 
@@ -24,7 +24,9 @@ def again(values: Values, x: Tensor, args: tuple = ()) -> Tensor:
         environment[slot] = tensor
     values.placed(environment, x, args)
     for node in values.nodes:
-        for slot, out in zip(node.outs, run(node, environment), strict=True):
+        outs = run(node, environment)
+        torch.testing.assert_close(runner(node)(environment), outs, rtol=0, atol=0)
+        for slot, out in zip(node.outs, outs, strict=True):
             if slot is not None:
                 environment[slot] = out
     return environment[values.output]
@@ -40,6 +42,14 @@ def test_the_nodes_give_the_function_at_other_points_and_arguments() -> None:
     assert values.arguments == 2
     assert values.batch == 3
     assert {1, 2} <= values.moving
+
+
+def test_arguments_in_lists_and_outputs_that_are_several() -> None:
+    def f(x: Tensor) -> Tensor:
+        a, b = torch.cat((x, 2 * x), -1).chunk(2, -1)
+        return a * b + (a * a.detach()).sum(-1, keepdim=True)
+
+    torch.testing.assert_close(again(read(f), 3 * X), f(3 * X))
 
 
 def test_what_is_detached_moves_and_does_not_vary() -> None:
