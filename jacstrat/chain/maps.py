@@ -1,11 +1,13 @@
-"""Constant linear maps: sums of picks, which move entries and scale them, and of one dense matrix.
+"""Constant linear maps: sums of picks, which move entries and scale them, of one dense matrix, and of one in blocks.
 
 A shift, a slice, a permutation or the identity is a pick, and stays one when composed with others: no n x n matrix is
-made for a function whose coordinates meet few others.
+made for a function whose coordinates meet few others. Weights that parts of a point share are the block of a matrix in
+blocks, I (x) W, and stay so among themselves.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 from functools import cached_property, reduce
 from itertools import product
@@ -80,11 +82,13 @@ class Pick:
         places: The index.
         factor: (rows,), 0 in a row that is empty.
         plain: Whether it is the identity.
+        number: What it multiplies all entries by, (), where it is a multiple of the identity.
     """
 
     places: Places
     factor: Tensor
     plain: bool = False
+    number: Tensor | None = None
 
     @property
     def index(self) -> Tensor:
@@ -92,15 +96,33 @@ class Pick:
         return self.places.index
 
     @staticmethod
-    def at(known: Tensor, factor: Tensor, plain: bool = False) -> Pick:
+    def at(known: Tensor, factor: Tensor, plain: bool = False, number: Tensor | None = None) -> Pick:
         """The pick with these indices, on the device of the factor."""
-        return Pick(Places(known.to(factor.device), known), factor, plain)
+        return Pick(Places(known.to(factor.device), known), factor, plain, number)
 
     def __call__(self, v: Tensor) -> Tensor:
         """P v along the last axis."""
         if self.plain:
             return v
         return v[..., self.index] * self.factor
+
+    def behind(self, first: Pick) -> Pick:
+        """The pick that applies `first` first."""
+        if self.plain or first.plain:
+            return first if self.plain else self
+        number = None if self.number is None or first.number is None else self.number * first.number
+        return Pick(self.places.behind(first.places), self.factor * first.factor[self.index], number=number)
+
+    def scaled(self, factor: Tensor) -> Pick:
+        """diag(factor) P; factor is (rows,) or ()."""
+        number = None
+        if factor.dim() == 0:
+            number = factor if self.plain else None if self.number is None else self.number * factor
+        return Pick(self.places, self.factor * factor, number=number)
+
+    def multiple(self, M: Map) -> Map | None:
+        """M times the number that this multiplies all by; None where it does more."""
+        return M if self.plain else None if self.number is None else M.scaled(self.number)
 
     def matrix(self, columns: int) -> Tensor:
         """(rows, columns)."""
@@ -113,79 +135,118 @@ class Map:
     """A linear map between spaces of `rows` and `columns` entries, the same at every point.
 
     Fields:
-        picks, dense: What it is the sum of; dense is (rows, columns).
+        picks, dense, block: What it is the sum of; dense is (rows, columns), and the block stands along the diagonal,
+            as often as it fits.
     """
 
     rows: int
     columns: int
     picks: tuple[Pick, ...] = ()
     dense: Tensor | None = None
+    block: Tensor | None = None
 
     @property
     def is_zero(self) -> bool:
         """Whether there is nothing in it, whatever the parameters are."""
-        return not self.picks and self.dense is None
+        return not self.picks and not self.has_matrix
+
+    @property
+    def has_matrix(self) -> bool:
+        """Whether there is more in it than picks."""
+        return self.dense is not None or self.block is not None
 
     @property
     def is_identity(self) -> bool:
         """Whether it is the identity by its making."""
-        return self.dense is None and len(self.picks) == 1 and self.picks[0].plain
+        return not self.has_matrix and len(self.picks) == 1 and self.picks[0].plain
 
     @property
     def has_diagonal(self) -> bool:
         """Whether there may be numbers on its diagonal, whatever the parameters are."""
-        return self.dense is not None or any(pick.places.on_diagonal.some for pick in self.picks)
+        return self.has_matrix or any(pick.places.on_diagonal.some for pick in self.picks)
+
+    @property
+    def count(self) -> int:
+        """How often the block stands there; 1 where there is none."""
+        return 1 if self.block is None else self.rows // len(self.block)
+
+    @property
+    def full(self) -> Tensor | None:
+        """The matrices in it as one, (rows, columns); None where there is none."""
+        parts = [] if self.dense is None else [self.dense]
+        if self.block is not None:
+            parts.append(_repeated(self.block, self.count))
+        return total(parts) if parts else None
 
     @property
     def row_sums(self) -> Tensor:
         """M applied to ones, (rows,); of a map that is not zero."""
-        return total([pick.factor for pick in self.picks] + ([] if self.dense is None else [self.dense.sum(1)]))
+        parts = [pick.factor for pick in self.picks] + ([] if self.dense is None else [self.dense.sum(1)])
+        return total(parts + ([] if self.block is None else [self.block.sum(1).repeat(self.count)]))
 
     def __call__(self, v: Tensor) -> Tensor:
         """M v along the last axis of v, (..., columns) -> (..., rows)."""
         parts = [pick(v) for pick in self.picks]
         if self.dense is not None:
             parts.append(v @ self.dense.mT)
+        if self.block is not None:
+            parts.append((v.unflatten(-1, (self.count, -1)) @ self.block.mT).flatten(-2))
         return total(parts) if parts else v.new_zeros(*v.shape[:-1], self.rows)
 
     def __add__(self, other: Map) -> Map:
         dense = [M.dense for M in (self, other) if M.dense is not None]
-        return _few(replace(self, picks=self.picks + other.picks, dense=total(dense) if dense else None))
+        count = math.gcd(*(M.count for M in (self, other) if M.block is not None))
+        blocks = [M.blocks(count) for M in (self, other) if M.block is not None]
+        picks = self.picks + other.picks
+        return _few(
+            Map(self.rows, self.columns, picks, total(dense) if dense else None, total(blocks) if blocks else None)
+        )
+
+    def blocks(self, count: int) -> Tensor:
+        """The block of so many that it has, of a number of which `count` is a divisor."""
+        assert self.block is not None
+        return _repeated(self.block, self.count // count)
 
     def __matmul__(self, other: Map) -> Map:
         """The map that applies `other` first."""
         if self.is_identity or other.is_identity:
             return other if self.is_identity else self
-        picks = [
-            Pick(a.places.behind(b.places), a.factor * b.factor[a.index]) for a, b in product(self.picks, other.picks)
-        ]
-        dense: list[Tensor] = []
-        if other.dense is not None:
-            dense += [a.factor.unsqueeze(1) * other.dense[a.index] for a in self.picks]
-        if self.dense is not None:
-            # Column i of the one goes to column index_i.
-            empty = self.dense.new_zeros(self.rows, other.columns)
-            dense += [empty.index_add(1, b.index, self.dense * b.factor) for b in other.picks]
-        if self.dense is not None and other.dense is not None:
-            dense.append(self.dense @ other.dense)
-        return _few(Map(self.rows, other.columns, tuple(picks), total(dense) if dense else None))
+        picks = tuple(a.behind(b) for a, b in product(self.picks, other.picks))
+        ours, theirs = replace(self, picks=()), replace(other, picks=())
+        parts = [_product(ours, theirs)]
+        if theirs.has_matrix:
+            parts += [a.multiple(theirs) or _rows_moved(a, theirs) for a in self.picks]
+        if ours.has_matrix:
+            parts += [b.multiple(ours) or _columns_moved(ours, b, other.columns) for b in other.picks]
+        return reduce(add, parts, Map(self.rows, other.columns, picks))
 
     def scaled(self, factor: Tensor) -> Map:
         """diag(factor) M; factor is (rows,) or ()."""
-        picks = (replace(pick, factor=pick.factor * factor, plain=False) for pick in self.picks)
-        return replace(
-            self, picks=tuple(picks), dense=None if self.dense is None else factor.unsqueeze(-1) * self.dense
-        )
+        picks = tuple(pick.scaled(factor) for pick in self.picks)
+        if factor.dim() == 0:
+            dense, block = (None if M is None else factor * M for M in (self.dense, self.block))
+            return Map(self.rows, self.columns, picks, dense, block)
+        matrix = self.full
+        return Map(self.rows, self.columns, picks, None if matrix is None else factor.unsqueeze(-1) * matrix)
 
     def matrix(self, like: Tensor) -> Tensor:
         """(rows, columns)."""
         parts = [pick.matrix(self.columns) for pick in self.picks]
-        parts += [] if self.dense is None else [self.dense]
+        parts += [] if (matrix := self.full) is None else [matrix]
         return total(parts) if parts else like.new_zeros(self.rows, self.columns)
+
+    def entries(self, rows: Tensor, columns: Tensor) -> list[Tensor]:
+        """What to add up for the entries of its matrices at these places, picks apart."""
+        parts = [] if self.dense is None else [self.dense[rows, columns]]
+        if self.block is not None:
+            p, q = self.block.shape
+            parts.append(self.block[rows % p, columns % q] * (rows // p == columns // q))
+        return parts
 
     def diagonal(self, like: Tensor) -> Tensor:
         """(rows,), of a square map."""
         parts = [] if self.dense is None else [self.dense.diagonal()]
+        parts += [] if self.block is None else [self.block.diagonal().repeat(self.count)]
         parts += [pick.factor * pick.places.on_diagonal.rows for pick in self.picks]
         return total(parts) if parts else like.new_zeros(self.rows)
 
@@ -200,25 +261,32 @@ def hadamard(C: Map, R: Map) -> Map:
 
     And tr(D C E R) = d^T K e, d and e the diagonals of D and E.
     """
-    picks, dense = [], []
+    picks, dense, block = [], [], None
     for c in C.picks:
         # Entry (i, c_i) of R^T is entry (c_i, i) of R.
         here = torch.arange(C.rows, device=c.index.device)
-        if R.dense is not None:
-            picks.append(Pick(c.places, c.factor * R.dense[c.index, here]))
+        picks += [Pick(c.places, c.factor * entries) for entries in R.entries(c.index, here)]
         for r in R.picks:
             meeting = c.places.meets(r.places)
             if meeting.some:
                 factor = c.factor * r.factor[c.index]
                 picks.append(Pick(c.places, factor if meeting.every else factor * meeting.rows))
-    if C.dense is not None:
-        if R.dense is not None:
-            dense.append(C.dense * R.dense.mT)
-        for r in R.picks:
-            here = torch.arange(R.rows, device=r.index.device)
-            entries = C.dense[r.index, here] * r.factor
-            dense.append(torch.zeros_like(C.dense).index_put((r.index, here), entries))
-    return Map(C.rows, C.columns, tuple(picks), total(dense) if dense else None)
+    for r in R.picks:
+        here = torch.arange(R.rows, device=r.index.device)
+        for entries in C.entries(r.index, here):
+            if r.plain:
+                picks.append(Pick(r.places, entries))
+                continue
+            empty = entries.new_zeros(C.rows, C.columns)
+            dense.append(empty.index_put((r.index, here), entries * r.factor))
+    if C.block is not None and R.block is not None:
+        count = math.gcd(C.count, R.count)
+        block = C.blocks(count) * R.blocks(count).mT
+    if C.dense is not None and (matrix := R.full) is not None:
+        dense.append(C.dense * matrix.mT)
+    if C.block is not None and R.dense is not None:
+        dense.append(_repeated(C.block, C.count) * R.dense.mT)
+    return Map(C.rows, C.columns, tuple(picks), total(dense) if dense else None, block)
 
 
 def bilinear(left: Tensor, K: Map, right: Tensor) -> Tensor:
@@ -229,6 +297,45 @@ def bilinear(left: Tensor, K: Map, right: Tensor) -> Tensor:
 def total(parts: list[Tensor]) -> Tensor:
     """The sum of one tensor or more."""
     return reduce(add, parts)
+
+
+def _product(A: Map, B: Map) -> Map:
+    """A B, of maps without picks: matrices in blocks stay so, and a block meets no more than its part of another."""
+    dense: list[Tensor] = []
+    block = None
+    if B.dense is not None:
+        if A.dense is not None:
+            dense.append(A.dense @ B.dense)
+        if A.block is not None:
+            dense.append((A.block @ B.dense.unflatten(0, (A.count, -1))).flatten(0, 1))
+    if B.block is not None:
+        if A.dense is not None:
+            dense.append((A.dense.unflatten(1, (B.count, -1)) @ B.block).flatten(1))
+        if A.block is not None:
+            count = math.gcd(A.count, B.count)
+            block = A.blocks(count) @ B.blocks(count)
+    return Map(A.rows, B.columns, (), total(dense) if dense else None, block)
+
+
+def _rows_moved(pick: Pick, M: Map) -> Map:
+    matrix = M.full
+    assert matrix is not None
+    return Map(len(pick.index), M.columns, dense=pick.factor.unsqueeze(1) * matrix[pick.index])
+
+
+def _columns_moved(M: Map, pick: Pick, columns: int) -> Map:
+    """Column i of M goes to column index_i."""
+    matrix = M.full
+    assert matrix is not None
+    empty = matrix.new_zeros(M.rows, columns)
+    return Map(M.rows, columns, dense=empty.index_add(1, pick.index, matrix * pick.factor))
+
+
+def _repeated(block: Tensor, count: int) -> Tensor:
+    """I (x) W: a block, so many times along the diagonal."""
+    if count == 1:
+        return block
+    return torch.kron(torch.eye(count, dtype=block.dtype, device=block.device), block.contiguous())
 
 
 def _few(M: Map) -> Map:

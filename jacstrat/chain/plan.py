@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from jacstrat.chain.maps import Map, bilinear, hadamard, total
+from jacstrat.chain.parts import number_of_parts, part_of
 from jacstrat.chain.reading import ChainStage, Reading
 from jacstrat.core.modelled import kind_of
 
@@ -60,6 +61,7 @@ class ChainPlan:
         closings: C_oj of the stages at which tangents end.
         columns: Width of the cut.
         flops: Multiplications a point.
+        parts: Of a point; all else is of one of them, in place of the point.
     """
 
     constant: Tensor | None
@@ -69,6 +71,7 @@ class ChainPlan:
     closings: Mapping[ChainStage, Map]
     columns: int
     flops: int
+    parts: int = 1
 
     @property
     def stages(self) -> set[ChainStage]:
@@ -78,6 +81,13 @@ class ChainPlan:
 
     def contracted(self, d: Mapping[ChainStage, Tensor], batch: int, diagonal: bool) -> Tensor:
         """(B,), or (B, n) for the diagonal, from the diagonal factors, (B, h_j) each."""
+        if self.parts > 1:
+            rows = batch * self.parts
+            result = self._tiled({j: e.reshape(rows, -1) for j, e in d.items()}, rows, diagonal).reshape(batch, -1)
+            return result if diagonal else result.sum(-1)
+        return self._tiled(d, batch, diagonal)
+
+    def _tiled(self, d: Mapping[ChainStage, Tensor], batch: int, diagonal: bool) -> Tensor:
         number = self._tiles(d, batch)
         if number <= 1:
             return self._contracted(d, batch, diagonal)
@@ -109,8 +119,8 @@ class ChainPlan:
 
 def _pushed(d: Tensor, C: Map, seed: CutSeed, U: Tensor | None) -> Tensor:
     """C diag(d) (S + U), transposed: (B, columns, rows)."""
-    if seed.is_unit and U is None and C.dense is not None and not C.picks:
-        return d.unsqueeze(2) * C.dense.mT
+    if seed.is_unit and U is None and not C.picks and (matrix := C.full) is not None:
+        return d.unsqueeze(2) * matrix.mT
     v = seed.matrix
     v = U if v is None else v if U is None else v + U
     assert v is not None
@@ -121,8 +131,8 @@ def _closed(C: Map, U: Tensor, d: Tensor, diagonal: bool) -> Tensor:
     """tr(C diag(d) U), or its diagonal."""
     v = U * d.unsqueeze(1) if diagonal else U
     parts = []
-    if C.dense is not None:
-        parts.append((v * C.dense).sum(2) if diagonal else ((v * C.dense).sum(1) * d).sum(1))
+    if (matrix := C.full) is not None:
+        parts.append((v * matrix).sum(2) if diagonal else ((v * matrix).sum(1) * d).sum(1))
     for pick in C.picks:
         # Row c of C has its entry in column index_c.
         entries = v[:, torch.arange(C.rows, device=v.device), pick.index] * pick.factor
@@ -140,11 +150,15 @@ def plan(reading: Reading, constants: list[Any], start: int, diagonal: bool) -> 
         diagonal: Whether the diagonal of J is wanted, which is not cyclic: only with start 0.
     """
     forms, closing = _forms(reading, constants, start)
-    like, width = reading.values.sample[0], reading.widths[start]
+    parts = number_of_parts(M for form in (*forms.values(), closing) for M in form.values())
+    if parts > 1:
+        forms = {base: _of_one_part(form, parts) for base, form in forms.items()}
+        closing = _of_one_part(closing, parts)
+    like, width = reading.values.sample[0], reading.widths[start] // parts
     into = {stage: forms[stage.base] for stage in _stages(reading)}
     live = _live(into, closing)
     before = {j: [i for i in live if i in into[j] and not into[j][i].is_zero] for j in live}
-    seeds = {j: into[j].get(CUT, Map(_width(reading, j), width)) for j in live}
+    seeds = {j: into[j].get(CUT, Map(_width(reading, j) // parts, width)) for j in live}
     ends = {j: closing[j] for j in live if j in closing and not closing[j].is_zero}
 
     by_tangents = [j for j in ends if before[j] and (diagonal or any(before[i] for i in before[j]))]
@@ -163,7 +177,7 @@ def plan(reading: Reading, constants: list[Any], start: int, diagonal: bool) -> 
                 pairs.append((j, i, K))
     end = closing.get(CUT, Map(width, width))
     constant = end.diagonal(like) if end.has_diagonal or not (singles or pairs or ends) else None
-    flops = sum(K.rows * K.columns for *_, K in pairs if K.dense is not None) + _flops(reading, pushes, width)
+    flops = sum(K.rows * K.columns for *_, K in pairs if K.has_matrix) + _flops(pushes, width)
     return ChainPlan(
         constant if diagonal or constant is None else constant.sum(),
         singles,
@@ -171,17 +185,22 @@ def plan(reading: Reading, constants: list[Any], start: int, diagonal: bool) -> 
         pushes,
         {j: ends[j] for j in by_tangents},
         width,
-        flops,
+        parts * flops,
+        parts,
     )
 
 
-def _flops(reading: Reading, pushes: Mapping[ChainStage, Push], width: int) -> int:
+def _of_one_part(form: LinearForms, parts: int) -> LinearForms:
+    return {source: part_of(M, parts) for source, M in form.items()}
+
+
+def _flops(pushes: Mapping[ChainStage, Push], width: int) -> int:
     """FLOPs of tangents: of a map that is no matrix, or of what the unit vectors are put into, one column's."""
     flops = 0
-    for j, push in pushes.items():
+    for push in pushes.values():
         for i, M, seed in push.inputs:
-            columns = 1 if M.dense is None or (seed.is_unit and i not in pushes) else width
-            flops += _width(reading, j) * _width(reading, i) * columns
+            columns = 1 if not M.has_matrix or (seed.is_unit and i not in pushes) else width
+            flops += M.rows * M.columns * columns
     return flops
 
 

@@ -240,6 +240,8 @@ def _scaling(reading: Reading, a: int, c: Coefficient | None, shape: torch.Size)
         factor = c(constants)
         if not isinstance(factor, Tensor):
             return wide if factor == 1 else wide.scaled(like.new_full((), factor))
+        if factor.numel() == 1:
+            return wide.scaled(factor.to(like.dtype).reshape(()))
         return wide.scaled(factor.to(like.dtype).expand(shape).reshape(batch, -1)[0])
 
     return make
@@ -322,7 +324,8 @@ def _of_weights(reading: Reading, node: Node, a: int) -> MapMaker | None:
         W = bound(weights, constants)
         W = W.mT if turned else W
         W = W if alpha == 1 else alpha * W
-        M = W if points == 1 else torch.kron(torch.eye(points, dtype=W.dtype, device=W.device), W.contiguous())
-        return Map(len(M), M.shape[1], dense=M)
+        if points == 1:
+            return Map(len(W), W.shape[1], dense=W)
+        return Map(points * len(W), points * W.shape[1], block=W)
 
     return make

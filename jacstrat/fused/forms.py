@@ -82,7 +82,7 @@ class Forms:
 
     def mapped(self, form: Form, make: MapMaker) -> Form:
         """W of a form: of its parts, or of the vector that they add up to where several would meet a matrix."""
-        if make(self.sample).dense is not None and self._is_better_apart(form):
+        if make(self.sample).has_matrix and self._is_better_apart(form):
             form = self.single(form)
         return tuple(replace(part, make=_behind(make, part.make)) for part in form)
 
@@ -103,7 +103,7 @@ class Forms:
         """Whether a part has a matrix already, or several stand side by side and not one behind the other."""
         varying = [part for part in form if not isinstance(self.list[part.source], ConstantVector)]
         maps = [None if part.make is None else part.make(self.sample) for part in varying]
-        if any(M is not None and M.dense is not None for M in maps):
+        if any(M is not None and M.has_matrix for M in maps):
             return True
         return len(varying) > 1 and all(M is None or _is_diagonal(M) for M in maps)
 
@@ -177,10 +177,10 @@ def _behind(make: MapMaker, first: MapMaker | None) -> MapMaker:
 
 
 def _is_diagonal(M: Map) -> bool:
-    if M.dense is not None or len(M.picks) != 1 or M.rows != M.columns:
+    if M.has_matrix or len(M.picks) != 1 or M.rows != M.columns:
         return False
     return torch.equal(M.picks[0].places.known, torch.arange(M.rows, device="cpu"))
 
 
 def _dense(M: Map, like: Tensor) -> Tensor:
-    return M.dense if M.dense is not None and not M.picks else M.matrix(like)
+    return M.matrix(like)

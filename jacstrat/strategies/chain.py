@@ -69,10 +69,12 @@ def fold_s(f: OpCounts, n: int, itemsize: int) -> float:
     """Seconds to contract what does not depend on the point.
 
     Nothing is, where f has no product of matrices and its operations write the n entries of a point at most: all maps
-    are diagonals then, or move entries.
+    are diagonals then, or move entries. Of matrices in blocks, all alike, one block is.
     """
-    numbers = f.bytes / itemsize
-    return FOLD_S * n * numbers + MULTIPLY_S * f.fold if f.flops or numbers > f.ops * n else 0.0
+    numbers, blocks = f.bytes / itemsize, max(f.blocks, 1)
+    if not f.flops and numbers <= f.ops * n:
+        return 0.0
+    return FOLD_S * n * numbers / blocks**2 + MULTIPLY_S * f.fold / blocks**3
 
 
 def _cost(f: OpCounts) -> ProductCost:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import product
 
 import pytest
@@ -30,10 +31,14 @@ def maps(rows: int, columns: int) -> list[Map]:
         Map(rows, columns, dense=normal(rows, columns)),
         Map(rows, columns, (pick(rows, columns),), normal(rows, columns)),
     ]
+    for count in (2, 4):
+        if rows % count == columns % count == 0:
+            block = normal(rows // count, columns // count)
+            found += [Map(rows, columns, block=block), replace(found[3], block=block)]
     return [*found, identity(rows, LIKE)] if rows == columns else found
 
 
-@pytest.mark.parametrize(("p", "q", "r"), [(3, 4, 2), (3, 3, 3)])
+@pytest.mark.parametrize(("p", "q", "r"), [(3, 4, 2), (3, 3, 3), (4, 8, 12), (4, 4, 4)])
 def test_sums_products_and_what_they_give(p: int, q: int, r: int) -> None:
     v = normal(2, 5, q)
     for A in maps(p, q):

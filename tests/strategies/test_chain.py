@@ -188,3 +188,50 @@ def test_weights_that_entries_share_take_longer_to_contract_than_those_of_one_la
     n, layer = 512, nn.Sequential(nn.Linear(512, 64), nn.Tanh(), nn.Linear(64, 512))
     seconds = [fold_s(evaluation(f, torch.ones(2, n)).work, n, 4) for f in (graph, layer)]
     assert seconds[0] > 5 > 0.1 > seconds[1]
+
+
+@pytest.mark.parametrize("operator", ["divergence", "jacobian_diagonal"])
+@pytest.mark.parametrize("batch", [1, 3])
+def test_parts_that_share_weights_and_are_not_mixed_have_matrices_of_one_part(operator: str, batch: int) -> None:
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(2, 5), nn.Tanh(), nn.Linear(5, 4), nn.SiLU(), nn.Linear(4, 2)).double()
+    scale = torch.tensor(0.7, dtype=torch.float64, requires_grad=True)
+
+    def separable(x: Tensor) -> Tensor:
+        y = x + 0.5 * net(x.unflatten(-1, (-1, 2))).flatten(-2)
+        return y - scale * net(y.unflatten(-1, (-1, 2))).flatten(-2)
+
+    def mixed(x: Tensor) -> Tensor:
+        return separable(x).roll(1, -1)
+
+    def scaled(x: Tensor) -> Tensor:
+        return separable(x) * torch.linspace(1, 2, x.shape[-1], dtype=x.dtype)
+
+    x = torch.randn(batch, 12, dtype=torch.float64)
+    for f, blocks in ((separable, 6), (mixed, 1), (scaled, 1)):
+        assert evaluation(f, x[:1]).work.blocks == blocks
+        expected = parse_strategy("identity").prepare(operator, f, x)
+        result = parse_strategy("chain").prepare(operator, f, x)
+        torch.testing.assert_close(result(x), expected(x))
+        weights = [*net.parameters(), scale]
+        ours, theirs = (
+            torch.autograd.grad(prepared(x).square().sum(), weights, allow_unused=True, materialize_grads=True)
+            for prepared in (result, expected)
+        )
+        torch.testing.assert_close(ours, theirs)
+
+
+def test_a_network_of_each_of_thousands_of_coordinates_is_set_up_in_no_time() -> None:
+    net = nn.Sequential(nn.Linear(1, 8), nn.Tanh(), nn.Linear(8, 1)).double().requires_grad_(False)
+
+    def separable(x: Tensor) -> Tensor:
+        y = x + 0.5 * net(x.unsqueeze(-1)).squeeze(-1)
+        return y - 2 * net(y.unsqueeze(-1)).squeeze(-1)
+
+    n = 2**16  # of its matrices in full one would have 2^36 entries
+    x = torch.randn(2, n, dtype=torch.float64)
+    assert fold_s(evaluation(separable, x).work, n, 8) < 0.1
+    torch.testing.assert_close(
+        parse_strategy("chain").prepare("divergence", separable, x)(x),
+        parse_strategy("ones").prepare("divergence", separable, x)(x),
+    )

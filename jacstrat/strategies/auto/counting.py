@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import gcd
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -21,6 +22,7 @@ from jacstrat.core.operator import Operator
 from jacstrat.strategies.products import reverse, reverse_gradient
 from jacstrat.trace.arguments import Args, Function, taken
 from jacstrat.trace.fake import fake_mode
+from jacstrat.trace.operations import AtenKind, is_pointwise, operation_of
 from jacstrat.trace.quiet import quiet
 
 
@@ -31,23 +33,26 @@ class OpCounts:
     Fields:
         fold: Multiplications to contract the matrices of these products for one point, (p, q) each, with one another:
             p q min(p, q). Where entries of a point share their weights that is far more than the weights are.
+        blocks: Parts of a point that all products take by the same weights and no operation mixes: so many blocks their
+            matrices have, all alike. 1 where parts are mixed, 0 where there is no product.
     """
 
     ops: float = 0
     flops: float = 0
     bytes: float = 0
     fold: float = 0
+    blocks: int = 0
 
     def __add__(self, other: OpCounts) -> OpCounts:
-        fold = self.fold + other.fold
-        return OpCounts(self.ops + other.ops, self.flops + other.flops, self.bytes + other.bytes, fold)
+        fold, blocks = self.fold + other.fold, gcd(self.blocks, other.blocks)
+        return OpCounts(self.ops + other.ops, self.flops + other.flops, self.bytes + other.bytes, fold, blocks)
 
     def __sub__(self, other: OpCounts) -> OpCounts:
         return self + other.times(-1, -1)
 
     def times(self, ops: float, rows: float) -> OpCounts:
         """So many times the operations, each on so many times the rows."""
-        return OpCounts(ops * self.ops, rows * self.flops, rows * self.bytes, ops * self.fold)
+        return OpCounts(ops * self.ops, rows * self.flops, rows * self.bytes, ops * self.fold, self.blocks)
 
 
 @dataclass(frozen=True)
@@ -184,7 +189,7 @@ class _Counter(TorchDispatchMode):
         formula = flop_registry.get(func._overloadpacket)
         flops = formula(*args, **(kwargs or {}), out_val=out) if formula else 0
         written = 0 if func.is_view else sum(t.numel() * t.itemsize for t in tree_leaves(out) if isinstance(t, Tensor))
-        self.work += OpCounts(1, flops, written, self._fold(flops, out) if flops else 0)
+        self.work += OpCounts(1, flops, written, self._fold(flops, out) if flops else 0, self._blocks(func, args, out))
         self.log.append(f"{func} {tree_map_only(Tensor, _kind, (args, kwargs))}")
         return out
 
@@ -193,6 +198,22 @@ class _Counter(TorchDispatchMode):
         p, flops_of_row = out.numel() / self.rows, flops / max(out.numel(), 1)
         q = p / max(out.shape[-1], 1) * flops_of_row / 2 if out.dim() else 0
         return float(p * q * min(p, q))
+
+    def _blocks(self, func: Any, args: Any, out: Any) -> int:
+        """Parts of a point that an operation does not mix, as `OpCounts.blocks`."""
+        operation = operation_of(func)
+        if operation is not None and operation.kind is AtenKind.CONTRACTS and operation.factors[-1].rank == 2:
+            return int(out.numel() // (self.rows * max(out.shape[-1], 1)))
+        if is_pointwise(func):
+            # What is broadcast may be another number in each part, but for one number.
+            tensors = [arg for arg in tree_leaves(args) if isinstance(arg, Tensor) and arg.numel() != 1]
+            return 0 if all(arg.shape == out.shape for arg in tensors) else 1
+        is_in_order = operation is not None and operation.kind is AtenKind.RESHAPES
+        return 0 if is_in_order or func._schema.name in _IN_ORDER else 1
+
+
+# Axes of length 1 that come and go, and weights that are turned.
+_IN_ORDER = frozenset(("aten::unsqueeze", "aten::squeeze", "aten::t", "aten::detach"))
 
 
 def _like(arg: Tensor) -> Tensor:
