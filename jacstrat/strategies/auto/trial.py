@@ -111,8 +111,8 @@ class _Running(Generic[K]):
     def call_first(self, names: Sequence[K]) -> None:
         """The first calls, of those that may be the fastest and still fit.
 
-        What is done soonest tells how fast the machine is; then what is to be set up, which is likely to be the
-        fastest.
+        What is done soonest tells how fast the machine is, once it has settled; then what is to be set up, which is
+        likely to be the fastest.
         """
         soonest = sorted(names, key=self._first_s)
         others = sorted(soonest[1:], key=lambda name: (not self._is_set_up(name), self.predicted[name]))
@@ -120,7 +120,7 @@ class _Running(Generic[K]):
             if self.trial.calls and (self._is_hopeless(name) or not self._fits(self._scaled_s(name))):
                 continue
             self._call(name)
-            if self._is_set_up(name):
+            if self._is_set_up(name) or (name in soonest[:1] and self._is_soon_settled(name, others)):
                 self._settle(name)
 
     def set_up(self, patient: Sequence[K], patience_s: float) -> None:
@@ -164,6 +164,14 @@ class _Running(Generic[K]):
 
     def _is_set_up(self, name: K) -> bool:
         return self._first_s(name) > self.predicted[name]
+
+    def _is_soon_settled(self, name: K, others: Sequence[K]) -> bool:
+        """Whether further calls take little beside what setting up another does, for which it may have no time.
+
+        A first call takes several times what the next does, and by it all that is predicted would be taken for slow.
+        """
+        longest_s = max(map(self.setup_s, others), default=0.0)
+        return name in self.trial.calls and SETTLED**2 * self.trial.calls[name][0] <= longest_s
 
     def _is_hopeless(self, name: K) -> bool:
         """Of what is set up the work is guessed in another way than of what is not: they rule out their like alone."""

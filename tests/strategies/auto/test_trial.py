@@ -193,3 +193,16 @@ class TestPatience:
         found = bench.run({"eager": 1e-3, "program": 1e-4}, setup={"program": 5.0}, patience_s=60.0)
         assert found.fastest == "eager"
         assert isinstance(found.failures["program"], ZeroDivisionError)
+
+
+def test_a_first_call_leaves_time_for_what_is_to_be_set_up() -> None:
+    # There are 0.16 s: the 0.12 s predicted for setting up fit, but not 1.5 times that, as the first call has it.
+    for later_s, expected in ((1e-3, "b"), (3e-3, "a")):
+        bench = Bench(a=[3e-3, later_s], b=[0.12, 2e-4])
+        assert bench.run({"a": 1e-3, "b": 5e-4}, setup={"b": 0.12}).fastest == expected
+
+
+def test_calls_that_take_as_long_as_setting_up_are_not_made_to_tell_how_fast_the_machine_is() -> None:
+    bench = Bench(a=0.05, b=0.05, c=0.05)
+    bench.run({"a": 0.05, "b": 0.06, "c": 0.07}, setup={"c": 0.06})
+    assert bench.calls["a"] <= 2
