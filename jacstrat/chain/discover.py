@@ -13,7 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from jacstrat.chain.maps import Map, Pick
+from jacstrat.chain.maps import Map
+from jacstrat.chain.picks import Pick
 from jacstrat.core.errors import UnsupportedError
 from jacstrat.graphs import is_capturing
 from jacstrat.trace.tracers import is_proxied

@@ -10,7 +10,8 @@ from collections.abc import Iterable
 
 import torch
 
-from jacstrat.chain.maps import Map, Pick
+from jacstrat.chain.maps import Map
+from jacstrat.chain.picks import Pick
 
 
 def number_of_parts(maps: Iterable[Map]) -> int:

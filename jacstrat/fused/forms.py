@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from jacstrat.chain.maps import Map, Pick
+from jacstrat.chain.maps import Map
+from jacstrat.chain.picks import Pick
 from jacstrat.chain.reading import MapMaker
 from jacstrat.fused.network import (
     ConstantVector,

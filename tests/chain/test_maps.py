@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from jacstrat.chain.maps import MAX_PICKS, Map, Pick, bilinear, hadamard, identity
+from jacstrat.chain.maps import MAX_PICKS, Map, bilinear, hadamard, identity
+from jacstrat.chain.picks import Pick
 
 GENERATOR = torch.Generator().manual_seed(0)
 LIKE = torch.empty((), dtype=torch.float64)

@@ -7,8 +7,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from jacstrat.chain.maps import Map, Pick, identity
+from jacstrat.chain.maps import Map, identity
 from jacstrat.chain.parts import number_of_parts, part_of
+from jacstrat.chain.picks import Pick
 
 LIKE = torch.empty((), dtype=torch.float64)
 BLOCK = torch.arange(6, dtype=torch.float64).reshape(2, 3)
