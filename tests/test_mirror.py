@@ -138,6 +138,7 @@ ACROSS = {
     "report/page/test_browser.py": "the whole page in a browser",
     "strategies/auto/test_cached.py": "choices that are kept, in the process and on disk",
     "strategies/auto/test_compile.py": "programs of a compiler in the trial",
+    "strategies/auto/test_first_call.py": "how often f is followed in a whole choice",
     "strategies/auto/test_fused.py": "kernels of a device in the trial",
     "strategies/auto/test_graphed.py": "graphs of a device in the trial",
     "strategies/auto/test_offered.py": "the page of what auto chooses among",

@@ -17,6 +17,7 @@ from jacstrat.chain.values import Values, run, values_of
 from jacstrat.core.errors import UnsupportedError
 from jacstrat.trace import Tape, Tapes, Untraceable, leaves
 from jacstrat.trace.arguments import Args
+from jacstrat.trace.cache import tapes_themselves
 from jacstrat.trace.decompositions import CHAINED
 from jacstrat.trace.operations import is_random
 
@@ -120,11 +121,19 @@ class Field:
     Args:
         f: Row-wise field, (B, n) -> (B, n), called as f(x, *args).
         diagonal: Whether the diagonal of its Jacobian is wanted, or the sum of it.
+        recordings: The tapes of f; made where not given.
     """
 
-    def __init__(self, f: Callable[..., Tensor], diagonal: bool) -> None:
+    def __init__(self, f: Callable[..., Tensor], diagonal: bool, recordings: Tapes[Tape] | None = None) -> None:
         self.diagonal = diagonal
-        self._tapes: Tapes[Callable[..., Tensor] | str] = Tapes(f, self._evaluate_of, CHAINED)
+        self._f, self._recordings = f, recordings or tapes_themselves(f, CHAINED)
+        self._tapes: Tapes[Callable[..., Tensor] | str] = Tapes(
+            f, self._evaluate_of, CHAINED, recordings=self._recordings
+        )
+
+    def of_diagonal(self) -> Field:
+        """The diagonal of the same field, read off the same tapes."""
+        return self if self.diagonal else Field(self._f, True, self._recordings)
 
     @property
     def constants(self) -> tuple[Tensor, ...]:

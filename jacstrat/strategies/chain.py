@@ -61,7 +61,7 @@ class Chain(Strategy):
     ) -> Contraction:
         field = Field(f, diagonal=not operator.is_trace)
         reason = field.prepared(x, args) if x.numel() else ""
-        entries = _entries(field, f, x, args)
+        entries = _entries(field, x, args)
         return Contraction(field, reason=reason, entries=entries, is_traced=True, constants=field.constants)
 
 
@@ -82,11 +82,11 @@ def _cost(f: OpCounts) -> ProductCost:
     return ProductCost(OpCounts(3 * f.ops + 10, 3 * f.flops, 3 * f.bytes), OpCounts(), OpCounts())
 
 
-def _entries(field: Field, f: Function, x: Tensor, args: Args) -> Callable[..., Tensor] | None:
+def _entries(field: Field, x: Tensor, args: Args) -> Callable[..., Tensor] | None:
     """Entries of the diagonal, where n is so large that all of the witness would take long, and a chain has one."""
     if x.shape[-1] < LARGE or not x.numel():
         return None
-    diagonal = Field(f, diagonal=True)
+    diagonal = field.of_diagonal()
     try:
         diagonal.prepared(x, args)
     except UnsupportedError:

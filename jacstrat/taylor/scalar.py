@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any, Literal
 
 import torch
@@ -27,6 +28,8 @@ from jacstrat.trace.tracers import is_transformed
 CACHE_BYTES = 2**21
 # The tangents of an operation in a tile, in the mean: of a function of many operations on little, tiles are larger.
 EACH_BYTES = 2**20
+# Tiles of so much of that size are as good.
+EVEN = 2 / 3
 # On an accelerator, the share of its free memory: a rule has three such tensors alive, a residual sum one more. Whoever
 # needs less than MODEST_BYTES is not made to ask for it.
 MEMORY_SHARE = 1 / 8
@@ -109,7 +112,7 @@ class Scalar:
             largest = tape.largest
         mean = math.inf if directions or is_program else tape.total / max(tape.operations, 1)
         number = _tiles(largest * x.element_size(), x.device, mean * x.element_size())
-        return -(-len(x) // number) if number > 1 else None
+        return _even(len(x), -(-len(x) // number)) if number > 1 else None
 
     def apart(self, x: Tensor, args: Args = ()) -> list[tuple[Tensor, Args]]:
         """The tiles of x for a program, where these have nothing in common; else x as one part."""
@@ -229,6 +232,12 @@ def _tiles(tangents_bytes: int, device: torch.device, mean_bytes: float = math.i
     if tangents_bytes <= MODEST_BYTES or (free_bytes := _free_bytes(device)) is None:
         return 1
     return math.ceil(tangents_bytes / max(MEMORY_SHARE * free_bytes, MODEST_BYTES))
+
+
+@lru_cache(maxsize=1024)
+def _even(points: int, size: int) -> int:
+    """A size of tiles near one at most so large, by which all are alike: f is recorded at each size that there is."""
+    return next((one for one in range(size, int(EVEN * size), -1) if points % one == 0), size)
 
 
 def _free_bytes(device: torch.device) -> int | None:

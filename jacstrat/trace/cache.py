@@ -37,6 +37,7 @@ class Tapes(Generic[T]):
         weak_factory: From what was made, and the identities of tensors that the function reaches, to a function that
             gives it again and keeps no tensor alive; None where it has a tensor that is not among them. With it, what
             was made serves later calls, too; `made` is then to be the same object every time.
+        recordings: Tapes of the same function in the same words, to be taken where f would be recorded once more.
     """
 
     def __init__(
@@ -45,8 +46,10 @@ class Tapes(Generic[T]):
         build: Callable[[Tape, Tensor, Args], T],
         decompositions: Mapping[Any, Callable[..., Any]] | None = None,
         weak_factory: Callable[[T, frozenset[int]], Callable[[], T | None] | None] | None = None,
+        recordings: Tapes[Tape] | None = None,
     ) -> None:
         self.f = f
+        self.recordings = recordings
         self.build = build
         self.decompositions = decompositions or {}
         self.weak_factory = weak_factory
@@ -87,7 +90,7 @@ class Tapes(Generic[T]):
         """From a new recording, which is shared where f was the same whenever it was called, and is so still."""
         now = switches(x) if self.weak_factory else None
         if self.weak_factory is None or now is None:
-            return self._built(record(self.f, x, args, self.decompositions), x, args)
+            return self._built(self._tape(x, args), x, args)
         fingerprints: list[Fingerprint | None] = []
 
         def watched(x: Tensor, *args: Any) -> Tensor:
@@ -100,6 +103,14 @@ class Tapes(Generic[T]):
             SHARED.keep((last.key, now, *self._circumstances(x, args)), self.weak_factory(value, last.tensors))
         return value
 
+    def _tape(self, x: Tensor, args: Args) -> Tape:
+        if self.recordings is None:
+            return record(self.f, x, args, self.decompositions)
+        tape = self.recordings.at(x, args)
+        if isinstance(tape, Untraceable):
+            raise tape
+        return tape
+
     def _built(self, tape: Tape, x: Tensor, args: Args) -> T:
         for node in tape.nodes:
             operands = leaves((node.args, *node.kwargs.values()))
@@ -108,6 +119,11 @@ class Tapes(Generic[T]):
 
     def _circumstances(self, x: Tensor, args: Args) -> tuple[Hashable, ...]:
         return (self.build, tuple(self.decompositions.items()), _key(x, args))
+
+
+def tapes_themselves(f: Callable[..., Tensor], decompositions: Mapping[Any, Callable[..., Any]]) -> Tapes[Tape]:
+    """The tapes of a function of which several things are made."""
+    return Tapes(f, lambda tape, x, args: tape, decompositions)
 
 
 def _key(x: Tensor, args: Args) -> Hashable:

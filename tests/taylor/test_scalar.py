@@ -52,6 +52,13 @@ def test_tiles_are_of_equal_length_and_as_long_as_the_cache_allows() -> None:
     assert len(scalar.tiles(torch.zeros(8, dtype=torch.float64))) == 1
 
 
+@pytest.mark.parametrize(("points", "lengths"), [(6 * 256, [512] * 3), (1600, [400] * 4), (1283, [428, 428, 427])])
+def test_tiles_are_all_alike_where_a_size_nearly_as_large_allows_it(points: int, lengths: list[int]) -> None:
+    W = torch.ones(8, 64, dtype=torch.float64)
+    scalar = Scalar(lambda x: (x @ W).sin().cos().sum(-1))
+    assert [len(part) for part, _ in scalar.tiles(torch.zeros(points, 8, dtype=torch.float64))] == lengths
+
+
 def test_only_so_many_tapes_are_kept() -> None:
     scalar = Scalar(lambda x: x.square().sum(-1))
     first = scalar.tape(torch.zeros(1, 2))
