@@ -34,17 +34,23 @@ def known_result(op: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> K
     if (shape_of := _SHAPES.get(op)) is None:
         return None
     first, *others = tensors = tensors_in(args)
-    dtype, device = first.dtype, first.device
-    if not dtype.is_floating_point or not all(map(_is_plain, tensors)):
+    dtype, device = first.dtype, device_of(first)
+    if not dtype.is_floating_point or not all(map(is_plain, tensors)):
         return None
-    if any(one.dtype is not dtype or one.device != device for one in others):
+    if any(one.dtype is not dtype or device_of(one) != device for one in others):
         return None
     shape = shape_of(tensors, args, kwargs)
     return None if shape is None else KnownResult(shape, dtype, device)
 
 
-def _is_plain(tensor: Tensor) -> bool:
-    return type(tensor) in _PLAIN and tensor.layout is torch.strided
+def device_of(tensor: Tensor) -> torch.device:
+    """Where a tensor is; of a fake one torch itself tells it by an operation."""
+    return tensor.fake_device if isinstance(tensor, FakeTensor) else tensor.device
+
+
+def is_plain(tensor: object) -> bool:
+    """Whether it is a tensor like most: of no other class, in no other layout."""
+    return isinstance(tensor, Tensor) and type(tensor) in _PLAIN and tensor.layout is torch.strided
 
 
 _PLAIN = (Tensor, torch.nn.Parameter, FakeTensor)

@@ -150,6 +150,25 @@ def test_what_a_view_cannot_be_is_told_in_torchs_words() -> None:
         torch.empty(4, 3).view(5)
 
 
+def test_views_of_a_parameter_share_what_they_are_of() -> None:
+    W = torch.nn.Parameter(torch.rand(4, 3))
+    with torch.no_grad(), fake_mode():
+        once, again = W.t(), W[1:].t()
+        assert isinstance(once, FakeTensor)
+        assert layout(once) == layout(W.detach().t())
+        assert once.untyped_storage()._cdata == again.untyped_storage()._cdata
+    assert not isinstance(W.data, FakeTensor)
+
+
+def test_where_a_tensor_is_and_what_is_empty_are_told_at_once() -> None:
+    with fake_mode():
+        v = torch.empty(2, 3, dtype=torch.float64, device="cpu")
+        assert isinstance(v, FakeTensor)
+        assert layout(v) == layout(torch.zeros(2, 3, dtype=torch.float64))
+        assert torch.empty(2, 3).dtype == torch.float32
+        assert torch.zeros_like(v.expand(4, 2, 3)).device == torch.device("cpu")
+
+
 def test_numbers_that_torch_knows_stay_known() -> None:
     with fake_mode():
         assert float((torch.tensor(2.0) * 3).view(1)) == 6
