@@ -95,7 +95,6 @@ ELSEWHERE = {
     "strategies/auto/choosing.py": CHOICE_CACHE,
     "strategies/auto/counted.py": CHOICE_CACHE,
     "strategies/auto/offers.py": "tests/strategies/auto/test_offered.py: what every strategy offers",
-    "strategies/auto/timed.py": CHOICE_CACHE,
     "strategies/look.py": "tests/strategies/test_witness.py: what of a claim is looked at",
     "strategies/parts.py": "tests/strategies/test_opened.py: what a function is opened into",
     "strategies/pattern.py": "tests/strategies/test_glance.py: what tells one function from another at a glance",

@@ -172,7 +172,7 @@ class Choosing:
                 # Never 0, by which it would be one that needs no setting up.
                 setup_s = max(calls[0] - seconds[strategy], 1e-6)
                 measured[strategy] = replace(candidates[strategy], setup_s=setup_s)
-        return measured, timed._replace(seconds=seconds)
+        return measured, timed._replace(seconds=seconds, rough=trial.rough)
 
     def _first_right(self, candidates: Mapping[Strategy, Candidate], timed: Timed) -> Choice:
         """The fastest that a witness does not contradict."""

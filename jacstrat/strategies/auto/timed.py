@@ -9,6 +9,8 @@ from jacstrat.strategies.base import Strategy
 
 # What is no slower than the fastest by more than this is as fast, as far as a few calls tell; the counts decide then.
 NEAR = 1.03
+# The same, where there is nothing but the first call of one of them.
+ROUGHLY_NEAR = 1.1
 
 
 class Timed(NamedTuple):
@@ -18,11 +20,13 @@ class Timed(NamedTuple):
         seconds: Of a call, measured; empty where nothing was timed.
         predicted: The same, right up to a common factor, of every candidate.
         trace_s: What it took to prove a structure.
+        rough: Those measured that were called but once.
     """
 
     seconds: Mapping[Strategy, float]
     predicted: Mapping[Strategy, float]
     trace_s: float
+    rough: frozenset[Strategy] = frozenset()
 
     @property
     def every(self) -> dict[Strategy, float]:
@@ -38,12 +42,13 @@ class Timed(NamedTuple):
         """The fastest first: of those that are as fast as the fastest by their calls, that by counts."""
         if not self.seconds:
             return sorted(self.predicted, key=self.predicted.__getitem__)
-        limit_s = NEAR * min(self.seconds.values())
+        best = min(self.seconds, key=self.seconds.__getitem__)
 
         def rank(one: Strategy) -> tuple[int, float]:
             if one not in self.seconds:
                 return 2, self.predicted[one]
-            near = self.seconds[one] <= limit_s
-            return (0, self.predicted[one]) if near else (1, self.seconds[one])
+            within = ROUGHLY_NEAR if self.rough & {one, best} else NEAR
+            is_near = self.seconds[one] <= within * self.seconds[best]
+            return (0, self.predicted[one]) if is_near else (1, self.seconds[one])
 
         return sorted(self.predicted, key=rank)

@@ -6,6 +6,7 @@ off, so a candidate is called only where its predicted time, scaled by what was 
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -54,6 +55,11 @@ class Trial(Generic[K]):
         """
         calls = sorted(self.calls[name][1:] or self.calls[name])
         return calls[(len(calls) - 1) // 4]
+
+    @property
+    def rough(self) -> frozenset[K]:
+        """Candidates of which there is the first call alone."""
+        return frozenset(name for name, calls in self.calls.items() if len(calls) == 1)
 
     @property
     def fastest(self) -> K:
@@ -175,18 +181,25 @@ class _Running(Generic[K]):
 
     def _is_hopeless(self, name: K) -> bool:
         """Of what is set up the work is guessed in another way than of what is not: they rule out their like alone."""
-        alike = [one for one in self.trial.calls if self._is_set_up(one) == self._is_set_up(name)]
+        alike = self._alike(name)
         return bool(alike) and self.predicted[name] > HOPELESS * self.predicted[min(alike, key=self.trial.typical_s)]
 
+    def _alike(self, name: K) -> list[K]:
+        """Those called so far that are set up as this one is, or not."""
+        return [one for one in self.trial.calls if self._is_set_up(one) == self._is_set_up(name)]
+
     def _scaled_s(self, name: K) -> float:
-        """Seconds that the first call takes by what was measured of the best so far.
+        """Seconds that the first call takes by what was measured of the best so far, if possible one of its like.
 
         Recording is the interpreter's work: that calls take ten times what counts say, as the first of a process do,
-        and large ones of little work, says nothing of it.
+        and large ones of little work, says nothing of it. By another kind, whose work is guessed in another way, half
+        of what it takes more than was predicted is laid to the machine, as a factor, and half to the prediction.
         """
-        best = self.trial.fastest
+        alike = self._alike(name)
+        best = min(alike or self.trial.calls, key=self.trial.typical_s)
         scale = self.trial.typical_s(best) / self.predicted[best]
-        return scale * self.predicted[name] + min(scale, SLOWER) * self.setup_s(name)
+        by_calls = scale if alike else min(scale, math.sqrt(scale))
+        return by_calls * self.predicted[name] + min(scale, SLOWER) * self.setup_s(name)
 
     def _fits(self, call_s: float) -> bool:
         return self.clock() + call_s <= self.end + (CALLS - 1) * self.trial.typical_s(self.trial.fastest)

@@ -144,11 +144,25 @@ class TestSetup:
         assert list(found.calls) == ["a", "b", "c"]
         assert found.fastest == "a"
 
+    def test_that_it_takes_far_longer_than_predicted_is_no_sign_of_a_slow_machine_alone(self) -> None:
+        bench = Bench(a=0.19, b=0.2)
+        found = bench.run({"a": 0.03, "b": 4e-3}, setup={"b": 0.05}, known={"b": [0.25, 0.2]})
+        assert found.fastest == "a"
+
+    def test_what_would_take_too_long_even_so_is_not_called(self) -> None:
+        bench = Bench(a=9.0, b=0.2)
+        found = bench.run({"a": 0.3, "b": 4e-3}, setup={"b": 0.05}, known={"b": [0.25, 0.2]})
+        assert list(found.calls) == ["b"]
+
     def test_it_comes_first_where_a_call_of_the_others_takes_longer(self) -> None:
         bench = Bench(a=1.0, b=[0.04, 1e-2])
         found = bench.run({"a": 1.0, "b": 1e-2}, setup={"b": 0.03})
         assert list(found.calls) == ["b"]
         assert found.typical_s("b") == pytest.approx(1e-2)
+
+
+def test_what_was_called_once_is_rough() -> None:
+    assert Trial({"a": [1.0], "b": [2.0, 1.0], "c": [3.0]}).rough == {"a", "c"}
 
 
 def test_what_was_called_before_is_not_warmed_up_again() -> None:
