@@ -5,7 +5,8 @@ from __future__ import annotations
 import gc
 import itertools
 import os
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
@@ -38,7 +39,33 @@ def _without_peers(group: str) -> list[EntryPoint]:
 plugins.entry_points = _without_peers  # type: ignore[attr-defined]
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def takes_all(config: pytest.Config) -> bool:
+    """Whether tests marked `long` are run: in CI, where LONG=1 asks for them, and where a command chooses its tests."""
+    chooses = bool(config.option.markexpr or config.option.keyword) or config.args != config.getini("testpaths")
+    return chooses or bool(os.environ.get("CI") or os.environ.get("LONG"))
+
+
+def long_ones(items: Iterable[pytest.Item]) -> Iterator[pytest.Item]:
+    """Those marked `long`; where `but_one_in=5` says so, the first of each five that a function has is none of them."""
+    met: Counter[str] = Counter()
+    for item in items:
+        if mark := item.get_closest_marker("long"):
+            function, share = item.nodeid.partition("[")[0], mark.kwargs.get("but_one_in")
+            if share is None or met[function] % share:
+                yield item
+            met[function] += 1
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    return "long tests: all" if takes_all(config) else "long tests: left out; LONG=1 in the environment runs them"
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not takes_all(config):
+        long = list(long_ones(items))
+        config.hook.pytest_deselected(items=long)
+        left = set(items).difference(long)
+        items[:] = [item for item in items if item in left]
     if torch.accelerator.is_available():
         return
     for item in items:

@@ -29,6 +29,7 @@ NOT_RUN: Mapping[str, str] = {
     "bash scripts/bench*": "measures the default sweep, for minutes",
     "bash scripts/gpu*": "installs, and needs an accelerator",
     "bash scripts/test*": "runs this very test",
+    "LONG=1 bash scripts/test*": "runs this very test",
     "bash scripts/docs*": "has a test of its own",
     ".venv/bin/pytest *": "measures, or needs an accelerator",
     ".venv/bin/python bench/measuring.py*": "measures the harness, for ten minutes",

@@ -57,6 +57,7 @@ def test_help_does_not_import_torch(arguments: list[str]) -> None:
     assert "Usage" in done.stdout
 
 
+@pytest.mark.long
 def test_a_small_run_writes_everything_and_says_what_was_found(tmp_path) -> None:
     done = call("run", *SMALL, "-p", "linear", "--out", str(tmp_path / "out"), "--no-isolation")
     assert done.exit_code == 0, done.output
@@ -73,6 +74,7 @@ def test_a_small_run_writes_everything_and_says_what_was_found(tmp_path) -> None
     assert "8 cases in" in done.output.splitlines()[-1]
 
 
+@pytest.mark.long
 def test_an_isolated_run_through_the_module(tmp_path) -> None:
     command = [sys.executable, "-m", "jacstrat", "run", *SMALL, "--out", "out"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=os.environ)
@@ -221,6 +223,7 @@ def test_unknown_options_and_commands_are_exit_code_2() -> None:
     assert call("rum").exit_code == 2
 
 
+@pytest.mark.long
 def test_ctrl_c_while_the_children_s_server_starts_is_told_in_a_line(tmp_path) -> None:
     """As a terminal sends it: to every process of the group."""
     command = [sys.executable, "-m", "jacstrat", "run", "-p", "sin", "-o", "divergence", "-n", "3"]
@@ -245,6 +248,7 @@ def test_ctrl_c_while_the_children_s_server_starts_is_told_in_a_line(tmp_path) -
     assert "Traceback" not in said
 
 
+@pytest.mark.long
 def test_interrupting_keeps_what_there_is(tmp_path) -> None:
     file = tmp_path / "mine.toml"
     file.write_text(

@@ -16,7 +16,14 @@ def read(page: Path) -> str:
     return page.read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("page", PAGES, ids=name_of)
+# Pages whose commands measure, plan or draw for seconds.
+LONG = {f"docs/{name}.md" for name in ("advise", "cli", "notebook", "own", "report", "scale", "tutorial")}
+
+
+@pytest.mark.parametrize(
+    "page",
+    [pytest.param(page, marks=pytest.mark.long if name_of(page) in LONG else (), id=name_of(page)) for page in PAGES],
+)
 def test_the_blocks_of_a_page_run_and_give_what_they_show(page: Path, tmp_path, monkeypatch) -> None:
     blocks = [block for block in blocks_of(read(page)) if block.info != "indented"]
     Reader(tmp_path, monkeypatch).run(*blocks)

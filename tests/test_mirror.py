@@ -150,6 +150,7 @@ ACROSS = {
     "test_api.py": "the reference of the API",
     "test_architecture.py": "the map for newcomers",
     "test_cli.py": "the command line as a user meets it",
+    "test_conftest.py": "which tests a command runs",
     "test_docs.py": "blocks and tables of README and docs",
     "test_documented.py": "nothing is undocumented",
     "test_mirror.py": "this",

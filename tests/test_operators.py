@@ -11,6 +11,8 @@ import jacstrat
 from jacstrat import ShapeError, UsageError
 from tests.strategies.custom_functions import Cube
 
+pytestmark = pytest.mark.long(but_one_in=3)
+
 N, B = 4, 3
 
 

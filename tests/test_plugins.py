@@ -125,6 +125,7 @@ def bad(tmp_path) -> Path:
     return folder
 
 
+@pytest.mark.long
 def test_what_packages_register_is_in_the_tables_and_is_measured_in_children(good: Path) -> None:
     done = python(
         "import sys\n"
@@ -153,6 +154,7 @@ def test_what_packages_register_is_in_the_tables_and_is_measured_in_children(goo
     assert rows == ["cube 2 twice ok", "cube 3 twice ok", "their-net 1 twice ok"]
 
 
+@pytest.mark.long
 def test_a_bad_plugin_is_a_warning_and_the_rest_is_there(good: Path, bad: Path) -> None:
     done = python(
         "import warnings, sys\n"

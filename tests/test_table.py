@@ -100,6 +100,7 @@ def _by_spreadsheet(frame: pd.DataFrame, file: Path) -> None:
     file.write_text("\r\n".join([header, *rows, ",,,,", "", ""]), encoding="utf-8")
 
 
+@pytest.mark.long(but_one_in=3)
 @pytest.mark.parametrize("form", FORMS)
 def test_a_table_that_went_through_another_program_is_the_same_table(tmp_path: Path, form: str) -> None:
     rows = [

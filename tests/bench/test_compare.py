@@ -14,6 +14,8 @@ from jacstrat.compare.comparison import compare
 from jacstrat.compare.inputs import read_side
 from jacstrat.compare.verdict import Verdict
 
+pytestmark = pytest.mark.long
+
 ROOT = Path(__file__).parents[2]
 
 

@@ -39,6 +39,7 @@ def test_the_others_are_held_to_what_they_claim() -> None:
     assert not estimators.judge("hutch++:probes=32", "", 0.4, 1000).met
 
 
+@pytest.mark.long
 def test_the_script_prints_a_table_and_its_exit_code() -> None:
     done = subprocess.run(
         [sys.executable, "bench/stochastic.py", "--quick"], cwd=ROOT, capture_output=True, text=True, check=False

@@ -65,6 +65,7 @@ def test_on_a_card_the_bilaplacian_has_graphs_on_both_sides() -> None:
     assert theirs.note == "net: graphed(compiled(taylor)) against jet:form=replayed, 2.00 [2.00, 2.00] times"
 
 
+@pytest.mark.long
 def test_what_dies_in_a_process_of_its_own_takes_nothing_else_with_it(tmp_path: Path) -> None:
     """As on a card: cells by the names that other processes find them under."""
     children = Children(keeps=lambda cell: True, is_own=lambda problem: True)

@@ -20,6 +20,7 @@ def interpreting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fused, "BLOCK_S", 0.0)
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("interpreting")
 def test_the_script_has_a_row_for_each_spec_with_its_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     fused.main(["--quick", "--device", "cpu", "--out", str(tmp_path)])

@@ -64,6 +64,7 @@ def test_what_the_time_does_not_suffice_for_starts_nothing() -> None:
     assert [row.reason for row in found] == ["not reached in 0 s"] * 6
 
 
+@pytest.mark.long
 def test_a_process_measures_what_it_is_given() -> None:
     """By strategies that need no kernels; the next cell begins behind one that raises."""
     asked = [(SMALL[0], "vmap"), (SMALL[0], "no_such"), (SMALL[1], "vmap")]

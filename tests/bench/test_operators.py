@@ -29,6 +29,7 @@ def test_a_check_gives_its_figures(name: str) -> None:
     assert all(figure.value > 0 for figure in figures)
 
 
+@pytest.mark.long
 def test_products_of_some_coordinates_are_counted() -> None:
     shares = {figure.what: figure for figure in operators.coordinates(True)}
     assert shares["2 of 50, taylor"].note.startswith("2 of 50 products; ")

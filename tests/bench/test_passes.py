@@ -7,6 +7,8 @@ import pytest
 from bench.checks.cells import SMALL_LAPLACIANS
 from bench.checks.passes import PassCounts, main, passes
 
+pytestmark = pytest.mark.long
+
 
 def test_products_and_bytes_of_a_program() -> None:
     found = passes(SMALL_LAPLACIANS[0], "float64")  # 5 -> 8 -> 8 -> 1 at 4 points

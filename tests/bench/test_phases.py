@@ -36,6 +36,7 @@ def test_the_sweep_runs_here(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "prepare" in figure.note
 
 
+@pytest.mark.long
 def test_the_sweeps_of_a_card_have_a_target_each() -> None:
     assert set(PLANNED_S) == {"gpu", "gpu-quick"}
     (figure,) = planned(quick=True)

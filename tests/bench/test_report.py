@@ -5,9 +5,13 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
+import pytest
+
 from bench.checks.report import SECONDS, STRATEGIES, judged, write
 from jacstrat.record import COLUMNS
 from jacstrat.records import read_records
+
+pytestmark = pytest.mark.long
 
 
 def test_the_records_are_those_of_a_run_and_all_are_reported(tmp_path: Path) -> None:

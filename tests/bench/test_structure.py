@@ -51,6 +51,7 @@ def test_a_case_without_a_result_makes_no_figure() -> None:
         judge(rows(status="unsupported", reason="it was tired"))
 
 
+@pytest.mark.long
 def test_the_script_prints_its_table() -> None:
     done = subprocess.run(
         [sys.executable, ROOT / "bench" / "structure.py", "--quick"], capture_output=True, text=True, cwd=ROOT

@@ -32,6 +32,7 @@ def child() -> Iterator[Child]:
     child.close()
 
 
+@pytest.mark.long(but_one_in=7)
 @pytest.mark.parametrize(("case", "operator"), EACH)
 def test_strategies_are_right_or_refuse(child, case, operator) -> None:
     seen = child.judge(case, operator)
@@ -47,6 +48,7 @@ def test_exceptions_are_names_of_cases() -> None:
     assert set(REFUSED_BY_AUTO) <= set(CASES)
 
 
+@pytest.mark.long
 def test_a_case_that_ends_the_process_is_a_fault_and_takes_no_other_with_it() -> None:
     child, case = Child(), CASES["branch"]
     try:

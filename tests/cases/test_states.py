@@ -16,6 +16,8 @@ from torch.func import functional_call, stack_module_state, vmap
 from jacstrat import JacstratError, divergence, laplacian, parse_strategy
 from tests.cases.case import points, seeded
 
+pytestmark = pytest.mark.long(but_one_in=3)
+
 FIELD = ("identity", "vmap", "jvp", "jvp:chunk_size=all", "jacrev", "jacfwd", "coloring", "chain", "auto")
 PRODUCTS = ("identity", "vmap", "jvp", "jacrev", "jacfwd", "coloring")
 SCALAR = (*PRODUCTS, "hessian", "forward_over_forward", "taylor", "taylor:tile=64", "auto")

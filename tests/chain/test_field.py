@@ -10,6 +10,8 @@ from jacstrat import UnsupportedError
 from jacstrat.chain import Field
 from tests.chain.functions import BACK, BLOCKS, CHAINS, MATRIX, NARROW, NARROW_FUNCTIONS, REFUSED, THREE, TWO, N
 
+pytestmark = pytest.mark.long(but_one_in=3)
+
 X = torch.randn(5, N, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
 
 

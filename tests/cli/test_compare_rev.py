@@ -106,6 +106,7 @@ def test_a_job_that_is_cancelled_ends_as_after_ctrl_c() -> None:
     assert signal.getsignal(signal.SIGTERM) is before
 
 
+@pytest.mark.long
 def test_ctrl_c_leaves_no_worktree_no_process_and_no_file(repository, change, tmp_path) -> None:
     # The user's model tells that it is being measured, and hangs.
     change(f"(open({str(tmp_path / 'begun')!r}, 'w').close(), __import__('time').sleep(60), x)[-1]")

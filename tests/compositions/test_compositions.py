@@ -23,6 +23,7 @@ COUNT = int(os.environ.get("COMPOSITIONS", "40"))
 TURNS = 10
 
 
+@pytest.mark.long
 @pytest.mark.timeout(120 + 10 * COUNT)
 def test_every_strategy_is_right_or_refuses() -> None:
     # By itself, since the server that its children come from has other modules in it than that of the harness.
@@ -40,6 +41,7 @@ def test_strategies_take_turns_and_each_has_one() -> None:
     assert set(strategies_in_turn(one, 7, 1)) == set(strategies_of(one))
 
 
+@pytest.mark.long
 def test_a_child_that_dies_takes_no_more_than_one_program_with_it() -> None:
     seeds, found = list(range(40)), []
     for one in judged(seeds, processes=1, only=("identity",), method="spawn"):

@@ -11,6 +11,8 @@ from tests.compositions.operations import OPERATIONS
 from tests.compositions.page import HEAD, row
 from tests.share import THOROUGH
 
+pytestmark = pytest.mark.long(but_one_in=4)
+
 PAGE = Path(__file__).parents[2] / "docs" / "operations.md"
 MANY = int(os.environ.get("COMPOSITIONS", "0")) >= 1000
 EVERY = 1 if THOROUGH else 8 if MANY else 20

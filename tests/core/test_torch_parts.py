@@ -5,6 +5,10 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
+
+pytestmark = pytest.mark.long
+
 SCRIPT = """
 import sys
 import jacstrat, jacstrat.harness.run

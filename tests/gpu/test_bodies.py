@@ -78,5 +78,6 @@ def test_a_card_rests() -> None:
     bodies.rests_until_it_is_cooler(Card())
 
 
+@pytest.mark.long
 def test_every_device_has_each_case(tmp_path: Path) -> None:
     bodies.every_device_has_each_case(tmp_path, "cpu", ["cpu"])

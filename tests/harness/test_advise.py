@@ -47,6 +47,7 @@ def test_what_cannot_be_traced_is_sampled_and_says_so(cell) -> None:
     assert evidence.chosen not in ("ones", "coloring")
 
 
+@pytest.mark.long
 def test_a_function_that_hangs_in_a_transform_leaves_the_others() -> None:
     advice = advise(Sweep(sweep(mine("hangs_in_transform"), "auto", "identity").grids, sample_s=0.01, timeout_s=2))
     assert advice.evidence is None
@@ -77,6 +78,7 @@ def test_the_command(monkeypatch, tmp_path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.long
 def test_explain_shows_every_candidate_with_its_counts(monkeypatch) -> None:
     monkeypatch.setenv("COLUMNS", "160")
     plain, explained = (

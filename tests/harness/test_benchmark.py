@@ -44,6 +44,7 @@ def test_the_samples_are_those_of_the_records_side_by_side(result: Benchmark) ->
         assert ratio(samples[name], samples["f"]).median == by_strategy(result)[name].cost_ratio
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("operator", ["divergence", "laplacian", "jacobian_diagonal"])
 def test_all_strategies_that_serve_the_operator_are_the_default(operator: str) -> None:
     def f(x: torch.Tensor) -> torch.Tensor:

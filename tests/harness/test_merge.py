@@ -149,6 +149,7 @@ def test_a_file_that_is_no_parquet_is_refused(tmp_path) -> None:
         read_records(tmp_path)
 
 
+@pytest.mark.long
 def test_of_ten_merges_into_one_directory_one_writes(tmp_path) -> None:
     parts = [directory(tmp_path / part, f"{part}/2") for part in "12"]
 

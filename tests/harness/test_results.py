@@ -116,6 +116,7 @@ def test_where_there_is_room_nowhere_that_is_told(tmp_path, monkeypatch) -> None
             results.check()
 
 
+@pytest.mark.long(but_one_in=3)
 @pytest.mark.parametrize("change", [moved, removed, emptied])
 def test_a_run_whose_directory_goes_ends_in_a_line_and_resumes_beside(tmp_path, change) -> None:
     class Changing(Log):

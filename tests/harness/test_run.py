@@ -92,6 +92,7 @@ def test_an_interrupted_run_is_readable_and_resumes_to_the_same_cases(tmp_path) 
     assert go(tmp_path, resume=True).records == []
 
 
+@pytest.mark.long(but_one_in=4)
 @pytest.mark.parametrize("cut", [1, 7, 60, 150])
 def test_a_half_written_last_line_is_repaired(tmp_path, cut: int) -> None:
     go(tmp_path)
@@ -127,6 +128,7 @@ def test_another_number_of_threads_is_another_sweep(tmp_path) -> None:
         go(tmp_path, resume=True)
 
 
+@pytest.mark.long(but_one_in=4)
 @pytest.mark.parametrize(
     ("change", "difference"),
     [
@@ -194,6 +196,7 @@ def hanging(timeout_s: float) -> Sweep:
     return Sweep((grid,), sample_s=0.01, timeout_s=timeout_s)
 
 
+@pytest.mark.long
 def test_a_timeout_skips_larger_sizes_of_its_line_and_is_tried_again_on_request(tmp_path) -> None:
     go(tmp_path, hanging(0.5), isolate=True)
     rows = {(r.strategy, r.n): (r.status, r.reason) for r in read_records(tmp_path).itertuples()}
@@ -237,6 +240,7 @@ run(load_sweep(sys.argv[1]), Path(sys.argv[2]), log, Options(resume=True), dict)
 """
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 def test_a_killed_run_leaves_no_process_and_resumes(tmp_path, how: signal.Signals) -> None:
     file = tmp_path / "sweep.toml"

@@ -5,7 +5,11 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
+
 from tests.pages import ROOT
+
+pytestmark = pytest.mark.long
 
 
 def test_forward_mode_is_the_same_under_every_mode() -> None:

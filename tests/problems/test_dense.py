@@ -16,6 +16,8 @@ from jacstrat.core.operator import OPERATORS, Operator
 from jacstrat.problems import Problem
 from jacstrat.problems.dense import dense_reference
 
+pytestmark = pytest.mark.long(but_one_in=3)
+
 N, B = 4, 3
 D = torch.float64
 GENERATOR = torch.Generator().manual_seed(0)

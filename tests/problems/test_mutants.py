@@ -13,6 +13,8 @@ from jacstrat.problems.dense import dense_reference
 from tests.problems.mutants import Mutant, mutants
 from tests.problems.test_problems import entries
 
+pytestmark = pytest.mark.long(but_one_in=3)
+
 CLOSED = [problem for problem in PROBLEMS.values() if problem.diagonal is not None]
 # Mutants that are no mistakes, with the reason; by problem, in the order in which they are made.
 SHIFTED = {

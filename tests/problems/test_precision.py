@@ -13,6 +13,8 @@ from jacstrat.problems.base import Instance
 from tests.problems.formulas import FORMULAS, exact
 from tests.problems.test_problems import entries
 
+pytestmark = pytest.mark.long(but_one_in=5)
+
 EPS = np.finfo(np.longdouble).eps
 
 

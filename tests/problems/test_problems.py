@@ -14,6 +14,8 @@ from torch.func import grad, hessian, jacfwd, jacrev, jvp, vmap
 from jacstrat.core.errors import UsageError
 from jacstrat.problems import FAMILIES, PROBLEMS, Instance, Problem
 
+pytestmark = pytest.mark.long(but_one_in=3)
+
 EVERY = tuple(PROBLEMS.values())
 CLOSED = tuple(problem for problem in EVERY if problem.diagonal is not None)
 # f(x) at three points, where each has several outputs.

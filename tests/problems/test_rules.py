@@ -22,6 +22,8 @@ from tests.problems import broken
 from tests.problems.broken import BROKEN, REFUSED, Broken
 from tests.test_cli import call
 
+pytestmark = pytest.mark.long(but_one_in=3)
+
 FILE = Path(broken.__file__)
 FIELD_STRATEGIES = ("identity", "vmap", "jvp", "jacrev", "jacfwd")
 

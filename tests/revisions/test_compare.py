@@ -70,6 +70,7 @@ def revision_pair(repository, parent, monkeypatch) -> Callable:
     return opened
 
 
+@pytest.mark.long
 def test_an_error_and_counts_that_rose_are_found_and_results_can_be_kept(revision_pair, change, tmp_path) -> None:
     change("torch.sin(x) + 0 * x")
     with revision_pair() as both:
@@ -121,6 +122,7 @@ def test_what_one_revision_lacks_is_said_and_what_neither_has_is_wrong_use(repos
     assert [shared_case.key.split("/")[0] for shared_case in found.shared_cases] == ["model.py:field"]
 
 
+@pytest.mark.long
 def test_a_side_that_dies_or_hangs_has_a_row_that_says_so(change, revision_pair) -> None:
     change("__import__('os').abort() if x.dtype == torch.float32 else torch.sin(x)")
     with revision_pair() as both:
@@ -155,6 +157,7 @@ def test_a_revision_whose_jacstrat_is_broken_is_named(repository, revision_pair)
         survey(both, of_model())
 
 
+@pytest.mark.long
 def test_no_answer_in_time_is_the_end_of_a_side(change, revision_pair) -> None:
     change("__import__('time').sleep(60) or x")
     with revision_pair(step_s=4.0) as both:

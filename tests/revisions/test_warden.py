@@ -24,6 +24,7 @@ with cleared_away(here, folder), checked_out(here, "HEAD", folder / "base"):
 """
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGHUP])
 def test_nothing_is_left_after_a_kill_of_the_whole_group(repository, tmp_path, number) -> None:
     folder = tmp_path / "folder"

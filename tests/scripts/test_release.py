@@ -95,6 +95,7 @@ def test_a_wheel_has_the_package_alone_with_its_files_and_its_dependencies(dist:
     assert all("file:" not in url for url in facts.get_all("Project-URL") or ())
 
 
+@pytest.mark.long
 def test_an_installed_wheel_computes_and_writes_the_page_of_a_run(dist: Path, tmp_path: Path) -> None:
     (wheel,) = dist.glob("*.whl")
     fresh = tmp_path / "fresh"

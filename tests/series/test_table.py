@@ -22,6 +22,8 @@ from tests.series.samples import OWN
 from tests.taylor.samples import SAMPLES, draw
 from tests.taylor.test_table import DECOMPOSED, marked, replaced
 
+pytestmark = pytest.mark.long(but_one_in=3)
+
 aten = torch.ops.aten
 K, D = 3, 2
 CASES = [

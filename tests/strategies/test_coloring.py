@@ -8,6 +8,8 @@ import torch
 from jacstrat import PROBLEMS, STRATEGIES, UnsupportedError, UsageError, parse_strategy
 from jacstrat.measure.counters import count
 
+pytestmark = pytest.mark.long(but_one_in=2)
+
 SPECS = ("coloring", "coloring:product=forward", "coloring:chunk_size=1", "coloring:product=forward,chunk_size=2")
 
 

@@ -30,6 +30,8 @@ from jacstrat.strategies.entries import INTEGERS
 from jacstrat.strategies.prepared import Prepared
 from tests.strategies.makers import NET, D, Field, X, scalar, with_float, with_matrix_of_one_row, with_tensor
 
+pytestmark = pytest.mark.long(but_one_in=2)
+
 
 def test_what_f_does_beside_its_result_is_done() -> None:
     field = Field(NET, 1.0)

@@ -25,6 +25,8 @@ from jacstrat.fused.gradient import kernels
 from jacstrat.strategies import fused
 from jacstrat.strategies.fused import Fused
 
+pytestmark = pytest.mark.long(but_one_in=2)
+
 D = torch.float64
 N = 4
 _GENERATOR = torch.Generator().manual_seed(0)

@@ -20,6 +20,8 @@ from jacstrat.strategies.entries import TABLE
 from jacstrat.strategies.glance import code_of
 from tests.strategies.makers import MAKERS, NET, D, X, with_branch, with_size
 
+pytestmark = pytest.mark.long(but_one_in=3)
+
 
 @pytest.fixture
 def keyed(monkeypatch: pytest.MonkeyPatch) -> list[object]:

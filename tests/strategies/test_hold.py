@@ -107,6 +107,7 @@ PAIRS = (
 )
 
 
+@pytest.mark.long(but_one_in=5)
 @pytest.mark.parametrize(
     ("name", "spec", "dtype"),
     [

@@ -14,6 +14,8 @@ from jacstrat.strategies.entries import INTEGERS
 from jacstrat.strategies.prepared import Prepared
 from tests.strategies.makers import MAKERS, NET, D, X, scalar, with_branch, with_object, with_size
 
+pytestmark = pytest.mark.long(but_one_in=7)
+
 
 @pytest.fixture
 def recordings(monkeypatch: pytest.MonkeyPatch) -> list[object]:

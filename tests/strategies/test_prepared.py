@@ -21,6 +21,8 @@ from jacstrat.strategies.prepared import Prepared
 from jacstrat.strategies.probing import Identity
 from tests.strategies.claims import D, X, log_determinant, natively_normed, normed, normed_by_hand, trusted
 
+pytestmark = pytest.mark.long(but_one_in=2)
+
 X = X[:3]
 
 

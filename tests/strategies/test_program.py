@@ -97,6 +97,7 @@ def test_a_signature_is_of_what_a_program_depends_on() -> None:
     assert len({of(x), of(x, 1), of(x, 2), of(x, x), of(x, x.float()), of(x, 0.5)}) == 6
 
 
+@pytest.mark.long
 def test_a_program_of_taylor_trains(net: Network) -> None:
     evaluate = prepared("compiled(taylor)", net)
     optimiser = torch.optim.Adam(net.parameters(), lr=0.1)

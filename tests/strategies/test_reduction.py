@@ -27,6 +27,8 @@ from jacstrat import (
 )
 from tests.strategies.waves import B, M, N, a, each, field, near, points, serving, wave
 
+pytestmark = pytest.mark.long(but_one_in=3)
+
 dtypes = pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=["float64", "float32"])
 
 

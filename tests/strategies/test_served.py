@@ -15,6 +15,7 @@ def test_the_page_begins_with_its_head() -> None:
     assert PAGE.read_text(encoding="utf-8").startswith(HEAD.read_text(encoding="utf-8").rstrip())
 
 
+@pytest.mark.long(but_one_in=5)
 @pytest.mark.parametrize("spec", SPECS)
 def test_a_row_is_what_the_strategy_does(spec: str) -> None:
     lines = PAGE.read_text(encoding="utf-8").split("\n")

@@ -34,6 +34,7 @@ def test_a_module_that_f_moves_to_where_it_is_is_served_by_all_and_stays_whole(s
     torch.testing.assert_close(divergence(net, X, "identity"), wanted)
 
 
+@pytest.mark.long
 def test_the_default_call_does_not_end_the_interpreter() -> None:
     program = """
 import torch

@@ -19,6 +19,8 @@ from jacstrat import (
 from jacstrat.strategies.stages import _index
 from tests.strategies.waves import B, M, N, a, each, field, near, points, serving, wave
 
+pytestmark = pytest.mark.long(but_one_in=3)
+
 
 @each
 def test_the_bilaplacian(spec: str) -> None:

@@ -13,6 +13,8 @@ from jacstrat.core.operator import OPERATORS
 from jacstrat.strategies import STRATEGIES
 from tests.strategies.matrices import N, decaying, estimate, matrix, points, seeded, spectrum
 
+pytestmark = pytest.mark.long(but_one_in=3)
+
 STOCHASTIC = [name for name, kind in STRATEGIES.items() if kind().stochastic]
 TRACES = ["hutchinson", "hutch++", "xtrace", "xnystrace"]
 

@@ -59,6 +59,7 @@ def test_the_same_implementation_has_the_same_key() -> None:
     assert StoreBeforeBroadcast().uuid() == StoreBeforeBroadcast().uuid()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("is_trained", [False, True])
 def test_a_program_computes_the_slope_of_an_activation_once_a_point(
     is_trained: bool, monkeypatch: pytest.MonkeyPatch

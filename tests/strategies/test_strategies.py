@@ -15,6 +15,8 @@ from jacstrat.problems.base import Instance, Problem, Reference
 from jacstrat.strategies import OPERATORS, Strategy, default_strategies
 from tests.share import shared
 
+pytestmark = pytest.mark.long(but_one_in=3)
+
 EXACT = [STRATEGIES[name]() for name in default_strategies() if STRATEGIES[name].exact_when.startswith("always")]
 VARIANTS = [
     *EXACT,

@@ -190,6 +190,7 @@ class TestProbes:
         assert one.stochastic
         assert one.claimed_rate == same.claimed_rate
 
+    @pytest.mark.long
     def test_a_run_judges_its_draws(self) -> None:
         instance = PROBLEMS["tanh_scalar"].instance(8, 4, torch.float64)
         reference = instance.reference("laplacian")

@@ -12,6 +12,8 @@ from torch import Tensor
 
 from tests.structure.truth import assert_superset, points
 
+pytestmark = pytest.mark.long(but_one_in=2)
+
 N = 6
 Step = Callable[[Tensor], Tensor]
 

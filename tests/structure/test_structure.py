@@ -12,6 +12,8 @@ from jacstrat import PROBLEMS, ShapeError, Structure, UsageError, detect_structu
 from jacstrat.problems.base import Instance
 from tests.structure.truth import assert_superset, pattern_of, points, true_pattern
 
+pytestmark = pytest.mark.long(but_one_in=3)
+
 
 def operator_of(problem) -> str:
     return "laplacian" if problem.kind == "scalar" else "divergence"

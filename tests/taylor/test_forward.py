@@ -16,6 +16,8 @@ from jacstrat.taylor.forward import FORWARD_TWICE, NAMES
 from jacstrat.taylor.table import TAYLOR_RULES
 from tests.taylor.forward import FUNCTIONS, Function, N, other, square
 
+pytestmark = pytest.mark.long(but_one_in=3)
+
 D = torch.float64
 X = torch.randn(3, 4, dtype=D, generator=torch.Generator().manual_seed(0))
 A = 0.6 * torch.randn(4, N, dtype=D, generator=torch.Generator().manual_seed(1))

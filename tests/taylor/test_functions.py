@@ -14,6 +14,8 @@ from jacstrat import UnsupportedError
 from jacstrat.taylor import Scalar, Tile, Untraceable
 from tests.taylor.functions import FUNCTIONS, MATRIX, MLP, NARROW, RESIDUAL, UNTRACEABLE, N, residual_by_hand, seeded
 
+pytestmark = pytest.mark.long(but_one_in=3)
+
 X = torch.rand(5, N, dtype=torch.float64, generator=torch.Generator().manual_seed(1)) + 0.1
 
 # Those whose n directions become fewer for all points at once.

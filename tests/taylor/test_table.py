@@ -16,6 +16,8 @@ from jacstrat.taylor.table import TAYLOR_RULES
 from jacstrat.trace.record import revalued
 from tests.taylor.samples import SAMPLES, V, draw
 
+pytestmark = pytest.mark.long(but_one_in=3)
+
 K = 3
 REVALUED = draw(3, 4)
 aten = torch.ops.aten

@@ -11,6 +11,8 @@ from jacstrat.core.operator import OPERATORS
 from jacstrat.strategies import default_strategies
 from jacstrat.trace.capture import capture
 
+pytestmark = pytest.mark.long(but_one_in=3)
+
 torch.manual_seed(0)
 W = torch.nn.Parameter(torch.randn(5, 4, dtype=torch.float64))
 V = torch.randn(4, 4, dtype=torch.float64, requires_grad=True)

@@ -11,6 +11,8 @@ from torch import Tensor
 from jacstrat import laplacian, parse_strategy
 from jacstrat.trace.fills import FilledByTensors
 
+pytestmark = pytest.mark.long(but_one_in=3)
+
 X = torch.linspace(0.1, 1, 12, dtype=torch.float64).view(4, 3)
 # Ways to write a number beside points.
 WRITTEN: dict[str, Callable[[Tensor, float], Tensor]] = {

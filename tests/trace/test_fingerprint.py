@@ -15,6 +15,8 @@ from jacstrat import PROBLEMS, UnsupportedError, laplacian
 from jacstrat.trace.cache import SHARED
 from tests.trace.changes import OPAQUE, UNDERSTOOD, Block, X, is_traced, scalar, with_block
 
+pytestmark = pytest.mark.long(but_one_in=2)
+
 
 def agrees(f: Callable[[Tensor], Tensor]) -> None:
     torch.testing.assert_close(laplacian(f, X, "taylor"), laplacian(f, X, "vmap"))

@@ -70,6 +70,7 @@ def test_vmap_says_nothing_of_operations_without_a_rule_and_then_does_again() ->
     assert any("performance drop" in str(one.message) for one in caught)
 
 
+@pytest.mark.long
 def test_where_warnings_are_errors_the_first_call_of_a_process_is_no_error() -> None:
     program = """
 import torch

@@ -27,7 +27,7 @@ SIZES = (
     (3, (16, 16, 16, 1)),
 )
 
-pytestmark = pytest.mark.usefixtures("interpreting")
+pytestmark = [pytest.mark.usefixtures("interpreting"), pytest.mark.long(but_one_in=3)]
 
 
 @pytest.fixture(params=["one kernel", "layer by layer"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import torch._inductor
 
 from jacstrat.harness.cell.measuring import measure
@@ -35,6 +36,7 @@ def test_a_program_that_differs_is_a_wrong_row_with_the_reason(cell, monkeypatch
     assert found["compiled(vmap)"].median_s is None
 
 
+@pytest.mark.long
 def test_a_stochastic_one_is_an_unsupported_row(cell) -> None:
     found = rows(cell(mine("net"), "compiled(hutchinson)"))["compiled(hutchinson)"]
     assert found.status == "unsupported"

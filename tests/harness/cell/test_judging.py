@@ -67,6 +67,7 @@ RIGHT = (
 ON = ("linear", "softmax", "seed_coupled", "decaying", "sin", "squared_norm", "cubic")
 
 
+@pytest.mark.long(but_one_in=4)
 @pytest.mark.parametrize(
     ("spec", "problem"),
     [
@@ -161,6 +162,7 @@ class Bent(Strategy):
         return Contraction(lambda x: estimate(x).value, estimate)
 
 
+@pytest.mark.long
 class TestWrong:
     def test_what_is_not_bent_is_right(self) -> None:
         assert judged(Bent()).fault == judged(Bent(probes=1)).fault == ""

@@ -200,6 +200,7 @@ def test_a_plain_function_is_compared_with_a_dense_jacobian(cell) -> None:
     assert (found["ones"].status, found["ones"].abs_error) == ("wrong", 2)
 
 
+@pytest.mark.long(but_one_in=2)
 @pytest.mark.parametrize("attribute", ["net", "network"])
 def test_a_network_of_ones_own_is_served_by_every_strategy(cell, attribute: str) -> None:
     strategies = [name for name in default_strategies() if STRATEGIES[name]().refuse(OPERATORS["divergence"]) is None]

@@ -26,6 +26,7 @@ def rows(cell, settings=None):
     return {o.record.strategy: o.record for o in measure(cell, settings) if o.record}
 
 
+@pytest.mark.long(but_one_in=4)
 @pytest.mark.parametrize("workload", ["evaluate", "train"])
 @pytest.mark.parametrize(
     ("problem", "operator", "n"),
@@ -175,6 +176,7 @@ def test_a_problem_is_measured_by_the_operators_that_it_names() -> None:
     assert named == set(PROBLEMS["korteweg_de_vries"].operators) == {"divergence:coordinates=0", "divergence"}
 
 
+@pytest.mark.long
 def test_the_command_line_takes_a_spec(tmp_path) -> None:
     out = tmp_path / "run"
     result = call(

@@ -135,6 +135,7 @@ def test_modules_of_jacstrat_share_the_child_of_its_problems(cell, children) -> 
     assert who(told(cell("jacstratum:f", "a"), children)) != first
 
 
+@pytest.mark.long
 def test_a_child_that_died_between_two_cells_is_replaced(cell, children) -> None:
     first = who(told(cell("sin", "a"), children))
     process = psutil.Process(first)
@@ -177,6 +178,7 @@ def test_a_child_that_loses_its_device_is_not_kept(cell, children) -> None:
     assert who(told(cell("sin", "a"), children)) != first
 
 
+@pytest.mark.long
 def test_children_of_a_server_that_is_gone_are_replaced(cell, children) -> None:
     first = who(told(cell("sin", "a"), children))
     server = servers.SERVERS._server
@@ -187,6 +189,7 @@ def test_children_of_a_server_that_is_gone_are_replaced(cell, children) -> None:
     children.close()
 
 
+@pytest.mark.long
 def test_slots_that_start_children_at_once_have_one_server(cell, monkeypatch) -> None:
     started = []
 

@@ -253,6 +253,7 @@ def test_a_card_that_a_worker_claims_and_has_not_is_a_row(tmp_path, workers) -> 
     assert len(log.records) == 2
 
 
+@pytest.mark.long
 def test_real_workers_measure_in_children_and_listen_on_the_loopback_alone(tmp_path) -> None:
     told: list[str] = []
     listening: set[str] = set()

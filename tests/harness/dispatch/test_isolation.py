@@ -65,6 +65,7 @@ def test_what_f_does_at_once_is_the_row_of_every_strategy(cell, function: str, s
 REFUSED = "vmap cannot differentiate this function"
 
 
+@pytest.mark.long(but_one_in=3)
 @pytest.mark.parametrize(
     ("function", "limits", "status", "reason"),
     [
@@ -128,6 +129,7 @@ def attend(name: str) -> None:
         signal.raise_signal(signal.SIGINT)
 
 
+@pytest.mark.long
 def test_children_import_nothing_from_the_working_directory(tmp_path) -> None:
     (tmp_path / "statistics.py").write_text("raise SystemExit('the wrong module')")
     (tmp_path / "jacstrat").mkdir()
@@ -179,6 +181,7 @@ def test_processes_that_f_leaves_end_with_its_child(cell) -> None:
     assert [one for one in alive if one.info["cmdline"] == ["sleep", "614"]] == []
 
 
+@pytest.mark.long
 def test_a_server_that_f_stops_is_replaced_and_the_next_cell_is_measured(cell) -> None:
     function = spec("stops_the_server")
     assert {row.status for row in rows(cell(function)).values()} == {"ok"}
@@ -195,6 +198,7 @@ def test_a_server_that_never_starts_is_one_line(cell, monkeypatch) -> None:
         rows(cell("sin"))
 
 
+@pytest.mark.long(but_one_in=2)
 @pytest.mark.parametrize("jump_s", [3600.0, -3600.0])
 def test_a_clock_that_jumps_ends_nothing_and_a_hang_still_ends(cell, monkeypatch, jump_s: float) -> None:
     """The parent's clock, an hour off from its third look on."""

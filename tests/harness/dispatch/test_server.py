@@ -110,6 +110,7 @@ def test_children_and_what_they_left_end_with_the_server(start) -> None:
     assert eventually(lambda: not psutil.pid_exists(pid) and sleepers() == [])
 
 
+@pytest.mark.long(but_one_in=2)
 @pytest.mark.parametrize(
     ("do", "how"),
     [

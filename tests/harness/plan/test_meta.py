@@ -20,6 +20,8 @@ from jacstrat.strategies import Strategy
 from jacstrat.strategies.fused import Fused
 from tests.share import shared
 
+pytestmark = pytest.mark.long(but_one_in=5)
+
 BATCH = 2
 # A graph is captured on a device that is there, and kernels are launched on one; what a graph captures is one of the
 # others.

@@ -220,6 +220,7 @@ def test_options_of_a_run_choose_the_same_cases_in_a_plan() -> None:
     assert options("run") - own == options("plan") - {"--assume-memory", "--workers"}
 
 
+@pytest.mark.long
 def test_interrupting_ends_at_once() -> None:
     command = [sys.executable, "-m", "jacstrat", "plan", "-p", mine("hangs"), "-o", "divergence", "-n", "3"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ)

@@ -23,6 +23,8 @@ from jacstrat.report.figures.picture import EPSILON
 from tests.harness.conftest import QUICK
 from tests.share import shared
 
+pytestmark = pytest.mark.long(but_one_in=3)
+
 BACKENDS = torch.backends
 OPERATIONS = {
     "matmul": BACKENDS.cuda.matmul,

@@ -94,6 +94,7 @@ WORK = [
 ]
 
 
+@pytest.mark.long(but_one_in=5)
 @pytest.mark.parametrize(("problem", "operator", "workload"), WORK)
 def test_bytes_and_flops_are_those_of_a_call(cell, problem: str, operator: str, workload: str) -> None:
     row = WORK.index((problem, operator, workload))
@@ -141,6 +142,7 @@ def test_bytes_are_those_of_the_allocator(cell, tmp_path, problem: str, operator
     del result
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("workload", ["evaluate", "train"])
 def test_a_record_has_what_was_predicted(cell, workload: str) -> None:
     serving = [spec for spec in EXACT if parse_strategy(spec).refuse(parse_operator("laplacian")) is None]

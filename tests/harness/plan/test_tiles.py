@@ -9,6 +9,8 @@ import pytest
 from jacstrat.harness.plan.predict import forecasts
 from tests.harness.plan.functions import unpredictable
 
+pytestmark = pytest.mark.long(but_one_in=2)
+
 
 @pytest.mark.parametrize(
     ("problem", "operator", "strategy"),

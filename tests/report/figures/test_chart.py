@@ -16,6 +16,8 @@ from tests.report.figures.artists import (
     strokes_of,
 )
 
+pytestmark = pytest.mark.long(but_one_in=2)
+
 
 @pytest.mark.parametrize("name", ["time", "cost-ratio", "memory"])
 def test_the_points_are_those_of_the_records(name: str, sweep: Sweep, frame_of: FrameOf) -> None:

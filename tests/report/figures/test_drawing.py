@@ -26,6 +26,7 @@ def test_an_unknown_plot_is_refused(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.long
 def test_samples_maps_and_what_is_between_runs(record: Make, tmp_path: Path) -> None:
     doubtful = [record(n=n, batch=batch, samples=3, cost_ratio=2.0) for batch in (1, 4) for n in (2, 3)]
     runs = [Run(name, tmp_path / name, tuple(doubtful)) for name in ("one", "two")]

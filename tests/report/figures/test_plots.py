@@ -160,6 +160,7 @@ def test_reports_load_neither_torch_nor_pyplot() -> None:
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.long
 def test_time_and_memory_are_drawn_over_batches_too(record: Make, frame_of: FrameOf, tmp_path: Path) -> None:
     rows = [
         record(strategy=name, batch=b, n=16, peak_bytes=64 * b, median_s=1e-6 * b**k)

@@ -17,6 +17,8 @@ from jacstrat.report.page.write import write_page
 from tests.browser import Browser, find_browser
 from tests.report.conftest import make, make_sweep
 
+pytestmark = pytest.mark.long(but_one_in=3)
+
 Make = Callable[..., Record]
 Sweep = Callable[..., list[Record]]
 LONG = "file/of/some/one_with_a_rather_long_path.py:function_with_a_long_name_too"

@@ -13,6 +13,8 @@ from jacstrat.strategies.auto.strategy import CHOICE_CACHE, Auto
 from jacstrat.strategies.auto.trial import Trial, run_trial
 from jacstrat.strategies.compiled import Compiled
 
+pytestmark = pytest.mark.long(but_one_in=2)
+
 X = torch.linspace(-1, 1, 18, dtype=torch.float64).view(3, 6)
 W = torch.linspace(0.1, 1, 36, dtype=torch.float64).view(6, 6).sin()
 
@@ -73,6 +75,7 @@ def programs_win(*given: object, **named: object) -> Trial:
     return trial
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("train", [False, True])
 def test_a_program_is_chosen_and_right(train: bool, monkeypatch) -> None:
     monkeypatch.setattr(choosing, "run_trial", programs_win)

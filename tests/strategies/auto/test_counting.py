@@ -18,6 +18,8 @@ from jacstrat.strategies.auto.counting import FIRST, SECOND, UNKNOWN, OpCounts, 
 from jacstrat.trace.arguments import taken
 from tests.strategies.claims import trusted
 
+pytestmark = pytest.mark.long(but_one_in=3)
+
 B, N = 16, 12
 PAIRS = [
     (problem, operator)

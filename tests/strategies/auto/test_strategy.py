@@ -139,6 +139,7 @@ class TestFallsOut:
 
         torch.testing.assert_close(prepare(batched)(X), trace_of(dense))
 
+    @pytest.mark.long
     def test_what_would_not_fit_is_chunked_or_left_out(self, trials, monkeypatch) -> None:
         x = torch.rand(1000, 64, dtype=torch.float64)
         f = PROBLEMS["tanh_field"].instance(64, 1).f
@@ -222,6 +223,7 @@ class TestComposes:
         assert [node.target for node in graph.graph.nodes] == [node.target for node in only.graph.nodes]
         torch.testing.assert_close(graph(X + 1), trace_of(dense, X + 1))
 
+    @pytest.mark.long
     def test_compiled(self) -> None:
         torch._dynamo.reset()
         compiled = torch.compile(lambda x: jacstrat.divergence(dense, x), backend="eager")

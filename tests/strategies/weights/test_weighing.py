@@ -15,6 +15,8 @@ from jacstrat.core.operator import Operator
 from jacstrat.strategies import default_strategies
 from tests.share import shared
 
+pytestmark = pytest.mark.long(but_one_in=3)
+
 B, N = 6, 4
 SPECS = [name for name in default_strategies() if not parse_strategy(name).stochastic and name != "ones"]
 each = pytest.mark.parametrize("spec", SPECS)
