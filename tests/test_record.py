@@ -43,7 +43,7 @@ def written(draw: st.DrawFn) -> Record:
     return Record(**{**chosen, **dict.fromkeys(missing), **fixed})
 
 
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(st.lists(written(), min_size=1, max_size=4))
 def test_every_field_comes_back(records: list[Record]) -> None:
     with TemporaryDirectory() as directory:

@@ -1,6 +1,6 @@
 """Every case by exact strategies: right, or refused with a reason; and `auto` refuses none but those named here.
 
-Each is tried with `auto` and a quarter of the others, see `tests/share.py`.
+Each is tried with `auto`, for its value or for its gradient, and with an eighth of the others, see `tests/share.py`.
 """
 
 from __future__ import annotations

@@ -22,6 +22,7 @@ from tests.share import shared
 PRODUCTS = ("identity", "vmap", "jvp:chunk_size=all", "jacrev", "jacfwd", "coloring")
 FIELD = (*PRODUCTS, "chain", "auto")
 SCALAR = (*PRODUCTS, "forward_over_forward", "hessian", "taylor", "auto")
+BOTH = ("value", "gradient")
 VALUE_TOLERANCE, GRADIENT_TOLERANCE = 1e-6, 1e-5
 
 
@@ -44,24 +45,30 @@ class Seen(NamedTuple):
         return f"{self.strategy}: {self.what}: {self.detail}"
 
 
-def tried(place: int, operator: str) -> list[str]:
-    """The strategies that a case is tried with, `auto` always.
+def tried(place: int, operator: str) -> list[tuple[str, tuple[str, ...]]]:
+    """The strategies that a case is tried with, each with what it is asked for.
+
+    `auto` is tried with every case; for its gradient it is prepared anew, so that cases in turn ask for one of both.
 
     Args:
         place: Of the case in the table of all.
         operator: One of its operators.
     """
     specs = SCALAR if operator == LAPLACIAN else FIELD
-    return [spec for column, spec in enumerate(specs) if spec == "auto" or shared(place, column, share=4)]
+    in_turn = tuple(what for column, what in enumerate(BOTH) if shared(place, column, share=2))
+    others = [(spec, BOTH) for column, spec in enumerate(specs) if spec != "auto" and shared(place, column)]
+    return [*others, ("auto", in_turn)]
 
 
-def judged(case: Case, operator: str, strategies: Sequence[str], watch: Callable[[str], None]) -> list[Seen]:
+def judged(
+    case: Case, operator: str, strategies: Sequence[tuple[str, Sequence[str]]], watch: Callable[[str], None]
+) -> list[Seen]:
     """What the strategies do.
 
     Args:
         case: The case.
         operator: One of its operators.
-        strategies: Their specs.
+        strategies: Their specs, each with what it is asked for.
         watch: Told of each strategy before it is at work, since it may end the process.
     """
     watch("the truth")
@@ -71,21 +78,21 @@ def judged(case: Case, operator: str, strategies: Sequence[str], watch: Callable
     with tempfile.TemporaryDirectory() as folder:
         os.environ["JACSTRAT_CACHE"] = folder
         CHOICE_CACHE.forget()
-        for strategy in strategies:
+        for strategy, asked in strategies:
             watch(strategy)
-            seen += _seen(strategy, operator, sample, expected)
+            seen += _seen(strategy, asked, operator, sample, expected)
     return seen
 
 
-def _seen(strategy: str, operator: str, sample: Sample, expected: Answer) -> list[Seen]:
-    """The value without gradients, then value and gradient with them.
+def _seen(strategy: str, asked: Sequence[str], operator: str, sample: Sample, expected: Answer) -> list[Seen]:
+    """The value without gradients, then value and gradient with them, as far as asked for.
 
     One prepared operator serves both, as a trace of f is what most of the time goes into; but for `auto`, whose choice
     without gradients is another, and where it refused the first, since torch has other kernels for the second.
     """
     seen: list[Seen] = []
     prepared = None
-    for what in ("value", "gradient"):
+    for what in asked:
         with torch.set_grad_enabled(what == "gradient"):
             try:
                 if prepared is None or strategy == "auto" or seen[-1].kind != "right":

@@ -241,7 +241,8 @@ run(load_sweep(sys.argv[1]), Path(sys.argv[2]), log, Options(resume=True), dict)
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+# By SIGTERM, which nothing handles here, it ends as by SIGKILL.
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
 def test_a_killed_run_leaves_no_process_and_resumes(tmp_path, how: signal.Signals) -> None:
     file = tmp_path / "sweep.toml"
     file.write_text(hanging(30).to_toml())

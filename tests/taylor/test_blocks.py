@@ -127,7 +127,7 @@ def test_a_single_point() -> None:
 indices = st.lists(st.lists(st.integers(0, 7), min_size=3, max_size=3), min_size=2, max_size=3)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(indices, indices, st.booleans(), st.booleans())
 def test_any_coordinates_agree_with_dense_tangents(
     rows: list[list[int]], columns: list[list[int]], by_row: bool, by_column: bool

@@ -124,7 +124,7 @@ def test_a_range_without_a_right_result(record: Make, frame_of: FrameOf) -> None
     assert [(r.n_low, r.n_high, r.strategy) for r in ranges] == [(1, 1, "vmap"), (2, 4, None), (8, 8, "vmap")]
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows=st.lists(st.tuples(*[st.integers(1, 5)] * 3), min_size=1, max_size=8))
 def test_ranges_cover_every_n_once_and_name_a_level_strategy(
     record: Make, frame_of: FrameOf, rows: list[tuple[int, int, int]]

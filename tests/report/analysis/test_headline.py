@@ -275,7 +275,7 @@ def runs(draw: st.DrawFn) -> list[Record]:
     return found
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(runs())
 def test_any_run_is_said_as_its_csv_says_it(tmp_path_factory: pytest.TempPathFactory, records: list[Record]) -> None:
     directory = tmp_path_factory.mktemp("run")
