@@ -73,8 +73,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.skip(reason="no accelerator here"))
 
 
+def pytest_collection() -> None:
+    """Modules and thousands of tests stay: as they are made no collection of garbage walks them again and again."""
+    gc.disable()
+
+
 def pytest_collection_finish() -> None:
-    """Modules and thousands of tests stay: no collection of garbage walks them again, and each sampling has one."""
+    """Nor does one afterwards, and each sampling has one."""
+    gc.enable()
     gc.collect()
     gc.freeze()
 

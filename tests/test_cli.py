@@ -124,6 +124,7 @@ def test_report_prints_a_format_and_writes_nothing(copied: Path) -> None:
     assert not (copied / "report.html").exists()
 
 
+@pytest.mark.long
 def test_report_sets_runs_beside_each_other(copied: Path, tmp_path: Path) -> None:
     again = shutil.copytree(copied, tmp_path / "again")
     found = call("report", str(copied), str(again), "--plot", "between")
@@ -207,6 +208,7 @@ def test_wrong_use_is_one_line_and_exit_code_2(monkeypatch, capsys, tmp_path, ar
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.long
 @pytest.mark.skipif(torch.accelerator.is_available(), reason="there is an accelerator")
 def test_a_missing_device_is_refused_when_asked_for_and_skipped_in_a_sweep(monkeypatch, capsys, tmp_path) -> None:
     message = complaint(monkeypatch, capsys, "run", "-p", "sin", "--device", "cuda")

@@ -17,12 +17,13 @@ def read(page: Path) -> str:
 
 
 # Pages whose commands measure, plan or draw for seconds.
-LONG = {f"docs/{name}.md" for name in ("advise", "cli", "notebook", "own", "report", "scale", "tutorial")}
+LONG = ("accuracy", "advise", "cli", "howto/wavefunction", "notebook", "own", "plan", "report", "scale", "tutorial")
+LONG_PAGES = {ROOT / "docs" / f"{name}.md" for name in LONG}
 
 
 @pytest.mark.parametrize(
     "page",
-    [pytest.param(page, marks=pytest.mark.long if name_of(page) in LONG else (), id=name_of(page)) for page in PAGES],
+    [pytest.param(page, marks=pytest.mark.long if page in LONG_PAGES else (), id=name_of(page)) for page in PAGES],
 )
 def test_the_blocks_of_a_page_run_and_give_what_they_show(page: Path, tmp_path, monkeypatch) -> None:
     blocks = [block for block in blocks_of(read(page)) if block.info != "indented"]

@@ -114,6 +114,7 @@ def test_records_of_every_schema_are_read(file: Path) -> None:
     assert {str(schema) for schema in frame["schema"]} == {file.stem.split("-")[1]}
 
 
+@pytest.mark.long(but_one_in=3)
 @pytest.mark.parametrize("file", SCHEMAS, ids=lambda file: file.stem)
 def test_a_file_of_every_schema_is_gone_on_with_in_the_columns_of_today(tmp_path: Path, file: Path) -> None:
     before = read_records(file)

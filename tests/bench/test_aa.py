@@ -15,6 +15,8 @@ from jacstrat.core.case import Case
 from jacstrat.measure.sampling import Settings, WorkSamples
 from jacstrat.statistics import Summary
 
+pytestmark = pytest.mark.long(but_one_in=3)
+
 
 @pytest.mark.parametrize("seconds", [2e-5, 1e-3])
 def test_a_spin_never_returns_early(seconds: float) -> None:

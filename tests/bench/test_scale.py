@@ -15,6 +15,7 @@ def test_a_sweep_has_as_many_cases_as_it_is_asked_for(cases: int, a_cell: int, s
     assert len({(cell.batch) for cell in cells}) * sizes == len(cells)
 
 
+@pytest.mark.long
 def test_merging_finds_what_it_has_put_there() -> None:
     _, missing, overlapping = merging(quick=True)
     assert missing.met

@@ -195,6 +195,7 @@ def test_the_page_is_there_though_nobody_reads_the_findings(whole: Path, tmp_pat
     assert page.stat().st_size > 10_000
 
 
+@pytest.mark.long
 def test_a_limit_of_files_is_a_line_and_leaves_what_was_there(whole: Path, tmp_path: Path) -> None:
     file = tmp_path / "out.json"
     file.write_text("before")
@@ -219,6 +220,7 @@ def copied(whole: Path, folder: Path) -> Path:
     return odd
 
 
+@pytest.mark.long
 def test_a_directory_of_any_name_on_a_narrow_terminal_of_few_signs(whole: Path, tmp_path: Path) -> None:
     copied(whole, tmp_path)
     done = subprocess.run(
@@ -234,6 +236,7 @@ def test_a_directory_of_any_name_on_a_narrow_terminal_of_few_signs(whole: Path, 
     assert max(map(len, table.splitlines())) <= 20
 
 
+@pytest.mark.long
 def test_plots_of_a_directory_of_any_name(whole: Path, tmp_path: Path) -> None:
     odd = copied(whole, tmp_path)
     assert inside(("report", "--plot", "time", str(odd))) == (0, "")

@@ -137,6 +137,7 @@ def repository(tmp_path: Path, monkeypatch) -> Path:
     return tmp_path
 
 
+@pytest.mark.long
 def test_the_baseline_is_written_checked_and_written_anew(repository: Path, monkeypatch, capsys) -> None:
     code, said = complaint(monkeypatch, capsys, "--baseline", repository)
     assert code == 2

@@ -17,6 +17,8 @@ from jacstrat.measure.accuracy import TOLERANCES
 
 from .conftest import HERE, changed, only, records_of, side_of
 
+pytestmark = pytest.mark.long(but_one_in=3)
+
 ELSEWHERE = replace(HERE, machine="def")
 
 

@@ -53,6 +53,7 @@ def test_a_child_that_dies_takes_no_more_than_one_program_with_it() -> None:
     assert [fault.kind for one in found for fault in one.verdict.faults if fault.what == "process"] == ["crashes"]
 
 
+@pytest.mark.long
 def test_every_operation_is_met_in_the_first_thousand_programs() -> None:
     assert len(OPERATIONS) >= 70
     met = {name for seed in range(1000) for name in program(seed).operations}

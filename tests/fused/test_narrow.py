@@ -18,7 +18,7 @@ from tests.fused.test_pointwise import CASES
 
 SINGULAR = ("log", "log1p", "sqrt", "rsqrt", "reciprocal")
 
-pytestmark = pytest.mark.usefixtures("interpreting")
+pytestmark = [pytest.mark.usefixtures("interpreting"), pytest.mark.long(but_one_in=3)]
 
 
 def lowered(f: Callable[..., Tensor], wanted: str = "laplacian", products: Products = "ieee") -> Lowered:

@@ -26,6 +26,7 @@ def _stand_ins(monkeypatch: pytest.MonkeyPatch, interpreted: list[object]) -> No
     monkeypatch.setattr(graphed, "backend_for", lambda device: Recorder())
 
 
+@pytest.mark.long(but_one_in=2)
 @pytest.mark.parametrize(
     ("spec", "operator"),
     # Each kind once: all of them are the matter of tests/fused and tests/strategies.
@@ -49,6 +50,7 @@ def test_a_strategy_that_is_wrong_does_not_agree() -> None:
         bodies.agrees("ones", "divergence", torch.float64, "cpu")
 
 
+@pytest.mark.long
 def test_cold_calls_are_the_numbers() -> None:
     settings = Settings(limit_s=0.02, warmup_s=0.01, caches=("cold",))
     rows = [o.record for o in measure(cell("tanh_scalar", "laplacian", "cpu", "evaluate"), settings) if o.record]

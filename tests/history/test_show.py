@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from jacstrat.history.lines import line_of, lines_of
 from jacstrat.history.show import file_name, plot, table, write_plots
 from tests.history.conftest import commit, points
@@ -26,6 +28,7 @@ def test_a_plot_shows_points_levels_and_steps(store) -> None:
     assert len(axes.collections) == 2
 
 
+@pytest.mark.long
 def test_plots_are_the_same_bytes_each_time(store, tmp_path) -> None:
     lines, _ = lines_of(store.frame(), "cost_ratio", "*/ones/*")
     first, again = write_plots(lines, tmp_path / "one"), write_plots(lines, tmp_path / "two")

@@ -134,6 +134,7 @@ def test_a_file_that_is_no_store_is_refused_and_left_as_it_is(tmp_path, kind) ->
     assert file.read_bytes() == before
 
 
+@pytest.mark.long
 def test_ten_writers_at_once_lose_nothing(directory, tmp_path) -> None:
     sources = [directory(i) for i in range(10)]
 

@@ -1,5 +1,7 @@
 """The real nvidia-ml-py drives a stub of the driver's library, in a child process that finds it first."""
 
+import pytest
+
 from jacstrat.measure.card import REASONS
 from tests.measure.nvml_child import CARDS, STATES, child
 
@@ -182,6 +184,7 @@ show(attempt(second.state))
     ]
 
 
+@pytest.mark.long
 def test_a_snapshot_lists_the_cards_and_outlives_a_lost_one(library):
     code = """
 from jacstrat.measure.environment import snapshot, warnings

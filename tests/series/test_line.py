@@ -10,6 +10,8 @@ from jacstrat.series import TapedLine, nested
 from tests.taylor.functions import FUNCTIONS
 from tests.taylor.samples import draw
 
+pytestmark = pytest.mark.long(but_one_in=3)
+
 X = torch.rand(3, 12, dtype=torch.float64, generator=torch.Generator().manual_seed(1)) + 0.1
 V = draw(2, 12, seed=5) - 0.75
 # Nested reverse mode takes seconds for the third.

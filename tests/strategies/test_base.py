@@ -13,6 +13,8 @@ from jacstrat.core.operator import OPERATORS, parse_operator
 from jacstrat.strategies import default_strategies
 from tests.share import shared
 
+pytestmark = pytest.mark.long(but_one_in=3)
+
 X = torch.ones(2, 3)
 each = pytest.mark.parametrize("name", default_strategies())
 

@@ -19,6 +19,8 @@ from jacstrat.strategies.look import has_numbers
 from jacstrat.strategies.taylor import Taylor
 from tests.strategies.programs import Network, X, prepared
 
+pytestmark = pytest.mark.long(but_one_in=2)
+
 
 @pytest.fixture
 def net() -> Network:

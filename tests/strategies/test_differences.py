@@ -12,6 +12,8 @@ from torch import Tensor
 from jacstrat.strategies.differences import STEPS, Difference, along_line, precision, steadily
 from jacstrat.strategies.truth import TOLERANCE
 
+pytestmark = pytest.mark.long(but_one_in=3)
+
 ORDERS = (1, 2)
 both = pytest.mark.parametrize("differ", [along_line, steadily])
 each_order = pytest.mark.parametrize("order", ORDERS)

@@ -16,6 +16,8 @@ from jacstrat.strategies.contraction import Contraction, contraction_of
 from jacstrat.strategies.gaps import PAST_DATA, PAST_NO_GRAD, WRONG, WRONG_CARRIED, Transform, gap
 from tests.strategies.claims import D, trusted
 
+pytestmark = pytest.mark.long(but_one_in=3)
+
 Function = Callable[[Tensor], Tensor]
 
 X = 0.8 * torch.randn(40, 4, dtype=D, generator=torch.Generator().manual_seed(0))

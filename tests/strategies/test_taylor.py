@@ -16,6 +16,8 @@ from jacstrat.strategies import Prepared
 from jacstrat.taylor import Scalar
 from jacstrat.taylor import scalar as taylor_scalar
 
+pytestmark = pytest.mark.long(but_one_in=3)
+
 
 def network(*widths: int) -> nn.Sequential:
     """A tanh network of these widths with one output, in float64."""

@@ -24,6 +24,7 @@ def turns() -> Iterator[None]:
     sys.setswitchinterval(before)
 
 
+@pytest.mark.long(but_one_in=2)
 @pytest.mark.parametrize("strategy", ["jvp", "jacfwd", "hessian", "forward_over_forward", "taylor"])
 def test_threads_do_not_disturb_each_other(turns, strategy) -> None:
     W = torch.rand(3, 3, generator=torch.Generator().manual_seed(0)).double()

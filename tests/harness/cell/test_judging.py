@@ -229,6 +229,7 @@ def test_rounding_of_an_exact_estimate_is_no_fault() -> None:
     assert judged("xtrace", "squared_norm", n=8).exact
 
 
+@pytest.mark.long
 def test_draws_are_bounded_by_time_and_number() -> None:
     assert judged("hutchinson").draws == LEAST_DRAWS
     assert judged("hutchinson", draws=100).draws == 100
@@ -306,6 +307,7 @@ class TestCell:
         assert record.status == "wrong"
         assert record.reason.startswith("the truth is within one standard error in 0.0% of ")
 
+    @pytest.mark.long
     def test_training_is_judged_alike(self, cell) -> None:
         found = self.rows(cell("tanh_scalar", "hutchinson", "hutch++", operator="laplacian", n=20, workload="train"))
         assert {r.status for r in found.values()} == {"ok"}

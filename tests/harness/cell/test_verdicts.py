@@ -24,6 +24,8 @@ from jacstrat.problems import Problem
 from jacstrat.problems.base import Instance
 from jacstrat.strategies.reduction import reduction
 
+pytestmark = pytest.mark.long(but_one_in=3)
+
 # Where the off-diagonal entries are not all 0 and add up to 0 at every point.
 CANCELLING = {
     "lorenz96": "x_{i-1} by x_{i+1}, -x_{i-1} by x_{i-2}, x_{i+1} - x_{i-2} by x_{i-1}: around the ring they cancel",

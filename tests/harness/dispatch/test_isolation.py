@@ -43,6 +43,7 @@ def test_a_cell_in_a_child_gives_what_it_gives_here(cell) -> None:
     assert [o.case.split("/")[2] for o in outcomes if o.samples] == ["f", "identity"]
 
 
+@pytest.mark.long(but_one_in=3)
 @pytest.mark.parametrize(
     ("function", "status", "reason"),
     [

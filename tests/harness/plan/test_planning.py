@@ -52,6 +52,7 @@ def test_every_case_is_foretold_and_none_run() -> None:
     assert set(seen) <= {"f", "identity", "vmap", "hessian"}
 
 
+@pytest.mark.long
 def test_the_memory_decides_what_is_skipped() -> None:
     # vmap holds n probes, n products and two times B n numbers: 2 n^2 + 2 n for one point.
     assert {f.skip for f in found(SIN).values()} == {""}
@@ -72,6 +73,7 @@ def test_a_missing_device_is_planned_for_with_assumed_memory() -> None:
     assert [key for key, f in found(on_device, 2**15).items() if f.skip] == [("vmap", 64), ("vmap", 96)]
 
 
+@pytest.mark.long(but_one_in=3)
 @pytest.mark.parametrize(
     ("function", "reason"),
     [

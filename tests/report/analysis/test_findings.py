@@ -12,6 +12,8 @@ from jacstrat.record import Record
 from jacstrat.report.analysis.findings import LEAST_OF_A_SHEET, findings, print_findings, print_screen
 from tests.report.analysis.printed import everything, rows_of
 
+pytestmark = pytest.mark.long(but_one_in=4)
+
 Make = Callable[..., Record]
 Sweep = Callable[..., list[Record]]
 FrameOf = Callable[[Iterable[Record]], pd.DataFrame]

@@ -34,6 +34,7 @@ def test_errors_of_no_size_have_a_scale(values: tuple[float, ...]) -> None:
     assert [0 < scale.height(series, point) < math.inf for point in series.points] == [True] * len(values)
 
 
+@pytest.mark.long
 @given(st.lists(st.sampled_from([0.0, 1e-17, 2e-16, 1e-3, 4.0, math.inf]), min_size=1, max_size=60))
 def test_exact_and_infinite_stand_in_bands_of_their_own(values: list[float]) -> None:
     series = [line(f"s{i}", value) for i, value in enumerate(values)]

@@ -84,6 +84,7 @@ def test_files_of_a_run(sweep: Sweep, frame_of: FrameOf, tmp_path: Path) -> None
     assert all(imread(file).shape[:2] == (750, 1200) for file in files[::3])
 
 
+@pytest.mark.long
 def test_settings_are_told_apart_in_file_and_title(record: Make, frame_of: FrameOf, tmp_path: Path) -> None:
     rows = [record(threads=threads, seed=5, n=n) for threads in (1, 2) for n in (1, 2)]
     files = write_plots(frame_of([*rows, record(threads=1, seed=5, problem="cos", median_s=None)]), tmp_path)
