@@ -85,6 +85,6 @@ if __name__ == "__main__":
     a_zero_stays_one()
     for row, (name, f) in enumerate(FUNCTIONS.items()):
         for column, spec in enumerate(STRATEGIES):
-            if shared(row, column, share=3):
+            if shared(row, column, share=5):
                 same_under_every_mode(name, spec, f)
     print("all")

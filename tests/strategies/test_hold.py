@@ -114,7 +114,7 @@ PAIRS = (
         (*pair, dtype)
         for row, pair in enumerate(PAIRS)
         for column, dtype in enumerate((torch.float32, D))
-        if shared(row, column, share=2)
+        if shared(row, column, share=4)
     ],
 )
 def test_what_rounding_leaves_of_nothing_is_no_fault(name: str, spec: str, dtype: torch.dtype) -> None:
