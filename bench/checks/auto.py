@@ -1,10 +1,10 @@
 """Whether `auto` is as fast as the fastest exact strategy, and what its first call costs.
 
-    python bench/auto.py [default|full|networks|evaluations|direct|leaks] [--quick] [TEXT...]
+    python bench/auto.py [default|full|networks|evaluations|direct|leaks] [--quick] [--one-in N] [TEXT...]
 
 `default` and `full` are the cells of these sweeps that have an exact strategy, `networks` those of networks.py, with a
-line a cell; of these, those whose key has one of the texts. `evaluations` and `direct` are in calls.py,
-`leaks` in leaks.py.
+line a cell; of these, those whose key has one of the texts, and of many one in N, drawn by a seed. `evaluations` and
+`direct` are in calls.py, `leaks` in leaks.py.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from .figure import Figure, table
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from .networks import DrawnNetwork
 
+C = TypeVar("C")
 # How much slower than the fastest exact strategy auto may be, in which share of the cells, and in any.
 WITHIN, SHARE, WORST = 1.10, 0.97, 1.5
 # What the first call may take beside CALLS calls of the fastest.
@@ -100,8 +101,10 @@ def _cells(missed: Sequence[AutoOutcome], outcomes: Sequence[AutoOutcome]) -> st
     return f"{len(missed)} of {len(outcomes)} cells missed" + "".join(f"; {one}" for one in missed)
 
 
-def measured(keys: Iterable[str] = (), sample_s: float = 0.25, sweep: str = "default") -> Iterator[AutoOutcome]:
-    """Every cell of a sweep that compares exact strategies, or those whose key contains one of the texts.
+def measured(
+    keys: Iterable[str] = (), sample_s: float = 0.25, one_in: int = 1, sweep: str = "default"
+) -> Iterator[AutoOutcome]:
+    """Every cell of a sweep that compares exact strategies, or those whose key contains one of the texts, or a share.
 
     Each cell in this process, its choices of before forgotten, no file of choices read; what torch imports once a
     process is imported by a first choice that is not counted.
@@ -112,9 +115,8 @@ def measured(keys: Iterable[str] = (), sample_s: float = 0.25, sweep: str = "def
     from jacstrat.harness.plan.sweep import load_sweep
 
     _begin()
-    for cell in load_sweep(sweep).cells():
-        if (keys and not any(key in cell.key for key in keys)) or not set(cell.strategies) & set(EXACT):
-            continue
+    cells = [cell for cell in load_sweep(sweep).cells() if set(cell.strategies) & set(EXACT)]
+    for cell in drawn(cells, keys, one_in):
         with surroundings(cell):
             try:
                 bench = set_up(cell)
@@ -144,8 +146,16 @@ def _right(spec: str, bench: Any) -> Callable[[], object] | None:
     return bench.work(evaluate) if verdict(off, bench)[0] == "ok" else None
 
 
-def measured_networks(keys: Iterable[str] = (), sample_s: float = 0.25) -> Iterator[AutoOutcome]:
-    """Every network of `networks`, or those whose key contains one of the texts, against all of EXACT.
+def drawn(cells: Iterable[C], keys: Iterable[str], one_in: int) -> Iterator[C]:
+    """Those whose key contains one of the texts, all where there are none; of these one in so many, in their order."""
+    keys, generator = tuple(keys), random.Random(one_in)
+    found = [cell for cell in cells if not keys or any(key in cell.key for key in keys)]
+    places = generator.sample(range(len(found)), -(-len(found) // one_in))
+    return (found[place] for place in sorted(places))
+
+
+def measured_networks(keys: Iterable[str] = (), sample_s: float = 0.25, one_in: int = 1) -> Iterator[AutoOutcome]:
+    """Every network of `networks`, or those whose key contains one of the texts, or a share, against all of EXACT.
 
     On one thread, since two that wait for each other on a machine that others use take many times as long. What
     prepares is right: it was held against a witness, in its gradients, too; but for `ones`, which claims a sum.
@@ -159,9 +169,7 @@ def measured_networks(keys: Iterable[str] = (), sample_s: float = 0.25) -> Itera
 
     with one_thread():
         _begin()
-        for net in networks():
-            if keys and not any(key in net.key for key in keys):
-                continue
+        for net in drawn(networks(), keys, one_in):
             with torch.set_grad_enabled(net.train):
                 prepare = partial(parse_strategy("auto").prepare, net.operator, net.f, net.x, args=net.args)
                 prepared, first_s = _first(prepare, partial(_call, net))
@@ -261,6 +269,8 @@ def _compared(
     )
 
 
+# From texts, whether to be quick, and of how many cells one is taken.
+Check = Callable[[Sequence[str], bool, int], list[Figure]]
 SETS: Mapping[str, Callable[..., Iterator[AutoOutcome]]] = {
     "default": measured,
     "full": partial(measured, sweep="full"),
@@ -268,10 +278,10 @@ SETS: Mapping[str, Callable[..., Iterator[AutoOutcome]]] = {
 }
 
 
-def _of_cells(name: str) -> Callable[[Sequence[str], bool], list[Figure]]:
-    def check(texts: Sequence[str], quick: bool) -> list[Figure]:
+def _of_cells(name: str) -> Check:
+    def check(texts: Sequence[str], quick: bool, one_in: int) -> list[Figure]:
         outcomes = []
-        for one in SETS[name](texts, sample_s=0.02 if quick else 0.25):
+        for one in SETS[name](texts, sample_s=0.02 if quick else 0.25, one_in=one_in):
             outcomes.append(one)
             print(one, file=sys.stderr, flush=True)
         return judge(outcomes) if outcomes else []
@@ -279,8 +289,8 @@ def _of_cells(name: str) -> Callable[[Sequence[str], bool], list[Figure]]:
     return check
 
 
-def _of_calls(module: str, name: str) -> Callable[[Sequence[str], bool], list[Figure]]:
-    def check(texts: Sequence[str], quick: bool) -> list[Figure]:
+def _of_calls(module: str, name: str) -> Check:
+    def check(texts: Sequence[str], quick: bool, one_in: int) -> list[Figure]:
         os.environ["JACSTRAT_CACHE"] = "off"
         figures: list[Figure] = getattr(import_module(f"{__package__}.{module}"), name)(texts, quick)
         return figures
@@ -288,7 +298,7 @@ def _of_calls(module: str, name: str) -> Callable[[Sequence[str], bool], list[Fi
     return check
 
 
-CHECKS: Mapping[str, Callable[[Sequence[str], bool], list[Figure]]] = {
+CHECKS: Mapping[str, Check] = {
     **{name: _of_cells(name) for name in SETS},
     **{name: _of_calls("calls", name) for name in ("evaluations", "direct")},
     "leaks": _of_calls("leaks", "leaks"),
@@ -305,6 +315,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         help=f"{', '.join(CHECKS)} [default], and texts, one of which the key of a cell contains [every cell]",
     )
     parser.add_argument("--quick", action="store_true", help="sample briefly, to try the script")
+    parser.add_argument(
+        "--one-in", type=int, default=1, metavar="N", help="of the cells of a set one in N, drawn by a seed [all]"
+    )
     options = parser.parse_args(arguments)
     name, texts = (
         (options.cells[0], options.cells[1:])
@@ -312,12 +325,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
         else ("default", options.cells)
     )
 
+    if options.one_in < 1 or (options.one_in > 1 and name not in SETS):
+        parser.error(f"--one-in takes a positive number, and cells: {', '.join(SETS)}")
+
     from jacstrat.measure.environment import snapshot
 
     from .program import QUICK, essentials
 
     environment = snapshot()
-    figures = CHECKS[name](texts, options.quick)
+    figures = CHECKS[name](texts, options.quick, options.one_in)
     if not figures:
         parser.error(f"no cell of {name} has {' or '.join(texts)} in its key")
     print(f"{QUICK}\n" if options.quick else "", end="")

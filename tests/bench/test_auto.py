@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
+from typing import NamedTuple
 
 import pytest
 import torch
@@ -132,14 +134,36 @@ class TestCalls:
 def test_commands_are_told_from_texts(monkeypatch, capsys) -> None:
     seen = []
 
-    def check(texts, quick):
-        seen.append((tuple(texts), quick))
+    def check(texts, quick, one_in):
+        seen.append((tuple(texts), quick, one_in))
         return [Figure("auto", "of a test", 1.0, 2.0)]
 
     monkeypatch.setattr(auto, "CHECKS", dict.fromkeys(auto.CHECKS, check))
-    for arguments in (["sin/"], ["networks", "mlp/", "--quick"], ["evaluations"], ["full", "a", "b"]):
+    for arguments in (["sin/"], ["networks", "mlp/", "--quick"], ["evaluations"], ["full", "a", "--one-in", "9"]):
         with pytest.raises(SystemExit) as ended:
             auto.main(arguments)
         assert ended.value.code == 0
-    assert seen == [(("sin/",), False), (("mlp/",), True), ((), False), (("a", "b"), False)]
+    assert seen == [(("sin/",), False, 1), (("mlp/",), True, 1), ((), False, 1), (("a",), False, 9)]
     assert "of a test" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("arguments", [["direct", "--one-in", "2"], ["full", "--one-in", "0"]])
+def test_a_share_is_one_of_cells(arguments: list[str], capsys) -> None:
+    with pytest.raises(SystemExit) as ended:
+        auto.main(arguments)
+    assert ended.value.code == 2
+    assert "--one-in takes a positive number, and cells: default, full, networks" in capsys.readouterr().err
+
+
+def test_a_share_is_drawn_by_a_seed_and_stays_in_order() -> None:
+    class Keyed(NamedTuple):
+        key: str
+        number: int
+
+    cells = [Keyed(f"{'ab'[number % 2]}/{number}", number) for number in range(100)]
+    assert list(auto.drawn(cells, (), 1)) == cells
+    assert [cell.number for cell in auto.drawn(cells, ("a/",), 1)] == list(range(0, 100, 2))
+    share = list(auto.drawn(cells, (), 9))
+    assert share == sorted(share, key=lambda cell: cell.number) == list(auto.drawn(iter(cells), (), 9))
+    assert len(share) == 12
+    assert len({later.number - cell.number for cell, later in pairwise(share)}) > 1
