@@ -176,7 +176,7 @@ def plan(reading: Reading, constants: list[Any], start: int, diagonal: bool) -> 
             if not K.is_zero:
                 pairs.append((j, i, K))
     end = closing.get(CUT, Map(width, width))
-    constant = end.diagonal(like) if end.has_diagonal or not (singles or pairs or ends) else None
+    constant = end.diagonal(like) if end.has_diagonal or not (singles or pairs or by_tangents) else None
     flops = sum(K.rows * K.columns for *_, K in pairs if K.has_matrix) + _flops(pushes, width)
     return ChainPlan(
         constant if diagonal or constant is None else constant.sum(),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -235,3 +237,19 @@ def test_a_network_of_each_of_thousands_of_coordinates_is_set_up_in_no_time() ->
         parse_strategy("chain").prepare("divergence", separable, x)(x),
         parse_strategy("ones").prepare("divergence", separable, x)(x),
     )
+
+
+@pytest.mark.parametrize("operator", ["divergence", "jacobian_diagonal"])
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda x: x.roll(1, -1).sin(),
+        lambda x: x.roll(1, -1).sin().roll(1, -1) * 3,
+        lambda x: x.roll(1, -1) * 2 + x.roll(2, -1).cos(),
+        lambda x: x.roll(1, -1),
+    ],
+)
+def test_coordinates_that_never_meet_themselves_have_a_trace_of_zero(f: Callable[..., Tensor], operator: str) -> None:
+    x = torch.linspace(-1, 1, 10, dtype=torch.float64).view(2, 5)
+    expected = torch.zeros(2, *(() if operator == "divergence" else (5,)), dtype=torch.float64)
+    torch.testing.assert_close(parse_strategy("chain").prepare(operator, f, x)(x), expected)
