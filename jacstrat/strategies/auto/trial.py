@@ -17,9 +17,10 @@ Timer = Callable[[], float]
 
 # Calls of the fastest that the first call may take; the last of them gives the result, outside the trial.
 CALLS = 5
-# Seconds beside them, counting and tracing among them. The trial leaves a part unused, for what a busy machine adds.
+# Seconds beside them, counting and tracing among them. The trial leaves a part unused, for what a busy machine adds;
+# rounds leave more, for the witness, since what takes long to set up is worth more than a few calls more of each.
 ALLOWANCE_S = 0.15
-USED = 0.8
+USED, USED_BY_ROUNDS = 0.8, 0.65
 # Seconds that a trial may take in any case, or the share of what went before, where that is more: counts alone tell
 # strategies apart that differ by a factor, no closer ones.
 LEAST_S, LEAST_SHARE = 0.03, 0.2
@@ -93,13 +94,14 @@ def run_trial(
     """
     now = clock()
     begin = now if begin is None else begin
-    end = max(begin + USED * ALLOWANCE_S, now + max(LEAST_S, LEAST_SHARE * (now - begin)))
+    least = now + max(LEAST_S, LEAST_SHARE * (now - begin))
+    end = max(begin + USED * ALLOWANCE_S, least)
     trial: Trial[K] = Trial({name: list(calls) for name, calls in (known or {}).items()})
     running = _Running(works, predicted, setup or {}, clock, end, trial)
     patient = [name for name in works if patience_s and running.setup_s(name) > ALLOWANCE_S]
     running.call_first([name for name in works if name not in patient and name not in trial.calls])
     running.set_up(patient, patience_s)
-    running.take_rounds()
+    running.take_rounds(spare_s=min((USED - USED_BY_ROUNDS) * ALLOWANCE_S, end - least))
     return trial
 
 
@@ -143,8 +145,9 @@ class _Running(Generic[K]):
             patience_s -= took_s
             self.end += took_s
 
-    def take_rounds(self) -> None:
-        """Single calls of all in turn, until no other fits; what is clearly behind is dropped."""
+    def take_rounds(self, spare_s: float) -> None:
+        """Single calls of all in turn, until no other fits and these seconds are left; what is clearly behind goes."""
+        self.end -= spare_s
         active = list(self.trial.calls)
         for count in range(MAX_ROUNDS):
             if not active or (len(active) == 1 and count >= SEEN):

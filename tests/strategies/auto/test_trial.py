@@ -187,10 +187,10 @@ class TestPatience:
 
     def test_the_others_have_the_time_that_they_have_without(self) -> None:
         def calls(**options) -> int:
-            bench = Bench(a=0.01, b=0.011, program=5.0)
+            bench = Bench(a=0.0113, b=0.0123, program=5.0)
             make = bench.works["program"]
             bench.works["program"] = lambda: 1 / 0 if make() is None else None
-            bench.run({"a": 0.01, "b": 0.01, "program": 1e-3}, setup={"program": 5.0}, **options)
+            bench.run({"a": 0.0113, "b": 0.0113, "program": 1e-3}, setup={"program": 5.0}, **options)
             return bench.calls["a"]
 
         assert calls(patience_s=60.0) == calls()
@@ -220,3 +220,12 @@ def test_calls_that_take_as_long_as_setting_up_are_not_made_to_tell_how_fast_the
     bench = Bench(a=0.05, b=0.05, c=0.05)
     bench.run({"a": 0.05, "b": 0.06, "c": 0.07}, setup={"c": 0.06})
     assert bench.calls["a"] <= 2
+
+
+def test_rounds_leave_time_that_setting_up_may_take() -> None:
+    # Of 0.2 s setting up may take 0.16, which 0.15 fits into, and rounds of calls of 1 ms end at 0.13 and 4 calls.
+    bench = Bench(a=1e-3, b=[0.15, 1e-3])
+    assert "b" in bench.run({"a": 1e-3, "b": 1e-3}, setup={"b": 0.145}).calls
+    bench = Bench(a=1e-3, b=1.02e-3)
+    bench.run({"a": 1e-3, "b": 1e-3})
+    assert bench.now == pytest.approx((trial.USED_BY_ROUNDS * trial.ALLOWANCE_S) + (CALLS - 1) * 1e-3, abs=2e-3)
