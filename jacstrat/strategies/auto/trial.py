@@ -15,8 +15,9 @@ from typing import Generic, TypeVar
 K = TypeVar("K", bound=Hashable)
 Timer = Callable[[], float]
 
-# Calls of the fastest that the first call may take; the last of them gives the result, outside the trial.
-CALLS = 5
+# Calls of the fastest that the first call may take; the last of them gives the result, and the one before is the
+# witness's, both outside the trial.
+CALLS, OUTSIDE = 5, 2
 # Seconds beside them, counting and tracing among them. The trial leaves a part unused, for what a busy machine adds;
 # rounds leave more, for the witness, since what takes long to set up is worth more than a few calls more of each.
 ALLOWANCE_S = 0.15
@@ -24,8 +25,10 @@ USED, USED_BY_ROUNDS = 0.8, 0.65
 # Seconds that a trial may take in any case, or the share of what went before, where that is more: counts alone tell
 # strategies apart that differ by a factor, no closer ones.
 LEAST_S, LEAST_SHARE = 0.03, 0.2
-# What is predicted to be so many times slower than the best is not called: predictions are right within two or so.
-HOPELESS = 3.0
+# What is predicted to be so many times slower than the best is not called: predictions are right within two or so, of
+# what is set up beside what is not; else so many times slower than calls of the best are, since the machine and the
+# guesses of another kind may be off by ten.
+HOPELESS, HOPELESS_ELSEWHERE = 3.0, 50.0
 # Setting up takes at most so many times the seconds that are predicted, as a busy machine does.
 SLOWER = 1.5
 # Seconds that setting up may take beside the budget, all together, where the caller allows those of a compiler.
@@ -175,15 +178,18 @@ class _Running(Generic[K]):
         return self._first_s(name) > self.predicted[name]
 
     def _is_soon_settled(self, name: K, others: Sequence[K]) -> bool:
-        """Whether further calls take little beside what setting up another does, for which it may have no time.
+        """Whether further calls take little beside what setting up another does, for which there may be the time.
 
         A first call takes several times what the next does, and by it all that is predicted would be taken for slow.
         """
-        longest_s = max(map(self.setup_s, others), default=0.0)
+        longest_s = max((s for s in map(self.setup_s, others) if s <= ALLOWANCE_S), default=0.0)
         return name in self.trial.calls and SETTLED**2 * self.trial.calls[name][0] <= longest_s
 
     def _is_hopeless(self, name: K) -> bool:
-        """Of what is set up the work is guessed in another way than of what is not: they rule out their like alone."""
+        """Of what is set up the work is guessed in another way than of what is not: each rules out its like first."""
+        best_s = self.trial.typical_s(self.trial.fastest)
+        if self.predicted[name] > HOPELESS_ELSEWHERE * max(best_s, self.predicted[self.trial.fastest]):
+            return True
         alike = self._alike(name)
         return bool(alike) and self.predicted[name] > HOPELESS * self.predicted[min(alike, key=self.trial.typical_s)]
 
@@ -205,7 +211,7 @@ class _Running(Generic[K]):
         return by_calls * self.predicted[name] + min(scale, SLOWER) * self.setup_s(name)
 
     def _fits(self, call_s: float) -> bool:
-        return self.clock() + call_s <= self.end + (CALLS - 1) * self.trial.typical_s(self.trial.fastest)
+        return self.clock() + call_s <= self.end + (CALLS - OUTSIDE) * self.trial.typical_s(self.trial.fastest)
 
     def _call(self, name: K) -> None:
         start = self.clock()

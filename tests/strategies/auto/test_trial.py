@@ -144,6 +144,12 @@ class TestSetup:
         assert list(found.calls) == ["a", "b", "c"]
         assert found.fastest == "a"
 
+    def test_calls_of_it_rule_out_what_is_hopeless_even_if_the_guess_is_off_by_ten(self) -> None:
+        for b_s, predicted_s, called in ((1e-3, 0.04, ["b", "a"]), (1e-3, 0.06, ["b"]), (2e-3, 0.06, ["b", "a"])):
+            bench = Bench(a=0.01, b=[0.03, b_s])
+            found = bench.run({"a": predicted_s, "b": 5e-4}, setup={"b": 0.02}, known={"b": [0.03, b_s]})
+            assert list(found.calls) == called
+
     def test_that_it_takes_far_longer_than_predicted_is_no_sign_of_a_slow_machine_alone(self) -> None:
         bench = Bench(a=0.19, b=0.2)
         found = bench.run({"a": 0.03, "b": 4e-3}, setup={"b": 0.05}, known={"b": [0.25, 0.2]})
