@@ -75,8 +75,9 @@ def _halves(graph: csr_array) -> np.ndarray | None:
 def _greedy(neighbours_of: Sequence[Sequence[int]], order: Iterable[int]) -> list[int]:
     """The lowest colour that no neighbour has, in the order given."""
     colors = [-1] * len(neighbours_of)
+    color_of = colors.__getitem__
     for index in order:
-        colors[index] = _lowest({colors[other] for other in neighbours_of[index]})
+        colors[index] = _lowest(set(map(color_of, neighbours_of[index])))
     return colors
 
 
@@ -143,4 +144,7 @@ def _largest_first(classes: list[list[int]]) -> None:
 
 
 def _lowest(taken: Collection[int]) -> int:
-    return next(color for color in itertools.count() if color not in taken)
+    color = 0
+    while color in taken:
+        color += 1
+    return color
