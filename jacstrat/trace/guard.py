@@ -7,8 +7,8 @@ understand: it tells that a tape is stale, and not that it may serve another fun
 What is read is told by `reach`; torch's default dtype is read by every function. Tensors are compared by identity and
 shape, since a tape follows what is written into them. Not seen: what is written into arrays of more than 4 KiB, the
 items of containers of more than 20,000 and what those of more than 256 are made of, an attribute that did not exist and
-is not asked for by `hasattr` or `getattr`, a variable of the environment by a name that is computed, and what the
-standard library itself holds.
+is not asked for by `hasattr` or `getattr`, a variable of the environment by a name that is computed, methods that are
+put into torch's classes, and what the standard library itself holds.
 """
 
 from __future__ import annotations

@@ -64,7 +64,7 @@ class Reads(NamedTuple):
 
     Fields:
         globals: Of globals.
-        attributes: Of attributes, with the global that they are of where it is one.
+        attributes: Of attributes, with the global, or variable of a closure, that they are of where it is one.
         asked: Those that `hasattr` or `getattr` ask for, likewise, which need not be there; None is one that is
             computed.
         scope: Those that it takes from `globals()`; None is one that is computed.
@@ -88,6 +88,8 @@ def names_read(code: types.CodeType) -> Reads:
         if step.opname in ("LOAD_GLOBAL", "LOAD_NAME"):
             owner = step.argval
             names.globals[step.argval] = None
+        elif step.opname == "LOAD_DEREF":
+            owner = step.argval
         elif step.opname in ("LOAD_ATTR", "LOAD_METHOD", "LOAD_SUPER_ATTR"):
             names.attributes.add((owner, step.argval))
         else:

@@ -55,6 +55,8 @@ _PARTS: dict[type, tuple[str, ...]] = {
     staticmethod: ("__func__",),
     classmethod: ("__func__",),
 }
+# What code may ask of a tensor that changes while the tensor stays.
+_REQUIRES_GRAD = attrgetter("requires_grad")
 _ENTRIES = ("_parameters", "_buffers", "_modules")
 _HOOKS = ("_forward_pre_hooks", "_forward_hooks", "_backward_pre_hooks", "_backward_hooks")
 
@@ -94,6 +96,10 @@ class Walk:
             self._names |= names
             for value, scopes, owner in self._owners:
                 self._try(value, self._attributes, value, scopes, owner, names)
+        if "requires_grad" in self._names:
+            tensors = {id(read.value): read for read in self._reads if issubclass(type(read.value), Tensor)}
+            for value, access in [(read.value, read.access) for read in tensors.values()]:
+                self._note(_REQUIRES_GRAD, value, value.requires_grad, (ATTRIBUTE, "requires_grad", access))
         return tuple(self._reads)
 
     @staticmethod
@@ -115,9 +121,12 @@ class Walk:
         self._seen[id(value)] = value
         self._queue.append((value, access))
 
-    def _note(self, read: Callable[[Any], Any], argument: Any, value: Any, access: AccessPath) -> None:
+    def _note(
+        self, read: Callable[[Any], Any], argument: Any, value: Any, access: AccessPath, is_seen: bool = True
+    ) -> None:
         self._reads.append(Read(read, argument, value, access))
-        self._see(value, access)
+        if is_seen or origin(str(getattr(value, "__module__", "torch"))) == "own":
+            self._see(value, access)
 
     def _take(self, found: Iterable[Read | Inside]) -> None:
         for one in found:
@@ -190,6 +199,11 @@ class Walk:
             looked_up = lookups_of(f)
             for variable in (*names_read(f.__code__).globals, *looked_up.globals):
                 self._entry(f.__globals__, variable, ("the global `{}`", variable))
+                if variable not in f.__globals__:
+                    builtins: Fields = f.__builtins__  # type: ignore[attr-defined]
+                    self._entry(builtins, variable, ("the builtin `{}`", variable))
+            for module, attribute in looked_up.libraries:
+                self._entry(vars(module), attribute, ("`{}.{}`", module.__name__, attribute), is_seen=False)
             for module in looked_up.modules:
                 self._see(module, ("{}", module.__name__))
             for variable in looked_up.environment:
@@ -227,13 +241,13 @@ class Walk:
             self._looked_up.add((id(fields), ""))
             self._reads.append(Read(len, fields, len(fields), ("the attributes of {}", owner)))
 
-    def _entry(self, fields: Fields, name: str, access: AccessPath) -> None:
-        """Guard an entry or its absence, once."""
+    def _entry(self, fields: Fields, name: str, access: AccessPath, is_seen: bool = True) -> None:
+        """Guard an entry or its absence, once; and what it holds where that is to be seen, or is the user's own."""
         if (id(fields), name) in self._looked_up:
             return
         self._looked_up.add((id(fields), name))
         if name in fields:
-            self._note(fields.__getitem__, name, fields[name], access)
+            self._note(fields.__getitem__, name, fields[name], access, is_seen)
         else:
             self._note(fields.__contains__, name, False, access)
 

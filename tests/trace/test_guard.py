@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import copy
 import random
 import threading
@@ -299,3 +300,36 @@ def test_a_default_dtype_is_read_by_all():
     finally:
         torch.set_default_dtype(before)
     assert guard.change() is None
+
+
+def test_another_function_in_the_place_of_a_library_s_is_seen(monkeypatch: pytest.MonkeyPatch):
+    guard, other = Guard.of(lambda x: nn.functional.softplus(x)), Guard.of(lambda x: nn.functional.silu(x))
+    scale = [1.0]
+    monkeypatch.setattr(nn.functional, "softplus", lambda x: scale[0] * x)
+    assert guard.change() == "`torch.nn.functional.softplus`"
+    assert other.change() is None
+    guard = Guard.of(lambda x: nn.functional.softplus(x))
+    assert guard.change() is None
+    scale[0] = 2.0
+    assert guard.change() == "item 0 of `scale`, which a lambda closes over"
+
+
+def test_a_builtin_is_seen(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(builtins, "rate", 2.0, raising=False)
+    f = eval("lambda x: rate * abs(x)", {})
+    guard = Guard.of(f)
+    assert guard.change() is None
+    monkeypatch.setattr(builtins, "rate", 3.0, raising=False)
+    assert guard.change() == "the builtin `rate`"
+    guard = Guard.of(f)
+    f.__globals__["rate"] = 4.0
+    assert guard.change() == "the global `rate`"
+
+
+def test_whether_a_tensor_requires_gradients_is_seen_where_that_is_asked_for():
+    w = torch.ones(4)
+    guard, other = Guard.of(lambda x: x * w if w.requires_grad else x), Guard.of(lambda x: x * w)
+    assert guard.change() is None
+    w.requires_grad_()
+    assert guard.change() == "`requires_grad` of `w`, which a lambda closes over"
+    assert other.change() is None

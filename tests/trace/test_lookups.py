@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import functools
+import math
 import os
 import sys
 import types
 
 import pytest
+import torch
 
 from jacstrat.trace.lookups import is_variable, lookups_of
 
@@ -19,7 +21,7 @@ def nothing(x):
 
 
 def test_most_functions_look_up_nothing() -> None:
-    assert lookups_of(nothing) == ((), (), ())
+    assert lookups_of(nothing) == ((), (), (), ())
 
 
 def test_modules_are_the_users_and_there() -> None:
@@ -73,3 +75,27 @@ def test_variables_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("JACOBI", "a")
     assert not absent("JACOBI")
     assert is_variable("a", "JACOBI")
+
+
+def test_libraries_are_asked_for_what_code_names_of_them() -> None:
+    functional = torch.nn.functional
+
+    def within(x):
+        import torch.nn.functional as inner
+
+        return inner.silu(x)
+
+    for f in (lambda x: torch.nn.functional.silu(x), lambda x: functional.silu(x), within):
+        assert (torch.nn.functional, "silu") in lookups_of(f).libraries
+    assert (torch, "nn") in lookups_of(lambda x: torch.nn.functional.silu(x)).libraries
+    assert lookups_of(lambda x: math.sin(sys.maxsize)).libraries == ()
+    assert lookups_of(lambda x: torch.no_such_name).libraries == ()
+
+
+def test_a_variable_that_is_empty_as_yet_is_no_library() -> None:
+    def f(x):
+        return functional.silu(x)
+
+    assert lookups_of(f).libraries == ()
+    functional = torch.nn.functional
+    assert (functional, "silu") in lookups_of(f).libraries
