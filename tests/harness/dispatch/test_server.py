@@ -27,11 +27,13 @@ def become(order, descriptors):
 answer(control, {"ready": True})
 serve(control, become)
 """
-DAEMON = """
+# Told from those of another run of these tests on the machine.
+SLEEP = ["sleep", f"611.{os.getpid()}"]
+DAEMON = f"""
 if os.fork() == 0:
     os.setsid()
     if os.fork() == 0:
-        os.execve("/bin/sleep", ["sleep", "611"], {})
+        os.execve("/bin/sleep", {SLEEP!r}, {{}})
     os._exit(0)
 os.wait()
 """
@@ -58,7 +60,7 @@ def fork(server: Server, code: str) -> tuple[int, object]:
 
 
 def sleepers() -> list[psutil.Process]:
-    return [p for p in psutil.process_iter() if _arguments(p) == ["sleep", "611"]]
+    return [p for p in psutil.process_iter() if _arguments(p) == SLEEP]
 
 
 def _arguments(process: psutil.Process) -> list[str]:
