@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
 from jacstrat import OPERATORS, ShapeError, UsageError, divergence, laplacian, parse_strategy
 from jacstrat.core.operator import Operator
@@ -499,3 +500,15 @@ def test_of_no_points_there_is_nothing(spec: str, shape: tuple[int, ...]) -> Non
     W, x = torch.ones(4, 3, dtype=torch.float64), torch.empty(0, 4, dtype=torch.float64)
     A = torch.ones(shape, dtype=torch.float64)
     assert laplacian(lambda x: torch.tanh(x @ W).prod(-1), x, spec, weight=A).shape == (0,)
+
+
+@pytest.mark.parametrize("spec", ["identity", "taylor", "auto"])
+def test_a_checkpoint_in_f_is_passed_with_a_weight_of_the_point(spec: str) -> None:
+    def u(x: Tensor) -> Tensor:
+        return (x.tanh() @ A).sin().sum(-1)
+
+    def inside(x: Tensor) -> Tensor:
+        return checkpoint(u, x, use_reentrant=False)
+
+    expected = laplacian(u, X, "identity", weight=matrices)
+    torch.testing.assert_close(laplacian(inside, X, spec, weight=matrices), expected)
