@@ -47,9 +47,9 @@ def leaves_a_command(x):
 
 
 def leaves_a_command_without_environment(x):
-    """ok: The same, with nothing that marks it."""
+    """ok: The same, with nothing that marks it but, for a test, the number of the server that it is forked from."""
     if _nth() == 1:
-        subprocess.Popen(["sleep", "614"], start_new_session=True, env={})
+        subprocess.Popen(["sleep", f"614.{os.getppid()}"], start_new_session=True, env={})
     return torch.sin(x)
 
 

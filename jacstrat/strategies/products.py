@@ -116,17 +116,6 @@ def functional_gradient(scalar: Function) -> Function:
     return lambda x, *args: torch.func.grad(lambda x: scalar(x, *args).sum())(x)
 
 
-def gradient_field(scalar: Function) -> Function:
-    """The gradient field of a scalar by `pullback`, which passes a checkpoint in it where nobody transforms."""
-
-    def field(x: Tensor, *args: Any) -> Tensor:
-        linear = pullback(scalar, x, *args)
-        assert linear.value is not None
-        return linear(torch.ones_like(linear.value))
-
-    return field
-
-
 def gradient_of(scalar: Function, x: Tensor, args: tuple[Any, ...] = (), event_dim: int = 1) -> Tensor:
     """The gradient of a scalar, shaped as x, or of each of its outputs, (B, m, *event): a VJP each, for one output one.
 

@@ -98,8 +98,8 @@ class Walk:
                 self._try(value, self._attributes, value, scopes, owner, names)
         if "requires_grad" in self._names:
             tensors = {id(read.value): read for read in self._reads if issubclass(type(read.value), Tensor)}
-            for value, access in [(read.value, read.access) for read in tensors.values()]:
-                self._note(_REQUIRES_GRAD, value, value.requires_grad, (ATTRIBUTE, "requires_grad", access))
+            for read in tensors.values():
+                self._try(read.value, self._requires_grad, read)
         return tuple(self._reads)
 
     @staticmethod
@@ -121,12 +121,9 @@ class Walk:
         self._seen[id(value)] = value
         self._queue.append((value, access))
 
-    def _note(
-        self, read: Callable[[Any], Any], argument: Any, value: Any, access: AccessPath, is_seen: bool = True
-    ) -> None:
+    def _note(self, read: Callable[[Any], Any], argument: Any, value: Any, access: AccessPath) -> None:
         self._reads.append(Read(read, argument, value, access))
-        if is_seen or origin(str(getattr(value, "__module__", "torch"))) == "own":
-            self._see(value, access)
+        self._see(value, access)
 
     def _take(self, found: Iterable[Read | Inside]) -> None:
         for one in found:
@@ -203,7 +200,7 @@ class Walk:
                     builtins: Fields = f.__builtins__  # type: ignore[attr-defined]
                     self._entry(builtins, variable, ("the builtin `{}`", variable))
             for module, attribute in looked_up.libraries:
-                self._entry(vars(module), attribute, ("`{}.{}`", module.__name__, attribute), is_seen=False)
+                self._of_library(module, attribute)
             for module in looked_up.modules:
                 self._see(module, ("{}", module.__name__))
             for variable in looked_up.environment:
@@ -241,13 +238,28 @@ class Walk:
             self._looked_up.add((id(fields), ""))
             self._reads.append(Read(len, fields, len(fields), ("the attributes of {}", owner)))
 
-    def _entry(self, fields: Fields, name: str, access: AccessPath, is_seen: bool = True) -> None:
-        """Guard an entry or its absence, once; and what it holds where that is to be seen, or is the user's own."""
+    def _of_library(self, module: types.ModuleType, name: str) -> None:
+        """Guard what a library has by a name, once; what that is made of counts where the user has put it there."""
+        fields, access = vars(module), ("`{}.{}`", module.__name__, name)
+        if (id(fields), name) not in self._looked_up:
+            self._looked_up.add((id(fields), name))
+            value = fields[name]
+            self._reads.append(Read(fields.__getitem__, name, value, access))
+            home = getattr(value, "__module__", None)  # None of a builtin function
+            if isinstance(home, str) and origin(home) == "own":
+                self._see(value, access)
+
+    def _requires_grad(self, read: Read) -> None:
+        access = (ATTRIBUTE, "requires_grad", read.access)
+        self._reads.append(Read(_REQUIRES_GRAD, read.value, read.value.requires_grad, access))
+
+    def _entry(self, fields: Fields, name: str, access: AccessPath) -> None:
+        """Guard an entry or its absence, once."""
         if (id(fields), name) in self._looked_up:
             return
         self._looked_up.add((id(fields), name))
         if name in fields:
-            self._note(fields.__getitem__, name, fields[name], access, is_seen)
+            self._note(fields.__getitem__, name, fields[name], access)
         else:
             self._note(fields.__contains__, name, False, access)
 

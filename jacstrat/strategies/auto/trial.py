@@ -25,10 +25,9 @@ USED, USED_BY_ROUNDS = 0.8, 0.65
 # Seconds that a trial may take in any case, or the share of what went before, where that is more: counts alone tell
 # strategies apart that differ by a factor, no closer ones.
 LEAST_S, LEAST_SHARE = 0.03, 0.2
-# What is predicted to be so many times slower than the best is not called: predictions are right within two or so, of
-# what is set up beside what is not; else so many times slower than calls of the best are, since the machine and the
-# guesses of another kind may be off by ten.
-HOPELESS, HOPELESS_ELSEWHERE = 3.0, 50.0
+# What is predicted to be so many times slower than the best of its kind, set up or not, is not called: predictions are
+# right within two or so. Of another kind they may be off by ten, so that more is asked for, beside calls of the best.
+HOPELESS, HOPELESS_OF_ANOTHER_KIND = 3.0, 50.0
 # Setting up takes at most so many times the seconds that are predicted, as a busy machine does.
 SLOWER = 1.5
 # Seconds that setting up may take beside the budget, all together, where the caller allows those of a compiler.
@@ -186,9 +185,10 @@ class _Running(Generic[K]):
         return name in self.trial.calls and SETTLED**2 * self.trial.calls[name][0] <= longest_s
 
     def _is_hopeless(self, name: K) -> bool:
-        """Of what is set up the work is guessed in another way than of what is not: each rules out its like first."""
-        best_s = self.trial.typical_s(self.trial.fastest)
-        if self.predicted[name] > HOPELESS_ELSEWHERE * max(best_s, self.predicted[self.trial.fastest]):
+        """What is set up is guessed in another way than what is not: they rule each other out with care."""
+        fastest = self.trial.fastest
+        best_s = max(self.trial.typical_s(fastest), self.predicted[fastest])
+        if self.predicted[name] > HOPELESS_OF_ANOTHER_KIND * best_s:
             return True
         alike = self._alike(name)
         return bool(alike) and self.predicted[name] > HOPELESS * self.predicted[min(alike, key=self.trial.typical_s)]

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from jacstrat.core.errors import ShapeError, UnsupportedError, UsageError
 from jacstrat.core.operator import is_array
-from jacstrat.strategies.products import gradient_field
+from jacstrat.strategies.products import gradient_of
 from jacstrat.strategies.weights.numbers import block, near, real_numbers
 from jacstrat.strategies.weights.row_factors import square_roots_of_rows
 from jacstrat.torch_errors import is_no_error
@@ -101,10 +101,9 @@ class WeightedRows(RowWeight):
     is_gradient: bool
 
     def function(self, f: Function) -> Function:
-        field = gradient_field(f) if self.is_gradient else f
-
         def weighed(x: Tensor, A: Tensor, *args: Any) -> Tensor:
-            y = field(x, *args)
+            # By plain autograd where nobody transforms, which passes a checkpoint in f.
+            y = gradient_of(f, x, args) if self.is_gradient else f(x, *args)
             return _applied(A, y)
 
         return weighed

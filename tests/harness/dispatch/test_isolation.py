@@ -178,16 +178,10 @@ def test_a_message_is_cut_where_it_is_made(cell) -> None:
 def test_processes_that_f_leaves_end_with_its_child(cell) -> None:
     function = spec("leaves_a_command_without_environment")
     assert {row.status for row in rows(cell(function)).values()} == {"ok"}
-
-    def left() -> list[psutil.Process]:
-        alive = (p for p in psutil.process_iter(["cmdline", "status"]) if p.info["status"] != psutil.STATUS_ZOMBIE)
-        return [one for one in alive if one.info["cmdline"] == ["sleep", "614"]]
-
-    # That of another run of these tests on the machine, which has no sign of its own, is soon gone.
-    deadline = time.monotonic() + 20
-    while left() and time.monotonic() < deadline:
-        time.sleep(0.1)
-    assert left() == []
+    # Told by the server's number from that of another run of these tests on the machine.
+    command = ["sleep", f"614.{servers.SERVERS._server.pid}"]
+    alive = (one for one in psutil.process_iter(["cmdline", "status"]) if one.info["status"] != psutil.STATUS_ZOMBIE)
+    assert [one for one in alive if one.info["cmdline"] == command] == []
 
 
 @pytest.mark.long
