@@ -55,6 +55,8 @@ _PARTS: dict[type, tuple[str, ...]] = {
     staticmethod: ("__func__",),
     classmethod: ("__func__",),
 }
+# What a function sees behind its globals.
+_BUILTINS: Callable[[types.FunctionType], Fields] = attrgetter("__builtins__")
 # What code may ask of a tensor that changes while the tensor stays.
 _REQUIRES_GRAD = attrgetter("requires_grad")
 _ENTRIES = ("_parameters", "_buffers", "_modules")
@@ -197,8 +199,7 @@ class Walk:
             for variable in (*names_read(f.__code__).globals, *looked_up.globals):
                 self._entry(f.__globals__, variable, ("the global `{}`", variable))
                 if variable not in f.__globals__:
-                    builtins: Fields = f.__builtins__  # type: ignore[attr-defined]
-                    self._entry(builtins, variable, ("the builtin `{}`", variable))
+                    self._entry(_BUILTINS(f), variable, ("the builtin `{}`", variable))
             for module, attribute in looked_up.libraries:
                 self._of_library(module, attribute)
             for module in looked_up.modules:
