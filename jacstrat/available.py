@@ -15,6 +15,9 @@ import psutil
 
 ROOT = Path("/")
 
+# What keep_freed_memory keeps.
+KEPT_BYTES = 2**26
+
 # A cgroup v1 memory limit of "none" is the largest page-aligned int64, which depends on the page size.
 _NO_LIMIT_BYTES = 2**62
 
@@ -77,7 +80,7 @@ def read_number(path: Path) -> int | None:
 
 @cache
 def keep_freed_memory() -> None:
-    """Have glibc's allocator keep what is freed, up to 64 MiB, for who asks next.
+    """Have glibc's allocator keep what is freed, up to KEPT_BYTES, for who asks next.
 
     Freed memory goes back to the system above a threshold, and who is given it again waits for every page: what works
     in tiles of some MiB is slower or faster by what was freed in the process before. Both thresholds, of blocks that
@@ -87,7 +90,7 @@ def keep_freed_memory() -> None:
         mallopt = ctypes.CDLL(None).mallopt
     except (OSError, AttributeError, TypeError):
         return
-    for parameter, size in ((_M_MMAP_THRESHOLD, 2**25), (_M_TRIM_THRESHOLD, 2**26)):
+    for parameter, size in ((_M_MMAP_THRESHOLD, 2**25), (_M_TRIM_THRESHOLD, KEPT_BYTES)):
         mallopt(parameter, size)
 
 

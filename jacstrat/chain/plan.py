@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from jacstrat.caches import tile_bytes
 from jacstrat.chain.maps import Map, bilinear, hadamard, total
 from jacstrat.chain.parts import number_of_parts, part_of
 from jacstrat.chain.reading import ChainStage, Reading
@@ -26,8 +27,9 @@ from jacstrat.core.modelled import kind_of
 CUT = None
 LinearForms = dict[ChainStage | None, Map]
 
-# Bytes of the tangents of a tile of points: near the core of a CPU; on an accelerator enough to fill it.
-CPU_BYTES = 2**19
+# Tangents of a tile of points: on a CPU a part of those of Taylor mode, since a batch of small products is done one by
+# one; on an accelerator bytes enough to fill it.
+CPU_SHARE = 1 / 4
 ACCELERATOR_BYTES = 2**28
 
 
@@ -101,7 +103,8 @@ class ChainPlan:
             return 1
         widest = max(M.rows for push in self.pushes.values() for _, M, _ in push.inputs)
         like = next(iter(d.values()))
-        room = CPU_BYTES if kind_of(like.device) == "cpu" else ACCELERATOR_BYTES
+        on_cpu = kind_of(like.device) == "cpu"
+        room = CPU_SHARE * tile_bytes(torch.get_num_threads()) if on_cpu else ACCELERATOR_BYTES
         return round(batch * widest * self.columns * like.element_size() / room)
 
     def _contracted(self, d: Mapping[ChainStage, Tensor], batch: int, diagonal: bool) -> Tensor:

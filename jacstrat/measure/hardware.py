@@ -119,15 +119,6 @@ def read_load(root: Path = ROOT) -> Load:
     )
 
 
-def last_cache_bytes(root: Path = ROOT) -> int | None:
-    """The size of the processor's last cache; None where the system does not tell."""
-    sizes = []
-    for file in root.glob("sys/devices/system/cpu/cpu0/cache/index*/size"):
-        if size := re.fullmatch(r"(\d+)([KMG]?)", read_text(file) or ""):
-            sizes.append(int(size[1]) * {"": 1, "K": 2**10, "M": 2**20, "G": 2**30}[size[2]])
-    return max(sizes, default=None)
-
-
 def _cpuinfo(root: Path, key: str) -> list[str]:
     """The values of one key of /proc/cpuinfo, one a hardware thread."""
     return re.findall(rf"^{key}[ \t]*:[ \t]*(.+)$", read_text(root / "proc/cpuinfo") or "", re.MULTILINE)

@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from jacstrat.caches import last_cache_bytes
 from jacstrat.measure.clocks import WARM, Clock
 from jacstrat.measure.device_clock import DeviceClock
-from jacstrat.measure.hardware import last_cache_bytes
 from jacstrat.measure.host_clock import HostClock
 
 # One is a product of square matrices of float32: 0.3 to 1 ms on a data-centre card, many times its launch, so that also

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from jacstrat.available import available_bytes, keep_freed_memory
+from jacstrat.available import KEPT_BYTES, available_bytes, keep_freed_memory
+from jacstrat.caches import tile_bytes
 from jacstrat.core.modelled import META, kind_of, modelled
 from jacstrat.taylor.compress import Memory
 from jacstrat.taylor.engine import propagate, remember
@@ -22,12 +23,10 @@ from jacstrat.trace import Tapes, Untraceable
 from jacstrat.trace.arguments import Args, split
 from jacstrat.trace.tracers import is_transformed
 
-# The largest tangents of a tile: such that they and what is computed from them stay near the core, and that a tile is
-# still much work against the time of starting an operation. Measured with tanh networks on a core with 512 KiB of cache
-# of its own and 32 MiB shared: a half or twice of it makes no difference of much more than a tenth.
-CACHE_BYTES = 2**21
-# The tangents of an operation in a tile, in the mean: of a function of many operations on little, tiles are larger.
-EACH_BYTES = 2**20
+# Tangents of an operation in a tile, in the mean, over the largest: of a function of many operations on little, tiles
+# are larger. The largest are not more than the allocator keeps a few of.
+MEAN_SHARE = 1 / 2
+LARGEST_BYTES = KEPT_BYTES // 4
 # Tiles of so much of that size are as good.
 EVEN = 2 / 3
 # On an accelerator, the share of its free memory: a rule has three such tensors alive, a residual sum one more. Whoever
@@ -228,7 +227,8 @@ def _all_of(y: Jet, x: Tensor) -> tuple[Tensor, ...]:
 def _tiles(tangents_bytes: int, device: torch.device, mean_bytes: float = math.inf) -> int:
     """In how many tiles to take points whose largest tangents have so many bytes together, and those in the mean."""
     if kind_of(device) == "cpu":
-        return round(min(tangents_bytes / CACHE_BYTES, mean_bytes / EACH_BYTES))
+        room = tile_bytes(torch.get_num_threads())
+        return round(max(min(tangents_bytes / room, mean_bytes / (MEAN_SHARE * room)), tangents_bytes / LARGEST_BYTES))
     if tangents_bytes <= MODEST_BYTES or (free_bytes := _free_bytes(device)) is None:
         return 1
     return math.ceil(tangents_bytes / max(MEMORY_SHARE * free_bytes, MODEST_BYTES))

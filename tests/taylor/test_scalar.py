@@ -8,15 +8,29 @@ from torch import Tensor
 
 from jacstrat.core.modelled import ModelledDevice, modelling
 from jacstrat.taylor import Scalar
-from jacstrat.taylor.scalar import CACHE_BYTES, MODEST_BYTES, _tiles
+from jacstrat.taylor import scalar as taylor_scalar
+from jacstrat.taylor.scalar import LARGEST_BYTES, MODEST_BYTES, _tiles
 from jacstrat.trace.cache import MOST_ENTRIES
 
 CPU, CUDA, META = torch.device("cpu"), torch.device("cuda"), torch.device("meta")
+CACHE_BYTES = 2**21
+
+
+@pytest.fixture(autouse=True)
+def _a_cache_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the processor has."""
+    monkeypatch.setattr(taylor_scalar, "tile_bytes", lambda threads: CACHE_BYTES)
 
 
 @pytest.mark.parametrize(("size", "number"), [(CACHE_BYTES // 4, 0), (CACHE_BYTES, 1), (7 * CACHE_BYTES, 7)])
 def test_tiles_of_a_cpu_follow_its_cache(size: int, number: int) -> None:
     assert _tiles(size, CPU) == number
+
+
+def test_in_the_mean_tangents_may_be_small_but_the_largest_are_what_the_allocator_keeps_some_of() -> None:
+    assert _tiles(LARGEST_BYTES, CPU, mean_bytes=CACHE_BYTES / 2) == 1
+    assert _tiles(3 * LARGEST_BYTES, CPU, mean_bytes=CACHE_BYTES / 2) == 3
+    assert _tiles(7 * CACHE_BYTES, CPU, mean_bytes=2 * CACHE_BYTES) == 4
 
 
 def test_tiles_of_an_accelerator_follow_its_free_memory(monkeypatch) -> None:
