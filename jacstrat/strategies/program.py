@@ -91,12 +91,12 @@ class CompiledProgram:
         """
         from torch._inductor import compile as compiled
 
-        from jacstrat.strategies.stored import StoreBeforeBroadcast
+        from jacstrat.strategies.passes import LastPasses
 
         captured = capture(evaluate, x, args)
         signature, tensors = ProgramSignature.of(x, args), captured.tensors
         # What a program would assert of its inputs at each call `serves` has seen; cotangents come from elsewhere.
-        options = {"post_grad_custom_post_pass": StoreBeforeBroadcast(), "size_asserts": signature.tracked}
+        options = {"post_grad_custom_post_pass": LastPasses(), "size_asserts": signature.tracked}
         call = compiled(captured.graph, [x, *tensors_of(args), *tensors], options)
         return cls(signature, tensors, _layouts(tensors), tuple(one.requires_grad for one in tensors), call)
 

@@ -8,14 +8,12 @@ a tangent in the place of a product. What takes more than sums and products is s
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import torch
 from torch import Tensor
-from torch._inductor.custom_graph_pass import CustomGraphPass, get_hash_for_files
 from torch.fx import Graph, Node
 
-from jacstrat.trace.operations import AtenKind, is_pointwise, operation_of
+from jacstrat.trace.operations import is_pointwise, only_moves
 
 aten = torch.ops.aten
 
@@ -26,20 +24,14 @@ _CHEAP_NAMES = """
     clone _to_copy convert_element_type full scalar_tensor
 """
 _CHEAP = frozenset(_CHEAP_NAMES.split())
-_VIEWS = frozenset((AtenKind.MOVES, AtenKind.PERMUTES, AtenKind.RESHAPES))
 # So many times more entries are worth a buffer.
 LEAST = 2
 
 
-class StoreBeforeBroadcast(CustomGraphPass):
+def store_before_broadcast(graph: Graph) -> None:
     """A pass over a graph that TorchInductor is about to lower, forward or backward."""
-
-    def __call__(self, graph: Graph) -> None:
-        for node in dict.fromkeys(_repeated(graph)):
-            _store(graph, node)
-
-    def uuid(self) -> Any:
-        return get_hash_for_files((__file__,))
+    for node in dict.fromkeys(_repeated(graph)):
+        _store(graph, node)
 
 
 def _repeated(graph: Graph) -> Iterator[Node]:
@@ -66,8 +58,7 @@ def _source(node: Node) -> Node:
 
 
 def _is_view(node: Node) -> bool:
-    operation = operation_of(node.target) if node.op == "call_function" else None
-    return operation is not None and operation.kind in _VIEWS
+    return node.op == "call_function" and only_moves(node.target)
 
 
 def _numel(node: Node) -> int | None:

@@ -215,6 +215,12 @@ def is_pointwise(op: Any) -> bool:
     return is_known or torch.Tag.pointwise in getattr(op, "tags", ())
 
 
+def only_moves(op: Any) -> bool:
+    """Whether the entries of the result are those of its first argument, elsewhere."""
+    operation = operation_of(op)
+    return operation is not None and operation.kind in (AtenKind.MOVES, AtenKind.PERMUTES, AtenKind.RESHAPES)
+
+
 def is_random(op: Any) -> bool:
     """Whether an operation draws random numbers."""
     return torch.Tag.nondeterministic_seeded in getattr(op, "tags", ())
