@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -13,8 +14,8 @@ from jacstrat.chain.values import Values, values_of
 from jacstrat.core.errors import UnsupportedError
 from jacstrat.core.operator import Operator
 from jacstrat.fused.gradient import Cotangents, GradientKernels
-from jacstrat.fused.kernels import fault_of, is_out_of_resources, kernel, on_device_of
-from jacstrat.fused.narrow import NO_ROOM, KernelResult, launch, misfit, tell_of_tile, tiles
+from jacstrat.fused.kernels import Kernel, fault_of, is_out_of_resources, kernel, on_device_of
+from jacstrat.fused.narrow import NO_ROOM, KernelResult, Tiles, launch, misfit, tell_of_tile, tiles
 from jacstrat.fused.operands import Operands
 from jacstrat.fused.reading import ReadNetwork, read
 from jacstrat.fused.source import text
@@ -50,7 +51,8 @@ class Kernels:
         self.dtype = TYPES[values.sample[0].dtype]
         blank = self._spec(False, False, ())
         self.operands = Operands(values, read_network, blank.seeded, may_compress=operator.order == 2)
-        self._kernels: dict[Any, tuple[Spec, Any]] = {}
+        self._kernels: dict[Any, tuple[Spec, Kernel]] = {}
+        self._tiles: dict[int, Tiles] = {}
         self.misfit = misfit(read_network.network, values.sample[0].element_size())
         self._wide = Wide(read_network.network, operator, self.dtype, products) if self.misfit else None
         self._back = GradientKernels(self._spec, self.operands, points)
@@ -64,10 +66,11 @@ class Kernels:
         if key not in self._kernels:
             spec = self._spec(together, together and self.operator.order == 2, ready.strides)
             self._kernels[key] = spec, kernel(text(spec))
-        spec, function = self._kernels[key]
-        tiling = tiles(self.network, len(x), ready.directions, x, self.points)
+        spec, one = self._kernels[key]
+        if (tiling := self._tiles.get(ready.directions)) is None:
+            tiling = self._tiles[ready.directions] = tiles(self.network, len(x), ready.directions, x, self.points)
         try:
-            return launch(function, spec, x, ready, tiling)
+            return launch(one, spec, x, ready, tiling)
         except Exception as error:
             if not is_out_of_resources(error):
                 raise
@@ -171,9 +174,10 @@ class Lowered:
 
     def _at(self, x: Tensor, args: Args, V: Tensor | None = None, together: bool = False) -> KernelResult:
         kernels = self.prepared(x, args)
-        points = x.detach().reshape(-1, x.shape[-1]).contiguous()
-        with torch.no_grad(), on_device_of(x):
-            return kernels.at(points, args, None if V is None else V.detach(), together)
+        # A kernel reads numbers: of points that lie row by row it is given the tensor as it is.
+        points = x if x.dim() == 2 and x.is_contiguous() else x.reshape(-1, x.shape[-1]).contiguous()
+        with torch.no_grad() if torch.is_grad_enabled() else nullcontext(), on_device_of(x):
+            return kernels.at(points.detach() if points.requires_grad else points, args, V, together)
 
     def _kernels_of(self, tape: Tape, x: Tensor, args: Args) -> Kernels | str:
         if x.dtype not in TYPES:

@@ -1,4 +1,4 @@
-"""Triton: whether it is there, and kernels from text."""
+"""Triton: whether it is there, kernels from text, and their launches."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import hashlib
 import importlib.util
 import linecache
 import os
+from collections.abc import Hashable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import lru_cache
 from typing import Any
@@ -15,6 +16,10 @@ from torch import Tensor
 
 # Why there are no kernels, where Triton is missing.
 NO_TRITON = "Triton is not installed; pip install 'jacstrat[triton]'"
+# What Triton takes a pointer as aligned by.
+ALIGNED_BYTES = 16
+# Kinds of launches that are known of a kernel at a time.
+MOST_COMPILED = 64
 
 
 def has_triton() -> bool:
@@ -59,16 +64,64 @@ def on_device_of(x: Tensor) -> AbstractContextManager[object]:
     return torch.cuda.device(x.device)
 
 
-def kernel(text: str) -> Any:
+class Kernel:
+    """A kernel, and what was compiled of it.
+
+    Triton looks at every argument of a launch in Python, to find what it compiled for such arguments: longer than a
+    small network takes. Here what was compiled is found by few steps, and launched by itself.
+
+    Attributes:
+        function: As Triton has it, which compiles.
+    """
+
+    def __init__(self, function: Any, interpreted: bool) -> None:
+        self.function, self._interpreted = function, interpreted
+        self._compiled: dict[Hashable, Any] = {}
+
+    def launch(
+        self,
+        grid: tuple[int, ...],
+        tensors: Sequence[Tensor],
+        numbers: Sequence[int],
+        constants: Mapping[str, Any],
+        warps: int,
+    ) -> None:
+        """Start the kernel on the device that is current; its arguments are tensors, numbers, and constants at last.
+
+        Args:
+            grid: Programs along one axis to three.
+            tensors: Where it reads and writes, all on that device.
+            numbers: Whole ones.
+            constants: By name, in the order of its signature.
+            warps: Of a program.
+        """
+        if self._interpreted:
+            self.function[grid](*tensors, *numbers, **constants)
+            return
+        # What Triton compiles apart: types, pointers that are aligned, all numbers and constants. A module is loaded on
+        # one device.
+        aligned = [one.data_ptr() % ALIGNED_BYTES == 0 for one in tensors]
+        types = [one.dtype for one in tensors]
+        key = (tensors[0].device, warps, *numbers, *constants.values(), *types, *aligned)
+        if (compiled := self._compiled.get(key)) is not None:
+            compiled[(*grid, 1, 1)[:3]](*tensors, *numbers, *constants.values())
+            return
+        if len(self._compiled) == MOST_COMPILED:
+            self._compiled.clear()
+        options = {"num_warps": warps, "enable_fp_fusion": True}
+        self._compiled[key] = self.function[grid](*tensors, *numbers, **constants, **options)
+
+
+def kernel(text: str) -> Kernel:
     """The kernel of a module's text, the same for the same text."""
     return _kernel(text, interprets())
 
 
 @lru_cache(maxsize=256)
-def _kernel(text: str, interpreted: bool) -> Any:
+def _kernel(text: str, interpreted: bool) -> Kernel:
     """Triton reads the lines of a kernel again; `linecache` has them, under a name that tells them apart."""
     name = f"<jacstrat fused {hashlib.sha256(text.encode()).hexdigest()[:16]}>"
     linecache.cache[name] = (len(text), None, text.splitlines(keepends=True), name)
     module: dict[str, Any] = {"__name__": "jacstrat.fused.generated"}
     exec(compile(text, name, "exec"), module)
-    return module["kernel"]
+    return Kernel(module["kernel"], interpreted)

@@ -10,7 +10,6 @@ Tangents are written once, and those of the first layer never: a = s'(z_1) t_1, 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -103,20 +102,22 @@ def launch(layer: Layer, dtype: str, products: Products, directions: int) -> tup
         return after if tensor is None else tensor
 
     seed, squares, entries = filled(layer.seed), filled(layer.squares), filled(layer.entries)
-    options: dict[str, Any] = {} if interprets() else {"num_warps": warps, "enable_fp_fusion": True}
-    kernel(text(dtype, products))[(columns, -(-M // BM))](
-        *(filled(layer.rows), filled(layer.slope), seed, W, squares, entries, after, filled(out), filled(sums)),
-        *(M, K, W.stride(0), W.stride(1), seed.stride(0), seed.stride(1), entries.stride(0), entries.stride(1)),
-        HI=inputs,
-        HO=units,
-        SHARED=is_shared,
-        SQUARES=layer.squares is not None,
-        ENTRIES=layer.entries is not None,
-        WRITES=layer.writes,
-        BM=BM,
-        BN=BN,
-        BK=BK,
-        **options,
+    kernel(text(dtype, products)).launch(
+        (columns, -(-M // BM)),
+        (filled(layer.rows), filled(layer.slope), seed, W, squares, entries, after, filled(out), filled(sums)),
+        (M, K, W.stride(0), W.stride(1), seed.stride(0), seed.stride(1), entries.stride(0), entries.stride(1)),
+        {
+            "HI": inputs,
+            "HO": units,
+            "SHARED": is_shared,
+            "SQUARES": layer.squares is not None,
+            "ENTRIES": layer.entries is not None,
+            "WRITES": layer.writes,
+            "BM": BM,
+            "BN": BN,
+            "BK": BK,
+        },
+        warps,
     )
     return out, None if sums is None else (sums[0] if columns == 1 else sums.sum(0)).view(B, K)
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from jacstrat.fused.kernels import interprets
+from jacstrat.fused.kernels import Kernel, interprets
 from jacstrat.fused.network import LinearVector, Network
 from jacstrat.fused.operands import Ready
 from jacstrat.fused.spec import Spec, is_chunked, padded
@@ -121,11 +121,11 @@ class KernelResult:
     gradient: Tensor | None
 
 
-def launch(function: Any, spec: Spec, x: Tensor, ready: Ready, tiling: Tiles) -> KernelResult:
+def launch(kernel: Kernel, spec: Spec, x: Tensor, ready: Ready, tiling: Tiles) -> KernelResult:
     """Run a kernel at x, (B, n), contiguous.
 
     Args:
-        function: The kernel of the spec.
+        kernel: That of the spec.
         spec: What is computed.
         x: Points.
         ready: Operands and seeds, with the strides of the spec.
@@ -137,14 +137,14 @@ def launch(function: Any, spec: Spec, x: Tensor, ready: Ready, tiling: Tiles) ->
     parts = -(-ready.directions // part)
     is_diagonal = not spec.operator.is_trace
     dtype = torch.float64 if x.dtype == torch.float64 else torch.float32
-    result = torch.empty((B, n) if is_diagonal else (parts, B), dtype=dtype, device=x.device)
+    shape = (B, n) if is_diagonal else (B,) if parts == 1 else (parts, B)
+    result = torch.empty(shape, dtype=dtype, device=x.device)
     width = spec.network.vectors[spec.network.output].width
     value = x.new_empty((B, width)) if spec.with_value else None
     gradient = x.new_empty((B, n)) if spec.with_gradient else None
     written = (result, x if value is None else value, x if gradient is None else gradient)
-    options: dict[str, Any] = {} if interprets() else {"num_warps": warps, "enable_fp_fusion": True}
-    grid = (-(-B // size), parts)
-    function[grid](x, *ready.operands, *ready.seeds, *written, B, ready.directions, part, P=size, **options)
-    if not is_diagonal:
-        result = result.sum(0) if parts > 1 else result[0]
+    tensors = (x, *ready.operands, *ready.seeds, *written)
+    kernel.launch((-(-B // size), parts), tensors, (B, ready.directions, part), {"P": size}, warps)
+    if parts > 1 and not is_diagonal:
+        result = result.sum(0)
     return KernelResult(result if result.dtype == x.dtype else result.to(x.dtype), value, gradient)

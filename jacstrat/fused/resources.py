@@ -44,7 +44,7 @@ def resources(
     from triton.backends.compiler import GPUTarget
     from triton.compiler import ASTSource
 
-    function = kernel(text)
+    function = kernel(text).function
     names = [name for name in function.arg_names if name not in constants]
     signature = dict(zip(names, types, strict=True)) | dict.fromkeys(constants, "constexpr")
     pointers = (position for position, name in enumerate(function.arg_names) if signature[name][0] == "*")

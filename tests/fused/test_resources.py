@@ -74,7 +74,7 @@ def test_it_compiles_for_rocm() -> None:
     from triton.compiler import ASTSource
 
     one = spec((3, 32, 32, 1), "ieee")
-    function = kernel(text(one))
+    function = kernel(text(one)).function
     types = ["*fp32"] * (1 + len(one.strides) + 3) + ["i32"] * 3
     names = [name for name in function.arg_names if name != "P"]
     signature = dict(zip(names, types, strict=True)) | {"P": "constexpr"}

@@ -14,7 +14,7 @@ from jacstrat.fused.gradient.source import generated
 from jacstrat.fused.gradient.spec import GradientSpec
 from jacstrat.fused.gradient.tiles import POINTS, misfit, tiles
 from jacstrat.fused.gradient.wide import gradients_by_layers
-from jacstrat.fused.kernels import is_out_of_resources, kernel
+from jacstrat.fused.kernels import Kernel, is_out_of_resources, kernel
 from jacstrat.fused.narrow import NO_ROOM, tell_of_tile
 from jacstrat.fused.operands import Operands, Ready
 from jacstrat.fused.spec import Spec, is_chunked
@@ -88,6 +88,6 @@ class GradientKernels:
         return torch.autograd.grad(made, tuple(tensors), cotangents, allow_unused=True)
 
 
-def _kernel_of(spec: GradientSpec) -> tuple[Any, Layout]:
+def _kernel_of(spec: GradientSpec) -> tuple[Kernel, Layout]:
     text, layout = generated(spec)
     return kernel(text), layout

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from jacstrat.fused.gradient.sinks import Layout
 from jacstrat.fused.gradient.spec import GradientSpec
-from jacstrat.fused.kernels import interprets
+from jacstrat.fused.kernels import Kernel
 from jacstrat.fused.narrow import Tiles
 from jacstrat.fused.network import ConstantVector, InputVector, LinearVector
 from jacstrat.fused.operands import Ready, rows_of
@@ -75,12 +75,12 @@ class Gradients:
 
 
 def gradients(
-    function: Any, layout: Layout, spec: GradientSpec, x: Tensor, ready: Ready, at: Cotangents, tiling: Tiles
+    kernel: Kernel, layout: Layout, spec: GradientSpec, x: Tensor, ready: Ready, at: Cotangents, tiling: Tiles
 ) -> Gradients:
     """Gradients of all points, in parts where programs would write too much.
 
     Args:
-        function, layout: The kernel of the spec.
+        kernel, layout: Those of the spec.
         spec: What is wanted.
         x: Points, (B, n), contiguous.
         ready: Operands and seeds, with the strides of the spec.
@@ -91,7 +91,7 @@ def gradients(
     size = max(1, MOST_BYTES // (8 * (layout.size * tiling.parts + rows_along + 1))) * tiling.points
 
     def part(x: Tensor, ready: Ready, at: Cotangents) -> Gradients:
-        return _part(function, layout, spec, x, ready, at, tiling)
+        return _part(kernel, layout, spec, x, ready, at, tiling)
 
     return in_parts(size, part, spec, x, ready, at)
 
@@ -119,7 +119,7 @@ def in_parts(
 
 
 def _part(
-    function: Any, layout: Layout, spec: GradientSpec, x: Tensor, ready: Ready, at: Cotangents, tiling: Tiles
+    kernel: Kernel, layout: Layout, spec: GradientSpec, x: Tensor, ready: Ready, at: Cotangents, tiling: Tiles
 ) -> Gradients:
     B, K = len(x), ready.directions
     part = -(-K // tiling.parts)
@@ -137,10 +137,8 @@ def _part(
     cotangents = (x if one is None else one for one in at)
     groups = (seeds, entries, points, adjoints)
     written = (sums, *(one for group in groups for one in group.values()))
-    options: dict[str, Any] = {} if interprets() else {"num_warps": tiling.warps, "enable_fp_fusion": True}
-    function[(tiles, parts)](
-        x, *ready.operands, *ready.seeds, *cotangents, *written, B, K, part, P=tiling.points, **options
-    )
+    tensors = (x, *ready.operands, *ready.seeds, *cotangents, *written)
+    kernel.launch((tiles, parts), tensors, (B, K, part), {"P": tiling.points}, tiling.warps)
     found = Gradients(None, {}, {number: one.sum(0) for number, one in seeds.items()})
     flat, offset = sums.sum(0), 0
     for number, (rows, columns) in layout.sums.items():

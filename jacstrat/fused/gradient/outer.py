@@ -8,12 +8,10 @@ adds these up, always in one order.
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
-from jacstrat.fused.kernels import interprets, kernel
+from jacstrat.fused.kernels import kernel
 from jacstrat.fused.layer import blocks
 from jacstrat.fused.narrow import PROGRAMS, processors_of
 from jacstrat.fused.prelude import prelude, product
@@ -62,8 +60,7 @@ def outer(left: Tensor, right: Tensor, dtype: str, products: Products) -> Tensor
     parts = -(-M // part)
     accumulates = torch.float64 if left.dtype == torch.float64 else torch.float32
     sums = torch.empty((parts, units, inputs), dtype=accumulates, device=left.device)
-    options: dict[str, Any] = {} if interprets() else {"num_warps": warps, "enable_fp_fusion": True}
-    kernel(text(dtype, products))[(*grid, parts)](
-        *(left.contiguous(), right.contiguous(), sums, M, part), HO=units, HI=inputs, BM=BM, BN=BN, BK=BK, **options
-    )
+    tensors = (left.contiguous(), right.contiguous(), sums)
+    blocked = {"HO": units, "HI": inputs, "BM": BM, "BN": BN, "BK": BK}
+    kernel(text(dtype, products)).launch((*grid, parts), tensors, (M, part), blocked, warps)
     return sums[0] if parts == 1 else sums.sum(0)

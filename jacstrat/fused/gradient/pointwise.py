@@ -9,12 +9,12 @@ With t of z and T of a = s(z), (B, K, width) each, it reads both once and writes
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from jacstrat.fused.kernels import interprets, kernel
+from jacstrat.fused.kernels import kernel
 
 # Columns of a program at most.
 COLUMNS = 128
@@ -89,9 +89,8 @@ def pointwise_back(t: Tensor, T: Tensor | None, m: Tensor | None, d: Tensor) -> 
     tensors = (t, T, m, d, adjoint, slopes, squares)
     filled = [t if one is None else one.contiguous() for one in tensors]
     BW = min(COLUMNS, 1 << (W - 1).bit_length())
-    options: dict[str, Any] = {} if interprets() else {"num_warps": max(1, BW // 32)}
     accumulates = "float64" if t.dtype == torch.float64 else "float32"
     step = 0 if len(t) == 1 else K * W
     flags = {"W": W, "HAS_T": T is not None, "HAS_M": m is not None, "BW": BW}
-    kernel(text(accumulates))[(B, -(-W // BW))](*filled, K, step, **flags, **options)
+    kernel(text(accumulates)).launch((B, -(-W // BW)), filled, (K, step), flags, max(1, BW // 32))
     return PointwiseBack(adjoint, slopes, squares)
