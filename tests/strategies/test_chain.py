@@ -87,7 +87,8 @@ def test_what_meets_few_coordinates_makes_no_matrix() -> None:
         torch.testing.assert_close(evaluate(instance.x).numpy(), expected.astype("float64"))
 
 
-def test_memory_follows_a_tile() -> None:
+def test_memory_follows_a_tile(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("jacstrat.chain.plan.tile_bytes", lambda threads: 2**21)
     n, h, B = 32, 32, 2048
     x = points(B, n)
     evaluate = prepared(network(n, h, h, h, n), x)

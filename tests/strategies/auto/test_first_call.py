@@ -45,6 +45,7 @@ def test_f_is_counted_and_recorded_once_and_proved_once_at_most(
     monkeypatch: pytest.MonkeyPatch, trials: list[dict], name: str, is_tracked: bool
 ) -> None:
     f, operator, n, B, recordings, proofs = CASES[name]
+    monkeypatch.setattr("jacstrat.taylor.scalar.tile_bytes", lambda threads: 2**21)
     done: Counter[str] = Counter()
 
     def note(module: Any, name: str) -> None:
