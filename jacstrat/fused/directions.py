@@ -16,44 +16,74 @@ class Directions:
 
     def __init__(self, writer: Writer) -> None:
         self.writer, self._written = writer, set[int]()
+        # What is added up over directions, by name, with its shape.
+        self._sums: dict[str, str] = {}
 
     def loop(self) -> None:
-        """The sum over directions, and its place in memory."""
+        """The sum over directions, and its place in memory.
+
+        What is summed up over columns, too, is added up where it is, entry by entry, and over columns behind the loop:
+        columns lie in several warps, which would have to wait for each other at every direction.
+        """
         writer, spec, network = self.writer, self.writer.spec, self.writer.network
-        writer.write("total = tl.full((P,), 0.0, dtype=ACC)")
         writer.write("low = tl.program_id(1) * PER")
         body = len(writer.lines)
         writer.write("for k in range(low, tl.minimum(low + PER, K)):")
         writer.indent += 1
-        hoisted = len(writer.lines)
         if spec.operator.order == 2:
             for number in network.bends:
                 if number in writer.reached:
                     self._bend(number)
+        elif spec.operator.is_trace:
+            self._trace(network.output)
         else:
-            entry = self.picked(network.output)
-            writer.write(f"entry = {entry}")
-            if not spec.operator.is_trace:
-                writer.write("entry = entry + tl.full((P,), 0.0, dtype=ACC)")
-                writer.write(f"tl.store(result + rows * {network.n} + k, entry, mask=ok)")
-            else:
-                writer.write("total += entry")
-        if len(writer.lines) == hoisted:
-            writer.write("total += 0.0")
+            entry = f"{self.picked(network.output)} + tl.full((P,), 0.0, dtype=ACC)"
+            writer.write(f"tl.store(result + rows * {network.n} + k, {entry}, mask=ok)")
+        if len(writer.lines) == body + 1:
+            writer.write("pass")
         writer.indent -= 1
         hoist_loads(writer, body)
+        blank = [f"    {name} = tl.full({shape}, 0.0, dtype=ACC)" for name, shape in self._sums.items()]
+        writer.lines[body:body] = blank
         if spec.operator.is_trace:
+            parts = [name if shape == "(P,)" else f"row_sum({name})" for name, shape in self._sums.items()]
+            writer.write(f"total = {' + '.join(('tl.full((P,), 0.0, dtype=ACC)', *parts))}")
             writer.write("tl.store(result + tl.program_id(1) * B + rows, total, mask=ok)")
 
+    def _add(self, width: int, entries: str) -> None:
+        """Add entries, (P, width) or (1, width), to a sum over columns."""
+        name = f"a{padded(width)}"
+        self._sums[name] = f"(P, {padded(width)})"
+        self.writer.write(f"{name} += {entries}")
+
     def _bend(self, number: int) -> None:
-        writer = self.writer
-        vector = writer.network.vectors[number]
+        """c t^2 of a pointwise function, and 2 g t_p t_q of a product."""
+        vector = self.writer.network.vectors[number]
         if isinstance(vector, PointwiseVector):
             t = self.tangent(vector.source)
-            writer.write(f"total += row_sum(k{number} * ({t} * {t}))")
+            self._add(vector.width, f"k{number} * ({t} * {t})")
         elif isinstance(vector, Product):
             left, right = self.tangent(vector.left), self.tangent(vector.right)
-            writer.write(f"total += row_sum(2.0 * g{number} * ({left} * {right}))")
+            self._add(vector.width, f"2.0 * g{number} * ({left} * {right})")
+
+    def _trace(self, number: int) -> None:
+        """Entry k of an output's derivative along direction k."""
+        network, vector = self.writer.network, self.writer.network.vectors[number]
+        if not isinstance(vector, LinearVector) or vector.width == 1:
+            self._add_entry(self.picked(number))
+            return
+        for term in vector.terms:
+            if not network.varies[term.source]:
+                continue
+            if term.is_dense:
+                row, t, factor = self._picked_row(term, number)
+                self._add(network.vectors[term.source].width, f"{factor}{row} * {t}")
+            else:
+                self._add_entry(self._picked_term(term, number))
+
+    def _add_entry(self, entry: str) -> None:
+        self._sums["total_"] = "(P,)"
+        self.writer.write(f"total_ += {entry}")
 
     def tangent(self, number: int) -> str:
         """The name of a vector's derivative along direction k, written where it was not yet."""
@@ -115,15 +145,23 @@ class Directions:
         factor = "" if term.factor == 1 else f"{term.factor!r} * "
         if term.operand is None:
             return f"{factor}({self.picked(term.source)})"
-        so, si = writer.spec.strides[term.operand]
         if term.is_diagonal:
+            si = writer.spec.strides[term.operand][1]
             return f"{factor}tl.load(o{term.operand} + k * {si}).to(ACC) * ({self.picked(term.source)})"
+        row, t, factor = self._picked_row(term, number)
+        return f"{factor}row_sum({row} * {t})"
+
+    def _picked_row(self, term: Term, number: int) -> tuple[str, str, str]:
+        """Row k of a matrix, what it is multiplied with, and a factor in front."""
+        writer = self.writer
+        assert term.operand is not None
+        so, si = writer.spec.strides[term.operand]
         width, name = writer.network.vectors[term.source].width, f"p{number}_{term.operand}"
         t = self.tangent(term.source)
         mask = f", mask={writer.mask(width)}, other=0.0" if padded(width) > width else ""
         at = f"o{term.operand} + k * {so} + {writer.column(width)} * {si}"
         writer.write(f"{name} = tl.load({at}{mask}).to(ACC)[None, :]")
-        return f"{factor}row_sum({name} * {t})"
+        return name, t, "" if term.factor == 1 else f"{term.factor!r} * "
 
     def entry(self, name: str, width: int) -> str:
         """Column k of a tile, (P,)."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import Tensor
@@ -82,3 +84,18 @@ def test_it_compiles_for_rocm() -> None:
     compiled = triton.compile(source, target=GPUTarget("hip", "gfx942", 64), options={"num_warps": 4})
     assert "hsaco" in compiled.asm
     assert compiled.metadata.shared <= 64 * 1024  # what a program of such a card may have
+
+
+@pytest.mark.parametrize("operator", ["laplacian", "divergence"])
+def test_columns_are_summed_up_behind_the_directions(operator: str) -> None:
+    """Columns lie in several warps, which a sum in the loop would have wait for each other."""
+    network, ends = samples.layers(3, 32, 32, 1 if operator == "laplacian" else 3), operator == "laplacian"
+    read, ready = samples.taken(lambda x: network(x).squeeze(-1) if ends else network(x), samples.randn(4, 3))
+    blank = Spec(read.network, OPERATORS[operator], False, False, (), "float32", "tf32x3")
+    whole = (*ready.operands, *seeds(read.network, ready.operands, None, blank.seeded, torch.empty(0)))
+    strides = tuple((one.stride(0), one.stride(1)) for one in whole)
+    lines = text(replace(blank, strides=strides)).splitlines()
+    (start,) = (number for number, line in enumerate(lines) if line.startswith("    for k in range(low"))
+    loop = [line for line in lines[start + 1 :] if line.startswith("        ")]
+    assert any("product(" in line for line in loop)
+    assert not any("row_sum(" in line for line in loop)
