@@ -52,7 +52,6 @@ ELSEWHERE = {
     "fused/gradient/passes.py": TEXT_OF_GRADIENTS,
     "fused/gradient/sinks.py": TEXT_OF_GRADIENTS,
     "fused/gradient/source.py": TEXT_OF_GRADIENTS,
-    "fused/kernels.py": TEXT_OF_KERNELS,
     "fused/layer.py": TEXT_OF_LAYERS,
     "fused/operands.py": "tests/fused/test_evaluate.py: what a network is given at a call",
     "fused/passes.py": TEXT_OF_KERNELS,

@@ -5,13 +5,14 @@ The passes are what kernels are held against, and what networks that are too wid
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from jacstrat.fused.network import ConstantVector, InputVector, LinearVector, Network, PointwiseVector, Product, Term
+from jacstrat.fused.pointwise import Curves, Formula
 
 
 def applied(term: Term, operands: Sequence[Tensor], rows: Tensor) -> Tensor:
@@ -75,7 +76,8 @@ class Pass:
 
     Fields:
         values: Of each vector, (B, width) or (1, width).
-        slopes, bends, thirds: s', s'' and s''' of those that are pointwise.
+        slopes, bends: s' and s'' of those that are pointwise.
+        thirds: s''' of these, where it was asked for.
         adjoints: du/da of each, for a scalar; () where there are none.
     """
 
@@ -86,8 +88,19 @@ class Pass:
     adjoints: dict[int, Tensor]
 
 
-def forward(network: Network, operands: Sequence[Tensor], x: Tensor) -> Pass:
-    """Values and derivatives of pointwise functions at x, (B, n)."""
+def forward(
+    network: Network,
+    operands: Sequence[Tensor],
+    x: Tensor,
+    curves: Callable[[Formula, Tensor], Curves] = lambda formula, z: formula(z),
+) -> Pass:
+    """Values and derivatives of pointwise functions at x, (B, n).
+
+    Args:
+        network, operands: The network.
+        x: Points.
+        curves: What computes a pointwise function; torch where not given.
+    """
     values: list[Tensor] = []
     slopes: dict[int, Tensor] = {}
     bends: dict[int, Tensor] = {}
@@ -98,15 +111,26 @@ def forward(network: Network, operands: Sequence[Tensor], x: Tensor) -> Pass:
         elif isinstance(vector, ConstantVector):
             value = operands[vector.operand]
         elif isinstance(vector, LinearVector):
-            parts = [applied(term, operands, values[term.source]) for term in vector.terms]
-            parts += [] if vector.bias is None else [operands[vector.bias]]
-            value = sum(parts[1:], start=parts[0])
+            value = _layer(vector, operands, values)
         elif isinstance(vector, PointwiseVector):
-            value, slopes[number], bends[number], thirds[number] = vector.formula(values[vector.source])
+            value, slopes[number], bends[number], third = curves(vector.formula, values[vector.source])
+            if third is not None:
+                thirds[number] = third
         else:
             value = values[vector.left] * values[vector.right]
         values.append(value)
     return Pass(values, slopes, bends, thirds, {})
+
+
+def _layer(vector: LinearVector, operands: Sequence[Tensor], values: Sequence[Tensor]) -> Tensor:
+    """A sum of terms and a bias; of one operation where it is a layer."""
+    if vector.bias is not None and len(vector.terms) == 1 and vector.terms[0].is_plain:
+        (term,) = vector.terms
+        assert term.operand is not None
+        return torch.addmm(operands[vector.bias], values[term.source], operands[term.operand].mT)
+    parts = [applied(term, operands, values[term.source]) for term in vector.terms]
+    parts += [] if vector.bias is None else [operands[vector.bias]]
+    return sum(parts[1:], start=parts[0])
 
 
 def back(network: Network, operands: Sequence[Tensor], at: Pass) -> None:

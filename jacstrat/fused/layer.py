@@ -10,6 +10,7 @@ Tangents are written once, and those of the first layer never: a = s'(z_1) t_1, 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -54,6 +55,7 @@ def kernel(a, slope, seed, w, left, right, after, out, sums, M, K, so, si, sk, s
 """
 
 
+@lru_cache(maxsize=16)
 def text(dtype: str, products: Products) -> str:
     """The module that has the kernel of a layer."""
     is_exact = dtype == "float64"

@@ -72,6 +72,11 @@ class Term:
     def is_dense(self) -> bool:
         return self.operand is not None and not self.is_diagonal
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is a matrix with nothing in front of it."""
+        return self.is_dense and self.factor == 1
+
 
 @dataclass(frozen=True)
 class LinearVector:

@@ -71,6 +71,7 @@ class Operands:
         self._moving = [node for node in idle if values.moving.intersection(_outs(node))]
         operands = (leaf for node in values.nodes for leaf in leaves((node.args, *node.kwargs.values())))
         self.constants = tuple({id(leaf): leaf for leaf in operands if isinstance(leaf, Tensor)}.values())
+        self._versioned = [one for one in self.constants if not one.is_inference()]
         self._cached: tuple[Any, list[Any], list[Tensor | None], Ready | None] | None = None
         self._size = len(values.sample)
 
@@ -122,8 +123,8 @@ class Operands:
         ]
         return self._ready(operands, V, may_compress)
 
-    def _state(self) -> tuple[tuple[int, int], ...]:
-        return tuple((0 if one.is_inference() else one._version, one.data_ptr()) for one in self.constants)
+    def _state(self) -> tuple[list[int], list[int]]:
+        return [one._version for one in self._versioned], [one.data_ptr() for one in self.constants]
 
     def _constants_now(self) -> tuple[list[Any], list[Tensor | None], Ready | None]:
         environment: list[Any] = [None] * self._size

@@ -10,12 +10,26 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 aten = torch.ops.aten
+
+
+class Curves(NamedTuple):
+    """A function and its derivatives at the same places.
+
+    Fields:
+        value, first, second: s, s' and s''.
+        third: s'''; None where nobody reads it.
+    """
+
+    value: Tensor
+    first: Tensor
+    second: Tensor
+    third: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -34,12 +48,11 @@ class Formula:
     is_piecewise: bool = False
     is_singular: bool = False
 
-    def __call__(self, v: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """(s, s', s'', s''') at v by torch, each in the shape of v."""
+    def __call__(self, v: Tensor) -> Curves:
+        """At v by torch, each in the shape of v."""
         names: dict[str, Any] = {"v": v, **CALLS}
         exec("\n".join(self.lines), {}, names)
-        y, *derivatives = (names[name] + torch.zeros_like(v) for name in ("y", "d1", "d2", "d3"))
-        return (y, *derivatives)
+        return Curves(*(names[name] + torch.zeros_like(v) for name in ("y", "d1", "d2", "d3")))
 
 
 # What lines may call, by torch. `numbers` brings a condition to 0 and 1.

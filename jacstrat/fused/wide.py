@@ -1,8 +1,9 @@
 """A network that is too wide for one kernel: a kernel for each layer's tangents, and torch for what is small.
 
-Forward and back are products of B rows, which torch does as well as anybody. The tangents, B K rows, go through one
-kernel a layer where a matrix stands between pointwise functions, see `layer`; what else there is to a network (a
-residual sum, a product, a matrix of one row) is done by torch, vector by vector, as in `evaluate`.
+Forward and back are products of B rows, which torch does as well as anybody, with a kernel for each pointwise function,
+see `curves`. The tangents, B K rows, go through one kernel a layer where a matrix stands between pointwise functions,
+see `layer`; what else there is to a network (a residual sum, a product, a matrix of one row) is done by torch, vector
+by vector, as in `evaluate`.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from torch import Tensor
 
 from jacstrat.core.operator import Operator
 from jacstrat.fused import layer
+from jacstrat.fused.curves import curves
 from jacstrat.fused.evaluate import Pass, back, bend, entries, forward, tangent
 from jacstrat.fused.narrow import KernelResult
 from jacstrat.fused.network import LinearVector, Network, PointwiseVector, Term
@@ -61,7 +63,7 @@ class Wide:
 
     def _part(self, x: Tensor, ready: Ready, together: bool) -> KernelResult:
         network, operands = self.network, ready.operands
-        at = forward(network, operands, x)
+        at = forward(network, operands, x, curves)
         if self.operator.order == 2:
             back(network, operands, at)
         t: dict[int, Tensor] = {}
@@ -80,7 +82,7 @@ class Wide:
                 for number in network.bends
                 if number in at.adjoints
             ]
-            result = sum(parts, start=x.new_zeros(len(x)))
+            result = sum(parts[1:], start=parts[0]) if parts else x.new_zeros(len(x))
         else:
             result = self._entries(operands, at, t, sums).to(x.dtype).expand(x.shape)
             result = result.sum(-1) if self.operator.is_trace else result.contiguous()
@@ -141,7 +143,7 @@ class Wide:
             return None
         live = _live(network, number)
         using = [index for index, one in enumerate(network.vectors) if number in one.sources]
-        is_layer = len(live) == 1 and live[0].is_dense and live[0].factor == 1
+        is_layer = len(live) == 1 and live[0].is_plain
         if not is_layer or len(using) != 1 or network.vectors[live[0].source].width == 1:
             return None
         return using[0] if isinstance(network.vectors[using[0]], PointwiseVector) else None

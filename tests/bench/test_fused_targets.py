@@ -11,6 +11,7 @@ from bench.checks.fused_targets import DIVERGENCE, SHALLOW, TARGETS_S, figures
 from tests.bench.test_frontier import cell
 
 OURS = {"taylor": 900e-6, "compiled(taylor)": 400e-6, "graphed(taylor)": 100e-6, "graphed(compiled(taylor))": 80e-6}
+OURS |= {"graphed(fused)": 90e-6}
 PEERS = {"jet:form=compiled": 350e-6, "jet:form=replayed": 97e-6, "folx": 72e-6, "jax_hessian": 130e-6}
 REFUSED = {"status": "unsupported", "reason": "no network"}
 

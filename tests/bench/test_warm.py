@@ -136,7 +136,7 @@ def test_on_a_card_everything_is_compiled_first_then_timed_and_late_cells_are_le
         frontier.main(["--device", "cuda"])
     assert told == [
         "compile until 324 s",
-        "time 8 on cuda, 11 strategies, 0.3 s each",
+        "time 8 on cuda, 12 strategies, 0.3 s each",
         "time 6 on cuda, 6 strategies, 0.3 s each",
         "time 1 on cuda, 9 strategies, 0.3 s each",
         "memory on cuda",

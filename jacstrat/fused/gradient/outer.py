@@ -8,6 +8,8 @@ adds these up, always in one order.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import torch
 from torch import Tensor
 
@@ -39,6 +41,7 @@ def kernel(left, right, sums, M, PER, HO: tl.constexpr, HI: tl.constexpr,
 """
 
 
+@lru_cache(maxsize=16)
 def text(dtype: str, products: Products) -> str:
     """The module that has the kernel."""
     return prelude("float64" if dtype == "float64" else "float32", product(dtype, products)) + _KERNEL

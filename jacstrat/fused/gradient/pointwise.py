@@ -9,6 +9,7 @@ With t of z and T of a = s(z), (B, K, width) each, it reads both once and writes
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import torch
@@ -66,6 +67,7 @@ class PointwiseBack(NamedTuple):
     squares: Tensor | None
 
 
+@lru_cache(maxsize=2)
 def text(accumulates: str) -> str:
     """The module that has the kernel."""
     return _KERNEL.replace("{accumulates}", accumulates)

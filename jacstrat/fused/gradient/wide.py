@@ -7,10 +7,13 @@ alone is done by torch.
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 from torch import Tensor
 
 from jacstrat.fused import layer
+from jacstrat.fused.curves import curves
 from jacstrat.fused.evaluate import Pass, applied, back, entries, forward, pulled, tangent
 from jacstrat.fused.gradient.launch import Cotangents, Gradients, in_parts
 from jacstrat.fused.gradient.outer import outer
@@ -60,7 +63,7 @@ class _Points:
         self.spec, self.network, self.operands, self.at = spec, spec.network, ready.operands, at
         self.found = Gradients(None, {}, {})
         self.is_scalar = spec.forward.operator.order == 2
-        self.values: Pass = forward(self.network, self.operands, x)
+        self.values: Pass = forward(self.network, self.operands, x, partial(curves, third=True))
         if self.is_scalar:
             back(self.network, self.operands, self.values)
         self.seeded = dict(zip(spec.forward.seeded, ready.seeds, strict=True))
