@@ -14,8 +14,8 @@ from jacstrat.graphs import Work, captured
 from jacstrat.harness.cell.setup import CellSetup
 from jacstrat.problems.best import MatrixProduct, best_products
 
-# Rows that one product takes, of its factor and of its result: on a CPU as many as a tiled algorithm has near the cores,
-# over what its tangents alone take there.
+# Rows that one product takes, of its factor and of its result: on a CPU over what a tiled algorithm has of tangents near
+# the cores.
 CPU_SHARE = 1 / 2
 ACCELERATOR_BLOCK_BYTES = 2**26
 
