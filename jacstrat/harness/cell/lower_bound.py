@@ -9,15 +9,12 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from jacstrat.caches import tile_bytes
 from jacstrat.graphs import Work, captured
 from jacstrat.harness.cell.setup import CellSetup
 from jacstrat.problems.best import MatrixProduct, best_products
 
-# Rows that one product takes, of its factor and of its result: on a CPU over what a tiled algorithm has of tangents near
-# the cores.
-CPU_SHARE = 1 / 2
-ACCELERATOR_BLOCK_BYTES = 2**26
+# Rows of both factors that one product takes: on a CPU they stay in the cache, as a tiled algorithm would have them.
+CPU_BLOCK_BYTES, ACCELERATOR_BLOCK_BYTES = 2**20, 2**26
 
 
 @dataclass(frozen=True)
@@ -78,8 +75,7 @@ def bare(products: tuple[MatrixProduct, ...], x: Tensor) -> Work:
     def numbers(*shape: int) -> Tensor:
         return torch.rand(shape, generator=generator, dtype=x.dtype, device=x.device)
 
-    on_cpu = x.device.type == "cpu"
-    block_bytes = int(CPU_SHARE * tile_bytes(torch.get_num_threads())) if on_cpu else ACCELERATOR_BLOCK_BYTES
+    block_bytes = CPU_BLOCK_BYTES if x.device.type == "cpu" else ACCELERATOR_BLOCK_BYTES
     calls = []
     for product in products:
         rows = product.rows * _points(x)

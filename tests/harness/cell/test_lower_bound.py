@@ -104,8 +104,7 @@ def test_the_work_has_the_flops_that_it_says(cell) -> None:
     assert counter.total == 3
 
 
-def test_rows_go_through_in_blocks_and_none_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("jacstrat.harness.cell.lower_bound.tile_bytes", lambda threads: 2**21)
+def test_rows_go_through_in_blocks_and_none_is_lost() -> None:
     work = bare((MatrixProduct(30, 64, 64),), torch.zeros(1000, 4))
     with OperationCounter() as counter:
         work()
