@@ -49,9 +49,10 @@ def test_on_a_card_the_divergence_is_that_of_the_best_of_ours() -> None:
 
 
 def test_on_a_card_graphs_and_kernels_stand_beside_the_peers() -> None:
-    times_s = {**BOTH, "graphed(taylor)": 0.2, "graphed(compiled(taylor))": 0.1, "fused": 0.05, "jax_hessian": 0.3}
-    served = cell(times_s)
-    refused = cell(times_s, fused={"status": "unsupported", "reason": "layer_norm"})
+    times_s = {**BOTH, "graphed(taylor)": 0.2, "graphed(compiled(taylor))": 0.1, "jax_hessian": 0.3}
+    times_s |= {"fused": 0.05, "graphed(fused)": 0.06}
+    served, reason = cell(times_s), {"status": "unsupported", "reason": "layer_norm"}
+    refused = cell(times_s, **dict.fromkeys(("fused", "graphed(fused)"), reason))
     mean, least = on_card([served, refused], "jax_hessian")
     assert mean.value == pytest.approx((6 * 3) ** 0.5)
     assert least.value == pytest.approx(3.0)
