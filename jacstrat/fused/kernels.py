@@ -67,8 +67,8 @@ def on_device_of(x: Tensor) -> AbstractContextManager[object]:
 class Kernel:
     """A kernel, and what was compiled of it.
 
-    Triton looks at every argument of a launch in Python, to find what it compiled for such arguments: longer than a
-    small network takes. Here what was compiled is found by few steps, and launched by itself.
+    Triton looks at every argument of a launch in Python, to find what it compiled for such arguments, which takes the
+    host several times as long as the launch. Here what was compiled is found by few steps, and launched by itself.
 
     Attributes:
         function: As Triton has it, which compiles.

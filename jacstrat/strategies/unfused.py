@@ -14,13 +14,16 @@ from jacstrat.trace.operations import is_pointwise, only_moves
 
 aten = torch.ops.aten
 
+# Of half precision the product would be rounded once more before the bias is added.
+_TYPES = (torch.float32, torch.float64)
+
 
 def add_behind_products(graph: Graph) -> None:
     """A pass over a graph that TorchInductor is about to lower, behind its own, by which sums become a product's."""
     for node in graph.find_nodes(op="call_function", target=aten.addmm.default):
         bias, *factors = node.args
         # alpha and beta, of which there are none in a layer, and a matrix in the place of a bias are left.
-        if node.kwargs or bias.meta["val"].dim() != 1 or not _is_on_cpu(node) or not all(map(_is_bent, node.users)):
+        if node.kwargs or bias.meta["val"].dim() != 1 or not _is_served(node) or not all(map(_is_bent, node.users)):
             continue
         with graph.inserting_before(node):
             product = graph.call_function(aten.mm.default, tuple(factors))
@@ -30,9 +33,9 @@ def add_behind_products(graph: Graph) -> None:
         graph.erase_node(node)
 
 
-def _is_on_cpu(node: Node) -> bool:
+def _is_served(node: Node) -> bool:
     value = node.meta.get("val")
-    return isinstance(value, Tensor) and value.device.type == "cpu"
+    return isinstance(value, Tensor) and value.device.type == "cpu" and value.dtype in _TYPES
 
 
 def _is_bent(user: Node) -> bool:

@@ -50,6 +50,11 @@ def test_others_are_left(f: Callable[..., Tensor], left: list[str]) -> None:
     assert products(f, B, X, W) == left
 
 
+def test_half_precision_is_left_to_the_product_which_rounds_once() -> None:
+    inputs = [one.bfloat16() for one in (B, X, W)]
+    assert products(lambda b, x, W: torch.addmm(b, x, W).tanh(), *inputs) == ["addmm"]
+
+
 def test_without_data_as_on_another_device_they_are_left() -> None:
     module = make_fx(lambda b, x, W: torch.addmm(b, x, W).tanh())(*(one.to("meta") for one in (B, X, W)))
     add_behind_products(module.graph)
